@@ -1,0 +1,6 @@
+//! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
+
+pub mod index;
+pub mod limits;
+pub mod timestamp;
+pub mod version;

@@ -1,0 +1,44 @@
+//! Every size and count limit of the project, each with its reason.
+//!
+//! Limits are constants, not options: they protect the functions' memory and time, and a registry that
+//! outgrows one of them needs a look at the whole, not a bigger number.
+
+/// Largest file taken from a registry repository, in bytes. Stacks hold text and small archives; a
+/// Lambda function of 512 MB keeps a whole tree of them in memory.
+pub const FILE_BYTES: u64 = 8 << 20;
+
+/// Most files in the tree of a registry repository: five files a version for 10,000 versions.
+pub const TREE_FILES: usize = 50_000;
+
+/// Most bytes in the tree of a registry repository, unpacked.
+pub const TREE_BYTES: u64 = 256 << 20;
+
+/// Largest devfile, in bytes. The largest published ones are below 20 KiB.
+pub const DEVFILE_BYTES: usize = 1 << 20;
+
+/// Deepest nesting of a YAML document. Devfiles nest below 12 levels; the parser recurses.
+pub const YAML_DEPTH: usize = 100;
+
+/// Most YAML nodes of one document, aliases followed.
+pub const YAML_NODES: usize = 100_000;
+
+/// Most bytes of scalars that a YAML document may expand to, aliases followed.
+pub const YAML_SCALAR_BYTES: usize = 4 << 20;
+
+/// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
+pub const REPORTED_PROBLEMS: usize = 200;
+
+/// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
+pub const RELEASE_BYTES: u64 = 128 << 20;
+
+/// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
+pub const CONCURRENT_UPLOADS: usize = 16;
+
+/// Longest query string that `serve` reads, in bytes.
+pub const QUERY_BYTES: usize = 8 << 10;
+
+/// Largest request body that `refresh` reads, in bytes.
+pub const REQUEST_BODY_BYTES: usize = 1 << 20;
+
+/// Blobs above this size are answered with a redirect to the bucket, in bytes: a Lambda answer ends at 6 MB.
+pub const REDIRECT_BYTES: u64 = 4 << 20;
