@@ -1,0 +1,85 @@
+//! What is wrong with a registry repository, said so that its owner can mend it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a [`Diagnostic`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The version or entry cannot be published.
+    Error,
+    /// It is published, but somebody should look.
+    Warning,
+}
+
+/// One problem in one place of a registry repository.
+///
+/// The order is by place, so that a sorted list reads like the tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// Path of the file in the repository, with `/`.
+    pub path: String,
+    /// Line and column; none when the file as a whole is meant.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule's stable name, such as `stack/default`.
+    pub rule: String,
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
+    /// What to do about it; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl Diagnostic {
+    /// An error about a file as a whole.
+    pub fn error(path: impl Into<String>, rule: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            position: None,
+            severity: Severity::Error,
+            rule: rule.to_owned(),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// A warning about a file as a whole.
+    pub fn warning(path: impl Into<String>, rule: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(path, rule, message, hint) }
+    }
+
+    /// The same problem at a place in the file.
+    pub fn at(self, position: impl Into<Option<Position>>) -> Self {
+        Self { position: position.into(), ..self }
+    }
+}
+
+/// `stacks/go/1.0.0/devfile.yaml:3:5: error[yaml/duplicate-key]: message (hint)`, the form that editors and terminals link.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, ": {severity}[{}]: {}", self.rule, self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+    }
+}

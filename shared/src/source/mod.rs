@@ -1,0 +1,5 @@
+//! Where a registry repository comes from: a tree of files at a commit.
+
+mod tree;
+
+pub use tree::{Tree, TreeError, TreePath};
