@@ -2,4 +2,71 @@
 
 mod tree;
 
+use std::collections::BTreeMap;
+use std::future::Future;
+
 pub use tree::{Tree, TreeError, TreePath};
+
+use crate::digest::CommitSha;
+use crate::timestamp::Timestamp;
+
+/// How one commit stands to another in the history of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// They are the same commit.
+    Same,
+    /// The target descends from the base.
+    Ahead,
+    /// The base descends from the target.
+    Behind,
+    /// Neither descends from the other: the branch was rewritten, or the source has no history.
+    Diverged,
+}
+
+/// A registry repository that can be read.
+///
+/// Every call is bounded in time and size by the implementation, and names the source in its errors.
+pub trait Source: Send + Sync {
+    /// Where people find the repository, for the index and the reports.
+    fn url(&self) -> &str;
+
+    /// The commit that should be live: the head of the monitored branch.
+    fn head(&self) -> impl Future<Output = Result<CommitSha, SourceError>> + Send;
+
+    /// The files at a commit that [`Tree::wants`].
+    fn tree(&self, commit: &CommitSha) -> impl Future<Output = Result<Tree, SourceError>> + Send;
+
+    /// How `target` stands to `base`.
+    fn relation(
+        &self,
+        base: &CommitSha,
+        target: &CommitSha,
+    ) -> impl Future<Output = Result<Relation, SourceError>> + Send;
+
+    /// For each folder or file the author date of the newest commit, up to `commit`, that touched it. Paths without a history
+    /// are left out.
+    fn last_modified(
+        &self,
+        commit: &CommitSha,
+        paths: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<String, Timestamp>, SourceError>> + Send;
+}
+
+/// Why a source could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The source does not answer as it should; `what` names it and the call.
+    #[error("{what}: {reason}")]
+    Unavailable {
+        /// The source and what was asked of it.
+        what: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// What was asked for is not there.
+    #[error("{0} was not found")]
+    NotFound(String),
+    /// Its content is refused.
+    #[error("the registry repository is refused: {0}")]
+    Refused(#[from] TreeError),
+}

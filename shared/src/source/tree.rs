@@ -127,15 +127,12 @@ impl Tree {
     ///
     /// `folder` is without a slash at its end.
     pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Bytes)> {
-        let start = std::ops::Bound::Included(folder);
-        self.files
-            .range::<str, _>((start, std::ops::Bound::Unbounded))
-            .skip_while(move |(path, _)| !path.as_str().starts_with(folder))
-            .take_while(move |(path, _)| path.as_str().starts_with(folder))
-            .filter_map(move |(path, content)| {
+        self.files.range::<str, _>(folder..).take_while(move |(path, _)| path.as_str().starts_with(folder)).filter_map(
+            move |(path, content)| {
                 let rest = path.as_str()[folder.len()..].strip_prefix('/')?;
                 Some((rest, content))
-            })
+            },
+        )
     }
 
     /// Names of the folders directly below a folder, in byte order.
