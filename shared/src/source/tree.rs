@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -127,12 +128,13 @@ impl Tree {
     ///
     /// `folder` is without a slash at its end.
     pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Bytes)> {
-        self.files.range::<str, _>(folder..).take_while(move |(path, _)| path.as_str().starts_with(folder)).filter_map(
-            move |(path, content)| {
+        self.files
+            .range::<str, _>((Bound::Included(folder), Bound::Unbounded))
+            .take_while(move |(path, _)| path.as_str().starts_with(folder))
+            .filter_map(move |(path, content)| {
                 let rest = path.as_str()[folder.len()..].strip_prefix('/')?;
                 Some((rest, content))
-            },
-        )
+            })
     }
 
     /// Names of the folders directly below a folder, in byte order.
