@@ -6,4 +6,5 @@ pub mod index;
 pub mod limits;
 pub mod source;
 pub mod timestamp;
+pub mod validate;
 pub mod version;

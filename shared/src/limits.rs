@@ -16,8 +16,9 @@ pub const TREE_BYTES: u64 = 256 << 20;
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 
-/// Deepest nesting of a YAML document. Devfiles nest below 12 levels; the parser recurses.
-pub const YAML_DEPTH: usize = 100;
+/// Deepest nesting of a YAML document. Devfiles nest below 12 levels, free-form attributes may go deeper; what walks
+/// the tree recurses, and a thread's stack takes ten times as much.
+pub const YAML_DEPTH: usize = 500;
 
 /// Most YAML nodes of one document, aliases followed.
 pub const YAML_NODES: usize = 100_000;

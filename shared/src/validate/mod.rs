@@ -1,0 +1,2 @@
+//! Validation of devfiles.
+pub mod yaml;
