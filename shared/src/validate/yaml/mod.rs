@@ -16,8 +16,8 @@ use serde::de::IgnoredAny;
 use self::build::Builder;
 pub(crate) use self::node::Measure;
 pub use self::node::{Data, Node, Place};
-pub(crate) use self::text::decode;
 use self::text::count;
+pub(crate) use self::text::decode;
 use crate::diagnostic::Position;
 use crate::limits;
 

@@ -1,0 +1,75 @@
+//! Collects what the checks find, in whichever file it is.
+
+use super::yaml::{Fault, Place};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::limits;
+
+/// The files of one validation and the problems in them.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    files: Vec<File>,
+    list: Vec<Diagnostic>,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct File {
+    path: String,
+    /// For a file outside the tree: the reference to it, where its problems are shown.
+    shown_at: Option<Place>,
+}
+
+impl Findings {
+    /// For a devfile at a path; it is file 0.
+    pub(crate) fn new(path: &str) -> Self {
+        Self { files: vec![File { path: path.to_owned(), shown_at: None }], list: Vec::new() }
+    }
+
+    /// Adds a file and gives its number. Problems of a file with `shown_at` are shown there instead.
+    pub(crate) fn add_file(&mut self, path: &str, shown_at: Option<Place>) -> u16 {
+        self.files.push(File { path: path.to_owned(), shown_at });
+        u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// A reason not to publish.
+    pub(crate) fn error(&mut self, at: Place, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(at, Diagnostic::error("", rule, message, hint));
+    }
+
+    /// Something to look at.
+    pub(crate) fn warning(&mut self, at: Place, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(at, Diagnostic::warning("", rule, message, hint));
+    }
+
+    /// A problem with a file's bytes.
+    pub(crate) fn fault(&mut self, file: u16, fault: Fault) {
+        self.error(Place { file, position: fault.position }, fault.rule, fault.message, fault.hint);
+    }
+
+    /// All problems in the order of files and lines.
+    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.list.sort();
+        self.list.dedup();
+        self.list
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    fn add(&mut self, mut at: Place, mut diagnostic: Diagnostic) {
+        if self.count(diagnostic.severity) >= limits::REPORTED_PROBLEMS {
+            return;
+        }
+        while let Some(file) = self.files.get(usize::from(at.file)) {
+            let Some(shown_at) = file.shown_at else {
+                diagnostic.path.clone_from(&file.path);
+                break;
+            };
+            let line = at.position.line;
+            diagnostic.message = format!("{} (line {line} of {})", diagnostic.message, file.path);
+            at = shown_at;
+        }
+        self.list.push(diagnostic.at(at.position));
+    }
+}

@@ -1,0 +1,262 @@
+//! Brings in what a devfile takes from its parent and plugins.
+
+use serde_json::Value;
+use url::Url;
+
+use super::findings::Findings;
+use super::merge;
+use super::schema::Schema;
+use super::yaml::{self, Data, Node, Place};
+use super::{Found, Outside, Surroundings};
+use crate::version::Version;
+
+/// Most parents above each other. The clients' own limit is lower than any chain that somebody wrote on purpose.
+const GENERATIONS: usize = 20;
+
+/// Where a devfile came from; relative references in it start there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file of the tree.
+    Tree(String),
+    /// A web address.
+    Web(Url),
+    /// A stack of a registry.
+    Registry(Outside),
+}
+
+/// A devfile with everything that it takes from others.
+#[derive(Debug)]
+pub(crate) struct Flat {
+    /// The whole.
+    pub(crate) root: Node,
+    /// Whether everything was there.
+    pub(crate) complete: bool,
+}
+
+/// Resolves the parents and plugins of one devfile.
+pub(crate) struct Flattening<'a, 'b> {
+    pub(crate) around: &'a Surroundings<'b>,
+    pub(crate) findings: &'a mut Findings,
+    /// The devfiles that led here.
+    pub(crate) chain: Vec<Origin>,
+}
+
+impl Flattening<'_, '_> {
+    /// Flattens a devfile that came from the last of the chain.
+    pub(crate) fn flatten(&mut self, devfile: &Node) -> Flat {
+        let mut root = devfile.clone();
+        let mut complete = true;
+        let mut brought = Vec::new();
+        if let Data::Map(entries) = &mut root.data {
+            entries.retain(|(key, _)| key != "parent");
+        }
+        let plugins = take_plugins(&mut root);
+        let parent = devfile.get("parent").filter(|parent| parent.is_map()).map(|parent| (parent, "parent"));
+        for (reference, kind) in parent.into_iter().chain(plugins.iter().map(|plugin| (plugin, "plugin"))) {
+            match self.resolve(reference, kind, devfile.text_of("schemaVersion")) {
+                Some(Resolved::Nothing) => {}
+                Some(Resolved::Devfile(flat)) => {
+                    complete &= flat.complete;
+                    let mut base = flat.root;
+                    merge::apply_overrides(&mut base, reference, &format!("{kind}/override"), self.findings);
+                    brought.push((base, kind));
+                }
+                None => complete = false,
+            }
+        }
+        for (base, kind) in brought.into_iter().rev() {
+            merge::inherit(&mut root, base, &format!("{kind}/merge"), self.findings);
+        }
+        Flat { root, complete }
+    }
+
+    /// Reads what a reference names. None, after a finding, when it cannot be had.
+    fn resolve(&mut self, reference: &Node, kind: &str, version: Option<&str>) -> Option<Resolved> {
+        let (origin, at) = match self.locate(reference, kind) {
+            Ok(Some(located)) => located,
+            Ok(None) => return Some(Resolved::Nothing),
+            Err(()) => return None,
+        };
+        let path = origin.to_string();
+        if self.chain.contains(&origin) || self.chain.len() > GENERATIONS {
+            let round: Vec<String> = self.chain.iter().map(Origin::to_string).chain([path]).collect();
+            let message = format!("the {kind} comes round to itself: {}", round.join(" -> "));
+            self.findings.error(at, &format!("{kind}/cycle"), message, "take the reference out");
+            return None;
+        }
+        let found = match &origin {
+            Origin::Tree(path) => (self.around.files)(path).map_or(Found::Missing, Found::Devfile),
+            Origin::Web(url) => self.around.outside.fetch(&Outside::Uri(url.to_string())),
+            Origin::Registry(stack) => self.around.outside.fetch(stack),
+        };
+        let bytes = match found {
+            Found::Devfile(bytes) => bytes,
+            Found::Missing => {
+                let message = format!("the {kind} {path} does not exist");
+                self.findings.error(at, &format!("{kind}/missing"), message, "correct the reference");
+                return None;
+            }
+            Found::Unreachable(reason) => {
+                let message = format!("the {kind} {path} could not be read: {reason}");
+                let hint = "what depends on it was not checked";
+                self.findings.warning(at, &format!("{kind}/unreachable"), message, hint);
+                return None;
+            }
+        };
+        let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
+        let file = self.findings.add_file(&path, shown_at);
+        let node = check_alone(file, &bytes, self.findings)?;
+        let number = |text: &str| text.parse::<Version>().ok();
+        if let (Some(own), Some(child)) = (node.text_of("schemaVersion").and_then(number), version.and_then(number))
+            && own > child
+        {
+            let message = format!("the {kind} {path} has a later schemaVersion than this devfile");
+            self.findings.error(at, &format!("{kind}/version"), message, "raise the schemaVersion of this devfile");
+        }
+        self.chain.push(origin);
+        let flat = self.flatten(&node);
+        self.chain.pop();
+        Some(Resolved::Devfile(flat))
+    }
+
+    /// Where a reference leads, and where it stands. `Ok(None)` for an empty one, an error after a finding.
+    fn locate(&mut self, reference: &Node, kind: &str) -> Result<Option<(Origin, Place)>, ()> {
+        if let Some(uri) = reference.get("uri") {
+            let text = uri.text().unwrap_or_default();
+            if text.is_empty() {
+                let message = format!("the {kind} has an empty uri and brings nothing in");
+                self.findings.warning(uri.spot(), &format!("{kind}/empty"), message, "name a devfile");
+                return Ok(None);
+            }
+            let origin = self.chain.last().and_then(|from| from.join(text));
+            return match origin {
+                Some(origin) => Ok(Some((origin, uri.at))),
+                None => {
+                    let message = format!("the {kind} {text} cannot be found from here");
+                    self.findings.error(uri.at, &format!("{kind}/missing"), message, "correct the uri");
+                    Err(())
+                }
+            };
+        }
+        if let Some(id) = reference.get("id") {
+            let registry = reference.get("registryUrl");
+            let url = registry.and_then(Node::text).filter(|url| !url.is_empty());
+            let web = |url: &str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+            if let Some(url) = url.filter(|url| !web(url)) {
+                let at = registry.map_or(id.at, Node::spot);
+                let message = format!("`{url}` is not the address of a registry");
+                let hint = "write an address that begins with https://";
+                self.findings.error(at, &format!("{kind}/registry"), message, hint);
+                return Err(());
+            }
+            let stack = Outside::Stack {
+                id: id.text().unwrap_or_default().to_owned(),
+                version: reference.text_of("version").map(str::to_owned),
+                registry: url.map(str::to_owned),
+            };
+            return Ok(Some((Origin::Registry(stack), id.at)));
+        }
+        if let Some(cluster) = reference.get("kubernetes") {
+            let message = format!("a {kind} in a cluster cannot be read by clients of a registry");
+            let hint = "refer to a devfile by uri or id";
+            self.findings.error(cluster.key_at, &format!("{kind}/kubernetes"), message, hint);
+        }
+        // A reference without any of them has the schema's complaint.
+        Err(())
+    }
+}
+
+/// What a reference leads to.
+enum Resolved {
+    Nothing,
+    Devfile(Flat),
+}
+
+/// Reads a file and holds it against the schema that it names, which is all that a parent has to satisfy alone.
+pub(crate) fn check_alone(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node> {
+    let reading = yaml::read(file, bytes);
+    reading.faults.into_iter().for_each(|fault| findings.fault(file, fault));
+    let node = reading.node?;
+    if !node.is_map() && !matches!(node.data, Data::Null) {
+        findings.error(node.at, "yaml/root", "a devfile is a mapping", "begin with `schemaVersion:`");
+        return None;
+    }
+    if let Some(schema) = schema_of(&node, findings) {
+        schema.check(&node, &Value::from(&node), findings);
+    }
+    Some(node)
+}
+
+fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
+    let known = || super::schema::VERSIONS.iter().map(|(version, _)| *version);
+    let Some(version) = node.get("schemaVersion") else {
+        let near = super::suggest::nearest("schemaVersion", node.entries().iter().map(|(key, _)| key.as_str()));
+        let hint = near.map_or("add `schemaVersion: 2.3.0`".to_owned(), |near| format!("rename `{near}`"));
+        findings.error(node.key_at, "schemaVersion/absent", "schemaVersion is missing", hint);
+        return None;
+    };
+    let Some(text) = version.text() else {
+        let hint = "write it as text with three numbers, such as 2.3.0";
+        findings.error(version.spot(), "schemaVersion/type", "schemaVersion has to be a text", hint);
+        return None;
+    };
+    let schema = Schema::for_version(text);
+    if schema.is_none() {
+        let message = format!("there is no schema for version `{}`", text.escape_debug());
+        let hint = super::suggest::nearest(text.trim(), known()).map_or_else(
+            || format!("use one of {}", super::suggest::quoted(known(), "or")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        findings.error(version.at, "schemaVersion/value", message, hint);
+    }
+    schema
+}
+
+/// Takes the plugins of schema version 2.0.0 out of the components.
+fn take_plugins(root: &mut Node) -> Vec<Node> {
+    let Some(Node { data: Data::List(components), .. }) = root.get_mut("components") else { return Vec::new() };
+    let mut plugins = Vec::new();
+    components.retain(|component| match component.get("plugin").filter(|plugin| plugin.is_map()) {
+        Some(plugin) => {
+            plugins.push(plugin.clone());
+            false
+        }
+        None => true,
+    });
+    plugins
+}
+
+impl Origin {
+    /// What a `uri` in a devfile from here means.
+    fn join(&self, uri: &str) -> Option<Self> {
+        if uri.starts_with("http://") || uri.starts_with("https://") {
+            return Url::parse(uri).ok().map(Self::Web);
+        }
+        match self {
+            Self::Tree(path) => {
+                let mut parts: Vec<&str> = path.split('/').collect();
+                parts.pop();
+                for part in uri.split('/') {
+                    match part {
+                        "" | "." => {}
+                        ".." => drop(parts.pop()?),
+                        part => parts.push(part),
+                    }
+                }
+                Some(Self::Tree(parts.join("/")))
+            }
+            Self::Web(url) => url.join(uri).ok().map(Self::Web),
+            Self::Registry(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tree(path) => f.write_str(path),
+            Self::Web(url) => write!(f, "{url}"),
+            Self::Registry(stack) => write!(f, "{stack}"),
+        }
+    }
+}

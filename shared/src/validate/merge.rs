@@ -1,0 +1,169 @@
+//! Merges a devfile with its parent and plugins, and applies overrides, as the devfile specification says.
+
+use std::collections::HashMap;
+
+use super::findings::Findings;
+use super::yaml::{Data, Node};
+
+/// The lists at the top with the field that identifies an element.
+const LISTS: [(&str, &str); 5] = [
+    ("components", "name"),
+    ("commands", "id"),
+    ("projects", "name"),
+    ("starterProjects", "name"),
+    ("dependentProjects", "name"),
+];
+
+/// The mappings at the top whose keys belong to parent and child together.
+const MAPS: [&str; 2] = ["variables", "attributes"];
+
+/// Fields of which an object has one: an override with another one replaces it.
+const UNIONS: [&[&str]; 5] = [
+    &["container", "kubernetes", "openshift", "volume", "image", "plugin"],
+    &["exec", "apply", "composite", "vscodeTask", "vscodeLaunch"],
+    &["git", "github", "zip"],
+    &["uri", "inlined"],
+    &["uri", "git", "devfileRegistry"],
+];
+
+/// Applies the overrides in a `parent` or `plugin` to the devfile that it brings in.
+pub(crate) fn apply_overrides(base: &mut Node, overrides: &Node, rule: &str, findings: &mut Findings) {
+    for (list, key) in LISTS {
+        for element in overrides.items_of(list) {
+            let Some(name) = element.text_of(key) else { continue };
+            let target = match base.get_mut(list).map(|node| &mut node.data) {
+                Some(Data::List(items)) => items.iter_mut().find(|item| item.text_of(key) == Some(name)),
+                _ => None,
+            };
+            match target {
+                Some(target) => overlay(target, element),
+                None => {
+                    let at = element.get(key).map_or(element.at, Node::spot);
+                    let message = format!("`{name}` overrides nothing: {} there are none of this name", owner(rule));
+                    let hint = format!("move it to the devfile's own `{list}` if it is new");
+                    findings.error(at, rule, message, hint);
+                }
+            }
+        }
+    }
+    for map in MAPS {
+        if let Some(patch) = overrides.get(map) {
+            match base.get_mut(map) {
+                Some(target) => overlay(target, patch),
+                None => push_entry(base, map, patch.clone()),
+            }
+        }
+    }
+}
+
+fn owner(rule: &str) -> &'static str {
+    if rule.starts_with("plugin") { "in the plugin" } else { "in the parent" }
+}
+
+/// Lays a patch over a value: mappings by key, lists of named things by name, everything else whole.
+fn overlay(base: &mut Node, patch: &Node) {
+    match (&mut base.data, &patch.data) {
+        (Data::Map(entries), Data::Map(changes)) => {
+            for union in UNIONS {
+                if let Some((kept, _)) = changes.iter().find(|(key, _)| union.contains(&key.as_str())) {
+                    entries.retain(|(key, _)| key == kept || !union.contains(&key.as_str()));
+                }
+            }
+            for (key, change) in changes {
+                match entries.iter_mut().find(|(own, _)| own == key) {
+                    Some((_, own)) => overlay(own, change),
+                    None => entries.push((key.clone(), change.clone())),
+                }
+            }
+        }
+        (Data::List(items), Data::List(changes)) if changes.iter().all(|change| change.text_of("name").is_some()) => {
+            for change in changes {
+                match items.iter_mut().find(|item| item.text_of("name") == change.text_of("name")) {
+                    Some(item) => overlay(item, change),
+                    None => items.push(change.clone()),
+                }
+            }
+        }
+        _ => *base = patch.clone(),
+    }
+}
+
+/// Puts what a parent or plugin brings in before the devfile's own. An element may be in one of them only; the
+/// devfile's own stays when it is in both.
+pub(crate) fn inherit(child: &mut Node, base: Node, rule: &str, findings: &mut Findings) {
+    let Data::Map(inherited) = base.data else { return };
+    for (field, node) in inherited {
+        if let Some((_, key)) = LISTS.iter().find(|(list, _)| *list == field) {
+            inherit_list(child, &field, key, node, rule, findings);
+        } else if MAPS.contains(&field.as_str()) {
+            inherit_map(child, &field, node, rule, findings);
+        } else if field == "events" {
+            inherit_events(child, node);
+        }
+    }
+}
+
+fn inherit_list(child: &mut Node, field: &str, key: &str, node: Node, rule: &str, findings: &mut Findings) {
+    let Data::List(mut items) = node.data else { return };
+    let own: HashMap<String, &Node> =
+        child.items_of(field).iter().filter_map(|item| Some((item.text_of(key)?.to_owned(), item))).collect();
+    items.retain(|item| match item.text_of(key).and_then(|name| Some((name, own.get(name)?))) {
+        Some((name, clash)) => {
+            already_there(clash.get(key).unwrap_or(clash), name, rule, findings);
+            false
+        }
+        None => true,
+    });
+    match child.get_mut(field) {
+        Some(Node { data: Data::List(own), .. }) => {
+            own.splice(0..0, items);
+        }
+        Some(_) => {}
+        None => push_entry(child, field, Node { data: Data::List(items), ..node }),
+    }
+}
+
+fn inherit_map(child: &mut Node, field: &str, node: Node, rule: &str, findings: &mut Findings) {
+    let Some(own) = child.get_mut(field) else { return push_entry(child, field, node) };
+    let (Data::Map(entries), Data::Map(mut inherited)) = (&mut own.data, node.data) else { return };
+    let known: HashMap<&str, &Node> = entries.iter().map(|(key, node)| (key.as_str(), node)).collect();
+    inherited.retain(|(key, _)| match known.get(key.as_str()) {
+        Some(clash) => {
+            already_there(&Node { at: clash.key_at, ..(*clash).clone() }, key, rule, findings);
+            false
+        }
+        None => true,
+    });
+    entries.splice(0..0, inherited);
+}
+
+/// Events of both are run, each command once.
+fn inherit_events(child: &mut Node, node: Node) {
+    let Some(own) = child.get_mut("events") else { return push_entry(child, "events", node) };
+    for (event, mut inherited) in match node.data {
+        Data::Map(events) => events,
+        _ => return,
+    } {
+        match (own.get_mut(&event).map(|own| &mut own.data), &mut inherited.data) {
+            (Some(Data::List(commands)), Data::List(inherited)) => {
+                inherited.retain(|command| !commands.iter().any(|own| own.text() == command.text()));
+                commands.splice(0..0, inherited.drain(..));
+            }
+            (Some(_), _) => {}
+            (None, _) => push_entry(own, &event, inherited),
+        }
+    }
+}
+
+fn already_there(own: &Node, name: &str, rule: &str, findings: &mut Findings) {
+    let owner = if rule.starts_with("plugin") { "a plugin" } else { "the parent" };
+    let section = if rule.starts_with("plugin") { "plugin" } else { "parent" };
+    let message = format!("{owner} has `{name}` already");
+    findings.error(own.at, rule, message, format!("move it into `{section}:` to override it, or rename it"));
+}
+
+fn push_entry(map: &mut Node, key: &str, node: Node) {
+    if let Data::Map(entries) = &mut map.data {
+        entries.push((key.to_owned(), node));
+    }
+}

@@ -1,0 +1,70 @@
+//! Metadata: what an entry of the index cannot do without.
+
+use crate::validate::findings::Findings;
+use crate::validate::suggest;
+use crate::validate::yaml::{Data, Node};
+
+const REQUIRED: [&str; 4] = ["name", "displayName", "language", "projectType"];
+
+/// The fields that the devfile specification names.
+const FIELDS: [&str; 14] = [
+    "name",
+    "version",
+    "displayName",
+    "description",
+    "tags",
+    "icon",
+    "globalMemoryLimit",
+    "projectType",
+    "language",
+    "website",
+    "provider",
+    "supportUrl",
+    "architectures",
+    "attributes",
+];
+
+/// Deepest value in metadata: it goes into the index, and readers of JSON stop at 128 levels.
+const DEPTH: usize = 100;
+
+/// Checks the metadata of the devfile itself; that of parents is not inherited.
+pub(crate) fn check(root: &Node, findings: &mut Findings) {
+    let metadata = root.get("metadata");
+    let entries = metadata.map_or(&[][..], Node::entries);
+    let at = metadata.map_or(root.key_at, |metadata| metadata.key_at);
+    let mut miscased = Vec::new();
+    for (key, value) in entries.iter().filter(|(key, _)| !FIELDS.contains(&key.as_str())) {
+        if let Some(field) = FIELDS.iter().find(|field| field.eq_ignore_ascii_case(key)) {
+            miscased.push(*field);
+            let message = format!("`{key}` is written `{field}`");
+            let hint = "some clients take it and others do not; write it in the right case";
+            findings.error(value.key_at, "metadata/case", message, hint);
+        } else if let Some(field) = suggest::nearest(key, FIELDS) {
+            let message = format!("metadata has no field `{key}`");
+            findings.warning(value.key_at, "metadata/unknownField", message, format!("did you mean `{field}`?"));
+        }
+    }
+    for field in REQUIRED.iter().filter(|field| !miscased.contains(field)) {
+        let value = metadata.and_then(|metadata| metadata.get(field));
+        let rule = format!("metadata/{field}");
+        match value.map(|value| (value.at, &value.data)) {
+            Some((value_at, Data::Text(text))) if !text.is_empty() => {
+                if text.trim().is_empty() {
+                    let message = format!("metadata.{field} is blank");
+                    findings.warning(value_at, &rule, message, "give it a text");
+                }
+            }
+            // The schema has complained about these.
+            Some((_, Data::Bool(_) | Data::Number(_) | Data::List(_) | Data::Map(_))) => {}
+            _ => {
+                let at = value.map_or(at, |value| value.key_at);
+                let message = format!("metadata.{field} is missing or empty");
+                findings.error(at, &rule, message, format!("add `{field}:` to the metadata"));
+            }
+        }
+    }
+    if metadata.is_some_and(|metadata| metadata.measure().depth > DEPTH) {
+        let message = format!("metadata is nested deeper than {DEPTH} levels");
+        findings.error(at, "metadata/depth", message, "nest less deeply; readers of the index cannot follow");
+    }
+}

@@ -1,0 +1,58 @@
+//! `did you mean`: the known name nearest to a written one.
+
+/// The nearest of some names, when it is near enough to be meant: the same in another case, or within a third of its
+/// letters.
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = written.to_lowercase();
+    let allowed = (written.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .filter(|name| *name != written && name.len().abs_diff(written.len()) <= allowed + 1)
+        .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// A hint that names the nearest, or the choices when they are few; empty otherwise.
+pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
+    match nearest(written, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if (1..=8).contains(&known.len()) => format!("there is {}", quoted(known, "and")),
+        None => String::new(),
+    }
+}
+
+/// Names in backticks with commas and a last word between: `a`, `b` or `c`.
+pub(crate) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((end, [])) => end.clone(),
+        Some((end, rest)) => format!("{} {last} {end}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names() {
+        let known = ["image", "memoryLimit", "commandLine", "env"];
+        for (written, expected) in [
+            ("imgae", Some("image")),
+            ("Image", Some("image")),
+            ("memorylimit", Some("memoryLimit")),
+            ("comandLine", Some("commandLine")),
+            ("enf", Some("env")),
+            ("colour", None),
+            ("image", None),
+        ] {
+            assert_eq!(nearest(written, known), expected, "{written}");
+        }
+        assert_eq!(hint("x", ["a", "bcd", "efg"]), "there is `a`, `bcd` and `efg`");
+        assert_eq!(hint("zzzzz", []), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! `{{name}}` in a devfile's texts, replaced by the devfile's variables.
+
+use std::collections::HashMap;
+
+use super::findings::Findings;
+use super::suggest;
+use super::yaml::{Data, Node};
+
+/// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
+const PLACES: [&[&str]; 41] = [
+    &["components", "*", "container", "image"],
+    &["components", "*", "container", "sourceMapping"],
+    &["components", "*", "container", "command", "*"],
+    &["components", "*", "container", "args", "*"],
+    &["components", "*", "container", "memoryLimit"],
+    &["components", "*", "container", "memoryRequest"],
+    &["components", "*", "container", "env", "*", "name"],
+    &["components", "*", "container", "env", "*", "value"],
+    &["components", "*", "container", "volumeMounts", "*", "path"],
+    &["components", "*", "container", "endpoints", "*", "path"],
+    &["components", "*", "kubernetes", "uri"],
+    &["components", "*", "kubernetes", "inlined"],
+    &["components", "*", "kubernetes", "endpoints", "*", "path"],
+    &["components", "*", "openshift", "uri"],
+    &["components", "*", "openshift", "inlined"],
+    &["components", "*", "openshift", "endpoints", "*", "path"],
+    &["components", "*", "image", "imageName"],
+    &["components", "*", "image", "dockerfile", "uri"],
+    &["components", "*", "image", "dockerfile", "buildContext"],
+    &["components", "*", "image", "dockerfile", "args", "*"],
+    &["components", "*", "image", "dockerfile", "git", "fileLocation"],
+    &["components", "*", "image", "dockerfile", "git", "checkoutFrom", "*"],
+    &["components", "*", "image", "dockerfile", "git", "remotes", "*"],
+    &["components", "*", "volume", "size"],
+    &["commands", "*", "exec", "commandLine"],
+    &["commands", "*", "exec", "workingDir"],
+    &["commands", "*", "exec", "label"],
+    &["commands", "*", "exec", "env", "*", "name"],
+    &["commands", "*", "exec", "env", "*", "value"],
+    &["commands", "*", "apply", "label"],
+    &["commands", "*", "composite", "label"],
+    &["projects", "*", "clonePath"],
+    &["projects", "*", "git", "checkoutFrom", "*"],
+    &["projects", "*", "git", "remotes", "*"],
+    &["projects", "*", "zip", "location"],
+    &["starterProjects", "*", "description"],
+    &["starterProjects", "*", "git", "checkoutFrom", "*"],
+    &["starterProjects", "*", "git", "remotes", "*"],
+    &["starterProjects", "*", "zip", "location"],
+    &["dependentProjects", "*", "git", "remotes", "*"],
+    &["dependentProjects", "*", "zip", "location"],
+];
+
+/// Replaces the variables of a devfile; undefined ones stay as they are, with a warning when all parents are known.
+pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) {
+    // The first schema version has no variables, and its texts may hold braces of their own.
+    if root.text_of("schemaVersion") == Some("2.0.0") {
+        return;
+    }
+    let entries = root.get("variables").map_or(&[][..], Node::entries);
+    let known: HashMap<String, String> =
+        entries.iter().filter_map(|(name, value)| Some((name.clone(), value.text()?.to_owned()))).collect();
+    for place in PLACES {
+        visit(root, place, &mut |node| {
+            let Data::Text(text) = &node.data else { return };
+            if !text.contains("{{") {
+                return;
+            }
+            let (replaced, undefined) = expand(text, &known);
+            for name in undefined.into_iter().filter(|_| complete) {
+                let hint = suggest::nearest(&name, known.keys().map(String::as_str)).map_or_else(
+                    || format!("add `{name}:` to the variables; until then the text stays as it is"),
+                    |near| format!("did you mean `{{{{{near}}}}}`?"),
+                );
+                findings.warning(node.at, "variables/undefined", format!("there is no variable `{name}`"), hint);
+            }
+            node.data = Data::Text(replaced);
+        });
+    }
+}
+
+fn visit(node: &mut Node, path: &[&str], act: &mut impl FnMut(&mut Node)) {
+    match path {
+        [] => act(node),
+        ["*", rest @ ..] => node.children_mut().for_each(|child| visit(child, rest, act)),
+        [key, rest @ ..] => {
+            if let Some(child) = node.get_mut(key) {
+                visit(child, rest, act);
+            }
+        }
+    }
+}
+
+/// Replaces once: what a value brings in is not replaced again.
+fn expand(text: &str, known: &HashMap<String, String>) -> (String, Vec<String>) {
+    let (mut done, mut undefined, mut rest) = (String::new(), Vec::new(), text);
+    while let Some((before, name, after)) = next(rest) {
+        done.push_str(before);
+        match known.get(name) {
+            Some(value) => done.push_str(value),
+            None => {
+                done.push_str(&rest[before.len()..rest.len() - after.len()]);
+                undefined.push(name.to_owned());
+            }
+        }
+        rest = after;
+    }
+    done.push_str(rest);
+    (done, undefined)
+}
+
+/// What is before the first `{{name}}`, its name and what is after it.
+fn next(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("{{")?;
+    let (name, after) = rest.split_once("}}")?;
+    Some((before, name.trim(), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let known = HashMap::from([("a".to_owned(), "{{b}}".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        for (text, expected, missing) in [
+            ("x {{a}} {{ b }}", "x {{b}} 2", vec![]),
+            ("{{c}}/{{b}}", "{{c}}/2", vec!["c"]),
+            ("{{b", "{{b", vec![]),
+            ("}}{{b}}", "}}2", vec![]),
+            ("{{}}", "{{}}", vec![""]),
+        ] {
+            assert_eq!(expand(text, &known), (expected.to_owned(), missing.into_iter().map(str::to_owned).collect()));
+        }
+    }
+}
