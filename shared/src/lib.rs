@@ -4,6 +4,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod index;
 pub mod limits;
+pub mod report;
 pub mod source;
 pub mod timestamp;
 pub mod validate;

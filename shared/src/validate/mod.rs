@@ -146,5 +146,10 @@ pub fn devfile(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Checked {
     Checked { diagnostics: findings.into_sorted(), document }
 }
 
+/// The text of a file in any of the encodings that a devfile may have, to show lines of it.
+pub(crate) fn text_of(bytes: &[u8]) -> Option<String> {
+    yaml::decode(bytes).ok().map(std::borrow::Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 /// letters.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = written.to_lowercase();
-    let allowed = (written.chars().count() / 3).clamp(1, 3);
+    let allowed = (written.chars().count() / 3).min(3);
     known
         .into_iter()
         .filter(|name| *name != written && name.len().abs_diff(written.len()) <= allowed + 1)

@@ -32,19 +32,25 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) {
     let metadata = root.get("metadata");
     let entries = metadata.map_or(&[][..], Node::entries);
     let at = metadata.map_or(root.key_at, |metadata| metadata.key_at);
-    let mut miscased = Vec::new();
+    let mut reported = Vec::new();
     for (key, value) in entries.iter().filter(|(key, _)| !FIELDS.contains(&key.as_str())) {
-        if let Some(field) = FIELDS.iter().find(|field| field.eq_ignore_ascii_case(key)) {
-            miscased.push(*field);
+        let Some(field) = suggest::nearest(key, FIELDS) else { continue };
+        let is_there = metadata.is_some_and(|metadata| metadata.get(field).is_some());
+        if field.eq_ignore_ascii_case(key) {
+            reported.push(field);
             let message = format!("`{key}` is written `{field}`");
             let hint = "some clients take it and others do not; write it in the right case";
             findings.error(value.key_at, "metadata/case", message, hint);
-        } else if let Some(field) = suggest::nearest(key, FIELDS) {
+        } else if REQUIRED.contains(&field) && !is_there {
+            reported.push(field);
+            let message = format!("metadata.{field} is missing, and `{key}` is no field");
+            findings.error(value.key_at, &format!("metadata/{field}"), message, format!("did you mean `{field}`?"));
+        } else {
             let message = format!("metadata has no field `{key}`");
             findings.warning(value.key_at, "metadata/unknownField", message, format!("did you mean `{field}`?"));
         }
     }
-    for field in REQUIRED.iter().filter(|field| !miscased.contains(field)) {
+    for field in REQUIRED.iter().filter(|field| !reported.contains(field)) {
         let value = metadata.and_then(|metadata| metadata.get(field));
         let rule = format!("metadata/{field}");
         match value.map(|value| (value.at, &value.data)) {

@@ -70,11 +70,7 @@ fn elements<'a>(items: &'a [Node], key: &str, kinds: &[&'static str]) -> Vec<Ele
     let element = |node: &'a Node| {
         let name = node.get(key);
         let kind = kinds.iter().find_map(|kind| Some((*kind, node.get(kind).filter(|body| body.is_map())?)));
-        Element {
-            name: name.and_then(Node::text).unwrap_or_default(),
-            name_at: name.unwrap_or(node).spot(),
-            kind,
-        }
+        Element { name: name.and_then(Node::text).unwrap_or_default(), name_at: name.unwrap_or(node).spot(), kind }
     };
     items.iter().map(element).collect()
 }

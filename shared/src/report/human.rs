@@ -1,0 +1,127 @@
+//! For a terminal: every problem with its source line and a caret.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::{Sources, counts, word};
+use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::validate::text_of;
+
+/// Most characters of a source line to show.
+const WIDTH: usize = 120;
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// With escape sequences for a terminal.
+    Always,
+    /// Plain text.
+    Never,
+}
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Always => format!("\x1b[{code}m{text}\x1b[0m"),
+            Self::Never => text.to_owned(),
+        }
+    }
+}
+
+/// All problems, and a line that counts them.
+pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -> String {
+    let mut out = String::new();
+    let mut texts: HashMap<&str, Option<String>> = HashMap::new();
+    for diagnostic in diagnostics {
+        let text = texts
+            .entry(&diagnostic.path)
+            .or_insert_with(|| sources(&diagnostic.path).and_then(|bytes| text_of(&bytes)));
+        one(&mut out, diagnostic, text.as_deref(), colour);
+    }
+    let (errors, warnings) = counts(diagnostics);
+    let count = |count: usize, what: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        several => Some(format!("{several} {what}s")),
+    };
+    let sum: Vec<String> = count(errors, "error").into_iter().chain(count(warnings, "warning")).collect();
+    let _ = match sum.is_empty() {
+        true => writeln!(out, "no problems"),
+        false => writeln!(out, "{}", sum.join(", ")),
+    };
+    out
+}
+
+fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: Colour) {
+    let (code, blue) = match diagnostic.severity {
+        Severity::Error => ("1;31", "1;34"),
+        Severity::Warning => ("1;33", "1;34"),
+    };
+    let title = format!("{}[{}]", word(diagnostic.severity), diagnostic.rule);
+    let message = colour.paint("1", &format!(": {}", visible(&diagnostic.message)));
+    let _ = writeln!(out, "{}{message}", colour.paint(code, &title));
+    let line = diagnostic.position.map_or(String::new(), |position| position.line.to_string());
+    let margin = " ".repeat(line.len());
+    let place = match diagnostic.position {
+        Some(Position { line, column }) => format!("{}:{line}:{column}", diagnostic.path),
+        None => diagnostic.path.clone(),
+    };
+    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), visible(&place));
+    let bar = colour.paint(blue, "|");
+    if let Some((shown, before, width)) = excerpt(diagnostic.position, source) {
+        let _ = writeln!(out, "{margin} {bar}");
+        let _ = writeln!(out, "{} {bar} {shown}", colour.paint(blue, &line));
+        let caret = colour.paint(code, &"^".repeat(width));
+        let _ = writeln!(out, "{margin} {bar} {}{caret}", " ".repeat(before));
+    }
+    if !diagnostic.hint.is_empty() {
+        let _ = writeln!(out, "{margin} {} hint: {}", colour.paint(blue, "="), visible(&diagnostic.hint));
+    }
+    out.push('\n');
+}
+
+/// The line at a position, how many characters are before the place in it, and how many it covers.
+fn excerpt(position: Option<Position>, source: Option<&str>) -> Option<(String, usize, usize)> {
+    let Position { line, column } = position?;
+    let line = lines(source?).nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    let width = word_at(line, column).max(1);
+    // Of a long line, the part around the place.
+    let start = if column + width < WIDTH { 0 } else { column.saturating_sub(WIDTH / 2) };
+    let shown: String = line.chars().skip(start).take(WIDTH).map(printable).collect();
+    let before = (column - start).min(shown.chars().count());
+    Some((shown.trim_end().to_owned(), before, width.min(WIDTH - before.min(WIDTH - 1))))
+}
+
+/// Lines as YAML has them: after a line feed, a carriage return, or both.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+/// How long the word or quoted text at a column is.
+fn word_at(line: &str, column: usize) -> usize {
+    let mut rest = line.chars().skip(column).peekable();
+    match rest.peek() {
+        Some(quote @ ('"' | '\'')) => {
+            let quote = *quote;
+            let inside = rest.skip(1).collect::<Vec<_>>();
+            inside.iter().position(|character| *character == quote).map_or(1, |end| end + 2)
+        }
+        Some('{' | '[') => 1,
+        _ => rest.take_while(|character| !character.is_whitespace() && !":,]}".contains(*character)).count(),
+    }
+}
+
+/// A character as it may go to a terminal.
+fn printable(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        control if control.is_control() => '\u{fffd}',
+        other => other,
+    }
+}
+
+/// A text as it may go to a terminal: a devfile cannot smuggle escape sequences into it.
+fn visible(text: &str) -> String {
+    text.chars().map(printable).collect()
+}

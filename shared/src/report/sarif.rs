@@ -1,0 +1,51 @@
+//! SARIF 2.1.0, which code scanners and editors read.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::word;
+use crate::diagnostic::Diagnostic;
+
+/// What a path in a URI cannot hold as it is.
+const PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'[').add(b']').add(b'\\');
+
+/// One run with all problems.
+pub fn sarif(diagnostics: &[Diagnostic]) -> String {
+    let mut rules: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.rule.as_str()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    let log = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "index-generator",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules.iter().map(|rule| json!({"id": rule})).collect::<Vec<_>>(),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": diagnostics.iter().map(|diagnostic| result(diagnostic, &rules)).collect::<Vec<_>>(),
+        }],
+    });
+    format!("{log:#}\n")
+}
+
+fn result(diagnostic: &Diagnostic, rules: &[&str]) -> Value {
+    let text = match diagnostic.hint.as_str() {
+        "" => diagnostic.message.clone(),
+        hint => format!("{}\n{hint}", diagnostic.message),
+    };
+    let uri = utf8_percent_encode(&diagnostic.path, PATH).to_string();
+    let mut location = json!({"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}});
+    if let Some(position) = diagnostic.position {
+        location["region"] = json!({"startLine": position.line, "startColumn": position.column});
+    }
+    json!({
+        "ruleId": diagnostic.rule,
+        "ruleIndex": rules.iter().position(|rule| *rule == diagnostic.rule),
+        "level": word(diagnostic.severity),
+        "message": {"text": text},
+        "locations": [{"physicalLocation": location}],
+    })
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::diagnostic::Position;
+use crate::validate::{Surroundings, devfile};
+
+const DEVFILE: &str = "\
+schemaVersion: 2.2.2
+metadata:
+  name: nodejs
+  displayName: Node.js
+  language: JavaScript
+  projectTpye: Express
+components:
+  - name: runtime
+    container:
+      image: registry.example.org/node:22
+      memoryLimt: 1Gi
+commands:
+  - id: build
+    exec: {component: runtme, commandLine: npm install}
+  - id: build
+    exec: {component: runtime, commandLine: \"npm run {{what}}\"}
+";
+
+fn diagnostics() -> Vec<Diagnostic> {
+    devfile("stacks/nodejs/1.0.0/devfile.yaml", DEVFILE.as_bytes(), &Surroundings::ALONE).diagnostics
+}
+
+fn report(format: Format, colour: Colour) -> String {
+    render(format, &diagnostics(), &|_| Some(Bytes::from_static(DEVFILE.as_bytes())), colour)
+}
+
+#[test]
+fn for_people() {
+    insta::assert_snapshot!(report(Format::Human, Colour::Never));
+}
+
+#[test]
+fn for_programs() {
+    insta::assert_snapshot!("json", report(Format::Json, Colour::Never));
+    insta::assert_snapshot!("github", report(Format::Github, Colour::Never));
+    insta::assert_snapshot!("sarif", report(Format::Sarif, Colour::Never));
+}
+
+#[test]
+fn colours_are_asked_for() {
+    assert!(report(Format::Human, Colour::Always).contains("\x1b[1;31merror[command/duplicate]\x1b[0m"));
+    assert!(!report(Format::Human, Colour::Never).contains('\x1b'));
+}
+
+#[test]
+fn nothing_to_say() {
+    assert_eq!(human(&[], &|_| None, Colour::Never), "no problems\n");
+    assert_eq!(github(&[]), "");
+}
+
+#[test]
+fn texts_of_a_devfile_stay_texts() {
+    let hostile =
+        Diagnostic::error("a,b:c%.yaml", "x/y", "100%\n::error::\x1b[2J", "\r").at(Position { line: 1, column: 2 });
+    let hostile = [hostile];
+    assert_eq!(
+        github(&hostile),
+        "::error file=a%2Cb%3Ac%25.yaml,line=1,col=2,title=x/y::100%25%0A::error::\x1b[2J%0A%0D\n"
+    );
+    let shown = human(&hostile, &|_| Some(Bytes::from_static(b"\x1b[2Jx")), Colour::Never);
+    assert!(!shown.contains('\x1b'), "{shown}");
+}
+
+/// A place far out in a long line, beyond the line, beyond the file, and in a file that is gone.
+#[test]
+fn odd_places() {
+    for (line, column) in [(1, 100_000), (1, 1_000_000), (2, 5), (9, 1), (0, 0), (u32::MAX, u32::MAX)] {
+        let diagnostic = [Diagnostic::error("f", "r", "m", "").at(Position { line, column })];
+        let long = Bytes::from("x ".repeat(100_000));
+        let shown = human(&diagnostic, &|_| Some(long.clone()), Colour::Never);
+        assert!(shown.lines().all(|line| line.chars().count() < 200), "{line}:{column}");
+        human(&diagnostic, &|_| None, Colour::Never);
+    }
+    assert_eq!(
+        "xml".parse::<Format>().unwrap_err().to_string(),
+        "`xml` is not a format: use human, json, github or sarif"
+    );
+}
