@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, ScalarStyle, Span, Tag};
+use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
 use serde_json::Value;
 
 use super::{Data, Fault, Measure, Node, Place, position, scalar};
@@ -21,6 +21,12 @@ pub(super) struct Builder {
     spent: Measure,
     read: usize,
     aliased: usize,
+    /// How far the source has been looked at, in bytes.
+    seen: usize,
+    /// How many of the open collections are in brackets or braces.
+    flow: usize,
+    /// Whether the last scalar had no quotes; blanks after it count as its own.
+    after_plain: bool,
     faults: Vec<Fault>,
 }
 
@@ -50,6 +56,9 @@ impl Builder {
             spent: Measure::default(),
             read: 0,
             aliased: 0,
+            seen: 0,
+            flow: 0,
+            after_plain: false,
             faults: Vec::new(),
         }
     }
@@ -72,11 +81,19 @@ impl Builder {
     /// When the document cannot be read any further.
     pub(super) fn event(&mut self, event: &Event<'_>, span: &Span, source: &str, json: bool) -> Result<(), Fault> {
         let at = Place { file: self.file, position: position(span) };
+        if !json {
+            self.refuse_tabs(span, source)?;
+        }
+        self.after_plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.read += 1;
                 self.spend(at, Measure { nodes: 1, bytes: text.len(), depth: self.open.len() + 1 })?;
                 refuse_unreadable(at, text, *style, span, source, json)?;
+                let quoted_or_plain = !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if quoted_or_plain && self.wants_key() && span.start.line() != span.end.line() {
+                    return Err(Fault::new(at.position, "yaml/key", "a key is on one line", ""));
+                }
                 let plain = *style == ScalarStyle::Plain && tag.is_none();
                 if plain && text == MERGE && !json && self.wants_key() {
                     self.set_key(Key::Merge);
@@ -102,25 +119,53 @@ impl Builder {
                 (node.at, node.key_at) = (at, at);
                 self.place(node, 0)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Node::new(at, Data::List(Vec::new())), *anchor),
-            Event::MappingStart(_, anchor, _) => self.begin(Node::new(at, Data::Map(Vec::new())), *anchor),
+            Event::SequenceStart(style, anchor, _) => {
+                self.begin(Node::new(at, Data::List(Vec::new())), *anchor, *style)
+            }
+            Event::MappingStart(style, anchor, _) => self.begin(Node::new(at, Data::Map(Vec::new())), *anchor, *style),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             _ => Ok(()),
         }
     }
 
-    fn begin(&mut self, node: Node, anchor: usize) -> Result<(), Fault> {
+    /// Refuses lines between two events that begin with a tab, outside brackets. The parser passes over many of them,
+    /// clients do not.
+    fn refuse_tabs(&mut self, span: &Span, source: &str) -> Result<(), Fault> {
+        let Some(range) = span.byte_range() else { return Ok(()) };
+        let gap = source.get(self.seen..range.start).unwrap_or_default();
+        let indent = self.open.last().map_or(0, |frame| frame.node.at.position.column as usize);
+        let from = self.seen;
+        self.seen = self.seen.max(range.end);
+        if self.flow > 0 {
+            return Ok(());
+        }
+        let breaks = gap.match_indices('\n').map(|(at, _)| at + 1);
+        for start in breaks.chain((from == 0).then_some(0)) {
+            let rest = &gap[start..];
+            let blanks = rest.len() - rest.trim_start_matches(' ').len();
+            if rest[blanks..].starts_with('\t') && !(self.after_plain && blanks >= indent) {
+                let position = super::text::position(&source[..from + start + blanks]);
+                return Err(Fault::new(position, "yaml/tab", "a line begins with a tab", "indent with spaces"));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, node: Node, anchor: usize, style: StructureStyle) -> Result<(), Fault> {
         if self.wants_key() {
             return Err(bad_key(node.at));
         }
         self.read += 1;
         self.spend(node.at, Measure { nodes: 1, bytes: 0, depth: self.open.len() + 1 })?;
+        // Everything in a flow collection is in flow style too.
+        self.flow += usize::from(style == StructureStyle::Flow);
         self.open.push(Frame { node, anchor, key: None, merges: Vec::new() });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Fault> {
         let Some(Frame { mut node, anchor, merges, .. }) = self.open.pop() else { return Ok(()) };
+        self.flow = self.flow.saturating_sub(1);
         if let Data::Map(entries) = &mut node.data {
             last_of_each(entries, &mut self.faults);
             self.merge(entries, merges)?;

@@ -96,7 +96,10 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
         let (event, span) = next.map_err(syntax)?;
         match event {
             Event::StreamStart | Event::StreamEnd => {}
-            Event::DocumentEnd => ended = true,
+            Event::DocumentEnd => {
+                builder.event(&event, &span, &text, json)?;
+                ended = true;
+            }
             _ if ended => {
                 let hint = "keep one document; clients read the first and ignore the rest";
                 return Err(Fault::new(position(&span), "yaml/multiDocument", "a second document begins here", hint));

@@ -31,6 +31,7 @@ fn values() {
         ("a: !!str 5\nb: !own 6\n", json!({"a": "5", "b": "6"})),
         ("{\"a\": 80.0, \"b\": \"\\/\", \"c\": [true, null]}", json!({"a": 80.0, "b": "/", "c": [true, null]})),
         ("\n\t{\n\t\"a\":\t1\n\t}\n", json!({"a": 1})),
+        ("a: x\n  \t\nb:\t|\n \ty\nc: [\n \t1,\n \t2]\n", json!({"a": "x", "b": "\ty\n", "c": [1, 2]})),
         ("a: 1\n---\n".trim_end_matches("---\n"), json!({"a": 1})),
     ] {
         assert_eq!(value(text), expected, "{text:?}");
@@ -71,6 +72,12 @@ fn refused() {
         ("a: !!int x\n", vec![("yaml/tag", 1, 10)]),
         ("a: b: c\n", vec![("yaml/syntax", 1, 5)]),
         ("a:\n\t- b\n", vec![("yaml/tab", 2, 2)]),
+        ("a: 1\n\t\nb: 2\n", vec![("yaml/tab", 2, 1)]),
+        ("a:\n  b: 1\n\t# c\n", vec![("yaml/tab", 3, 1)]),
+        ("a: 'x'\n  \t\n", vec![("yaml/tab", 2, 3)]),
+        ("\ta: 1\n", vec![("yaml/tab", 1, 1)]),
+        ("{\"a\"\n: 1}x", vec![("yaml/json", 2, 5)]),
+        ("x: {b\n c: 1}", vec![("yaml/key", 1, 5)]),
         ("a: \"\\/\"\n", vec![("yaml/syntax", 1, 4)]),
         ("a: x\u{2028}y\n", vec![("yaml/newline", 1, 4)]),
         ("a: @b\n", vec![("yaml/syntax", 1, 4)]),
