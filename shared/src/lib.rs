@@ -1,9 +1,13 @@
 //! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
 
+pub mod artifact;
+pub mod devfile;
 pub mod diagnostic;
 pub mod digest;
 pub mod index;
 pub mod limits;
+pub mod repository;
 pub mod source;
 pub mod timestamp;
 pub mod version;
+pub mod yaml;
