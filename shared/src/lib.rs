@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod index;
 pub mod limits;
+pub mod release;
 pub mod repository;
 pub mod source;
 pub mod timestamp;

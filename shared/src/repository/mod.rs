@@ -198,15 +198,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_stack_is_not_published_without_its_default_version() {
-        let mut files = kiln(STACK);
-        files[3].1 = "[]".to_owned();
-        let repository = parse(&files);
-        assert!(repository.stacks[0].default_version().is_none());
-        assert_eq!(repository.stacks[0].versions.len(), 2);
-    }
-
-    #[test]
     fn devfile_names() {
         let mut files = kiln(STACK);
         files[2].0 = "stacks/kiln/1.9.0/.devfile.yaml";
@@ -223,7 +214,7 @@ pub(crate) mod tests {
         let stack = &repository.stacks[0];
         assert_eq!((stack.fields.name.as_str(), stack.versions.len()), ("loom", 1));
         assert_eq!(stack.versions[0].folder, "stacks/loom");
-        assert!(stack.versions[0].default);
+        assert_eq!(stack.default, "3.0.0");
     }
 
     #[test]

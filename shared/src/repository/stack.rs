@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::{Part, Repository};
-use crate::devfile::Devfile;
+use crate::devfile::{Devfile, Metadata};
 use crate::diagnostic::Diagnostic;
 use crate::source::{File, Tree};
 use crate::version::Version;
@@ -22,6 +22,8 @@ pub struct Stack {
     pub folder: String,
     /// What the stack says of itself.
     pub fields: StackFields,
+    /// The version that clients get when they name none, as listed: the name of its folder.
+    pub default: String,
     /// Versions that can be published, newest first.
     pub versions: Vec<StackVersion>,
     /// Whether the fields come from a `stack.yaml`.
@@ -64,8 +66,6 @@ pub struct StackFields {
 pub struct StackVersion {
     /// Folder in the tree, without a slash at its end.
     pub folder: String,
-    /// Whether clients get this one when they name none.
-    pub default: bool,
     /// Its devfile.
     pub devfile: Devfile,
     /// Its files by path below the folder, in byte order.
@@ -88,9 +88,9 @@ struct VersionRow {
 }
 
 impl Stack {
-    /// The version that clients get when they name none; none when it is quarantined.
-    pub fn default_version(&self) -> Option<&StackVersion> {
-        self.versions.iter().find(|version| version.default)
+    /// The folder of a listed version: without `stack.yaml`, the stack's own.
+    pub fn version_folder(&self, listed: &str) -> String {
+        if self.has_stack_yaml { format!("stacks/{}/{listed}", self.folder) } else { format!("stacks/{}", self.folder) }
     }
 
     /// The file that defines the stack, for diagnostics.
@@ -125,28 +125,25 @@ pub(super) fn parse(tree: &Tree, folder: &str, repository: &mut Repository) -> R
     if !problems.is_empty() {
         return Err(problems);
     }
-    let missing = [
-        (
-            "provider",
-            stack.versions.iter().any(|v| v.devfile.metadata.provider.is_empty()) && stack.fields.provider.is_empty(),
-        ),
-        (
-            "supportUrl",
-            stack.versions.iter().any(|v| v.devfile.metadata.support_url.is_empty())
-                && stack.fields.support_url.is_empty(),
-        ),
-        (
-            "architectures",
-            stack.versions.iter().any(|v| v.devfile.metadata.architectures.is_empty())
-                && stack.fields.architectures.is_empty(),
-        ),
-    ];
-    for (field, _) in missing.iter().filter(|(_, missing)| *missing) {
+    for field in missing_facts(&stack) {
         let message = format!("no {field} is given");
         let hint = "people choose stacks by it";
         repository.warnings.push(Diagnostic::warning(stack.defining_file(), &format!("index/{field}"), message, hint));
     }
     Ok(stack)
+}
+
+/// What people look for and neither the stack nor all of its versions say.
+fn missing_facts(stack: &Stack) -> impl Iterator<Item = &'static str> {
+    let some_lacks = |get: fn(&Metadata) -> bool| stack.versions.iter().any(|version| get(&version.devfile.metadata));
+    let fields = &stack.fields;
+    [
+        ("provider", fields.provider.is_empty() && some_lacks(|metadata| metadata.provider.is_empty())),
+        ("supportUrl", fields.support_url.is_empty() && some_lacks(|metadata| metadata.support_url.is_empty())),
+        ("architectures", fields.architectures.is_empty() && some_lacks(|metadata| metadata.architectures.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(field, missing)| missing.then_some(field))
 }
 
 fn with_stack_yaml(
@@ -187,8 +184,9 @@ fn with_stack_yaml(
     }
     let defaults: Vec<_> = yaml.versions.iter().filter(|row| row.value.default).collect();
     let hint = "mark exactly one version with `default: true`";
+    let mut default = String::new();
     match defaults.as_slice() {
-        [_] => {}
+        [only] => default.clone_from(&only.value.version),
         // Without versions this would say the same again.
         [] if yaml.versions.is_empty() => {}
         [] => problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint)),
@@ -214,7 +212,7 @@ fn with_stack_yaml(
             let hint = format!("add {version_folder}/devfile.yaml, or take the version out of the list");
             Err(vec![Diagnostic::error(path, "stack/versionDir", message, hint).at(position_of(row))])
         } else {
-            version(tree, version_folder, row.value.default)
+            version(tree, version_folder)
         };
         let taken = |new: &StackVersion| versions.iter().any(|v| v.devfile.version == new.devfile.version);
         match read {
@@ -229,7 +227,7 @@ fn with_stack_yaml(
             Err(problems) => repository.quarantine(part(folder, &number), problems),
         }
     }
-    Ok(Stack { folder: folder.to_owned(), fields, versions, has_stack_yaml: true })
+    Ok(Stack { folder: folder.to_owned(), fields, default, versions, has_stack_yaml: true })
 }
 
 fn part(stack: &str, version: &Version) -> Part {
@@ -237,7 +235,7 @@ fn part(stack: &str, version: &Version) -> Part {
 }
 
 fn without_stack_yaml(tree: &Tree, folder: &str) -> Result<Stack, Vec<Diagnostic>> {
-    let version = version(tree, format!("stacks/{folder}"), true)?;
+    let version = version(tree, format!("stacks/{folder}"))?;
     let metadata = &version.devfile.metadata;
     let fields = StackFields {
         name: metadata.name.clone(),
@@ -247,10 +245,11 @@ fn without_stack_yaml(tree: &Tree, folder: &str) -> Result<Stack, Vec<Diagnostic
         global_memory_limit: metadata.global_memory_limit.clone(),
         ..Default::default()
     };
-    Ok(Stack { folder: folder.to_owned(), fields, versions: vec![version], has_stack_yaml: false })
+    let default = version.devfile.version.to_string();
+    Ok(Stack { folder: folder.to_owned(), fields, default, versions: vec![version], has_stack_yaml: false })
 }
 
-fn version(tree: &Tree, folder: String, default: bool) -> Result<StackVersion, Vec<Diagnostic>> {
+fn version(tree: &Tree, folder: String) -> Result<StackVersion, Vec<Diagnostic>> {
     let files: Vec<(String, File)> = tree.below(&folder).map(|(path, file)| (path.to_owned(), file.clone())).collect();
     let path = |name: &str| format!("{folder}/{name}");
     let found: Vec<_> = files.iter().filter(|(name, _)| DEVFILE_NAMES.contains(&name.as_str())).collect();
@@ -265,7 +264,7 @@ fn version(tree: &Tree, folder: String, default: bool) -> Result<StackVersion, V
             return Err(vec![Diagnostic::error(path(DEVFILE_NAMES[1]), "stack/devfile", message, "keep one of them")]);
         }
     };
-    Ok(StackVersion { folder, default, devfile, files })
+    Ok(StackVersion { folder, devfile, files })
 }
 
 /// Whether a name can be one component of a repository name (OCI distribution specification, "Pulling manifests").
