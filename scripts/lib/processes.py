@@ -40,7 +40,7 @@ class Child:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def last_words(self, count: int = 5) -> list[str]:
+    def last_words(self, count: int = 1) -> list[str]:
         """The last lines of the log."""
         if self.log is None or not self.log.exists():
             return []
@@ -49,9 +49,10 @@ class Child:
     def how_it_ended(self) -> str:
         """For a message: `seaweedfs ended with status 1: bind: address already in use`."""
         status = self.process.returncode
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        words = self.last_words(1)
-        return f"{self.name} {how}" + (f": {words[0].strip()} (log: {self.log})" if words else "")
+        if status < 0:
+            return f"{self.name} was killed by {signal.Signals(-status).name}"
+        words = self.last_words()
+        return f"{self.name} ended with status {status}" + (f": {words[0].strip()} (log: {self.log})" if words else "")
 
     def stop(self, limit: float = _TERM_SECONDS) -> None:
         """Asks its process group to end, insists after a while, and waits until it has."""

@@ -57,6 +57,8 @@ def start_s3(
         command = [
             *(weed, "-logtostderr=true", "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-bucket={bucket}", "-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+            # Each bucket takes a volume. They start empty, so the disk's size, the default limit, says nothing here.
+            *("-volume.max=1000", "-master.volumeSizeLimitMB=128"),
             *("-master.telemetry=false", *options),
         ]
         environment = _clean_environment(AWS_ACCESS_KEY_ID=access_key, AWS_SECRET_ACCESS_KEY=secret_key)

