@@ -95,7 +95,7 @@ def _require_toolchain() -> None:
 
 
 def _other_run(home: Path, holder: str) -> None:
-    """What to do when the lock is taken: a run that is alive keeps it, one that was killed is still being cleaned up."""
+    """What a taken lock means: a run that is alive keeps it, one that was killed is still being cleaned up."""
     if holder.isdigit() and Path(f"/proc/{holder}").exists():
         raise Failure(f"scripts/dev is running already in {home} (process {holder}); end it, or set DEV_DIR")
     step("start", "waiting for the processes of an earlier run to end")

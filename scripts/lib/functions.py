@@ -65,9 +65,10 @@ class Emulated:
             (self._logs / f"{name}.log").write_bytes(b"")
         # The emulator's own output does not say which function wrote a line, so each gets a log of its own: cargo runs
         # a program through the "runner" of its target.
+        target = _host_target().upper().replace("-", "_")
         environment = {
             **environment,
-            f"CARGO_TARGET_{_host_target().upper().replace('-', '_')}_RUNNER": str(Path(__file__).with_name("with-log")),
+            f"CARGO_TARGET_{target}_RUNNER": str(Path(__file__).with_name("with-log")),
             "DEV_LOGS": str(self._logs),
             "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{port}",
         }

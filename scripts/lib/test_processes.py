@@ -94,7 +94,8 @@ class Children(unittest.TestCase):
 
     def test_a_child_that_ignores_requests_is_killed(self) -> None:
         with Supervisor() as supervisor:
-            child = supervisor.spawn("deaf", ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 60; done"], log=self.log)
+            script = "trap '' TERM; echo up; while :; do sleep 60; done"
+            child = supervisor.spawn("deaf", ["sh", "-c", script], log=self.log)
             supervisor.wait(lambda: bool(child.last_words()))
             child.stop(limit=0.2)
             self.assertEqual(child.process.returncode, -signal.SIGKILL)
@@ -125,7 +126,8 @@ class Ports(unittest.TestCase):
                 ports_tried.append(ports[0])
                 if len(ports_tried) == 1:
                     ports[0] = taken.getsockname()[1]
-                child = supervisor.spawn("server", [sys.executable, "-c", SERVER, str(ports[0])], log=Path(folder) / "log")
+                command = [sys.executable, "-c", SERVER, str(ports[0])]
+                child = supervisor.spawn("server", command, log=Path(folder) / "log")
                 return child, lambda: not port_is_free(ports[0]) and ports[0] != taken.getsockname()[1]
 
             ports = servers._start(supervisor, Path(folder) / "ports.json", 1, attempt)
@@ -139,8 +141,9 @@ class Ports(unittest.TestCase):
             taken.bind(("127.0.0.1", port))
             taken.listen()
             environment = {**os.environ, "DEV_PORT": str(port), "DEV_SOURCE": folder, "DEV_DIR": f"{folder}/dev"}
+            command = [sys.executable, "-B", str(SCRIPTS / "dev")]
             result = subprocess.run(
-                [sys.executable, "-B", SCRIPTS / "dev"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
             )
         self.assertEqual(result.returncode, 1)
         self.assertEqual(result.stdout, "")

