@@ -19,14 +19,6 @@ pub struct Dates {
 }
 
 #[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    stacks: Vec<Row>,
-    #[serde(default)]
-    samples: Vec<Row>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
     #[serde(default)]
@@ -53,13 +45,14 @@ impl Dates {
 pub(super) fn parse(tree: &Tree) -> Result<Dates, Box<Diagnostic>> {
     const PATH: &str = "last_modified.json";
     let Some(bytes) = tree.get(PATH) else { return Ok(Dates::default()) };
-    let file: File = serde_json::from_slice(bytes).map_err(|error| {
+    let mut file: BTreeMap<String, Vec<Row>> = serde_json::from_slice(bytes).map_err(|error| {
         let position = Position { line: error.line() as u32, column: error.column().max(1) as u32 };
         let hint = "write it anew, or remove it: then dates come from the history of the repository";
         Box::new(Diagnostic::error(PATH, "lastModified", error.to_string(), hint).at(position))
     })?;
-    let table = |rows: Vec<Row>| {
-        rows.into_iter().filter_map(|row| Some(((row.name, row.version), row.last_modified?))).collect()
+    let mut table = |name: &str| {
+        let rows = file.remove(name).unwrap_or_default().into_iter();
+        rows.filter_map(|row| Some(((row.name, row.version), row.last_modified?))).collect()
     };
-    Ok(Dates { stacks: table(file.stacks), samples: table(file.samples) })
+    Ok(Dates { stacks: table("stacks"), samples: table("samples") })
 }
