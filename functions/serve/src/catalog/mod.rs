@@ -17,7 +17,11 @@ mod query;
 mod text;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod properties;
 
 pub(crate) use answer::{Answer, Selection};
 pub(crate) use query::{BadParameter, Query, SchemaVersionRange};
