@@ -16,9 +16,12 @@ pub const TREE_BYTES: u64 = 256 << 20;
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 
-/// Deepest nesting of a YAML document. Devfiles nest below 12 levels, free-form attributes may go deeper; what walks
+/// Deepest nesting of a YAML document that becomes a typed value; the parser recurses.
+pub const YAML_DEPTH: usize = 100;
+
+/// Deepest nesting of a devfile. Devfiles nest below 12 levels, their free-form attributes may go deeper; what walks
 /// the tree recurses, and a thread's stack takes ten times as much.
-pub const YAML_DEPTH: usize = 500;
+pub const DEVFILE_DEPTH: usize = 500;
 
 /// Most YAML nodes of one document, aliases followed.
 pub const YAML_NODES: usize = 100_000;

@@ -238,8 +238,8 @@ impl Builder {
     fn spend(&mut self, at: Place, size: Measure) -> Result<(), Fault> {
         self.spent.nodes += size.nodes;
         self.spent.bytes += size.bytes;
-        let (rule, message) = if size.depth > limits::YAML_DEPTH {
-            ("yaml/depth", format!("nested deeper than {} levels", limits::YAML_DEPTH))
+        let (rule, message) = if size.depth > limits::DEVFILE_DEPTH {
+            ("yaml/depth", format!("nested deeper than {} levels", limits::DEVFILE_DEPTH))
         } else if self.read > 1000 && self.aliased > 100 && self.aliased * 100 > self.read * 99 {
             ("yaml/anchor", "nearly all of the document comes from aliases".to_owned())
         } else if self.spent.nodes > limits::YAML_NODES || self.spent.bytes > limits::YAML_SCALAR_BYTES {

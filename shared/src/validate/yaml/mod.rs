@@ -87,8 +87,8 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
     }
 
     let mut options = granit_parser::options! {
-        flow_nesting_limit: limits::YAML_DEPTH,
-        block_nesting_limit: limits::YAML_DEPTH,
+        flow_nesting_limit: limits::DEVFILE_DEPTH,
+        block_nesting_limit: limits::DEVFILE_DEPTH,
     };
     options.set_emit_comments(false);
     let mut ended = false;
