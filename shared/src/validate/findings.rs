@@ -1,5 +1,6 @@
 //! Collects what the checks find, in whichever file it is.
 
+use super::suggest;
 use super::yaml::{Fault, Place};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits;
@@ -9,6 +10,7 @@ use crate::limits;
 pub(crate) struct Findings {
     files: Vec<File>,
     list: Vec<Diagnostic>,
+    errors: usize,
 }
 
 /// A file that was read.
@@ -22,7 +24,7 @@ struct File {
 impl Findings {
     /// For a devfile at a path; it is file 0.
     pub(crate) fn new(path: &str) -> Self {
-        Self { files: vec![File { path: path.to_owned(), shown_at: None }], list: Vec::new() }
+        Self { files: vec![File { path: path.to_owned(), shown_at: None }], list: Vec::new(), errors: 0 }
     }
 
     /// Adds a file and gives its number. Problems of a file with `shown_at` are shown there instead.
@@ -53,14 +55,28 @@ impl Findings {
         self.list
     }
 
-    fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    /// Whether further errors would be left out; what looks for more of them may stop.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors >= limits::REPORTED_PROBLEMS
+    }
+
+    /// A hint for a name that is not known, unless there are enough problems to mend by.
+    pub(crate) fn hint<'a>(&self, written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+        if self.list.len() < limits::REPORTED_PROBLEMS { suggest::hint(written, known) } else { String::new() }
+    }
+
+    /// The known name nearest to a written one, unless there are enough problems to mend by.
+    pub(crate) fn nearest<'a>(&self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.list.len() < limits::REPORTED_PROBLEMS { suggest::nearest(written, known) } else { None }
     }
 
     fn add(&mut self, mut at: Place, mut diagnostic: Diagnostic) {
-        if self.count(diagnostic.severity) >= limits::REPORTED_PROBLEMS {
+        let is_error = diagnostic.severity == Severity::Error;
+        let alike = if is_error { self.errors } else { self.list.len() - self.errors };
+        if alike >= limits::REPORTED_PROBLEMS {
             return;
         }
+        self.errors += usize::from(is_error);
         while let Some(file) = self.files.get(usize::from(at.file)) {
             let Some(shown_at) = file.shown_at else {
                 diagnostic.path.clone_from(&file.path);

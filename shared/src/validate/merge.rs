@@ -29,20 +29,15 @@ const UNIONS: [&[&str]; 5] = [
 /// Applies the overrides in a `parent` or `plugin` to the devfile that it brings in.
 pub(crate) fn apply_overrides(base: &mut Node, overrides: &Node, rule: &str, findings: &mut Findings) {
     for (list, key) in LISTS {
+        let Some(Node { data: Data::List(items), .. }) = base.get_mut(list) else {
+            overrides.items_of(list).iter().for_each(|element| overrides_nothing(element, list, key, rule, findings));
+            continue;
+        };
+        let own = slots(items.iter().map(|item| item.text_of(key)));
         for element in overrides.items_of(list) {
-            let Some(name) = element.text_of(key) else { continue };
-            let target = match base.get_mut(list).map(|node| &mut node.data) {
-                Some(Data::List(items)) => items.iter_mut().find(|item| item.text_of(key) == Some(name)),
-                _ => None,
-            };
-            match target {
-                Some(target) => overlay(target, element),
-                None => {
-                    let at = element.get(key).map_or(element.at, Node::spot);
-                    let message = format!("`{name}` overrides nothing: {} there are none of this name", owner(rule));
-                    let hint = format!("move it to the devfile's own `{list}` if it is new");
-                    findings.error(at, rule, message, hint);
-                }
+            match element.text_of(key).and_then(|name| own.get(name)) {
+                Some(slot) => overlay(&mut items[*slot], element),
+                None => overrides_nothing(element, list, key, rule, findings),
             }
         }
     }
@@ -56,8 +51,19 @@ pub(crate) fn apply_overrides(base: &mut Node, overrides: &Node, rule: &str, fin
     }
 }
 
-fn owner(rule: &str) -> &'static str {
-    if rule.starts_with("plugin") { "in the plugin" } else { "in the parent" }
+fn overrides_nothing(element: &Node, list: &str, key: &str, rule: &str, findings: &mut Findings) {
+    // An element without a name has the schema's complaint.
+    let Some(name) = element.get(key) else { return };
+    let owner = if rule.starts_with("plugin") { "plugin" } else { "parent" };
+    let written = name.text().unwrap_or_default();
+    let message = format!("`{written}` overrides nothing: the {owner} has no such element in its `{list}`");
+    let hint = format!("move it to the devfile's own `{list}` if it is new");
+    findings.error(name.spot(), rule, message, hint);
+}
+
+/// Where the first of each name is.
+fn slots<'a>(names: impl DoubleEndedIterator<Item = Option<&'a str>> + ExactSizeIterator) -> HashMap<String, usize> {
+    names.enumerate().rev().filter_map(|(slot, name)| Some((name?.to_owned(), slot))).collect()
 }
 
 /// Lays a patch over a value: mappings by key, lists of named things by name, everything else whole.
@@ -69,17 +75,19 @@ fn overlay(base: &mut Node, patch: &Node) {
                     entries.retain(|(key, _)| key == kept || !union.contains(&key.as_str()));
                 }
             }
+            let own = slots(entries.iter().map(|(key, _)| Some(key.as_str())));
             for (key, change) in changes {
-                match entries.iter_mut().find(|(own, _)| own == key) {
-                    Some((_, own)) => overlay(own, change),
+                match own.get(key) {
+                    Some(slot) => overlay(&mut entries[*slot].1, change),
                     None => entries.push((key.clone(), change.clone())),
                 }
             }
         }
         (Data::List(items), Data::List(changes)) if changes.iter().all(|change| change.text_of("name").is_some()) => {
+            let own = slots(items.iter().map(|item| item.text_of("name")));
             for change in changes {
-                match items.iter_mut().find(|item| item.text_of("name") == change.text_of("name")) {
-                    Some(item) => overlay(item, change),
+                match change.text_of("name").and_then(|name| own.get(name)) {
+                    Some(slot) => overlay(&mut items[*slot], change),
                     None => items.push(change.clone()),
                 }
             }
@@ -146,7 +154,8 @@ fn inherit_events(child: &mut Node, node: Node) {
     } {
         match (own.get_mut(&event).map(|own| &mut own.data), &mut inherited.data) {
             (Some(Data::List(commands)), Data::List(inherited)) => {
-                inherited.retain(|command| !commands.iter().any(|own| own.text() == command.text()));
+                let own = slots(commands.iter().map(Node::text));
+                inherited.retain(|command| !command.text().is_some_and(|id| own.contains_key(id)));
                 commands.splice(0..0, inherited.drain(..));
             }
             (Some(_), _) => {}

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::findings::Findings;
 use super::suggest::{self, quoted};
 use super::yaml::{Data, Node};
+use crate::limits;
 
 /// A compiled schema.
 #[derive(Debug)]
@@ -60,6 +61,9 @@ impl Schema {
     pub(crate) fn check(&self, root: &Node, value: &Value, findings: &mut Findings) {
         if !self.validator.is_valid(value) {
             for error in self.validator.iter_errors(value) {
+                if findings.is_full() {
+                    break;
+                }
                 self.explain(&error, root, findings);
             }
         }
@@ -106,9 +110,9 @@ impl Schema {
         let known = || self.fields(path);
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                for key in unexpected {
+                for key in unexpected.iter().take(limits::REPORTED_PROBLEMS) {
                     let at = node.get(key).map_or(node.key_at, |value| value.key_at);
-                    let hint = elsewhere(path, key).unwrap_or_else(|| suggest::hint(key, known()));
+                    let hint = elsewhere(path, key).unwrap_or_else(|| findings.hint(key, known()));
                     findings.error(at, "schema/unknownField", format!("{what} has no field `{key}`"), hint);
                 }
             }
@@ -160,12 +164,12 @@ impl Schema {
     fn explain_union(&self, path: &str, node: &Node, what: &str, findings: &mut Findings) {
         let branches = self.value.pointer(path).and_then(Value::as_array).into_iter().flatten();
         let choices: Vec<&str> = branches.filter_map(|branch| branch.pointer("/required/0")?.as_str()).collect();
-        let present: Vec<&Node> = choices.iter().filter_map(|choice| node.get(choice)).collect();
+        let present: Vec<_> = choices.iter().filter_map(|choice| Some(node.get(choice)?.key_at)).collect();
         let schema = &path[..path.rfind('/').unwrap_or(0)];
-        if let [_, second, ..] = present[..] {
+        if let Some(last) = present.iter().max().filter(|_| present.len() > 1) {
             let used = choices.iter().copied().filter(|choice| node.get(choice).is_some());
             let message = format!("{what} has {} at once", quoted(used, "and"));
-            findings.error(second.key_at, "schema/oneOf", message, "keep one of them");
+            findings.error(*last, "schema/oneOf", message, "keep one of them");
         } else if node.is_map() && present.is_empty() && !choices.iter().any(|key| self.misspelt(node, schema, key)) {
             let message = match choices[..] {
                 [only] => format!("`{only}` is missing in {what}"),

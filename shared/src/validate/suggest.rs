@@ -1,12 +1,22 @@
 //! `did you mean`: the known name nearest to a written one.
 
+/// Most names to compare with.
+const CANDIDATES: usize = 300;
+
+/// Longest name to compare, in bytes; nothing that a devfile can refer to is longer.
+const LONGEST: usize = 63;
+
 /// The nearest of some names, when it is near enough to be meant: the same in another case, or within a third of its
 /// letters.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if written.len() > LONGEST {
+        return None;
+    }
     let lower = written.to_lowercase();
     let allowed = (written.chars().count() / 3).min(3);
     known
         .into_iter()
+        .take(CANDIDATES)
         .filter(|name| *name != written && name.len().abs_diff(written.len()) <= allowed + 1)
         .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
@@ -16,7 +26,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
 
 /// A hint that names the nearest, or the choices when they are few; empty otherwise.
 pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
+    let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).take(CANDIDATES).collect();
     match nearest(written, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if (1..=8).contains(&known.len()) => format!("there is {}", quoted(known, "and")),

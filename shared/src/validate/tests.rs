@@ -1,9 +1,15 @@
 use std::collections::HashMap;
 
+use proptest::prelude::*;
+
 use super::*;
 
+mod agreement;
+mod parents;
+mod rules;
+
 /// The head of a devfile without problems; tests add lines.
-const HEAD: &str = "schemaVersion: 2.2.2\nmetadata: {name: n, displayName: d, language: l, projectType: p}\n";
+const HEAD: &str = "schemaVersion: 2.2.2\nmetadata: {name: m, displayName: d, language: l, projectType: p}\n";
 
 fn check_among(text: &str, files: &[(&str, &str)]) -> Checked {
     let files: HashMap<&str, &str> = files.iter().copied().collect();
@@ -11,4 +17,134 @@ fn check_among(text: &str, files: &[(&str, &str)]) -> Checked {
     devfile("stacks/s/1.0.0/devfile.yaml", text.as_bytes(), &Surroundings { files: &files, ..Surroundings::ALONE })
 }
 
-mod agreement;
+/// The problems as `rule line:column`, warnings with a `?`.
+fn problems(checked: &Checked) -> Vec<String> {
+    let problem = |diagnostic: &Diagnostic| {
+        let Position { line, column } = diagnostic.position.unwrap();
+        let mark = if diagnostic.severity == Severity::Warning { "?" } else { "" };
+        format!("{}{mark} {line}:{column}", diagnostic.rule)
+    };
+    checked.diagnostics.iter().map(problem).collect()
+}
+
+#[test]
+fn a_good_devfile_is_handed_on() {
+    let checked = check_among(&format!("{HEAD}commands: []\n"), &[]);
+    assert!(checked.is_valid() && checked.diagnostics.is_empty(), "{:?}", checked.diagnostics);
+    assert_eq!(checked.value().unwrap()["metadata"]["displayName"], "d");
+    assert_eq!(checked.position("/metadata/language"), Some(Position { line: 2, column: 37 }));
+    assert_eq!(checked.position("/commands"), Some(Position { line: 3, column: 1 }));
+    assert_eq!(checked.position("/nothing"), None);
+}
+
+#[test]
+fn all_problems_at_once() {
+    let text = format!(
+        "{HEAD}components:
+  - name: runtime
+    container: {{imgae: x}}
+commands:
+  - {{id: run, exec: {{component: runtme, commandLine: x}}}}
+  - {{id: run, exec: {{component: runtime, commandLine: x}}}}
+"
+    );
+    let expected = ["schema/unknownField 5:17", "command/reference 7:33", "command/duplicate 8:10"];
+    assert_eq!(problems(&check_among(&text, &[])), expected);
+}
+
+/// However many problems there are, the report stays short and an error is among them.
+#[test]
+fn floods_are_bounded() {
+    let mut warnings = format!("{HEAD}starterProjects:\n");
+    for _ in 0..500 {
+        warnings.push_str("  - {name: s, git: {remotes: {o: https://e.org/a}}}\n");
+    }
+    let checked = check_among(&warnings, &[]);
+    assert!(checked.is_valid());
+    assert_eq!(checked.diagnostics.len(), crate::limits::REPORTED_PROBLEMS);
+    let checked = check_among(&format!("{warnings}events: {{preStart: [x]}}\n"), &[]);
+    assert!(!checked.is_valid());
+    let errors: String = (0..5000).map(|key| format!("x{key}: 1\n")).collect();
+    assert_eq!(check_among(&format!("{HEAD}{errors}"), &[]).diagnostics.len(), crate::limits::REPORTED_PROBLEMS);
+}
+
+/// Files made to keep the checks busy; the bound is generous, as tests run without optimisation on busy machines.
+#[test]
+fn floods_end_early() {
+    let many = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let variables = many(20_000, &|index| format!("v{index}: x, "));
+    let base =
+        format!("schemaVersion: 2.0.0\ncomponents:\n{}", many(10_000, &|index| format!("- {{name: c{index}}}\n")));
+    for (what, text) in [
+        (
+            "metadata",
+            format!("schemaVersion: 2.2.2\nmetadata: {{{}}}\n", many(40_000, &|index| format!("k{index}: 1, "))),
+        ),
+        (
+            "variables",
+            format!(
+                "{HEAD}variables: {{{variables}}}\ncommands:\n- {{id: a, exec: {{component: b, commandLine: \"{}\"}}}}\n",
+                "{{q}}".repeat(100_000)
+            ),
+        ),
+        (
+            "events",
+            format!(
+                "{HEAD}events: {{preStart: [{}]}}\ncommands:\n{}",
+                many(30_000, &|index| format!("k{index}, ")),
+                many(3000, &|index| format!("- {{id: k{index}, exec: {{component: b, commandLine: x}}}}\n")),
+            ),
+        ),
+        (
+            "composites",
+            format!(
+                "{HEAD}commands:\n{}",
+                many(8000, &|index| format!("- {{id: k{index}, composite: {{commands: [k{}]}}}}\n", index + 1)),
+            ),
+        ),
+        ("unknown fields", format!("{HEAD}{}", many(40_000, &|index| format!("x{index}: 1\n")))),
+        ("unions", format!("{HEAD}commands:\n{}", "- {id: a, exe: 1}\n".repeat(20_000))),
+        (
+            "overrides",
+            format!(
+                "{HEAD}parent:\n  uri: base.yaml\n  components:\n{}",
+                many(10_000, &|index| format!("  - {{name: c{}}}\n", 9999 - index)),
+            ),
+        ),
+        ("deep", format!("{HEAD}attributes: {{a: {}{}}}\n", "[".repeat(450), "]".repeat(450))),
+    ] {
+        let start = std::time::Instant::now();
+        check_among(&text, &[("stacks/s/1.0.0/base.yaml", &base)]);
+        assert!(start.elapsed().as_secs() < 5, "{what}: {:?}", start.elapsed());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        devfile("d", &bytes, &Surroundings::ALONE);
+    }
+
+    /// Texts that are nearly devfiles get further than arbitrary ones.
+    #[test]
+    fn nearly_devfiles(
+        version in prop_oneof![Just("2.0.0"), Just("2.1.0"), Just("2.2.0"), Just("2.2.2")],
+        pieces in proptest::collection::vec(prop_oneof![
+            Just("components:\n"), Just("  - name: a\n"), Just("    container: {image: x}\n"), Just("commands:\n"),
+            Just("  - id: a\n"), Just("    composite: {commands: [a, b]}\n"), Just("    exec: {component: a}\n"),
+            Just("events: {preStart: [a]}\n"), Just("parent: {uri: d}\n"), Just("    plugin: {uri: d}\n"),
+            Just("variables: {a: '{{a}}'}\n"), Just("&a x: *a\n"), Just("<<: {a: 1}\n"), Just("    volume: \n"),
+            Just("projects:\n"), Just("    git: {remotes: {a: b}}\n"), Just("metadata: 5\n"), Just("\t\n"), Just("- ["),
+        ], 0..14),
+    ) {
+        let text = format!("schemaVersion: {version}\n{}", pieces.concat());
+        let files = |_: &str| Some(Bytes::from(text.clone()));
+        let checked = devfile("d", text.as_bytes(), &Surroundings { files: &files, ..Surroundings::ALONE });
+        prop_assert!(!checked.is_valid(), "metadata is always missing");
+        let mut sorted = checked.diagnostics.clone();
+        sorted.sort();
+        prop_assert_eq!(sorted, checked.diagnostics);
+    }
+}

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::suggest;
 use super::yaml::{Data, Node};
 
 /// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
@@ -68,7 +67,7 @@ pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) 
             }
             let (replaced, undefined) = expand(text, &known);
             for name in undefined.into_iter().filter(|_| complete) {
-                let hint = suggest::nearest(&name, known.keys().map(String::as_str)).map_or_else(
+                let hint = findings.nearest(&name, known.keys().map(String::as_str)).map_or_else(
                     || format!("add `{name}:` to the variables; until then the text stays as it is"),
                     |near| format!("did you mean `{{{{{near}}}}}`?"),
                 );

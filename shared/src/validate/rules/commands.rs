@@ -1,8 +1,7 @@
 //! Commands: ids, references, composites and groups.
 
-use std::collections::HashMap;
-
-use super::{COMMAND_KINDS, Devfile, Element, did_you_mean, duplicates, where_is};
+use super::{COMMAND_KINDS, Devfile, Element, duplicates, names, where_is};
+use crate::devfile::COMMAND_GROUPS;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;
 use crate::validate::yaml::Node;
@@ -42,16 +41,17 @@ fn check_target(devfile: &Devfile<'_>, body: &Node, kinds: &[&str], described: &
     let Some(component) = body.get("component") else { return };
     let Some(name) = component.text() else { return };
     let fits = |kind: &str| kinds.contains(&kind);
-    match devfile.components.iter().find(|other| other.name == name) {
+    match devfile.component(name) {
         Some(Element { kind: Some((kind, _)), .. }) if !fits(kind) => {
             let message = format!("the component `{name}` is of kind `{kind}`, and {described} is needed");
             let others = devfile.components.iter().filter(|other| other.kind.is_some_and(|(kind, _)| fits(kind)));
-            let hint = suggest::hint(name, others.map(|other| other.name));
+            let hint = findings.hint(name, others.map(|other| other.name));
             findings.error(component.spot(), "command/reference", message, hint);
         }
         None if devfile.complete => {
             let message = format!("there is no component `{name}`");
-            findings.error(component.spot(), "command/reference", message, did_you_mean(name, &devfile.components));
+            let hint = findings.hint(name, names(&devfile.components));
+            findings.error(component.spot(), "command/reference", message, hint);
         }
         _ => {}
     }
@@ -64,8 +64,6 @@ pub(super) fn members<'a>(command: &Element<'a>) -> impl Iterator<Item = &'a Nod
 
 /// Members exist, and no composite comes round to itself. Every cycle is reported once, where it closes.
 fn check_composites(devfile: &Devfile<'_>, findings: &mut Findings) {
-    let index: HashMap<&str, usize> =
-        devfile.commands.iter().enumerate().rev().map(|(index, command)| (command.name, index)).collect();
     let mut state = vec![Walk::New; devfile.commands.len()];
     for start in 0..devfile.commands.len() {
         if state[start] != Walk::New {
@@ -80,11 +78,11 @@ fn check_composites(devfile: &Devfile<'_>, findings: &mut Findings) {
                 continue;
             };
             let name = member.text().unwrap_or_default();
-            match index.get(name) {
+            match devfile.command_index.get(name) {
                 None if !devfile.complete || member.text().is_none() => {}
                 None => {
                     let message = format!("there is no command `{name}`");
-                    let hint = did_you_mean(name, &devfile.commands);
+                    let hint = findings.hint(name, names(&devfile.commands));
                     findings.error(member.spot(), "composite/reference", message, hint);
                 }
                 Some(next) if state[*next] == Walk::New => {
@@ -112,18 +110,16 @@ enum Walk {
     Done,
 }
 
+/// The group that a command is in.
+fn group<'a>(command: &Element<'a>) -> Option<&'a Node> {
+    COMMAND_KINDS.iter().find_map(|kind| command.of(kind)?.get("group"))
+}
+
 /// A group kind has one default command as soon as it has several.
 fn check_groups(devfile: &Devfile<'_>, findings: &mut Findings) {
-    let mut groups: Vec<(&str, Vec<(&Element<'_>, &Node)>)> = Vec::new();
-    for command in &devfile.commands {
-        let group = COMMAND_KINDS.iter().find_map(|kind| command.of(kind)?.get("group"));
-        let Some((group, kind)) = group.and_then(|group| Some((group, group.text_of("kind")?))) else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, members)) => members.push((command, group)),
-            None => groups.push((kind, vec![(command, group)])),
-        }
-    }
-    for (kind, members) in groups {
+    for kind in COMMAND_GROUPS {
+        let members = devfile.commands.iter().filter_map(|command| Some((command, group(command)?)));
+        let members: Vec<_> = members.filter(|(_, group)| group.text_of("kind") == Some(kind)).collect();
         let mut defaults = members.iter().filter(|(_, group)| group.is_true("isDefault"));
         match defaults.next() {
             Some((first, _)) => {

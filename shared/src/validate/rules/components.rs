@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::{Devfile, Element, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::quantity::Quantity;
-use crate::validate::suggest;
 use crate::validate::uri;
 use crate::validate::yaml::{Data, Node, Place};
 
@@ -39,13 +38,10 @@ fn check_container(devfile: &Devfile<'_>, component: &Element<'_>, container: &N
     let volumes = || devfile.components.iter().filter(|component| component.of("volume").is_some());
     for mount in container.items_of("volumeMounts").iter().filter_map(|mount| mount.get("name")) {
         let name = mount.text().unwrap_or_default();
-        let known = devfile
-            .components
-            .iter()
-            .any(|other| other.name == name && (other.kind.is_none() || other.of("volume").is_some()));
+        let known = devfile.component(name).is_some_and(|other| other.kind.is_none() || other.of("volume").is_some());
         if !known && devfile.complete {
             let message = format!("there is no volume component `{name}`");
-            let hint = match suggest::nearest(name, volumes().map(|volume| volume.name)) {
+            let hint = match findings.nearest(name, volumes().map(|volume| volume.name)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("add a component `{name}` with `volume: {{}}`"),
             };

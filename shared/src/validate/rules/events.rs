@@ -1,7 +1,7 @@
 //! Events: what they run exists and is of a kind that can run then.
 
 use super::commands::members;
-use super::{Devfile, Element, did_you_mean};
+use super::{Devfile, names};
 use crate::validate::findings::Findings;
 use crate::validate::yaml::Node;
 
@@ -20,9 +20,9 @@ pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
 
 fn check_entry(devfile: &Devfile<'_>, event: &str, kind: &str, entry: &Node, findings: &mut Findings) {
     let Some(id) = entry.text() else { return };
-    let Some(command) = find(devfile, id) else {
+    let Some(command) = devfile.command(id) else {
         if devfile.complete {
-            let hint = did_you_mean(id, &devfile.commands);
+            let hint = findings.hint(id, names(&devfile.commands));
             findings.error(entry.spot(), "events/reference", format!("there is no command `{id}`"), hint);
         }
         return;
@@ -30,7 +30,7 @@ fn check_entry(devfile: &Devfile<'_>, event: &str, kind: &str, entry: &Node, fin
     let Some((own, _)) = command.kind else { return };
     // Members that do not exist are reported with the composite.
     let unfit = members(command).find_map(|member| {
-        let member = find(devfile, member.text()?)?;
+        let member = devfile.command(member.text()?)?;
         member.kind.filter(|(own, _)| *own != kind).map(|(own, _)| (member.name, own))
     });
     let message = match (own, unfit) {
@@ -43,8 +43,4 @@ fn check_entry(devfile: &Devfile<'_>, event: &str, kind: &str, entry: &Node, fin
     };
     let hint = format!("{event} runs {kind} commands and composites of {kind} commands");
     findings.error(entry.at, "events/type", message, hint);
-}
-
-fn find<'a, 'b>(devfile: &'b Devfile<'a>, id: &str) -> Option<&'b Element<'a>> {
-    devfile.commands.iter().find(|command| command.name == id)
 }

@@ -1,5 +1,6 @@
 //! Metadata: what an entry of the index cannot do without.
 
+use crate::limits;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;
 use crate::validate::yaml::{Data, Node};
@@ -34,7 +35,11 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) {
     let at = metadata.map_or(root.key_at, |metadata| metadata.key_at);
     let mut reported = Vec::new();
     for (key, value) in entries.iter().filter(|(key, _)| !FIELDS.contains(&key.as_str())) {
-        let Some(field) = suggest::nearest(key, FIELDS) else { continue };
+        let same = FIELDS.into_iter().find(|field| field.eq_ignore_ascii_case(key));
+        // Metadata is free-form: with many fields of its own, likeness is no sign of a slip.
+        let few = entries.len() <= limits::REPORTED_PROBLEMS;
+        let near = || if few { suggest::nearest(key, FIELDS) } else { None };
+        let Some(field) = same.or_else(near) else { continue };
         let is_there = metadata.is_some_and(|metadata| metadata.get(field).is_some());
         if field.eq_ignore_ascii_case(key) {
             reported.push(field);

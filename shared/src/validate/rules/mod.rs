@@ -6,8 +6,9 @@ mod events;
 mod metadata;
 mod projects;
 
+use std::collections::HashMap;
+
 use super::findings::Findings;
-use super::suggest;
 use super::yaml::{Node, Place};
 
 /// The devfile after parents, plugins and variables, as the rules look at it.
@@ -19,6 +20,8 @@ pub(crate) struct Devfile<'a> {
     pub(crate) complete: bool,
     components: Vec<Element<'a>>,
     commands: Vec<Element<'a>>,
+    component_index: HashMap<&'a str, usize>,
+    command_index: HashMap<&'a str, usize>,
 }
 
 /// A component or command: a name and one of several kinds.
@@ -40,12 +43,20 @@ pub(crate) const COMMAND_KINDS: [&str; 6] = ["exec", "apply", "composite", "vsco
 impl<'a> Devfile<'a> {
     /// Looks at a tree as a devfile.
     pub(crate) fn new(root: &'a Node, complete: bool) -> Self {
-        Self {
-            root,
-            complete,
-            components: elements(root.items_of("components"), "name", &COMPONENT_KINDS),
-            commands: elements(root.items_of("commands"), "id", &COMMAND_KINDS),
-        }
+        let components = elements(root.items_of("components"), "name", &COMPONENT_KINDS);
+        let commands = elements(root.items_of("commands"), "id", &COMMAND_KINDS);
+        let (component_index, command_index) = (index(&components), index(&commands));
+        Self { root, complete, components, commands, component_index, command_index }
+    }
+
+    /// The first component of a name.
+    fn component(&self, name: &str) -> Option<&Element<'a>> {
+        self.components.get(*self.component_index.get(name)?)
+    }
+
+    /// The first command of an id.
+    fn command(&self, id: &str) -> Option<&Element<'a>> {
+        self.commands.get(*self.command_index.get(id)?)
     }
 
     /// Runs all rules.
@@ -75,9 +86,14 @@ fn elements<'a>(items: &'a [Node], key: &str, kinds: &[&'static str]) -> Vec<Ele
     items.iter().map(element).collect()
 }
 
+/// Where the first of each name is.
+fn index<'a>(elements: &[Element<'a>]) -> HashMap<&'a str, usize> {
+    elements.iter().enumerate().rev().map(|(index, element)| (element.name, index)).collect()
+}
+
 /// Reports the second and later elements of a name.
 fn duplicates<'a>(elements: impl IntoIterator<Item = (&'a str, Place)>, mut report: impl FnMut(&'a str, Place, Place)) {
-    let mut seen = std::collections::HashMap::new();
+    let mut seen = HashMap::new();
     for (name, at) in elements {
         if let Some(first) = seen.get(name) {
             report(name, at, *first);
@@ -92,7 +108,7 @@ fn where_is(place: Place, from: Place) -> String {
     if place.file == from.file { format!("on line {}", place.position.line) } else { "in another file".to_owned() }
 }
 
-/// The hint for a reference to something that is not there.
-fn did_you_mean<'a>(written: &str, elements: &[Element<'a>]) -> String {
-    suggest::hint(written, elements.iter().map(|element| element.name))
+/// The names of elements, for hints.
+fn names<'a>(elements: &[Element<'a>]) -> impl Iterator<Item = &'a str> {
+    elements.iter().map(|element| element.name)
 }

@@ -2,7 +2,7 @@
 
 use super::{Devfile, duplicates, where_is};
 use crate::validate::findings::Findings;
-use crate::validate::suggest::{self, quoted};
+use crate::validate::suggest::quoted;
 use crate::validate::yaml::Node;
 
 pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
@@ -70,7 +70,8 @@ fn checkout_is_a_remote(git: &Node, remotes: &[&str], what: &str, rule: &str, fi
     let name = chosen.text().unwrap_or_default();
     if !name.is_empty() && !remotes.contains(&name) {
         let message = format!("{what} has no remote `{name}`");
-        findings.error(chosen.at, rule, message, suggest::hint(name, remotes.iter().copied()));
+        let hint = findings.hint(name, remotes.iter().copied());
+        findings.error(chosen.at, rule, message, hint);
     }
 }
 

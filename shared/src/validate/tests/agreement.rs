@@ -47,3 +47,31 @@ fn agrees_with_the_reference() {
     println!("agree {agree}, differ on purpose {on_purpose}, disagree {}", disagree.len());
     assert!(disagree.is_empty(), "{}", disagree.join("\n"));
 }
+
+/// Every rule that the code names is in the documentation.
+#[test]
+fn rules_are_documented() {
+    const SOURCES: [&str; 13] = [
+        include_str!("../flatten.rs"),
+        include_str!("../schema.rs"),
+        include_str!("../variables.rs"),
+        include_str!("../rules/commands.rs"),
+        include_str!("../rules/components.rs"),
+        include_str!("../rules/events.rs"),
+        include_str!("../rules/metadata.rs"),
+        include_str!("../rules/mod.rs"),
+        include_str!("../rules/projects.rs"),
+        include_str!("../yaml/build.rs"),
+        include_str!("../yaml/mod.rs"),
+        include_str!("../yaml/node.rs"),
+        include_str!("../yaml/text.rs"),
+    ];
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md")).unwrap();
+    let is_rule = |text: &&str| {
+        let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        text.split_once('/').is_some_and(|(family, rule)| word(family) && word(rule))
+    };
+    for rule in SOURCES.iter().flat_map(|source| source.split('"')).filter(is_rule) {
+        assert!(docs.contains(&format!("`{rule}`")), "{rule} is not in docs/validation.md");
+    }
+}

@@ -1,0 +1,145 @@
+//! Parents and plugins.
+
+use super::*;
+
+const BASE: &str = "schemaVersion: 2.1.0
+components:
+  - name: box
+    container: {image: i, memoryLimit: 1Gi, endpoints: [{name: web, targetPort: 80}]}
+  - name: vol
+    volume: {}
+commands:
+  - {id: run, exec: {component: box, commandLine: x, group: {kind: run, isDefault: true}}}
+variables: {v: x}
+events: {postStart: [run]}
+";
+
+/// A devfile with lines after the head, and a base beside and above it.
+fn with(lines: &str) -> Vec<String> {
+    let files = [("stacks/s/1.0.0/base.yaml", BASE), ("stacks/base.yaml", BASE)];
+    problems(&check_among(&format!("{HEAD}{lines}"), &files))
+}
+
+#[test]
+fn found_and_merged() {
+    let nothing: [&str; 0] = [];
+    for uri in ["base.yaml", "./base.yaml", "../../base.yaml", "x/../base.yaml"] {
+        let lines = format!(
+            "parent: {{uri: {uri}}}\ncommands:\n  - {{id: t, exec: {{component: box, commandLine: \"{{{{v}}}}\"}}}}\n"
+        );
+        assert_eq!(with(&lines), nothing, "{uri}");
+    }
+    let overrides = "parent:
+  uri: base.yaml
+  components:
+    - name: box
+      container: {memoryRequest: 1Gi, endpoints: [{name: web, targetPort: 81}, {name: new, targetPort: 82}]}
+components:
+  - {name: mine, container: {image: i, endpoints: [{name: own, targetPort: 80}], volumeMounts: [{name: vol}]}}
+";
+    assert_eq!(with(overrides), nothing);
+}
+
+#[test]
+fn wrong() {
+    for (lines, expected) in [
+        ("parent: {uri: nowhere.yaml}\n", vec!["parent/missing 3:15"]),
+        ("parent: {uri: ../../../../base.yaml}\n", vec!["parent/missing 3:15"]),
+        ("parent: {uri: .}\n", vec!["parent/missing 3:15"]),
+        ("parent: {uri: ''}\n", vec!["parent/empty? 3:15"]),
+        ("parent: {uri: devfile.yaml}\n", vec!["parent/cycle 3:15"]),
+        ("parent: {id: x}\n", vec!["parent/missing 3:14"]),
+        ("parent: {id: x, registryUrl: \"ftp://e.org\"}\n", vec!["parent/registry 3:30"]),
+        ("parent: {id: x, registryUrl: \"https://e.org\"}\n", vec!["parent/unreachable? 3:14"]),
+        ("parent: {uri: \"https://e.org/d.yaml\"}\n", vec!["parent/unreachable? 3:15"]),
+        ("parent: {kubernetes: {name: x}}\n", vec!["parent/kubernetes 3:10"]),
+        ("parent: {}\n", vec!["schema/oneOf 3:1"]),
+        ("parent: {uri: base.yaml, commands: [{id: zz, exec: {commandLine: z}}]}\n", vec!["parent/override 3:42"]),
+        (
+            "parent: {uri: base.yaml}\ncomponents:\n  - {name: box, container: {image: i}}\nvariables: {v: w}\n",
+            vec!["parent/merge 5:12", "parent/merge 6:13"],
+        ),
+        // What the parent brings in may be wrong only now; then its own place is shown.
+        ("parent: {uri: base.yaml, components: [{name: box, volume: {}}]}\n", vec!["command/reference 8:33"]),
+        (
+            "parent: {uri: base.yaml}\ncomponents: [{name: m, container: {image: i, endpoints: [{name: web, targetPort: 8}]}}]\n",
+            vec!["endpoint/name 4:65"],
+        ),
+    ] {
+        assert_eq!(with(lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn chains_and_cycles() {
+    let own = "stacks/s/1.0.0/devfile.yaml";
+    let child = format!("{HEAD}parent: {{uri: a.yaml}}\n");
+    let a = "schemaVersion: 2.2.0\nparent: {uri: sub/b.yaml}\n";
+    let b = "schemaVersion: 2.2.0\nparent: {uri: ../devfile.yaml}\n";
+    let files = [("stacks/s/1.0.0/a.yaml", a), ("stacks/s/1.0.0/sub/b.yaml", b), (own, child.as_str())];
+    let checked = check_among(&child, &files);
+    assert_eq!(problems(&checked), ["parent/cycle 2:15"]);
+    assert_eq!(checked.diagnostics[0].path, "stacks/s/1.0.0/sub/b.yaml");
+
+    let later = [("stacks/s/1.0.0/a.yaml", "schemaVersion: 2.3.0\n")];
+    assert_eq!(problems(&check_among(&child, &later)), ["parent/version 3:15"]);
+    let broken = [("stacks/s/1.0.0/a.yaml", "schemaVersion: [\n")];
+    let checked = check_among(&child, &broken);
+    assert_eq!((checked.diagnostics[0].path.as_str(), checked.is_valid()), ("stacks/s/1.0.0/a.yaml", false));
+}
+
+#[test]
+fn plugins_of_the_first_version() {
+    let head = HEAD.replace("2.2.2", "2.0.0");
+    let plugin = "schemaVersion: 2.0.0\ncomponents: [{name: box, container: {image: i}}]\n";
+    let lines = "components:\n  - name: p\n    plugin: {uri: p.yaml, components: [{name: zz, container: {memoryLimit: 1Gi}}]}\n  - {name: box, volume: {}}\n";
+    let checked = check_among(&format!("{head}{lines}"), &[("stacks/s/1.0.0/p.yaml", plugin)]);
+    assert_eq!(problems(&checked), ["plugin/override 5:47", "plugin/merge 6:12"]);
+}
+
+/// Answers with one devfile for every address.
+struct Web(&'static str);
+
+impl Parents for Web {
+    fn fetch(&self, parent: &Outside) -> Found {
+        match parent {
+            Outside::Uri(uri) if uri.ends_with("/base.yaml") => Found::Devfile(Bytes::from_static(BASE.as_bytes())),
+            Outside::Uri(_) => Found::Devfile(Bytes::from_static(self.0.as_bytes())),
+            Outside::Stack { registry: None, version: None, .. } => Found::Devfile(Bytes::from_static(BASE.as_bytes())),
+            Outside::Stack { .. } => Found::Missing,
+        }
+    }
+}
+
+#[test]
+fn fetched_parents() {
+    let check = |web: &'static str, lines: &str| {
+        let around = Surroundings { outside: &Web(web), ..Surroundings::ALONE };
+        devfile("devfile.yaml", format!("{HEAD}{lines}").as_bytes(), &around)
+    };
+    let use_box = "commands: [{id: t, exec: {component: box, commandLine: x}}]\n";
+    let relative = "schemaVersion: 2.2.0\nparent: {uri: ../base.yaml}\n";
+    assert!(check(relative, &format!("parent: {{uri: \"https://e.org/a/b/c.yaml\"}}\n{use_box}")).is_valid());
+    assert!(check("", &format!("parent: {{id: base}}\n{use_box}")).is_valid());
+    assert_eq!(problems(&check("", "parent: {id: base, version: 9.9.9}\n")), ["parent/missing 3:14"]);
+
+    // What is wrong in a file outside the tree is shown where the devfile refers to it.
+    let checked = check("schemaVersion: 2.2.0\nx: 1\n", "parent: {uri: \"https://e.org/d.yaml\"}\n");
+    assert_eq!(problems(&checked), ["schema/unknownField 3:15"]);
+    assert_eq!(checked.diagnostics[0].path, "devfile.yaml");
+    assert!(checked.diagnostics[0].message.ends_with("(line 2 of https://e.org/d.yaml)"));
+}
+
+/// What an unreachable parent may define is not missed.
+#[test]
+fn unreachable_parents_raise_no_false_alarms() {
+    let lines = "parent: {uri: \"https://e.org/d.yaml\"}
+components: [{name: a, container: {image: i, volumeMounts: [{name: v}], sourceMapping: \"{{x}}\"}}]
+commands:
+  - {id: one, exec: {component: b, commandLine: x, group: {kind: build}}}
+  - {id: two, exec: {component: a, commandLine: x, group: {kind: build}}}
+  - {id: all, composite: {commands: [one, three]}}
+events: {postStart: [four]}
+";
+    assert_eq!(with(lines), ["parent/unreachable? 3:15"]);
+}
