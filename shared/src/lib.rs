@@ -1,9 +1,17 @@
 //! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
 
+pub mod artifact;
+pub mod cache;
+pub mod devfile;
 pub mod diagnostic;
 pub mod digest;
 pub mod index;
 pub mod limits;
+pub mod publish;
+pub mod registry;
+pub mod release;
+pub mod repository;
 pub mod source;
 pub mod timestamp;
 pub mod version;
+pub mod yaml;

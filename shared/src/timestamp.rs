@@ -49,6 +49,12 @@ impl Timestamp {
     }
 }
 
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::unknown()
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 

@@ -1,1 +1,3 @@
+mod catalog;
+
 fn main() {}

@@ -1,12 +1,14 @@
 //! Where a registry repository comes from: a tree of files at a commit.
 
 pub mod github;
+mod local;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
-pub use tree::{Tree, TreeError, TreePath};
+pub use local::LocalSource;
+pub use tree::{File, Mode, Tree, TreeError, TreePath};
 
 use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;

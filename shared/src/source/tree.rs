@@ -10,6 +10,31 @@ use bytes::Bytes;
 use crate::digest::Digest;
 use crate::limits;
 
+/// A file: its content, and whether it can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The bytes.
+    pub content: Bytes,
+    /// All that is kept of its permissions.
+    pub mode: Mode,
+}
+
+/// Permissions of a file, as Git knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// 0644
+    Plain,
+    /// 0755
+    Executable,
+}
+
+impl File {
+    /// A file that is not executable.
+    pub fn plain(content: impl Into<Bytes>) -> Self {
+        Self { content: content.into(), mode: Mode::Plain }
+    }
+}
+
 /// Path of a file in a registry repository: relative, `/` between names, no empty, `.` or `..` names, no
 /// control characters and no backslash.
 ///
@@ -90,7 +115,7 @@ impl std::borrow::Borrow<str> for TreePath {
 /// [`Tree::insert`] keeps the limits of [`crate::limits`], whatever the source.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    files: BTreeMap<TreePath, Bytes>,
+    files: BTreeMap<TreePath, File>,
     bytes: u64,
 }
 
@@ -106,18 +131,18 @@ impl Tree {
     ///
     /// # Errors
     /// [`TreeError`] when the file, or the tree with it, is over a limit, or the path is taken.
-    pub fn insert(&mut self, path: TreePath, content: Bytes) -> Result<(), TreeError> {
-        if content.len() as u64 > limits::FILE_BYTES {
+    pub fn insert(&mut self, path: TreePath, file: File) -> Result<(), TreeError> {
+        if file.content.len() as u64 > limits::FILE_BYTES {
             return Err(TreeError::FileTooLarge { path: path.to_string() });
         }
-        self.bytes += content.len() as u64;
+        self.bytes += file.content.len() as u64;
         if self.bytes > limits::TREE_BYTES {
             return Err(TreeError::TreeTooLarge);
         }
         if self.files.len() >= limits::TREE_FILES {
             return Err(TreeError::TooManyFiles);
         }
-        match self.files.insert(path.clone(), content) {
+        match self.files.insert(path.clone(), file) {
             None => Ok(()),
             Some(_) => Err(TreeError::Duplicate(path.to_string())),
         }
@@ -125,24 +150,24 @@ impl Tree {
 
     /// The content of a file.
     pub fn get(&self, path: &str) -> Option<&Bytes> {
-        self.files.get(path)
+        Some(&self.files.get(path)?.content)
     }
 
     /// All files, in the byte order of their paths.
-    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Bytes)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &File)> {
         self.files.iter()
     }
 
     /// The files below a folder, each with its path relative to it.
     ///
     /// `folder` is without a slash at its end.
-    pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Bytes)> {
+    pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a File)> {
         self.files
             .range::<str, _>((Bound::Included(folder), Bound::Unbounded))
             .take_while(move |(path, _)| path.as_str().starts_with(folder))
-            .filter_map(move |(path, content)| {
+            .filter_map(move |(path, file)| {
                 let rest = path.as_str()[folder.len()..].strip_prefix('/')?;
-                Some((rest, content))
+                Some((rest, file))
             })
     }
 
@@ -157,8 +182,12 @@ impl Tree {
     /// Digest of all paths and contents: the name of a tree that no commit names.
     pub fn digest(&self) -> Digest {
         let mut listing = String::new();
-        for (path, content) in &self.files {
-            listing.push_str(&format!("{} {}\n", Digest::of(content).hex(), path));
+        for (path, file) in &self.files {
+            let mode = match file.mode {
+                Mode::Plain => "100644",
+                Mode::Executable => "100755",
+            };
+            listing.push_str(&format!("{mode} {} {path}\n", Digest::of(&file.content).hex()));
         }
         Digest::of(listing.as_bytes())
     }
@@ -171,7 +200,7 @@ mod tests {
     fn tree(paths: &[&str]) -> Tree {
         let mut tree = Tree::default();
         for path in paths {
-            tree.insert(TreePath::parse(path).unwrap(), Bytes::from_static(b"x")).unwrap();
+            tree.insert(TreePath::parse(path).unwrap(), File::plain("x")).unwrap();
         }
         tree
     }
@@ -205,8 +234,8 @@ mod tests {
     fn keeps_the_limits() {
         let mut tree = tree(&["a"]);
         let path = |text| TreePath::parse(text).unwrap();
-        assert_eq!(tree.insert(path("a"), Bytes::new()), Err(TreeError::Duplicate("a".into())));
-        let large = Bytes::from(vec![0; limits::FILE_BYTES as usize + 1]);
+        assert_eq!(tree.insert(path("a"), File::plain("")), Err(TreeError::Duplicate("a".into())));
+        let large = File::plain(vec![0; limits::FILE_BYTES as usize + 1]);
         assert_eq!(tree.insert(path("b"), large), Err(TreeError::FileTooLarge { path: "b".into() }));
     }
 }

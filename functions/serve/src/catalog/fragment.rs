@@ -1,0 +1,216 @@
+//! The JSON of an index in pieces that answers are put together from.
+//!
+//! The whole index is rendered once for a release and shape. Every entry and version knows where it stands in that
+//! text, where its icon stands, and the digest of its content, so an answer copies text and never serializes.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+use devfile_registry::index::{Entry, V1Entry, to_compact_json};
+use sha2::{Digest as _, Sha256};
+
+/// A digest of content, as far as an ETag needs it.
+pub(super) type ContentDigest = [u8; 16];
+
+/// An index as JSON, and where its parts stand.
+#[derive(Debug)]
+pub(super) struct Rendering {
+    pub(super) json: Bytes,
+    pub(super) entries: Vec<EntryFragment>,
+    /// Those of all entries, one after the other; schema 1 has none.
+    pub(super) versions: Vec<Fragment>,
+}
+
+/// A piece of the JSON.
+#[derive(Debug)]
+pub(super) struct Fragment {
+    pub(super) range: Range<usize>,
+    /// The URL of the icon inside, where the icon's data is known.
+    pub(super) icon: Option<IconUrl>,
+    pub(super) digest: ContentDigest,
+}
+
+/// An entry: what stands before its first version, and what stands behind its last. The digest is that of both.
+#[derive(Debug)]
+pub(super) struct EntryFragment {
+    pub(super) head: Fragment,
+    pub(super) tail: Range<usize>,
+}
+
+/// Where the URL of an icon stands, without its quotation marks, and which icon it is.
+#[derive(Debug)]
+pub(super) struct IconUrl {
+    pub(super) range: Range<usize>,
+    pub(super) icon: usize,
+}
+
+/// The captured icons.
+#[derive(Debug)]
+pub(super) struct IconData {
+    numbers: BTreeMap<String, usize>,
+    data: Vec<(Vec<u8>, ContentDigest)>,
+}
+
+impl IconData {
+    /// Data URIs by URL.
+    pub(super) fn new(icons: &BTreeMap<String, String>) -> Self {
+        let in_json = |data: &String| {
+            let quoted = to_compact_json(data);
+            let data = quoted[1..quoted.len() - 1].to_vec();
+            let digest = digest(&data);
+            (data, digest)
+        };
+        Self { numbers: icons.keys().cloned().zip(0..).collect(), data: icons.values().map(in_json).collect() }
+    }
+
+    /// The data of an icon, to stand between quotation marks, and its digest.
+    pub(super) fn get(&self, icon: usize) -> (&[u8], ContentDigest) {
+        let (data, digest) = &self.data[icon];
+        (data, *digest)
+    }
+}
+
+impl Rendering {
+    /// The index as index schema 1 shows it.
+    ///
+    /// The entries are as before when it returns; they are borrowed mutably to render them with parts left out.
+    pub(super) fn v1(entries: &mut [Entry], icons: &IconData) -> Self {
+        let mut page = Page::new(icons);
+        let mut fragments = Vec::with_capacity(entries.len());
+        for entry in entries {
+            page.separate();
+            let head = page.write(entry, |entry| to_compact_json(&V1Entry::from(entry)), |entry| &mut entry.icon);
+            let end = head.range.end;
+            fragments.push(EntryFragment { head, tail: end..end });
+        }
+        Self { json: page.finish(), entries: fragments, versions: Vec::new() }
+    }
+
+    /// The index as index schema 2 shows it; the entries are as before when it returns.
+    pub(super) fn v2(entries: &mut [Entry], icons: &IconData) -> Self {
+        let mut page = Page::new(icons);
+        let mut fragments = Vec::with_capacity(entries.len());
+        let mut all_versions = Vec::new();
+        for entry in entries {
+            page.separate();
+            let mut versions = std::mem::take(&mut entry.versions);
+            let mut head = page.write(entry, to_compact_json, |entry| &mut entry.icon);
+
+            // `lastModified` is the last field and always there; `versions` stands right before it.
+            let tail = [b",\"lastModified\":", to_compact_json(&entry.last_modified).as_slice(), b"}"].concat();
+            debug_assert!(page.json.ends_with(&tail));
+            page.json.truncate(page.json.len() - tail.len());
+            if !versions.is_empty() {
+                page.json.extend_from_slice(b",\"versions\":[");
+            }
+            head.range.end = page.json.len();
+            for (place, version) in versions.iter_mut().enumerate() {
+                if place > 0 {
+                    page.separate();
+                }
+                all_versions.push(page.write(version, to_compact_json, |version| &mut version.icon));
+            }
+            let tail_start = page.json.len();
+            if !versions.is_empty() {
+                page.json.push(b']');
+            }
+            page.json.extend_from_slice(&tail);
+            fragments.push(EntryFragment { head, tail: tail_start..page.json.len() });
+            entry.versions = versions;
+        }
+        Self { json: page.finish(), entries: fragments, versions: all_versions }
+    }
+}
+
+/// A JSON array while it is written.
+struct Page<'a> {
+    json: Vec<u8>,
+    icons: &'a IconData,
+}
+
+impl<'a> Page<'a> {
+    fn new(icons: &'a IconData) -> Self {
+        Self { json: vec![b'['], icons }
+    }
+
+    /// Writes a comma unless the array has just begun.
+    fn separate(&mut self) {
+        if self.json.len() > 1 {
+            self.json.push(b',');
+        }
+    }
+
+    fn write<T>(
+        &mut self,
+        value: &mut T,
+        render: impl Fn(&T) -> Vec<u8>,
+        icon: impl Fn(&mut T) -> &mut String,
+    ) -> Fragment {
+        let start = self.json.len();
+        let text = render(value);
+        let url = std::mem::take(icon(value));
+        let number = self.icons.numbers.get(&url).copied().filter(|_| !url.is_empty());
+        let found = number.map(|number| {
+            // The first byte that another icon changes is the first of the URL, whatever the fields around it hold.
+            *icon(value) = if url.starts_with('-') { "+".to_owned() } else { "-".to_owned() };
+            let at = start + text.iter().zip(render(value)).take_while(|(a, b)| *a == b).count();
+            let length = to_compact_json(&url).len() - 2;
+            IconUrl { range: at..at + length, icon: number }
+        });
+        *icon(value) = url;
+        self.json.extend_from_slice(&text);
+        Fragment { range: start..self.json.len(), icon: found, digest: digest(&text) }
+    }
+
+    fn finish(mut self) -> Bytes {
+        self.json.push(b']');
+        self.json.into()
+    }
+}
+
+fn digest(content: &[u8]) -> ContentDigest {
+    let mut short = ContentDigest::default();
+    short.copy_from_slice(&Sha256::digest(content)[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn the_whole_is_the_plain_rendering() {
+        let mut entries = fixture::entries();
+        let before = entries.clone();
+        let icons = IconData::new(&fixture::icons());
+        let (v1, v2) = (Rendering::v1(&mut entries, &icons), Rendering::v2(&mut entries, &icons));
+        assert_eq!(entries, before);
+        assert_eq!(v2.json, to_compact_json(&entries));
+        let shown: Vec<_> = entries.iter().map(V1Entry::from).collect();
+        assert_eq!(v1.json, to_compact_json(&shown));
+        let none = Rendering::v2(&mut [], &icons);
+        assert_eq!(none.json.as_ref(), b"[]");
+    }
+
+    #[test]
+    fn versions_and_icons_are_where_they_are_said_to_be() {
+        let mut entries = fixture::entries();
+        let icons = IconData::new(&fixture::icons());
+        let rendering = Rendering::v2(&mut entries, &icons);
+        let versions: Vec<_> = entries.iter().flat_map(|entry| &entry.versions).collect();
+        for (version, fragment) in versions.iter().zip(&rendering.versions) {
+            assert_eq!(rendering.json.slice(fragment.range.clone()), to_compact_json(version));
+        }
+        let icons = rendering.entries.iter().map(|entry| &entry.head).chain(&rendering.versions);
+        let found: Vec<_> = icons.filter_map(|fragment| fragment.icon.as_ref()).collect();
+        let at = |icon: &IconUrl| String::from_utf8(rendering.json[icon.range.clone()].to_vec()).unwrap();
+        let urls: Vec<_> = found.iter().map(|icon| at(icon)).collect();
+        assert_eq!(
+            urls,
+            ["go.svg", "java.png", "go.svg", "old \\\"go\\\".svg", "java.png"]
+                .map(|name| format!("https://icons.example/{name}"))
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! The index routes: which entries and versions a query asks for, and the answer to it.
+//!
+//! A [`Catalog`] is made once for a release and answers from memory: texts are folded once ([`column`]), JSON is
+//! rendered once ([`fragment`]), and a request finds, picks and copies. What a request allocates grows with its answer,
+//! not with the index. Parameters are described in one table ([`parameter`]), from which the parser ([`query`]), the
+//! messages of refusals and [`openapi_parameters`] follow.
+//!
+//! The rules are those of the reference server's index routes, but for the differences that the design names.
+
+mod answer;
+mod column;
+mod field;
+mod filter;
+mod fragment;
+mod parameter;
+mod query;
+mod text;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+
+pub(crate) use answer::{Answer, Selection};
+pub(crate) use query::{BadParameter, Query, SchemaVersionRange};
+
+use std::collections::{BTreeMap, HashMap};
+
+use devfile_registry::index::{Entry, EntryType};
+
+use answer::Collector;
+use filter::{Facts, Sieve};
+use fragment::{IconData, Rendering};
+use parameter::Parameter;
+
+/// The shape of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum IndexSchema {
+    /// `/index`: entries show their default version.
+    V1,
+    /// `/v2index`: entries hold their versions.
+    V2,
+}
+
+/// Which entries an index route is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum IndexKind {
+    /// Stacks; a route without a last part means these.
+    Stack,
+    /// Samples.
+    Sample,
+    /// Both, stacks first.
+    All,
+}
+
+impl IndexKind {
+    /// Every kind with its name in a path.
+    pub(crate) const NAMES: [(&'static str, Self); 3] =
+        [("stack", Self::Stack), ("sample", Self::Sample), ("all", Self::All)];
+
+    /// The kind that the last part of a path names, case-sensitive.
+    pub(crate) fn from_path(part: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(name, _)| *name == part).map(|(_, kind)| kind)
+    }
+
+    fn holds(self, entry_type: EntryType) -> bool {
+        match self {
+            Self::Stack => entry_type == EntryType::Stack,
+            Self::Sample => entry_type == EntryType::Sample,
+            Self::All => true,
+        }
+    }
+}
+
+/// The entries of a release, ready to be asked for.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    entries: Vec<Entry>,
+    stacks: HashMap<String, usize>,
+    samples: HashMap<String, usize>,
+    facts: Facts,
+    icons: IconData,
+    v1: Rendering,
+    v2: Rendering,
+}
+
+impl Catalog {
+    /// Prepares entries, in the order in which they are answered.
+    ///
+    /// `icons` holds the captured icons by their URL, each as the data URI that `icon=base64` shows
+    /// (`data:image/svg+xml;base64,...`).
+    pub(crate) fn new(mut entries: Vec<Entry>, icons: &BTreeMap<String, String>) -> Self {
+        let icons = IconData::new(icons);
+        let of_type = |entry_type| {
+            // Backwards, so that of two entries with one name the first is found.
+            let all = entries.iter().enumerate().rev();
+            let named = all.filter(|(_, entry)| entry.entry_type == entry_type);
+            named.map(|(place, entry)| (entry.name.clone(), place)).collect()
+        };
+        Self {
+            stacks: of_type(EntryType::Stack),
+            samples: of_type(EntryType::Sample),
+            facts: Facts::new(&entries),
+            v1: Rendering::v1(&mut entries, &icons),
+            v2: Rendering::v2(&mut entries, &icons),
+            icons,
+            entries,
+        }
+    }
+
+    /// All entries, in the order of the index.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a type with a name.
+    pub(crate) fn entry(&self, entry_type: EntryType, name: &str) -> Option<&Entry> {
+        let places = match entry_type {
+            EntryType::Stack => &self.stacks,
+            EntryType::Sample => &self.samples,
+        };
+        places.get(name).map(|&place| &self.entries[place])
+    }
+
+    /// What `query` keeps: the entity tag at once, the body when it is wanted.
+    pub(crate) fn select(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Selection<'_> {
+        let rendering = match schema {
+            IndexSchema::V1 => &self.v1,
+            IndexSchema::V2 => &self.v2,
+        };
+        let sieve = Sieve::new(&self.facts, schema, &query.filters);
+        let mut collector = Collector::new(rendering, query.icons, &self.icons);
+        let mut kept = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate() {
+            if kind.holds(entry.entry_type) && sieve.keep(place, &mut kept) {
+                let all = match schema {
+                    IndexSchema::V1 => 0,
+                    IndexSchema::V2 => entry.versions.len(),
+                };
+                collector.keep(place, &kept, all);
+            } else {
+                collector.skip();
+            }
+        }
+        collector.finish()
+    }
+
+    /// The answer to `query`.
+    pub(crate) fn answer(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Answer {
+        self.select(schema, kind, query).answer()
+    }
+}
+
+/// The query parameters of the index routes of a schema, as OpenAPI 3.1 parameter objects.
+pub(crate) fn openapi_parameters(schema: IndexSchema) -> Vec<serde_json::Value> {
+    Parameter::of_schema(schema).map(Parameter::openapi).collect()
+}
+
+/// The query parameters of `/devfiles/{name}` and `/devfiles/{name}/{version}`, as OpenAPI 3.1 parameter objects.
+pub(crate) fn openapi_devfile_parameters() -> Vec<serde_json::Value> {
+    Parameter::of_devfiles().map(Parameter::openapi).collect()
+}
+
+#[cfg(test)]
+mod tests;

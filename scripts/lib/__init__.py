@@ -1,0 +1,13 @@
+"""What the commands in `scripts/` are made of. Standard library only, so that Python 3.9 or newer is all they need.
+
+    console     what a person sees: steps, table, prefixed log lines, colours
+    tools       fetches pinned tools into .tools/
+    processes   starts children and makes sure that none outlives the command
+    guardian    the same, for when the command itself is killed
+    servers     the S3 server and the OCI registry
+    s3          one signed request, enough to ask an S3 server whether a bucket is there
+    snapshot    notices changes in a folder
+    functions   the two functions, under the Lambda emulator or as plain HTTP servers
+    report      a refresh report in words
+    dev, suite  the commands `scripts/dev` and `scripts/test`
+"""

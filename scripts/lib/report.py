@@ -1,0 +1,68 @@
+"""A refresh report in words.
+
+The report is JSON made by the refresh function; see "Refresh" in its documentation. Fields that are missing, or that
+have grown since, must not break the command that shows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def headline(report: dict[str, Any], milliseconds: float) -> str:
+    """For instance `published 3 changed, 1 removed (commit 1a2b3c4) in 812 ms`."""
+    outcome = report.get("outcome", "done")
+    counts = [f"{len(report[part])} {part}" for part in ("changed", "removed", "quarantined") if report.get(part)]
+    commit = str(report.get("commit_hash") or "")[:7]
+    words = [outcome]
+    if counts:
+        words.append(", ".join(counts))
+    if commit:
+        words.append(f"(commit {commit})")
+    return f"{' '.join(words)} in {milliseconds:.0f} ms"
+
+
+def details(report: dict[str, Any]) -> list[str]:
+    """What changed, for a person to see at a glance; a whole registry is not listed."""
+    lines = []
+    for part in ("changed", "removed"):
+        items = [describe(item) for item in report.get(part) or []]
+        shown = items[:8]
+        lines += [f"{part} {item}" for item in shown]
+        if len(items) > len(shown):
+            lines.append(f"{part} {len(items) - len(shown)} more")
+    return lines
+
+
+def quarantined(report: dict[str, Any]) -> list[str]:
+    """The parts that were left as they were, each with its reasons."""
+    lines = []
+    for item in report.get("quarantined") or []:
+        lines.append(f"quarantined {describe(item)}")
+        if isinstance(item, dict):
+            lines += [f"  {_diagnostic(reason)}" for reason in item.get("problems") or []]
+    return lines
+
+
+def problem(answer: dict[str, Any]) -> str:
+    """The message of a Lambda error object, or an empty string if the answer is none."""
+    if "outcome" in answer or not ("errorMessage" in answer or "errorType" in answer):
+        return ""
+    return str(answer.get("errorMessage") or answer["errorType"])
+
+
+def describe(item: Any) -> str:
+    """A part of the registry: a name, or an object such as `{"part": "version", "stack": "go", "version": "1.0.0"}`."""
+    if not isinstance(item, dict):
+        return str(item)
+    named = [str(item[key]) for key in ("stack", "sample", "name", "version") if item.get(key)]
+    return " ".join(named) or str(item.get("part") or item)
+
+
+def _diagnostic(reason: Any) -> str:
+    """For instance `stacks/go/stack.yaml:3:1: two versions are the default (keep one of them)`."""
+    if not isinstance(reason, dict):
+        return str(reason)
+    place = ":".join(str(reason[key]) for key in ("path", "line", "column") if reason.get(key) is not None)
+    hint = f" ({reason['hint']})" if reason.get("hint") else ""
+    return f"{place}: {reason.get('message', 'no reason given')}{hint}"

@@ -1,0 +1,87 @@
+"""The command `scripts/test`: every test of the project, against real servers of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Optional
+
+from . import servers, tools
+from .console import Failure, step
+from .processes import Supervisor
+
+HELP = """\
+usage: scripts/test [ARGUMENT...]
+
+Runs every test: those of the scripts, then the workspace's, with `cargo nextest run` where that is installed and
+`cargo test` elsewhere. Starts an S3 server and an OCI registry for them, on ports of their own, and ends both.
+Arguments go to the test runner (a part of a test's name, for instance); the scripts' tests are left out then.
+"""
+
+_TOOLS = ["cargo-lambda", "weed", "docker-registry"]
+
+
+def main(root: Path, arguments: list[str]) -> int:
+    """Runs the tests and gives the first status that is not 0."""
+    if arguments in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    if not shutil.which("cargo"):
+        raise Failure("cargo is not on PATH; install the Rust toolchain")
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="devfile-registry-") as data, Supervisor() as supervisor:
+        failed = _run(root, Path(data), supervisor, arguments)
+    seconds = time.monotonic() - begin
+    if failed:
+        step("test", f"FAILED: {failed[0]} (status {failed[1]}) after {seconds:.0f} s")
+        return failed[1]
+    step("test", f"all passed in {seconds:.0f} s")
+    return 0
+
+
+def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -> Optional[tuple[str, int]]:
+    """Runs one command after the other, and gives the first that failed with its status."""
+    if not arguments:
+        unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", "scripts/lib", "-t", "scripts"]
+        step("test", "scripts")
+        if status := supervisor.run("unittest", unittest, cwd=root):
+            return "the tests of the scripts", status
+
+    binaries = tools.ensure(root / ".tools", _TOOLS)
+    # Black-box tests run the binaries; a test of one package does not build those of another.
+    step("build", "cargo build --workspace")
+    if status := supervisor.run("cargo", ["cargo", "build", "--workspace"], cwd=root):
+        return "cargo build", status
+
+    logs = root / ".dev/test-logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    step("start", f"SeaweedFS and Distribution (logs: {logs})")
+    secret = secrets.token_hex(16)
+    bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
+    registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
+    environment = {
+        **os.environ,
+        **bucket.environment(),
+        "TEST_S3_ENDPOINT": bucket.endpoint,
+        "TEST_OCI_REGISTRY": registry,
+        "TEST_TOOLS": str(binaries),
+    }
+    for command in _test_commands(arguments):
+        step("test", " ".join(command))
+        if status := supervisor.run("cargo", command, cwd=root, env=environment):
+            return f"{command[0]} {command[1]}", status
+    return None
+
+
+def _test_commands(arguments: list[str]) -> list[list[str]]:
+    """Always the whole workspace: choosing packages changes which features their dependencies are built with."""
+    if not shutil.which("cargo-nextest"):
+        return [["cargo", "test", "--workspace", *arguments]]
+    commands = [["cargo", "nextest", "run", "--workspace", *arguments]]
+    # nextest leaves the examples in the documentation out.
+    return commands if arguments else [*commands, ["cargo", "test", "--workspace", "--doc", "--quiet"]]

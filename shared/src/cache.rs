@@ -1,0 +1,295 @@
+//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::presigning::PresigningConfig;
+use bytes::{Bytes, BytesMut};
+
+use crate::digest::Digest;
+
+/// Key of the object that names the live release; writing it is the commit point (invariant 2).
+pub const INDEX_KEY: &str = "index.json";
+
+/// Key of a release object.
+pub fn release_key(release: Digest) -> String {
+    format!("releases/{}.json", release.hex())
+}
+
+/// Key of a blob.
+pub fn blob_key(blob: Digest) -> String {
+    format!("blobs/sha256/{}", blob.hex())
+}
+
+/// The entity tag that S3 gave to one state of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ETag(String);
+
+impl ETag {
+    /// Takes the tag as it stands in the header, quotes included.
+    pub fn new(header: impl Into<String>) -> Self {
+        Self(header.into())
+    }
+}
+
+/// An object and its state.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// The state that they are of.
+    pub etag: ETag,
+}
+
+/// The answer to a conditional read.
+#[derive(Debug)]
+pub enum Fetched {
+    /// The object is still in the known state.
+    NotModified,
+    /// There is no such object.
+    Absent,
+    /// The object in another state.
+    Found(Object),
+}
+
+/// What a conditional write expects of the object.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// It is not there yet.
+    Absent,
+    /// It is in this state.
+    State(ETag),
+}
+
+impl Expect {
+    /// Expects what a read found.
+    pub fn unchanged(found: Option<&Object>) -> Self {
+        found.map_or(Self::Absent, |object| Self::State(object.etag.clone()))
+    }
+}
+
+/// The answer to a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It was written and has this state now.
+    Done(ETag),
+    /// Somebody else was first; nothing was written.
+    Lost,
+}
+
+/// Why the bucket did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache bucket {bucket} failed to {operation}: {reason}")]
+pub struct CacheError {
+    bucket: String,
+    operation: String,
+    reason: String,
+}
+
+impl CacheError {
+    /// An error of a bucket.
+    pub fn new(bucket: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { bucket: bucket.into(), operation: operation.into(), reason: reason.into() }
+    }
+}
+
+/// What publishing asks of the bucket.
+pub trait Bucket: Send + Sync {
+    /// Reads an object of at most `limit` bytes; none when it is not there.
+    fn get(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Object>, CacheError>> + Send;
+
+    /// Whether an object is there.
+    fn exists(&self, key: &str) -> impl Future<Output = Result<bool, CacheError>> + Send;
+
+    /// Writes an object whose key names its content, so that writing it twice is harmless.
+    fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// Writes an object if it is in the expected state. After an error it is not known whether it was written; read again.
+    fn put_if(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        expect: Expect,
+    ) -> impl Future<Output = Result<Written, CacheError>> + Send;
+}
+
+/// How patient calls are.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// For readers: somebody waits for the answer.
+    Reader,
+    /// For writers: finishing matters more than being quick.
+    Writer,
+}
+
+impl Patience {
+    /// Tries, the time for one try, and for all of them.
+    fn limits(self) -> (u32, Duration, Duration) {
+        match self {
+            Self::Reader => (2, Duration::from_secs(2), Duration::from_secs(5)),
+            Self::Writer => (4, Duration::from_secs(15), Duration::from_secs(40)),
+        }
+    }
+}
+
+/// A bucket.
+#[derive(Clone)]
+pub struct Cache {
+    client: Client,
+    bucket: String,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("bucket", &self.bucket).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
+    pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
+        let (tries, one, all) = patience.limits();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(one)
+            .operation_timeout(all)
+            .build();
+        let shared = aws_config::from_env()
+            .retry_config(RetryConfig::standard().with_max_attempts(tries))
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        // Servers other than S3 have no host name for each bucket.
+        let other_server = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).build();
+        Self { client: Client::from_conf(config), bucket: bucket.into() }
+    }
+
+    /// Reads an object of at most `limit` bytes unless it is in the known state.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the bucket does not answer, refuses, or the object is larger.
+    pub async fn fetch(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
+        let failed = |reason: String| self.error(format!("read {key}"), reason);
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let sent = request.set_if_none_match(known.map(|etag| etag.0.clone())).send().await;
+        let output = match sent {
+            Ok(output) => output,
+            Err(error) => {
+                return match (status(&error), error.as_service_error()) {
+                    (Some(304), _) => Ok(Fetched::NotModified),
+                    (_, Some(GetObjectError::NoSuchKey(_))) => Ok(Fetched::Absent),
+                    (Some(404), Some(reason)) if reason.code() != Some("NoSuchBucket") => Ok(Fetched::Absent),
+                    _ => Err(failed(explain(error))),
+                };
+            }
+        };
+        let length = output.content_length.unwrap_or_default().max(0) as u64;
+        if length > limit {
+            return Err(failed(format!("it has {length} bytes, more than the {limit} that are read")));
+        }
+        let etag = ETag(output.e_tag.ok_or_else(|| failed("the answer has no ETag".into()))?);
+        let mut body = output.body;
+        let mut bytes = BytesMut::with_capacity(length as usize);
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|error| failed(DisplayErrorContext(error).to_string()))?);
+            if bytes.len() as u64 > limit {
+                return Err(failed(format!("it has more than the {limit} bytes that are read")));
+            }
+        }
+        Ok(Fetched::Found(Object { bytes: bytes.freeze(), etag }))
+    }
+
+    /// A URL from which anybody can read an object for a while.
+    ///
+    /// # Errors
+    /// [`CacheError`] when there are no credentials to sign with.
+    pub async fn presign(&self, key: &str, valid: Duration) -> Result<String, CacheError> {
+        let failed = |reason: String| self.error(format!("sign a URL for {key}"), reason);
+        let config = PresigningConfig::expires_in(valid).map_err(|error| failed(error.to_string()))?;
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let signed = request.presigned(config).await.map_err(|error| failed(explain(error)))?;
+        Ok(signed.uri().to_owned())
+    }
+
+    fn error(&self, operation: String, reason: String) -> CacheError {
+        CacheError::new(&self.bucket, operation, reason)
+    }
+}
+
+impl Bucket for Cache {
+    async fn get(&self, key: &str, limit: u64) -> Result<Option<Object>, CacheError> {
+        match self.fetch(key, None, limit).await? {
+            Fetched::Found(object) => Ok(Some(object)),
+            Fetched::Absent | Fetched::NotModified => Ok(None),
+        }
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, CacheError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|reason| reason.is_not_found()) => Ok(false),
+            Err(error) => Err(self.error(format!("look for {key}"), explain(error))),
+        }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
+        let immutable = "public, max-age=31536000, immutable";
+        match request.content_type(content_type(key)).cache_control(immutable).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error(format!("write {key}"), explain(error))),
+        }
+    }
+
+    async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
+        let request = match expect {
+            Expect::Absent => request.if_none_match("*"),
+            Expect::State(etag) => request.if_match(etag.0),
+        };
+        match request.content_type(content_type(key)).cache_control("no-cache").send().await {
+            Ok(output) => {
+                let missing = || self.error(format!("write {key}"), "the answer has no ETag".into());
+                Ok(Written::Done(ETag(output.e_tag.ok_or_else(missing)?)))
+            }
+            // 409 is S3's answer when two conditional writes meet.
+            Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
+            Err(error) => Err(self.error(format!("write {key}"), explain(error))),
+        }
+    }
+}
+
+fn content_type(key: &str) -> &'static str {
+    if key.ends_with(".json") { "application/json" } else { "application/octet-stream" }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// The shortest text that says what went wrong: the server's words, or the chain down to the refused connection.
+fn explain<E>(error: SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match (status(&error), error.code(), error.message()) {
+        (Some(status), Some(code), Some(message)) => format!("{status} {code}: {message}"),
+        (Some(status), Some(code), None) => format!("{status} {code}"),
+        _ => {
+            let mut reasons = vec![error.to_string()];
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                reasons.push(error.to_string());
+                cause = error.source();
+            }
+            reasons.dedup();
+            reasons.join(": ")
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The publish protocol against servers in memory that can stop at any write and let others go first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::cache::ETag;
+use crate::digest::Digest;
+use crate::registry::Name;
+use crate::repository::tests::{devfile, tree};
+use crate::source::{Relation, Tree};
+
+/// Stops all writes after a number of them, as when the publisher is killed.
+#[derive(Debug, Clone, Default)]
+struct Fuse(Arc<Mutex<Option<u32>>>);
+
+impl Fuse {
+    fn set(&self, writes: Option<u32>) {
+        *self.0.lock().unwrap() = writes;
+    }
+
+    /// Lets other tasks go first, then says whether the write happens.
+    async fn burn(&self) -> Result<(), String> {
+        tokio::task::yield_now().await;
+        match &mut *self.0.lock().unwrap() {
+            Some(0) => Err("killed".into()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct MemoryBucket {
+    objects: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
+    fuse: Fuse,
+}
+
+impl MemoryBucket {
+    fn object(&self, key: &str) -> Option<Object> {
+        let objects = self.objects.lock().unwrap();
+        let (bytes, state) = objects.get(key)?;
+        Some(Object { bytes: bytes.clone(), etag: ETag::new(state.to_string()) })
+    }
+
+    fn write(&self, key: &str, bytes: Bytes) -> ETag {
+        let mut objects = self.objects.lock().unwrap();
+        let state = objects.get(key).map_or(1, |(_, state)| state + 1);
+        objects.insert(key.to_owned(), (bytes, state));
+        ETag::new(state.to_string())
+    }
+
+    fn live(&self) -> Option<LiveIndex> {
+        Some(LiveIndex::from_bytes(&self.object(INDEX_KEY)?.bytes).unwrap())
+    }
+}
+
+impl Bucket for MemoryBucket {
+    async fn get(&self, key: &str, _limit: u64) -> Result<Option<Object>, CacheError> {
+        tokio::task::yield_now().await;
+        Ok(self.object(key))
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, CacheError> {
+        tokio::task::yield_now().await;
+        Ok(self.object(key).is_some())
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
+        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
+        self.write(key, bytes);
+        Ok(())
+    }
+
+    async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
+        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
+        let found = self.object(key).map(|object| object.etag);
+        let expected = match expect {
+            Expect::Absent => None,
+            Expect::State(etag) => Some(etag),
+        };
+        Ok(if found == expected { Written::Done(self.write(key, bytes)) } else { Written::Lost })
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct MemoryRegistry {
+    blobs: Arc<Mutex<BTreeSet<(String, Digest)>>>,
+    manifests: Arc<Mutex<BTreeMap<(String, String), Digest>>>,
+    fuse: Fuse,
+}
+
+impl MemoryRegistry {
+    fn tag(&self, repository: &str, tag: &str) -> Option<Digest> {
+        self.manifests.lock().unwrap().get(&(repository.to_owned(), tag.to_owned())).copied()
+    }
+}
+
+impl Registry for MemoryRegistry {
+    async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
+        tokio::task::yield_now().await;
+        let name = match name {
+            Name::Tag(tag) => tag.to_owned(),
+            Name::Digest(digest) => digest.to_string(),
+        };
+        Ok(self.tag(repository, &name))
+    }
+
+    async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
+        Ok(self.blobs.lock().unwrap().contains(&(repository.to_owned(), blob)))
+    }
+
+    async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
+        self.fuse.burn().await.map_err(|reason| RegistryError::new("memory", "take a blob", reason))?;
+        assert_eq!(Digest::of(&content), blob);
+        self.blobs.lock().unwrap().insert((repository.to_owned(), blob));
+        Ok(())
+    }
+
+    /// As real registries do, takes a manifest only when its blobs are there.
+    async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
+        self.fuse.burn().await.map_err(|reason| RegistryError::new("memory", "take a manifest", reason))?;
+        let document: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let named = document["layers"].as_array().unwrap().iter().chain([&document["config"]]);
+        for descriptor in named {
+            let digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+            let known = self.blobs.lock().unwrap().contains(&(repository.to_owned(), digest));
+            assert!(known, "{repository} gets a manifest before the blob {digest}");
+        }
+        let digest = Digest::of(&manifest);
+        let name = match name {
+            Name::Tag(tag) => {
+                assert!(self.tag(repository, &digest.to_string()).is_some() || repository == "devfile-index");
+                tag.to_owned()
+            }
+            Name::Digest(by) => {
+                assert_eq!(by, digest);
+                by.to_string()
+            }
+        };
+        self.manifests.lock().unwrap().insert((repository.to_owned(), name), digest);
+        Ok(())
+    }
+}
+
+/// A branch: its head is the last commit.
+#[derive(Debug, Clone, Default)]
+struct Branch(Arc<Mutex<Vec<Tree>>>);
+
+impl Branch {
+    fn commit(&self, tree: Tree) {
+        self.0.lock().unwrap().push(tree);
+    }
+
+    fn number(commit: &CommitSha) -> usize {
+        usize::from_str_radix(commit.as_str(), 16).unwrap()
+    }
+}
+
+impl Source for Branch {
+    fn url(&self) -> &str {
+        "https://example.org/registry"
+    }
+
+    async fn head(&self) -> Result<CommitSha, SourceError> {
+        tokio::task::yield_now().await;
+        let number = self.0.lock().unwrap().len() - 1;
+        tokio::task::yield_now().await;
+        Ok(format!("{number:040x}").parse().unwrap())
+    }
+
+    async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
+        tokio::task::yield_now().await;
+        Ok(self.0.lock().unwrap()[Self::number(commit)].clone())
+    }
+
+    async fn relation(&self, base: &CommitSha, target: &CommitSha) -> Result<Relation, SourceError> {
+        Ok(match Self::number(base).cmp(&Self::number(target)) {
+            std::cmp::Ordering::Less => Relation::Ahead,
+            std::cmp::Ordering::Equal => Relation::Same,
+            std::cmp::Ordering::Greater => Relation::Behind,
+        })
+    }
+
+    async fn last_modified(
+        &self,
+        _commit: &CommitSha,
+        _paths: &[String],
+    ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
+        Ok(BTreeMap::new())
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct World {
+    branch: Branch,
+    registry: MemoryRegistry,
+    bucket: MemoryBucket,
+}
+
+impl World {
+    fn publisher(&self) -> Publisher<Branch, MemoryRegistry, MemoryBucket> {
+        Publisher {
+            source: self.branch.clone(),
+            registry: self.registry.clone(),
+            bucket: self.bucket.clone(),
+            strictness: Strictness::Quarantine,
+            clock: || "2026-01-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    /// Both servers share one fuse: the publisher is killed after so many writes.
+    fn new() -> Self {
+        let world = Self::default();
+        let registry = MemoryRegistry { fuse: world.bucket.fuse.clone(), ..world.registry };
+        Self { registry, ..world }
+    }
+
+    /// Invariants 1 and 2: what `index.json` names is whole, in the bucket and in the registry.
+    fn check(&self) {
+        let Some(live) = self.bucket.live() else { return };
+        let object = self.bucket.object(&release_key(live.release)).expect("the live release is in the bucket");
+        let release = Release::from_bytes(live.release, &object.bytes).expect("the live release can be read");
+        assert_eq!(release.commit_hash, live.commit_hash);
+        assert_eq!(release.stacks, live.stacks);
+        for blob in release.blobs().into_keys() {
+            let stored = self.bucket.object(&crate::cache::blob_key(blob)).expect("every blob is in the bucket");
+            assert_eq!(Digest::of(&stored.bytes), blob);
+        }
+        for version in &release.versions {
+            let repository = format!("devfile-catalog/{}", version.stack);
+            assert!(
+                self.registry.tag(&repository, &version.manifest.to_string()).is_some(),
+                "every manifest is pushed"
+            );
+            assert!(self.registry.tag(&repository, &version.version).is_some(), "every version is tagged");
+        }
+        assert!(
+            self.registry.tag("devfile-index", live.commit_hash.as_str()).is_some(),
+            "the index artifact is pushed"
+        );
+    }
+}
+
+/// Trees of one registry over time: which stacks it has, and at which edit each is.
+fn tree_of(stacks: &[(u8, u8)]) -> Tree {
+    let files: Vec<(String, String)> = stacks
+        .iter()
+        .flat_map(|(stack, edit)| {
+            let name = format!("stack-{stack}");
+            let devfile = format!("{}# {edit}\n", devfile(&name, "1.0.0"));
+            [
+                (format!("stacks/{name}/devfile.yaml"), devfile),
+                (format!("stacks/{name}/k8s/deploy.yaml"), format!("{stack}")),
+            ]
+        })
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+    tree(&files)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn writes_are_in_proportion_to_what_changed() {
+    let world = World::new();
+    let all: Vec<(u8, u8)> = (0..40).map(|stack| (stack, 0)).collect();
+    world.branch.commit(tree_of(&all));
+    let first = block_on(world.publisher().refresh()).unwrap();
+    assert_eq!((first.outcome, first.changed.len()), (Outcome::Published, 40));
+    let mut edited = all.clone();
+    edited[7].1 = 1;
+    world.branch.commit(tree_of(&edited));
+    let second = block_on(world.publisher().refresh()).unwrap();
+    assert_eq!(second.changed, ["stacks/stack-7".to_owned()].into());
+    // A devfile, the release and the index; a devfile, its manifest and tag, and the index artifact's two layers and tags.
+    assert_eq!(second.writes, Writes { bucket: 3, registry: 7 });
+    let third = block_on(world.publisher().refresh()).unwrap();
+    assert_eq!((third.outcome, third.writes), (Outcome::Unchanged, Writes::default()));
+    world.check();
+}
+
+#[test]
+fn a_bad_version_keeps_its_last_published_state() {
+    let world = World::new();
+    world.branch.commit(tree_of(&[(1, 0), (2, 0)]));
+    block_on(world.publisher().refresh()).unwrap();
+    let good = world.bucket.live().unwrap();
+    let mut files: Vec<(String, String)> = vec![("stacks/stack-1/devfile.yaml".into(), "schemaVersion: [".into())];
+    files.push(("stacks/stack-2/devfile.yaml".into(), format!("{}# new\n", devfile("stack-2", "1.1.0"))));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+    world.branch.commit(tree(&files));
+
+    let strict = Publisher { strictness: Strictness::Strict, ..world.publisher() };
+    let report = block_on(strict.refresh()).unwrap();
+    assert_eq!(report.outcome, Outcome::Rejected);
+    assert_eq!(world.bucket.live().unwrap(), good, "STRICT publishes nothing");
+
+    let report = block_on(world.publisher().refresh()).unwrap();
+    assert_eq!(report.quarantined.len(), 1);
+    assert_eq!(report.quarantined[0].problems[0].path, "stacks/stack-1/devfile.yaml");
+    let live = world.bucket.live().unwrap();
+    assert_eq!(live.stacks[0], good.stacks[0]);
+    assert_eq!(live.stacks[1].versions[0].version, "1.1.0");
+    world.check();
+}
+
+#[test]
+fn the_same_commit_gives_the_same_bytes() {
+    let build = |previous: Option<&Release>| {
+        let tree = tree_of(&[(1, 0), (2, 3)]);
+        let repository = Repository::parse(&tree);
+        let draft = Draft::new(&repository, &tree, previous);
+        draft.finish("0".repeat(40).parse().unwrap(), "https://example.org/registry", &BTreeMap::new())
+    };
+    let first = build(None);
+    assert_eq!(first.bytes, build(None).bytes);
+    assert_eq!(first.bytes, build(Some(&first.release)).bytes, "what is taken over is what would be made");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// The branch gets a commit with these stacks at these edits.
+    Commit(Vec<(u8, u8)>),
+    /// A refresh that is killed after so many writes.
+    Killed(u32),
+    /// Refreshes at once.
+    Refreshes(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let tree = prop::collection::btree_map(0_u8..5, 0_u8..3, 1..5)
+        .prop_map(|stacks| Step::Commit(stacks.into_iter().collect()));
+    let step =
+        prop_oneof![3 => tree, 2 => (0_u32..40).prop_map(Step::Killed), 2 => (1_usize..4).prop_map(Step::Refreshes)];
+    prop::collection::vec(step, 1..16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Invariants 1 to 4 under kills and races: what is live is always whole, never goes back, and a refresh that is left alone
+    /// makes the head live.
+    #[test]
+    fn the_protocol_keeps_its_invariants(steps in steps()) {
+        let world = World::new();
+        world.branch.commit(tree_of(&[(0, 0)]));
+        let mut newest = None;
+        for step in steps {
+            match step {
+                Step::Commit(stacks) => world.branch.commit(tree_of(&stacks)),
+                Step::Killed(writes) => {
+                    world.bucket.fuse.set(Some(writes));
+                    let _ = block_on(world.publisher().refresh());
+                    world.bucket.fuse.set(None);
+                }
+                Step::Refreshes(count) => {
+                    let publishers: Vec<_> = (0..count).map(|_| world.publisher()).collect();
+                    let reports = block_on(futures_util::future::join_all(publishers.iter().map(|p| p.refresh())));
+                    let published = reports.iter().filter(|r| r.as_ref().unwrap().outcome == Outcome::Published).count();
+                    prop_assert!(published <= 1, "one of the refreshes commits");
+                    let head = block_on(world.branch.head()).unwrap();
+                    prop_assert_eq!(world.bucket.live().unwrap().commit_hash, head);
+                }
+            }
+            world.check();
+            let live = world.bucket.live().map(|live| Branch::number(&live.commit_hash));
+            prop_assert!(live >= newest, "the live release does not go back");
+            newest = live;
+        }
+    }
+}

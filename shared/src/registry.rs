@@ -1,0 +1,316 @@
+//! The OCI registry: the record of all artifacts and of the index.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
+
+use crate::artifact::MANIFEST_MEDIA_TYPE;
+use crate::digest::Digest;
+
+/// Time for one call, its tries included.
+const CALL_TIME: Duration = Duration::from_secs(60);
+
+/// Time without a byte from the registry.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Where a registry is: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
+///
+/// Loopback hosts are spoken to in plain HTTP, all others in HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryAddress {
+    host: String,
+    namespace: Option<String>,
+}
+
+/// Why a text is not a [`RegistryAddress`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the address of an OCI registry; write host, host:port or host/namespace, without https://")]
+pub struct InvalidAddress(String);
+
+impl RegistryAddress {
+    fn is_loopback(&self) -> bool {
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn repository(&self, name: &str) -> String {
+        self.namespace.as_ref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+    }
+}
+
+impl FromStr for RegistryAddress {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, namespace) = match text.split_once('/') {
+            Some((host, namespace)) => (host, Some(namespace.to_owned())),
+            None => (text, None),
+        };
+        let host_like = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+        let name_like = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        let names = namespace.iter().flat_map(|namespace| namespace.split('/'));
+        let well_formed = !host.is_empty()
+            && host.chars().all(host_like)
+            && host.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok())
+            && names.into_iter().all(|name| !name.is_empty() && name.chars().all(name_like));
+        if well_formed { Ok(Self { host: host.to_owned(), namespace }) } else { Err(InvalidAddress(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for RegistryAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}/{namespace}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// What a manifest is called.
+#[derive(Debug, Clone, Copy)]
+pub enum Name<'a> {
+    /// By a tag, which moves.
+    Tag(&'a str),
+    /// By its digest.
+    Digest(Digest),
+}
+
+/// Why the registry did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the OCI registry {registry} failed to {operation}: {reason}")]
+pub struct RegistryError {
+    registry: String,
+    operation: String,
+    reason: String,
+    kind: ErrorKind,
+}
+
+/// The one way to fail that is an answer, and all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    NotFound,
+    Other,
+}
+
+impl RegistryError {
+    /// An error of a registry.
+    pub fn new(registry: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { registry: registry.into(), operation: operation.into(), reason: reason.into(), kind: ErrorKind::Other }
+    }
+}
+
+/// What publishing asks of an OCI registry. Repositories are named without the namespace.
+pub trait Registry: Send + Sync {
+    /// Digest of the manifest with a name; none when there is no such manifest.
+    fn manifest_digest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+    ) -> impl Future<Output = Result<Option<Digest>, RegistryError>> + Send;
+
+    /// Whether a repository has a blob.
+    fn blob_exists(&self, repository: &str, blob: Digest) -> impl Future<Output = Result<bool, RegistryError>> + Send;
+
+    /// Uploads a blob.
+    fn push_blob(
+        &self,
+        repository: &str,
+        blob: Digest,
+        content: Bytes,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+
+    /// Uploads a manifest under a name.
+    fn push_manifest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+        manifest: Bytes,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+}
+
+/// User name and password for a registry.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password or token.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A registry that can be written.
+#[derive(Clone)]
+pub struct OciRegistry {
+    client: Client,
+    address: RegistryAddress,
+    auth: RegistryAuth,
+}
+
+impl fmt::Debug for OciRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OciRegistry").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl OciRegistry {
+    /// A client; nothing is sent yet.
+    pub fn new(address: RegistryAddress, credentials: Option<Credentials>) -> Self {
+        let protocol = if address.is_loopback() { ClientProtocol::Http } else { ClientProtocol::Https };
+        let config = ClientConfig {
+            protocol,
+            use_monolithic_push: true,
+            connect_timeout: Some(Duration::from_secs(3)),
+            read_timeout: Some(SILENCE),
+            user_agent: concat!("devfile-registry/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let auth = match credentials {
+            Some(Credentials { username, password }) => RegistryAuth::Basic(username, password),
+            None => RegistryAuth::Anonymous,
+        };
+        Self { client: Client::new(config), address, auth }
+    }
+
+    async fn log_in(&self) {
+        self.client.store_auth_if_needed(&self.address.host, &self.auth).await;
+    }
+
+    fn reference(&self, repository: &str, name: Name<'_>) -> Reference {
+        let (host, repository) = (self.address.host.clone(), self.address.repository(repository));
+        match name {
+            Name::Tag(tag) => Reference::with_tag(host, repository, tag.to_owned()),
+            Name::Digest(digest) => Reference::with_digest(host, repository, digest.to_string()),
+        }
+    }
+
+    /// Calls until it works, it is clear that it will not, or the time is over.
+    async fn attempt<T, F, R>(&self, operation: &str, call: F) -> Result<T, RegistryError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, OciDistributionError>>,
+    {
+        let backoff =
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(3).with_jitter();
+        let result = tokio::time::timeout(CALL_TIME, call.retry(backoff).when(is_passing)).await;
+        let (reason, kind) = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => {
+                (explain(&error), if is_not_found(&error) { ErrorKind::NotFound } else { ErrorKind::Other })
+            }
+            Err(_) => (format!("no answer within {} seconds", CALL_TIME.as_secs()), ErrorKind::Other),
+        };
+        let (registry, operation) = (self.address.to_string(), operation.to_owned());
+        Err(RegistryError { registry, operation, reason, kind })
+    }
+}
+
+impl Registry for OciRegistry {
+    async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
+        let image = self.reference(repository, name);
+        let call = || self.client.fetch_manifest_digest(&image, &self.auth);
+        match self.attempt(&format!("look for the manifest {image}"), call).await {
+            Ok(digest) => Ok(digest.parse().ok()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
+        let image = self.reference(repository, Name::Digest(blob));
+        let digest = blob.to_string();
+        self.log_in().await;
+        match self.attempt(&format!("look for the blob {image}"), || self.client.blob_exists(&image, &digest)).await {
+            Ok(exists) => Ok(exists),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
+        let image = self.reference(repository, Name::Digest(blob));
+        let digest = blob.to_string();
+        self.log_in().await;
+        let call = || self.client.push_blob(&image, content.clone(), &digest);
+        self.attempt(&format!("take the blob {image}"), call).await.map(|_| ())
+    }
+
+    async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
+        let image = self.reference(repository, name);
+        let media_type = http::HeaderValue::from_static(MANIFEST_MEDIA_TYPE);
+        self.log_in().await;
+        let call = || self.client.push_manifest_raw(&image, manifest.clone(), media_type.clone());
+        self.attempt(&format!("take the manifest {image}"), call).await.map(|_| ())
+    }
+}
+
+/// Whether a call may work a moment later.
+fn is_passing(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::RequestError(error) => {
+            error.status().is_none_or(|status| status.is_server_error() || status == 429)
+        }
+        OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429,
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|error| error.code == oci_client::errors::OciErrorCode::Toomanyrequests)
+        }
+        _ => false,
+    }
+}
+
+fn is_not_found(error: &OciDistributionError) -> bool {
+    use oci_client::errors::OciErrorCode::{BlobUnknown, ManifestUnknown, NameUnknown, NotFound};
+    match error {
+        OciDistributionError::ImageManifestNotFoundError(_) => true,
+        OciDistributionError::ServerError { code, .. } => *code == 404,
+        OciDistributionError::RequestError(error) => error.status().is_some_and(|status| status == 404),
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .iter()
+            .any(|error| matches!(error.code, BlobUnknown | ManifestUnknown | NameUnknown | NotFound)),
+        _ => false,
+    }
+}
+
+/// The chain of reasons, down to the refused connection.
+fn explain(error: &OciDistributionError) -> String {
+    let mut reasons = vec![error.to_string()];
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        reasons.push(error.to_string());
+        cause = error.source();
+    }
+    reasons.dedup();
+    reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let address: RegistryAddress = "ghcr.io/acme/registry".parse().unwrap();
+        assert_eq!(address.repository("devfile-index"), "acme/registry/devfile-index");
+        assert!(!address.is_loopback());
+        for loopback in ["127.0.0.1:5000", "localhost:5000", "localhost"] {
+            assert!(loopback.parse::<RegistryAddress>().unwrap().is_loopback(), "{loopback}");
+        }
+        for bad in
+            ["", "https://ghcr.io", "ghcr.io/", "ghcr.io/A", "ghcr.io/a//b", "host:port", "user@host", "ghcr.io/../x y"]
+        {
+            assert!(bad.parse::<RegistryAddress>().is_err(), "{bad:?}");
+        }
+    }
+}

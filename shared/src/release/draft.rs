@@ -1,0 +1,282 @@
+//! From a repository to a release, in two steps with the dates of the history between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::entry::{facts, stack_entry, version_entry};
+use super::{FORMAT, Facts, PublishedVersion, Release, SampleDevfile, StoredFile};
+use crate::artifact::{self, Layer};
+use crate::digest::{CommitSha, Digest};
+use crate::index::{Entry, EntryType, VersionEntry};
+use crate::limits;
+use crate::repository::{Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::source::Tree;
+use crate::timestamp::Timestamp;
+
+/// A release that waits for dates.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    repository: &'a Repository,
+    previous: Option<&'a Release>,
+    /// Versions of the release before, by their folder.
+    before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
+    files: BTreeMap<String, StoredFile>,
+    /// New content by digest; what an unchanged version needs is not made again.
+    contents: BTreeMap<Digest, Bytes>,
+    /// Layers by the folder of the version.
+    layers: BTreeMap<String, Vec<Layer>>,
+    /// Folders whose files are those of the release before, with their entry there.
+    unchanged: BTreeMap<String, &'a VersionEntry>,
+}
+
+/// A release and the content that it is the first to have.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The release.
+    pub release: Arc<Release>,
+    /// Its name.
+    pub name: Digest,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Blobs by digest. Blobs of unchanged versions may be missing: the release before had them.
+    pub contents: BTreeMap<Digest, Bytes>,
+}
+
+impl<'a> Draft<'a> {
+    /// Builds the artifacts of everything that changed since `previous`.
+    pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>) -> Self {
+        let mut draft = Self {
+            repository,
+            previous,
+            before: previous.map(Release::by_folder).unwrap_or_default(),
+            files: BTreeMap::new(),
+            contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
+            layers: BTreeMap::new(),
+            unchanged: BTreeMap::new(),
+        };
+        for (path, file) in tree.below("stacks") {
+            let digest = Digest::of(&file.content);
+            let path = format!("stacks/{path}");
+            draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
+            draft.contents.insert(digest, file.content.clone());
+        }
+        for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
+            draft.add_artifact(version);
+        }
+        draft
+    }
+
+    fn add_artifact(&mut self, version: &StackVersion) {
+        let same_files = |previous: &Release| {
+            files_below(&previous.files, &version.folder).eq(files_below(&self.files, &version.folder))
+        };
+        if let Some((before, entry)) = self.before.get(version.folder.as_str())
+            && self.previous.is_some_and(same_files)
+        {
+            self.layers.insert(version.folder.clone(), before.layers.clone());
+            self.unchanged.insert(version.folder.clone(), entry);
+            return;
+        }
+        let (layers, contents): (Vec<_>, Vec<_>) = artifact::layers(&version.files).into_iter().unzip();
+        self.contents.extend(layers.iter().map(|layer: &Layer| layer.digest).zip(contents));
+        self.layers.insert(version.folder.clone(), layers);
+    }
+
+    /// Paths whose date neither the tree nor the release before knows; the history of the repository has to say.
+    pub fn undated(&self) -> Vec<String> {
+        let versions = self.repository.stacks.iter().flat_map(|stack| stack.versions.iter().map(move |v| (stack, v)));
+        let folders = versions.filter(|(stack, v)| self.known_date(stack, v).is_none()).map(|(_, v)| v.folder.clone());
+        let samples =
+            self.repository.samples.iter().flat_map(|sample| sample.devfiles.iter().map(move |d| (sample, d)));
+        let devfiles = samples
+            .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
+            .map(|(_, (_, (path, _)))| path.clone());
+        folders.chain(devfiles).collect()
+    }
+
+    fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
+        let number = version.devfile.version.as_str();
+        let in_tree = self.repository.dates.stack(&stack.fields.name, number);
+        in_tree.cloned().or_else(|| {
+            let before = &self.unchanged.get(&version.folder)?.last_modified;
+            (*before != Timestamp::unknown()).then(|| before.clone())
+        })
+    }
+
+    fn sample_date(&self, name: &str, version: &str) -> Option<&Timestamp> {
+        let version = if version.is_empty() { SAMPLE_WITHOUT_VERSION } else { version };
+        self.repository.dates.sample(name, version)
+    }
+
+    /// Puts the release together. `history` has the dates of [`Draft::undated`] paths, as far as there are any.
+    pub fn finish(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Built {
+        let mut stacks: BTreeMap<String, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
+        for stack in &self.repository.stacks {
+            if let Some(published) = self.stack(stack, history).or_else(|| self.kept_stack(&stack.folder)) {
+                stacks.insert(stack.folder.clone(), published);
+            }
+        }
+        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+            if let Part::Stack { stack } = part
+                && let Some(published) = self.kept_stack(stack)
+            {
+                stacks.insert(stack.clone(), published);
+            }
+        }
+        let (mut entries, mut versions) = (Vec::new(), Vec::new());
+        for (entry, published) in stacks.into_values() {
+            entries.push(entry);
+            versions.extend(published);
+        }
+        let mut samples = Vec::new();
+        match self.previous {
+            Some(previous) if self.quarantines(&Part::ExtraEntries) => {
+                let has_versions = |entry: &Entry| previous.versions.iter().any(|version| version.name == entry.name);
+                let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || !has_versions(entry);
+                entries.extend(previous.stacks.iter().filter(extra).cloned());
+                samples.clone_from(&previous.samples);
+            }
+            _ => {
+                for sample in &self.repository.samples {
+                    entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
+                    samples.extend(sample.devfiles.iter().map(|(version, (_, content))| SampleDevfile {
+                        name: sample.entry.name.clone(),
+                        version: version.clone(),
+                        devfile: String::from_utf8_lossy(content).into_owned(),
+                    }));
+                }
+                entries.extend(self.repository.extra_stacks.iter().cloned());
+            }
+        }
+        let mut quarantined = self.repository.quarantined.clone();
+        for held in &mut quarantined {
+            held.problems.truncate(limits::REPORTED_PROBLEMS);
+        }
+        let release = Release {
+            format: FORMAT,
+            commit_hash: commit,
+            source: source.to_owned(),
+            stacks: entries,
+            files: self.published_files(&versions),
+            versions,
+            samples,
+            icons: self.previous.map(|previous| previous.icons.clone()).unwrap_or_default(),
+            quarantined,
+            warnings: self.repository.warnings.iter().take(limits::REPORTED_PROBLEMS).cloned().collect(),
+        };
+        let (name, bytes) = release.to_bytes();
+        Built { release: Arc::new(release), name, bytes, contents: self.contents }
+    }
+
+    fn quarantines(&self, part: &Part) -> bool {
+        self.repository.quarantined.iter().any(|held| held.part == *part)
+    }
+
+    /// The stack with those of its versions that can be published and the last published state of the others; none when it would
+    /// have no default version.
+    fn stack(&self, stack: &Stack, history: &BTreeMap<String, Timestamp>) -> Option<(Entry, Vec<PublishedVersion>)> {
+        let mut rows: Vec<(VersionEntry, PublishedVersion)> = Vec::new();
+        for version in &stack.versions {
+            let date =
+                self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
+            let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
+            let entry = version_entry(stack, version, &layers, date);
+            rows.push((entry, published(stack, version, layers)));
+        }
+        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+            if let Part::Version { stack: folder, version } = part
+                && *folder == stack.folder
+                && let Some(kept) = self.kept_version(stack, version)
+                && !rows.iter().any(|(entry, _)| entry.version == kept.0.version)
+            {
+                rows.push(kept);
+            }
+        }
+        rows.sort_by_cached_key(|(entry, _)| std::cmp::Reverse(entry.version.parse::<crate::version::Version>().ok()));
+        let known: Vec<(VersionEntry, Facts)> =
+            rows.iter().map(|(entry, published)| (entry.clone(), published.facts.clone())).collect();
+        let entry = stack_entry(&stack.fields, known);
+        entry.default_version()?;
+        Some((entry, rows.into_iter().map(|(_, published)| published).collect()))
+    }
+
+    fn kept_version(&self, stack: &Stack, version: &String) -> Option<(VersionEntry, PublishedVersion)> {
+        let (kept, entry) = *self.before.get(stack.version_folder(version).as_str())?;
+        let entry = VersionEntry { default: *version == stack.default, ..entry.clone() };
+        Some((entry, PublishedVersion { name: stack.fields.name.clone(), ..kept.clone() }))
+    }
+
+    /// The stack as the release before had it.
+    fn kept_stack(&self, folder: &str) -> Option<(Entry, Vec<PublishedVersion>)> {
+        let previous = self.previous?;
+        let versions: Vec<_> = previous.versions.iter().filter(|version| version.stack == folder).cloned().collect();
+        let name = &versions.first()?.name;
+        let entry = previous.stacks.iter().find(|e| e.entry_type == EntryType::Stack && e.name == *name)?;
+        Some((entry.clone(), versions))
+    }
+
+    fn sample_entry(
+        &self,
+        entry: &Entry,
+        devfiles: &BTreeMap<String, (String, Bytes)>,
+        history: &BTreeMap<String, Timestamp>,
+    ) -> Entry {
+        let date = |version: &str| {
+            let in_history = || devfiles.get(version).and_then(|(path, _)| history.get(path));
+            self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
+        };
+        let mut entry = entry.clone();
+        for version in &mut entry.versions {
+            version.last_modified = date(&version.version);
+        }
+        entry.last_modified = match entry.versions.as_slice() {
+            [] => date(""),
+            versions => versions.iter().map(|version| &version.last_modified).max().cloned().unwrap_or_default(),
+        };
+        entry
+    }
+
+    /// Files of the published state: those of the tree, but for a quarantined version those of the release before.
+    fn published_files(&self, versions: &[PublishedVersion]) -> BTreeMap<String, StoredFile> {
+        let mut files = self.files.clone();
+        let Some(previous) = self.previous else { return files };
+        let kept = versions.iter().filter(|version| !self.layers.contains_key(&version.folder));
+        for folder in kept.map(|version| version.folder.as_str()) {
+            let old: Vec<(String, StoredFile)> =
+                files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
+            files.retain(|path, _| !is_below(path, folder));
+            files.extend(old);
+        }
+        files
+    }
+}
+
+fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> PublishedVersion {
+    let is_devfile = |title: &str| matches!(title, "devfile.yaml" | ".devfile.yaml");
+    let devfile = version.files.iter().find(|(path, _)| is_devfile(path)).map(|(_, file)| &file.content[..]);
+    PublishedVersion {
+        name: stack.fields.name.clone(),
+        stack: stack.folder.clone(),
+        version: version.devfile.version.to_string(),
+        folder: version.folder.clone(),
+        facts: facts(version),
+        manifest: Digest::of(&artifact::manifest(&layers)),
+        layers,
+        // It was parsed, so it is UTF-8.
+        devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
+    }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn files_below<'f>(
+    files: &'f BTreeMap<String, StoredFile>,
+    folder: &str,
+) -> impl Iterator<Item = (&'f String, &'f StoredFile)> {
+    // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
+    files.range(format!("{folder}/")..format!("{folder}0"))
+}
