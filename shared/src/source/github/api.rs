@@ -25,6 +25,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest silence on a connection.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How many times the budget of a call a download gets.
+const DOWNLOAD: u32 = 3;
+
 /// The body of an answer while it arrives.
 pub(super) type Body = BoxBody<Bytes, octocrab::Error>;
 
@@ -184,12 +187,7 @@ impl Api {
     }
 
     /// Downloads something large: `receive` gets the body of each attempt while it arrives.
-    pub(super) async fn download<T, F>(
-        &self,
-        call: Call<'_>,
-        budget: Duration,
-        receive: impl Fn(Body) -> F,
-    ) -> Result<T, SourceError>
+    pub(super) async fn download<T, F>(&self, call: Call<'_>, receive: impl Fn(Body) -> F) -> Result<T, SourceError>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -202,7 +200,7 @@ impl Api {
                 Err(Failure::Final(collect(call.what, answer).await?.error(call.what)))
             }
         };
-        retry(call.what, budget, attempt).await
+        retry(call.what, self.budget * DOWNLOAD, attempt).await
     }
 
     /// Sends a call and looks at the head of its answer.

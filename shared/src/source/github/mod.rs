@@ -2,13 +2,14 @@
 //!
 //! - [`GitHubRepository`]: its address, parsed from what people write
 //! - `access`: who asks; `api`: one call, within its limits; `retry`: calls again
-//! - `tarball`, `unpack`: the whole tree; `compare`: what changed, and a few files
+//! - `tarball`, `unpack`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
 mod access;
 mod api;
 mod compare;
 mod history;
+mod listing;
 mod repository;
 mod retry;
 mod status;
@@ -19,20 +20,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 pub use access::{AppKey, Credentials, InvalidAppKey};
-pub use compare::{Change, Comparison};
+pub use compare::Comparison;
+pub use listing::ListedFile;
 pub use repository::{GitHubRepository, InvalidRepository};
 pub use status::CommitState;
 
 use self::api::{Api, Call};
 use self::repository::encode_path;
 use self::retry::unavailable;
-use super::{Relation, Source, SourceError, Tree, TreePath};
+use super::{File, Relation, Source, SourceError, Tree, TreePath};
 use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;
 
@@ -74,8 +75,8 @@ impl GitHubSource {
         })
     }
 
-    /// The same source with another time for each call, further attempts and waits included; 20 s otherwise. Tarballs keep
-    /// their own.
+    /// The same source with another time for each call, further attempts and waits included; 20 s otherwise. A tarball gets
+    /// three times as much.
     pub fn with_budget(self, budget: Duration) -> Self {
         Self { api: self.api.with_budget(budget), ..self }
     }
@@ -111,16 +112,23 @@ impl GitHubSource {
         compare::compare(&self.api, base, target).await
     }
 
-    /// A few files at a commit, one call each: paths with the names of their blobs, as [`GitHubSource::compare`] gives them.
+    /// The files at a commit that [`Tree::wants`], by name, in one call. None when there are too many for GitHub to list.
     ///
     /// # Errors
     /// [`SourceError::Refused`] when one is a link or too large.
+    pub async fn listing(&self, commit: &CommitSha) -> Result<Option<BTreeMap<TreePath, ListedFile>>, SourceError> {
+        listing::list(&self.api, commit).await
+    }
+
+    /// The contents of a few files of a listing, one call each.
+    ///
+    /// # Errors
+    /// [`SourceError::NotFound`] when a blob is not in the repository.
     pub async fn files(
         &self,
-        commit: &CommitSha,
-        blobs: &BTreeMap<TreePath, String>,
-    ) -> Result<BTreeMap<TreePath, Bytes>, SourceError> {
-        compare::files(&self.api, commit, blobs).await
+        listed: &BTreeMap<TreePath, ListedFile>,
+    ) -> Result<BTreeMap<TreePath, File>, SourceError> {
+        listing::fetch(&self.api, listed).await
     }
 
     /// Shows a state at a commit on GitHub. Does nothing without the permission to, which is logged once.

@@ -1,7 +1,6 @@
 //! Downloads the tarball of a commit and unpacks it while it arrives.
 
 use std::io::{self, Read};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
@@ -14,9 +13,6 @@ use crate::digest::CommitSha;
 use crate::limits;
 use crate::source::{SourceError, Tree, TreeError};
 
-/// Time for the download, further attempts included. GitHub packs a tarball while it sends it.
-const BUDGET: Duration = Duration::from_secs(60);
-
 /// Parts that may wait to be unpacked.
 const AHEAD: usize = 16;
 
@@ -24,7 +20,7 @@ const AHEAD: usize = 16;
 pub(super) async fn download(api: &Api, commit: &CommitSha) -> Result<Tree, SourceError> {
     let what = format!("the tarball of {} at {}", api.repository().url(), commit.short());
     let call = Call::get(&what, api.repository_route(&format!("/tarball/{commit}")));
-    api.download(call, BUDGET, |body| async {
+    api.download(call, |body| async {
         let (sender, receiver) = channel(AHEAD);
         let unpacking = tokio::task::spawn_blocking(move || unpack(Parts { receiver, part: Bytes::new() }));
         let sent = send(body, sender).await;

@@ -2,12 +2,11 @@
 
 use std::io::{self, Read};
 
-use bytes::Bytes;
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
 use crate::limits;
-use crate::source::{Tree, TreeError, TreePath};
+use crate::source::{File, Mode, Tree, TreeError, TreePath};
 
 /// What ends a tar archive: two blocks of zeros.
 const END: usize = 1024;
@@ -81,7 +80,9 @@ fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Tree, UnpackError> 
                     let reason = format!("{name} ends after {} of {size} bytes", content.len());
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason).into());
                 }
-                tree.insert(name, Bytes::from(content))?;
+                // Git keeps no other permission than that of the owner to run a file.
+                let mode = if entry.header().mode()? & 0o100 == 0 { Mode::Plain } else { Mode::Executable };
+                tree.insert(name, File { content: content.into(), mode })?;
             }
             // A link in place of the folder `stacks` would otherwise leave a registry without stacks.
             _ if Tree::wants(name) || Tree::wants(&format!("{name}/")) => {
@@ -228,6 +229,18 @@ mod tests {
         let large = vec![b'x'; limits::FILE_BYTES as usize + 1];
         let path = "stacks/big".to_owned();
         assert_eq!(refused(vec![entry(EntryType::Regular, b"r/stacks/big", &large)]), TreeError::FileTooLarge { path });
+    }
+
+    #[test]
+    fn keeps_the_permission_to_run() {
+        let mut script = Header::new_gnu();
+        script.set_path("r/stacks/go/run.sh").unwrap();
+        script.set_mode(0o775);
+        script.set_cksum();
+        let plain = entry(EntryType::Regular, b"r/stacks/go/devfile.yaml", b"");
+        let tree = unpack_entries(vec![plain, script.as_bytes().to_vec()]).unwrap();
+        let modes: Vec<_> = tree.iter().map(|(_, file)| file.mode).collect();
+        assert_eq!(modes, [Mode::Plain, Mode::Executable]);
     }
 
     /// Counts what is read of it.
