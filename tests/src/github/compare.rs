@@ -26,7 +26,7 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, basehead: &str) -> Re
         _ => "diverged",
     };
     let (page, per_page) = asked.page(250);
-    let mut commits = git.log(Some(&base), &head, "", usize::MAX >> 1).await?;
+    let mut commits = git.log(Some(&base), &head, "", 10_000).await?;
     commits.reverse();
     let commits: Vec<_> = commits.iter().skip((page - 1) * per_page).take(per_page).map(show_commit).collect();
     let mut answer = json!({

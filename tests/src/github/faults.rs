@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
@@ -119,8 +119,13 @@ impl Fault {
             Self::CutOff => {
                 let part = whole.slice(..whole.len() / 2);
                 // A length that is known stays announced, as a proxy would; without one the answer is chunked.
-                let parts = [Ok(part), Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut off"))];
-                Response::from_parts(head, Body::from_stream(stream::iter(parts)))
+                let end = async {
+                    // Lets the first part go out.
+                    tokio::task::yield_now().await;
+                    Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut off"))
+                };
+                let parts = stream::once(async { Ok(part) }).chain(stream::once(end));
+                Response::from_parts(head, Body::from_stream(parts))
             }
             Self::RateLimit { status, retry_after, reset } => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);

@@ -39,7 +39,7 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Res
             json!({ "name": name, "commit": { "sha": sha }, "protected": false })
         }
         ["git", "commits", sha] if get => {
-            let commit = commit(shared, sha).await?;
+            let commit = commit(shared, sha).await.map_err(|_| Refusal::not_found())?;
             json!({ "sha": commit.sha, "tree": { "sha": commit.tree }, "message": commit.message, "author": author(&commit) })
         }
         ["git", "trees", name] if get => tree(shared, asked, name).await?,

@@ -177,7 +177,13 @@ impl Api {
     /// # Errors
     /// [`SourceError::Unavailable`] when there is no such answer within the budget.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, SourceError> {
-        retry(call.what, self.budget, || async { self.once(&self.access.client(self).await?, &call).await }).await
+        let attempt = || async {
+            let client = self.access.client(self).await?;
+            let answer = self.once(&client, &call).await?;
+            self.accepted(answer.status()).await?;
+            Ok(answer)
+        };
+        retry(call.what, self.budget, attempt).await
     }
 
     /// Makes one attempt at a call.
@@ -194,6 +200,7 @@ impl Api {
         let attempt = || async {
             let client = self.access.client(self).await?;
             let answer = self.open(&client, &call).await?;
+            self.accepted(answer.status()).await?;
             if answer.status().is_success() {
                 receive(answer.into_body()).await
             } else {
@@ -201,6 +208,14 @@ impl Api {
             }
         };
         retry(call.what, self.budget * DOWNLOAD, attempt).await
+    }
+
+    /// A refused token that can be replaced is worth another attempt.
+    async fn accepted(&self, status: StatusCode) -> Result<(), Failure> {
+        if status == StatusCode::UNAUTHORIZED && self.access.refused().await {
+            return Err(Failure::Passing("GitHub refused the token of the installation".to_owned()));
+        }
+        Ok(())
     }
 
     /// Sends a call and looks at the head of its answer.
@@ -213,9 +228,6 @@ impl Api {
         let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
         let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
         let status = answer.status();
-        if status == StatusCode::UNAUTHORIZED && self.access.refused().await {
-            return Err(Failure::Passing("GitHub refused the token of the installation".to_owned()));
-        }
         if status.is_client_error() || status.is_server_error() {
             let answer = collect(call.what, answer).await?;
             let message = answer.message();
@@ -240,7 +252,9 @@ impl fmt::Debug for Api {
 
 /// The error and its causes, on one line.
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let text = error.to_string();
+    // The client's own name for "it did not work" says nothing.
+    let mut text = text.strip_prefix("Service Error: ").unwrap_or(&text).to_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
         let this = error.to_string();
