@@ -217,6 +217,7 @@ mod tests {
         let mut builder = Builder::new(vec![]);
         let mut header = Header::new_gnu();
         header.set_size(1);
+        header.set_mode(0o644);
         builder.append_data(&mut header, &name, b"x".as_slice()).unwrap();
         let tree = unpack(gzip(&[builder.into_inner().unwrap()]).as_slice()).unwrap();
         assert!(tree.get(&name[2..]).is_some());
@@ -236,6 +237,7 @@ mod tests {
         let mut script = Header::new_gnu();
         script.set_path("r/stacks/go/run.sh").unwrap();
         script.set_mode(0o775);
+        script.set_size(0);
         script.set_cksum();
         let plain = entry(EntryType::Regular, b"r/stacks/go/devfile.yaml", b"");
         let tree = unpack_entries(vec![plain, script.as_bytes().to_vec()]).unwrap();
