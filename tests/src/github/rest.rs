@@ -18,7 +18,7 @@ const CONTENT_BYTES: u64 = 1 << 20;
 /// Answers a call below `/repos/OWNER/NAME`; `path` is what follows.
 pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     let git = &shared.git;
-    let get = asked.method == Method::GET;
+    let get = matches!(asked.method, Method::GET | Method::HEAD);
     let body = match path {
         [] if get => {
             let full_name = shared.full_name();

@@ -6,3 +6,4 @@ mod access;
 mod faults;
 mod fixture;
 mod reading;
+mod stand_in;
