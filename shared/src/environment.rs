@@ -5,9 +5,12 @@ use std::str::FromStr;
 
 /// Environment variables, and what is wrong with those that were asked for.
 pub struct Environment {
-    lookup: Box<dyn Fn(&str) -> Option<String>>,
+    lookup: Lookup,
     problems: Vec<String>,
 }
+
+/// Finds the value of a variable.
+type Lookup = Box<dyn Fn(&str) -> Option<String>>;
 
 /// What is missing or malformed in the environment, one line a variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -96,5 +96,5 @@ fn repository(
         repository = repository.on_branch(branch).context("REGISTRY_REPO_BRANCH")?;
     }
     let credentials = token.map_or(github::Credentials::Anonymous, github::Credentials::Token);
-    Ok(Repository::GitHub(GitHubSource::new(repository, api_url, credentials)?))
+    Ok(Repository::GitHub(Box::new(GitHubSource::new(repository, api_url, credentials)?)))
 }

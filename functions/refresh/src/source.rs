@@ -13,7 +13,7 @@ pub enum Repository {
     /// A folder.
     Local(LocalSource),
     /// A repository on GitHub.
-    GitHub(GitHubSource),
+    GitHub(Box<GitHubSource>),
 }
 
 impl Source for Repository {

@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::oci::{self, OciError};
+use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
 
@@ -34,13 +36,15 @@ const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 pub(crate) struct App {
     config: Config,
     live: Live,
+    openapi: crate::body::Body,
 }
 
 impl App {
     /// Loads the live release.
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
         let live = Live::load(cache, config.revalidate).await;
-        Self { config, live }
+        let openapi = crate::body::Body::new(JSON, openapi::document().to_string().into());
+        Self { config, live, openapi }
     }
 
     /// Answers a request; there is always an answer.
@@ -81,12 +85,16 @@ impl App {
         let path = decode(parts.uri.path())?;
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         if parts.method != Method::GET && parts.method != Method::HEAD {
-            return Err(ApiError::Method);
+            return match segments.as_slice() {
+                ["v2", ..] => Ok(OciError::unknown("UNSUPPORTED", "this registry is read-only").answer()),
+                _ => Err(ApiError::Method),
+            };
         }
         let headers = &parts.headers;
         match segments.as_slice() {
             [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),
             ["health"] => return self.health(snapshot),
+            ["openapi.json"] => return Ok(self.openapi.answer(headers, Caching::Minute)),
             ["status"] => {
                 let document = status::document(snapshot, &self.live.freshness(), &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
@@ -95,6 +103,13 @@ impl App {
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
         match segments.as_slice() {
+            ["v2", rest @ ..] => {
+                let answer = oci::answer(snapshot, self.live.cache(), rest, query, headers).await;
+                Ok(answer.unwrap_or_else(OciError::answer))
+            }
+            ["stacks", ..] if snapshot.file(&segments.join("/")).is_some() => {
+                Ok(self.file(snapshot, &segments.join("/"), headers).await)
+            }
             ["index.json"] => Ok(snapshot.index_json.answer(headers, Caching::Minute)),
             ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers),
             ["v2index"] => index(snapshot, IndexSchema::V2, IndexKind::Stack, query, headers),
@@ -109,6 +124,14 @@ impl App {
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
             _ => Err(ApiError::NotFound("there is nothing at this path".into())),
+        }
+    }
+
+    /// A file of the registry repository as it is committed.
+    async fn file(&self, snapshot: &Snapshot, path: &str, headers: &HeaderMap) -> Response<Body> {
+        match oci::file(snapshot, self.live.cache(), path, headers).await {
+            Ok(response) => response,
+            Err(error) => error.answer(),
         }
     }
 

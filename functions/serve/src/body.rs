@@ -66,11 +66,6 @@ impl Body {
         Self { media_type, identity, tag, gzip: OnceLock::new(), brotli: OnceLock::new() }
     }
 
-    /// The bytes, uncompressed.
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.identity
-    }
-
     /// Compresses now what the first request would otherwise wait for.
     pub(crate) fn prepare(&self) {
         self.coded(Coding::Gzip);

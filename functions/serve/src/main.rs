@@ -11,6 +11,8 @@ mod config;
 mod devfiles;
 mod error;
 mod live;
+mod oci;
+mod openapi;
 mod snapshot;
 mod status;
 
