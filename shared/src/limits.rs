@@ -13,6 +13,19 @@ pub const TREE_FILES: usize = 50_000;
 /// Most bytes in the tree of a registry repository, unpacked.
 pub const TREE_BYTES: u64 = 256 << 20;
 
+/// Largest tarball of a registry repository, packed, in bytes. GitHub sends no length ahead, so the bytes are counted.
+pub const TARBALL_BYTES: u64 = 64 << 20;
+
+/// Most bytes that a tarball may unpack to, unwanted files included: a small file can expand a thousandfold.
+pub const TARBALL_UNPACKED_BYTES: u64 = 256 << 20;
+
+/// Most entries of a tarball, folders and unwanted files included.
+pub const TARBALL_ENTRIES: usize = 50_000;
+
+/// Largest answer of GitHub's API, in bytes. A comparison with 300 files and their patches takes a few MiB, a file of
+/// [`FILE_BYTES`] as it is takes 8.
+pub const GITHUB_ANSWER_BYTES: usize = 16 << 20;
+
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 

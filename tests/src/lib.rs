@@ -1,1 +1,3 @@
+//! Real servers to test against, and stand-ins for those that cannot be run here.
 
+pub mod github;

@@ -1,1 +1,61 @@
-fn main() {}
+//! Publishes the registry repository when told that it changed.
+//!
+//! `main` reads the configuration once, builds the clients once, and puts one [`App`] behind its front doors: the Lambda runtime
+//! when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise,
+//! and `refresh invoke EVENT`, which carries out one direct invocation and prints its report.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::extract::{Request, State};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, LambdaEvent, Service};
+use refresh::app::{Action, App};
+use refresh::config::Config;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let event = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => None,
+        ["invoke", event] => Some((*event).to_owned()),
+        _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
+    };
+    devfile_registry::logging::start();
+    let config = Config::from_env()?;
+    let listen = config.listen;
+    let app = Arc::new(App::new(config).await);
+    if let Some(event) = event {
+        let action: Action = serde_json::from_str(&event).context("the event is not an action")?;
+        println!("{}", serde_json::to_string(&app.act(action).await?)?);
+        return Ok(());
+    }
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
+        return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
+    }
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, router).with_graceful_shutdown(devfile_registry::logging::stop_signal()).await?;
+    Ok(())
+}
+
+async fn answer(State(app): State<Arc<App>>, request: Request) -> axum::response::Response {
+    app.answer(request).await
+}
+
+/// One event of the Lambda runtime: an HTTP request of the gateway, or a direct invocation.
+async fn invoke(app: Arc<App>, router: Router, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
+    let LambdaEvent { payload, context } = event;
+    if payload.get("requestContext").is_some() {
+        let payload: LambdaRequest = serde_json::from_value(payload)?;
+        let response = Adapter::from(router).call(LambdaEvent { payload, context }).await?;
+        return Ok(serde_json::to_value(response)?);
+    }
+    let action: Action = serde_json::from_value(payload)?;
+    Ok(serde_json::to_value(app.act(action).await?)?)
+}

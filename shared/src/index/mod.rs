@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 use crate::yaml::nullable;
 
 /// What kind of thing an [`Entry`] describes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryType {
     /// A stack of this registry, published as OCI artifacts.

@@ -171,5 +171,6 @@ async fn each<T, O, F>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> F
 where
     F: Future<Output = Result<O, PublishError>>,
 {
-    stream::iter(items.into_iter().map(work)).buffered(CONCURRENT_UPLOADS).try_collect().await
+    let tasks: Vec<F> = items.into_iter().map(work).collect();
+    stream::iter(tasks).buffered(CONCURRENT_UPLOADS).try_collect().await
 }

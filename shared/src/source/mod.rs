@@ -1,5 +1,6 @@
 //! Where a registry repository comes from: a tree of files at a commit.
 
+pub mod github;
 mod local;
 mod tree;
 

@@ -63,6 +63,15 @@ pub enum TreeError {
     /// Too many bytes.
     #[error("the files of the tree have more than {} bytes together", limits::TREE_BYTES)]
     TreeTooLarge,
+    /// Too large an archive.
+    #[error("the archive of the repository has more than {} bytes packed", limits::TARBALL_BYTES)]
+    ArchiveTooLarge,
+    /// An archive that unpacks to too much.
+    #[error("the archive of the repository unpacks to more than {} bytes", limits::TARBALL_UNPACKED_BYTES)]
+    UnpacksTooLarge,
+    /// Too many entries in an archive.
+    #[error("the archive of the repository has more than {} entries", limits::TARBALL_ENTRIES)]
+    TooManyEntries,
     /// The same path twice.
     #[error("{0} is in the tree twice")]
     Duplicate(String),

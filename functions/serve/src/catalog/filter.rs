@@ -60,11 +60,6 @@ impl Facts {
             versions: entries.iter().flat_map(|entry| &entry.versions).map(VersionFacts::new).collect(),
         }
     }
-
-    /// The versions of an entry.
-    pub(super) fn versions(&self, entry: usize) -> Range<usize> {
-        self.entries[entry].versions.clone()
-    }
 }
 
 impl VersionFacts {

@@ -26,7 +26,7 @@ mod properties;
 pub(crate) use answer::{Answer, Selection};
 pub(crate) use query::{BadParameter, Query, SchemaVersionRange};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use devfile_registry::index::{Entry, EntryType};
 
@@ -78,8 +78,6 @@ impl IndexKind {
 #[derive(Debug)]
 pub(crate) struct Catalog {
     entries: Vec<Entry>,
-    stacks: HashMap<String, usize>,
-    samples: HashMap<String, usize>,
     facts: Facts,
     icons: IconData,
     v1: Rendering,
@@ -93,15 +91,7 @@ impl Catalog {
     /// (`data:image/svg+xml;base64,...`).
     pub(crate) fn new(mut entries: Vec<Entry>, icons: &BTreeMap<String, String>) -> Self {
         let icons = IconData::new(icons);
-        let of_type = |entry_type| {
-            // Backwards, so that of two entries with one name the first is found.
-            let all = entries.iter().enumerate().rev();
-            let named = all.filter(|(_, entry)| entry.entry_type == entry_type);
-            named.map(|(place, entry)| (entry.name.clone(), place)).collect()
-        };
         Self {
-            stacks: of_type(EntryType::Stack),
-            samples: of_type(EntryType::Sample),
             facts: Facts::new(&entries),
             v1: Rendering::v1(&mut entries, &icons),
             v2: Rendering::v2(&mut entries, &icons),
@@ -113,15 +103,6 @@ impl Catalog {
     /// All entries, in the order of the index.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
-    }
-
-    /// The entry of a type with a name.
-    pub(crate) fn entry(&self, entry_type: EntryType, name: &str) -> Option<&Entry> {
-        let places = match entry_type {
-            EntryType::Stack => &self.stacks,
-            EntryType::Sample => &self.samples,
-        };
-        places.get(name).map(|&place| &self.entries[place])
     }
 
     /// What `query` keeps: the entity tag at once, the body when it is wanted.

@@ -1,0 +1,227 @@
+//! From a request to its answer: which API it is for, and the headers that all answers have.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
+    VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use bytes::Bytes;
+use devfile_registry::cache::Cache;
+use devfile_registry::limits;
+use http_body_util::BodyExt;
+
+use crate::body::{self, Caching, JSON, header};
+use crate::catalog::{IndexKind, IndexSchema, Query};
+use crate::config::Config;
+use crate::devfiles;
+use crate::error::ApiError;
+use crate::live::Live;
+use crate::oci::{self, OciError};
+use crate::openapi;
+use crate::snapshot::Snapshot;
+use crate::status;
+
+/// The commit that an answer is from.
+const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
+
+/// Set when the bucket could not be asked whether there is a newer release.
+const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
+
+/// Everything that answers need.
+#[derive(Debug)]
+pub(crate) struct App {
+    config: Config,
+    live: Live,
+    openapi: crate::body::Body,
+}
+
+impl App {
+    /// Loads the live release.
+    pub(crate) async fn new(config: Config, cache: Cache) -> Self {
+        let live = Live::load(cache, config.revalidate).await;
+        let openapi = crate::body::Body::new(JSON, openapi::document().to_string().into());
+        Self { config, live, openapi }
+    }
+
+    /// Answers a request; there is always an answer.
+    pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        let snapshot = self.live.snapshot().await;
+        let snapshot = snapshot.as_deref();
+        let mut response = match self.route(&parts, snapshot).await {
+            Ok(response) => response,
+            Err(error) => error.answer(),
+        };
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("etag, link, devfile-registry-commit, docker-content-digest, content-disposition"),
+        );
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(VARY).or_insert(HeaderValue::from_static("accept-encoding"));
+        if let Some(snapshot) = snapshot {
+            headers.insert(COMMIT, header(snapshot.commit.as_str()));
+            let freshness = self.live.freshness();
+            if freshness.failure.is_some() {
+                headers.insert(STALE, HeaderValue::from(freshness.checked.as_secs()));
+            }
+        }
+        if parts.method == Method::HEAD { without_body(response).await } else { response }
+    }
+
+    async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > limits::QUERY_BYTES {
+            return Err(ApiError::QueryTooLong);
+        }
+        if parts.method == Method::OPTIONS {
+            return Ok(preflight());
+        }
+        let path = decode(parts.uri.path())?;
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return match segments.as_slice() {
+                ["v2", ..] => Ok(OciError::unknown("UNSUPPORTED", "this registry is read-only").answer()),
+                _ => Err(ApiError::Method),
+            };
+        }
+        let headers = &parts.headers;
+        match segments.as_slice() {
+            [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),
+            ["health"] => return self.health(snapshot),
+            ["openapi.json"] => return Ok(self.openapi.answer(headers, Caching::Minute)),
+            ["status"] => {
+                let document = status::document(snapshot, &self.live.freshness(), &self.config.name);
+                return Ok(json(document.to_string(), StatusCode::OK));
+            }
+            _ => {}
+        }
+        let snapshot = snapshot.ok_or_else(|| self.no_release())?;
+        match segments.as_slice() {
+            ["v2", rest @ ..] => {
+                let answer = oci::answer(snapshot, self.live.cache(), rest, query, headers).await;
+                Ok(answer.unwrap_or_else(OciError::answer))
+            }
+            ["stacks", ..] if snapshot.file(&segments.join("/")).is_some() => {
+                Ok(self.file(snapshot, &segments.join("/"), headers).await)
+            }
+            ["index.json"] => Ok(snapshot.index_json.answer(headers, Caching::Minute)),
+            ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers),
+            ["v2index"] => index(snapshot, IndexSchema::V2, IndexKind::Stack, query, headers),
+            [schema @ ("index" | "v2index"), kind] => {
+                let kind = IndexKind::from_path(kind).ok_or_else(|| {
+                    ApiError::NotFound(format!("`{kind}` is not a type of entries; use stack, sample or all"))
+                })?;
+                let schema = if *schema == "index" { IndexSchema::V1 } else { IndexSchema::V2 };
+                index(snapshot, schema, kind, query, headers)
+            }
+            ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
+            ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
+            ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
+            _ => Err(ApiError::NotFound("there is nothing at this path".into())),
+        }
+    }
+
+    /// A file of the registry repository as it is committed.
+    async fn file(&self, snapshot: &Snapshot, path: &str, headers: &HeaderMap) -> Response<Body> {
+        match oci::file(snapshot, self.live.cache(), path, headers).await {
+            Ok(response) => response,
+            Err(error) => error.answer(),
+        }
+    }
+
+    fn health(&self, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
+        snapshot.ok_or_else(|| self.no_release())?;
+        Ok(json(r#"{"message":"the server is up and running"}"#.to_owned(), StatusCode::OK))
+    }
+
+    fn no_release(&self) -> ApiError {
+        ApiError::NoRelease(if self.live.is_empty() {
+            "nothing is published yet; run refresh to publish the registry repository"
+        } else {
+            "the cache bucket does not answer and no release is loaded; try again in a moment"
+        })
+    }
+}
+
+/// Decodes a path. What decodes to something that is not text, or holds a NUL, is nobody's path.
+fn decode(path: &str) -> Result<String, ApiError> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| ApiError::BadPath)?;
+    if decoded.contains('\0') { Err(ApiError::BadPath) } else { Ok(decoded.into_owned()) }
+}
+
+fn index(
+    snapshot: &Snapshot,
+    schema: IndexSchema,
+    kind: IndexKind,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let query = Query::parse(schema, query)?;
+    if query.is_empty() {
+        return Ok(snapshot.unfiltered(schema, kind).answer(headers, Caching::Minute));
+    }
+    let selection = snapshot.catalog.select(schema, kind, &query);
+    let etag = selection.etag();
+    let known = body::is_known(headers, &[&etag]);
+    let content = if known { Bytes::new() } else { selection.body() };
+    let mut response = Response::new(Body::from(content));
+    *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let answer = response.headers_mut();
+    answer.insert(axum::http::header::ETAG, header(&etag));
+    answer.insert(axum::http::header::CACHE_CONTROL, Caching::Minute.header());
+    if !known {
+        answer.insert(axum::http::header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    }
+    Ok(response)
+}
+
+fn json(document: String, status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = status;
+    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, Caching::Never.header());
+    response
+}
+
+fn redirect(location: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    response
+}
+
+/// Whether a browser asks, told as the reference does: by the exact letters of the media type.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+/// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+/// The same answer to HEAD: its headers, the length included, and no body.
+async fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if !parts.headers.contains_key(CONTENT_LENGTH)
+        && !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && let Ok(body) = body.collect().await
+    {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.to_bytes().len()));
+    }
+    Response::from_parts(parts, Body::empty())
+}

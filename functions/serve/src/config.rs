@@ -1,0 +1,36 @@
+//! What `serve` is told by its environment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use devfile_registry::environment::{Environment, InvalidEnvironment};
+
+/// The configuration of `serve`.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// `CACHE_BUCKET`: the bucket to read.
+    pub(crate) bucket: String,
+    /// `REVALIDATE_SECONDS`: how old a snapshot may be before the bucket is asked for a newer one.
+    pub(crate) revalidate: Duration,
+    /// `LISTEN_ADDR`: where plain HTTP listens.
+    pub(crate) listen: SocketAddr,
+    /// `REGISTRY_NAME`: the name that people see.
+    pub(crate) name: String,
+}
+
+impl Config {
+    /// Reads the environment.
+    pub(crate) fn from_env() -> Result<Self, InvalidEnvironment> {
+        let mut environment = Environment::of_process();
+        let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that refresh writes");
+        let revalidate = environment.or("REVALIDATE_SECONDS", "a number of seconds, such as 5", 5_u16);
+        let listen = environment.or(
+            "LISTEN_ADDR",
+            "an address and port, such as 127.0.0.1:8080",
+            SocketAddr::from(([127, 0, 0, 1], 8080)),
+        );
+        let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        environment.finish()?;
+        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name })
+    }
+}

@@ -1,0 +1,81 @@
+//! Errors as clients see them: one JSON document, `{"status": message}` with a cause in `error` where there is one.
+//!
+//! The reference answers some errors with two documents in one body; clients that read the first keep working. What went
+//! wrong inside is logged, never sent.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::body::{Caching, JSON};
+use crate::catalog::BadParameter;
+
+/// Why a request has no better answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The path is not one that a client can mean.
+    #[error("the path is not well formed")]
+    BadPath,
+    /// A query parameter has a value that it does not take.
+    #[error(transparent)]
+    BadParameter(#[from] BadParameter),
+    /// The query is too long.
+    #[error("the query is longer than {} bytes", devfile_registry::limits::QUERY_BYTES)]
+    QueryTooLong,
+    /// What was asked for is not in the live release.
+    #[error("{0}")]
+    NotFound(String),
+    /// Another method than GET or HEAD.
+    #[error("Only GET requests are supported.")]
+    Method,
+    /// There is no release to answer from.
+    #[error("{0}")]
+    NoRelease(&'static str),
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadPath | Self::BadParameter(_) => StatusCode::BAD_REQUEST,
+            Self::QueryTooLong => StatusCode::URI_TOO_LONG,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoRelease(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn answer(&self) -> Response<Body> {
+        let message = self.to_string();
+        let document = match self {
+            // The reference's words, which clients compare.
+            Self::Method => serde_json::json!({"message": message}).to_string(),
+            Self::BadParameter(_) => {
+                to_json(&Document { status: "a query parameter is not valid", error: Some(message) })
+            }
+            _ => to_json(&Document { status: &message, error: None }),
+        };
+        let mut response = Response::new(Body::from(document));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        let caching = if matches!(self, Self::NotFound(_)) { Caching::Missing } else { Caching::Never };
+        headers.insert(CACHE_CONTROL, caching.header());
+        if matches!(self, Self::NoRelease(_)) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,235 @@
+//! The live release, ready to be answered from.
+//!
+//! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use devfile_registry::cache::ETag;
+use devfile_registry::digest::{CommitSha, Digest};
+use devfile_registry::index::EntryType;
+use devfile_registry::release::{LiveIndex, PublishedVersion, Release, StoredFile};
+use devfile_registry::version::Version;
+use devfile_registry::{artifact, timestamp::Timestamp};
+
+use crate::body::{Body, JSON};
+use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
+
+/// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// State of `index.json` in the bucket.
+    pub(crate) etag: ETag,
+    /// Commit of the release.
+    pub(crate) commit: CommitSha,
+    /// What `/status` says of the release.
+    pub(crate) about: About,
+    /// The entries, for every question about them.
+    pub(crate) catalog: Catalog,
+    /// `index.json` as it is in the bucket.
+    pub(crate) index_json: Body,
+    /// The answers without filters.
+    unfiltered: [[Body; 3]; 2],
+    /// Devfiles by entry type and name, newest version first.
+    devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
+    /// Repositories of the OCI API by the folder of their stack.
+    repositories: BTreeMap<String, Repository>,
+    /// Files of the stacks' folders by path.
+    files: BTreeMap<String, StoredFile>,
+    /// Content that is in memory anyway, by digest.
+    contents: HashMap<Digest, Bytes>,
+}
+
+/// A devfile that `/devfiles` answers with.
+#[derive(Debug)]
+pub(crate) struct DevfileVersion {
+    /// Its version; empty for a sample without versions.
+    pub(crate) version: String,
+    /// Its schema version.
+    pub(crate) schema_version: String,
+    /// Whether it is the answer when no version is named.
+    pub(crate) default: bool,
+    /// The devfile.
+    pub(crate) body: Body,
+}
+
+/// A stack as the OCI API shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Repository {
+    /// Manifest digests by tag.
+    pub(crate) tags: BTreeMap<String, Digest>,
+    /// Manifests by digest.
+    pub(crate) manifests: BTreeMap<Digest, Bytes>,
+    /// Sizes of the blobs that the manifests name.
+    pub(crate) blobs: BTreeMap<Digest, u64>,
+}
+
+/// The release in numbers and names.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct About {
+    /// Its commit.
+    pub(crate) commit_hash: CommitSha,
+    /// The registry repository.
+    pub(crate) source: String,
+    /// Name of the release.
+    pub(crate) release: Digest,
+    /// When it went live.
+    pub(crate) generated_at: Timestamp,
+    /// How many stacks it has.
+    pub(crate) stacks: usize,
+    /// How many samples.
+    pub(crate) samples: usize,
+    /// How many published versions.
+    pub(crate) versions: usize,
+    /// What is not published as it stands in the repository, and why.
+    pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
+    /// How many things should be looked at.
+    pub(crate) warnings: usize,
+}
+
+impl Snapshot {
+    /// Works out all answers. `index_bytes` are the bytes that `index` was read from.
+    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release) -> Self {
+        let count = |kind| release.stacks.iter().filter(|entry| entry.entry_type == kind).count();
+        let about = About {
+            commit_hash: index.commit_hash.clone(),
+            source: index.source.clone(),
+            release: index.release,
+            generated_at: index.generated_at.clone(),
+            stacks: count(EntryType::Stack),
+            samples: count(EntryType::Sample),
+            versions: release.versions.len(),
+            quarantined: release.quarantined,
+            warnings: release.warnings.len(),
+        };
+        let repositories = repositories(&release.versions);
+        let texts: BTreeMap<(EntryType, String, String), Bytes> = release
+            .versions
+            .into_iter()
+            .map(|version| (EntryType::Stack, version.name, version.version, version.devfile))
+            .chain(
+                release
+                    .samples
+                    .into_iter()
+                    .map(|sample| (EntryType::Sample, sample.name, sample.version, sample.devfile)),
+            )
+            .map(|(kind, name, version, text)| ((kind, name, version), Bytes::from(text)))
+            .collect();
+        let contents = texts.values().map(|text| (Digest::of(text), text.clone()));
+        let contents = contents.chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]).collect();
+        // Icons are captured when the release is made; until a release has some, the catalog shows their URLs.
+        let catalog = Catalog::new(release.stacks, &BTreeMap::new());
+        let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
+            [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
+                .map(|kind| Body::new(JSON, catalog.answer(schema, kind, &Query::default()).body))
+        });
+        Self {
+            etag,
+            commit: index.commit_hash,
+            about,
+            index_json: Body::new(JSON, index_bytes),
+            devfiles: devfiles(&catalog, &texts),
+            unfiltered,
+            catalog,
+            repositories,
+            files: release.files,
+            contents,
+        }
+    }
+
+    /// Compresses what most requests ask for.
+    pub(crate) fn prepare(&self) {
+        self.unfiltered.iter().flatten().chain([&self.index_json]).for_each(Body::prepare);
+    }
+
+    /// The answer of an index route without filters.
+    pub(crate) fn unfiltered(&self, schema: IndexSchema, kind: IndexKind) -> &Body {
+        let schema = match schema {
+            IndexSchema::V1 => 0,
+            IndexSchema::V2 => 1,
+        };
+        let kind = match kind {
+            IndexKind::Stack => 0,
+            IndexKind::Sample => 1,
+            IndexKind::All => 2,
+        };
+        &self.unfiltered[schema][kind]
+    }
+
+    /// Devfiles of the stack with a name, or else of the sample, newest version first; none when there is neither.
+    pub(crate) fn devfiles(&self, name: &str) -> Option<&[DevfileVersion]> {
+        let of = |kind| self.devfiles.get(&(kind, name.to_owned())).map(Vec::as_slice);
+        of(EntryType::Stack).or_else(|| of(EntryType::Sample))
+    }
+
+    /// The repository of a stack.
+    pub(crate) fn repository(&self, stack: &str) -> Option<&Repository> {
+        self.repositories.get(stack)
+    }
+
+    /// All repositories by the folder of their stack.
+    pub(crate) fn repositories(&self) -> impl Iterator<Item = &str> {
+        self.repositories.keys().map(String::as_str)
+    }
+
+    /// A file of the registry repository, by its path there.
+    pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
+        self.files.get(path)
+    }
+
+    /// Content that is in memory.
+    pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
+        self.contents.get(digest)
+    }
+}
+
+fn devfiles(
+    catalog: &Catalog,
+    texts: &BTreeMap<(EntryType, String, String), Bytes>,
+) -> HashMap<(EntryType, String), Vec<DevfileVersion>> {
+    const YAML: &str = "text/plain; charset=utf-8";
+    let body = |kind, name: &str, version: &str| {
+        Some(Body::new(YAML, texts.get(&(kind, name.to_owned(), version.to_owned()))?.clone()))
+    };
+    let mut all = HashMap::new();
+    for entry in catalog.entries() {
+        let mut versions: Vec<DevfileVersion> = entry
+            .versions
+            .iter()
+            .filter_map(|version| {
+                Some(DevfileVersion {
+                    version: version.version.clone(),
+                    schema_version: version.schema_version.clone(),
+                    default: version.default,
+                    body: body(entry.entry_type, &entry.name, &version.version)?,
+                })
+            })
+            .collect();
+        versions.sort_by_cached_key(|version| std::cmp::Reverse(version.version.parse::<Version>().ok()));
+        let only = body(entry.entry_type, &entry.name, "").map(|body| DevfileVersion {
+            version: String::new(),
+            schema_version: String::new(),
+            default: true,
+            body,
+        });
+        versions.extend(only);
+        all.insert((entry.entry_type, entry.name.clone()), versions);
+    }
+    all
+}
+
+fn repositories(versions: &[PublishedVersion]) -> BTreeMap<String, Repository> {
+    let mut repositories: BTreeMap<String, Repository> = BTreeMap::new();
+    let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+    for version in versions {
+        let repository = repositories.entry(version.stack.clone()).or_default();
+        repository.tags.insert(version.version.clone(), version.manifest);
+        repository.manifests.insert(version.manifest, artifact::manifest(&version.layers));
+        repository.blobs.extend(version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]));
+    }
+    repositories
+}
+
+/// A snapshot that requests share.
+pub(crate) type Shared = Arc<Snapshot>;

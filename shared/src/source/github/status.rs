@@ -1,0 +1,96 @@
+//! Tells a commit's readers on GitHub what became of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::api::{Api, Call};
+use crate::digest::CommitSha;
+use crate::source::SourceError;
+
+/// The name under which the state is shown.
+const CONTEXT: &str = "devfile-registry";
+
+/// Longest description that GitHub takes, in characters.
+const DESCRIPTION: usize = 140;
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitState {
+    /// It is being worked on.
+    Pending,
+    /// It is live.
+    Success,
+    /// It is not live, or not all of it, because of what is in it.
+    Failure,
+    /// It is not live because something else went wrong.
+    Error,
+}
+
+impl CommitState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// API: "Create a commit status" (<https://docs.github.com/en/rest/commits/statuses>), permission "Commit statuses: write".
+pub(super) async fn report(
+    api: &Api,
+    told: &AtomicBool,
+    commit: &CommitSha,
+    state: CommitState,
+    description: &str,
+    target_url: Option<&str>,
+) -> Result<(), SourceError> {
+    if api.is_anonymous() {
+        return Ok(());
+    }
+    let what = format!("the status of {} in {}", commit.short(), api.repository().url());
+    let status = json!({
+        "state": state.as_str(),
+        "description": shortened(description),
+        "target_url": target_url,
+        "context": CONTEXT,
+    });
+    let answer = api.call(Call::post(&what, api.repository_route(&format!("/statuses/{commit}")), status)).await?;
+    match answer.status() {
+        StatusCode::CREATED | StatusCode::OK => Ok(()),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            if !told.swap(true, Ordering::Relaxed) {
+                tracing::info!(
+                    repository = api.repository().url(),
+                    "commit statuses are off: the credentials lack the permission \"Commit statuses: write\""
+                );
+            }
+            Ok(())
+        }
+        _ => Err(answer.error(&what)),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= DESCRIPTION {
+        return text.to_owned();
+    }
+    text.chars().take(DESCRIPTION - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_fit() {
+        assert_eq!(shortened("published"), "published");
+        assert_eq!(shortened(&"é".repeat(140)).chars().count(), 140);
+        let long = shortened(&"é".repeat(141));
+        assert_eq!(long.chars().count(), 140);
+        assert!(long.ends_with('…'));
+    }
+}

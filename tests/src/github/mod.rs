@@ -1,0 +1,300 @@
+//! GitHub, as far as a registry needs it: a server on the loopback that answers from a real Git repository.
+//!
+//! It keeps nothing that `git` can tell, so that a commit made beside it is there at once. What GitHub adds to Git it keeps in
+//! memory: commit statuses, Apps and their tokens, keys for OIDC tokens. [`Faults`] go wrong as networks and services do.
+//!
+//! - `rest`, `compare`, `archive`, `graphql`: the API; `git`: where the answers come from
+//! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
+//! - `control`: what tests and scripts set from outside, below `/_control/`
+
+mod access;
+mod archive;
+mod compare;
+mod control;
+mod faults;
+mod git;
+mod graphql;
+mod keys;
+mod oidc;
+mod reply;
+mod rest;
+mod webhook;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, header};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use access::{APP_ID, Access};
+pub use faults::{Fault, Faults};
+pub use git::Git;
+pub use keys::SigningKey;
+pub use webhook::{Webhook, push_event, signature};
+
+use self::access::Grants;
+use self::reply::Refusal;
+
+/// Largest body of a request, in bytes.
+const BODY: usize = 1 << 20;
+
+/// A running stand-in. It ends when this is dropped.
+#[derive(Debug)]
+pub struct GitHub {
+    url: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    git: Git,
+    owner: String,
+    name: String,
+    repository_id: u64,
+    faults: Faults,
+    oidc: SigningKey,
+    app: SigningKey,
+    grants: Mutex<Grants>,
+    archive_token: String,
+    statuses: Mutex<Vec<Value>>,
+    requests: Mutex<Vec<String>>,
+    tree_entries: AtomicUsize,
+}
+
+/// A request, read to its end.
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl GitHub {
+    /// Serves the repository in a folder as `OWNER/NAME`. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start(folder: &Path, owner: &str, name: &str, listen: SocketAddr) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            git: Git::new(folder),
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            repository_id: 4_242,
+            faults: Faults::default(),
+            oidc: SigningKey::generate("oidc-1")?,
+            app: SigningKey::generate("app")?,
+            grants: Mutex::default(),
+            archive_token: access::random_token("archive"),
+            statuses: Mutex::default(),
+            requests: Mutex::default(),
+            tree_entries: AtomicUsize::new(100_000),
+        });
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let router = Router::new().fallback(answer).with_state(shared.clone());
+        let server = tokio::spawn(async move {
+            // Ends with the task, and only then.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { url, shared, server })
+    }
+
+    /// The stand-in on a free port, with the repository `example/registry`.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start_example(folder: &Path) -> Result<Self> {
+        Self::start(folder, "example", "registry", SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// The base URL: that of the API, and the issuer of OIDC tokens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The repository's id, as OIDC tokens and push events have it.
+    pub fn repository_id(&self) -> u64 {
+        self.shared.repository_id
+    }
+
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// The requests so far, as `METHOD /path`, those to the control endpoint left out; the list starts anew.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.shared.requests))
+    }
+
+    /// Commit statuses, the oldest first.
+    pub fn statuses(&self) -> Vec<Value> {
+        lock(&self.shared.statuses).clone()
+    }
+
+    /// Says who may do what; at first everybody may read and every token may write.
+    pub fn set_access(&self, access: Access) {
+        lock(&self.shared.grants).access = access;
+    }
+
+    /// The private key of the App [`APP_ID`], which is installed on the repository.
+    pub fn app_key_pem(&self) -> &str {
+        self.shared.app.pem()
+    }
+
+    /// The tokens of the App's installation given so far are no longer good.
+    pub fn revoke_installation_tokens(&self) {
+        lock(&self.shared.grants).installation_tokens.clear();
+    }
+
+    /// Trees with more entries are truncated; GitHub's limit is 100,000.
+    pub fn set_tree_entries(&self, most: usize) {
+        self.shared.tree_entries.store(most, Ordering::Relaxed);
+    }
+
+    /// The key that signs OIDC tokens.
+    pub fn oidc_key(&self) -> &SigningKey {
+        &self.shared.oidc
+    }
+
+    /// The claims of a token that a workflow on `push` to a branch gets from GitHub Actions.
+    pub fn oidc_claims(&self, branch: &str, audience: &str) -> Value {
+        oidc::claims(&self.shared, &self.url, branch, audience)
+    }
+}
+
+impl Drop for GitHub {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    fn tree_entries(&self) -> usize {
+        self.tree_entries.load(Ordering::Relaxed)
+    }
+
+    fn statuses_of(&self, commit: &str) -> Value {
+        lock(&self.statuses).iter().rev().filter(|status| status["sha"] == commit).cloned().collect()
+    }
+
+    fn add_status(&self, mut status: Value) -> Value {
+        let mut statuses = lock(&self.statuses);
+        status["id"] = (statuses.len() + 1).into();
+        statuses.push(status.clone());
+        status
+    }
+}
+
+impl Asked {
+    async fn read(request: Request<axum::body::Body>) -> Result<Self, Refusal> {
+        let (head, body) = request.into_parts();
+        let too_large = |_| Refusal(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "Payload too large".to_owned());
+        let body = Limited::new(body, BODY).collect().await.map_err(too_large)?.to_bytes();
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pairs = head.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Ok(Self {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: query.map(|(name, value)| (decode(name), decode(value))).collect(),
+            headers: head.headers,
+            body,
+        })
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    /// Which page is asked for, from 1, and how long it is.
+    fn page(&self, usual: usize) -> (usize, usize) {
+        let number = |name: &str| self.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|n| *n > 0);
+        (number("page").unwrap_or(1), number("per_page").unwrap_or(usual).min(100.max(usual)))
+    }
+
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn accepts(&self, kind: &str) -> bool {
+        self.header(header::ACCEPT).contains(kind)
+    }
+
+    /// Where the caller found this server.
+    fn base_url(&self) -> String {
+        format!("http://{}", self.header(header::HOST))
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::Body>) -> Response {
+    let asked = match Asked::read(request).await {
+        Ok(asked) => asked,
+        Err(Refusal(status, message)) => return reply::message(status, &message),
+    };
+    let is_control = asked.path.starts_with("/_control/");
+    if !is_control {
+        lock(&shared.requests).push(format!("{} {}", asked.method, asked.path));
+    }
+    let mut answer = match route(&shared, &asked).await {
+        Ok(answer) => answer,
+        Err(Refusal(status, message)) => reply::message(status, &message),
+    };
+    for (name, value) in [("x-ratelimit-limit", 5000), ("x-ratelimit-remaining", 4999)] {
+        answer.headers_mut().insert(name, HeaderValue::from(value));
+    }
+    match shared.faults.take(&asked.path) {
+        Some(fault) if !is_control => fault.apply(answer).await,
+        _ => answer,
+    }
+}
+
+async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
+    // An Enterprise server has the same API below /api.
+    let path = asked.path.strip_prefix("/api/v3").or(asked.path.strip_prefix("/api")).unwrap_or(&asked.path);
+    let names: Vec<String> =
+        path.split('/').skip(1).map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ours = |owner: &str, name: &str| owner == shared.owner && name == shared.name;
+    match names[..] {
+        ["_control", ref rest @ ..] => control::answer(shared, asked, rest).await,
+        ["_codeload", owner, name, "legacy.tar.gz", commit] if ours(owner, name) => {
+            archive::answer(shared, asked, commit).await
+        }
+        [".well-known", "openid-configuration"] => Ok(oidc::discovery(asked)),
+        [".well-known", "jwks"] => Ok(reply::json(axum::http::StatusCode::OK, &json!({ "keys": [shared.oidc.jwk()] }))),
+        ["app", "installations", id, "access_tokens"] => shared.give_token(asked, id),
+        ["repos", owner, name, "installation"] if ours(owner, name) => shared.installation(asked),
+        ["repos", owner, name, ref rest @ ..] if ours(owner, name) => {
+            shared.may_read(asked)?;
+            rest::answer(shared, asked, rest).await
+        }
+        ["graphql"] if asked.method == Method::POST => {
+            shared.may_query(asked)?;
+            graphql::answer(shared, asked).await
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,118 @@
+//! Push events, signed and delivered as GitHub does.
+
+use anyhow::{Context, Result};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{GitHub, Shared};
+
+/// A webhook of the repository.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Where events go.
+    pub url: String,
+    /// What signs them.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// The value of `X-Hub-Signature-256` for a body.
+///
+/// # Errors
+/// Never: a key of any length is good for HMAC.
+pub fn signature(secret: &str, body: &[u8]) -> Result<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("HMAC")?;
+    mac.update(body);
+    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+}
+
+/// The body of a `push` event. A branch that was deleted has no commit after.
+pub fn push_event(
+    full_name: &str,
+    repository_id: u64,
+    branch: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Value {
+    let none = "0".repeat(40);
+    let name = full_name.rsplit('/').next();
+    json!({
+        "ref": format!("refs/heads/{branch}"),
+        "before": before.unwrap_or(&none), "after": after.unwrap_or(&none),
+        "created": before.is_none(), "deleted": after.is_none(), "forced": false,
+        "repository": { "id": repository_id, "name": name, "full_name": full_name },
+    })
+}
+
+impl GitHub {
+    /// The body of the `push` event that made `after` the head of a branch.
+    pub fn push_event(&self, branch: &str, before: Option<&str>, after: Option<&str>) -> Value {
+        push_event(&self.shared.full_name(), self.shared.repository_id, branch, before, after)
+    }
+
+    /// Delivers an event, and gives the status and the body of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn deliver(&self, webhook: &Webhook, event: &str, body: &Value) -> Result<(u16, String)> {
+        deliver(webhook, event, body).await
+    }
+
+    /// Delivers a `push` event whenever the head of the default branch moves, until the stand-in ends, and tells `report` how
+    /// each went.
+    ///
+    /// # Errors
+    /// When the repository has no branch.
+    pub async fn watch(&self, webhook: &Webhook, every: std::time::Duration, report: impl Fn(String)) -> Result<()> {
+        let branch = self.shared.git.default_branch().await?;
+        let reference = format!("refs/heads/{branch}");
+        let mut head = self.shared.git.reference(&reference).await;
+        loop {
+            tokio::time::sleep(every).await;
+            let now = self.shared.git.reference(&reference).await;
+            if now != head {
+                let body = self.push_event(&branch, head.as_deref(), now.as_deref());
+                report(match deliver(webhook, "push", &body).await {
+                    Ok((status, answer)) => {
+                        format!("push {} delivered: {status} {answer}", now.as_deref().unwrap_or("-"))
+                    }
+                    Err(error) => format!("push {} not delivered: {error:#}", now.as_deref().unwrap_or("-")),
+                });
+                head = now;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Delivers the push of the head of the default branch, once more.
+    pub(super) async fn deliver_head(&self, webhook: &Webhook) -> Result<(u16, String)> {
+        let branch = self.git.default_branch().await?;
+        let head = self.git.reference(&format!("refs/heads/{branch}")).await;
+        let body = push_event(&self.full_name(), self.repository_id, &branch, head.as_deref(), head.as_deref());
+        deliver(webhook, "push", &body).await
+    }
+}
+
+async fn deliver(webhook: &Webhook, event: &str, body: &Value) -> Result<(u16, String)> {
+    let body = body.to_string();
+    let answer = reqwest::Client::new()
+        .post(&webhook.url)
+        .header("content-type", "application/json")
+        .header("user-agent", "GitHub-Hookshot/stand-in")
+        .header("x-github-event", event)
+        .header("x-github-delivery", super::access::random_token("delivery"))
+        .header("x-hub-signature-256", signature(&webhook.secret, body.as_bytes())?)
+        // GitHub waits ten seconds.
+        .timeout(std::time::Duration::from_secs(10))
+        .body(body)
+        .send()
+        .await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}

@@ -1,0 +1,86 @@
+//! A small registry repository with a history of fixed dates, and a source that reads it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use devfile_registry::digest::CommitSha;
+use devfile_registry::source::github::{Credentials, GitHubSource};
+use registry_tests::github::GitHub;
+use tempfile::TempDir;
+
+pub(crate) const ADDRESS: &str = "https://github.com/example/registry";
+
+/// A work tree in a temporary folder, and the stand-in that serves it.
+pub(crate) struct Fixture {
+    folder: TempDir,
+    pub(crate) github: GitHub,
+}
+
+impl Fixture {
+    /// A repository with one commit: two stacks and a read-me.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "--quiet", "--initial-branch=main"]);
+        let github = GitHub::start_example(folder.path()).await.unwrap();
+        let fixture = Self { folder, github };
+        fixture.write("README.md", "read me");
+        fixture.write("extraDevfileEntries.yaml", "samples: []");
+        fixture.write("stacks/go/1.0.0/devfile.yaml", "go 1.0.0");
+        fixture.write("stacks/go/stack.yaml", "go");
+        fixture.write("stacks/node/devfile.yaml", "node");
+        fixture.commit("2025-01-01T10:00:00+02:00");
+        fixture
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Commits everything as it is, with a date.
+    pub(crate) fn commit(&self, date: &str) -> CommitSha {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "a change", "--date", date]);
+        self.head()
+    }
+
+    pub(crate) fn head(&self) -> CommitSha {
+        self.git(&["rev-parse", "HEAD"]).trim().parse().unwrap()
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        git(self.path(), arguments)
+    }
+
+    /// A source with a token and the stand-in's address.
+    pub(crate) fn source(&self) -> GitHubSource {
+        self.source_as(Credentials::Token("ghp_of_a_test".into()))
+    }
+
+    pub(crate) fn source_as(&self, credentials: Credentials) -> GitHubSource {
+        let source = GitHubSource::new(ADDRESS.parse().unwrap(), Some(self.github.url()), credentials);
+        // Some of these tests wait until the time is up.
+        source.unwrap().with_budget(Duration::from_secs(10))
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stack Owner")))
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "owner@example.com")))
+        .env("GIT_COMMITTER_DATE", "2025-06-01T00:00:00Z")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
