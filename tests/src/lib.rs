@@ -1,3 +1,4 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
 pub mod github;
+pub mod registry;

@@ -58,8 +58,9 @@ impl ApiError {
         let document = match self {
             // The reference's words, which clients compare.
             Self::Method => serde_json::json!({"message": message}).to_string(),
-            Self::BadParameter(_) => {
-                to_json(&Document { status: "a query parameter is not valid", error: Some(message) })
+            Self::BadParameter(bad) => {
+                let status = format!("the parameter {} is not valid", bad.parameter());
+                to_json(&Document { status: &status, error: Some(message) })
             }
             _ => to_json(&Document { status: &message, error: None }),
         };

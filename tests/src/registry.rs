@@ -1,0 +1,131 @@
+//! A whole registry under test: both functions as processes, on a bucket and a namespace of their own in the real servers
+//! that `scripts/test` starts.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A registry that nobody else uses.
+#[derive(Debug)]
+pub struct TestRegistry {
+    /// Name of its bucket, and of its namespace in the OCI registry.
+    pub name: String,
+    /// Folder of its registry repository.
+    pub repository: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// A running `serve`; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    /// Its URL.
+    pub url: String,
+    _process: Child,
+}
+
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
+}
+
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().find(|folder| folder.join(name).is_file());
+    folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
+}
+
+impl TestRegistry {
+    /// A registry whose repository starts as a copy of a folder, with an empty bucket.
+    pub async fn of(content: &Path) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let repository = tempfile::tempdir().expect("a temporary folder");
+        copy(content, repository.path());
+        let (s3, oci) = (server("TEST_S3_ENDPOINT"), server("TEST_OCI_REGISTRY"));
+        let variables = [
+            ("CACHE_BUCKET", name.clone()),
+            ("AWS_ENDPOINT_URL_S3", s3.clone()),
+            ("OCI_REGISTRY", format!("{oci}/{name}")),
+            ("REGISTRY_REPO_URL", repository.path().display().to_string()),
+            ("REVALIDATE_SECONDS", "0".into()),
+            ("LISTEN_ADDR", "127.0.0.1:0".into()),
+        ];
+        let config = aws_config::from_env().endpoint_url(s3).load().await;
+        let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Self { name, repository, variables }
+    }
+
+    /// The same registry with another value of a variable.
+    pub fn with(mut self, variable: &str, value: &str) -> Self {
+        self.variables.retain(|(name, _)| name != variable);
+        self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The example registry of the fixtures.
+    pub fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/registry")
+    }
+
+    /// Changes a file of the repository.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.repository.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
+        std::fs::write(path, content).expect("a file can be written");
+    }
+
+    /// Runs one refresh: its report, or what it says of its failure.
+    pub async fn refresh(&self) -> Result<serde_json::Value, String> {
+        let mut command = Command::new(binary("refresh"));
+        command.args(["invoke", r#"{"action":"refresh"}"#]).envs(self.variables.clone()).env("RUST_LOG", "off");
+        let output = command.kill_on_drop(true).output().await.expect("refresh starts");
+        if output.status.success() {
+            Ok(serde_json::from_slice(&output.stdout).expect("the report is JSON"))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Starts `serve` and waits until it listens.
+    pub async fn serve(&self) -> Serving {
+        let mut command = Command::new(binary("serve"));
+        command.envs(self.variables.clone()).env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().expect("serve starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        let url = loop {
+            let line = lines.next_line().await.expect("its log is text").expect("serve says where it listens");
+            if let Some((_, rest)) = line.split_once("serving on ") {
+                break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Serving { url, _process: process }
+    }
+}
+
+impl Serving {
+    /// Answers a GET: status, and the body as text.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
+        (answer.status().as_u16(), answer.text().await.expect("the body is text"))
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in from.read_dir().expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&to).expect("a folder can be made");
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::write(&to, std::fs::read(entry.path()).expect("a file can be read"))
+                .expect("a file can be written");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! From a registry repository to answers, with a real S3 server and a real OCI registry.
+
+use std::path::Path;
+
+use registry_tests::registry::TestRegistry;
+
+#[tokio::test]
+async fn a_registry_is_published_changed_and_shrunk() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let serve = registry.serve().await;
+    let (status, body) = serve.get("/v2index").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("run refresh"), "{body}");
+
+    let first = registry.refresh().await.unwrap();
+    assert_eq!(first["outcome"], "published");
+    let (status, body) = serve.get("/v2index/all").await;
+    assert_eq!(status, 200);
+    let entries: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let names: Vec<_> = entries.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["kiln", "loom", "pot"]);
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged");
+
+    let path = registry.repository.path().join("stacks/loom/devfile.yaml");
+    let changed = format!("{}# changed\n", std::fs::read_to_string(path).unwrap());
+    registry.write("stacks/loom/devfile.yaml", &changed);
+    let second = registry.refresh().await.unwrap();
+    assert_eq!(second["changed"], serde_json::json!(["stacks/loom"]));
+    assert_eq!(second["writes"]["bucket"], 3, "a devfile, the release, the index");
+    assert_eq!(serve.get("/devfiles/loom").await, (200, changed));
+
+    std::fs::remove_dir_all(registry.repository.path().join("stacks/loom")).unwrap();
+    let third = registry.refresh().await.unwrap();
+    assert_eq!(third["removed"], serde_json::json!(["stacks/loom"]));
+    assert_eq!(serve.get("/devfiles/loom").await.0, 404);
+    assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_bad_version_is_quarantined_with_its_place() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    let before = serve.get("/devfiles/loom").await;
+    registry.write("stacks/loom/devfile.yaml", "schemaVersion: [\n");
+    let report = registry.refresh().await.unwrap();
+    assert_eq!(report["outcome"], "published");
+    assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
+    assert_eq!(serve.get("/devfiles/loom").await, before);
+    assert!(serve.get("/status").await.1.contains("stacks/loom/devfile.yaml"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_named_and_a_second_run_completes() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await.with("OCI_REGISTRY", "127.0.0.1:1/nobody");
+    let error = registry.refresh().await.unwrap_err();
+    assert!(error.contains("the OCI registry 127.0.0.1:1/nobody failed to"), "{error}");
+    assert_eq!(registry.serve().await.get("/v2index").await.0, 503, "nothing is live before all of it is there");
+    let address = format!("{}/{}", std::env::var("TEST_OCI_REGISTRY").unwrap(), registry.name);
+    let registry = registry.with("OCI_REGISTRY", &address);
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    let registry = registry.with("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
+    let error = registry.refresh().await.unwrap_err();
+    assert!(error.contains("the cache bucket") && error.contains("failed to read index.json"), "{error}");
+}
+
+#[tokio::test]
+async fn two_refreshes_at_once_end_in_one_release() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let (one, two) = tokio::join!(registry.refresh(), registry.refresh());
+    let mut outcomes = [one, two].map(|report| report.unwrap()["outcome"].as_str().unwrap().to_owned());
+    outcomes.sort();
+    assert_eq!(outcomes, ["published", "unchanged"]);
+}
+
+/// The recorded answers of the reference, for the parts that are built: everything but the rest of the OCI API.
+#[tokio::test]
+async fn the_community_registry_answers_as_the_reference() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared"));
+    let Some(shared) = root.into_iter().find(|shared| shared.join("conformance/check").is_file()) else {
+        println!("the recorded answers of the reference are not here; nothing is compared");
+        return;
+    };
+    let registry = TestRegistry::of(&shared.join("community")).await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    for part in ["root", "health", "index", "filter", "devfile", "starter", "static", "icon", "odd", "method"] {
+        let mut check = tokio::process::Command::new("python3");
+        check.arg(shared.join("conformance/check")).args([&serve.url, "--only", part]);
+        let output = check.output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
