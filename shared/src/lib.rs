@@ -6,6 +6,7 @@ pub mod devfile;
 pub mod diagnostic;
 pub mod digest;
 pub mod environment;
+pub mod fetch;
 pub mod index;
 pub mod limits;
 pub mod logging;
