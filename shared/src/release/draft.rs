@@ -11,7 +11,7 @@ use crate::artifact::{self, Layer};
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::repository::{self, Origin, Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
 use crate::source::Tree;
 use crate::timestamp::Timestamp;
 
@@ -92,7 +92,10 @@ impl<'a> Draft<'a> {
             self.repository.samples.iter().flat_map(|sample| sample.devfiles.iter().map(move |d| (sample, d)));
         let devfiles = samples
             .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
-            .map(|(_, (_, (path, _)))| path.clone());
+            .filter_map(|(_, (_, devfile))| match &devfile.origin {
+                Origin::Tree(path) => Some(path.clone()),
+                Origin::Fetched(_) => None,
+            });
         folders.chain(devfiles).collect()
     }
 
@@ -118,7 +121,7 @@ impl<'a> Draft<'a> {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Stack { stack } = part
                 && let Some(published) = self.kept_stack(stack)
             {
@@ -141,11 +144,15 @@ impl<'a> Draft<'a> {
             _ => {
                 for sample in &self.repository.samples {
                     entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
-                    samples.extend(sample.devfiles.iter().map(|(version, (_, content))| SampleDevfile {
+                    samples.extend(sample.devfiles.iter().map(|(version, devfile)| SampleDevfile {
                         name: sample.entry.name.clone(),
                         version: version.clone(),
-                        devfile: String::from_utf8_lossy(content).into_owned(),
+                        devfile: String::from_utf8_lossy(&devfile.content).into_owned(),
                     }));
+                }
+                for (entry, devfiles) in self.kept_samples() {
+                    entries.push(entry.clone());
+                    samples.extend(devfiles.cloned());
                 }
                 entries.extend(self.repository.extra_stacks.iter().cloned());
             }
@@ -170,6 +177,22 @@ impl<'a> Draft<'a> {
         Built { release: Arc::new(release), name, bytes, contents: self.contents }
     }
 
+    /// Samples that are held back, as the release before had them.
+    fn kept_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
+        let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
+        let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
+        self.previous.into_iter().flat_map(move |previous| {
+            let samples = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
+            let kept = samples.filter(move |entry| is_held(entry) && !is_here(entry));
+            kept.map(|entry| (entry, previous.samples.iter().filter(|devfile| devfile.name == entry.name)))
+        })
+    }
+
+    /// Parts that stay as they were.
+    fn held(&self) -> impl Iterator<Item = &Part> {
+        self.repository.quarantined.iter().map(|held| &held.part).chain(&self.repository.kept)
+    }
+
     fn quarantines(&self, part: &Part) -> bool {
         self.repository.quarantined.iter().any(|held| held.part == *part)
     }
@@ -185,7 +208,7 @@ impl<'a> Draft<'a> {
             let entry = version_entry(stack, version, &layers, date);
             rows.push((entry, published(stack, version, layers)));
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Version { stack: folder, version } = part
                 && *folder == stack.folder
                 && let Some(kept) = self.kept_version(stack, version)
@@ -220,11 +243,14 @@ impl<'a> Draft<'a> {
     fn sample_entry(
         &self,
         entry: &Entry,
-        devfiles: &BTreeMap<String, (String, Bytes)>,
+        devfiles: &BTreeMap<String, repository::SampleDevfile>,
         history: &BTreeMap<String, Timestamp>,
     ) -> Entry {
         let date = |version: &str| {
-            let in_history = || devfiles.get(version).and_then(|(path, _)| history.get(path));
+            let in_history = || match &devfiles.get(version)?.origin {
+                Origin::Tree(path) => history.get(path),
+                Origin::Fetched(_) => None,
+            };
             self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
         };
         let mut entry = entry.clone();

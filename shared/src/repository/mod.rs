@@ -3,21 +3,27 @@
 //! A bad version or file never hides the others: whatever can be read is here, the rest is in
 //! [`Repository::quarantined`] with its reasons (invariant 5).
 
+mod devfile;
 mod extra;
 mod last_modified;
 mod stack;
 
-pub use extra::Sample;
+pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
-pub use stack::{Stack, StackFields, StackVersion};
+pub use stack::{Stack, StackVersion};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::index::Entry;
+use self::devfile::{AllParents, CheckedDevfile};
+use self::stack::Listing;
+use crate::devfile::Devfile;
+use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::index::{Entry, Git};
 use crate::source::Tree;
+use crate::validate::{Parents, Surroundings, Unreachable};
 
 /// The content of a registry repository.
 #[derive(Debug, Default)]
@@ -30,10 +36,29 @@ pub struct Repository {
     pub extra_stacks: Vec<Entry>,
     /// Dates from `last_modified.json`.
     pub dates: Dates,
+    /// Versions whose files are in another Git repository and not in this tree.
+    pub elsewhere: Vec<Elsewhere>,
     /// What cannot be published.
     pub quarantined: Vec<Quarantined>,
+    /// What stays as it was last published though nothing is wrong with it: it is unchanged, or out of reach for now.
+    pub kept: BTreeSet<Part>,
     /// What should be looked at.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A version of a stack that lives in another Git repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The version.
+    pub part: Part,
+    /// Folder where its files belong.
+    pub folder: String,
+    /// Where they are.
+    pub git: Git,
+    /// The file that says so.
+    pub path: String,
+    /// The place in it.
+    pub position: Option<Position>,
 }
 
 /// A part of the repository that is not published as it stands; its last published state stays.
@@ -62,6 +87,11 @@ pub enum Part {
         /// Folder of the stack below `stacks/`.
         stack: String,
     },
+    /// One sample.
+    Sample {
+        /// Its name.
+        name: String,
+    },
     /// The samples and stacks of `extraDevfileEntries.yaml`.
     ExtraEntries,
     /// The dates of `last_modified.json`.
@@ -69,28 +99,54 @@ pub enum Part {
 }
 
 impl Repository {
-    /// Reads a tree.
+    /// Reads a tree, with nothing known of what is outside.
     pub fn parse(tree: &Tree) -> Self {
+        Self::parse_among(tree, &Unreachable)
+    }
+
+    /// Reads a tree whose devfiles may have parents outside. Whatever the number of threads, the result is the same.
+    pub fn parse_among(tree: &Tree, outside: &dyn Parents) -> Self {
         let mut repository = Self::default();
-        let mut names = BTreeSet::new();
-        for folder in tree.folders("stacks") {
-            match stack::parse(tree, folder, &mut repository) {
-                Ok(stack) if !names.insert(stack.fields.name.clone()) => {
-                    let path = stack.defining_file();
-                    let message = format!("another stack has the name `{}` already", stack.fields.name);
-                    let problem = Diagnostic::error(path, "stack/name", message, "give every stack a name of its own");
-                    repository.quarantine(Part::Stack { stack: folder.to_owned() }, vec![problem]);
-                }
-                Ok(stack) => repository.stacks.push(stack),
-                Err(problems) => repository.quarantine(Part::Stack { stack: folder.to_owned() }, problems),
+        let folders = tree.folders("stacks");
+        let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
+        let mut listings: Vec<Listing> = Vec::new();
+        for (folder, listing) in folders.iter().zip(read) {
+            match listing {
+                Ok(listing) => listings.push(listing),
+                Err(problems) => repository.quarantine(Part::Stack { stack: (*folder).to_owned() }, problems),
             }
         }
-        match extra::parse(tree) {
+        let parents = AllParents::new(tree, &listings, outside);
+        let files = |path: &str| tree.get(path).cloned();
+        let around = Surroundings { files: &files, outside: &parents };
+        let check = |listing: &Listing| -> Vec<Option<CheckedDevfile>> {
+            let file = listing.defining_file();
+            let versions = listing.versions.par_iter();
+            let here = versions.map(|version| (!version.is_elsewhere(tree)).then_some(version));
+            here.map(|version| Some(devfile::check_version(tree, &file, version?, &around))).collect()
+        };
+        let checked: Vec<Vec<Option<CheckedDevfile>>> = listings.par_iter().map(check).collect();
+        let (extra, checked_samples) = match extra::parse(tree) {
             Ok(extra) => {
-                repository.samples = extra.samples;
-                repository.extra_stacks = extra.stacks;
+                let check =
+                    |(_, path, content): &(_, String, bytes::Bytes)| devfile::check_sample(path, content, &around);
+                let checked: Vec<CheckedDevfile> = extra.cached.par_iter().map(check).collect();
+                (Some(extra), checked)
             }
-            Err(problems) => repository.quarantine(Part::ExtraEntries, problems),
+            Err(problems) => {
+                repository.quarantine(Part::ExtraEntries, problems);
+                (None, Vec::new())
+            }
+        };
+
+        let all = checked.iter().flatten().flatten().chain(&checked_samples);
+        let mut reported = Reported(all.flat_map(|devfile| devfile.problems.iter().cloned()).collect());
+        let mut names = BTreeSet::new();
+        for (listing, checked) in listings.into_iter().zip(checked) {
+            repository.add_stack(tree, listing, checked, &mut names, &mut reported);
+        }
+        if let Some(extra) = extra {
+            repository.add_extra(extra, checked_samples, &mut reported);
         }
         match last_modified::parse(tree) {
             Ok(dates) => repository.dates = dates,
@@ -98,6 +154,101 @@ impl Repository {
         }
         repository.warnings.sort();
         repository
+    }
+
+    fn add_stack(
+        &mut self,
+        tree: &Tree,
+        listing: Listing,
+        checked: Vec<Option<CheckedDevfile>>,
+        names: &mut BTreeSet<String>,
+        reported: &mut Reported,
+    ) {
+        let (folder, file) = (listing.folder.clone(), listing.defining_file());
+        let whole = Part::Stack { stack: folder.clone() };
+        let mut versions: Vec<StackVersion> = Vec::new();
+        for (listed, checked) in listing.versions.iter().zip(checked) {
+            let part = match listing.fields {
+                Some(_) => Part::Version { stack: folder.clone(), version: listed.number.clone() },
+                None => whole.clone(),
+            };
+            let Some(checked) = checked else {
+                let git = listed.git.clone().unwrap_or_default();
+                let (folder, path) = (listed.folder.clone(), file.clone());
+                self.elsewhere.push(Elsewhere { part, folder, git, path, position: listed.position });
+                continue;
+            };
+            let path = checked.path.clone();
+            let Some(devfile) = self.settle(checked, &part, reported) else { continue };
+            if versions.iter().any(|version| version.devfile.version == devfile.version) {
+                let message = format!("another version has metadata.version {} already", devfile.version);
+                let hint = "let it name its folder's version";
+                self.quarantine(part, vec![Diagnostic::error(path, "stack/versionMismatch", message, hint)]);
+                continue;
+            }
+            versions.push(StackVersion { files: listed.files(tree), folder: listed.folder.clone(), devfile });
+        }
+        let stack = Stack::new(listing, versions);
+        if stack.versions.is_empty() && stack.fields.name.is_empty() {
+            // A stack without stack.yaml has its name from the devfile, whose problems are reported.
+            return;
+        }
+        let name = &stack.fields.name;
+        if !stack::is_entry_name(name) {
+            let message = format!("`{}` cannot be a name in a URL", name.escape_debug());
+            let hint = "use letters, digits and hyphens";
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+        } else if !names.insert(name.clone()) {
+            let message = format!("another stack has the name `{name}` already");
+            let hint = "give every stack a name of its own";
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+        } else {
+            for field in stack.missing_facts() {
+                let message = format!("no {field} is given");
+                let hint = "people choose stacks by it";
+                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint));
+            }
+            self.stacks.push(stack);
+        }
+    }
+
+    fn add_extra(&mut self, extra: extra::Extra, checked: Vec<CheckedDevfile>, reported: &mut Reported) {
+        let mut samples = extra.samples;
+        self.extra_stacks = extra.stacks;
+        for (part, problems) in extra.held {
+            self.quarantine(part, problems);
+        }
+        for ((name, path, content), checked) in extra.cached.into_iter().zip(checked) {
+            let part = Part::Sample { name: name.0.clone() };
+            let is_valid = checked.is_valid();
+            self.settle(checked, &part, reported);
+            if !is_valid {
+                samples.retain(|sample| sample.entry.name != name.0);
+            } else if let Some(sample) = samples.iter_mut().find(|sample| sample.entry.name == name.0) {
+                sample.devfiles.insert(name.1, SampleDevfile { origin: Origin::Tree(path), content });
+            }
+        }
+        self.samples = samples;
+    }
+
+    /// Puts the problems of a devfile where they belong, and gives the devfile if it can be published.
+    fn settle(&mut self, checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
+        let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
+        let parents_are_bad = checked.of_parents.iter().any(is_error);
+        let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
+        let (mut errors, warnings): (Vec<_>, Vec<_>) =
+            checked.problems.into_iter().chain(of_parents).partition(is_error);
+        self.warnings.extend(warnings);
+        if parents_are_bad && errors.is_empty() {
+            let message = "what this devfile takes from its parent is wrong, as reported at the parent";
+            let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
+            errors.push(problem.at(checked.parent_at));
+        }
+        if errors.is_empty() {
+            return checked.devfile;
+        }
+        self.quarantine(part.clone(), errors);
+        None
     }
 
     fn quarantine(&mut self, part: Part, problems: Vec<Diagnostic>) {
@@ -109,7 +260,25 @@ impl Repository {
     pub fn errors(&self) -> Vec<&Diagnostic> {
         let mut errors: Vec<_> = self.quarantined.iter().flat_map(|held| &held.problems).collect();
         errors.sort();
+        errors.dedup();
         errors
+    }
+}
+
+/// What has been reported, so that a parent's problems are not repeated for each of its children.
+#[derive(Debug)]
+struct Reported(HashSet<Diagnostic>);
+
+impl Reported {
+    /// Whether a problem of a parent of the devfile at `path` comes for the first time.
+    fn is_new(&mut self, problem: &Diagnostic, path: &str) -> bool {
+        let mut problem = problem.clone();
+        if problem.path == path {
+            // The parent is outside the tree, and its problems are shown at each reference to it.
+            problem.path.clear();
+            problem.position = None;
+        }
+        self.0.insert(problem)
     }
 }
 
@@ -189,7 +358,8 @@ pub(crate) mod tests {
             (STACK.replace("1.9.0", "1.9"), "stack/semver"),
             (STACK.replace("1.9.0", "2.0.0"), "stack/versionDir"),
             (STACK.replace("1.9.0", "../go"), "stack/semver"),
-            ("[]".to_owned(), "yaml/syntax"),
+            ("[]".to_owned(), "yaml/type"),
+            (STACK.replace("displayName: Kiln", "displayName: 5"), "yaml/type"),
         ];
         for (stack_yaml, rule) in cases {
             let found = errors(&parse(&kiln(&stack_yaml)));
@@ -255,8 +425,9 @@ pub(crate) mod tests {
             (format!("{SAMPLES}{}", SAMPLES.trim_start_matches("samples:\n")), "sample/name"),
             (SAMPLES.replace("name: pot", "name: a/b"), "sample/name"),
             ("samples:\n  - name: pot\n".to_owned(), "sample/git"),
-            ("samples:\n  - name: pot\n    git: {remotes: {a: x, b: y}}\n".to_owned(), "sample/git"),
-            ("samples: {}\n".to_owned(), "yaml/syntax"),
+            ("samples:\n  - name: pot\n    git: {remotes: {a: x, b: z}}\n".to_owned(), "sample/git"),
+            ("samples: {}\n".to_owned(), "yaml/type"),
+            ("[]".to_owned(), "yaml/type"),
         ];
         for (text, rule) in cases {
             let found = errors(&parse(&[("extraDevfileEntries.yaml", text.clone())]));
@@ -270,7 +441,7 @@ pub(crate) mod tests {
             ("extraDevfileEntries.yaml", SAMPLES.to_owned()),
             ("samples/other/devfile.yaml", "schemaVersion: 2.2.0\n".to_owned()),
         ]));
-        assert_eq!(found, ["samples/pot/1.0.0/devfile.yaml samplesDir"]);
+        assert_eq!(found, ["samples/pot/1.0.0/devfile.yaml samplesDir/devfile"]);
     }
 
     #[test]
@@ -281,7 +452,7 @@ pub(crate) mod tests {
             "{\"stacks\": [{\"name\": \"kiln\", \"lastModified\": \"yesterday\"}]}".to_owned(),
         ));
         let repository = parse(&files);
-        assert_eq!(errors(&repository), ["last_modified.json lastModified"]);
+        assert_eq!(errors(&repository), ["last_modified.json lastModified/json"]);
         assert_eq!(repository.stacks.len(), 1);
     }
 }

@@ -24,7 +24,9 @@ fn problems(checked: &Checked) -> Vec<String> {
         let mark = if diagnostic.severity == Severity::Warning { "?" } else { "" };
         format!("{}{mark} {line}:{column}", diagnostic.rule)
     };
-    checked.diagnostics.iter().map(problem).collect()
+    let mut all: Vec<&Diagnostic> = checked.diagnostics.iter().chain(&checked.of_parents).collect();
+    all.sort();
+    all.into_iter().map(problem).collect()
 }
 
 #[test]

@@ -61,10 +61,10 @@ fn rules_are_documented() {
         include_str!("../rules/metadata.rs"),
         include_str!("../rules/mod.rs"),
         include_str!("../rules/projects.rs"),
-        include_str!("../yaml/build.rs"),
-        include_str!("../yaml/mod.rs"),
-        include_str!("../yaml/node.rs"),
-        include_str!("../yaml/text.rs"),
+        include_str!("../../yaml/build.rs"),
+        include_str!("../../yaml/mod.rs"),
+        include_str!("../../yaml/node.rs"),
+        include_str!("../../yaml/text.rs"),
     ];
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md")).unwrap();
     let is_rule = |text: &&str| {
