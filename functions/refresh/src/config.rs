@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use devfile_registry::environment::Environment;
+use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
 use devfile_registry::source::LocalSource;
@@ -27,6 +28,8 @@ pub struct Config {
     pub bucket: String,
     /// `STRICT`
     pub strictness: Strictness,
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `STRICT_ICONS`, `OFFLINE`: what may be fetched of what the repository names.
+    pub outside: Outside,
     /// `WEBHOOK_SECRET`
     pub secret: Option<WebhookSecret>,
     /// `LISTEN_ADDR`
@@ -59,6 +62,7 @@ impl Config {
         }
         let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that serve reads");
         let strict = environment.or("STRICT", "true or false", false);
+        let outside = Outside::from_environment(&mut environment);
         let secret: Option<String> = environment.optional("WEBHOOK_SECRET", "the secret of the webhook");
         let secret = secret.and_then(|secret| match WebhookSecret::new(&secret) {
             Ok(secret) => Some(secret),
@@ -76,6 +80,7 @@ impl Config {
             credentials: username.zip(password).map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
+            outside,
             secret,
             listen,
         })

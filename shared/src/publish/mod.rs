@@ -17,9 +17,9 @@ use std::time::Instant;
 use crate::cache::{Bucket, CacheError, Expect, INDEX_KEY, Object, Written, release_key};
 use crate::digest::CommitSha;
 use crate::limits;
+use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
 use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Release};
-use crate::repository::Repository;
 use crate::source::{Source, SourceError};
 use crate::timestamp::Timestamp;
 
@@ -44,6 +44,8 @@ pub struct Publisher<S, R, B> {
     pub registry: R,
     /// What readers see.
     pub bucket: B,
+    /// What the repository takes from elsewhere.
+    pub outside: Outside,
     /// What errors do.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.
@@ -162,7 +164,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let tree = self.source.tree(commit).await?;
         timings.fetch = fetching.elapsed();
         let building = Instant::now();
-        let repository = Repository::parse(&tree);
+        let Complete { tree, repository } = self.outside.complete(tree, previous).await;
         let draft = Draft::new(&repository, &tree, previous);
         let undated = draft.undated();
         let history =

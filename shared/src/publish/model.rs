@@ -10,6 +10,7 @@ use super::*;
 use crate::cache::ETag;
 use crate::digest::Digest;
 use crate::registry::Name;
+use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Relation, Tree};
 
@@ -210,6 +211,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
+            outside: Outside::offline(),
             strictness: Strictness::Quarantine,
             clock: || "2026-01-01T00:00:00Z".parse().unwrap(),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, PublishedVersion, Release, SampleDevfile, StoredFile};
+use super::{FORMAT, Facts, Icon, PublishedVersion, Release, SampleDevfile, StoredFile};
 use crate::artifact::{self, Layer};
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
@@ -61,6 +61,9 @@ impl<'a> Draft<'a> {
             let path = format!("stacks/{path}");
             draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
             draft.contents.insert(digest, file.content.clone());
+        }
+        for icon in repository.icons.values() {
+            draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
         }
         for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
             draft.add_artifact(version);
@@ -161,6 +164,7 @@ impl<'a> Draft<'a> {
         for held in &mut quarantined {
             held.problems.truncate(limits::REPORTED_PROBLEMS);
         }
+        let (icons, fetched) = self.icons(&entries);
         let release = Release {
             format: FORMAT,
             commit_hash: commit,
@@ -169,7 +173,8 @@ impl<'a> Draft<'a> {
             files: self.published_files(&versions),
             versions,
             samples,
-            icons: self.previous.map(|previous| previous.icons.clone()).unwrap_or_default(),
+            icons,
+            fetched,
             quarantined,
             warnings: self.repository.warnings.iter().take(limits::REPORTED_PROBLEMS).cloned().collect(),
         };
@@ -262,6 +267,26 @@ impl<'a> Draft<'a> {
             versions => versions.iter().map(|version| &version.last_modified).max().cloned().unwrap_or_default(),
         };
         entry
+    }
+
+    /// The icons that entries name, as they were fetched or, for what is held back, as they were; and where all was fetched from.
+    fn icons(&self, entries: &[Entry]) -> (BTreeMap<String, Icon>, BTreeMap<String, Option<String>>) {
+        let mut icons = BTreeMap::new();
+        let mut fetched = self.repository.fetched.clone();
+        let named = entries
+            .iter()
+            .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)));
+        for url in named.filter(|url| !url.is_empty()) {
+            if let Some(icon) = self.repository.icons.get(url) {
+                let (media_type, digest, size) = (icon.media_type.clone(), icon.digest, icon.size);
+                icons.insert(url.clone(), Icon { media_type, digest, size });
+            } else if let Some((previous, icon)) = self.previous.and_then(|p| Some((p, p.icons.get(url)?))) {
+                icons.insert(url.clone(), icon.clone());
+                let tag = previous.fetched.get(url).cloned().flatten();
+                fetched.entry(url.clone()).or_insert(tag);
+            }
+        }
+        (icons, fetched)
     }
 
     /// Files of the published state: those of the tree, but for a quarantined version those of the release before.

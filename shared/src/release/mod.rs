@@ -43,6 +43,10 @@ pub struct Release {
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
+    /// Where devfiles of samples, versions that live elsewhere and icons were fetched from, with the entity tag of the state they
+    /// were in, so that the next release fetches only what changed.
+    #[serde(default)]
+    pub fetched: BTreeMap<String, Option<String>>,
     /// What is not published as it stands in the repository.
     pub quarantined: Vec<Quarantined>,
     /// What should be looked at.

@@ -7,12 +7,22 @@ use bytes::Bytes;
 use super::Part;
 use super::stack::is_entry_name;
 use crate::devfile::DEPLOYMENT_SCOPES;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Position};
 use crate::index::{Entry, EntryType};
 use crate::source::Tree;
 use crate::yaml::{self, Data, Node};
 
-const PATH: &str = "extraDevfileEntries.yaml";
+/// The file that lists samples, and stacks that live elsewhere.
+pub(crate) const EXTRA_ENTRIES: &str = "extraDevfileEntries.yaml";
+
+const PATH: &str = EXTRA_ENTRIES;
+
+/// Where the sample of a name, or else the stack, stands in [`EXTRA_ENTRIES`].
+pub(crate) fn place_in_extra_entries(tree: &Tree, name: &str) -> Option<Position> {
+    let document = yaml::parse(PATH, tree.get(PATH)?).ok()?;
+    let mut entries = ["samples", "stacks"].into_iter().flat_map(|list| document.items_of(list));
+    Some(entries.find(|entry| entry.text_of("name") == Some(name))?.at.position)
+}
 
 /// A sample that can be published.
 #[derive(Debug)]

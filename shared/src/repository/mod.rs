@@ -8,12 +8,14 @@ mod extra;
 mod last_modified;
 mod stack;
 
+pub(crate) use extra::{EXTRA_ENTRIES, place_in_extra_entries};
 pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
 pub use stack::{Stack, StackVersion};
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use bytes::Bytes;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ use self::devfile::{AllParents, CheckedDevfile};
 use self::stack::Listing;
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::digest::Digest;
 use crate::index::{Entry, Git};
 use crate::source::Tree;
 use crate::validate::{Parents, Surroundings, Unreachable};
@@ -42,8 +45,25 @@ pub struct Repository {
     pub quarantined: Vec<Quarantined>,
     /// What stays as it was last published though nothing is wrong with it: it is unchanged, or out of reach for now.
     pub kept: BTreeSet<Part>,
+    /// Icons by their URL, as far as they were fetched.
+    pub icons: BTreeMap<String, FetchedIcon>,
+    /// URLs of everything that was fetched, with the entity tag of the state that it was in.
+    pub fetched: BTreeMap<String, Option<String>>,
     /// What should be looked at.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// An icon that can be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedIcon {
+    /// Its media type, found by looking at the bytes.
+    pub media_type: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its bytes; none when the release before has it.
+    pub content: Option<Bytes>,
 }
 
 /// A version of a stack that lives in another Git repository.
@@ -128,8 +148,7 @@ impl Repository {
         let checked: Vec<Vec<Option<CheckedDevfile>>> = listings.par_iter().map(check).collect();
         let (extra, checked_samples) = match extra::parse(tree) {
             Ok(extra) => {
-                let check =
-                    |(_, path, content): &(_, String, bytes::Bytes)| devfile::check_sample(path, content, &around);
+                let check = |(_, path, content): &(_, String, Bytes)| devfile::check_sample(path, content, &around);
                 let checked: Vec<CheckedDevfile> = extra.cached.par_iter().map(check).collect();
                 (Some(extra), checked)
             }
@@ -254,6 +273,26 @@ impl Repository {
     fn quarantine(&mut self, part: Part, problems: Vec<Diagnostic>) {
         debug_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
         self.quarantined.push(Quarantined { part, problems });
+    }
+
+    /// Holds back a part that was fine by itself: it stays as it was last published.
+    pub(crate) fn hold(&mut self, part: Part, problems: Vec<Diagnostic>) {
+        match &part {
+            Part::Stack { stack } => self.stacks.retain(|read| read.folder != *stack),
+            Part::Version { stack, version } => {
+                for read in self.stacks.iter_mut().filter(|read| read.folder == *stack) {
+                    let folder = read.version_folder(version);
+                    read.versions.retain(|version| version.folder != folder);
+                }
+            }
+            Part::Sample { name } => self.samples.retain(|sample| sample.entry.name != *name),
+            Part::ExtraEntries => {
+                self.samples.clear();
+                self.extra_stacks.clear();
+            }
+            Part::Dates => self.dates = Dates::default(),
+        }
+        self.quarantine(part, problems);
     }
 
     /// Every error of the tree, in the order of the files.

@@ -58,6 +58,14 @@ pub(super) struct Listed {
     pub(super) git: Option<Git>,
 }
 
+impl StackVersion {
+    /// Name of its devfile.
+    pub(crate) fn devfile_name(&self) -> &str {
+        let is_devfile = |name: &&str| self.files.iter().any(|(path, _)| path == name);
+        DEVFILE_NAMES.into_iter().find(is_devfile).unwrap_or(DEVFILE_NAMES[0])
+    }
+}
+
 impl Listing {
     /// The file that defines the stack, for diagnostics.
     pub(super) fn defining_file(&self) -> String {
@@ -116,6 +124,12 @@ impl Stack {
         ]
         .into_iter()
         .filter_map(|(field, missing)| missing.then_some(field))
+    }
+
+    /// The file that defines the stack, for diagnostics.
+    pub fn defining_file(&self) -> String {
+        let name = if self.has_stack_yaml { "stack.yaml" } else { DEVFILE_NAMES[0] };
+        format!("stacks/{}/{name}", self.folder)
     }
 
     /// The folder of a listed version: without `stack.yaml`, the stack's own.

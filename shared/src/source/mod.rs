@@ -3,6 +3,7 @@
 pub mod github;
 mod local;
 mod tree;
+pub(crate) mod unpack;
 
 use std::collections::BTreeMap;
 use std::future::Future;

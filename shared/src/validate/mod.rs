@@ -49,7 +49,7 @@ impl fmt::Debug for Surroundings<'_> {
 }
 
 /// A parent or plugin that is not a file of the tree.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outside {
     /// At an http or https address.
     Uri(String),
