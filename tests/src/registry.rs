@@ -30,7 +30,8 @@ fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-fn binary(name: &str) -> PathBuf {
+/// A binary of the workspace.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
@@ -116,7 +117,8 @@ impl Serving {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     for entry in from.read_dir().expect("the folder is there") {
         let entry = entry.expect("the folder can be read");
         let to = to.join(entry.file_name());

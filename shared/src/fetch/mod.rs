@@ -202,4 +202,6 @@ impl Place {
 }
 
 #[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
 mod tests;

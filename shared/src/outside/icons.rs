@@ -161,7 +161,8 @@ impl Place {
                 let document = tree.get(path).and_then(|bytes| yaml::parse(path, bytes).ok());
                 let position = document.and_then(|document| {
                     let icon = document.get("icon").or_else(|| document.at_path(&["metadata", "icon"]));
-                    Some(icon.or_else(|| document.get("metadata"))?.spot().position)
+                    let place = icon.map(|icon| icon.spot()).or_else(|| Some(document.get("metadata")?.key_at));
+                    Some(place?.position)
                 });
                 (path.clone(), position)
             }
