@@ -10,6 +10,6 @@
     functions   the two functions, under the Lambda emulator or as plain HTTP servers
     report      a refresh report in words
     checks      lints of the template, the Kubernetes manifests and the licences of dependencies
-    console_examples  runs the examples of the documentation
-    dev, suite, deploy  the commands `scripts/dev`, `scripts/test` and `scripts/deploy`
+    examples    runs the examples of the documentation
+    dev, suite, deploy   the commands `scripts/dev`, `scripts/test` and `scripts/deploy`
 """

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import checks, servers, tools
+from . import checks, examples, servers, tools
 from .console import Failure, step
 from .processes import Supervisor
 
@@ -23,7 +23,7 @@ Runs every check and test: those of the deployment, those of the scripts, then t
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry"]
+_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo"]
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -66,6 +66,9 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
     secret = secrets.token_hex(16)
     bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
     registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
+    if not arguments:
+        if failed := examples.check(root, supervisor, binaries, bucket, registry, logs):
+            return failed
     environment = {
         **os.environ,
         **bucket.environment(),
