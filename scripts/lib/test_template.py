@@ -19,11 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 
-NOT_DEPLOYED = {"LISTEN_ADDR", "REVALIDATE_SECONDS"}
+NOT_DEPLOYED = {"LISTEN_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
 """Variables of the code that the template leaves at their defaults."""
 
-AWAITED = {"GITHUB_APP_ID", "GITHUB_APP_KEY", "OIDC_AUDIENCE", "OIDC_REPOSITORY_ID", "OIDC_ISSUER", "reconcile"}
-"""What the template has for triggers that the code does not read yet."""
+AWAITED = {
+    *("GITHUB_APP_ID", "GITHUB_APP_KEY", "OIDC_AUDIENCE", "OIDC_REPOSITORY_ID", "OIDC_ISSUER", "reconcile"),
+    *("REDIRECT_BLOBS", "REGISTRY_HEADLESS"),
+}
+"""What is deployed already for parts of the code that do not read it yet."""
 
 _READ = re.compile(r'environment\s*\.\s*(required|optional|or)(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
 
