@@ -172,3 +172,29 @@ class Image(unittest.TestCase):
         texts = [path.read_text() for path in (ROOT / "deploy").rglob("*") if path.is_file()]
         tags = {tag for text in texts for tag in re.findall(r"devfile-registry:(\d[\w.]*)", text)}
         self.assertEqual(tags, {VERSION})
+
+
+class Workflows(unittest.TestCase):
+    PATHS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+    def test_foreign_actions_are_pinned_by_commit_with_the_version_beside_it(self) -> None:
+        count = 0
+        for path in self.PATHS:
+            for line in path.read_text().splitlines():
+                if re.match(r"\s*(- )?uses:", line):
+                    count += 1
+                    self.assertRegex(line, r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", path.name)
+        self.assertGreaterEqual(count, 4)
+
+    def test_workflows_may_read_and_jobs_say_what_more_they_need(self) -> None:
+        for path in self.PATHS:
+            workflow = yaml.safe_load(path.read_text())
+            self.assertEqual(workflow["permissions"], {"contents": "read"}, path.name)
+            # YAML reads the key `on` as true.
+            self.assertNotIn("pull_request_target", workflow[True])
+            for job in workflow["jobs"].values():
+                self.assertIn("timeout-minutes", job, path.name)
+                for step in job["steps"]:
+                    if step.get("uses", "").startswith("actions/checkout@"):
+                        self.assertEqual(step["with"], {"persist-credentials": False}, path.name)
+                    self.assertNotIn("${{", step.get("run", ""), "what others wrote becomes no part of a script")
