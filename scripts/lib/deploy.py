@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
 import sys
 import tempfile
 import time
@@ -99,7 +98,7 @@ def main(root: Path, arguments: list[str]) -> int:
         with Supervisor() as supervisor:
             _validate(supervisor, root, binaries, region)
         return _show(_plan(options.stack, region, given, described, {}))
-    _require_toolchain()
+    tools.require_toolchain()
     account = Account(options.region)
     before = account.parameters(options.stack)
     if before is None:
@@ -151,11 +150,6 @@ def _require(described: Mapping[str, Any], given: Mapping[str, str]) -> None:
     if missing:
         said = "; ".join(f"{name}: {described[name]['Description']}" for name in missing)
         raise Failure(f"the first deployment needs {' and '.join(f'{name}=...' for name in missing)} ({said})")
-
-
-def _require_toolchain() -> None:
-    if not shutil.which("cargo"):
-        raise Failure("cargo is not on PATH; install the Rust toolchain")
 
 
 def _plan(

@@ -103,6 +103,14 @@ def ensure(home: Path, names: Sequence[str]) -> Path:
     return binaries
 
 
+def require_toolchain() -> None:
+    """Fails when there is nothing to build with."""
+    if not shutil.which("cargo"):
+        raise Failure("cargo is not on PATH; install the Rust toolchain")
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        raise Failure("there is no C compiler on PATH (cc), which some dependencies are built with")
+
+
 def _is_current(home: Path, name: str) -> bool:
     """Whether the tool is there, and in the version that is asked for now."""
     program, tool = home / "bin" / name, TOOLS[name]
