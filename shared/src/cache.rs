@@ -177,19 +177,32 @@ impl fmt::Debug for Cache {
 impl Cache {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
     pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
+        Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
+    }
+
+    /// The same at another endpoint.
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: Patience) -> Self {
+        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, true).await
+    }
+
+    /// Servers other than S3 have no host name for each bucket.
+    async fn load(
+        loader: aws_config::ConfigLoader,
+        bucket: impl Into<String>,
+        patience: Patience,
+        other_server: bool,
+    ) -> Self {
         let (tries, one, all) = patience.limits();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(one)
             .operation_timeout(all)
             .build();
-        let shared = aws_config::from_env()
+        let shared = loader
             .retry_config(RetryConfig::standard().with_max_attempts(tries))
             .timeout_config(timeouts)
             .load()
             .await;
-        // Servers other than S3 have no host name for each bucket.
-        let other_server = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).build();
         Self { client: Client::from_conf(config), bucket: bucket.into() }
     }

@@ -92,6 +92,10 @@ impl Hint {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
+        // A list would be taken for the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err("send a JSON object, or nothing".to_owned());
+        }
         let hint: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if hint.stacks.len() > NAMED_STACKS {
             return Err(format!("more than {NAMED_STACKS} stacks are named; leave `stacks` out"));
