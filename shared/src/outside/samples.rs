@@ -45,8 +45,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
             let hint = "the one that was last published stays, if there is one";
             repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
-            let content = published(run, &wanted)?;
-            Some(Had { url: String::new(), etag: None, content })
+            published(run, &wanted)
         });
         let Some(had) = had else { continue };
         let errors = errors(&wanted.sample, &had);
@@ -55,9 +54,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
             repository.hold(Part::Sample { name: wanted.sample }, errors);
             continue;
         }
-        if !had.url.is_empty() {
-            repository.fetched.insert(had.url.clone(), had.etag);
-        }
+        repository.fetched.insert(had.url.clone(), had.etag);
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {
             let devfile = SampleDevfile { origin: Origin::Fetched(had.url), content: had.content };
             sample.devfiles.insert(wanted.version, devfile);
@@ -78,42 +75,37 @@ fn wanted(entry: &crate::index::Entry) -> Vec<Wanted> {
 }
 
 /// The devfile in the release before.
-fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Bytes> {
+fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
     let mut published = run.previous?.samples.iter();
     let devfile = published.find(|devfile| devfile.name == wanted.sample && devfile.version == wanted.version)?;
-    Some(Bytes::from(devfile.devfile.clone()))
+    let url = devfile.fetched_from.clone().unwrap_or_default();
+    let etag = run.known(&url).flatten().map(str::to_owned);
+    Some(Had { url, etag, content: Bytes::from(devfile.devfile.clone()) })
 }
 
 async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, String> {
     let remote = Remote::new(&wanted.git).map_err(|error| error.to_string())?;
     let urls = PLACES.map(|name| remote.file(name));
-    let published = published(run, wanted);
-    let known = urls.iter().find_map(|url| Some((url, run.known(url)?))).filter(|_| published.is_some());
-    let (etag, first) = match (known, &published) {
-        (Some((url, etag)), Some(content)) if remote.is_fixed() => {
-            return Ok(Had { url: url.clone(), etag: etag.map(str::to_owned), content: content.clone() });
-        }
-        (Some((url, etag)), _) => (etag, Some(url)),
-        (None, _) => (None, None),
-    };
-    let others = urls.iter().filter(|url| Some(*url) != first);
-    for url in first.into_iter().chain(others) {
-        let known = etag.filter(|_| Some(url) == first);
-        match (run.get(url, limits::DEVFILE_BYTES as u64, known).await, &published) {
+    let mut known = published(run, wanted).filter(|had| urls.contains(&had.url));
+    match known {
+        Some(had) if remote.is_fixed() => return Ok(had),
+        _ => {}
+    }
+    let first = known.as_ref().map(|had| had.url.clone());
+    let others = urls.iter().filter(|url| Some(*url) != first.as_ref());
+    for url in first.iter().chain(others) {
+        let known = known.take();
+        let etag = known.as_ref().and_then(|had| had.etag.as_deref());
+        match (run.get(url, limits::DEVFILE_BYTES as u64, etag).await, known) {
             (Ok(Brought::Content(content, etag)), _) => return Ok(Had { url: url.clone(), etag, content }),
-            (Ok(Brought::Same), Some(content)) => {
-                return Ok(Had { url: url.clone(), etag: known.map(str::to_owned), content: content.clone() });
-            }
+            (Ok(Brought::Same), Some(had)) => return Ok(had),
             (Ok(Brought::Same), None) => return Err("the answer was empty".to_owned()),
             (Err(error), _) if error.reason == Reason::NotFound => {}
             (Err(error), _) => return Err(error.to_string()),
         }
     }
-    Err(format!(
-        "{} has none of {} there",
-        wanted.git.remotes.values().next().unwrap_or(&wanted.git.url),
-        PLACES.join(", ")
-    ))
+    let remote = wanted.git.remotes.values().next().unwrap_or(&wanted.git.url);
+    Err(format!("{remote} has none of {} there", PLACES.join(", ")))
 }
 
 /// What is wrong with a devfile from elsewhere, told of the entry that names it.

@@ -68,8 +68,11 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> Repository {
     let valid: BTreeSet<&str> =
         repository.stacks.iter().flat_map(|stack| &stack.versions).map(|version| version.folder.as_str()).collect();
     let valid = fetched.into_iter().filter(|(version, _)| valid.contains(version.folder.as_str()));
-    let valid: Vec<_> = valid.map(|(version, etag)| (key(version), etag)).collect();
-    repository.fetched.extend(valid);
+    let valid: Vec<_> = valid.map(|(version, etag)| (version.folder.clone(), key(version), etag)).collect();
+    for (folder, key, etag) in valid {
+        repository.brought.insert(folder, key.clone());
+        repository.fetched.insert(key, etag);
+    }
     repository
 }
 

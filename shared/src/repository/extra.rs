@@ -47,7 +47,7 @@ pub struct SampleDevfile {
 pub enum Origin {
     /// From a path of the tree.
     Tree(String),
-    /// From a URL.
+    /// From a URL; it may be that of the release before.
     Fetched(String),
 }
 

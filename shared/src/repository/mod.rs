@@ -47,6 +47,8 @@ pub struct Repository {
     pub kept: BTreeSet<Part>,
     /// Icons by their URL, as far as they were fetched.
     pub icons: BTreeMap<String, FetchedIcon>,
+    /// What the versions in some folders were fetched from.
+    pub brought: BTreeMap<String, String>,
     /// URLs of everything that was fetched, with the entity tag of the state that it was in.
     pub fetched: BTreeMap<String, Option<String>>,
     /// What should be looked at.
