@@ -145,3 +145,67 @@ async fn an_index_is_written_when_all_is_well_or_by_force() {
     assert_eq!(run(folder.path(), &["."]).await.status, 2);
     assert_eq!(run(folder.path(), &["--help"]).await.status, 0);
 }
+
+/// The script of the action, as GitHub runs it for a pull request.
+async fn act(folder: &Path, event: &serde_json::Value, variables: &[(&str, &str)]) -> Ran {
+    let file = folder.join(".git/event.json");
+    std::fs::write(&file, event.to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/actions/check/check.py");
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(script).kill_on_drop(true).stdin(Stdio::null());
+    command
+        .env("GITHUB_WORKSPACE", folder)
+        .env("GITHUB_EVENT_PATH", file)
+        .env("INDEX_GENERATOR", binary("index-generator"));
+    // Icons of the example are on a host that there is not; none but the own machine may be asked.
+    command.env("FETCH_HOSTS", "localhost").envs(variables.iter().copied());
+    let output = command.output().await.expect("python3 starts");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn head(folder: &Path) -> String {
+    let output = std::process::Command::new("git").arg("-C").arg(folder).args(["rev-parse", "HEAD"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn the_action_annotates_what_a_pull_request_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = folder.path().join("registry");
+    std::fs::create_dir(&registry).unwrap();
+    copy(&TestRegistry::example(), &registry);
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "Base"]);
+    let base = head(folder.path());
+    let event = serde_json::json!({"pull_request": {"base": {"sha": base}}});
+    let settings = [("CHECK_REGISTRY", "registry")];
+    let ran = act(folder.path(), &event, &settings).await;
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+
+    std::fs::write(registry.join("stacks/loom/devfile.yaml"), BAD).unwrap();
+    git(folder.path(), &["commit", "-qam", "Change"]);
+    let ran = act(folder.path(), &event, &settings).await;
+    let errors: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
+    assert_eq!((ran.status, errors.len()), (1, 3), "{}", ran.stdout);
+    assert!(errors[0].contains("file=registry/stacks/loom/devfile.yaml,line=13"), "{}", errors[0]);
+
+    // A shallow checkout fetches the base.
+    let shallow = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    git(folder.path(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    git(shallow.path(), &["clone", "-q", "--depth=1", &url, "."]);
+    let ran = act(shallow.path(), &event, &settings).await;
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::error ")).count(), 3, "{}", ran.stderr);
+
+    let unknown = serde_json::json!({"pull_request": {"base": {"sha": "0123456789012345678901234567890123456789"}}});
+    let ran = act(folder.path(), &unknown, &settings).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.stdout.starts_with("::error::The stacks were not checked: "), "{}", ran.stdout);
+    // Without a pull request, everything is checked.
+    let ran = act(folder.path(), &serde_json::json!({}), &settings).await;
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::error ")).count(), 3);
+    let ran = act(folder.path(), &event, &[("CHECK_REGISTRY", "nowhere")]).await;
+    assert_eq!(ran.status, 2);
+}

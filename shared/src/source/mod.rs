@@ -4,7 +4,7 @@ pub mod github;
 mod local;
 mod scope;
 mod tree;
-pub(crate) mod unpack;
+pub mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -13,7 +13,7 @@ const END: usize = 1024;
 
 /// Why a tarball was not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UnpackError {
+pub enum UnpackError {
     /// What it holds is refused, and would be refused again.
     #[error(transparent)]
     Refused(#[from] TreeError),
@@ -23,10 +23,10 @@ pub(crate) enum UnpackError {
 }
 
 /// Where a file belongs in the tree, by its path below the folder at the top; none when it is not wanted.
-pub(crate) type Select<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Select<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What is wanted of a registry repository.
-pub(crate) fn registry_file(path: &str) -> Option<String> {
+pub fn registry_file(path: &str) -> Option<String> {
     Tree::wants(path).then(|| path.to_owned())
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn registry_file(path: &str) -> Option<String> {
 /// `select` wants.
 ///
 /// The archive is read to the end of its gzip stream, checksum included, so a part of it never passes for the whole.
-pub(crate) fn unpack(packed: impl Read, select: Select<'_>) -> Result<Tree, UnpackError> {
+pub fn unpack(packed: impl Read, select: Select<'_>) -> Result<Tree, UnpackError> {
     let mut archive = Archive::new(Bounded::new(GzDecoder::new(packed)));
     let tree = read_entries(&mut archive, select);
     let mut rest = archive.into_inner();
