@@ -1,0 +1,69 @@
+//! The recorded answers of the reference, asked of the community registry: every case, in plain HTTP and behind the Lambda
+//! emulator. `docs/conformance.md` names the cases that are answered in another way, and why; the list is exact.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use registry_tests::registry::TestRegistry;
+
+const EVERYWHERE: &str = "Open";
+const EMULATOR: &str = "What the Lambda emulator alters";
+
+#[tokio::test]
+async fn plain_http_answers_as_the_reference() {
+    let Some(shared) = shared() else { return };
+    let registry = TestRegistry::of(&shared.join("community")).await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    assert_eq!(failed(&shared, &serve.url).await, listed(EVERYWHERE));
+}
+
+#[tokio::test]
+async fn the_emulator_changes_what_is_listed_and_nothing_else() {
+    let Some(shared) = shared() else { return };
+    let registry = TestRegistry::of(&shared.join("community")).await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve_emulated().await;
+    let expected: BTreeSet<String> = listed(EVERYWHERE).union(&listed(EMULATOR)).cloned().collect();
+    assert_eq!(failed(&shared, &serve.url).await, expected);
+}
+
+/// The folder with the recorded answers, which is no part of this repository.
+fn shared() -> Option<PathBuf> {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared"));
+    let found = folders.find(|folder| folder.join("conformance/check").is_file());
+    if found.is_none() {
+        println!("the recorded answers of the reference are not here; nothing is compared");
+    }
+    found
+}
+
+/// The cases that fail.
+async fn failed(shared: &Path, url: &str) -> BTreeSet<String> {
+    let mut check = tokio::process::Command::new("python3");
+    let output = check.arg(shared.join("conformance/check")).arg(url).output().await.expect("python3 runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{said}");
+    let (passed, failed) = said.trim_end().rsplit('\n').next().and_then(counts).expect("the check says how it went");
+    let ids: BTreeSet<String> = said
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("FAIL ")?.split_whitespace().next()?.to_owned()))
+        .collect();
+    assert_eq!((passed + failed, ids.len()), (530, failed), "cases asked, and failures named");
+    ids
+}
+
+/// The numbers of `530 passed, 0 failed`.
+fn counts(line: &str) -> Option<(usize, usize)> {
+    let (passed, failed) = line.split_once(" passed, ")?;
+    Some((passed.parse().ok()?, failed.strip_suffix(" failed")?.parse().ok()?))
+}
+
+/// The cases in the table below a heading of `docs/conformance.md`.
+fn listed(heading: &str) -> BTreeSet<String> {
+    let text = include_str!("../../docs/conformance.md");
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("the heading is there");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.map(str::to_owned).collect()
+}
