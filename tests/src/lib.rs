@@ -2,4 +2,5 @@
 
 pub mod emulator;
 pub mod github;
+pub mod raw;
 pub mod registry;

