@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits;
+use lambda_http::RequestExt;
 
 use crate::blobs::Blobs;
 use crate::body::{self, Caching, JSON, header};
@@ -62,7 +63,7 @@ impl App {
         let snapshot = snapshot.as_deref();
         let mut response = match self.route(&parts, snapshot).await {
             Ok(response) => response,
-            Err(error) if is_oci(parts.uri.path()) => OciError::of(error.status(), error.to_string()).answer(),
+            Err(error) if is_oci(path_as_sent(&parts)) => OciError::of(error.status(), error.to_string()).answer(),
             Err(error) => error.answer(),
         };
         let headers = response.headers_mut();
@@ -91,7 +92,7 @@ impl App {
         if parts.method == Method::OPTIONS {
             return Ok(preflight());
         }
-        let path = decode(parts.uri.path())?;
+        let path = decode(path_as_sent(parts))?;
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return match segments.as_slice() {
@@ -201,6 +202,14 @@ fn redirect(location: &'static str) -> Response<Body> {
 /// Whether a browser asks, told as the reference does: by the exact letters of the media type.
 fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+/// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
+fn path_as_sent(parts: &Parts) -> &str {
+    match parts.raw_http_path() {
+        "" => parts.uri.path(),
+        raw => raw,
+    }
 }
 
 /// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").
