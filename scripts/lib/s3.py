@@ -1,4 +1,4 @@
-"""One signed S3 request: is the bucket there?
+"""Signed S3 requests without a body: is the bucket there, and make one.
 
 An S3 server answers unsigned requests long before it is of use, and a stranger's server on the same port answers them
 as well. Only a signed one shows that it is ours, knows our key, and has made the bucket.
@@ -49,6 +49,20 @@ def bucket_exists(port: int, bucket: str, access_key: str, secret_key: str, regi
         now=datetime.datetime.now(datetime.timezone.utc),
     )
     return get_status(port, f"/{bucket}", method="HEAD", headers=headers) == 200
+
+
+def create_bucket(port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
+    """Makes a bucket on the S3 server on a loopback port; whether it did."""
+    headers = sign(
+        "PUT",
+        f"127.0.0.1:{port}",
+        f"/{bucket}",
+        access_key=access_key,
+        secret_key=secret_key,
+        region=region,
+        now=datetime.datetime.now(datetime.timezone.utc),
+    )
+    return get_status(port, f"/{bucket}", method="PUT", headers=headers) == 200
 
 
 def get_status(port: int, path: str, method: str = "GET", headers: Optional[dict[str, str]] = None) -> Optional[int]:

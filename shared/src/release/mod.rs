@@ -12,6 +12,7 @@ pub use draft::{Built, Draft};
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{self, Layer};
@@ -114,7 +115,7 @@ pub struct Icon {
 }
 
 /// `index.json`: names the live release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveIndex {
     /// Commit of the live release.
     pub commit_hash: CommitSha,
