@@ -47,7 +47,8 @@ async fn schemathesis_finds_nothing() {
     let known = format!("--config-file={}", config.display());
     let (nothing, known) = ([], [known.as_str()]);
     // `odd_requests` asks every route with every method; some of `/v2` answer 404 to writes, as the reference does.
-    let everything = ["--phases=coverage,fuzzing,stateful", "--include-method=GET", "--exclude-checks=unsupported_method"];
+    let everything =
+        ["--phases=coverage,fuzzing,stateful", "--include-method=GET", "--exclude-checks=unsupported_method"];
     let there = ["--phases=fuzzing", "--include-path-regex=^/(devfiles|stacks|v2/devfile-catalog)/"];
     let (unknown, known) =
         tokio::join!(schemathesis(&serve, &nothing, &everything), schemathesis(&serve, &known, &there),);

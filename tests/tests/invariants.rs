@@ -18,7 +18,8 @@ async fn answers_are_never_of_two_releases() {
         for number in 0..6 {
             let path = registry.repository.path().join("stacks/loom/devfile.yaml");
             let devfile = std::fs::read_to_string(path).unwrap();
-            registry.write("stacks/loom/devfile.yaml", devfile.replace("displayName: ", &format!("displayName: {number}")));
+            registry
+                .write("stacks/loom/devfile.yaml", devfile.replace("displayName: ", &format!("displayName: {number}")));
             assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
         }
         done.store(true, Ordering::Relaxed);
@@ -26,7 +27,9 @@ async fn answers_are_never_of_two_releases() {
     let ask = async {
         let mut seen: BTreeMap<(&str, String), bytes::Bytes> = BTreeMap::new();
         while !done.load(Ordering::Relaxed) {
-            for path in ["/v2index/all", "/index?name=loom", "/index.json", "/devfiles/loom", "/stacks/loom/devfile.yaml"] {
+            for path in
+                ["/v2index/all", "/index?name=loom", "/index.json", "/devfiles/loom", "/stacks/loom/devfile.yaml"]
+            {
                 let answer = serve.ask("GET", path, &[]).await;
                 assert_eq!(answer.status, 200, "{path}");
                 let commit = answer.header("devfile-registry-commit").to_owned();
@@ -50,7 +53,13 @@ async fn a_bucket_that_is_down_is_said_and_does_no_harm() {
     let registry = registry.with("AWS_ENDPOINT_URL_S3", &cable.url);
     let serve = registry.serve().await;
     let manifest = [("accept", "application/vnd.oci.image.manifest.v1+json")];
-    let paths = ["/v2index/all", "/v2index?tags=python", "/devfiles/kiln", "/index.json", "/v2/devfile-catalog/kiln/manifests/1.1.0"];
+    let paths = [
+        "/v2index/all",
+        "/v2index?tags=python",
+        "/devfiles/kiln",
+        "/index.json",
+        "/v2/devfile-catalog/kiln/manifests/1.1.0",
+    ];
     let mut before = Vec::new();
     for path in paths {
         before.push(serve.ask("GET", path, &manifest).await);
@@ -65,7 +74,10 @@ async fn a_bucket_that_is_down_is_said_and_does_no_harm() {
     }
     let status = serve.ask("GET", "/status", &[]).await.json();
     assert_eq!(status["snapshot"]["stale"], true, "{status}");
-    assert!(status["snapshot"]["failure"].as_str().is_some_and(|reason| reason.contains("the cache bucket")), "{status}");
+    assert!(
+        status["snapshot"]["failure"].as_str().is_some_and(|reason| reason.contains("the cache bucket")),
+        "{status}"
+    );
     // What is in no snapshot is not there now, and the answer says whose fault it is.
     assert_eq!(serve.ask("GET", "/stacks/kiln/1.1.0/docker/Dockerfile", &[]).await.status, 502);
 
