@@ -39,22 +39,17 @@ def sign(
 
 def bucket_exists(port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
     """Whether the S3 server on a loopback port has the bucket and lets us in."""
-    headers = sign(
-        "HEAD",
-        f"127.0.0.1:{port}",
-        f"/{bucket}",
-        access_key=access_key,
-        secret_key=secret_key,
-        region=region,
-        now=datetime.datetime.now(datetime.timezone.utc),
-    )
-    return get_status(port, f"/{bucket}", method="HEAD", headers=headers) == 200
+    return _ask("HEAD", port, bucket, access_key, secret_key, region)
 
 
 def create_bucket(port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
     """Makes a bucket on the S3 server on a loopback port; whether it did."""
+    return _ask("PUT", port, bucket, access_key, secret_key, region)
+
+
+def _ask(method: str, port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
     headers = sign(
-        "PUT",
+        method,
         f"127.0.0.1:{port}",
         f"/{bucket}",
         access_key=access_key,
@@ -62,7 +57,7 @@ def create_bucket(port: int, bucket: str, access_key: str, secret_key: str, regi
         region=region,
         now=datetime.datetime.now(datetime.timezone.utc),
     )
-    return get_status(port, f"/{bucket}", method="PUT", headers=headers) == 200
+    return get_status(port, f"/{bucket}", method=method, headers=headers) == 200
 
 
 def get_status(port: int, path: str, method: str = "GET", headers: Optional[dict[str, str]] = None) -> Optional[int]:

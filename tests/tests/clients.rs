@@ -46,13 +46,22 @@ async fn schemathesis_finds_nothing() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis.toml");
     let known = format!("--config-file={}", config.display());
     let (nothing, known) = ([], [known.as_str()]);
-    // `odd_requests` asks every route with every method; some of `/v2` answer 404 to writes, as the reference does.
-    let everything =
-        ["--phases=coverage,fuzzing,stateful", "--include-method=GET", "--exclude-checks=unsupported_method"];
+    // Corner by corner. `/index` and `/v2index` have the parameters of the routes with a type, which take long enough. Some
+    // routes of `/v2` answer 404 to writes, as the reference does; `odd_requests` asks every route with every method.
+    let corners = [
+        "--phases=coverage",
+        "--include-method=GET",
+        "--exclude-path=/index",
+        "--exclude-path=/v2index",
+        "--exclude-checks=unsupported_method",
+    ];
     let there = ["--phases=fuzzing", "--include-path-regex=^/(devfiles|stacks|v2/devfile-catalog)/"];
-    let (unknown, known) =
-        tokio::join!(schemathesis(&serve, &nothing, &everything), schemathesis(&serve, &known, &there),);
-    for (status, said) in [unknown, known] {
+    let (corners, anything, there) = tokio::join!(
+        schemathesis(&serve, &nothing, &corners),
+        schemathesis(&serve, &nothing, &["--phases=fuzzing,stateful"]),
+        schemathesis(&serve, &known, &there),
+    );
+    for (status, said) in [corners, anything, there] {
         assert!(status && said.contains("No issues found"), "{said}");
     }
 }
