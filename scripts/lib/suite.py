@@ -23,7 +23,7 @@ Runs every check and test: those of the deployment, those of the scripts, then t
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo"]
+_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo", "schemathesis"]
 
 
 def main(root: Path, arguments: list[str]) -> int:
