@@ -172,3 +172,23 @@ async fn the_work_outlasts_the_end_of_the_process_being_asked_for() {
     refresh.stop().await;
     assert_eq!(world.registry.live().await["commit_hash"], commit.as_str());
 }
+
+#[tokio::test]
+async fn the_index_is_generated_straight_from_github() {
+    let world = Dynamic::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let generate = async |registry: &str, file: &str| {
+        let mut command = tokio::process::Command::new(registry_tests::registry::binary("index-generator"));
+        command.args([registry, file]).current_dir(&folder).env("GITHUB_API_URL", world.github.url());
+        let output = command.env("GITHUB_TOKEN", "ghp_of_a_test").output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = generate("https://github.com/example/registry", "github.json").await;
+    assert_eq!(status, Some(0), "{said}");
+    generate(&world.registry.repository.path().display().to_string(), "folder.json").await;
+    let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
+    assert_eq!(read("github.json"), read("folder.json"));
+    let (status, said) = generate("https://github.com/example/absent", "none.json").await;
+    assert_eq!(status, Some(2));
+    assert!(said.contains("https://github.com/example/absent was not found"), "{said}");
+}

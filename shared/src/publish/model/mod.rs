@@ -1,5 +1,7 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
