@@ -29,6 +29,9 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     // Replays of both cost a look at the head each.
     refresh.logs("\"outcome\":\"Published\"").await;
     refresh.logs("\"outcome\":\"Published\"").await;
+    while world.github.statuses().len() < 2 {
+        tokio::task::yield_now().await;
+    }
     world.github.take_requests();
     let (etag, requests) = (world.registry.live().await, world.s3.take_requests().len());
     assert!(requests > 0);
@@ -191,4 +194,25 @@ async fn the_index_is_generated_straight_from_github() {
     let (status, said) = generate("https://github.com/example/absent", "none.json").await;
     assert_eq!(status, Some(2));
     assert!(said.contains("https://github.com/example/absent was not found"), "{said}");
+}
+
+#[tokio::test]
+async fn a_change_of_one_stack_fetches_that_stack_alone() {
+    let world = Dynamic::new().await;
+    world.registry.refresh().await.unwrap();
+    world.github.take_requests();
+    let commit = world.edit("small");
+    let report = world.registry.refresh().await.unwrap();
+    assert_eq!((&report["changed"], &report["writes"]["bucket"]), (&json!(["stacks/loom"]), &json!(3)));
+    let kinds = |requests: Vec<String>| -> Vec<String> {
+        let kind = |request: &String| request.split('/').nth(4).map_or(request.clone(), |kind| kind.to_owned());
+        let git = |request: &String| request.split('/').nth(5).unwrap_or_default().to_owned();
+        requests.iter().map(|r| if kind(r) == "git" { git(r) } else { kind(r) }).collect()
+    };
+    let requests = kinds(world.github.take_requests());
+    // Its devfile, its logo, and the file of dates.
+    let expected = ["GET /repos/example/registry", "ref", "compare", "trees", "blobs", "blobs", "blobs", "statuses"];
+    assert_eq!(requests, expected, "{commit}");
+    world.registry.refresh().await.unwrap();
+    assert_eq!(kinds(world.github.take_requests()), ["GET /repos/example/registry", "ref"]);
 }

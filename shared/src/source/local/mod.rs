@@ -250,7 +250,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_comparison_and_a_part_name_and_read_what_changed() {
-        let folder = folder(&["stacks/go/devfile.yaml", "stacks/é/devfile.yaml", "stacks/java/devfile.yaml", "README.md"]);
+        let folder =
+            folder(&["stacks/go/devfile.yaml", "stacks/é/devfile.yaml", "stacks/java/devfile.yaml", "README.md"]);
         let commit = |message: &str| {
             git(folder.path(), &["add", "--all"]);
             git(folder.path(), &["commit", "-qm", message]);
