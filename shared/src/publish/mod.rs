@@ -25,7 +25,7 @@ mod target;
 mod upload;
 mod verify;
 
-pub use record::{LAST_REFRESH_KEY, LastRefresh};
+pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
