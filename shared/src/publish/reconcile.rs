@@ -12,7 +12,7 @@ use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
 use crate::outside::Complete;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, Draft, Pin, PublishedVersion};
+use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -80,7 +80,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
         let tree = self.source.tree(commit).await?;
         let Complete { tree, repository } = self.outside.complete(tree, None).await;
-        let draft = Draft::new(&repository, &tree, None);
-        Ok(draft.finish(commit.clone(), self.source.url(), &BTreeMap::new()).contents)
+        Ok(self.assemble(commit, &tree, &repository, None, None).await?.contents)
     }
 }

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
@@ -17,6 +17,7 @@ use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
 use devfile_registry::release::Draft;
 use devfile_registry::report::{Colour, Format, render};
+use devfile_registry::source::github::{Credentials, GitHubSource};
 use devfile_registry::source::{LocalSource, Source};
 
 use crate::changes::Changes;
@@ -46,8 +47,9 @@ struct Arguments {
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
     force: bool,
-    /// Folder of the registry repository: the one that has stacks/
-    registry: PathBuf,
+    /// The registry repository: its folder, the one that has stacks/, or https://github.com/OWNER/REPO[/tree/BRANCH]. For GitHub
+    /// GITHUB_TOKEN and GITHUB_API_URL count
+    registry: String,
     /// File to write the index to
     #[arg(required_unless_present = "check")]
     index: Option<PathBuf>,
@@ -81,7 +83,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         true => Outside::offline(),
         false => Outside::new(rules, if arguments.strict_icons { Icons::Strict } else { Icons::Lenient }),
     };
-    let source = LocalSource::new(&arguments.registry)?;
+    if !arguments.registry.contains("://") {
+        return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
+    }
+    if arguments.changed_since.is_some() {
+        bail!("--changed-since compares a folder with a revision; clone the repository first");
+    }
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let credentials = set("GITHUB_TOKEN").map_or(Credentials::Anonymous, Credentials::Token);
+    let source = GitHubSource::new(arguments.registry.parse()?, set("GITHUB_API_URL").as_deref(), credentials)?;
+    read(arguments, &outside, &source).await
+}
+
+async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading");
     let commit = source.head().await?;
     let tree = source.tree(&commit).await?;
@@ -90,14 +104,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     drop(progress);
     match &arguments.index {
         None => check(arguments, &complete).await,
-        Some(index) => generate(arguments, &source, commit, &complete, index).await,
+        Some(index) => generate(arguments, source, commit, &complete, index).await,
     }
 }
 
 async fn check(arguments: &Arguments, complete: &Complete) -> anyhow::Result<Verdict> {
     let mut problems = problems(complete);
     if let Some(revision) = &arguments.changed_since {
-        let changes = Changes::since(&arguments.registry, revision).await?;
+        let changes = Changes::since(Path::new(&arguments.registry), revision).await?;
         problems.retain(|problem| changes.concern(&problem.path));
     }
     let verdict = verdict(&problems);
@@ -146,12 +160,13 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
 
 /// The report, with paths as they can be opened from here.
 fn report(
-    registry: &Path,
+    registry: &str,
     complete: &Complete,
     mut problems: Vec<Diagnostic>,
     format: Format,
     colour: Colour,
 ) -> String {
+    let registry = Path::new(if registry.contains("://") { "." } else { registry });
     let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
     let prefix = shown("").display().to_string();
     for problem in &mut problems {
