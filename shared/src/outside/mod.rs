@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
+use crate::limits;
 use crate::release::Release;
 use crate::repository::Repository;
 use crate::source::Tree;
@@ -32,9 +33,6 @@ const BUDGET: Duration = Duration::from_secs(10);
 
 /// Time for one fetch.
 const ONE: Duration = Duration::from_secs(5);
-
-/// Fetches under way at a time.
-const CONCURRENT: usize = 32;
 
 /// What a broken icon is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,10 +157,10 @@ impl Run<'_> {
     }
 }
 
-/// Does something for each item, [`CONCURRENT`] at a time, and gives the results in the order of the items.
+/// Does something for each item, [`limits::CONCURRENT_FETCHES`] at a time, and gives the results in the order of the items.
 async fn each<T, O, F: Future<Output = O>>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> F) -> Vec<O> {
     let tasks: Vec<F> = items.into_iter().map(work).collect();
-    stream::iter(tasks).buffered(CONCURRENT).collect().await
+    stream::iter(tasks).buffered(limits::CONCURRENT_FETCHES).collect().await
 }
 
 #[cfg(test)]
