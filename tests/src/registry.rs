@@ -33,7 +33,8 @@ fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-pub(crate) fn binary(name: &str) -> PathBuf {
+/// The program of the workspace with a name.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use devfile_registry::cache::{Bucket, Cache};
-use devfile_registry::publish::{LAST_REFRESH_KEY, LastRefresh};
+use devfile_registry::cache::{Bucket, Cache, LAST_REFRESH_KEY};
+use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
