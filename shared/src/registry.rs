@@ -12,6 +12,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 
 use crate::artifact::MANIFEST_MEDIA_TYPE;
+use crate::context;
 use crate::digest::Digest;
 
 /// Time for one call, its tries included.
@@ -243,7 +244,9 @@ impl Registry for OciRegistry {
         let digest = blob.to_string();
         self.log_in().await;
         let call = || self.client.push_blob(&image, content.clone(), &digest);
-        self.attempt(&format!("take the blob {image}"), call).await.map(|_| ())
+        self.attempt(&format!("take the blob {image}"), call).await?;
+        context::count_bytes(content.len());
+        Ok(())
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
@@ -251,7 +254,12 @@ impl Registry for OciRegistry {
         let media_type = http::HeaderValue::from_static(MANIFEST_MEDIA_TYPE);
         self.log_in().await;
         let call = || self.client.push_manifest_raw(&image, manifest.clone(), media_type.clone());
-        self.attempt(&format!("take the manifest {image}"), call).await.map(|_| ())
+        self.attempt(&format!("take the manifest {image}"), call).await?;
+        context::count_bytes(manifest.len());
+        if matches!(name, Name::Digest(_)) {
+            context::count_artifact();
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::auth::webhook::WebhookSecret;
 use crate::config::Config;
+use crate::observe;
 use crate::source::Repository;
 
 /// A direct invocation of the function.
@@ -68,13 +69,7 @@ impl App {
     pub async fn act(&self, action: Action) -> Result<Report, ActionError> {
         let Action::Refresh = action;
         let publisher = self.publisher.as_ref().ok_or(ActionError::Off)?;
-        let report = publisher.refresh().await?;
-        for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
-            tracing::warn!(%problem, "quarantined");
-        }
-        let (changed, removed) = (report.changed.len(), report.removed.len());
-        tracing::info!(outcome = ?report.outcome, commit = %report.commit_hash, changed, removed, "refresh");
-        Ok(report)
+        Ok(observe::refresh(publisher.refresh()).await?)
     }
 
     /// Answers a request; there is always an answer.
@@ -95,10 +90,7 @@ impl App {
         }
         match self.act(Action::Refresh).await {
             Ok(report) => json(StatusCode::OK, &report),
-            Err(error) => {
-                tracing::error!(%error, "refresh failed");
-                message(StatusCode::BAD_GATEWAY, &error.to_string())
-            }
+            Err(error) => message(StatusCode::BAD_GATEWAY, &error.to_string()),
         }
     }
 

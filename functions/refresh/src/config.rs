@@ -31,6 +31,8 @@ pub struct Config {
     pub secret: Option<WebhookSecret>,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
+    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -68,6 +70,7 @@ impl Config {
             }
         });
         let listen = environment.or("LISTEN_ADDR", "an address and port", SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9101");
         environment.finish()?;
         let repository = url.map(|url| repository(&url, branch.as_deref(), api_url.as_deref(), token)).transpose()?;
         Ok(Self {
@@ -78,6 +81,7 @@ impl Config {
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             secret,
             listen,
+            metrics,
         })
     }
 }

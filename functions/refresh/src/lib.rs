@@ -3,4 +3,5 @@
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod observe;
 pub mod source;

@@ -9,12 +9,20 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use devfile_registry::logging;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use refresh::app::{Action, App};
 use refresh::config::Config;
+use refresh::observe;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+/// The text format of OpenMetrics, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,9 +32,9 @@ async fn main() -> anyhow::Result<()> {
         ["invoke", event] => Some((*event).to_owned()),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
     };
-    devfile_registry::logging::start();
+    let _log = logging::start();
     let config = Config::from_env()?;
-    let listen = config.listen;
+    let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
     if let Some(event) = event {
         let action: Action = serde_json::from_str(&event).context("the event is not an action")?;
@@ -34,18 +42,28 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+    if logging::is_lambda() {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
+    if let Some(address) = metrics {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+        let router = Router::new().route("/metrics", get(show_metrics));
+        tokio::spawn(axum::serve(listener, router).into_future());
+    }
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(devfile_registry::logging::stop_signal()).await?;
+    axum::serve(listener, router).with_graceful_shutdown(logging::stop_signal()).await?;
     Ok(())
 }
 
-async fn answer(State(app): State<Arc<App>>, request: Request) -> axum::response::Response {
-    app.answer(request).await
+async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
+    observe::request(request, |request| async move { app.answer(request).await }).await
+}
+
+async fn show_metrics() -> Response {
+    ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response()
 }
 
 /// One event of the Lambda runtime: an HTTP request of the gateway, or a direct invocation.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 
+use crate::observe::UsageEvents;
+
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -14,6 +16,10 @@ pub(crate) struct Config {
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
     pub(crate) listen: SocketAddr,
+    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// `USAGE_EVENTS`: whether usage is counted.
+    pub(crate) usage: UsageEvents,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
 }
@@ -30,7 +36,12 @@ impl Config {
             SocketAddr::from(([127, 0, 0, 1], 8080)),
         );
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9100");
+        let usage = match environment.or("USAGE_EVENTS", "true or false", false) {
+            true => UsageEvents::Counted,
+            false => UsageEvents::Off,
+        };
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name })
+        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, metrics, usage, name })
     }
 }

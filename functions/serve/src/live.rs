@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use devfile_registry::cache::{Bucket, Cache, CacheError, Fetched, INDEX_KEY, release_key};
+use devfile_registry::context::Context;
 use devfile_registry::limits::RELEASE_BYTES;
 use devfile_registry::release::{InvalidDocument, LiveIndex, Release};
+use devfile_registry::request::milliseconds;
 
 use crate::snapshot::{Shared, Snapshot};
 
@@ -35,6 +37,7 @@ struct Inner {
 #[derive(Debug)]
 struct Check {
     running: bool,
+    looks: u64,
     last: Instant,
     outcome: Result<(), Failure>,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Freshness {
     pub(crate) checked: Duration,
     /// Why the last look failed, if it did.
     pub(crate) failure: Option<String>,
+    /// How many looks there were.
+    pub(crate) looks: u64,
 }
 
 /// Why there is no newer snapshot.
@@ -76,7 +81,7 @@ pub(crate) enum Failure {
 impl Live {
     /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again.
     pub(crate) async fn load(cache: Cache, revalidate: Duration) -> Self {
-        let check = Check { running: false, last: Instant::now(), outcome: Ok(()) };
+        let check = Check { running: false, looks: 0, last: Instant::now(), outcome: Ok(()) };
         let inner = Inner { cache, revalidate, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
@@ -87,7 +92,7 @@ impl Live {
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         if self.inner.begin() {
             let inner = Arc::clone(&self.inner);
-            let look = tokio::spawn(async move { inner.look().await });
+            let look = tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
             // The look goes on when this request stops waiting for it.
             let _finished_in_time = tokio::time::timeout(PATIENCE, look).await;
         }
@@ -99,10 +104,16 @@ impl Live {
         &self.inner.cache
     }
 
+    /// The snapshot there is, whatever its age.
+    pub(crate) fn current(&self) -> Option<Shared> {
+        self.inner.snapshot.load_full()
+    }
+
     /// How fresh the snapshot is.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
-        Freshness { checked: check.last.elapsed(), failure: check.outcome.as_ref().err().map(ToString::to_string) }
+        let failure = check.outcome.as_ref().err().map(ToString::to_string);
+        Freshness { checked: check.last.elapsed(), failure, looks: check.looks }
     }
 
     /// Whether the bucket has answered that it is empty.
@@ -128,8 +139,7 @@ impl Inner {
     async fn look(&self) {
         let outcome = self.revalidate().await;
         match &outcome {
-            Ok(Some(snapshot)) => tracing::info!(commit = %snapshot.commit, "serving a new release"),
-            Ok(None) => {}
+            Ok(_) => {}
             Err(failure) => tracing::warn!(%failure, "keeping the release that is served"),
         }
         let outcome = outcome.map(|new| {
@@ -140,11 +150,13 @@ impl Inner {
                 tokio::task::spawn_blocking(move || prepared.prepare());
             }
         });
-        *self.lock() = Check { running: false, last: Instant::now(), outcome };
+        let mut check = self.lock();
+        *check = Check { running: false, looks: check.looks + 1, last: Instant::now(), outcome };
     }
 
     /// A newer snapshot, if there is one.
     async fn revalidate(&self) -> Result<Option<Shared>, Failure> {
+        let started = Instant::now();
         let current = self.snapshot.load_full();
         let known = current.as_ref().map(|snapshot| &snapshot.etag);
         let object = match self.cache.fetch(INDEX_KEY, known, RELEASE_BYTES).await? {
@@ -152,10 +164,22 @@ impl Inner {
             Fetched::Absent => return Err(Failure::Empty),
             Fetched::Found(object) => object,
         };
+        let index_read = started.elapsed();
         let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
+        let release_read = started.elapsed();
         let release = Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
-        Ok(Some(Arc::new(Snapshot::new(object.etag, index, object.bytes, release))))
+        let parsed = started.elapsed();
+        let snapshot = Arc::new(Snapshot::new(object.etag, index, object.bytes, release));
+        tracing::info!(
+            commit = %snapshot.commit,
+            index_read_ms = milliseconds(index_read),
+            release_read_ms = milliseconds(release_read - index_read),
+            parse_ms = milliseconds(parsed - release_read),
+            prepare_ms = milliseconds(started.elapsed() - parsed),
+            "serving a new release"
+        );
+        Ok(Some(snapshot))
     }
 }
