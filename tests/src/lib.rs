@@ -2,4 +2,5 @@
 
 pub mod github;
 pub mod lambda;
+pub mod proxy;
 pub mod registry;

@@ -1,7 +1,11 @@
 //! What the function `refresh` is made of, beside the library that both functions share.
 
+pub mod action;
 pub mod app;
 pub mod auth;
 pub mod config;
+mod handover;
+mod http;
 pub mod observe;
+mod runner;
 pub mod source;

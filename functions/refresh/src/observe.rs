@@ -33,6 +33,7 @@ struct Metrics {
     duration: Histogram,
     artifacts: Counter,
     bytes: Counter,
+    age: Gauge<f64, AtomicU64>,
     lag: Gauge<f64, AtomicU64>,
     behind_since: Mutex<Option<Instant>>,
 }
@@ -40,6 +41,17 @@ struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfOutcome {
     outcome: &'static str,
+}
+
+/// What there is to count of a refresh.
+#[derive(Debug)]
+struct Done {
+    outcome: &'static str,
+    duration: Duration,
+    artifacts: u64,
+    bytes: u64,
+    /// Time since the live release was generated.
+    age: Option<Duration>,
 }
 
 /// Answers a request, in the trace that it names, and tells of it.
@@ -78,12 +90,18 @@ pub async fn refresh<E: std::error::Error>(work: impl Future<Output = Result<Rep
     let result = Arc::clone(&context).scope(work).await;
     let duration = started.elapsed();
     log(&result, &context, duration);
-    let outcome = outcome(result.as_ref().ok());
-    let lag = METRICS.lag_after(outcome);
+    let done = Done {
+        outcome: outcome(result.as_ref().ok()),
+        duration,
+        artifacts: context.artifacts_pushed(),
+        bytes: context.bytes_pushed(),
+        age: result.as_ref().ok().and_then(release_age),
+    };
+    let lag = METRICS.lag_after(done.outcome);
     if logging::is_lambda() {
-        line(outcome, duration, &context, lag).write();
+        done.line(lag).write();
     } else {
-        METRICS.count(outcome, duration, &context);
+        METRICS.count(&done, lag);
     }
     result
 }
@@ -113,6 +131,9 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 changed = report.changed.len(),
                 removed = report.removed.len(),
                 quarantined = report.quarantined.len(),
+                repaired = report.repaired.len(),
+                pruned = report.pruned,
+                pinned = report.pinned,
                 artifacts,
                 bytes,
                 duration_ms,
@@ -138,17 +159,37 @@ fn outcome(report: Option<&Report>) -> &'static str {
     }
 }
 
-/// What a refresh adds to the metrics, for the log.
-fn line(outcome: &'static str, duration: Duration, context: &Context, lag: Duration) -> Line {
-    Line::default().metrics(&[("Outcome", outcome)], &[("RefreshOutcome", Unit::Count, 1)]).metrics(
-        &[],
-        &[
-            ("RefreshDuration", Unit::Milliseconds, duration.as_millis() as u64),
-            ("ArtifactsPushed", Unit::Count, context.artifacts_pushed()),
-            ("BytesPushed", Unit::Bytes, context.bytes_pushed()),
-            ("ReleaseLag", Unit::Seconds, lag.as_secs()),
-        ],
-    )
+/// Time since the release that is live now was generated; none while there is none.
+fn release_age(report: &Report) -> Option<Duration> {
+    match (report.outcome, &report.previous_generated_at) {
+        (Outcome::Published, _) => Some(Duration::ZERO),
+        (_, None) => None,
+        (_, Some(generated_at)) => {
+            let age = generated_at.instant().duration_until(jiff::Timestamp::now());
+            // A clock that is behind makes no release younger than new.
+            Some(Duration::try_from(age).unwrap_or_default())
+        }
+    }
+}
+
+impl Done {
+    /// What a refresh adds to the metrics, for the log.
+    fn line(&self, lag: Duration) -> Line {
+        let line =
+            Line::default().metrics(&[("Outcome", self.outcome)], &[("RefreshOutcome", Unit::Count, 1)]).metrics(
+                &[],
+                &[
+                    ("RefreshDuration", Unit::Milliseconds, self.duration.as_millis() as u64),
+                    ("ArtifactsPushed", Unit::Count, self.artifacts),
+                    ("BytesPushed", Unit::Bytes, self.bytes),
+                    ("ReleaseLag", Unit::Seconds, lag.as_secs()),
+                ],
+            );
+        match self.age {
+            None => line,
+            Some(age) => line.metrics(&[], &[("ReleaseAge", Unit::Seconds, age.as_secs())]),
+        }
+    }
 }
 
 impl Metrics {
@@ -156,36 +197,39 @@ impl Metrics {
         let refreshes = Family::default();
         // From what finding nothing new takes to what a function may take.
         let duration = Histogram::new(exponential_buckets(0.02, 2.0, 14));
-        let (artifacts, bytes, lag) = (Counter::default(), Counter::default(), Gauge::default());
+        let (artifacts, bytes) = (Counter::default(), Counter::default());
+        let (age, lag) = (Gauge::default(), Gauge::default());
         let mut registry = Registry::with_prefix("devfile_registry");
         registry.register("refreshes", "Refreshes by outcome", refreshes.clone());
         registry.register("refresh_duration_seconds", "Time of a refresh", duration.clone());
         registry.register("artifacts_pushed", "Manifests that the OCI registry took", artifacts.clone());
         registry.register("pushed_bytes", "Bytes that the OCI registry and the bucket took", bytes.clone());
+        registry.register("release_age_seconds", "Age of the live release at the last refresh", age.clone());
         let help = "Time for which the live release has not been known to be that of the head";
         registry.register("release_lag_seconds", help, lag.clone());
-        Self { registry, refreshes, duration, artifacts, bytes, lag, behind_since: Mutex::default() }
+        Self { registry, refreshes, duration, artifacts, bytes, age, lag, behind_since: Mutex::default() }
     }
 
-    fn count(&self, outcome: &'static str, duration: Duration, context: &Context) {
-        self.refreshes.get_or_create(&OfOutcome { outcome }).inc();
-        self.duration.observe(duration.as_secs_f64());
-        self.artifacts.inc_by(context.artifacts_pushed());
-        self.bytes.inc_by(context.bytes_pushed());
+    fn count(&self, done: &Done, lag: Duration) {
+        self.refreshes.get_or_create(&OfOutcome { outcome: done.outcome }).inc();
+        self.duration.observe(done.duration.as_secs_f64());
+        self.artifacts.inc_by(done.artifacts);
+        self.bytes.inc_by(done.bytes);
+        self.lag.set(lag.as_secs_f64());
+        if let Some(age) = done.age {
+            self.age.set(age.as_secs_f64());
+        }
     }
 
-    /// For how long the live release has not been known to be that of the head, after a refresh with this outcome. A
-    /// refresh that came too late says nothing of that.
+    /// For how long the live release has not been known to be the right one, after a refresh with this outcome: that of the
+    /// head, or a pinned one.
     fn lag_after(&self, outcome: &str) -> Duration {
         let mut behind_since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            "published" | "unchanged" => *behind_since = None,
-            "superseded" => {}
-            _ => *behind_since = behind_since.or_else(|| Some(Instant::now())),
+            "rejected" | "failed" => *behind_since = behind_since.or_else(|| Some(Instant::now())),
+            _ => *behind_since = None,
         }
-        let lag = behind_since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.lag.set(lag.as_secs_f64());
-        lag
+        behind_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -200,22 +244,23 @@ mod tests {
         let first = metrics.lag_after("failed");
         let then = metrics.lag_after("rejected");
         assert!(then > first, "{then:?} {first:?}");
-        assert!(metrics.lag_after("superseded") > then);
         assert_eq!(metrics.lag_after("unchanged"), Duration::ZERO);
     }
 
     #[test]
     fn a_line_has_the_metrics_that_alarms_name() {
-        let line = line("failed", Duration::from_millis(1500), &Context::default(), Duration::from_secs(700));
-        let line = line.at(std::time::SystemTime::UNIX_EPOCH);
+        let age = Some(Duration::from_secs(90));
+        let done = Done { outcome: "failed", duration: Duration::from_millis(1500), artifacts: 2, bytes: 3, age };
+        let line = done.line(Duration::from_secs(700)).at(std::time::SystemTime::UNIX_EPOCH);
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], serde_json::json!([["Outcome"]]));
         for (name, value) in [
             ("Outcome", serde_json::json!("failed")),
             ("RefreshOutcome", 1.into()),
             ("RefreshDuration", 1500.into()),
-            ("ArtifactsPushed", 0.into()),
-            ("BytesPushed", 0.into()),
+            ("ArtifactsPushed", 2.into()),
+            ("BytesPushed", 3.into()),
             ("ReleaseLag", 700.into()),
+            ("ReleaseAge", 90.into()),
         ] {
             assert_eq!(line[name], value, "{name}");
         }

@@ -111,7 +111,8 @@ impl App {
             ["health"] => return self.health(snapshot),
             ["openapi.json"] => return Ok(self.openapi.answer(headers, Caching::Minute)),
             ["status"] => {
-                let document = status::document(snapshot, &self.live.freshness(), &self.config.name);
+                let last = status::last_refresh(self.live.cache()).await;
+                let document = status::document(snapshot, &self.live.freshness(), last.as_ref(), &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
             }
             _ => {}
