@@ -19,14 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 
-NOT_DEPLOYED = {"LISTEN_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
+NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
 """Variables of the code that the template leaves at their defaults."""
 
-AWAITED = {
-    *("GITHUB_APP_ID", "GITHUB_APP_KEY", "OIDC_AUDIENCE", "OIDC_REPOSITORY_ID", "OIDC_ISSUER", "reconcile"),
-    "OIDC_JOB_WORKFLOW_REF",
-    *("REDIRECT_BLOBS", "REGISTRY_HEADLESS"),
-}
+AWAITED = {"REDIRECT_BLOBS", "REGISTRY_HEADLESS"}
 """What is deployed already for parts of the code that do not read it yet."""
 
 _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')

@@ -1,6 +1,7 @@
 //! Logs and the end of a process, alike in both functions.
 
 use std::io::{BufWriter, IsTerminal};
+use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -14,14 +15,13 @@ const WAITING_LINES: usize = 8192;
 #[derive(Debug)]
 pub struct Log {
     _writer: Option<WorkerGuard>,
-    lost: Option<ErrorCounter>,
 }
 
-impl Log {
-    /// Lines that were given up because nobody read the log for a while.
-    pub fn lost_lines(&self) -> u64 {
-        self.lost.as_ref().map_or(0, |lost| lost.dropped_lines() as u64)
-    }
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were given up because nobody read the log for a while.
+pub fn lost_lines() -> u64 {
+    LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
 
 /// Starts logging to standard error: lines for people on a terminal, JSON elsewhere. `RUST_LOG` sets the levels.
@@ -32,12 +32,12 @@ impl Log {
 pub fn start() -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let for_people = std::io::stderr().is_terminal();
-    let (writer, guard, lost) = if for_people || is_lambda() {
-        (BoxMakeWriter::new(std::io::stderr), None, None)
+    let (writer, guard) = if for_people || is_lambda() {
+        (BoxMakeWriter::new(std::io::stderr), None)
     } else {
         let (writer, guard) = background();
-        let lost = writer.error_counter();
-        (BoxMakeWriter::new(writer), Some(guard), Some(lost))
+        LOST.get_or_init(|| writer.error_counter());
+        (BoxMakeWriter::new(writer), Some(guard))
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(writer);
     if for_people {
@@ -45,7 +45,7 @@ pub fn start() -> Log {
     } else {
         log.json().flatten_event(true).with_span_list(false).init();
     }
-    Log { _writer: guard, lost }
+    Log { _writer: guard }
 }
 
 /// Whether this process is a function in AWS Lambda, or believes so.

@@ -19,6 +19,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::registry::{TestRegistry, binary};
+
 /// Longest that an event may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,6 +85,15 @@ impl Function {
         let started = Instant::now();
         let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { process, started, events, answers, api })
+    }
+
+    /// Starts a function of a registry.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn of(registry: &TestRegistry, name: &str) -> Result<Self> {
+        let level = ("RUST_LOG".to_owned(), "info".to_owned());
+        Self::start(&binary(name), registry.variables().into_iter().chain([level])).await
     }
 
     /// Hands over an event and waits for the answer.

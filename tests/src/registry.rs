@@ -33,7 +33,8 @@ fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-fn binary(name: &str) -> PathBuf {
+/// The program of the workspace with a name.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
@@ -63,6 +64,11 @@ impl TestRegistry {
         Self { name, repository, s3: client, variables }
     }
 
+    /// The environment of its functions.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.variables.clone()
+    }
+
     /// The same registry with another value of a variable.
     pub fn with(mut self, variable: &str, value: &str) -> Self {
         self.variables.retain(|(name, _)| name != variable);
@@ -76,7 +82,7 @@ impl TestRegistry {
     }
 
     /// Changes a file of the repository.
-    pub fn write(&self, path: &str, content: &str) {
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.repository.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
         std::fs::write(path, content).expect("a file can be written");
@@ -149,17 +155,21 @@ impl TestRegistry {
         }
     }
 
-    /// Writes an object into the bucket.
-    pub async fn put(&self, key: &str, content: &str) {
-        let body = content.as_bytes().to_vec().into();
+    /// The bytes of an object in the bucket.
+    pub async fn object(&self, key: &str) -> bytes::Bytes {
+        let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");
+        object.body.collect().await.expect("all of it").into_bytes()
+    }
+
+    /// Writes an object into the bucket, past all rules.
+    pub async fn put(&self, key: &str, content: impl AsRef<[u8]>) {
+        let body = content.as_ref().to_vec().into();
         self.s3.put_object().bucket(&self.name).key(key).body(body).send().await.expect("an object can be written");
     }
 
     /// The object `index.json`.
     pub async fn live(&self) -> serde_json::Value {
-        let object = self.s3.get_object().bucket(&self.name).key("index.json").send().await.expect("something is live");
-        let bytes = object.body.collect().await.expect("all of it").into_bytes();
-        serde_json::from_slice(&bytes).expect("index.json is JSON")
+        serde_json::from_slice(&self.object("index.json").await).expect("index.json is JSON")
     }
 
     /// Runs `git` in the repository's folder.

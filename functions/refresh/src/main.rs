@@ -51,14 +51,14 @@ async fn main() -> anyhow::Result<()> {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
     if let Some(address) = metrics {
         let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
         let router = Router::new().route("/metrics", get(show_metrics));
         tokio::spawn(axum::serve(listener, router).into_future());
     }
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, router).with_graceful_shutdown(logging::stop_signal()).await?;
     // What was promised is finished; stopping in between would harm nothing.
     if tokio::time::timeout(LAST_WORK, app.idle()).await.is_err() {

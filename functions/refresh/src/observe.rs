@@ -23,6 +23,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+/// Most changed parts that the log names; the report has all.
+const SHOWN: usize = 10;
+
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// The counters of a process.
@@ -124,12 +127,15 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
             for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
                 tracing::warn!(%problem, "quarantined");
             }
+            let parts: Vec<&str> =
+                report.changed.iter().chain(&report.removed).take(SHOWN).map(String::as_str).collect();
             tracing::info!(
                 outcome = outcome(Some(report)),
                 commit = %report.commit_hash,
                 previous = report.previous.as_ref().map(tracing::field::display),
                 changed = report.changed.len(),
                 removed = report.removed.len(),
+                parts = parts.join(", "),
                 quarantined = report.quarantined.len(),
                 repaired = report.repaired.len(),
                 pruned = report.pruned,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 
+use crate::blobs::LargeBlobs;
 use crate::observe::UsageEvents;
 
 /// The configuration of `serve`.
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<SocketAddr>,
     /// `USAGE_EVENTS`: whether usage is counted.
     pub(crate) usage: UsageEvents,
+    /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
+    pub(crate) large_blobs: LargeBlobs,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
 }
@@ -41,7 +44,12 @@ impl Config {
             true => UsageEvents::Counted,
             false => UsageEvents::Off,
         };
+        let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
+            true => LargeBlobs::Redirected,
+            false => LargeBlobs::Sent,
+        };
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, metrics, usage, name })
+        let revalidate = Duration::from_secs(revalidate.into());
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, name })
     }
 }

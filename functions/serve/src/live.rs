@@ -14,6 +14,7 @@ use devfile_registry::limits::RELEASE_BYTES;
 use devfile_registry::release::{InvalidDocument, LiveIndex, Release};
 use devfile_registry::request::milliseconds;
 
+use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
 
 /// Longest that a request waits for the check it started.
@@ -99,7 +100,7 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
-    /// The cache bucket, for content that is not in the snapshot.
+    /// The cache bucket.
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
     }
@@ -169,15 +170,21 @@ impl Inner {
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
         let release_read = started.elapsed();
-        let release = Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
+        let mut release =
+            Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
+        drop(stored);
         let parsed = started.elapsed();
-        let snapshot = Arc::new(Snapshot::new(object.etag, index, object.bytes, release));
+        let before = current.as_ref().map(|snapshot| &snapshot.icons);
+        let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;
+        let icons_loaded = started.elapsed();
+        let snapshot = Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons));
         tracing::info!(
             commit = %snapshot.commit,
             index_read_ms = milliseconds(index_read),
             release_read_ms = milliseconds(release_read - index_read),
             parse_ms = milliseconds(parsed - release_read),
-            prepare_ms = milliseconds(started.elapsed() - parsed),
+            icons_ms = milliseconds(icons_loaded - parsed),
+            prepare_ms = milliseconds(started.elapsed() - icons_loaded),
             "serving a new release"
         );
         Ok(Some(snapshot))

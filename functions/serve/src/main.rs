@@ -5,11 +5,15 @@
 //! through [`observe`], which tells of it, to [`app`], which picks the module of its API; each answers from a [`Snapshot`](snapshot::Snapshot).
 
 mod app;
+mod blobs;
 mod body;
 mod catalog;
 mod config;
+mod content;
 mod devfiles;
 mod error;
+mod files;
+mod icons;
 mod live;
 mod observe;
 mod oci;
@@ -61,14 +65,14 @@ async fn main() -> anyhow::Result<()> {
     if logging::is_lambda() {
         return lambda_http::run(router).await.map_err(|error| anyhow::anyhow!(error));
     }
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("serving on http://{}", listener.local_addr()?);
     if let Some(address) = metrics {
         let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
         let router = Router::new().route("/metrics", get(show_metrics)).with_state(observer);
         tokio::spawn(axum::serve(listener, router).into_future());
     }
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!("serving on http://{}", listener.local_addr()?);
     let router = router.into_make_service();
     axum::serve(NoDelay(listener), router).with_graceful_shutdown(logging::stop_signal()).await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Generates the index of a registry repository: a drop-in for the reference's command of this name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,6 +8,7 @@ use clap::Parser;
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::release::Draft;
 use devfile_registry::repository::Repository;
+use devfile_registry::source::github::{Credentials, GitHubSource};
 use devfile_registry::source::{LocalSource, Source};
 
 /// Generates the index of a devfile registry repository.
@@ -17,15 +18,16 @@ struct Arguments {
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
     force: bool,
-    /// Folder of the registry repository: the one that has stacks/
-    registry: PathBuf,
+    /// The registry repository: its folder, the one that has stacks/, or https://github.com/OWNER/REPO[/tree/BRANCH]. For GitHub
+    /// GITHUB_TOKEN and GITHUB_API_URL count
+    registry: String,
     /// File to write the index to
     index: PathBuf,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match generate(&Arguments::parse()).await {
+    match run(&Arguments::parse()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("index-generator: {error:#}");
@@ -35,8 +37,18 @@ async fn main() -> ExitCode {
 }
 
 /// Exit status 0: the index is written; 1: there are errors and it is not; 2: it could not be tried.
-async fn generate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let source = LocalSource::new(&arguments.registry)?;
+async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if !arguments.registry.contains("://") {
+        return generate(&LocalSource::new(Path::new(&arguments.registry))?, arguments).await;
+    }
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let credentials = set("GITHUB_TOKEN").map_or(Credentials::Anonymous, Credentials::Token);
+    let source = GitHubSource::new(arguments.registry.parse()?, set("GITHUB_API_URL").as_deref(), credentials)?;
+    eprintln!("reading {}", arguments.registry);
+    generate(&source, arguments).await
+}
+
+async fn generate(source: &impl Source, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let commit = source.head().await?;
     let tree = source.tree(&commit).await?;
     let repository = Repository::parse(&tree);

@@ -1,14 +1,13 @@
 //! How much of a commit has to be read: only the stacks that changed, when nothing else can have changed with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
-use super::{PublishError, Publisher, Timings};
+use super::{PublishError, Publisher};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
 use crate::limits::REPORTED_PROBLEMS;
 use crate::registry::Registry;
-use crate::release::{Built, Draft, RULES, Release};
+use crate::release::{RULES, Release};
 use crate::repository::{Part, Repository};
 use crate::source::{Scope, Source, Tree, TreePath};
 
@@ -16,26 +15,15 @@ use crate::source::{Scope, Source, Tree, TreePath};
 pub(super) type Changed = Option<BTreeSet<TreePath>>;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Builds a release from the release before and what changed since; none when the whole has to be read.
-    pub(super) async fn build_part(
+    /// Reads what changed since the release before; none when the whole has to be read.
+    pub(super) async fn part(
         &self,
         commit: &CommitSha,
         previous: &Release,
         changed: &BTreeSet<TreePath>,
-        timings: &mut Timings,
-    ) -> Result<Option<Built>, PublishError> {
-        let fetching = Instant::now();
+    ) -> Result<Option<(Scope, Tree)>, PublishError> {
         let Some(scope) = scope(previous, changed) else { return Ok(None) };
-        let Some(tree) = self.source.part(commit, &scope).await? else { return Ok(None) };
-        timings.fetch = fetching.elapsed();
-        let building = Instant::now();
-        let repository = Repository::parse(&tree);
-        if reaches_out(&tree, &repository, previous, &scope) {
-            return Ok(None);
-        }
-        let built = self.finish(Draft::of_part(&repository, &tree, previous, &scope), commit).await?;
-        timings.build = building.elapsed();
-        Ok(Some(built))
+        Ok(self.source.part(commit, &scope).await?.map(|tree| (scope, tree)))
     }
 }
 
@@ -83,7 +71,7 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
 }
 
 /// Whether what was read has to do with stacks that were not: it takes a name, or has a parent among them.
-fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: &Scope) -> bool {
+pub(super) fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: &Scope) -> bool {
     let mut others = folders_by_name(previous);
     others.retain(|_, folder| !scope.stacks.contains(*folder));
     let takes_name = repository.stacks.iter().any(|stack| others.contains_key(stack.fields.name.as_str()));
@@ -113,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::release::Draft;
     use crate::repository::tests::{devfile, tree};
 
     fn release(tree: &Tree) -> Release {

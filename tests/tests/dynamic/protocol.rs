@@ -62,7 +62,7 @@ async fn publisher(world: &Dynamic) -> Real {
     Publisher {
         source: source.unwrap(),
         registry: OciRegistry::new(registry.parse().unwrap(), None),
-        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Reader).await,
+        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Writer).await,
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use devfile_registry::logging;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -103,6 +104,9 @@ pub(crate) fn class(status: StatusCode) -> &'static str {
 impl Collector for State {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let freshness = self.0.freshness();
+        let lost = ConstCounter::new(logging::lost_lines());
+        let help = "Log lines that nobody read in time";
+        lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)?;
         let looks = ConstCounter::new(freshness.looks);
         let help = "Looks at index.json in the bucket";
         looks.encode(encoder.encode_descriptor("snapshot_revalidations", help, None, looks.metric_type())?)?;
