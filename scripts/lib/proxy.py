@@ -41,7 +41,7 @@ class Proxy:
 
     def close(self) -> None:
         """Ends everything."""
-        self._call(self._set("refuse"))
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -68,6 +68,10 @@ class Proxy:
         self._healthy = asyncio.Event()
         self._healthy.set()
         await self._listen()
+
+    async def _end(self) -> None:
+        await self._set("refuse")
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
