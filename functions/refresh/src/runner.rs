@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use devfile_registry::context;
 use devfile_registry::digest::CommitSha;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -105,7 +106,7 @@ impl<T> Inner<T> {
 }
 
 fn spawn<T: Clone + Send + Sync + 'static>(work: impl Future<Output = T> + Send + 'static) -> Run<T> {
-    let task = tokio::spawn(work);
+    let task = tokio::spawn(context::inherit(work));
     async move { task.await.ok() }.boxed().shared()
 }
 
