@@ -110,7 +110,7 @@ struct Run<'a> {
     fetcher: Option<&'a Fetcher>,
     previous: Option<&'a Release>,
     deadline: Instant,
-    /// Hosts that do not answer; nobody waits for them twice.
+    /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,
 }
 
@@ -149,11 +149,8 @@ impl Run<'_> {
             }
         };
         let brought: Result<Brought, FetchError> = brought.await;
-        if let Err(FetchError {
-            host: failed,
-            reason: reason @ (Reason::Unresolved | Reason::Refused(_) | Reason::Slow),
-            ..
-        }) = &brought
+        if let Err(FetchError { host: failed, reason: reason @ (Reason::Unresolved | Reason::Refused(_)), .. }) =
+            &brought
             && *failed == host
         {
             self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(host, reason.clone());
