@@ -54,6 +54,10 @@ impl TestRegistry {
             ("OCI_REGISTRY", format!("{oci}/{name}")),
             ("REGISTRY_REPO_URL", repository.path().display().to_string()),
             ("REVALIDATE_SECONDS", "0".into()),
+            // Nothing but the own machine is asked, whatever a fixture names.
+            ("OFFLINE", "true".into()),
+            ("FETCH_HOSTS", "localhost".into()),
+            ("FETCH_ALLOW_LOOPBACK", "true".into()),
             ("LISTEN_ADDR", "127.0.0.1:0".into()),
         ];
         let config = aws_config::from_env().endpoint_url(s3).load().await;
@@ -229,7 +233,8 @@ impl Serving {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     for entry in from.read_dir().expect("the folder is there") {
         let entry = entry.expect("the folder can be read");
         let to = to.join(entry.file_name());

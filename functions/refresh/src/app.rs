@@ -52,6 +52,7 @@ impl App {
             source: config.repository,
             registry,
             bucket,
+            outside: config.outside,
             strictness: config.strictness,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };

@@ -34,6 +34,7 @@ use std::time::Instant;
 use self::live::{Loaded, Tags};
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
+use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
 use crate::release::{Built, Draft, InvalidDocument, Pin, Release};
 use crate::repository::Repository;
@@ -61,6 +62,8 @@ pub struct Publisher<S, R, B> {
     pub registry: R,
     /// What readers see.
     pub bucket: B,
+    /// What the repository takes from elsewhere.
+    pub outside: Outside,
     /// What errors do.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.
@@ -165,7 +168,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         {
             timings.fetch = fetching.elapsed();
             let building = Instant::now();
-            let repository = Repository::parse(&tree);
+            let Complete { tree, repository } = self.outside.complete(tree, Some(previous)).await;
             if !scope::reaches_out(&tree, &repository, previous, &scope) {
                 let built = self.assemble(commit, &tree, &repository, Some(previous), Some(&scope)).await?;
                 timings.build = building.elapsed();
@@ -176,7 +179,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let tree = self.source.tree(commit).await?;
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
-        let built = self.assemble(commit, &tree, &Repository::parse(&tree), previous, None).await?;
+        let Complete { tree, repository } = self.outside.complete(tree, previous).await;
+        let built = self.assemble(commit, &tree, &repository, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)
     }

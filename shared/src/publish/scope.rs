@@ -45,7 +45,7 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
     for held in &previous.quarantined {
         match &held.part {
             Part::Version { stack, .. } | Part::Stack { stack } => drop(scope.stacks.insert(stack.clone())),
-            Part::ExtraEntries => scope.extra_entries = true,
+            Part::Sample { .. } | Part::ExtraEntries => scope.extra_entries = true,
             Part::Dates => return None,
         }
     }
@@ -75,7 +75,8 @@ pub(super) fn reaches_out(tree: &Tree, repository: &Repository, previous: &Relea
     let mut others = folders_by_name(previous);
     others.retain(|_, folder| !scope.stacks.contains(*folder));
     let takes_name = repository.stacks.iter().any(|stack| others.contains_key(stack.fields.name.as_str()));
-    let has_parent = tree.iter().filter(|(path, _)| path.as_str().ends_with("devfile.yaml")).any(|(_, file)| {
+    let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+    let has_parent = tree.iter().filter(|(path, _)| is_yaml(path.as_str())).any(|(_, file)| {
         let text = String::from_utf8_lossy(&file.content);
         parents(&text).any(|name| others.contains_key(name))
     });
@@ -83,7 +84,9 @@ pub(super) fn reaches_out(tree: &Tree, repository: &Repository, previous: &Relea
 }
 
 fn folders_by_name(release: &Release) -> BTreeMap<&str, &str> {
-    release.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect()
+    let names = release.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str()));
+    // A parent by `uri` is named by its folder.
+    release.versions.iter().map(|version| (version.stack.as_str(), version.stack.as_str())).chain(names).collect()
 }
 
 /// Every name that a devfile with a parent or plugins could mean by it. More than it means does no harm, so nothing is parsed.

@@ -224,6 +224,7 @@ mod tests {
             samples: Vec::new(),
             files: BTreeMap::new(),
             icons: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             quarantined: Vec::new(),
             warnings: Vec::new(),
         };

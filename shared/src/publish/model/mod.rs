@@ -13,6 +13,7 @@ use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, release_key};
 use crate::digest::Digest;
 use crate::registry::Name;
 use crate::release::{LiveIndex, Release};
+use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Comparison, File, Scope, Tree, TreePath};
 
@@ -306,6 +307,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
+            outside: Outside::offline(),
             strictness: Strictness::Quarantine,
             clock: now,
         }
