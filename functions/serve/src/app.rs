@@ -1,6 +1,7 @@
 //! From a request to its answer: which API it is for, and the headers that all answers have.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
@@ -23,17 +24,17 @@ use crate::config::Config;
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::files;
-use crate::live::Live;
+use crate::live::{Freshness, Live};
 use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
 
 /// The commit that an answer is from.
-const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
+pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 
 /// Set when the bucket could not be asked whether there is a newer release.
-const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
+pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 
 /// The methods of every route.
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -87,6 +88,18 @@ impl App {
             }
         }
         if parts.method == Method::HEAD { without_body(response) } else { response }
+    }
+
+    /// How fresh the answers are.
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.live.freshness()
+    }
+
+    /// Time since the release that is served was generated.
+    pub(crate) fn release_age(&self) -> Option<Duration> {
+        let generated_at = self.live.current()?.about.generated_at.instant();
+        // A clock that is behind the one of refresh makes no release younger than new.
+        Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
@@ -214,7 +227,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
-fn path_as_sent(parts: &Parts) -> &str {
+pub(crate) fn path_as_sent(parts: &Parts) -> &str {
     match parts.raw_http_path() {
         "" => parts.uri.path(),
         raw => raw,

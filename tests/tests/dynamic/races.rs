@@ -12,7 +12,7 @@ use crate::fixture::{Dynamic, until_live};
 fn write(registry: &TestRegistry, edit: usize) {
     for stack in ["one", "two", "three"] {
         let text = format!(
-            "schemaVersion: 2.2.0\nmetadata:\n  name: {stack}\n  version: 1.0.0\n  description: at {edit}\n  provider: Clay Guild\n  \
+            "schemaVersion: 2.2.0\nmetadata:\n  name: {stack}\n  displayName: {stack}\n  version: 1.0.0\n  description: at {edit}\n  provider: Clay Guild\n  \
              supportUrl: https://example.org/help\n  language: Rust\n  projectType: axum\n  icon: https://example.org/i.svg\n  architectures: [amd64]\n"
         );
         registry.write(&format!("stacks/{stack}/devfile.yaml"), &text);

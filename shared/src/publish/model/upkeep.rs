@@ -92,6 +92,9 @@ fn old_releases_are_pruned_and_what_the_kept_ones_name_stays() {
     let left = keys(&world);
     assert!(!left.contains(&release_key(first.release)) && gone.iter().all(|key| !left.contains(key)));
     world.check();
+    // The index artifact has the list as it was.
+    let repaired = block_on(later.repair()).unwrap().repaired;
+    assert!(repaired.iter().all(|line| line.starts_with("registry: devfile-index")), "{repaired:?}");
     world.check_repaired();
     // The OCI registry still has it, so going back works.
     let report = block_on(later.rollback(&first.commit_hash)).unwrap();
