@@ -24,6 +24,7 @@ use crate::oci::{self, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
+use crate::viewer::Viewer;
 
 /// The commit that an answer is from.
 const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
@@ -37,6 +38,7 @@ pub(crate) struct App {
     config: Config,
     live: Live,
     openapi: crate::body::Body,
+    viewer: Viewer,
 }
 
 impl App {
@@ -44,7 +46,8 @@ impl App {
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
         let live = Live::load(cache, config.revalidate).await;
         let openapi = crate::body::Body::new(JSON, openapi::document().to_string().into());
-        Self { config, live, openapi }
+        let viewer = Viewer::new(&config.name, config.viewer);
+        Self { config, live, openapi, viewer }
     }
 
     /// Answers a request; there is always an answer.
@@ -101,6 +104,10 @@ impl App {
             }
             _ => {}
         }
+        let held = snapshot.ok_or_else(|| self.why_no_release());
+        if let Some(page) = self.viewer.answer(&segments, query, headers, held, &self.live).await {
+            return Ok(page);
+        }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
         match segments.as_slice() {
             ["v2", rest @ ..] => {
@@ -141,11 +148,15 @@ impl App {
     }
 
     fn no_release(&self) -> ApiError {
-        ApiError::NoRelease(if self.live.is_empty() {
+        ApiError::NoRelease(self.why_no_release())
+    }
+
+    fn why_no_release(&self) -> &'static str {
+        if self.live.is_empty() {
             "nothing is published yet; run refresh to publish the registry repository"
         } else {
             "the cache bucket does not answer and no release is loaded; try again in a moment"
-        })
+        }
     }
 }
 

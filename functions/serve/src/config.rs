@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 
+use crate::viewer::Mode;
+
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -16,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
+    /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
+    pub(crate) viewer: Mode,
 }
 
 impl Config {
@@ -30,7 +34,9 @@ impl Config {
             SocketAddr::from(([127, 0, 0, 1], 8080)),
         );
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        let headless = environment.or("REGISTRY_HEADLESS", "true or false", false);
+        let viewer = if headless { Mode::Headless } else { Mode::Pages };
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name })
+        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name, viewer })
     }
 }

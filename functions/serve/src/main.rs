@@ -15,6 +15,7 @@ mod oci;
 mod openapi;
 mod snapshot;
 mod status;
+mod viewer;
 
 use std::sync::Arc;
 
