@@ -23,7 +23,7 @@ Runs every test: those of the scripts, then the workspace's, with `cargo nextest
 Arguments go to the test runner (a part of a test's name, for instance); the scripts' tests are left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry"]
+_TOOLS = ["cargo-lambda", "weed", "docker-registry", "chromium", "chromedriver", "axe.min.js"]
 
 
 def main(root: Path, arguments: list[str]) -> int:

@@ -24,7 +24,7 @@ use crate::oci::{self, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
-use crate::viewer::Viewer;
+use crate::viewer::{Ask, Viewer};
 
 /// The commit that an answer is from.
 const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
@@ -104,9 +104,11 @@ impl App {
             }
             _ => {}
         }
-        let held = snapshot.ok_or_else(|| self.why_no_release());
-        if let Some(page) = self.viewer.answer(&segments, query, headers, held, &self.live).await {
-            return Ok(page);
+        if Viewer::owns(&segments) {
+            let ask = Ask { path: &segments, query, headers };
+            let held = snapshot.ok_or_else(|| self.why_no_release());
+            let page = self.viewer.answer(ask, held, &self.live.freshness(), self.live.cache()).await;
+            return page.ok_or_else(nothing);
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
         match segments.as_slice() {
@@ -130,7 +132,7 @@ impl App {
             ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
-            _ => Err(ApiError::NotFound("there is nothing at this path".into())),
+            _ => Err(nothing()),
         }
     }
 
@@ -158,6 +160,10 @@ impl App {
             "the cache bucket does not answer and no release is loaded; try again in a moment"
         }
     }
+}
+
+fn nothing() -> ApiError {
+    ApiError::NotFound("there is nothing at this path".into())
 }
 
 /// Decodes a path. What decodes to something that is not text, or holds a NUL, is nobody's path.

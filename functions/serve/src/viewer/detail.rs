@@ -62,7 +62,9 @@ impl<'a> Shown<'a> {
 
     fn is_deprecated(&self) -> bool {
         match self.version {
-            Some(version) if !version.tags.is_empty() => version.tags.iter().any(|tag| fold(tag).contains("deprecated")),
+            Some(version) if !version.tags.is_empty() => {
+                version.tags.iter().any(|tag| fold(tag).contains("deprecated"))
+            }
             _ => is_deprecated(self.entry),
         }
     }
@@ -83,12 +85,7 @@ pub(super) fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
 }
 
 /// The page.
-pub(super) fn render(
-    snapshot: &Snapshot,
-    registry: Registry<'_>,
-    shown: Shown<'_>,
-    content: Option<&Content>,
-) -> Page {
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'_>, content: Option<&Content>) -> Page {
     let entry = shown.entry;
     let path = path_of(entry, &snapshot.shelf, registry);
     // The REST API answers a name with the stack of that name.
@@ -150,7 +147,8 @@ pub(super) fn render(
         "" => format!("{} in {}", title(entry), registry.name),
         text => text.to_owned(),
     };
-    let canonical = if shown.version.is_some_and(|version| !version.default) { path.version(version) } else { path.page() };
+    let canonical =
+        if shown.version.is_some_and(|version| !version.default) { path.version(version) } else { path.page() };
     Page { title: page_title, description, canonical: Some(canonical), section: Section::Browse, main }
 }
 
@@ -285,7 +283,9 @@ fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> M
     let git = version.and_then(|version| version.git.as_ref()).or(entry.git.as_ref());
     let architectures = shown.either(|version| &version.architectures, &entry.architectures);
     let text = |text: &str| (!text.trim().is_empty()).then(|| html! { (text) });
-    let link = |url: &str| outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } });
+    let link = |url: &str| {
+        outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
+    };
     let support = [entry.support_url.as_str(), metadata.map_or("", |metadata| &metadata.support_url)];
     let memory = [entry.global_memory_limit.as_str(), metadata.map_or("", |metadata| &metadata.global_memory_limit)];
     let links = version.into_iter().flat_map(|version| &version.links).chain(&entry.links);
@@ -296,26 +296,42 @@ fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> M
         ("Version", text(shown.name())),
         ("Schema version", version.and_then(|version| text(&version.schema_version))),
         ("Project type", text(&entry.project_type)),
-        ("Language", text(&entry.language).map(|name| html! {
-            a href=(ListQuery::only(Facet::Languages, &entry.language).href()) { (name) }
-        })),
-        ("Provider", text(&entry.provider).map(|name| html! {
-            a href=(ListQuery::only(Facet::Providers, &entry.provider).href()) { (name) }
-        })),
-        ("Architectures", Some(match architectures {
-            [] => html! { "all" },
-            some => html! { (some.join(", ")) },
-        })),
+        (
+            "Language",
+            text(&entry.language).map(|name| {
+                html! {
+                    a href=(ListQuery::only(Facet::Languages, &entry.language).href()) { (name) }
+                }
+            }),
+        ),
+        (
+            "Provider",
+            text(&entry.provider).map(|name| {
+                html! {
+                    a href=(ListQuery::only(Facet::Providers, &entry.provider).href()) { (name) }
+                }
+            }),
+        ),
+        (
+            "Architectures",
+            Some(match architectures {
+                [] => html! { "all" },
+                some => html! { (some.join(", ")) },
+            }),
+        ),
         ("Memory", memory.iter().find_map(|memory| text(memory))),
         ("Website", metadata.and_then(|metadata| link(&metadata.website))),
         ("Support", support.iter().find_map(|url| link(url))),
         ("Last modified", day(version.map_or(&entry.last_modified, |version| &version.last_modified))),
-        ("Commit", Some(html! {
-            @match commit_page(&snapshot.about.source, commit.as_str()) {
-                Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
-                None => { code { (commit.short()) } }
-            }
-        })),
+        (
+            "Commit",
+            Some(html! {
+                @match commit_page(&snapshot.about.source, commit.as_str()) {
+                    Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
+                    None => { code { (commit.short()) } }
+                }
+            }),
+        ),
     ];
     html! {
         aside.facts aria-label="Details" {

@@ -143,7 +143,8 @@ pub(super) struct Narrowed {
 impl Column {
     fn new(facet: Facet, entries: &[Entry]) -> Self {
         let mut known: HashMap<String, u32> = HashMap::new();
-        let mut column = Self { values: vec![], numbers: vec![], ends: Vec::with_capacity(entries.len()), order: vec![] };
+        let mut column =
+            Self { values: vec![], numbers: vec![], ends: Vec::with_capacity(entries.len()), order: vec![] };
         for entry in entries {
             let start = column.numbers.len();
             for text in facet.of(entry) {
@@ -237,7 +238,7 @@ impl Facets {
         let picked = &picked[facet as usize];
         let row = self.columns[facet as usize].row(entry);
         picked.is_empty()
-            || (row.is_empty() && facet.nothing_is_all() && picked.iter().any(Option::is_some))
+            || (row.is_empty() && facet.nothing_is_all())
             || row.iter().any(|number| picked.contains(&Some(*number)))
     }
 
@@ -287,7 +288,15 @@ mod tests {
     fn counts_of_everything() {
         let (names, counts) = shown("");
         assert_eq!(names, ["kiln", "loom", "forge", "pot", "loom"]);
-        insta::assert_snapshot!(counts, @r"");
+        insta::assert_snapshot!(counts, @"
+        types[Stack:3 Sample:2]
+        tags[Cloth:2 Python:2 Iron:1 Markdown:1 Shop:1]
+        languages[Python:2 Rust:2 C:1]
+        providers[Potters:2 Weavers:1]
+        architectures[amd64:5 arm64:5]
+        schemaVersions[2.3.0:1 2.2.2:1 2.2.0:2 2.1.0:1]
+        deprecated[No:4 Yes:1]
+        ");
     }
 
     #[test]
@@ -295,12 +304,12 @@ mod tests {
         for (query, names) in [
             ("types=stack", vec!["kiln", "loom", "forge"]),
             ("types=stack,sample&tags=python", vec!["kiln", "pot"]),
-            ("tags=Python,Cloth", vec!["kiln", "loom", "pot"]),
+            ("tags=Python,Cloth", vec!["kiln", "loom", "pot", "loom"]),
             ("tags=PYTHON&types=Sample", vec!["pot"]),
             ("tags=nowhere", vec![]),
-            ("architectures=arm64", vec!["kiln", "forge", "pot", "loom"]),
+            ("architectures=arm64", vec!["kiln", "loom", "forge", "pot", "loom"]),
             ("architectures=s390x", vec!["loom", "forge", "pot", "loom"]),
-            ("architectures=nowhere", vec![]),
+            ("architectures=nowhere", vec!["loom", "forge", "pot", "loom"]),
             ("schemaVersions=2.2.0", vec!["kiln", "pot"]),
             ("deprecated=Yes", vec!["forge"]),
             ("deprecated=No&types=stack", vec!["kiln", "loom"]),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use devfile_registry::cache::{Bucket, Cache, blob_key};
+use devfile_registry::cache::{Bucket, blob_key};
 use devfile_registry::digest::Digest;
 use devfile_registry::index::Entry;
 use devfile_registry::release::{Icon, PublishedVersion};
@@ -66,7 +66,7 @@ impl Icons {
         &self,
         name: &str,
         snapshot: &Snapshot,
-        cache: &Cache,
+        bucket: &impl Bucket,
         request: &HeaderMap,
     ) -> Option<Response<Body>> {
         let digest: Digest = format!("sha256:{name}").parse().ok()?;
@@ -78,7 +78,7 @@ impl Icons {
         } else {
             let bytes = match snapshot.content(&digest) {
                 Some(bytes) => bytes.clone(),
-                None => match cache.get(&blob_key(digest), size).await {
+                None => match bucket.get(&blob_key(digest), size).await {
                     Ok(object) => object.map(|object| object.bytes).filter(|bytes| Digest::of(bytes) == digest)?,
                     Err(error) => {
                         tracing::warn!(%error, %digest, "an icon cannot be read");

@@ -62,7 +62,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
             commands: format!("registry pull {url} {name}{tag}"),
         });
         if let Some(reference) = shown.version.and_then(|version| version.links.get("self")) {
-            let plain = if registry.origin.is_some_and(|origin| !Origin::is_secure(origin)) { "--plain-http " } else { "" };
+            let plain =
+                if registry.origin.is_some_and(|origin| !Origin::is_secure(origin)) { "--plain-http " } else { "" };
             let reference = shell(reference);
             ways.push(Way { id: "use-oras", name: "oras", commands: format!("oras pull {plain}{host}/{reference}") });
         }
@@ -72,7 +73,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
         let remote = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
         let remote = remote.or_else(|| git.remotes.values().next()).unwrap_or(&git.url);
         if remote.starts_with("https://") {
-            let branch = if git.revision.is_empty() { String::new() } else { format!("--branch {} ", shell(&git.revision)) };
+            let branch =
+                if git.revision.is_empty() { String::new() } else { format!("--branch {} ", shell(&git.revision)) };
             ways.push(Way { id: "use-git", name: "git", commands: format!("git clone {branch}{}", shell(remote)) });
         }
     }
@@ -86,7 +88,11 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
 /// A text as one word of a shell command, quoted where it would be more than that.
 fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@+%".contains(c);
-    if text.chars().all(plain) && !text.starts_with('-') { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) && !text.starts_with('-') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -103,13 +109,32 @@ mod tests {
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = Origin::of(&headers);
         let registry = Registry { name: "Clay", slug: "clay", origin: origin.as_ref() };
-        ways(&shown, registry, Some("/devfiles/x")).into_iter().map(|way| format!("{}:\n{}", way.name, way.commands)).collect::<Vec<_>>().join("\n")
+        ways(&shown, registry, Some("/devfiles/x"))
+            .into_iter()
+            .map(|way| format!("{}:\n{}", way.name, way.commands))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]
     fn ways_to_use_a_version() {
-        insta::assert_snapshot!(commands("kiln", None, Some("registry.example:8080")), @r"");
-        insta::assert_snapshot!(commands("pot", None, None), @r"");
+        insta::assert_snapshot!(commands("kiln", None, Some("registry.example:8080")), @"
+        odo:
+        odo preference add registry clay http://registry.example:8080
+        odo init --name my-app --devfile kiln --devfile-version 1.1.0 --devfile-registry clay
+        registry-library:
+        registry pull http://registry.example:8080 kiln:1.1.0
+        oras:
+        oras pull --plain-http registry.example:8080/devfile-catalog/kiln:1.1.0
+        curl:
+        curl --fail --output devfile.yaml http://registry.example:8080/devfiles/x
+        ");
+        insta::assert_snapshot!(commands("pot", None, None), @"
+        git:
+        git clone --branch v1 https://github.com/example/pot.git
+        curl:
+        curl --fail --output devfile.yaml https://REGISTRY/devfiles/x
+        ");
     }
 
     #[test]

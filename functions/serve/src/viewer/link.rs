@@ -38,11 +38,8 @@ pub(super) fn commit_page(source: &str, commit: &str) -> Option<String> {
 
 /// The name of a registry as it stands in paths: lower-case words with hyphens, as existing viewers write it.
 pub(super) fn slug(name: &str) -> String {
-    let words: Vec<String> = name
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     if words.is_empty() { "registry".to_owned() } else { words.join("-") }
 }
 
@@ -81,7 +78,9 @@ impl EntryPath<'_> {
     fn with(&self, below: &str, query: &[(&str, &str)]) -> String {
         let mut link = self.path() + below;
         let only = self.only.map(|only| ("type", type_name(only)));
-        for (place, (name, value)) in query.iter().copied().filter(|(_, value)| !value.is_empty()).chain(only).enumerate() {
+        for (place, (name, value)) in
+            query.iter().copied().filter(|(_, value)| !value.is_empty()).chain(only).enumerate()
+        {
             link.push(if place == 0 { '?' } else { '&' });
             link.push_str(name);
             link.push('=');
@@ -151,9 +150,12 @@ mod tests {
 
     #[test]
     fn registries_in_paths() {
-        for (name, expected) in
-            [("Devfile Registry", "devfile-registry"), ("Community", "community"), ("  A & B!", "a-b"), ("//", "registry")]
-        {
+        for (name, expected) in [
+            ("Devfile Registry", "devfile-registry"),
+            ("Community", "community"),
+            ("  A & B!", "a-b"),
+            ("//", "registry"),
+        ] {
             assert_eq!(slug(name), expected);
         }
     }

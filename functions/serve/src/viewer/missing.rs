@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::list::path_of;
 use super::page::{Page, Registry, Section};
 use super::query::ListQuery;
 use super::search::near_names;
 use super::shelf::title;
-use super::list::path_of;
 use crate::snapshot::Snapshot;
 
 /// A stack or sample that this registry does not have; `name` is what was asked for.

@@ -38,6 +38,7 @@ pub(crate) use status::History;
 use axum::body::Body as HttpBody;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use axum::http::{Response, StatusCode};
+use devfile_registry::cache::Bucket;
 use devfile_registry::index::EntryType;
 
 use content::Contents;
@@ -47,7 +48,7 @@ use origin::Origin;
 use page::{Page, Registry};
 
 use crate::body::{Body, Caching};
-use crate::live::Live;
+use crate::live::Freshness;
 use crate::snapshot::Snapshot;
 
 /// Whether there is a viewer.
@@ -57,6 +58,17 @@ pub(crate) enum Mode {
     Pages,
     /// There is none: `REGISTRY_HEADLESS=true`.
     Headless,
+}
+
+/// What a client asks the viewer for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// The path, decoded and in parts.
+    pub(crate) path: &'a [&'a str],
+    /// The query, as it came.
+    pub(crate) query: &'a str,
+    /// The headers.
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// Answers with pages.
@@ -77,24 +89,33 @@ impl Viewer {
         Self { name: name.to_owned(), slug: slug(name), mode, contents: Contents::new() }
     }
 
-    /// Answers a GET or HEAD of `path`, in parts; `None` when the path is not the viewer's.
+    /// Whether a path, in parts, is the viewer's.
+    pub(crate) fn owns(path: &[&str]) -> bool {
+        matches!(path, ["viewer", ..] | ["sitemap.xml" | "robots.txt" | "favicon.ico" | "favicon.svg"])
+    }
+
+    /// Answers a GET or HEAD of a path that the viewer [owns](Self::owns); `None` when there is nothing at it. Without a
+    /// release, `snapshot` says why.
     pub(crate) async fn answer(
         &self,
-        path: &[&str],
-        query: &str,
-        headers: &HeaderMap,
+        Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
-        live: &Live,
+        freshness: &Freshness,
+        bucket: &impl Bucket,
     ) -> Option<Response<HttpBody>> {
         let origin = Origin::of(headers);
         let registry = Registry { name: &self.name, slug: &self.slug, origin: origin.as_ref() };
         match (path, self.mode) {
             (["viewer", ..], Mode::Headless) => return Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)),
-            (["robots.txt"], Mode::Headless) => return Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute)),
+            (["robots.txt"], Mode::Headless) => {
+                return Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute));
+            }
             (["robots.txt"], Mode::Pages) => {
                 return Some(plain(&sitemap::robots(registry), StatusCode::OK, Caching::Minute));
             }
-            (["favicon.ico" | "favicon.svg"], Mode::Pages) => return Some(assets::MARK.answer(headers, Caching::Minute)),
+            (["favicon.ico" | "favicon.svg"], Mode::Pages) => {
+                return Some(assets::MARK.answer(headers, Caching::Minute));
+            }
             (["viewer", "assets", name], Mode::Pages) if assets::find(name).is_some() => {
                 return assets::find(name).map(|asset| asset.answer(headers, Caching::Immutable));
             }
@@ -113,21 +134,19 @@ impl Viewer {
                 let document = sitemap::sitemap(snapshot, registry)?;
                 Some(Body::new("application/xml", document.into()).answer(headers, Caching::Minute))
             }
-            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, live.cache(), headers).await {
+            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, bucket, headers).await {
                 Some(icon) => Some(icon),
                 None => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Missing)),
             },
-            _ => Some(self.page(&path[1..], query, headers, snapshot, live, registry).await),
+            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
         }
     }
 
     async fn page(
         &self,
-        path: &[&str],
-        query: &str,
-        headers: &HeaderMap,
+        Ask { path, query, headers }: Ask<'_>,
         snapshot: &Snapshot,
-        live: &Live,
+        freshness: &Freshness,
         registry: Registry<'_>,
     ) -> Response<HttpBody> {
         let found = |page: Page| page.answer(registry, headers, StatusCode::OK, Caching::Minute);
@@ -135,12 +154,16 @@ impl Viewer {
         match path {
             [] | [""] => found(list::render(snapshot, registry, query)),
             ["status"] => {
-                let page = status::render(snapshot, registry, &live.freshness(), jiff::Timestamp::now());
+                let page = status::render(snapshot, registry, freshness, jiff::Timestamp::now());
                 page.answer(registry, headers, StatusCode::OK, Caching::Never)
             }
             ["devfiles"] | ["devfiles", ""] => redirect("/viewer"),
             ["devfiles", asked] | ["devfiles", asked, ""] => {
-                if self.is_this(asked) { redirect("/viewer") } else { lost(missing::registry(snapshot, registry, asked, None)) }
+                if self.is_this(asked) {
+                    redirect("/viewer")
+                } else {
+                    lost(missing::registry(snapshot, registry, asked, None))
+                }
             }
             ["devfiles", asked, name, rest @ ..] => {
                 if !self.is_this(asked) {
@@ -198,7 +221,8 @@ impl EntryQuery {
                 "from" => query.from = value.into_owned(),
                 "to" => query.to = value.into_owned(),
                 "type" => {
-                    query.only = [EntryType::Stack, EntryType::Sample].into_iter().find(|only| link::type_name(*only) == value);
+                    query.only =
+                        [EntryType::Stack, EntryType::Sample].into_iter().find(|only| link::type_name(*only) == value);
                 }
                 _ => {}
             }

@@ -185,12 +185,17 @@ pub(super) enum Glyph {
 /// Draws a [`Glyph`].
 pub(super) fn glyph(glyph: Glyph) -> Markup {
     let (class, path) = match glyph {
-        Glyph::Sun => ("glyph sun", "M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5L13 13M3 13l1.5-1.5M11.5 4.5L13 3M8 5a3 3 0 100 6 3 3 0 000-6z"),
+        Glyph::Sun => (
+            "glyph sun",
+            "M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5L13 13M3 13l1.5-1.5M11.5 4.5L13 3M8 5a3 3 0 100 6 3 3 0 000-6z",
+        ),
         Glyph::Moon => ("glyph moon", "M13.5 9.5A6 6 0 016.5 2.5a6 6 0 107 7z"),
         Glyph::Search => ("glyph", "M7 2a5 5 0 100 10A5 5 0 007 2zM10.6 10.6L14.5 14.5"),
         Glyph::Copy => ("glyph", "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3"),
         Glyph::Download => ("glyph", "M8 2v8M4.5 7L8 10.5 11.5 7M2.5 13.5h11"),
-        Glyph::Share => ("glyph", "M6.5 9.5l3-3M7 4.5l1.5-1.5a3 3 0 014.5 4.5L11.5 9M9 11.5L7.5 13A3 3 0 013 8.5L4.5 7"),
+        Glyph::Share => {
+            ("glyph", "M6.5 9.5l3-3M7 4.5l1.5-1.5a3 3 0 014.5 4.5L11.5 9M9 11.5L7.5 13A3 3 0 013 8.5L4.5 7")
+        }
         Glyph::Raw => ("glyph", "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M6 8h4M6 11h4"),
         Glyph::Filter => ("glyph", "M2 4h12M4.5 8h7M6.5 12h3"),
         Glyph::Warning => ("glyph", "M8 2L14.5 13.5h-13zM8 6.5v3.5M8 11.7v.3"),

@@ -82,8 +82,11 @@ impl ListQuery {
     fn pick(&mut self, facet: Facet, value: &str) {
         let value = value.trim();
         // Existing viewers have the tag; here it is a facet of its own.
-        let (facet, value) =
-            if facet == Facet::Tags && fold(value) == "deprecated" { (Facet::Deprecated, "Yes") } else { (facet, value) };
+        let (facet, value) = if facet == Facet::Tags && fold(value) == "deprecated" {
+            (Facet::Deprecated, "Yes")
+        } else {
+            (facet, value)
+        };
         let values = &mut self.picked[facet as usize];
         if !value.is_empty() && values.len() < PICKED && !values.iter().any(|known| fold(known) == fold(value)) {
             values.push(value.to_owned());
@@ -167,7 +170,9 @@ mod tests {
 
     #[test]
     fn links_of_existing_viewers_work() {
-        let old = parse("page=2&search=go&registries=Community&tags=Java,Node.js&types=stack&providers=Red%20Hat&languages=Go");
+        let old = parse(
+            "page=2&search=go&registries=Community&tags=Java,Node.js&types=stack&providers=Red%20Hat&languages=Go",
+        );
         assert_eq!(old.page, 2);
         assert_eq!(old.search, "go");
         assert_eq!(old.picked(Facet::Tags), ["Java", "Node.js"]);

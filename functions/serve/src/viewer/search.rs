@@ -233,7 +233,7 @@ mod tests {
             ("expres", vec!["nodejs", "javascript-web"]),
             ("exprezs", vec!["nodejs", "javascript-web"]),
             ("javasript", vec!["javascript-web"]),
-            ("javsc", vec!["javascript-web"]),
+            ("javasrci", vec!["javascript-web"]),
             ("pyt", vec!["python"]),
             ("ptn", vec![]),
         ] {

@@ -40,7 +40,8 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
 
 /// `robots.txt`: pages are for crawlers, narrowed lists and the API are not (RFC 9309).
 pub(super) fn robots(registry: Registry<'_>) -> String {
-    let mut text = "User-agent: *\nAllow: /viewer\nDisallow: /viewer?\nDisallow: /v2/\nDisallow: /devfiles/\n".to_owned();
+    let mut text =
+        "User-agent: *\nAllow: /viewer\nDisallow: /viewer?\nDisallow: /v2/\nDisallow: /devfiles/\n".to_owned();
     if registry.origin.is_some() {
         text.push_str("Sitemap: ");
         text.push_str(&registry.url("/sitemap.xml"));

@@ -49,13 +49,19 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
     let rows = [
         ("Commit", commit(&about.source, &about.commit_hash)),
         ("Live since", html! { (moment(&about.generated_at, now)) }),
-        ("Follows", html! { @if history.pinned { "nothing: pinned to this release until it is unpinned" } @else { "the branch" } }),
-        ("Source", html! {
-            @match repository_page(&about.source) {
-                Some(page) => { a href=(page) rel="noopener noreferrer" { (page) } }
-                None => { code { (about.source) } }
-            }
-        }),
+        (
+            "Follows",
+            html! { @if history.pinned { "nothing: pinned to this release until it is unpinned" } @else { "the branch" } },
+        ),
+        (
+            "Source",
+            html! {
+                @match repository_page(&about.source) {
+                    Some(page) => { a href=(page) rel="noopener noreferrer" { (page) } }
+                    None => { code { (about.source) } }
+                }
+            },
+        ),
         ("Release", html! { code.digest { (about.release) } }),
         ("Last look at the bucket", html! { (ago(i64::try_from(freshness.checked.as_secs()).unwrap_or(i64::MAX))) }),
     ];
