@@ -20,6 +20,17 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// Keeps a picture for the README. With `UPDATE_PICTURES` set it takes the place of the one in the documentation.
+fn readme_picture(name: &str, picture: &[u8]) {
+    assert!(picture.len() < 150_000, "{name} is too large for a README: {} bytes", picture.len());
+    std::fs::write(project().join(format!("target/screenshots/readme-{name}.png")), picture).unwrap();
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        let folder = project().join("docs/images");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn every_page_in_every_look() {
     let registry = market::registry().await;
@@ -31,6 +42,7 @@ async fn every_page_in_every_look() {
     let browser = Browser::start().await;
     let folder = project().join("target/screenshots");
     std::fs::create_dir_all(&folder).unwrap();
+    let mut wrong = Vec::new();
     for (page, path) in PAGES {
         browser.open(&format!("{}{path}", serve.url)).await;
         for (look, look_name) in Look::ALL {
@@ -38,9 +50,17 @@ async fn every_page_in_every_look() {
             let whole = browser.picture(true).await;
             std::fs::write(folder.join(format!("{page}-{look_name}.png")), whole).unwrap();
             let wide = browser.script("return document.documentElement.scrollWidth - innerWidth").await;
-            assert!(wide.as_i64().unwrap() <= 0, "{page} {look_name} scrolls side-ways by {wide}");
+            if wide.as_i64().unwrap() > 0 {
+                wrong.push(format!("{page} {look_name}: scrolls side-ways by {wide}"));
+            }
             let problems = browser.accessibility_problems().await;
-            assert!(problems.is_empty(), "{page} {look_name}:\n{}", problems.join("\n"));
+            wrong.extend(problems.into_iter().map(|problem| format!("{page} {look_name}: {problem}")));
         }
     }
+    for (name, path, look) in [("list-light", PAGES[0].1, Look::Light), ("detail-dark", PAGES[1].1, Look::Dark)] {
+        browser.look(look).await;
+        browser.open(&format!("{}{path}", serve.url)).await;
+        readme_picture(name, &browser.picture(false).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -248,7 +248,7 @@ fn versions(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
                     h2 #versions { "Versions" }
                     div.actions { a.plain href=(path.compare(sorted[1].version.as_str(), sorted[0].version.as_str())) { "Compare versions" } }
                 }
-                div.table tabindex="0" role="region" aria-label="Versions" {
+                div.table tabindex="0" role="region" aria-label="Table of versions" {
                     table {
                         thead { tr { th scope="col" { "Version" } th scope="col" { "Schema" } th scope="col" { "Updated" } th scope="col" { "Changes" } } }
                         tbody {

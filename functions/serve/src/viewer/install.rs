@@ -20,17 +20,21 @@ pub(super) fn section(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&s
     html! {
         section aria-labelledby="install" {
             h2 #install { "Use it" }
-            @for way in ways(shown, registry, rest) {
-                div.snippet {
-                    div.snippet-head {
-                        h3 { (way.name) }
-                        button.plain.script type="button" data-copy={ "#" (way.id) } aria-label={ "Copy the commands for " (way.name) } {
-                            (glyph(Glyph::Copy)) span { "Copy" }
-                        }
-                    }
-                    pre tabindex="0" role="region" aria-label={ "Commands for " (way.name) } { code id=(way.id) { (way.commands) } }
+            div.ways { @for way in ways(shown, registry, rest) { (snippet(&way)) } }
+        }
+    }
+}
+
+fn snippet(way: &Way) -> Markup {
+    html! {
+        div.snippet {
+            div.snippet-head {
+                h3 { (way.name) }
+                button.plain.script type="button" data-copy={ "#" (way.id) } aria-label={ "Copy the commands for " (way.name) } {
+                    (glyph(Glyph::Copy)) span { "Copy" }
                 }
             }
+            pre tabindex="0" role="region" aria-label={ "Commands for " (way.name) } { code id=(way.id) { (way.commands) } }
         }
     }
 }

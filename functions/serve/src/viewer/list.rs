@@ -36,8 +36,8 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> 
         registry.name
     );
     let main = html! {
-        form.browse action="/viewer" method="get" data-live="browse" {
-            div.hero {
+        form.browse action="/viewer" method="get" autocomplete="off" data-live="browse" {
+            div.hero { div.hero-inner {
                 h1 { "Find a devfile" }
                 p.lead {
                     "Ready-made development environments: "
@@ -50,7 +50,9 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> 
                         spellcheck="false" placeholder="Search by name, description or tag" aria-controls="results";
                     button.primary type="submit" { "Search" }
                 }
-            }
+            } }
+            // What changes while somebody types is said by this.
+            p.hidden #said role="status" {}
             div.columns {
                 (filters(shelf, &found, &query))
                 section.results #results aria-label="Results" data-part {
@@ -82,7 +84,7 @@ fn toolbar(query: &ListQuery, found: &Narrowed, snapshot: &Snapshot) -> Markup {
     let (hits, all) = (found.kept.len(), snapshot.catalog.entries().len());
     html! {
         div.toolbar {
-            h2 role="status" {
+            h2 {
                 @if query.is_open() { (count(all, "entry", "entries")) }
                 @else { (hits) " of " (count(all, "entry", "entries")) }
             }
@@ -131,7 +133,7 @@ fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
     let picked: usize = Facet::ALL.into_iter().map(|facet| query.picked(facet).len()).sum();
     html! {
         aside.filters aria-label="Filters" {
-            details.disclosure {
+            details.disclosure open {
                 summary {
                     (glyph(Glyph::Filter)) "Filters"
                     @if picked > 0 { " " span.bubble { (picked) } }
@@ -227,9 +229,14 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
                 }
             }
             p.card-foot {
-                @if !entry.language.trim().is_empty() { span { (entry.language) } }
-                @if entry.versions.len() > 1 { span { (entry.versions.len()) " versions" } }
-                @if let Some(day) = day(&entry.last_modified) { span { "Updated " (day) } }
+                span {
+                    (entry.language)
+                    @if entry.versions.len() > 1 {
+                        @if !entry.language.trim().is_empty() { " · " }
+                        (entry.versions.len()) " versions"
+                    }
+                }
+                @if let Some(day) = day(&entry.last_modified) { span { span.hidden { "Last modified " } (day) } }
             }
         }
     }

@@ -136,7 +136,7 @@ impl Viewer {
             }
             ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, bucket, headers).await {
                 Some(icon) => Some(icon),
-                None => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Missing)),
+                None => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
             },
             _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
         }
@@ -149,8 +149,9 @@ impl Viewer {
         freshness: &Freshness,
         registry: Registry<'_>,
     ) -> Response<HttpBody> {
-        let found = |page: Page| page.answer(registry, headers, StatusCode::OK, Caching::Minute);
-        let lost = |page: Page| page.answer(registry, headers, StatusCode::NOT_FOUND, Caching::Missing);
+        let found = |page: Page| page.answer(registry, headers, StatusCode::OK, Caching::Page);
+        // What is not there now may be there when somebody looks again.
+        let lost = |page: Page| page.answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never);
         match path {
             [] | [""] => found(list::render(snapshot, registry, query)),
             ["status"] => {

@@ -1,5 +1,7 @@
 //! The page for operators: what is live, since when, and what is wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::release::Changes;
@@ -163,18 +165,23 @@ fn part_name(part: &Part) -> String {
 }
 
 fn diagnostic(problem: &Diagnostic) -> Markup {
-    let place = problem.position.map(|position| format!(":{}:{}", position.line, position.column)).unwrap_or_default();
     html! {
         span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
         " " (problem.message) " "
-        code { (problem.path) (place) }
+        code { (place(problem)) }
         @if !problem.hint.is_empty() { span.side-note { (problem.hint) } }
     }
 }
 
+/// File, line and column, as editors take them.
+fn place(problem: &Diagnostic) -> String {
+    let position = problem.position.map(|position| format!(":{}:{}", position.line, position.column));
+    format!("{}{}", problem.path, position.unwrap_or_default())
+}
+
 /// What the last refresh changed.
 fn changes(changes: &Changes) -> Markup {
-    let list = |name: &'static str, parts: &std::collections::BTreeSet<String>| {
+    let list = |name: &'static str, parts: &BTreeSet<String>| {
         html! {
             @if !parts.is_empty() {
                 h3 { (name) }
@@ -199,7 +206,7 @@ fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
         @if !releases.is_empty() {
             section aria-labelledby="recent" {
                 h2 #recent { "Recent releases" }
-                div.table tabindex="0" role="region" aria-label="Recent releases" {
+                div.table tabindex="0" role="region" aria-label="Table of releases" {
                     table {
                         thead { tr { th scope="col" { "Commit" } th scope="col" { "Live since" } } }
                         tbody {
@@ -214,12 +221,28 @@ fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
     }
 }
 
+/// Warnings, those that say the same together.
 fn warnings(warnings: &[Diagnostic]) -> Markup {
+    let mut alike: BTreeMap<(&str, &str, &str), Vec<&Diagnostic>> = BTreeMap::new();
+    for warning in warnings {
+        alike.entry((&warning.rule, &warning.message, &warning.hint)).or_default().push(warning);
+    }
     html! {
-        @if !warnings.is_empty() {
+        @if !alike.is_empty() {
             section aria-labelledby="warnings" {
                 h2 #warnings { "Warnings" }
-                ul.problems { li { ul { @for warning in warnings { li { (diagnostic(warning)) } } } } }
+                ul.problems {
+                    @for ((rule, message, hint), warnings) in alike {
+                        li {
+                            span.mark { (rule) } " " (message)
+                            @if !hint.is_empty() { span.side-note { (hint) } }
+                            details.files {
+                                summary { (count(warnings.len(), "place", "places")) }
+                                ul.parts { @for warning in warnings { li { code { (place(warning)) } } } }
+                            }
+                        }
+                    }
+                }
             }
         }
     }

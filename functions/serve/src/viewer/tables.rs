@@ -50,9 +50,9 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
             section aria-labelledby="commands" {
                 h2 #commands { "Commands" }
                 @if let Some(picture) = picture {
-                    div.picture tabindex="0" role="region" aria-label="Commands and components" { (PreEscaped(picture)) }
+                    div.picture tabindex="0" role="region" aria-label="Picture of commands and components" { (PreEscaped(picture)) }
                 }
-                div.table tabindex="0" role="region" aria-label="Commands" {
+                div.table tabindex="0" role="region" aria-label="Table of commands" {
                     table {
                         thead { tr { th scope="col" { "Command" } th scope="col" { "Group" } th scope="col" { "Runs on" } th scope="col" { "What it does" } } }
                         tbody { @for command in &devfile.commands { (command_row(command, devfile)) } }
@@ -103,7 +103,7 @@ pub(super) fn components(devfile: &Devfile) -> Markup {
         @if !devfile.components.is_empty() {
             section aria-labelledby="components" {
                 h2 #components { "Components" }
-                div.table tabindex="0" role="region" aria-label="Components" {
+                div.table tabindex="0" role="region" aria-label="Table of components" {
                     table {
                         thead { tr { th scope="col" { "Component" } th scope="col" { "Kind" } th scope="col" { "Image, file or size" } th scope="col" { "Limits" } th scope="col" { "Endpoints" } } }
                         tbody { @for component in &devfile.components { (component_row(component)) } }

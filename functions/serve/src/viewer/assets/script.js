@@ -39,7 +39,8 @@
 
   // The list, live: the same URL as the form's, its parts put in place of those that are shown.
   let running;
-  const show = async (url, { push }) => {
+  let shown = location.pathname + location.search;
+  const show = async (url, step) => {
     running?.abort();
     const control = running = new AbortController();
     const results = document.getElementById("results");
@@ -57,7 +58,9 @@
       for (const details of document.querySelectorAll("details[data-keep]")) details.open = open.has(details.dataset.keep);
       if (value) [...document.querySelectorAll("#facets input")].find((input) => input.name === value[0] && input.value === value[1])?.focus({ preventScroll: true });
       document.title = page.title;
-      history[push ? "pushState" : "replaceState"]({ live: true }, "", url);
+      document.getElementById("said").textContent = document.querySelector(".toolbar h2").textContent;
+      if (step) history[step](null, "", url);
+      shown = location.pathname + location.search;
     } catch (error) {
       if (error.name !== "AbortError") location.assign(url);
     } finally {
@@ -71,17 +74,28 @@
     return form.action.split("?")[0] + (query ? `?${query}` : "");
   };
 
+  const wide = matchMedia("(min-width: 60rem)");
+  const unfold = () => { for (const part of document.querySelectorAll(".disclosure")) part.open = wide.matches; };
+  wide.addEventListener("change", unfold);
+
   document.addEventListener("DOMContentLoaded", () => {
     paint();
+    unfold();
+    root.classList.add("ready");
     const live = document.querySelector("form[data-live]");
     if (live) {
       let timer;
       live.search.addEventListener("input", () => {
         clearTimeout(timer);
-        timer = setTimeout(() => show(address(live), { push: false }), 150);
+        timer = setTimeout(() => show(address(live), "replaceState"), 150);
       });
-      live.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); show(address(live), { push: true }); });
-      addEventListener("popstate", () => location.reload());
+      live.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); show(address(live), "pushState"); });
+      addEventListener("popstate", () => {
+        // A step inside the page, such as to its content, changes nothing.
+        if (location.pathname + location.search === shown) return;
+        live.search.value = new URLSearchParams(location.search).get("search") ?? "";
+        show(location.href, null);
+      });
     }
   });
   document.addEventListener("change", (event) => {
