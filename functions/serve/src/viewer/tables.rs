@@ -50,7 +50,7 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
             section aria-labelledby="commands" {
                 h2 #commands { "Commands" }
                 @if let Some(picture) = picture {
-                    div.picture tabindex="0" role="region" aria-label="Picture of commands and components" { (PreEscaped(picture)) }
+                    div.drawing tabindex="0" role="region" aria-label="Picture of commands and components" { (PreEscaped(picture)) }
                 }
                 div.table tabindex="0" role="region" aria-label="Table of commands" {
                     table {
