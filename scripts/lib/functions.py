@@ -19,11 +19,15 @@ from typing import Any, Mapping, Optional, Protocol
 
 from . import report
 from .console import Failure
+from .events import readable
 from .processes import Supervisor, Tail
 
 _REFRESH = json.dumps({"action": "refresh"})
-_NOISE = ("INFO spawning function instance", "INFO starting lambda function instance", "Running `")
-"""What the emulator says about each start of a function, which is in its log for those who want it."""
+_NOISE = (
+    *("INFO spawning function instance", "INFO starting lambda function instance", "Running `", "Finished `"),
+    "AWS_LAMBDA_MAX_CONCURRENCY is set",
+)
+"""What the emulator, and the runtime on its account, say about each start of a function. It is in the logs for those who want it."""
 
 _RESTARTS = 5
 """The emulator starts a function that has ended again, for ever. After so many starts it is not going to work."""
@@ -58,6 +62,11 @@ class Emulated:
         url = f"http://127.0.0.1:{self._port}"
         return [("serve", f"{url} (Lambda emulator)"), ("refresh", f"{url}/refresh")]
 
+    @staticmethod
+    def webhook_url(port: int) -> str:
+        """Where GitHub delivers its events."""
+        return f"http://127.0.0.1:{port}/webhooks/github"
+
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts the emulator, which starts a function when it is first asked for something."""
         self._port = port
@@ -89,7 +98,9 @@ class Emulated:
             self._starts += "Running `" in text
             if not any(noise in text for noise in _NOISE):
                 lines.append(("lambda", text))
-        return lines + [(name, text) for name, tail in self._function_logs.items() for text in tail.lines()]
+        for name, tail in self._function_logs.items():
+            lines.extend((name, readable(text)) for text in tail.lines() if not any(noise in text for noise in _NOISE))
+        return lines
 
     def check(self) -> None:
         """Fails if a function cannot be kept running."""
@@ -153,7 +164,7 @@ class Plain:
         self._environment: Mapping[str, str] = {}
         self._tails = {name: Tail(logs / f"{name}.log") for name in ("serve", "refresh", "publish")}
 
-    build = ("cargo", "build", "--release", "--workspace")
+    build = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh")
 
     @staticmethod
     def ports(port: int) -> list[int]:
@@ -166,6 +177,11 @@ class Plain:
             ("serve", f"http://127.0.0.1:{self._port} (release binary)"),
             ("refresh", f"http://127.0.0.1:{self._port + 1}/refresh (release binary)"),
         ]
+
+    @staticmethod
+    def webhook_url(port: int) -> str:
+        """Where GitHub delivers its events."""
+        return f"http://127.0.0.1:{port + 1}/webhooks/github"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts both."""
@@ -185,7 +201,7 @@ class Plain:
     def log_lines(self) -> list[tuple[str, str]]:
         """New lines of the logs, each with its origin."""
         origins = {"publish": "refresh"}
-        return [(origins.get(name, name), text) for name, tail in self._tails.items() for text in tail.lines()]
+        return [(origins.get(name, name), readable(text)) for name, tail in self._tails.items() for text in tail.lines()]
 
     def check(self) -> None:
         """Nothing to look at: the supervisor sees these processes itself."""

@@ -11,19 +11,23 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import servers, tools
+from . import checks, examples, servers, tools
 from .console import Failure, step
 from .processes import Supervisor
 
 HELP = """\
 usage: scripts/test [ARGUMENT...]
 
-Runs every test: those of the scripts, then the workspace's, with `cargo nextest run` where that is installed and
-`cargo test` elsewhere. Starts an S3 server and an OCI registry for them, on ports of their own, and ends both.
-Arguments go to the test runner (a part of a test's name, for instance); the scripts' tests are left out then.
+Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
+`cargo nextest run` where that is installed and `cargo test` elsewhere. Starts an S3 server and an OCI registry for
+them, on ports of their own, and ends both.
+Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry", "chromium", "chromedriver", "axe.min.js"]
+_TOOLS = [
+    *("cargo-lambda", "weed", "docker-registry", "skopeo", "schemathesis"),
+    *("chromium", "chromedriver", "axe.min.js"),
+]
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -47,10 +51,13 @@ def main(root: Path, arguments: list[str]) -> int:
 def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
     if not arguments:
-        unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", "scripts/lib", "-t", "scripts"]
-        step("test", "scripts")
-        if status := supervisor.run("unittest", unittest, cwd=root):
-            return "the tests of the scripts", status
+        if failed := checks.run(root, supervisor):
+            return failed
+        for folder, top in (("scripts/lib", "scripts"), ("action", ".")):
+            unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", folder, "-t", top]
+            step("test", folder)
+            if status := supervisor.run("unittest", unittest, cwd=root, env=checks.environment(root)):
+                return f"the tests of {folder}", status
 
     binaries = tools.ensure(root / ".tools", _TOOLS)
     # Black-box tests run the binaries; a test of one package does not build those of another.
@@ -64,6 +71,9 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
     secret = secrets.token_hex(16)
     bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
     registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
+    if not arguments:
+        if failed := examples.check(root, supervisor, binaries, bucket, registry, logs):
+            return failed
     environment = {
         **os.environ,
         **bucket.environment(),

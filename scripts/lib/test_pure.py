@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 from pathlib import Path
 
-from . import dev, report, s3, servers, snapshot, tools
+from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -28,6 +28,17 @@ class Folder(unittest.TestCase):
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+class Events(unittest.TestCase):
+    def test_an_event_becomes_one_line_for_people(self) -> None:
+        event = {"timestamp": "t", "level": "WARN", "message": "late", "commit": "1a2b", "why": "a b", "n": 2, "spans": []}
+        self.assertEqual(events.readable(json.dumps(event)), 'WARN late commit=1a2b why="a b" n=2')
+        self.assertEqual(events.readable('{"level": "INFO", "message": "up"}'), "up")
+
+    def test_other_lines_stay_as_they_are(self) -> None:
+        for text in ("thread 'main' panicked", "[1, 2]", '{"errorType": "x"}'):
+            self.assertEqual(events.readable(text), text)
 
 
 class Reports(unittest.TestCase):
@@ -174,6 +185,42 @@ class Settings(Folder):
         environment = dev._environment({"AWS_REGION": "us-east-1"})
         self.assertNotIn("AWS_PROFILE", environment)
         self.assertEqual(environment["NO_PROXY"], "example.org,127.0.0.1,localhost")
+
+
+class Bench(unittest.TestCase):
+    SAID = """\
+Running 2s test @ http://127.0.0.1:1/
+  2 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.17ms    0.93ms  12.12ms   74.12%
+  Latency Distribution
+     50%  810.00us
+     75%    1.20ms
+     90%    2.20ms
+     99%    4.41ms
+  27512 requests in 2.00s, 2.91GB read
+Requests/sec:  13702.51
+Transfer/sec:      1.45GB
+"""
+
+    def test_what_wrk_says_is_read(self) -> None:
+        self.assertEqual(stage.parse_wrk(self.SAID), stage.Load(13702.51, 0.81, 4.41, 0))
+        refused = self.SAID + "  Non-2xx or 3xx responses: 7\n"
+        self.assertEqual(stage.parse_wrk(refused).failed, 7)
+        with self.assertRaises(Failure):
+            stage.parse_wrk("unable to connect to 127.0.0.1:1 Connection refused\n")
+
+    def test_a_missed_target_is_shown(self) -> None:
+        rows = [measures._time("start", 0.051, 0.1), measures._time("the first", 3.21, 3.0), measures.Row("size", "", "2 MB")]
+        text = bench.text_table(rows)
+        self.assertEqual(text[1], "start      under 100 ms  51 ms     met")
+        self.assertEqual(text[2], "the first  under 3.0 s   3.2 s     missed")
+        self.assertEqual(text[3], "size                     2 MB")
+        self.assertEqual(bench.markdown(rows, ["Calm."])[-3:], ["| size |  | 2 MB |  |", "", "Calm."])
+
+    def test_only_known_parts_are_measured(self) -> None:
+        with self.assertRaises(Failure):
+            bench.main(Path("/nowhere"), ["everything"])
 
 
 class Tools(Folder):

@@ -10,6 +10,9 @@ pub const FILE_BYTES: u64 = 8 << 20;
 /// Most files in the tree of a registry repository: five files a version for 10,000 versions.
 pub const TREE_FILES: usize = 50_000;
 
+/// Largest icon, in bytes. Those of published stacks are below 100 KiB.
+pub const ICON_BYTES: u64 = 512 << 10;
+
 /// Most bytes in the tree of a registry repository, unpacked.
 pub const TREE_BYTES: u64 = 256 << 20;
 
@@ -48,6 +51,19 @@ pub const REPORTED_PROBLEMS: usize = 200;
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 
+/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry.
+pub const KEPT_RELEASES: usize = 20;
+
+/// How long a release stays after another went live, in seconds. A reader moves on within seconds; a frozen function that wakes
+/// up later revalidates first.
+pub const KEPT_SECONDS: i64 = 3600;
+
+/// Most recent releases that `index.json` lists, in a storm of commits: 30 KB.
+pub const LISTED_RELEASES: usize = 200;
+
+/// Most changed or removed parts that `index.json` and `/status` name; the report names all.
+pub const LISTED_CHANGES: usize = 500;
+
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;
 
@@ -59,3 +75,14 @@ pub const REQUEST_BODY_BYTES: usize = 1 << 20;
 
 /// Blobs above this size are answered with a redirect to the bucket, in bytes: a Lambda answer ends at 6 MB.
 pub const REDIRECT_BYTES: u64 = 4 << 20;
+
+/// Most bytes of blobs that `serve` keeps in memory: four files of [`FILE_BYTES`], or all archives of a registry of a hundred
+/// versions many times over, in a sixteenth of a Lambda function of 512 MB.
+pub const BLOB_MEMORY_BYTES: u64 = 32 << 20;
+
+/// Most bytes of icons that `serve` keeps in memory, and once more as the text that `icon=base64` answers with: a thousand
+/// icons of the usual size.
+pub const ICON_MEMORY_BYTES: u64 = 16 << 20;
+
+/// Blobs that `serve` reads at a time when it loads a release. More gains nothing on one connection pool.
+pub const CONCURRENT_READS: usize = 16;

@@ -15,22 +15,26 @@ pub struct TestRegistry {
     pub name: String,
     /// Folder of its registry repository.
     pub repository: tempfile::TempDir,
+    /// The S3 server, to look behind the scenes.
+    pub s3: aws_sdk_s3::Client,
     variables: Vec<(String, String)>,
 }
 
-/// A running `serve`; it ends when this is dropped.
+/// A running function in plain HTTP; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Serving {
     /// Its URL.
     pub url: String,
-    _process: Child,
+    process: Child,
+    lines: tokio::sync::mpsc::UnboundedReceiver<String>,
 }
 
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-fn binary(name: &str) -> PathBuf {
+/// The program of the workspace with a name.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
@@ -50,6 +54,10 @@ impl TestRegistry {
             ("OCI_REGISTRY", format!("{oci}/{name}")),
             ("REGISTRY_REPO_URL", repository.path().display().to_string()),
             ("REVALIDATE_SECONDS", "0".into()),
+            // Nothing but the own machine is asked, whatever a fixture names.
+            ("OFFLINE", "true".into()),
+            ("FETCH_HOSTS", "localhost".into()),
+            ("FETCH_ALLOW_LOOPBACK", "true".into()),
             ("LISTEN_ADDR", "127.0.0.1:0".into()),
         ];
         let config = aws_config::from_env().endpoint_url(s3).load().await;
@@ -57,7 +65,12 @@ impl TestRegistry {
         let client = aws_sdk_s3::Client::from_conf(config);
         client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { name, repository, variables }
+        Self { name, repository, s3: client, variables }
+    }
+
+    /// The environment of its functions.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.variables.clone()
     }
 
     /// The same registry with another value of a variable.
@@ -73,7 +86,7 @@ impl TestRegistry {
     }
 
     /// Changes a file of the repository.
-    pub fn write(&self, path: &str, content: &str) {
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.repository.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
         std::fs::write(path, content).expect("a file can be written");
@@ -81,30 +94,110 @@ impl TestRegistry {
 
     /// Runs one refresh: its report, or what it says of its failure.
     pub async fn refresh(&self) -> Result<serde_json::Value, String> {
-        let mut command = Command::new(binary("refresh"));
-        command.args(["invoke", r#"{"action":"refresh"}"#]).envs(self.variables.clone()).env("RUST_LOG", "off");
-        let output = command.kill_on_drop(true).output().await.expect("refresh starts");
+        self.invoke(&serde_json::json!({"action": "refresh"})).await
+    }
+
+    /// Invokes `refresh` with an event: its answer, or what it says of its failure.
+    pub async fn invoke(&self, event: &serde_json::Value) -> Result<serde_json::Value, String> {
+        let output = self.invocation(event).output().await.expect("refresh starts");
         if output.status.success() {
-            Ok(serde_json::from_slice(&output.stdout).expect("the report is JSON"))
+            Ok(serde_json::from_slice(&output.stdout).expect("the answer is JSON"))
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
 
+    /// The command that invokes `refresh` with an event.
+    pub fn invocation(&self, event: &serde_json::Value) -> Command {
+        let mut command = Command::new(binary("refresh"));
+        command.args(["invoke", &event.to_string()]).envs(self.variables.clone()).env("RUST_LOG", "off");
+        command.kill_on_drop(true);
+        command
+    }
+
     /// Starts `serve` and waits until it listens.
     pub async fn serve(&self) -> Serving {
-        let mut command = Command::new(binary("serve"));
+        self.start("serve", "serving on ").await
+    }
+
+    /// Starts `refresh` as a server and waits until it listens.
+    pub async fn refreshing(&self) -> Serving {
+        self.start("refresh", "listening on ").await
+    }
+
+    async fn start(&self, program: &str, announcement: &str) -> Serving {
+        let mut command = Command::new(binary(program));
         command.envs(self.variables.clone()).env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().expect("serve starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        let mut process = command.spawn().expect("the function starts");
+        let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
         let url = loop {
-            let line = lines.next_line().await.expect("its log is text").expect("serve says where it listens");
-            if let Some((_, rest)) = line.split_once("serving on ") {
+            let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
+            if let Some((_, rest)) = line.split_once(announcement) {
                 break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
             }
         };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Serving { url, _process: process }
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                // Nobody need listen.
+                let _ = sender.send(line);
+            }
+        });
+        Serving { url, process, lines }
+    }
+
+    /// The keys of the bucket that begin with a prefix.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).send().await.expect("a list");
+        listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+
+    /// Removes objects from the bucket.
+    pub async fn remove(&self, keys: &[String]) {
+        for key in keys {
+            self.s3.delete_object().bucket(&self.name).key(key).send().await.expect("an object can be removed");
+        }
+    }
+
+    /// The bytes of an object in the bucket.
+    pub async fn object(&self, key: &str) -> bytes::Bytes {
+        let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");
+        object.body.collect().await.expect("all of it").into_bytes()
+    }
+
+    /// Writes an object into the bucket, past all rules.
+    pub async fn put(&self, key: &str, content: impl AsRef<[u8]>) {
+        let body = content.as_ref().to_vec().into();
+        self.s3.put_object().bucket(&self.name).key(key).body(body).send().await.expect("an object can be written");
+    }
+
+    /// The object `index.json`.
+    pub async fn live(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.object("index.json").await).expect("index.json is JSON")
+    }
+
+    /// Runs `git` in the repository's folder.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("git")
+            .current_dir(self.repository.path())
+            .args(["-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com"])
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("git writes text").trim().to_owned()
+    }
+
+    /// Commits everything, on the branch `main`, and gives the commit.
+    pub fn commit(&self) -> String {
+        if !self.repository.path().join(".git").exists() {
+            self.git(&["init", "--quiet", "--initial-branch=main"]);
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "A change"]);
+        self.git(&["rev-parse", "HEAD"])
     }
 }
 
@@ -114,9 +207,34 @@ impl Serving {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
         (answer.status().as_u16(), answer.text().await.expect("the body is text"))
     }
+
+    /// The JSON that a GET is answered with.
+    pub async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, body) = self.get(path).await;
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {status} {body}: {error}"))
+    }
+
+    /// Waits for a line of its log that has a text in it.
+    pub async fn logs(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv().await.unwrap_or_else(|| panic!("the function ended without logging {text}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) {
+        let id = self.process.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
+        assert!(sent.success());
+        self.process.wait().await.expect("it ends");
+    }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     for entry in from.read_dir().expect("the folder is there") {
         let entry = entry.expect("the folder can be read");
         let to = to.join(entry.file_name());

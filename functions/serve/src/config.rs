@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 
+use crate::blobs::LargeBlobs;
 use crate::viewer::Mode;
 
 /// The configuration of `serve`.
@@ -16,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
     pub(crate) listen: SocketAddr,
+    /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
+    pub(crate) large_blobs: LargeBlobs,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
     /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
@@ -36,7 +39,11 @@ impl Config {
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
         let headless = environment.or("REGISTRY_HEADLESS", "true or false", false);
         let viewer = if headless { Mode::Headless } else { Mode::Pages };
+        let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
+            true => LargeBlobs::Redirected,
+            false => LargeBlobs::Sent,
+        };
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name, viewer })
+        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, large_blobs, name, viewer })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +10,14 @@ use devfile_registry::cache::ETag;
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
-use devfile_registry::release::{LiveIndex, PublishedVersion, Release, StoredFile};
+use devfile_registry::release::{LiveIndex, PublishedVersion, Recent, Release, StoredFile};
 use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::body::{Body, JSON};
 use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
-use crate::viewer::{History, Shelf};
+use crate::icons::Icons;
+use crate::viewer::Shelf;
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
 #[derive(Debug)]
@@ -31,8 +32,6 @@ pub(crate) struct Snapshot {
     pub(crate) catalog: Catalog,
     /// The entries, for the pages of the viewer.
     pub(crate) shelf: Shelf,
-    /// What `index.json` tells of releases before.
-    pub(crate) history: History,
     /// What should be looked at in the registry repository.
     pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
@@ -45,6 +44,8 @@ pub(crate) struct Snapshot {
     repositories: BTreeMap<String, Repository>,
     /// Files of the stacks' folders by path.
     files: BTreeMap<String, StoredFile>,
+    /// The icons that are in memory, by the URL that the index names.
+    pub(crate) icons: Icons,
     /// Content that is in memory anyway, by digest.
     contents: HashMap<Digest, Bytes>,
 }
@@ -84,6 +85,14 @@ pub(crate) struct About {
     pub(crate) release: Digest,
     /// When it went live.
     pub(crate) generated_at: Timestamp,
+    /// Whether it stays until it is unpinned, whatever happens on the branch.
+    pub(crate) pinned: bool,
+    /// What it changed.
+    pub(crate) changed: BTreeSet<String>,
+    /// What it removed.
+    pub(crate) removed: BTreeSet<String>,
+    /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
+    pub(crate) recent: Vec<Recent>,
     /// How many stacks it has.
     pub(crate) stacks: usize,
     /// How many samples.
@@ -97,14 +106,19 @@ pub(crate) struct About {
 }
 
 impl Snapshot {
-    /// Works out all answers. `index_bytes` are the bytes that `index` was read from.
-    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release) -> Self {
+    /// Works out all answers. `index_bytes` are the bytes that `index` was read from; `icons` are those of the release that
+    /// could be read.
+    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
         let count = |kind| release.stacks.iter().filter(|entry| entry.entry_type == kind).count();
         let about = About {
             commit_hash: index.commit_hash.clone(),
             source: index.source.clone(),
             release: index.release,
             generated_at: index.generated_at.clone(),
+            pinned: index.pinned.into(),
+            changed: index.changes.changed.clone(),
+            removed: index.changes.removed.clone(),
+            recent: index.recent.clone(),
             stacks: count(EntryType::Stack),
             samples: count(EntryType::Sample),
             versions: release.versions.len(),
@@ -112,7 +126,7 @@ impl Snapshot {
             warnings: release.warnings.len(),
         };
         let repositories = repositories(&release.versions);
-        let shelf = Shelf::new(&release.stacks, &release.icons, &release.versions);
+        let shelf = Shelf::new(&release.stacks, &icons, &release.versions);
         let texts: BTreeMap<(EntryType, String, String), Bytes> = release
             .versions
             .into_iter()
@@ -126,9 +140,12 @@ impl Snapshot {
             .map(|(kind, name, version, text)| ((kind, name, version), Bytes::from(text)))
             .collect();
         let contents = texts.values().map(|text| (Digest::of(text), text.clone()));
-        let contents = contents.chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]).collect();
-        // Icons are captured when the release is made; until a release has some, the catalog shows their URLs.
-        let catalog = Catalog::new(release.stacks, &BTreeMap::new());
+        let contents = contents
+            .chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))])
+            .chain(icons.values().map(|icon| (icon.digest, icon.bytes.clone())))
+            .collect();
+        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
+        let catalog = Catalog::new(release.stacks, &data_uris);
         let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
             [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
                 .map(|kind| Body::new(JSON, catalog.answer(schema, kind, &Query::default()).body))
@@ -138,7 +155,6 @@ impl Snapshot {
             commit: index.commit_hash,
             about,
             shelf,
-            history: History::read(&index_bytes),
             warnings: release.warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&catalog, &texts),
@@ -146,6 +162,7 @@ impl Snapshot {
             catalog,
             repositories,
             files: release.files,
+            icons,
             contents,
         }
     }

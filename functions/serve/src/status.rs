@@ -1,20 +1,90 @@
 //! `/status` and `/health`: what is served, and how fresh it is.
 
+use std::time::Duration;
+
+use devfile_registry::cache::{Bucket, Cache, LAST_REFRESH_KEY};
+use devfile_registry::publish::LastRefresh;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
 
+/// Largest report of a refresh that is read, in bytes.
+const REPORT_BYTES: u64 = 1 << 20;
+
+/// Time for reading it; `/status` answers without it when the bucket is slow.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// What `/status` answers.
-pub(crate) fn document(snapshot: Option<&Snapshot>, freshness: &Freshness, name: &str) -> Value {
+pub(crate) fn document(
+    snapshot: Option<&Snapshot>,
+    freshness: &Freshness,
+    last_refresh: Option<&LastRefresh>,
+    name: &str,
+) -> Value {
+    let age =
+        |snapshot: &Snapshot| (Timestamp::now().as_second() - snapshot.about.generated_at.instant().as_second()).max(0);
     json!({
         "name": name,
         "software": concat!("devfile-registry/", env!("CARGO_PKG_VERSION")),
         "live": snapshot.map(|snapshot| &snapshot.about),
+        "age_seconds": snapshot.map(age),
+        "last_refresh": last_refresh,
         "snapshot": {
             "checked_seconds_ago": freshness.checked.as_secs(),
             "stale": freshness.failure.is_some(),
             "failure": freshness.failure,
+        },
+    })
+}
+
+/// How the last refresh ended, which need not have made anything live. None when there is no word of it.
+pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
+    let read = tokio::time::timeout(PATIENCE, cache.get(LAST_REFRESH_KEY, REPORT_BYTES)).await;
+    serde_json::from_slice(&read.ok()?.ok()??.bytes).ok()
+}
+
+/// The schema of [`document`].
+pub(crate) fn schema() -> Value {
+    let text = json!({"type": "string"});
+    let count = json!({"type": "integer", "minimum": 0});
+    let live = json!({
+        "type": ["object", "null"],
+        "description": "The live release; null while there is none",
+        "required": ["commit_hash", "source", "release", "generated_at", "stacks", "samples", "versions", "quarantined", "warnings"],
+        "properties": {
+            "commit_hash": {"$ref": "#/components/schemas/CommitSha"},
+            "source": text,
+            "release": {"$ref": "#/components/schemas/Digest"},
+            "generated_at": {"$ref": "#/components/schemas/Timestamp"},
+            "stacks": count, "samples": count, "versions": count, "warnings": count,
+            "quarantined": {"type": "array", "items": {
+                "type": "object",
+                "description": "A part of the repository that stays as it was published last",
+                "required": ["part", "problems"],
+                "properties": {"part": text, "problems": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["path", "severity", "rule", "message"],
+                    "properties": {"path": text, "severity": text, "rule": text, "message": text, "hint": text, "line": count, "column": count},
+                }}},
+            }},
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["name", "software", "live", "age_seconds", "last_refresh", "snapshot"],
+        "properties": {
+            "name": text,
+            "software": text,
+            "live": live,
+            "age_seconds": {"type": ["integer", "null"], "minimum": 0, "description": "Time since the release was made live"},
+            "last_refresh": {"type": ["object", "null"], "description": "How the last refresh ended"},
+            "snapshot": {
+                "type": "object",
+                "required": ["checked_seconds_ago", "stale", "failure"],
+                "properties": {"checked_seconds_ago": count, "stale": {"type": "boolean"}, "failure": {"type": ["string", "null"]}},
+            },
         },
     })
 }

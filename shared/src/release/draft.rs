@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, PublishedVersion, Release, SampleDevfile, StoredFile};
+use super::{FORMAT, Facts, Icon, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
 use crate::artifact::{self, Layer};
+use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
-use crate::source::Tree;
+use crate::repository::{self, Origin, Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::source::{Scope, Tree};
 use crate::timestamp::Timestamp;
 
 /// A release that waits for dates.
@@ -20,6 +21,8 @@ use crate::timestamp::Timestamp;
 pub struct Draft<'a> {
     repository: &'a Repository,
     previous: Option<&'a Release>,
+    /// What was read, if that is not the whole: the rest is as the release before has it.
+    scope: Option<&'a Scope>,
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
@@ -47,9 +50,20 @@ pub struct Built {
 impl<'a> Draft<'a> {
     /// Builds the artifacts of everything that changed since `previous`.
     pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>) -> Self {
+        Self::read(repository, tree, previous, None)
+    }
+
+    /// The same from a part of the tree. Everything else is in the state of the release before, which must be free of errors
+    /// there.
+    pub fn of_part(repository: &'a Repository, tree: &Tree, previous: &'a Release, scope: &'a Scope) -> Self {
+        Self::read(repository, tree, Some(previous), Some(scope))
+    }
+
+    fn read(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, scope: Option<&'a Scope>) -> Self {
         let mut draft = Self {
             repository,
             previous,
+            scope,
             before: previous.map(Release::by_folder).unwrap_or_default(),
             files: BTreeMap::new(),
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
@@ -61,6 +75,9 @@ impl<'a> Draft<'a> {
             let path = format!("stacks/{path}");
             draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
             draft.contents.insert(digest, file.content.clone());
+        }
+        for icon in repository.icons.values() {
+            draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
         }
         for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
             draft.add_artifact(version);
@@ -92,7 +109,10 @@ impl<'a> Draft<'a> {
             self.repository.samples.iter().flat_map(|sample| sample.devfiles.iter().map(move |d| (sample, d)));
         let devfiles = samples
             .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
-            .map(|(_, (_, (path, _)))| path.clone());
+            .filter_map(|(_, (_, devfile))| match &devfile.origin {
+                Origin::Tree(path) => Some(path.clone()),
+                Origin::Fetched(_) => None,
+            });
         folders.chain(devfiles).collect()
     }
 
@@ -118,13 +138,14 @@ impl<'a> Draft<'a> {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Stack { stack } = part
                 && let Some(published) = self.kept_stack(stack)
             {
                 stacks.insert(stack.clone(), published);
             }
         }
+        stacks.extend(self.stacks_out_of_scope());
         let (mut entries, mut versions) = (Vec::new(), Vec::new());
         for (entry, published) in stacks.into_values() {
             entries.push(entry);
@@ -132,7 +153,7 @@ impl<'a> Draft<'a> {
         }
         let mut samples = Vec::new();
         match self.previous {
-            Some(previous) if self.quarantines(&Part::ExtraEntries) => {
+            Some(previous) if self.keeps_extra_entries() => {
                 let has_versions = |entry: &Entry| previous.versions.iter().any(|version| version.name == entry.name);
                 let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || !has_versions(entry);
                 entries.extend(previous.stacks.iter().filter(extra).cloned());
@@ -141,11 +162,19 @@ impl<'a> Draft<'a> {
             _ => {
                 for sample in &self.repository.samples {
                     entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
-                    samples.extend(sample.devfiles.iter().map(|(version, (_, content))| SampleDevfile {
+                    samples.extend(sample.devfiles.iter().map(|(version, devfile)| SampleDevfile {
                         name: sample.entry.name.clone(),
                         version: version.clone(),
-                        devfile: String::from_utf8_lossy(content).into_owned(),
+                        devfile: String::from_utf8_lossy(&devfile.content).into_owned(),
+                        fetched_from: match &devfile.origin {
+                            Origin::Tree(_) => None,
+                            Origin::Fetched(url) => Some(url.clone()),
+                        },
                     }));
+                }
+                for (entry, devfiles) in self.kept_samples() {
+                    entries.push(entry.clone());
+                    samples.extend(devfiles.cloned());
                 }
                 entries.extend(self.repository.extra_stacks.iter().cloned());
             }
@@ -154,24 +183,75 @@ impl<'a> Draft<'a> {
         for held in &mut quarantined {
             held.problems.truncate(limits::REPORTED_PROBLEMS);
         }
+        let icons = self.icons(&entries);
+        let fetched = self.fetched(&icons, &versions, &samples);
         let release = Release {
             format: FORMAT,
+            rules: RULES,
             commit_hash: commit,
             source: source.to_owned(),
             stacks: entries,
             files: self.published_files(&versions),
             versions,
             samples,
-            icons: self.previous.map(|previous| previous.icons.clone()).unwrap_or_default(),
+            icons,
+            fetched,
             quarantined,
-            warnings: self.repository.warnings.iter().take(limits::REPORTED_PROBLEMS).cloned().collect(),
+            warnings: self.warnings(),
         };
         let (name, bytes) = release.to_bytes();
         Built { release: Arc::new(release), name, bytes, contents: self.contents }
     }
 
+    /// Samples that are held back, as the release before had them.
+    fn kept_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
+        let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
+        let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
+        self.previous.into_iter().flat_map(move |previous| {
+            let samples = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
+            let kept = samples.filter(move |entry| is_held(entry) && !is_here(entry));
+            kept.map(|entry| (entry, previous.samples.iter().filter(|devfile| devfile.name == entry.name)))
+        })
+    }
+
+    /// Parts that stay as they were.
+    fn held(&self) -> impl Iterator<Item = &Part> {
+        self.repository.quarantined.iter().map(|held| &held.part).chain(&self.repository.kept)
+    }
+
     fn quarantines(&self, part: &Part) -> bool {
         self.repository.quarantined.iter().any(|held| held.part == *part)
+    }
+
+    fn keeps_extra_entries(&self) -> bool {
+        let quarantined = self.quarantines(&Part::ExtraEntries);
+        quarantined || self.scope.is_some_and(|scope| !scope.extra_entries)
+    }
+
+    /// Stacks that were not read, each with its versions, by their folders.
+    fn stacks_out_of_scope(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
+        let (Some(scope), Some(previous)) = (self.scope, self.previous) else { return BTreeMap::new() };
+        let mut versions: BTreeMap<&str, Vec<PublishedVersion>> = BTreeMap::new();
+        for version in previous.versions.iter().filter(|version| !scope.stacks.contains(&version.stack)) {
+            versions.entry(&version.stack).or_default().push(version.clone());
+        }
+        let stacks = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
+        let entries: BTreeMap<&str, &Entry> = stacks.map(|entry| (entry.name.as_str(), entry)).collect();
+        let with_entry = |(folder, versions): (&str, Vec<PublishedVersion>)| {
+            let entry = *entries.get(versions.first()?.name.as_str())?;
+            Some((folder.to_owned(), (entry.clone(), versions)))
+        };
+        versions.into_iter().filter_map(with_entry).collect()
+    }
+
+    fn warnings(&self) -> Vec<Diagnostic> {
+        let mut warnings = self.repository.warnings.clone();
+        if let (Some(scope), Some(previous)) = (self.scope, self.previous) {
+            warnings.extend(previous.warnings.iter().filter(|warning| !scope.wants(&warning.path)).cloned());
+            warnings.sort();
+        }
+        warnings.truncate(limits::REPORTED_PROBLEMS);
+        warnings
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would
@@ -183,9 +263,10 @@ impl<'a> Draft<'a> {
                 self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
-            rows.push((entry, published(stack, version, layers)));
+            let from = self.repository.brought.get(&version.folder).cloned();
+            rows.push((entry, PublishedVersion { fetched_from: from, ..published(stack, version, layers) }));
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Version { stack: folder, version } = part
                 && *folder == stack.folder
                 && let Some(kept) = self.kept_version(stack, version)
@@ -220,11 +301,14 @@ impl<'a> Draft<'a> {
     fn sample_entry(
         &self,
         entry: &Entry,
-        devfiles: &BTreeMap<String, (String, Bytes)>,
+        devfiles: &BTreeMap<String, repository::SampleDevfile>,
         history: &BTreeMap<String, Timestamp>,
     ) -> Entry {
         let date = |version: &str| {
-            let in_history = || devfiles.get(version).and_then(|(path, _)| history.get(path));
+            let in_history = || match &devfiles.get(version)?.origin {
+                Origin::Tree(path) => history.get(path),
+                Origin::Fetched(_) => None,
+            };
             self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
         };
         let mut entry = entry.clone();
@@ -238,11 +322,50 @@ impl<'a> Draft<'a> {
         entry
     }
 
+    /// The icons that entries name, as they were fetched or, for what is not read again, as they were.
+    fn icons(&self, entries: &[Entry]) -> BTreeMap<String, Icon> {
+        let named = entries
+            .iter()
+            .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)));
+        let found = named.filter_map(|url| {
+            let icon = match self.repository.icons.get(url) {
+                Some(icon) => Icon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size },
+                None => self.previous?.icons.get(url)?.clone(),
+            };
+            Some((url.clone(), icon))
+        });
+        found.collect()
+    }
+
+    /// The states of all that was fetched and is still in use.
+    fn fetched(
+        &self,
+        icons: &BTreeMap<String, Icon>,
+        versions: &[PublishedVersion],
+        samples: &[SampleDevfile],
+    ) -> BTreeMap<String, Option<String>> {
+        let versions = versions.iter().filter_map(|version| version.fetched_from.as_ref());
+        let samples = samples.iter().filter_map(|sample| sample.fetched_from.as_ref());
+        let used = icons.keys().chain(versions).chain(samples);
+        let state = |url: &String| {
+            let before = || self.previous?.fetched.get(url);
+            Some((url.clone(), self.repository.fetched.get(url).or_else(before)?.clone()))
+        };
+        used.filter_map(state).collect()
+    }
+
     /// Files of the published state: those of the tree, but for a quarantined version those of the release before.
     fn published_files(&self, versions: &[PublishedVersion]) -> BTreeMap<String, StoredFile> {
         let mut files = self.files.clone();
         let Some(previous) = self.previous else { return files };
-        let kept = versions.iter().filter(|version| !self.layers.contains_key(&version.folder));
+        let in_scope = |path: &str| self.scope.is_none_or(|scope| scope.wants(path));
+        files.extend(
+            previous.files.iter().filter(|(path, _)| !in_scope(path)).map(|(path, file)| (path.clone(), file.clone())),
+        );
+        let held = |version: &&PublishedVersion| {
+            !self.layers.contains_key(&version.folder) && in_scope(&format!("{}/", version.folder))
+        };
+        let kept = versions.iter().filter(held);
         for folder in kept.map(|version| version.folder.as_str()) {
             let old: Vec<(String, StoredFile)> =
                 files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
@@ -266,17 +389,10 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
         layers,
         // It was parsed, so it is UTF-8.
         devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
+        fetched_from: None,
     }
 }
 
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn files_below<'f>(
-    files: &'f BTreeMap<String, StoredFile>,
-    folder: &str,
-) -> impl Iterator<Item = (&'f String, &'f StoredFile)> {
-    // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
-    files.range(format!("{folder}/")..format!("{folder}0"))
 }

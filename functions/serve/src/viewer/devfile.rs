@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use devfile_registry::yaml::{self, nullable};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A devfile, as far as it is shown in tables.
 #[derive(Debug, Default, Deserialize)]
@@ -26,11 +27,11 @@ pub(super) struct Devfile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) website: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) support_url: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) global_memory_limit: String,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct Metadata {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Component {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) name: String,
     pub(super) container: Option<Container>,
     pub(super) kubernetes: Option<Manifest>,
@@ -51,11 +52,11 @@ pub(super) struct Component {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Container {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) image: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) memory_limit: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) cpu_limit: String,
     #[serde(deserialize_with = "nullable")]
     pub(super) endpoints: Vec<Endpoint>,
@@ -65,7 +66,7 @@ pub(super) struct Container {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Manifest {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) uri: String,
     #[serde(deserialize_with = "nullable")]
     pub(super) endpoints: Vec<Endpoint>,
@@ -75,7 +76,7 @@ pub(super) struct Manifest {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Image {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) image_name: String,
 }
 
@@ -83,7 +84,7 @@ pub(super) struct Image {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Volume {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) size: String,
 }
 
@@ -91,11 +92,11 @@ pub(super) struct Volume {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Endpoint {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) name: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) target_port: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) exposure: String,
 }
 
@@ -103,7 +104,7 @@ pub(super) struct Endpoint {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Command {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) id: String,
     pub(super) exec: Option<Body>,
     pub(super) apply: Option<Body>,
@@ -114,11 +115,11 @@ pub(super) struct Command {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Body {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) component: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) command_line: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) label: String,
     /// Commands that a composite command runs.
     #[serde(deserialize_with = "nullable")]
@@ -132,7 +133,7 @@ pub(super) struct Body {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Group {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) kind: String,
     #[serde(deserialize_with = "nullable")]
     pub(super) is_default: bool,
@@ -142,11 +143,11 @@ pub(super) struct Group {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct StarterProject {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) name: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) description: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) sub_dir: String,
     pub(super) git: Option<GitSource>,
     pub(super) zip: Option<ZipSource>,
@@ -165,7 +166,7 @@ pub(super) struct GitSource {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct CheckoutFrom {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) revision: String,
 }
 
@@ -173,14 +174,24 @@ pub(super) struct CheckoutFrom {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ZipSource {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "text")]
     pub(super) location: String,
+}
+
+/// A text, however it is written: a port may be a number, a version too.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    })
 }
 
 impl Devfile {
     /// Reads a devfile; `None` when it is not as a devfile is.
     pub(super) fn read(text: &str) -> Option<Self> {
-        yaml::parse("devfile.yaml", text.as_bytes()).ok()
+        let document = yaml::parse("devfile.yaml", text.as_bytes()).ok()?;
+        yaml::decode("devfile.yaml", &document).ok()
     }
 }
 

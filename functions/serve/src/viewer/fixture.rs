@@ -1,16 +1,14 @@
 //! A small release to render in tests, and one whose every text attacks the page.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
 use devfile_registry::cache::ETag;
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::release::{FORMAT, Facts, LiveIndex, PublishedVersion, Release, SampleDevfile};
+use devfile_registry::release::{FORMAT, LiveIndex, Release};
 use devfile_registry::repository::{Part, Quarantined};
 use serde_json::json;
 
+use crate::icons::Icons;
 use crate::snapshot::Snapshot;
 
 /// Three stacks and two samples; one sample has the name of a stack.
@@ -67,37 +65,34 @@ pub(super) const KILN: &str = include_str!("../../../../tests/fixtures/registry/
 
 const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
 
-/// A snapshot of a release with these entries and devfiles of stacks.
+/// A snapshot of a release with these entries and devfiles of stacks. Written as JSON, what the viewer does not look at can
+/// be left out.
 pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
-    let version = |(name, version, devfile): &(&str, &str, &str)| PublishedVersion {
-        name: (*name).to_owned(),
-        stack: (*name).to_owned(),
-        version: (*version).to_owned(),
-        folder: format!("stacks/{name}/{version}"),
-        facts: Facts::default(),
-        manifest: Digest::of(devfile.as_bytes()),
-        layers: vec![],
-        devfile: (*devfile).to_owned(),
+    let version = |(name, version, devfile): &(&str, &str, &str)| {
+        json!({
+            "name": name, "stack": name, "version": version, "folder": format!("stacks/{name}/{version}"), "facts": {},
+            "manifest": Digest::of(devfile.as_bytes()), "layers": [], "devfile": devfile,
+        })
     };
-    let release = Release {
-        format: FORMAT,
-        commit_hash: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
-        source: source.to_owned(),
-        stacks: entries,
-        versions: devfiles.iter().map(version).collect(),
-        samples: vec![SampleDevfile { name: "pot".into(), version: "1.0.0".into(), devfile: KILN.into() }],
-        files: BTreeMap::new(),
-        icons: BTreeMap::new(),
-        quarantined: vec![Quarantined {
+    let release = json!({
+        "format": FORMAT, "commit_hash": "0123456789abcdef0123456789abcdef01234567", "source": source, "stacks": entries,
+        "versions": devfiles.iter().map(version).collect::<Vec<_>>(),
+        "samples": [{"name": "pot", "version": "1.0.0", "devfile": KILN}],
+        "files": {}, "icons": {},
+        "quarantined": [Quarantined {
             part: Part::Version { stack: "anvil".into(), version: "2.0.0".into() },
             problems: vec![Diagnostic::error("stacks/anvil/2.0.0/devfile.yaml", "yaml/syntax", "a <key> is open", "")],
         }],
-        warnings: vec![Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
-    };
-    let (name, _) = release.to_bytes();
-    let index = LiveIndex::of(&release, name, "2025-11-01T10:00:00Z".parse().unwrap());
-    let bytes: Bytes = index.to_bytes();
-    Snapshot::new(ETag::new("\"1\""), index, bytes, release)
+        "warnings": [Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
+    });
+    let release: Release = serde_json::from_value(release).unwrap();
+    let index = json!({
+        "commit_hash": release.commit_hash, "source": source, "generated_at": "2025-11-01T10:00:00Z",
+        "release": release.to_bytes().0, "stacks": release.stacks,
+    });
+    let index: LiveIndex = serde_json::from_value(index).unwrap();
+    let bytes = index.to_bytes();
+    Snapshot::new(ETag::new("\"1\""), index, bytes, release, Icons::new())
 }
 
 /// The example release.

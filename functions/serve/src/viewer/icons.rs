@@ -1,6 +1,6 @@
 //! Icons: those that the release holds, by digest. A page never points to another host.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
@@ -8,7 +8,7 @@ use axum::http::{Response, StatusCode};
 use devfile_registry::cache::{Bucket, blob_key};
 use devfile_registry::digest::Digest;
 use devfile_registry::index::Entry;
-use devfile_registry::release::{Icon, PublishedVersion};
+use devfile_registry::release::PublishedVersion;
 
 use crate::body::{Caching, header, is_known};
 use crate::snapshot::Snapshot;
@@ -30,10 +30,10 @@ pub(super) struct Icons {
 
 impl Icons {
     /// The icons of a release: those that its entries name by URL, else the logos among the files of its versions.
-    pub(super) fn new(named: &BTreeMap<String, Icon>, versions: &[PublishedVersion]) -> Self {
+    pub(super) fn new(named: &crate::icons::Icons, versions: &[PublishedVersion]) -> Self {
         let mut icons = Self::default();
         for (url, icon) in named {
-            if icons.keep(icon.digest, &icon.media_type, icon.size) {
+            if icons.keep(icon.digest, &icon.media_type, icon.bytes.len() as u64) {
                 icons.by_url.insert(url.clone(), icon.digest);
             }
         }

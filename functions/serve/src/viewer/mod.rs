@@ -33,7 +33,6 @@ mod fixture;
 mod tests;
 
 pub(crate) use shelf::Shelf;
-pub(crate) use status::History;
 
 use axum::body::Body as HttpBody;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};

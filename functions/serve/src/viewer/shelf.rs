@@ -1,10 +1,10 @@
 //! What the viewer needs of a release, worked out once: facets, words, orders and icons.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::release::{Icon, PublishedVersion};
+use devfile_registry::release::PublishedVersion;
 
 use super::facet::{Facet, Facets, Narrowed};
 use super::icons::Icons;
@@ -28,7 +28,7 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     /// Prepares the entries of a release.
-    pub(crate) fn new(entries: &[Entry], icons: &BTreeMap<String, Icon>, versions: &[PublishedVersion]) -> Self {
+    pub(crate) fn new(entries: &[Entry], icons: &crate::icons::Icons, versions: &[PublishedVersion]) -> Self {
         let mut by_name: Vec<usize> = (0..entries.len()).collect();
         by_name.sort_by_cached_key(|place| (fold(title(&entries[*place])), entries[*place].name.clone(), *place));
         let mut by_change = by_name.clone();
@@ -107,7 +107,7 @@ mod tests {
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &BTreeMap::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::icons::Icons::new(), &[]);
         let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
         shelf.browse(&query).kept.into_iter().map(|place| title(&entries[place]).to_owned()).collect()
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_stack_and_a_sample_may_share_a_name() {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &BTreeMap::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::icons::Icons::new(), &[]);
         assert_eq!(shelf.place("loom", None), Some(1));
         assert_eq!(shelf.place("loom", Some(EntryType::Sample)), Some(4));
         assert_eq!(shelf.place("pot", None), Some(3));

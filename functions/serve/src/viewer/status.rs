@@ -4,45 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::release::Changes;
+use devfile_registry::release::Recent;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
 
-/// What `index.json` tells of the refresh that made it and of releases before. It is read on its own, so that an index
-/// without it can be served too.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct History {
-    changes: Changes,
-    recent: Vec<Recent>,
-    pinned: bool,
-}
-
-/// A release that was live.
-#[derive(Debug, Deserialize)]
-struct Recent {
-    commit_hash: CommitSha,
-    generated_at: Timestamp,
-}
-
-impl History {
-    /// Reads it from the bytes of `index.json`.
-    pub(crate) fn read(index: &[u8]) -> Self {
-        serde_json::from_slice(index).unwrap_or_default()
-    }
-}
-
 /// The page.
 pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Freshness, now: jiff::Timestamp) -> Page {
     let about = &snapshot.about;
-    let history = &snapshot.history;
     let state = match (&freshness.failure, about.quarantined.is_empty()) {
         (Some(_), _) => ("bad", "The bucket does not answer; the last known release is served"),
         (None, false) => ("warn", "Live, with parts that are held back"),
@@ -53,7 +27,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
         ("Live since", html! { (moment(&about.generated_at, now)) }),
         (
             "Follows",
-            html! { @if history.pinned { "nothing: pinned to this release until it is unpinned" } @else { "the branch" } },
+            html! { @if about.pinned { "nothing: pinned to this release until it is unpinned" } @else { "the branch" } },
         ),
         (
             "Source",
@@ -86,8 +60,8 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
                 dl.wide { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
             }
             (quarantined(&about.quarantined))
-            (changes(&history.changes))
-            (recent(&history.recent, &about.source, now))
+            (changes(&about.changed, &about.removed))
+            (recent(&about.recent, &about.source, now))
             (warnings(&snapshot.warnings))
             p.side-note { "For programs: " a href="/status" { "/status" } " and " a href="/health" { "/health" } "." }
         }
@@ -159,6 +133,7 @@ fn part_name(part: &Part) -> String {
     match part {
         Part::Version { stack, version } => format!("{stack} {version}"),
         Part::Stack { stack } => format!("{stack}, all versions"),
+        Part::Sample { name } => format!("{name}, a sample"),
         Part::ExtraEntries => "Samples and stacks of extraDevfileEntries.yaml".to_owned(),
         Part::Dates => "Dates of last_modified.json".to_owned(),
     }
@@ -180,7 +155,7 @@ fn place(problem: &Diagnostic) -> String {
 }
 
 /// What the last refresh changed.
-fn changes(changes: &Changes) -> Markup {
+fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
     let list = |name: &'static str, parts: &BTreeSet<String>| {
         html! {
             @if !parts.is_empty() {
@@ -190,11 +165,11 @@ fn changes(changes: &Changes) -> Markup {
         }
     };
     html! {
-        @if !changes.changed.is_empty() || !changes.removed.is_empty() {
+        @if !changed.is_empty() || !removed.is_empty() {
             section aria-labelledby="changes" {
                 h2 #changes { "Last refresh" }
-                (list("Changed", &changes.changed))
-                (list("Removed", &changes.removed))
+                (list("Changed", changed))
+                (list("Removed", removed))
             }
         }
     }
@@ -267,16 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn an_index_with_a_history_shows_it() {
-        let index = br#"{"changes": {"changed": ["stacks/kiln/1.1.0"], "removed": ["stacks/old"]}, "pinned": true, "stacks": [],
-            "recent": [{"commit_hash": "0123456789abcdef0123456789abcdef01234567", "release": "sha256:1", "generated_at": "2025-11-01T10:00:00Z"}]}"#;
-        let history = History::read(index);
-        assert!(history.pinned);
-        let shown = changes(&history.changes).into_string();
+    fn what_the_last_refresh_changed_and_what_was_live() {
+        let parts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let shown = changes(&parts(&["stacks/kiln/1.1.0"]), &parts(&["stacks/old"])).into_string();
         assert!(shown.contains("stacks/kiln/1.1.0") && shown.contains("Removed"), "{shown}");
+        assert!(changes(&parts(&[]), &parts(&[])).into_string().is_empty());
+        let release = serde_json::json!({
+            "commit_hash": "0123456789abcdef0123456789abcdef01234567", "generated_at": "2025-11-01T10:00:00Z",
+            "release": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        });
+        let releases: Vec<Recent> = serde_json::from_value(serde_json::json!([release])).unwrap();
         let now = "2025-11-01T12:00:00Z".parse().unwrap();
-        let shown = recent(&history.recent, "https://github.com/a/b", now).into_string();
+        let shown = recent(&releases, "https://github.com/a/b", now).into_string();
         assert!(shown.contains("https://github.com/a/b/commit/0123456789") && shown.contains("2 hours ago"), "{shown}");
-        assert!(changes(&History::read(b"{\"stacks\": []}").changes).into_string().is_empty());
     }
 }

@@ -1,15 +1,16 @@
 //! Whole pages, as clients get them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH};
 use bytes::Bytes;
-use devfile_registry::cache::{CacheError, Expect, Object, Written};
+use devfile_registry::cache::{CacheError, Expect, Object, Stat, Written};
 use devfile_registry::digest::Digest;
-use devfile_registry::release::Icon;
 
 use super::*;
+use crate::icons::Image;
 
 /// A bucket without content.
 struct Empty;
@@ -19,8 +20,16 @@ impl Bucket for Empty {
         Ok(None)
     }
 
-    async fn exists(&self, _: &str) -> Result<bool, CacheError> {
-        Ok(false)
+    async fn stat(&self, _: &str) -> Result<Option<Stat>, CacheError> {
+        Ok(None)
+    }
+
+    async fn list(&self, _: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        Err(CacheError::new("empty", format!("delete {key}"), "pages only read"))
     }
 
     async fn put(&self, key: &str, _: Bytes) -> Result<(), CacheError> {
@@ -292,8 +301,8 @@ async fn icons_are_served_sandboxed() {
     // A devfile's text is content of the snapshot, so it can stand for an icon.
     let digest = Digest::of(svg.as_bytes());
     let icons = [
-        ("https://icons.example/kiln.svg".to_owned(), icon("image/svg+xml", digest)),
-        ("https://icons.example/page.html".to_owned(), icon("text/html", Digest::of(b"<html>"))),
+        ("https://icons.example/kiln.svg".to_owned(), icon("image/svg+xml", svg)),
+        ("https://icons.example/page.html".to_owned(), icon("text/html", "<html>")),
     ];
     let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
     snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[]);
@@ -309,8 +318,9 @@ async fn icons_are_served_sandboxed() {
     assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "what is no picture is not served");
 }
 
-fn icon(media_type: &str, digest: Digest) -> Icon {
-    Icon { media_type: media_type.to_owned(), digest, size: 100 }
+fn icon(media_type: &str, content: &'static str) -> Image {
+    let bytes = Bytes::from_static(content.as_bytes());
+    Image { media_type: media_type.to_owned(), digest: Digest::of(&bytes), bytes }
 }
 
 #[tokio::test]

@@ -1,0 +1,72 @@
+//! Why something could not be fetched.
+
+/// A fetch that came to nothing. It names the host, never the whole URL, which may hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host}{}: {reason}", redirected(.redirected_from.as_deref()))]
+pub struct FetchError {
+    /// The host that was asked.
+    pub host: String,
+    /// The host that sent us there, when it was another.
+    pub redirected_from: Option<String>,
+    /// What happened.
+    pub reason: Reason,
+}
+
+fn redirected(from: Option<&str>) -> String {
+    from.map_or(String::new(), |from| format!(" (redirected from {from})"))
+}
+
+/// What happened instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The rules forbid it; nothing was asked.
+    #[error("not allowed: {0}")]
+    NotAllowed(&'static str),
+    /// The name has no address, or no name server answers.
+    #[error("the name cannot be resolved")]
+    Unresolved,
+    /// No connection: refused, unreachable, or no trust.
+    #[error("no connection: {0}")]
+    Refused(String),
+    /// No answer, or not all of it, in time.
+    #[error("no complete answer in time")]
+    Slow,
+    /// More than was asked for.
+    #[error("more than {0} bytes")]
+    TooLarge(u64),
+    /// The server says that it does not exist.
+    #[error("not found")]
+    NotFound,
+    /// Any other answer.
+    #[error("it answered with status {0}")]
+    Status(u16),
+    /// Redirects without an end.
+    #[error("more than {0} redirects")]
+    Redirects(usize),
+    /// The answer ended early, or was not one.
+    #[error("the answer is broken: {0}")]
+    Broken(String),
+    /// What was fetched could not be written on this side.
+    #[error("it could not be stored: {0}")]
+    NotStored(String),
+}
+
+impl From<&reqwest::Error> for Reason {
+    fn from(error: &reqwest::Error) -> Self {
+        let mut innermost: &dyn std::error::Error = error;
+        while let Some(source) = innermost.source() {
+            if let Some(reason) = source.downcast_ref::<Self>() {
+                return reason.clone();
+            }
+            innermost = source;
+        }
+        // The outermost message has the URL in it.
+        if error.is_timeout() {
+            Self::Slow
+        } else if error.is_connect() {
+            Self::Refused(innermost.to_string())
+        } else {
+            Self::Broken(innermost.to_string())
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Fetching from hosts that a registry repository names: icons, samples, starter projects, parents.
+//!
+//! Whoever writes a devfile chooses these URLs, so every fetch keeps to [`Rules`]: https to public addresses, looked at again
+//! after names are resolved and at each redirect, within a size, a time and a number of redirects. Nothing but the URL and an
+//! entity tag is sent: no cookies, no credentials, no referrer. Proxies are not used, since they would resolve names unchecked.
+
+mod address;
+mod error;
+mod rules;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Client, Response, Url};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+pub use error::{FetchError, Reason};
+pub use rules::{Hosts, InvalidHosts, Loopback, Rules};
+
+use self::rules::PublicNames;
+
+/// Most redirects of one fetch.
+const REDIRECTS: usize = 5;
+
+/// Longest time for a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Longest entity tag that is kept, in bytes.
+const ETAG_BYTES: usize = 256;
+
+/// Fetches within [`Rules`].
+#[derive(Debug)]
+pub struct Fetcher {
+    rules: Rules,
+    /// Built at the first fetch, because reading the system's certificates takes milliseconds.
+    client: OnceLock<Result<Client, String>>,
+}
+
+/// What to fetch, and how much of it and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The URL as it was written.
+    pub url: &'a str,
+    /// Most bytes of the answer.
+    pub limit: u64,
+    /// Time for all of it, redirects and body included.
+    pub time: Duration,
+    /// Entity tag of the state that is known; the answer may then be [`Answer::NotModified`].
+    pub known: Option<&'a str>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// The known state is still the state.
+    NotModified,
+    /// The content, still to be read.
+    Found(Body),
+}
+
+/// Content on its way.
+#[derive(Debug)]
+pub struct Body {
+    /// Entity tag of this state, to ask for changes later.
+    pub etag: Option<String>,
+    response: Response,
+    place: Place,
+    limit: u64,
+    read: u64,
+    deadline: Instant,
+}
+
+/// Where a fetch has got to, for its errors.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    host: String,
+    redirected_from: Option<String>,
+}
+
+impl Fetcher {
+    /// Connects nothing yet.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, client: OnceLock::new() }
+    }
+
+    /// Asks for something. The limits go on while the body of the answer is read.
+    ///
+    /// # Errors
+    /// [`FetchError`] when there is no answer that can be used.
+    pub async fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
+        let deadline = Instant::now() + request.time;
+        let mut place = Place::default();
+        let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
+        for _ in 0..=REDIRECTS {
+            place.moved_to(&url);
+            self.rules.check(&url).map_err(|reason| place.error(reason))?;
+            let response = self.ask(&url, request.known, deadline).await.map_err(|reason| place.error(reason))?;
+            match response.status() {
+                StatusCode::OK => return Body::new(response, place, request.limit, deadline).map(Answer::Found),
+                StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(Answer::NotModified),
+                StatusCode::NOT_FOUND | StatusCode::GONE => return Err(place.error(Reason::NotFound)),
+                status => match redirect(status, response.headers(), &url) {
+                    Some(next) => url = next,
+                    None => return Err(place.error(Reason::Status(status.as_u16()))),
+                },
+            }
+        }
+        Err(place.error(Reason::Redirects(REDIRECTS)))
+    }
+
+    async fn ask(&self, url: &Url, known: Option<&str>, deadline: Instant) -> Result<Response, Reason> {
+        let client = self.client.get_or_init(|| self.client().map_err(|error| Reason::from(&error).to_string()));
+        let client = client.as_ref().map_err(|reason| Reason::Refused(reason.clone()))?;
+        let mut request = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(etag) = known.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        let response = timeout_at(deadline, request.send()).await.map_err(|_| Reason::Slow)?;
+        response.map_err(|error| Reason::from(&error))
+    }
+
+    fn client(&self) -> reqwest::Result<Client> {
+        Client::builder()
+            .user_agent(concat!("devfile-registry/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(PublicNames { loopback: self.rules.loopback })
+            .no_proxy()
+            .referer(false)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .build()
+    }
+}
+
+/// Where a redirect leads; none when the answer is not one.
+fn redirect(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Url> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    from.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
+}
+
+impl Body {
+    fn new(response: Response, place: Place, limit: u64, deadline: Instant) -> Result<Self, FetchError> {
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(place.error(Reason::TooLarge(limit)));
+        }
+        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = etag.filter(|etag| etag.len() <= ETAG_BYTES).map(str::to_owned);
+        Ok(Self { etag, response, place, limit, read: 0, deadline })
+    }
+
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// [`FetchError`] when it does not arrive whole, in time and within the limit.
+    pub async fn bytes(mut self) -> Result<Bytes, FetchError> {
+        let mut bytes = BytesMut::new();
+        while let Some(part) = self.part().await? {
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// All of it, written piece by piece; gives the number of bytes.
+    ///
+    /// # Errors
+    /// As [`Body::bytes`], and [`Reason::NotStored`] when it cannot be written. Part of it may have been.
+    pub async fn write_to(mut self, file: &mut (impl AsyncWrite + Unpin)) -> Result<u64, FetchError> {
+        while let Some(part) = self.part().await? {
+            let written = file.write_all(&part).await;
+            written.map_err(|error| self.place.error(Reason::NotStored(error.to_string())))?;
+        }
+        file.flush().await.map_err(|error| self.place.error(Reason::NotStored(error.to_string())))?;
+        Ok(self.read)
+    }
+
+    /// The next piece; none at the end.
+    async fn part(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let part = timeout_at(self.deadline, self.response.chunk()).await;
+        let part = part.map_err(|_| self.place.error(Reason::Slow))?;
+        let part = part.map_err(|error| self.place.error(Reason::from(&error)))?;
+        self.read += part.as_ref().map_or(0, |part| part.len() as u64);
+        if self.read > self.limit { Err(self.place.error(Reason::TooLarge(self.limit))) } else { Ok(part) }
+    }
+}
+
+impl Place {
+    fn moved_to(&mut self, url: &Url) {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let before = std::mem::replace(&mut self.host, host);
+        if !before.is_empty() && before != self.host {
+            self.redirected_from = Some(before);
+        }
+    }
+
+    fn error(&self, reason: Reason) -> FetchError {
+        FetchError { host: self.host.clone(), redirected_from: self.redirected_from.clone(), reason }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! What may be fetched: which hosts, addresses and schemes.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use reqwest::Url;
+use reqwest::dns::{Name, Resolve, Resolving};
+use url::Host;
+
+use super::address::is_public;
+use super::error::Reason;
+use crate::environment::Environment;
+
+const NOT_PUBLIC: Reason = Reason::NotAllowed("its address is not on the public internet");
+
+/// What may be fetched. The default is what a registry on the internet needs: https from any public host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Hosts by name.
+    pub hosts: Hosts,
+    /// The own machine.
+    pub loopback: Loopback,
+}
+
+/// Which hosts may be asked, redirects included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hosts {
+    /// All that have public addresses.
+    #[default]
+    AnyPublic,
+    /// Only those of these names, in lower case, and only on public addresses.
+    Only(BTreeSet<String>),
+}
+
+/// Whether servers on the own machine may be asked, without TLS too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// Never: what a function can reach on its own machine is nobody's business.
+    #[default]
+    Refused,
+    /// For tests and development.
+    Allowed,
+    /// One server, so that a test may see redirects to others refused.
+    #[cfg(test)]
+    Only(SocketAddr),
+}
+
+/// A list of host names is malformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("host names are separated by commas")]
+pub struct InvalidHosts;
+
+impl FromStr for Hosts {
+    type Err = InvalidHosts;
+
+    /// Reads `github.com,raw.githubusercontent.com`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = |name: &str| match Host::parse(name.trim()) {
+            Ok(Host::Domain(name)) => Ok(name),
+            _ => Err(InvalidHosts),
+        };
+        Ok(Self::Only(text.split(',').map(name).collect::<Result<_, _>>()?))
+    }
+}
+
+impl Loopback {
+    fn admits(self, host: &Host<&str>, port: Option<u16>) -> bool {
+        let address = match host {
+            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(*address)),
+            Host::Domain("localhost") => None,
+            Host::Domain(_) => return false,
+        };
+        match self {
+            Self::Refused => false,
+            Self::Allowed => port.is_some() && address.is_none_or(|address| address.is_loopback()),
+            #[cfg(test)]
+            Self::Only(server) => address == Some(server.ip()) && port == Some(server.port()),
+        }
+    }
+}
+
+impl Rules {
+    /// Reads `FETCH_HOSTS`, a list of host names (unset: any public host), and `FETCH_ALLOW_LOOPBACK`, which is for tests and
+    /// development.
+    pub fn from_environment(environment: &mut Environment) -> Self {
+        let hosts = environment.optional("FETCH_HOSTS", "host names, separated by commas").unwrap_or_default();
+        let loopback = match environment.or("FETCH_ALLOW_LOOPBACK", "true or false", false) {
+            true => Loopback::Allowed,
+            false => Loopback::Refused,
+        };
+        Self { hosts, loopback }
+    }
+
+    /// Holds an address, as it was written or redirected to, against the rules. Names are looked at again when they are resolved.
+    pub(super) fn check(&self, url: &Url) -> Result<(), Reason> {
+        let host = url.host().ok_or(Reason::NotAllowed("the URL names no host"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Reason::NotAllowed("the URL has a user name or password in it"));
+        }
+        let own_machine = self.loopback.admits(&host, url.port_or_known_default());
+        match url.scheme() {
+            "https" => {}
+            "http" if own_machine => {}
+            _ => return Err(Reason::NotAllowed("the URL does not begin with https://")),
+        }
+        let address = match host {
+            Host::Ipv4(address) => Some(IpAddr::V4(address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(address)),
+            Host::Domain(_) => None,
+        };
+        if own_machine {
+            return Ok(());
+        }
+        if address.is_some_and(|address| !is_public(address)) {
+            return Err(NOT_PUBLIC);
+        }
+        match &self.hosts {
+            Hosts::Only(names) if !url.host_str().is_some_and(|host| names.contains(host)) => {
+                Err(Reason::NotAllowed("it is not among the hosts in FETCH_HOSTS"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Resolves names to public addresses alone, so that no name leads inside: what was checked is what is connected to.
+#[derive(Debug)]
+pub(super) struct PublicNames {
+    pub(super) loopback: Loopback,
+}
+
+impl Resolve for PublicNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let own_machine = self.loopback == Loopback::Allowed && name.as_str() == "localhost";
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found: Vec<SocketAddr> = found.map_err(|_| Reason::Unresolved)?.collect();
+            let allowed = |address: &SocketAddr| is_public(address.ip()) || (own_machine && address.ip().is_loopback());
+            let public: Vec<SocketAddr> = found.iter().copied().filter(allowed).collect();
+            match (public.is_empty(), found.is_empty()) {
+                (true, true) => Err(Reason::Unresolved.into()),
+                (true, false) => Err(NOT_PUBLIC.into()),
+                _ => Ok(Box::new(public.into_iter()) as reqwest::dns::Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(rules: &Rules, url: &str) -> Option<Reason> {
+        rules.check(&Url::parse(url).unwrap()).err()
+    }
+
+    #[test]
+    fn addresses_are_held_against_the_rules() {
+        let rules = Rules::default();
+        for url in
+            ["https://example.org/i.svg", "https://example.org:8443/", "https://1.1.1.1/", "https://[2606:4700::1]/"]
+        {
+            assert_eq!(verdict(&rules, url), None, "{url}");
+        }
+        for url in [
+            "http://example.org/",
+            "ftp://example.org/",
+            "file:///etc/passwd",
+            "data:text/plain,x",
+            "https://me@example.org/",
+            "https://:secret@example.org/",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://169.254.169.254/latest/meta-data/",
+            "http://localhost:8080/",
+        ] {
+            assert!(matches!(verdict(&rules, url), Some(Reason::NotAllowed(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_allowed_only_when_said_so() {
+        let rules = Rules { loopback: Loopback::Allowed, ..Rules::default() };
+        for url in ["http://127.0.0.1:8080/", "http://localhost/", "https://[::1]:1/", "https://example.org/"] {
+            assert_eq!(verdict(&rules, url), None, "{url}");
+        }
+        for url in ["http://10.0.0.1/", "http://example.org/", "http://me:x@127.0.0.1/", "https://192.168.0.1/"] {
+            assert!(verdict(&rules, url).is_some(), "{url}");
+        }
+    }
+
+    #[test]
+    fn hosts_can_be_listed() {
+        let rules = Rules { hosts: "Example.org, raw.example.net".parse().unwrap(), ..Rules::default() };
+        assert_eq!(verdict(&rules, "https://EXAMPLE.org/a"), None);
+        assert_eq!(verdict(&rules, "https://raw.example.net/a"), None);
+        for url in ["https://evil.example.org/", "https://example.org.evil.net/", "https://1.1.1.1/"] {
+            assert!(verdict(&rules, url).is_some(), "{url}");
+        }
+        for text in ["", "a,,b", "https://example.org", "1.2.3.4"] {
+            assert_eq!(text.parse::<Hosts>(), Err(InvalidHosts), "{text}");
+        }
+    }
+}
