@@ -7,6 +7,7 @@ targets are for.
 from __future__ import annotations
 
 import json
+import os
 from statistics import median
 from typing import Callable, Iterator, NamedTuple, Optional
 
@@ -76,6 +77,21 @@ def http(stage: Stage) -> Iterator[Row]:
     stage.stop(serving)
 
 
+def viewer(stage: Stage) -> Iterator[Row]:
+    """Pages of the viewer: their size and the time that one takes"""
+    serving = stage.serve(stage.published)
+    stack = "go" if stage.is_community else "kiln"
+    size = len(serving.get("/viewer"))
+    yield Row("viewer: HTML of the list", "under 60 kB", f"{size / 1000:.0f} kB", size < 60_000)
+    yield _page(stage, serving, "viewer: the list", "/viewer", 2.0)
+    yield _page(stage, serving, "viewer: a search with a typo", "/viewer?search=runtmie", 2.0)
+    path = f"/viewer/devfiles/{json.loads(serving.get('/status'))['name'].lower().replace(' ', '-')}/{stack}"
+    yield _page(stage, serving, "viewer: a stack", path, None)
+    memory = serving.resident_mb()
+    yield Row("serve: memory after these pages", "under 20 MB", f"{memory:.1f} MB", memory < 20)
+    stage.stop(serving)
+
+
 def large(stage: Stage) -> Iterator[Row]:
     """A registry of 10,000 versions: filtered answers, one version changed"""
     registry = stage.large_registry(450 if stage.quick else 4550)
@@ -90,6 +106,9 @@ def large(stage: Stage) -> Iterator[Row]:
     yield Row(f"{name}: start to healthy", "", f"{serving.started_in * 1000:.0f} ms")
     load = stage.load(serving, "/v2index?tags=Java&language=java")
     yield Row(f"{name}: filtered", "p99 under 15 ms", _said(load), load.p99_ms < 15)
+    entries = len(json.loads(serving.get("/v2index/all")))
+    yield _page(stage, serving, f"{entries:,} entries: the list of the viewer", "/viewer?page=7", 10.0)
+    yield _page(stage, serving, f"{entries:,} entries: a search with a typo", "/viewer?search=jvaa", 10.0)
     yield Row(f"{name}: memory", "", f"{serving.resident_mb():.0f} MB")
     stage.stop(serving)
     times = 3 if stage.quick else 5
@@ -104,6 +123,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "refresh": refresh,
     "start": start,
     "http": http,
+    "viewer": viewer,
     "large": large,
 }
 """Every part by the name that `scripts/bench` takes, in the order of the table."""
@@ -147,6 +167,14 @@ def _rate(
     times = load.per_second / reference
     met = times >= factor and (limit is None or load.p99_ms < limit) and load.failed == 0
     return Row(what, target, f"{times:.0f}x: {_said(load)}", met)
+
+
+def _page(stage: Stage, serving: Serving, what: str, path: str, limit: Optional[float]) -> Row:
+    """The time of a core that a page takes, everything from the request to the compressed answer included."""
+    load = stage.load(serving, path, {"Accept-Encoding": "br"})
+    milliseconds = (os.cpu_count() or 1) * 1000 / max(load.per_second, 1e-9)
+    target = f"under {limit:.0f} ms" if limit else ""
+    return Row(what, target, f"{milliseconds:.2f} ms of a core ({_said(load)})", limit and milliseconds < limit)
 
 
 def _said(load: object) -> str:

@@ -24,7 +24,10 @@ them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo", "schemathesis"]
+_TOOLS = [
+    *("cargo-lambda", "weed", "docker-registry", "skopeo", "schemathesis"),
+    *("chromium", "chromedriver", "axe.min.js"),
+]
 
 
 def main(root: Path, arguments: list[str]) -> int:

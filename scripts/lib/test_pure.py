@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
 import json
 import os
+import tarfile
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, tools
@@ -229,6 +233,20 @@ class Tools(Folder):
             (self.folder / "bin").mkdir(exist_ok=True)
             tools._link(program, self.folder / "bin/weed")
             self.assertEqual(tools._is_current(self.folder, "weed"), current)
+
+    def test_an_npm_package_is_what_its_digest_says(self) -> None:
+        self.write("package/tool.js", "1")
+        archive = self.folder / "registry/tool/-/tool-1.0.0.tgz"
+        archive.parent.mkdir(parents=True)
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.add(self.folder / "package/tool.js", "package/tool.js")
+        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        tool = tools.Npm("tool", "1.0.0", "tool.js", digest)
+        with unittest.mock.patch.dict(os.environ, npm_config_registry=(self.folder / "registry").as_uri()):
+            unpacked = tools._unpack_npm(tool, self.folder)
+            self.assertEqual(tools._program(unpacked, "tool.js", tool).read_text(), "1")
+            with self.assertRaisesRegex(Failure, "its digest differs"):
+                tools._unpack_npm(tool._replace(sha512="other"), self.folder)
 
     def test_the_reason_is_the_last_complaint(self) -> None:
         self.assertEqual(tools._reason("Reading lists\nE: one\nE: Unable to locate\nbye\n"), "E: Unable to locate")

@@ -14,7 +14,7 @@ from typing import Any, Iterator
 
 import yaml
 
-from .test_template import AWAITED, ROOT, code, read_by
+from .test_template import ROOT, code, read_by
 
 NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
 """Variables that libraries read."""
@@ -37,7 +37,7 @@ def pods() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def known_to(function: str, name: str) -> bool:
-    return name in read_by(function) or name in AWAITED or bool(NOT_OURS.match(name))
+    return name in read_by(function) or bool(NOT_OURS.match(name))
 
 
 class Kubernetes(unittest.TestCase):

@@ -22,9 +22,6 @@ PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
 """Variables of the code that the template leaves at their defaults."""
 
-AWAITED = {"REGISTRY_HEADLESS"}
-"""What is deployed already for parts of the code that do not read it yet."""
-
 _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
 
 
@@ -145,7 +142,7 @@ class Environment(unittest.TestCase):
         self.assertIn("try_from_default_env", code("shared/src/logging.rs"), "what reads RUST_LOG")
         for function in ("serve", "refresh"):
             wanted = {*read_by(function), "RUST_LOG"} - NOT_DEPLOYED
-            self.assertEqual(set(set_for(function)) - AWAITED, wanted - AWAITED, function)
+            self.assertEqual(set(set_for(function)), wanted, function)
 
     def test_what_is_required_always_has_a_value(self) -> None:
         for function in ("serve", "refresh"):
@@ -202,7 +199,7 @@ class Triggers(unittest.TestCase):
             source = "".join(path.read_text() for path in (ROOT / "functions/refresh/src").rglob("*.rs"))
             actions = re.search(r"pub enum Action \{(.*?)\n\}", source, re.DOTALL)
             known = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)", actions.group(1), re.MULTILINE)}
-            self.assertIn(json.loads(event["Properties"]["Input"])["action"], known | AWAITED)
+            self.assertIn(json.loads(event["Properties"]["Input"])["action"], known)
 
     def test_asynchronous_work_is_tried_again_and_kept(self) -> None:
         config = RESOURCES["Refresh"]["Properties"]["EventInvokeConfig"]

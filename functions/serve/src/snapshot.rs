@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use devfile_registry::cache::ETag;
+use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
 use devfile_registry::release::{LiveIndex, PublishedVersion, Recent, Release, StoredFile};
@@ -16,6 +17,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 use crate::body::{Body, JSON};
 use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::icons::Icons;
+use crate::viewer::Shelf;
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(crate) struct Snapshot {
     pub(crate) about: About,
     /// The entries, for every question about them.
     pub(crate) catalog: Catalog,
+    /// The entries, for the pages of the viewer.
+    pub(crate) shelf: Shelf,
+    /// What should be looked at in the registry repository.
+    pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
     pub(crate) index_json: Body,
     /// The answers without filters.
@@ -120,6 +126,7 @@ impl Snapshot {
             warnings: release.warnings.len(),
         };
         let repositories = repositories(&release.versions);
+        let shelf = Shelf::new(&release.stacks, &icons, &release.versions);
         let texts: BTreeMap<(EntryType, String, String), Bytes> = release
             .versions
             .into_iter()
@@ -147,6 +154,8 @@ impl Snapshot {
             etag,
             commit: index.commit_hash,
             about,
+            shelf,
+            warnings: release.warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&catalog, &texts),
             unfiltered,
@@ -179,8 +188,12 @@ impl Snapshot {
 
     /// Devfiles of the stack with a name, or else of the sample, newest version first; none when there is neither.
     pub(crate) fn devfiles(&self, name: &str) -> Option<&[DevfileVersion]> {
-        let of = |kind| self.devfiles.get(&(kind, name.to_owned())).map(Vec::as_slice);
-        of(EntryType::Stack).or_else(|| of(EntryType::Sample))
+        self.devfiles_of(EntryType::Stack, name).or_else(|| self.devfiles_of(EntryType::Sample, name))
+    }
+
+    /// Devfiles of the entry with a type and a name, newest version first.
+    pub(crate) fn devfiles_of(&self, entry_type: EntryType, name: &str) -> Option<&[DevfileVersion]> {
+        self.devfiles.get(&(entry_type, name.to_owned())).map(Vec::as_slice)
     }
 
     /// The repository of a stack.

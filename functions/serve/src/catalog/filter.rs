@@ -73,8 +73,8 @@ impl VersionFacts {
     }
 }
 
-/// The default version decides where the entry's own tags do not say it.
-fn is_deprecated(entry: &Entry) -> bool {
+/// Whether an entry is deprecated. The default version decides where the entry's own tags do not say it.
+pub(crate) fn is_deprecated(entry: &Entry) -> bool {
     let default = entry.default_version().map_or(&[][..], |version| &version.tags);
     entry.tags.iter().chain(default).any(|tag| fold(tag).contains(DEPRECATED))
 }

@@ -24,7 +24,9 @@ mod fixture;
 mod properties;
 
 pub(crate) use answer::{Answer, Selection};
+pub(crate) use filter::is_deprecated;
 pub(crate) use query::{BadParameter, Query, SchemaVersionRange};
+pub(crate) use text::fold;
 
 use std::collections::BTreeMap;
 

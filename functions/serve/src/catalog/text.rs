@@ -8,7 +8,7 @@
 /// ```text
 /// "  Open   SOURCE " -> "open source"
 /// ```
-pub(super) fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !folded.is_empty() {

@@ -1,0 +1,54 @@
+//! What follows from the text of a devfile alone. It is worked out once and kept, within a bound.
+
+use std::sync::Arc;
+
+use devfile_registry::digest::Digest;
+use moka::future::Cache;
+
+use super::devfile::Devfile;
+use super::{flow, highlight};
+
+/// Most bytes of contents that are kept.
+const KEPT: u64 = 2 << 20;
+
+/// A devfile as pages show it.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The text in colour, as HTML.
+    pub(super) code: String,
+    /// Its parts, if it is a devfile.
+    pub(super) devfile: Option<Devfile>,
+    /// Which command runs on which component, as SVG.
+    pub(super) picture: Option<String>,
+}
+
+/// Contents by the digest of their text, so those of versions that a release does not change outlive it.
+#[derive(Debug)]
+pub(super) struct Contents {
+    kept: Cache<Digest, Arc<Content>>,
+}
+
+impl Contents {
+    pub(super) fn new() -> Self {
+        let weight = |_: &Digest, content: &Arc<Content>| {
+            // The parts hold the text once more, in small pieces.
+            let bytes = content.code.len() * 2 + content.picture.as_ref().map_or(0, String::len);
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self { kept: Cache::builder().max_capacity(KEPT).weigher(weight).build() }
+    }
+
+    /// The content of a text.
+    pub(super) async fn of(&self, text: &str) -> Arc<Content> {
+        let digest = Digest::of(text.as_bytes());
+        self.kept.get_with(digest, async { Arc::new(Content::new(text)) }).await
+    }
+}
+
+impl Content {
+    fn new(text: &str) -> Self {
+        let devfile = Devfile::read(text);
+        let picture = devfile.as_ref().and_then(flow::picture).map(maud::Markup::into_string);
+        Self { code: highlight::yaml(text).into_string(), devfile, picture }
+    }
+}

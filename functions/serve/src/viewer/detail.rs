@@ -1,0 +1,381 @@
+//! The page of a stack or sample: one version of it, and everything to know before using it.
+
+use devfile_registry::index::{Entry, EntryType, VersionEntry};
+use maud::{Markup, PreEscaped, html};
+
+use super::content::Content;
+use super::facet::Facet;
+use super::install;
+use super::link::{EntryPath, commit_page, outside, repository_page, segment};
+use super::list::{path_of, type_mark};
+use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
+use super::query::ListQuery;
+use super::shelf::title;
+use super::tables;
+use crate::catalog::{fold, is_deprecated};
+use crate::snapshot::{DevfileVersion, Snapshot};
+
+/// The version of an entry that a page shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// The entry.
+    pub(super) entry: &'a Entry,
+    /// Its version in the index; none for an entry without versions.
+    pub(super) version: Option<&'a VersionEntry>,
+    /// Its devfile, if the release has it.
+    pub(super) devfile: Option<&'a DevfileVersion>,
+}
+
+impl<'a> Shown<'a> {
+    /// The version that a text names: `default` or nothing, `latest`, or a version.
+    pub(super) fn find(snapshot: &'a Snapshot, entry: &'a Entry, wanted: &str) -> Option<Self> {
+        let versions = sorted(entry);
+        let version = match wanted {
+            "" | "default" => entry.default_version().or_else(|| versions.first().copied()),
+            "latest" => versions.first().copied(),
+            wanted => Some(*versions.iter().find(|version| version.version == wanted)?),
+        };
+        let name = version.map_or(entry.version.as_str(), |version| &version.version);
+        let devfiles = snapshot.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
+        let devfile = devfiles.iter().find(|devfile| devfile.version == name || devfile.version.is_empty());
+        Some(Self { entry, version, devfile })
+    }
+
+    /// The version's name; may be empty.
+    pub(super) fn name(&self) -> &'a str {
+        self.version.map_or(&self.entry.version, |version| &version.version)
+    }
+
+    /// The text of its devfile.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.devfile?.body.bytes()).ok()
+    }
+
+    /// What the version says, else what the entry says.
+    fn either<T>(&self, of_version: impl Fn(&'a VersionEntry) -> &'a [T], of_entry: &'a [T]) -> &'a [T] {
+        self.version.map(of_version).filter(|list| !list.is_empty()).unwrap_or(of_entry)
+    }
+
+    fn tags(&self) -> &'a [String] {
+        self.either(|version| &version.tags, &self.entry.tags)
+    }
+
+    fn is_deprecated(&self) -> bool {
+        match self.version {
+            Some(version) if !version.tags.is_empty() => {
+                version.tags.iter().any(|tag| fold(tag).contains("deprecated"))
+            }
+            _ => is_deprecated(self.entry),
+        }
+    }
+
+    fn description(&self) -> &'a str {
+        let own = self.version.map_or("", |version| &version.description);
+        if own.trim().is_empty() { &self.entry.description } else { own }
+    }
+}
+
+/// Versions, the newest first. An index keeps those of a sample in the order of the file.
+pub(super) fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
+    let mut versions: Vec<&VersionEntry> = entry.versions.iter().collect();
+    versions.sort_by_cached_key(|version| {
+        std::cmp::Reverse(version.version.parse::<devfile_registry::version::Version>().ok())
+    });
+    versions
+}
+
+/// The page.
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'_>, content: Option<&Content>) -> Page {
+    let entry = shown.entry;
+    let path = path_of(entry, &snapshot.shelf, registry);
+    // The REST API answers a name with the stack of that name.
+    let rest = (!snapshot.shelf.is_shadowed(entry)).then(|| rest_path(&shown));
+    let devfile = content.and_then(|content| content.devfile.as_ref());
+    let sections = [
+        ("devfile", "Devfile", content.is_some()),
+        ("install", "Use it", true),
+        ("starter-projects", "Starter projects", devfile.is_some_and(|d| !d.starter_projects.is_empty())),
+        ("commands", "Commands", devfile.is_some_and(|d| !d.commands.is_empty())),
+        ("components", "Components", devfile.is_some_and(|d| !d.components.is_empty())),
+        ("versions", "Versions", entry.versions.len() > 1),
+    ];
+    let main = html! {
+        div.narrow {
+            (crumbs(&[("Browse", Some("/viewer".to_owned())), (title(entry), None)]))
+            (head(snapshot, &shown, &path))
+            @if shown.is_deprecated() {
+                p.notice {
+                    (glyph(Glyph::Warning))
+                    span { "This version is deprecated: it still works, but its owners do not recommend it for new projects." }
+                }
+            }
+            nav.sections aria-label="On this page" {
+                ul { @for (id, name, there) in sections { @if there { li { a href={ "#" (id) } { (name) } } } } }
+            }
+            div.detail {
+                div.content {
+                    @match content {
+                        Some(content) => (devfile_section(&shown, content, rest.as_deref(), registry.url(&path.version(shown.name())))),
+                        None => {
+                            section aria-labelledby="devfile" {
+                                h2 #devfile { "Devfile" }
+                                p.empty-note { "This registry does not hold the devfile itself; it is in the sample's Git repository." }
+                            }
+                        }
+                    }
+                    (install::section(&shown, registry, rest.as_deref().filter(|_| content.is_some())))
+                    @if let Some(devfile) = devfile {
+                        (tables::starter_projects(devfile, rest.as_deref()))
+                        (tables::commands(devfile, content.and_then(|content| content.picture.as_deref())))
+                        (tables::components(devfile))
+                    } @else if content.is_some() {
+                        p.empty-note { "The devfile cannot be read as one, so its commands and components are not listed." }
+                    }
+                    (versions(entry, &shown, &path))
+                }
+                (facts(snapshot, &shown, content))
+            }
+        }
+    };
+    let version = shown.name();
+    let page_title = if version.is_empty() || shown.version.is_some_and(|version| version.default) {
+        title(entry).to_owned()
+    } else {
+        format!("{} {version}", title(entry))
+    };
+    let description = match shown.description().trim() {
+        "" => format!("{} in {}", title(entry), registry.name),
+        text => text.to_owned(),
+    };
+    let canonical =
+        if shown.version.is_some_and(|version| !version.default) { path.version(version) } else { path.page() };
+    Page { title: page_title, description, canonical: Some(canonical), section: Section::Browse, main }
+}
+
+/// The path of the devfile in the REST API.
+fn rest_path(shown: &Shown<'_>) -> String {
+    let name = segment(&shown.entry.name);
+    match shown.name() {
+        "" => format!("/devfiles/{name}"),
+        version => format!("/devfiles/{name}/{}", segment(version)),
+    }
+}
+
+/// Where a page is: links that lead to it, and itself.
+pub(super) fn crumbs(steps: &[(&str, Option<String>)]) -> Markup {
+    html! {
+        nav.crumbs aria-label="Breadcrumb" {
+            ol {
+                @for (name, link) in steps {
+                    li {
+                        @match link {
+                            Some(link) => { a href=(link) { (name) } (glyph(Glyph::Next)) }
+                            None => { span aria-current="page" { (name) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn head(snapshot: &Snapshot, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
+    let entry = shown.entry;
+    html! {
+        header.entry {
+            (icon(snapshot.shelf.icons.of(entry).as_deref(), title(entry), 64))
+            div.entry-text {
+                h1 { (title(entry)) }
+                p.by {
+                    (type_mark(entry.entry_type))
+                    @if shown.is_deprecated() { span.mark.deprecated { "Deprecated" } }
+                    code { (entry.name) }
+                    @if !entry.provider.trim().is_empty() { span { "by " (entry.provider) } }
+                }
+                p.about { (shown.description()) }
+            }
+            @if !entry.versions.is_empty() { (version_select(entry, shown, path)) }
+        }
+    }
+}
+
+fn version_select(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
+    html! {
+        form.version action=(path.path()) method="get" {
+            @if let Some(only) = path.only { input type="hidden" name="type" value=(super::link::type_name(only)); }
+            label for="version" { "Version" }
+            div {
+                select #version name="devfile-version" data-submit {
+                    @for version in sorted(entry) {
+                        option value=(version.version) selected[version.version == shown.name()] {
+                            (version.version) @if version.default { " (default)" }
+                        }
+                    }
+                }
+                button.plain.no-script type="submit" { "Show" }
+            }
+        }
+    }
+}
+
+fn devfile_section(shown: &Shown<'_>, content: &Content, rest: Option<&str>, share: String) -> Markup {
+    html! {
+        section aria-labelledby="devfile" {
+            div.section-head {
+                h2 #devfile { "Devfile" }
+                div.actions {
+                    button.plain.script type="button" data-copy="#code" { (glyph(Glyph::Copy)) span { "Copy" } }
+                    @if let Some(rest) = rest {
+                        a.plain href=(rest) { (glyph(Glyph::Raw)) "Raw" }
+                        a.plain href=(rest) download="devfile.yaml" { (glyph(Glyph::Download)) "Download" }
+                    }
+                    a.plain href=(share) data-share { (glyph(Glyph::Share)) span { "Share" } }
+                }
+            }
+            pre.code tabindex="0" role="region" aria-label={ "devfile.yaml of " (title(shown.entry)) " " (shown.name()) } {
+                code #code { (PreEscaped(&content.code)) }
+            }
+        }
+    }
+}
+
+fn versions(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
+    let sorted = sorted(entry);
+    html! {
+        @if sorted.len() > 1 {
+            section aria-labelledby="versions" {
+                div.section-head {
+                    h2 #versions { "Versions" }
+                    div.actions { a.plain href=(path.compare(sorted[1].version.as_str(), sorted[0].version.as_str())) { "Compare versions" } }
+                }
+                div.table tabindex="0" role="region" aria-label="Table of versions" {
+                    table {
+                        thead { tr { th scope="col" { "Version" } th scope="col" { "Schema" } th scope="col" { "Updated" } th scope="col" { "Changes" } } }
+                        tbody {
+                            @for (place, version) in sorted.iter().enumerate() {
+                                tr {
+                                    td {
+                                        a href=(path.version(&version.version)) aria-current=[(version.version == shown.name()).then_some("true")] { (version.version) }
+                                        @if version.default { " " span.mark { "default" } }
+                                        @if version.tags.iter().any(|tag| fold(tag) == "deprecated") { " " span.mark.deprecated { "deprecated" } }
+                                    }
+                                    td { (version.schema_version) }
+                                    td { @if let Some(day) = day(&version.last_modified) { (day) } @else { "–" } }
+                                    td {
+                                        @if let Some(older) = sorted.get(place + 1) {
+                                            a href=(path.compare(&older.version, &version.version)) { "since " (older.version) }
+                                        } @else { "–" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the index says of the version, one line each.
+fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> Markup {
+    let (entry, version) = (shown.entry, shown.version);
+    let metadata = content.and_then(|content| content.devfile.as_ref()).map(|devfile| &devfile.metadata);
+    let git = version.and_then(|version| version.git.as_ref()).or(entry.git.as_ref());
+    let architectures = shown.either(|version| &version.architectures, &entry.architectures);
+    let text = |text: &str| (!text.trim().is_empty()).then(|| html! { (text) });
+    let link = |url: &str| {
+        outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
+    };
+    let support = [entry.support_url.as_str(), metadata.map_or("", |metadata| &metadata.support_url)];
+    let memory = [entry.global_memory_limit.as_str(), metadata.map_or("", |metadata| &metadata.global_memory_limit)];
+    let links = version.into_iter().flat_map(|version| &version.links).chain(&entry.links);
+    let more_links: Vec<_> =
+        links.filter(|(name, _)| *name != "self").filter_map(|(name, url)| Some((name, link(url)?))).collect();
+    let commit = &snapshot.about.commit_hash;
+    let rows = [
+        ("Version", text(shown.name())),
+        ("Schema version", version.and_then(|version| text(&version.schema_version))),
+        ("Project type", text(&entry.project_type)),
+        (
+            "Language",
+            text(&entry.language).map(|name| {
+                html! {
+                    a href=(ListQuery::only(Facet::Languages, &entry.language).href()) { (name) }
+                }
+            }),
+        ),
+        (
+            "Provider",
+            text(&entry.provider).map(|name| {
+                html! {
+                    a href=(ListQuery::only(Facet::Providers, &entry.provider).href()) { (name) }
+                }
+            }),
+        ),
+        (
+            "Architectures",
+            Some(match architectures {
+                [] => html! { "all" },
+                some => html! { (some.join(", ")) },
+            }),
+        ),
+        ("Memory", memory.iter().find_map(|memory| text(memory))),
+        ("Website", metadata.and_then(|metadata| link(&metadata.website))),
+        ("Support", support.iter().find_map(|url| link(url))),
+        ("Last modified", day(version.map_or(&entry.last_modified, |version| &version.last_modified))),
+        (
+            "Commit",
+            Some(html! {
+                @match commit_page(&snapshot.about.source, commit.as_str()) {
+                    Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
+                    None => { code { (commit.short()) } }
+                }
+            }),
+        ),
+    ];
+    html! {
+        aside.facts aria-label="Details" {
+            h2 { "Details" }
+            dl {
+                @for (name, value) in rows.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                    div { dt { (name) } dd { (value) } }
+                }
+                @for (name, link) in more_links { div { dt { (name) } dd { (link) } } }
+            }
+            @if let Some(git) = git {
+                h3 { "Git" }
+                ul.remotes {
+                    @for (name, remote) in &git.remotes { li { (name) ": " (remote_link(remote)) } }
+                    @if git.remotes.is_empty() && !git.url.is_empty() { li { (remote_link(&git.url)) } }
+                    @if !git.revision.is_empty() { li { "Revision: " code { (git.revision) } } }
+                    @if !git.sub_dir.is_empty() { li { "Folder: " code { (git.sub_dir) } } }
+                }
+            }
+            @if !shown.tags().is_empty() {
+                h3 { "Tags" }
+                ul.tags aria-label="Tags" {
+                    @for tag in shown.tags() { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } }
+                }
+            }
+            @if entry.entry_type == EntryType::Stack && entry.versions.len() > 1 {
+                p.side-note { (count(entry.versions.len(), "version", "versions")) " in this registry" }
+            }
+        }
+    }
+}
+
+/// A Git remote, as a link where that is safe.
+pub(super) fn remote_link(remote: &str) -> Markup {
+    html! {
+        @match repository_page(remote) {
+            Some(page) => { a href=(page) rel="noopener noreferrer nofollow" { (short_url(page)) } }
+            None => { code { (remote) } }
+        }
+    }
+}
+
+/// A URL without what everybody knows.
+fn short_url(url: &str) -> &str {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("mailto:")).unwrap_or(url);
+    rest.trim_end_matches('/')
+}

@@ -1,0 +1,266 @@
+//! What a page shows of a devfile's content. Checking devfiles is not the viewer's part: it shows what it can read.
+
+use std::collections::BTreeMap;
+
+use devfile_registry::yaml::{self, nullable};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// A devfile, as far as it is shown in tables.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Devfile {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) metadata: Metadata,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) components: Vec<Component>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) commands: Vec<Command>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) starter_projects: Vec<StarterProject>,
+    /// Commands by the event that runs them.
+    #[serde(deserialize_with = "nullable")]
+    pub(super) events: BTreeMap<String, Vec<String>>,
+}
+
+/// What the index does not repeat of the metadata.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Metadata {
+    #[serde(deserialize_with = "text")]
+    pub(super) website: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) support_url: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) global_memory_limit: String,
+}
+
+/// A component: what commands run on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Component {
+    #[serde(deserialize_with = "text")]
+    pub(super) name: String,
+    pub(super) container: Option<Container>,
+    pub(super) kubernetes: Option<Manifest>,
+    pub(super) openshift: Option<Manifest>,
+    pub(super) image: Option<Image>,
+    pub(super) volume: Option<Volume>,
+}
+
+/// A container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Container {
+    #[serde(deserialize_with = "text")]
+    pub(super) image: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) memory_limit: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) cpu_limit: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// Kubernetes or OpenShift resources.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Manifest {
+    #[serde(deserialize_with = "text")]
+    pub(super) uri: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// An image to build.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Image {
+    #[serde(deserialize_with = "text")]
+    pub(super) image_name: String,
+}
+
+/// A volume.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Volume {
+    #[serde(deserialize_with = "text")]
+    pub(super) size: String,
+}
+
+/// A port that a component opens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Endpoint {
+    #[serde(deserialize_with = "text")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) target_port: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) exposure: String,
+}
+
+/// A command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Command {
+    #[serde(deserialize_with = "text")]
+    pub(super) id: String,
+    pub(super) exec: Option<Body>,
+    pub(super) apply: Option<Body>,
+    pub(super) composite: Option<Body>,
+}
+
+/// What a command does.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Body {
+    #[serde(deserialize_with = "text")]
+    pub(super) component: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) command_line: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) label: String,
+    /// Commands that a composite command runs.
+    #[serde(deserialize_with = "nullable")]
+    pub(super) commands: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) parallel: bool,
+    pub(super) group: Option<Group>,
+}
+
+/// The group of a command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Group {
+    #[serde(deserialize_with = "text")]
+    pub(super) kind: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) is_default: bool,
+}
+
+/// A project to start from.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct StarterProject {
+    #[serde(deserialize_with = "text")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) description: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) sub_dir: String,
+    pub(super) git: Option<GitSource>,
+    pub(super) zip: Option<ZipSource>,
+}
+
+/// A starter project in Git.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct GitSource {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) remotes: BTreeMap<String, String>,
+    pub(super) checkout_from: Option<CheckoutFrom>,
+}
+
+/// What of a Git repository to take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct CheckoutFrom {
+    #[serde(deserialize_with = "text")]
+    pub(super) revision: String,
+}
+
+/// A starter project in a zip file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ZipSource {
+    #[serde(deserialize_with = "text")]
+    pub(super) location: String,
+}
+
+/// A text, however it is written: a port may be a number, a version too.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+impl Devfile {
+    /// Reads a devfile; `None` when it is not as a devfile is.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let document = yaml::parse("devfile.yaml", text.as_bytes()).ok()?;
+        yaml::decode("devfile.yaml", &document).ok()
+    }
+}
+
+impl Component {
+    /// Its kind, as the schema names it.
+    pub(super) fn kind(&self) -> &'static str {
+        let kinds = [
+            ("container", self.container.is_some()),
+            ("kubernetes", self.kubernetes.is_some()),
+            ("openshift", self.openshift.is_some()),
+            ("image", self.image.is_some()),
+            ("volume", self.volume.is_some()),
+        ];
+        kinds.into_iter().find(|(_, is)| *is).map_or("other", |(kind, _)| kind)
+    }
+
+    /// The image, file or size that says most about it.
+    pub(super) fn what(&self) -> &str {
+        let container = self.container.as_ref().map(|container| &container.image);
+        let manifest = self.kubernetes.as_ref().or(self.openshift.as_ref()).map(|manifest| &manifest.uri);
+        let image = self.image.as_ref().map(|image| &image.image_name);
+        let volume = self.volume.as_ref().map(|volume| &volume.size);
+        container.or(manifest).or(image).or(volume).map_or("", String::as_str)
+    }
+
+    /// The ports it opens.
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        let container = self.container.as_ref().map(|container| &container.endpoints);
+        let manifest = self.kubernetes.as_ref().or(self.openshift.as_ref()).map(|manifest| &manifest.endpoints);
+        container.or(manifest).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Command {
+    /// What it does.
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.exec.as_ref().or(self.apply.as_ref()).or(self.composite.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::viewer::fixture;
+
+    #[test]
+    fn reads_what_is_shown() {
+        let devfile = Devfile::read(fixture::KILN).unwrap();
+        let kinds: Vec<_> =
+            devfile.components.iter().map(|part| (part.name.as_str(), part.kind(), part.what())).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("image", "image", "kiln-image:latest"),
+                ("deployment", "kubernetes", "kubernetes/deploy.yaml"),
+                ("runtime", "container", "docker.io/library/python:3.13-slim")
+            ]
+        );
+        assert_eq!(devfile.components[2].endpoints()[0].target_port, "8000");
+        assert_eq!(devfile.commands[4].body().unwrap().commands, ["build-image", "apply-deployment"]);
+    }
+
+    #[test]
+    fn gaps_are_no_error() {
+        for text in ["{}", "components:\ncommands: []\n", "commands:\n  - id: a\n  - exec:\n"] {
+            assert!(Devfile::read(text).is_some(), "{text}");
+        }
+        for text in ["components: 3", "a: [", "commands: {a: b}"] {
+            assert!(Devfile::read(text).is_none(), "{text}");
+        }
+    }
+}

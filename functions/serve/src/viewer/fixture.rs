@@ -1,0 +1,146 @@
+//! A small release to render in tests, and one whose every text attacks the page.
+
+use devfile_registry::cache::ETag;
+use devfile_registry::diagnostic::Diagnostic;
+use devfile_registry::digest::Digest;
+use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::release::{FORMAT, LiveIndex, Release};
+use devfile_registry::repository::{Part, Quarantined};
+use serde_json::json;
+
+use crate::icons::Icons;
+use crate::snapshot::Snapshot;
+
+/// Three stacks and two samples; one sample has the name of a stack.
+pub(super) fn entries() -> Vec<Entry> {
+    let index = json!([
+        {
+            "name": "kiln", "displayName": "Kiln", "description": "Bakes pages from Markdown & serves them",
+            "type": "stack", "tags": ["Python", "Markdown"], "architectures": ["amd64", "arm64"],
+            "icon": "https://icons.example/kiln.svg", "projectType": "Kiln", "language": "Python",
+            "provider": "Potters", "supportUrl": "https://example.com/kiln/help",
+            "versions": [
+                {"version": "1.1.0", "schemaVersion": "2.2.2", "default": true, "description": "Bakes pages",
+                 "links": {"self": "devfile-catalog/kiln:1.1.0"}, "commandGroups": {"build": true, "run": true},
+                 "starterProjects": ["kiln-starter"], "lastModified": "2025-09-12T14:05:00+02:00"},
+                {"version": "1.0.0", "schemaVersion": "2.2.0", "links": {"self": "devfile-catalog/kiln:1.0.0"},
+                 "lastModified": "2025-03-04T09:30:00Z"}
+            ],
+            "lastModified": "2025-09-12T14:05:00+02:00"
+        },
+        {
+            "name": "loom", "displayName": "Loom", "description": "Weaves cloth", "type": "stack", "tags": ["Cloth"],
+            "language": "Rust", "projectType": "Loom", "provider": "Weavers",
+            "versions": [{"version": "0.3.0", "schemaVersion": "2.3.0", "default": true,
+                          "links": {"self": "devfile-catalog/loom:0.3.0"}, "lastModified": "2025-06-01T08:00:00Z"}],
+            "lastModified": "2025-06-01T08:00:00Z"
+        },
+        {
+            "name": "forge", "displayName": "Forge", "description": "An old way to make nails", "type": "stack",
+            "tags": ["Iron", "Deprecated"], "language": "C", "projectType": "Forge",
+            "versions": [{"version": "0.1.0", "schemaVersion": "2.1.0", "default": true,
+                          "lastModified": "2024-01-01T00:00:00Z"}],
+            "lastModified": "2024-01-01T00:00:00Z"
+        },
+        {
+            "name": "pot", "displayName": "Pot", "description": "A shop, made with Kiln", "type": "sample",
+            "tags": ["Python", "Shop"], "language": "Python", "projectType": "Kiln", "provider": "Potters",
+            "versions": [{"version": "1.0.0", "schemaVersion": "2.2.0", "default": true,
+                          "git": {"remotes": {"origin": "https://github.com/example/pot.git"}, "revision": "v1"},
+                          "lastModified": "2025-10-02T16:45:00Z"}],
+            "lastModified": "2025-10-02T16:45:00Z"
+        },
+        {
+            "name": "loom", "displayName": "Loom shop", "description": "A shop for cloth", "type": "sample",
+            "tags": ["Cloth"], "language": "Rust", "projectType": "Loom",
+            "git": {"remotes": {"origin": "https://github.com/example/loom.git"}},
+            "lastModified": "2025-05-01T00:00:00Z"
+        }
+    ]);
+    serde_json::from_value(index).unwrap()
+}
+
+/// The devfile of `kiln` 1.1.0, with something of everything.
+pub(super) const KILN: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.1.0/devfile.yaml");
+
+const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
+
+/// A snapshot of a release with these entries and devfiles of stacks. Written as JSON, what the viewer does not look at can
+/// be left out.
+pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
+    let version = |(name, version, devfile): &(&str, &str, &str)| {
+        json!({
+            "name": name, "stack": name, "version": version, "folder": format!("stacks/{name}/{version}"), "facts": {},
+            "manifest": Digest::of(devfile.as_bytes()), "layers": [], "devfile": devfile,
+        })
+    };
+    let release = json!({
+        "format": FORMAT, "commit_hash": "0123456789abcdef0123456789abcdef01234567", "source": source, "stacks": entries,
+        "versions": devfiles.iter().map(version).collect::<Vec<_>>(),
+        "samples": [{"name": "pot", "version": "1.0.0", "devfile": KILN}],
+        "files": {}, "icons": {},
+        "quarantined": [Quarantined {
+            part: Part::Version { stack: "anvil".into(), version: "2.0.0".into() },
+            problems: vec![Diagnostic::error("stacks/anvil/2.0.0/devfile.yaml", "yaml/syntax", "a <key> is open", "")],
+        }],
+        "warnings": [Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
+    });
+    let release: Release = serde_json::from_value(release).unwrap();
+    let index = json!({
+        "commit_hash": release.commit_hash, "source": source, "generated_at": "2025-11-01T10:00:00Z",
+        "release": release.to_bytes().0, "stacks": release.stacks,
+    });
+    let index: LiveIndex = serde_json::from_value(index).unwrap();
+    let bytes = index.to_bytes();
+    Snapshot::new(ETag::new("\"1\""), index, bytes, release, Icons::new())
+}
+
+/// The example release.
+pub(super) fn snapshot() -> Snapshot {
+    let loom = "schemaVersion: 2.3.0\nmetadata:\n  name: loom\n";
+    snapshot_of(
+        entries(),
+        &[("kiln", "1.1.0", KILN), ("kiln", "1.0.0", KILN_OLD), ("loom", "0.3.0", loom)],
+        "https://github.com/example/registry",
+    )
+}
+
+/// What breaks out of an element, an attribute or a script where something is not escaped.
+pub(super) const ATTACK: &str = "\"'><script>alert(1)<img src=x onerror=alert(1)>&lt;";
+
+/// A release whose every text is [`ATTACK`], or an address of a forbidden scheme.
+pub(super) fn hostile() -> Snapshot {
+    let script = "javascript:alert(1)";
+    let text = |name: &str| format!("{name}{ATTACK}");
+    let entry = json!({
+        "name": text("name"), "displayName": text("display"), "description": text("description"), "type": "stack",
+        "tags": [text("tag"), "b"], "architectures": [text("arch")], "icon": script, "projectType": text("type"),
+        "language": text("language"), "provider": text("provider"), "supportUrl": script,
+        "attributes": {text("key"): text("value")}, "globalMemoryLimit": text("memory"), "links": {text("link"): script},
+        "git": {"remotes": {text("remote"): script, "b": "data:text/html,x"}, "revision": text("revision")},
+        "versions": [
+            {"version": text("2"), "schemaVersion": text("schema"), "default": true, "description": text("version"),
+             "tags": [text("vtag")], "links": {"self": text("self"), text("vlink"): script},
+             "git": {"remotes": {text("remote"): script}, "subDir": text("dir")},
+             "starterProjects": [text("starter")], "resources": [text("resource")]},
+            {"version": text("1"), "schemaVersion": text("schema")}
+        ]
+    });
+    let mut entry: Entry = serde_json::from_value(entry).unwrap();
+    entry.entry_type = EntryType::Stack;
+    let quoted = serde_json::to_string(ATTACK).unwrap();
+    let devfile = KILN
+        .replace("kiln-starter\n", &format!("{quoted}\n"))
+        .replace("Three pages and a template", &quoted)
+        .replace("https://github.com/example/kiln-starter.git", "'javascript:alert(1)'")
+        .replace("name: runtime", &format!("name: {quoted}"))
+        .replace("component: runtime", &format!("component: {quoted}"))
+        .replace("id: build\n", &format!("id: {quoted}\n"))
+        .replace("python bake.py pages site", &quoted)
+        .replace("docker.io/library/python:3.13-slim", &quoted)
+        .replace("kubernetes/deploy.yaml", "javascript:alert(1)")
+        .replace("name: http\n", &format!("name: {quoted}\n"));
+    let (name, new, old) = (text("name"), text("2"), text("1"));
+    let plain = format!("# {ATTACK}\n{ATTACK}: &a {ATTACK}\n\t{ATTACK}\n");
+    snapshot_of(vec![entry], &[(&name, &new, &devfile), (&name, &old, &plain)], script)
+}

@@ -1,0 +1,194 @@
+//! Devfiles in colour: the tokens of the YAML scanner as spans with a class.
+//!
+//! A text that stops being YAML half-way is shown to its end, only without colours from there on.
+
+use std::ops::Range;
+
+use granit_parser::{ScalarStyle, Scanner, StrInput, TokenType};
+use maud::{Markup, PreEscaped, Render, html};
+
+/// What a piece of a text is; its name is the class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Key,
+    Text,
+    Number,
+    Word,
+    Comment,
+    Reference,
+    Mark,
+}
+
+impl Kind {
+    fn class(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Key => Some("y-k"),
+            Self::Text => Some("y-s"),
+            Self::Number => Some("y-n"),
+            Self::Word => Some("y-b"),
+            Self::Comment => Some("y-c"),
+            Self::Reference => Some("y-r"),
+            Self::Mark => Some("y-p"),
+        }
+    }
+}
+
+/// A YAML text as numbered lines, each an element with the id `L<number>`.
+pub(super) fn yaml(text: &str) -> Markup {
+    let mut lines = vec![String::new()];
+    for (range, kind) in pieces(text) {
+        for (place, part) in text[range].split('\n').enumerate() {
+            if place > 0 {
+                lines.push(String::new());
+            }
+            let part = part.trim_end_matches('\r');
+            let Some(line) = lines.last_mut().filter(|_| !part.is_empty()) else { continue };
+            match kind.class() {
+                Some(class) => html! { span class=(class) { (part) } }.render_to(line),
+                None => part.render_to(line),
+            }
+        }
+    }
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    html! {
+        @for (number, line) in (1..).zip(lines) {
+            span.line id={ "L" (number) } { (PreEscaped(line)) "\n" }
+        }
+    }
+}
+
+/// The whole text in pieces, in order and without gaps.
+fn pieces(text: &str) -> Vec<(Range<usize>, Kind)> {
+    let mut pieces = Vec::new();
+    let mut end = 0;
+    let mut key = false;
+    for token in Scanner::new(StrInput::new(text)) {
+        let Ok(token) = token else { break };
+        let kind = match token.token_type() {
+            TokenType::Key => {
+                key = true;
+                Kind::Mark
+            }
+            TokenType::Scalar(style, value) => {
+                if std::mem::take(&mut key) {
+                    Kind::Key
+                } else {
+                    scalar(*style, value)
+                }
+            }
+            TokenType::Alias(_) | TokenType::Anchor(_) | TokenType::Tag(..) => Kind::Reference,
+            TokenType::StreamStart | TokenType::StreamEnd | TokenType::BlockMappingStart | TokenType::BlockEnd => {
+                continue;
+            }
+            TokenType::Value => {
+                key = false;
+                Kind::Mark
+            }
+            _ => Kind::Mark,
+        };
+        let Some(mut range) = token.span().byte_range() else { break };
+        // A block scalar ends with the line break before what follows.
+        let shown = text.get(range.clone()).map(str::trim_end);
+        range.end = range.start + shown.map_or(0, str::len);
+        if range.start < end || range.is_empty() {
+            continue;
+        }
+        between(text, end..range.start, &mut pieces);
+        end = range.end;
+        pieces.push((range, kind));
+    }
+    between(text, end..text.len(), &mut pieces);
+    pieces
+}
+
+/// What stands between tokens: space, comments and, after an error, everything else.
+fn between(text: &str, range: Range<usize>, pieces: &mut Vec<(Range<usize>, Kind)>) {
+    let mut start = range.start;
+    for line in text[range].split_inclusive('\n') {
+        let length = line.trim_end().len();
+        let comment = line.find('#').filter(|at| line[..*at].trim().is_empty()).unwrap_or(length);
+        pieces.push((start..start + comment, Kind::Plain));
+        pieces.push((start + comment..start + length.max(comment), Kind::Comment));
+        pieces.push((start + length.max(comment)..start + line.len(), Kind::Plain));
+        start += line.len();
+    }
+}
+
+fn scalar(style: ScalarStyle, value: &str) -> Kind {
+    match (style, value) {
+        (ScalarStyle::Plain, "true" | "false" | "null" | "~" | "yes" | "no" | "on" | "off") => Kind::Word,
+        (ScalarStyle::Plain, number)
+            if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') && number.parse::<f64>().is_ok() =>
+        {
+            Kind::Number
+        }
+        (ScalarStyle::Plain, _) => Kind::Plain,
+        _ => Kind::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::viewer::fixture;
+    use proptest::prelude::*;
+
+    /// What a browser would show of the markup.
+    fn shown(markup: &str) -> String {
+        let mut out = String::new();
+        let mut inside = false;
+        for c in markup.chars() {
+            match c {
+                '<' => inside = true,
+                '>' => inside = false,
+                c if !inside => out.push(c),
+                _ => {}
+            }
+        }
+        out.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+    }
+
+    #[test]
+    fn every_kind_has_its_class() {
+        let text =
+            "# head\na: &x 'one'\nb: [1, -2.5, true] # tail\n\"c\": *x\nd: |\n  # no comment\n  <b>\ne: plain text\n";
+        insta::assert_snapshot!(yaml(text).into_string(), @r#"
+        <span class="line" id="L1"><span class="y-c"># head</span>
+        </span><span class="line" id="L2"><span class="y-k">a</span>: <span class="y-r">&amp;x</span> <span class="y-s">'one'</span>
+        </span><span class="line" id="L3"><span class="y-k">b</span>: <span class="y-p">[</span><span class="y-n">1</span><span class="y-p">,</span> <span class="y-n">-2.5</span><span class="y-p">,</span> <span class="y-b">true</span><span class="y-p">]</span> <span class="y-c"># tail</span>
+        </span><span class="line" id="L4"><span class="y-k">&quot;c&quot;</span>: <span class="y-r">*x</span>
+        </span><span class="line" id="L5"><span class="y-k">d</span>: |
+        </span><span class="line" id="L6">  <span class="y-s"># no comment</span>
+        </span><span class="line" id="L7"><span class="y-s">  &lt;b&gt;</span>
+        </span><span class="line" id="L8"><span class="y-k">e</span>: plain text
+        </span>
+        "#);
+    }
+
+    #[test]
+    fn lines_are_those_of_the_text() {
+        let markup = yaml(fixture::KILN).into_string();
+        assert_eq!(shown(&markup), fixture::KILN);
+        assert!(markup.contains("id=\"L1\"") && markup.contains(&format!("id=\"L{}\"", fixture::KILN.lines().count())));
+        assert!(!markup.contains(&format!("id=\"L{}\"", fixture::KILN.lines().count() + 1)));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_shown_too() {
+        for text in ["a: [\n", "\tx: 1\n", "a: b: c\nd: e\n", "}{\n", "'\n", "a: \"\u{1}\"\n", "\"><b>&lt;\n"] {
+            assert_eq!(shown(&yaml(&text).into_string()), text, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_added(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
+            let lines = |text: &str| text.trim_end_matches('\n').to_owned();
+            prop_assert_eq!(lines(&shown(&yaml(&text).into_string())), lines(&text));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Links: those to pages of the viewer, and those that a stack's owner wrote.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use devfile_registry::index::EntryType;
+
+/// What stays as it is in one segment of a path (RFC 3986, "unreserved").
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// One segment of a path, or one value of a query.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// A link that may stand on a page: `https`, `mailto`, or relative to this registry. Nothing else is a link here,
+/// so that a devfile cannot bring a script or lead to another scheme.
+pub(super) fn outside(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let plain = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "\\\"<>".contains(c));
+    let scheme = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let host = || text.get(8..).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+    let relative = || text.starts_with('/') && !text.starts_with("//");
+    (plain && (scheme("https://") && host() || scheme("mailto:") || relative())).then_some(text)
+}
+
+/// A Git remote as a page to look at, where its host shows one under the same URL.
+pub(super) fn repository_page(remote: &str) -> Option<&str> {
+    let page = outside(remote).filter(|link| !link.starts_with('/'))?;
+    Some(page.strip_suffix(".git").unwrap_or(page))
+}
+
+/// The page of a commit, when the source is a repository on a host that has such pages.
+pub(super) fn commit_page(source: &str, commit: &str) -> Option<String> {
+    let page = repository_page(source)?.trim_end_matches('/');
+    let known = ["https://github.com/", "https://gitlab.com/"].iter().any(|host| page.starts_with(host));
+    (known && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{page}/commit/{commit}"))
+}
+
+/// The name of a registry as it stands in paths: lower-case words with hyphens, as existing viewers write it.
+pub(super) fn slug(name: &str) -> String {
+    let words: Vec<String> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    if words.is_empty() { "registry".to_owned() } else { words.join("-") }
+}
+
+/// The entry that a page is about, as far as its path names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EntryPath<'a> {
+    /// The registry, as in paths.
+    pub(super) registry: &'a str,
+    /// The entry's name.
+    pub(super) name: &'a str,
+    /// Its type, where a stack and a sample share the name.
+    pub(super) only: Option<EntryType>,
+}
+
+impl EntryPath<'_> {
+    /// The page of the default version.
+    pub(super) fn page(&self) -> String {
+        self.with("", &[])
+    }
+
+    /// The page of a version.
+    pub(super) fn version(&self, version: &str) -> String {
+        self.with("", &[("devfile-version", version)])
+    }
+
+    /// The comparison of two versions.
+    pub(super) fn compare(&self, from: &str, to: &str) -> String {
+        self.with("/compare", &[("from", from), ("to", to)])
+    }
+
+    /// The path alone.
+    pub(super) fn path(&self) -> String {
+        format!("/viewer/devfiles/{}/{}", segment(self.registry), segment(self.name))
+    }
+
+    fn with(&self, below: &str, query: &[(&str, &str)]) -> String {
+        let mut link = self.path() + below;
+        let only = self.only.map(|only| ("type", type_name(only)));
+        for (place, (name, value)) in
+            query.iter().copied().filter(|(_, value)| !value.is_empty()).chain(only).enumerate()
+        {
+            link.push(if place == 0 { '?' } else { '&' });
+            link.push_str(name);
+            link.push('=');
+            link.push_str(&segment(value));
+        }
+        link
+    }
+}
+
+/// The type as links write it.
+pub(super) fn type_name(entry_type: EntryType) -> &'static str {
+    match entry_type {
+        EntryType::Stack => "stack",
+        EntryType::Sample => "sample",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_safe_links_are_links() {
+        for good in
+            ["https://example.com", "HTTPS://example.com/a?b#c", "mailto:a@example.com", "/viewer", " https://e.com "]
+        {
+            assert_eq!(outside(good), Some(good.trim()), "{good}");
+        }
+        for bad in [
+            "",
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "\u{1}javascript:alert(1)",
+            "java\nscript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "http://example.com",
+            "//example.com",
+            "/\\example.com",
+            "\\\\example.com",
+            "https://",
+            "https:///x",
+            "https:x",
+            "ftp://example.com",
+            "git@github.com:a/b.git",
+            "https://e.com/\"onclick=x",
+            "https://e.com/ x",
+            "example.com",
+            "é",
+        ] {
+            assert_eq!(outside(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn repositories_and_commits_have_pages() {
+        assert_eq!(repository_page("https://github.com/a/b.git"), Some("https://github.com/a/b"));
+        assert_eq!(repository_page("git@github.com:a/b.git"), None);
+        assert_eq!(repository_page("/a"), None);
+        let page = commit_page("https://github.com/a/b.git", "0123abcd");
+        assert_eq!(page.as_deref(), Some("https://github.com/a/b/commit/0123abcd"));
+        assert_eq!(commit_page("/srv/registry", "0123abcd"), None);
+        assert_eq!(commit_page("https://git.example/a", "0123abcd"), None);
+        assert_eq!(commit_page("https://github.com/a/b", "tree:xyz"), None);
+    }
+
+    #[test]
+    fn registries_in_paths() {
+        for (name, expected) in [
+            ("Devfile Registry", "devfile-registry"),
+            ("Community", "community"),
+            ("  A & B!", "a-b"),
+            ("//", "registry"),
+        ] {
+            assert_eq!(slug(name), expected);
+        }
+    }
+
+    #[test]
+    fn pages_of_entries() {
+        let path = EntryPath { registry: "r", name: "a b/c", only: None };
+        assert_eq!(path.page(), "/viewer/devfiles/r/a%20b%2Fc");
+        assert_eq!(path.version("1.0&x"), "/viewer/devfiles/r/a%20b%2Fc?devfile-version=1.0%26x");
+        assert_eq!(path.version(""), path.page());
+        let sample = EntryPath { registry: "r", name: "go", only: Some(EntryType::Sample) };
+        assert_eq!(sample.page(), "/viewer/devfiles/r/go?type=sample");
+        assert_eq!(sample.compare("1", "2"), "/viewer/devfiles/r/go/compare?from=1&to=2&type=sample");
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_has_a_known_start(text in "\\PC{0,40}|(java|https|mailto|data|//|/|\\\\)?[:/a-z\\\\]{0,20}") {
+            if let Some(link) = outside(&text) {
+                let lower = link.to_lowercase();
+                let relative = lower.starts_with('/') && !lower.starts_with("//") && !lower.starts_with("/\\");
+                prop_assert!(lower.starts_with("https://") || lower.starts_with("mailto:") || relative);
+            }
+        }
+
+        #[test]
+        fn a_segment_is_one_segment(text in "\\PC{0,20}") {
+            let segment = segment(&text);
+            prop_assert!(!segment.contains(['/', '?', '#', '&', '=', '"', '<']));
+        }
+    }
+}

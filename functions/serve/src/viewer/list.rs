@@ -1,0 +1,322 @@
+//! The list of stacks and samples: search, filters, cards and pages.
+
+use devfile_registry::index::{Entry, EntryType};
+use maud::{Markup, html};
+
+use super::facet::{Choice, Facet, Narrowed};
+use super::link::EntryPath;
+use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
+use super::query::{ListQuery, Sort};
+use super::shelf::{Shelf, title};
+use crate::catalog::{fold, is_deprecated};
+use crate::snapshot::Snapshot;
+
+/// Cards on a page, as existing viewers show them.
+const PAGE: usize = 15;
+
+/// Values of a facet that are shown at once, and most that are shown at all; search finds the others.
+const FIRST: usize = 8;
+const SHOWN: usize = 60;
+
+/// Tags on a card.
+const TAGS: usize = 4;
+
+/// The page that a query string asks for.
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> Page {
+    let shelf = &snapshot.shelf;
+    let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
+    let found = shelf.browse(&query);
+    let pages = found.kept.len().div_ceil(PAGE).max(1);
+    let query = query.on_page(query.page.min(pages));
+    let about = &snapshot.about;
+    let description = format!(
+        "{} and {} for OpenShift, Kubernetes and local development, from {}.",
+        count(about.stacks, "devfile stack", "devfile stacks"),
+        count(about.samples, "sample", "samples"),
+        registry.name
+    );
+    let main = html! {
+        form.browse action="/viewer" method="get" autocomplete="off" data-live="browse" {
+            div.hero { div.hero-inner {
+                h1 { "Find a devfile" }
+                p.lead {
+                    "Ready-made development environments: "
+                    (count(about.stacks, "stack", "stacks")) " and " (count(about.samples, "sample", "samples")) "."
+                }
+                div.searchbar role="search" {
+                    label.hidden for="search" { "Search stacks and samples" }
+                    (glyph(Glyph::Search))
+                    input #search type="search" name="search" value=(query.search) maxlength="200" autocomplete="off"
+                        spellcheck="false" placeholder="Search by name, description or tag" aria-controls="results";
+                    button.primary type="submit" { "Search" }
+                }
+            } }
+            // What changes while somebody types is said by this.
+            p.hidden #said role="status" {}
+            div.columns {
+                (filters(shelf, &found, &query))
+                section.results #results aria-label="Results" data-part {
+                    (toolbar(&query, &found, snapshot))
+                    @if found.kept.is_empty() {
+                        (nothing(&query))
+                    } @else {
+                        ol.cards {
+                            @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
+                                li { (card(&snapshot.catalog.entries()[*place], shelf, registry)) }
+                            }
+                        }
+                        (pagination(&query, pages))
+                    }
+                }
+            }
+        }
+    };
+    let title = match query.search.as_str() {
+        "" => "Browse".to_owned(),
+        search => format!("Search for {search}"),
+    };
+    // Every narrowed list is the same few entries once more; search engines need only the whole.
+    let canonical = query.is_open().then(|| query.href());
+    Page { title, description, canonical, section: Section::Browse, main }
+}
+
+fn toolbar(query: &ListQuery, found: &Narrowed, snapshot: &Snapshot) -> Markup {
+    let (hits, all) = (found.kept.len(), snapshot.catalog.entries().len());
+    html! {
+        div.toolbar {
+            h2 {
+                @if query.is_open() { (count(all, "entry", "entries")) }
+                @else { (hits) " of " (count(all, "entry", "entries")) }
+            }
+            div.sort {
+                label for="sort" { "Sort by" }
+                select #sort name="sort" data-submit {
+                    @for (sort, name, label) in Sort::ALL {
+                        @if sort != Sort::Relevance || !query.search.is_empty() {
+                            option value=(name) selected[is_shown_as(query, sort)] { (label) }
+                        }
+                    }
+                }
+                button.plain.no-script type="submit" { "Sort" }
+            }
+        }
+        @if !query.is_open() {
+            ul.chosen aria-label="Chosen filters" {
+                @if !query.search.is_empty() {
+                    li { (chosen("Search", &query.search, &query.without_search())) }
+                }
+                @for facet in Facet::ALL {
+                    @for value in query.picked(facet) {
+                        li { (chosen(facet.title(), value, &query.without(facet, value))) }
+                    }
+                }
+                li { a.clear href=(query.opened().href()) { "Clear all" } }
+            }
+        }
+    }
+}
+
+/// Without a search there is no best match, and the list is in the order of the names.
+fn is_shown_as(query: &ListQuery, sort: Sort) -> bool {
+    query.sort == sort || sort == Sort::Name && query.sort == Sort::Relevance && query.search.is_empty()
+}
+
+fn chosen(name: &str, value: &str, without: &ListQuery) -> Markup {
+    html! {
+        a.chip href=(without.href()) aria-label={ "Remove " (name) ": " (value) } {
+            span.name { (name) ":" } " " (value) " " span.cross aria-hidden="true" { "×" }
+        }
+    }
+}
+
+fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
+    let picked: usize = Facet::ALL.into_iter().map(|facet| query.picked(facet).len()).sum();
+    html! {
+        aside.filters aria-label="Filters" {
+            details.disclosure open {
+                summary {
+                    (glyph(Glyph::Filter)) "Filters"
+                    @if picked > 0 { " " span.bubble { (picked) } }
+                }
+                div.facets #facets data-part {
+                    @for facet in Facet::ALL {
+                        (choices(facet, &shelf.facets.choices(facet, found), query))
+                    }
+                    button.primary.no-script type="submit" { "Apply filters" }
+                }
+            }
+        }
+    }
+}
+
+fn choices(facet: Facet, choices: &[Choice<'_>], query: &ListQuery) -> Markup {
+    let unknown: Vec<Choice<'_>> = query
+        .picked(facet)
+        .iter()
+        .filter(|value| !choices.iter().any(|choice| fold(choice.label) == fold(value)))
+        .map(|value| Choice { label: value, count: 0, picked: true })
+        .collect();
+    let (first, rest): (Vec<_>, Vec<_>) = unknown
+        .iter()
+        .chain(choices)
+        .enumerate()
+        .partition(|(place, choice)| choices.len() <= FIRST + 2 || *place < FIRST || choice.picked);
+    let rest = &rest[..rest.len().min(SHOWN)];
+    html! {
+        // One value to choose from is no choice.
+        @if choices.len() + unknown.len() > 1 {
+            fieldset {
+                legend { (facet.title()) }
+                @for (_, choice) in first { (checkbox(facet, choice)) }
+                @if !rest.is_empty() {
+                    details.more data-keep=(facet.parameter()) {
+                        summary { (rest.len()) " more" }
+                        @for (_, choice) in rest { (checkbox(facet, choice)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn checkbox(facet: Facet, choice: &Choice<'_>) -> Markup {
+    html! {
+        label.choice.none[choice.count == 0 && !choice.picked] {
+            input type="checkbox" name=(facet.parameter()) value=(choice.label) checked[choice.picked] data-submit;
+            span { (choice.label) }
+            span.count { (choice.count) }
+        }
+    }
+}
+
+/// The type of an entry as a mark.
+pub(super) fn type_mark(entry_type: EntryType) -> Markup {
+    match entry_type {
+        EntryType::Stack => html! { span.mark.stack { "Stack" } },
+        EntryType::Sample => html! { span.mark.sample { "Sample" } },
+    }
+}
+
+/// The path of an entry's pages.
+pub(super) fn path_of<'a>(entry: &'a Entry, shelf: &Shelf, registry: Registry<'a>) -> EntryPath<'a> {
+    let only = shelf.is_shadowed(entry).then_some(entry.entry_type);
+    EntryPath { registry: registry.slug, name: &entry.name, only }
+}
+
+fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
+    let is_shown = |tag: &&String| !tag.trim().is_empty() && fold(tag) != "deprecated";
+    let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
+    html! {
+        article.card {
+            div.card-head {
+                (icon(shelf.icons.of(entry).as_deref(), title(entry), 44))
+                div {
+                    h3 { a href=(path_of(entry, shelf, registry).page()) { (title(entry)) } }
+                    p.by {
+                        (type_mark(entry.entry_type))
+                        @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
+                        @if !entry.provider.trim().is_empty() { span.provider { (entry.provider) } }
+                    }
+                }
+            }
+            p.about { (entry.description) }
+            @if !tags.is_empty() {
+                ul.tags aria-label="Tags" {
+                    @for tag in tags.iter().take(TAGS) {
+                        li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } }
+                    }
+                    @if tags.len() > TAGS { li.more { "+" (tags.len() - TAGS) } }
+                }
+            }
+            p.card-foot {
+                span {
+                    (entry.language)
+                    @if entry.versions.len() > 1 {
+                        @if !entry.language.trim().is_empty() { " · " }
+                        (entry.versions.len()) " versions"
+                    }
+                }
+                @if let Some(day) = day(&entry.last_modified) { span { span.hidden { "Last modified " } (day) } }
+            }
+        }
+    }
+}
+
+fn nothing(query: &ListQuery) -> Markup {
+    let relax: Vec<(String, ListQuery)> = Facet::ALL
+        .into_iter()
+        .flat_map(|facet| query.picked(facet).iter().map(move |value| (facet, value)))
+        .map(|(facet, value)| (format!("{} “{value}”", facet.title().to_lowercase()), query.without(facet, value)))
+        .collect();
+    html! {
+        div.empty {
+            h3 { "Nothing matches all of this" }
+            @if relax.is_empty() {
+                p { "No name, description or tag has the words “" (query.search) "”, not even with a typo. Fewer or other words may help." }
+            } @else {
+                p { "Leave one of these out to see more:" }
+                ul {
+                    @if !query.search.is_empty() {
+                        li { a href=(query.without_search().href()) { "the search for “" (query.search) "”" } }
+                    }
+                    @for (name, without) in relax { li { a href=(without.href()) { "the " (name) } } }
+                }
+            }
+            p { a href=(query.opened().href()) { "Show everything" } }
+        }
+    }
+}
+
+/// Pages that are linked: the first, the last and those around the current one; 0 stands for a gap.
+fn linked_pages(page: usize, pages: usize) -> Vec<usize> {
+    let mut linked = Vec::new();
+    for number in 1..=pages {
+        if number == 1 || number == pages || number.abs_diff(page) <= 1 || (pages <= 7) {
+            linked.push(number);
+        } else if linked.last() != Some(&0) {
+            linked.push(0);
+        }
+    }
+    linked
+}
+
+fn pagination(query: &ListQuery, pages: usize) -> Markup {
+    let page = query.page;
+    html! {
+        @if pages > 1 {
+            nav.pages aria-label="Pages" {
+                @if page > 1 { a.step rel="prev" href=(query.on_page(page - 1).href()) { "Previous" } }
+                ol {
+                    @for number in linked_pages(page, pages) {
+                        li {
+                            @if number == 0 { span.gap aria-hidden="true" { "…" } }
+                            @else {
+                                a href=(query.on_page(number).href()) aria-label={ "Page " (number) }
+                                    aria-current=[(number == page).then_some("page")] { (number) }
+                            }
+                        }
+                    }
+                }
+                @if page < pages { a.step rel="next" href=(query.on_page(page + 1).href()) { "Next" } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_are_linked() {
+        for (page, pages, linked) in [
+            (1, 1, vec![1]),
+            (3, 7, vec![1, 2, 3, 4, 5, 6, 7]),
+            (1, 9, vec![1, 2, 0, 9]),
+            (5, 9, vec![1, 0, 4, 5, 6, 0, 9]),
+            (9, 9, vec![1, 0, 8, 9]),
+        ] {
+            assert_eq!(linked_pages(page, pages), linked, "{page} of {pages}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What is not there, said in a way that helps.
+
+use maud::{Markup, html};
+
+use super::list::path_of;
+use super::page::{Page, Registry, Section};
+use super::query::ListQuery;
+use super::search::near_names;
+use super::shelf::title;
+use crate::snapshot::Snapshot;
+
+/// A stack or sample that this registry does not have; `name` is what was asked for.
+pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Page {
+    let near = near_names(name, snapshot.shelf.names());
+    let search = ListQuery::searching(name);
+    page(html! {
+        h1 { "There is no “" (name) "” here" }
+        p { "This registry has no stack or sample of that name. It may have been removed, or have another name." }
+        @if !near.is_empty() {
+            p { "Names like it:" }
+            ul.near { @for near in near { @if let Some(link) = link_to(snapshot, registry, near) { li { (link) } } } }
+        }
+        p { a href=(search.href()) { "Search for “" (name) "”" } " or " a href="/viewer" { "browse everything" } "." }
+    })
+}
+
+/// A version that an entry does not have.
+pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, version: &str) -> Page {
+    page(html! {
+        h1 { "“" (name) "” has no version “" (version) "”" }
+        p { "It may have been removed, or not be published yet." }
+        @if let Some(link) = link_to(snapshot, registry, name) { p { "See what there is: " (link) } }
+        p { a href="/viewer" { "Browse everything" } }
+    })
+}
+
+/// Another registry than this one; `name` is the entry that was asked for there.
+pub(super) fn registry(snapshot: &Snapshot, registry: Registry<'_>, asked: &str, name: Option<&str>) -> Page {
+    let here = name.and_then(|name| link_to(snapshot, registry, name));
+    page(html! {
+        h1 { "There is no registry “" (asked) "” here" }
+        p { "This is " (registry.name) "." }
+        @if let Some(link) = here { p { "It has an entry of that name: " (link) } }
+        p { a href="/viewer" { "Browse everything" } }
+    })
+}
+
+/// A path that leads nowhere.
+pub(super) fn path() -> Page {
+    page(html! {
+        h1 { "There is no such page" }
+        p { "The link may be old, or have lost a part." }
+        p { a href="/viewer" { "Browse stacks and samples" } }
+    })
+}
+
+/// A registry without a release.
+pub(super) fn release(reason: &str) -> Page {
+    page(html! {
+        h1 { "Nothing to show yet" }
+        p { (reason) "." }
+        p { a href="/viewer" { "Try again" } }
+    })
+}
+
+fn link_to(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Option<Markup> {
+    let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, None)?];
+    let path = path_of(entry, &snapshot.shelf, registry).page();
+    Some(html! { a href=(path) { (title(entry)) } " " code { (entry.name) } })
+}
+
+fn page(content: Markup) -> Page {
+    Page {
+        title: "Not found".into(),
+        description: "There is nothing at this address.".into(),
+        canonical: None,
+        section: Section::Nowhere,
+        main: html! { div.narrow.missing { (content) } },
+    }
+}

@@ -1,0 +1,247 @@
+//! The registry viewer: pages for people, rendered from the snapshot for each request.
+//!
+//! Routes are data: a stack has its page from the moment its release is live. What the pages of a release share is worked
+//! out once in its [`Shelf`]; what follows from a devfile's text alone is kept in [`Contents`]. Pages work without
+//! JavaScript, and nothing in them runs, loads or points to what is not safe: texts are escaped by `maud`, links pass
+//! [`link::outside`], and the policy in [`page`] forbids the rest.
+
+mod assets;
+mod compare;
+mod content;
+mod detail;
+mod devfile;
+mod facet;
+mod flow;
+mod highlight;
+mod icons;
+mod install;
+mod link;
+mod list;
+mod missing;
+mod origin;
+mod page;
+mod query;
+mod search;
+mod shelf;
+mod sitemap;
+mod status;
+mod tables;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use shelf::Shelf;
+
+use axum::body::Body as HttpBody;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use axum::http::{Response, StatusCode};
+use devfile_registry::cache::Bucket;
+use devfile_registry::index::EntryType;
+
+use content::Contents;
+use detail::Shown;
+use link::slug;
+use origin::Origin;
+use page::{Page, Registry};
+
+use crate::body::{Body, Caching};
+use crate::live::Freshness;
+use crate::snapshot::Snapshot;
+
+/// Whether there is a viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// There is.
+    Pages,
+    /// There is none: `REGISTRY_HEADLESS=true`.
+    Headless,
+}
+
+/// What a client asks the viewer for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// The path, decoded and in parts.
+    pub(crate) path: &'a [&'a str],
+    /// The query, as it came.
+    pub(crate) query: &'a str,
+    /// The headers.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Answers with pages.
+#[derive(Debug)]
+pub(crate) struct Viewer {
+    name: String,
+    slug: String,
+    mode: Mode,
+    contents: Contents,
+}
+
+/// What the reference answers when there is no viewer.
+const HEADLESS: &str = "registry viewer is not available in headless mode";
+
+impl Viewer {
+    /// The viewer of the registry with a name.
+    pub(crate) fn new(name: &str, mode: Mode) -> Self {
+        Self { name: name.to_owned(), slug: slug(name), mode, contents: Contents::new() }
+    }
+
+    /// Whether a path, in parts, is the viewer's.
+    pub(crate) fn owns(path: &[&str]) -> bool {
+        matches!(path, ["viewer", ..] | ["sitemap.xml" | "robots.txt" | "favicon.ico" | "favicon.svg"])
+    }
+
+    /// Answers a GET or HEAD of a path that the viewer [owns](Self::owns); `None` when there is nothing at it. Without a
+    /// release, `snapshot` says why.
+    pub(crate) async fn answer(
+        &self,
+        Ask { path, query, headers }: Ask<'_>,
+        snapshot: Result<&Snapshot, &'static str>,
+        freshness: &Freshness,
+        bucket: &impl Bucket,
+    ) -> Option<Response<HttpBody>> {
+        let origin = Origin::of(headers);
+        let registry = Registry { name: &self.name, slug: &self.slug, origin: origin.as_ref() };
+        match (path, self.mode) {
+            (["viewer", ..], Mode::Headless) => return Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)),
+            (["robots.txt"], Mode::Headless) => {
+                return Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute));
+            }
+            (["robots.txt"], Mode::Pages) => {
+                return Some(plain(&sitemap::robots(registry), StatusCode::OK, Caching::Minute));
+            }
+            (["favicon.ico" | "favicon.svg"], Mode::Pages) => {
+                return Some(assets::MARK.answer(headers, Caching::Minute));
+            }
+            (["viewer", "assets", name], Mode::Pages) if assets::find(name).is_some() => {
+                return assets::find(name).map(|asset| asset.answer(headers, Caching::Immutable));
+            }
+            (["viewer", ..] | ["sitemap.xml"], Mode::Pages) => {}
+            _ => return None,
+        }
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(reason) => {
+                let page = missing::release(reason);
+                return Some(page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never));
+            }
+        };
+        match path {
+            ["sitemap.xml"] => {
+                let document = sitemap::sitemap(snapshot, registry)?;
+                Some(Body::new("application/xml", document.into()).answer(headers, Caching::Minute))
+            }
+            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, bucket, headers).await {
+                Some(icon) => Some(icon),
+                None => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
+            },
+            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
+        }
+    }
+
+    async fn page(
+        &self,
+        Ask { path, query, headers }: Ask<'_>,
+        snapshot: &Snapshot,
+        freshness: &Freshness,
+        registry: Registry<'_>,
+    ) -> Response<HttpBody> {
+        let found = |page: Page| page.answer(registry, headers, StatusCode::OK, Caching::Page);
+        // What is not there now may be there when somebody looks again.
+        let lost = |page: Page| page.answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never);
+        match path {
+            [] | [""] => found(list::render(snapshot, registry, query)),
+            ["status"] => {
+                let page = status::render(snapshot, registry, freshness, jiff::Timestamp::now());
+                page.answer(registry, headers, StatusCode::OK, Caching::Never)
+            }
+            ["devfiles"] | ["devfiles", ""] => redirect("/viewer"),
+            ["devfiles", asked] | ["devfiles", asked, ""] => {
+                if self.is_this(asked) {
+                    redirect("/viewer")
+                } else {
+                    lost(missing::registry(snapshot, registry, asked, None))
+                }
+            }
+            ["devfiles", asked, name, rest @ ..] => {
+                if !self.is_this(asked) {
+                    return lost(missing::registry(snapshot, registry, asked, Some(name)));
+                }
+                let asked = EntryQuery::parse(query);
+                let Some(place) = snapshot.shelf.place(name, asked.only) else {
+                    return lost(missing::entry(snapshot, registry, name));
+                };
+                let entry = &snapshot.catalog.entries()[place];
+                let shown = |wanted: &str| Shown::find(snapshot, entry, wanted);
+                let no_version = |version: &str| lost(missing::version(snapshot, registry, name, version));
+                match rest {
+                    [] | [""] => {
+                        let Some(shown) = shown(&asked.version) else { return no_version(&asked.version) };
+                        let content = match shown.text() {
+                            Some(text) => Some(self.contents.of(text).await),
+                            None => None,
+                        };
+                        found(detail::render(snapshot, registry, shown, content.as_deref()))
+                    }
+                    ["compare"] => {
+                        let Some(to) = shown(&asked.to) else { return no_version(&asked.to) };
+                        let Some(from) = shown(&asked.from) else { return no_version(&asked.from) };
+                        found(compare::render(snapshot, registry, from, to))
+                    }
+                    _ => lost(missing::path()),
+                }
+            }
+            _ => lost(missing::path()),
+        }
+    }
+
+    /// Whether a registry in a path is this one: its name in any case, or as existing viewers write it.
+    fn is_this(&self, asked: &str) -> bool {
+        slug(asked) == self.slug
+    }
+}
+
+/// The query of an entry's pages.
+#[derive(Debug, Default)]
+struct EntryQuery {
+    version: String,
+    from: String,
+    to: String,
+    only: Option<EntryType>,
+}
+
+impl EntryQuery {
+    fn parse(raw: &str) -> Self {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            match name.as_ref() {
+                "devfile-version" => query.version = value.into_owned(),
+                "from" => query.from = value.into_owned(),
+                "to" => query.to = value.into_owned(),
+                "type" => {
+                    query.only =
+                        [EntryType::Stack, EntryType::Sample].into_iter().find(|only| link::type_name(*only) == value);
+                }
+                _ => {}
+            }
+        }
+        query
+    }
+}
+
+fn plain(text: &str, status: StatusCode, caching: Caching) -> Response<HttpBody> {
+    let mut response = Response::new(HttpBody::from(text.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, caching.header());
+    response
+}
+
+fn redirect(location: &'static str) -> Response<HttpBody> {
+    let mut response = Response::new(HttpBody::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+    response
+}

@@ -1,0 +1,250 @@
+//! The frame of every page: head, header and footer; and the small parts that several pages show.
+
+use axum::body::Body as HttpBody;
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+use axum::http::{Response, StatusCode};
+use devfile_registry::timestamp::Timestamp;
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets::{MARK, SCRIPT, STYLE};
+use super::icons::placeholder;
+use super::origin::Origin;
+use crate::body::{Body, Caching};
+
+/// Media type of pages.
+const HTML: &str = "text/html; charset=utf-8";
+
+/// What a page may do: show and run what comes from this registry in files of its own, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// What every page knows of the registry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Registry<'a> {
+    /// Its name for people.
+    pub(super) name: &'a str,
+    /// Its name in paths.
+    pub(super) slug: &'a str,
+    /// Where the client reached it, if the request tells.
+    pub(super) origin: Option<&'a Origin>,
+}
+
+impl Registry<'_> {
+    /// A path of this registry as a full URL, or as it is when the request does not tell where the registry is.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin.map(Origin::url).unwrap_or_default())
+    }
+}
+
+/// One page.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// What it is about, in a few words.
+    pub(super) title: String,
+    /// One sentence, for search engines and previews.
+    pub(super) description: String,
+    /// Its one path, if it should be found; other paths with the same content point to it.
+    pub(super) canonical: Option<String>,
+    /// The part of the registry it belongs to.
+    pub(super) section: Section,
+    /// Its content.
+    pub(super) main: Markup,
+}
+
+/// The parts of the viewer, as the header names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    /// Stacks and samples.
+    Browse,
+    /// What is live, and since when.
+    Status,
+    /// Nothing of both.
+    Nowhere,
+}
+
+impl Page {
+    /// The whole document.
+    pub(super) fn render(&self, registry: Registry<'_>) -> Markup {
+        let title = format!("{} · {}", self.title, registry.name);
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (title) }
+                    meta name="description" content=(self.description);
+                    // Clients look for the words of existing viewers.
+                    meta name="keywords" content="Devfile Registry, Devfile, OpenShift, Kubernetes";
+                    meta name="color-scheme" content="light dark";
+                    meta name="theme-color" content="#f6f7f9" media="(prefers-color-scheme: light)";
+                    meta name="theme-color" content="#11151c" media="(prefers-color-scheme: dark)";
+                    meta property="og:title" content=(title);
+                    meta property="og:description" content=(self.description);
+                    meta property="og:type" content="website";
+                    meta property="og:site_name" content=(registry.name);
+                    @match &self.canonical {
+                        Some(path) => {
+                            link rel="canonical" href=(registry.url(path));
+                            meta property="og:url" content=(registry.url(path));
+                        }
+                        None => { meta name="robots" content="noindex"; }
+                    }
+                    link rel="icon" type="image/svg+xml" href=(MARK.url);
+                    link rel="stylesheet" href=(STYLE.url);
+                    // Not deferred: it sets the chosen colours before anything is painted.
+                    script src=(SCRIPT.url) {}
+                }
+                body {
+                    a.skip href="#main" { "Skip to content" }
+                    (header(registry, self.section))
+                    main #main tabindex="-1" { (self.main) }
+                    (footer())
+                }
+            }
+        }
+    }
+
+    /// The page as an answer.
+    pub(super) fn answer(
+        &self,
+        registry: Registry<'_>,
+        request: &HeaderMap,
+        status: StatusCode,
+        caching: Caching,
+    ) -> Response<HttpBody> {
+        let mut response = Body::new(HTML, self.render(registry).into_string().into()).answer(request, caching);
+        if status != StatusCode::OK && response.status() == StatusCode::OK {
+            *response.status_mut() = status;
+        }
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+        response
+    }
+}
+
+fn header(registry: Registry<'_>, section: Section) -> Markup {
+    let link = |own: Section, path: &str, name: &str| {
+        html! { a href=(path) aria-current=[(own == section).then_some("page")] { (name) } }
+    };
+    html! {
+        header.top {
+            div.bar {
+                a.brand href="/viewer" {
+                    img src=(MARK.url) alt="" width="28" height="28";
+                    span { (registry.name) }
+                }
+                nav aria-label="Registry" {
+                    (link(Section::Browse, "/viewer", "Browse"))
+                    (link(Section::Status, "/viewer/status", "Status"))
+                }
+                button.theme type="button" data-theme-switch aria-label="Use dark colours" title="Light or dark colours" {
+                    (glyph(Glyph::Sun)) (glyph(Glyph::Moon))
+                }
+            }
+        }
+    }
+}
+
+fn footer() -> Markup {
+    html! {
+        footer.bottom {
+            p { "A Devfile Registry: Devfile stacks and samples for OpenShift, Kubernetes and wherever you develop." }
+            ul.inline {
+                li { a href="https://devfile.io/docs" { "About devfiles" } }
+                li { a href="/openapi.json" { "API" } }
+                li { a href="/v2index/all" { "Index" } }
+                li { a href="/sitemap.xml" { "Sitemap" } }
+            }
+        }
+    }
+}
+
+/// A small drawing beside a word; it says nothing that the word does not.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Glyph {
+    Sun,
+    Moon,
+    Search,
+    Copy,
+    Download,
+    Share,
+    Raw,
+    Filter,
+    Warning,
+    Next,
+}
+
+/// Draws a [`Glyph`].
+pub(super) fn glyph(glyph: Glyph) -> Markup {
+    let (class, path) = match glyph {
+        Glyph::Sun => (
+            "glyph sun",
+            "M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5L13 13M3 13l1.5-1.5M11.5 4.5L13 3M8 5a3 3 0 100 6 3 3 0 000-6z",
+        ),
+        Glyph::Moon => ("glyph moon", "M13.5 9.5A6 6 0 016.5 2.5a6 6 0 107 7z"),
+        Glyph::Search => ("glyph", "M7 2a5 5 0 100 10A5 5 0 007 2zM10.6 10.6L14.5 14.5"),
+        Glyph::Copy => ("glyph", "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3"),
+        Glyph::Download => ("glyph", "M8 2v8M4.5 7L8 10.5 11.5 7M2.5 13.5h11"),
+        Glyph::Share => {
+            ("glyph", "M6.5 9.5l3-3M7 4.5l1.5-1.5a3 3 0 014.5 4.5L11.5 9M9 11.5L7.5 13A3 3 0 013 8.5L4.5 7")
+        }
+        Glyph::Raw => ("glyph", "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M6 8h4M6 11h4"),
+        Glyph::Filter => ("glyph", "M2 4h12M4.5 8h7M6.5 12h3"),
+        Glyph::Warning => ("glyph", "M8 2L14.5 13.5h-13zM8 6.5v3.5M8 11.7v.3"),
+        Glyph::Next => ("glyph", "M6 3.5L10.5 8 6 12.5"),
+    };
+    html! { svg class=(class) viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false" { path d=(path) {} } }
+}
+
+/// The icon of an entry in a box of fixed size; letters where the release has none.
+pub(super) fn icon(url: Option<&str>, title: &str, size: usize) -> Markup {
+    html! {
+        @match url {
+            Some(url) => {
+                span.icon.picture { img src=(url) alt="" width=(size) height=(size) loading="lazy" decoding="async"; }
+            }
+            None => {
+                @let (letters, tone) = placeholder(title);
+                span class={ "icon letters tone-" (tone) } aria-hidden="true" { (letters) }
+            }
+        }
+    }
+}
+
+/// A day, with its exact moment for those who look closer; nothing when the moment is not known.
+pub(super) fn day(moment: &Timestamp) -> Option<Markup> {
+    (*moment != Timestamp::unknown()).then(|| {
+        html! { time datetime=(moment) title=(moment) { (moment.instant().strftime("%-d %b %Y")) } }
+    })
+}
+
+/// A number with the word for it: `1 version`, `2 versions`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days() {
+        let moment: Timestamp = "2025-09-02T23:30:00-04:00".parse().unwrap();
+        let shown = day(&moment).unwrap().into_string();
+        assert!(shown.contains(">3 Sep 2025<") && shown.contains("2025-09-02T23:30:00-04:00"), "{shown}");
+        assert!(day(&Timestamp::unknown()).is_none());
+    }
+
+    #[test]
+    fn a_policy_without_exceptions() {
+        assert!(!POLICY.contains("unsafe") && !POLICY.contains('*') && !POLICY.contains("data:"));
+    }
+}

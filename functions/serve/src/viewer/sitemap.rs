@@ -1,0 +1,54 @@
+//! What crawlers ask for: the pages there are, and which of them to read.
+
+use devfile_registry::timestamp::Timestamp;
+use maud::{Markup, PreEscaped, html};
+
+use super::list::path_of;
+use super::page::Registry;
+use crate::snapshot::Snapshot;
+
+/// Most pages that one sitemap may name (sitemaps.org protocol, "Sitemap file limits").
+const PAGES: usize = 50_000;
+
+/// The sitemap, XML of the sitemaps.org protocol. It names full URLs, so there is none for a request that does not tell
+/// where the registry is.
+pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<String> {
+    registry.origin?;
+    let page = |path: &str, modified: Option<&Timestamp>| -> Markup {
+        html! {
+            url {
+                loc { (registry.url(path)) }
+                @if let Some(modified) = modified.filter(|modified| **modified != Timestamp::unknown()) {
+                    lastmod { (modified) }
+                }
+            }
+        }
+    };
+    let entries = snapshot.catalog.entries().iter().take(PAGES - 2);
+    let document = html! {
+        (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"))
+        urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" {
+            (page("/viewer", None))
+            (page("/viewer/status", None))
+            @for entry in entries {
+                (page(&path_of(entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified)))
+            }
+        }
+    };
+    Some(document.into_string())
+}
+
+/// `robots.txt`: pages are for crawlers, narrowed lists and the API are not (RFC 9309).
+pub(super) fn robots(registry: Registry<'_>) -> String {
+    let mut text =
+        "User-agent: *\nAllow: /viewer\nDisallow: /viewer?\nDisallow: /v2/\nDisallow: /devfiles/\n".to_owned();
+    if registry.origin.is_some() {
+        text.push_str("Sitemap: ");
+        text.push_str(&registry.url("/sitemap.xml"));
+        text.push('\n');
+    }
+    text
+}
+
+/// `robots.txt` of a registry without a viewer.
+pub(super) const NO_ROBOTS: &str = "User-agent: *\nDisallow: /\n";

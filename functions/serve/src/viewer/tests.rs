@@ -1,0 +1,346 @@
+//! Whole pages, as clients get them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH};
+use bytes::Bytes;
+use devfile_registry::cache::{CacheError, Expect, Object, Stat, Written};
+use devfile_registry::digest::Digest;
+
+use super::*;
+use crate::icons::Image;
+
+/// A bucket without content.
+struct Empty;
+
+impl Bucket for Empty {
+    async fn get(&self, _: &str, _: u64) -> Result<Option<Object>, CacheError> {
+        Ok(None)
+    }
+
+    async fn stat(&self, _: &str) -> Result<Option<Stat>, CacheError> {
+        Ok(None)
+    }
+
+    async fn list(&self, _: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        Err(CacheError::new("empty", format!("delete {key}"), "pages only read"))
+    }
+
+    async fn put(&self, key: &str, _: Bytes) -> Result<(), CacheError> {
+        Err(CacheError::new("empty", format!("write {key}"), "pages only read"))
+    }
+
+    async fn put_if(&self, key: &str, _: Bytes, _: Expect) -> Result<Written, CacheError> {
+        Err(CacheError::new("empty", format!("write {key}"), "pages only read"))
+    }
+}
+
+/// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
+async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+    let segments: Vec<&str> = decoded.split('/').skip(1).collect();
+    assert!(Viewer::owns(&segments), "{path}");
+    let mut headers = more.clone();
+    headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
+    let ask = Ask { path: &segments, query, headers: &headers };
+    let freshness = Freshness { checked: Duration::from_secs(2), failure: None };
+    Viewer::new("Clay Works", mode).answer(ask, Ok(snapshot), &freshness, &Empty).await
+}
+
+async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {
+    get_with(snapshot, path, Mode::Pages, &HeaderMap::new()).await.unwrap()
+}
+
+async fn text(response: Response<HttpBody>) -> String {
+    String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+}
+
+async fn page(snapshot: &Snapshot, path: &str) -> String {
+    let response = get(snapshot, path).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    text(response).await
+}
+
+#[tokio::test]
+async fn the_list_shows_entries_and_filters() {
+    let shown = page(&fixture::snapshot(), "/viewer").await;
+    for part in [
+        "<title>Browse · Clay Works</title>",
+        "Devfile Registry",
+        "Devfile, OpenShift, Kubernetes",
+        "<link rel=\"canonical\" href=\"http://registry.example/viewer\">",
+        "href=\"/viewer/devfiles/clay-works/kiln\"",
+        "href=\"/viewer/devfiles/clay-works/loom?type=sample\"",
+        "Bakes pages from Markdown &amp; serves them",
+        "5 entries",
+        "name=\"tags\" value=\"Python\"",
+        "name=\"deprecated\" value=\"Yes\"",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert_eq!(shown.matches("<article").count(), 5);
+    assert!(!shown.contains("icons.example"), "no picture comes from another host");
+}
+
+#[tokio::test]
+async fn a_search_without_hits_says_what_to_relax() {
+    let snapshot = fixture::snapshot();
+    let shown = page(&snapshot, "/viewer?search=cloth&tags=Python&page=9").await;
+    assert!(shown.contains("0 of 5 entries") && shown.contains("Nothing matches all of this"), "{shown}");
+    assert!(
+        shown.contains("href=\"/viewer?search=cloth\"") && shown.contains("href=\"/viewer?tags=Python\""),
+        "{shown}"
+    );
+    assert!(shown.contains("content=\"noindex\""));
+    assert!(page(&snapshot, "/viewer?search=zzzzzz").await.contains("not even with a typo"));
+}
+
+#[tokio::test]
+async fn pages_of_fifteen() {
+    let entry = &fixture::entries()[0];
+    let many = (0..40).map(|number| devfile_registry::index::Entry {
+        name: format!("kiln-{number}"),
+        display_name: format!("Kiln {number:02}"),
+        ..entry.clone()
+    });
+    let snapshot = fixture::snapshot_of(many.collect(), &[], "/srv/registry");
+    for (path, cards, first) in [
+        ("/viewer", 15, "Kiln 00"),
+        ("/viewer?page=2", 15, "Kiln 15"),
+        ("/viewer?page=3", 10, "Kiln 30"),
+        ("/viewer?page=99", 10, "Kiln 30"),
+    ] {
+        let shown = page(&snapshot, path).await;
+        assert_eq!(shown.matches("<article").count(), cards, "{path}");
+        assert!(shown.find(&format!(">{first}<")).is_some(), "{path}");
+    }
+    let shown = page(&snapshot, "/viewer?page=2&tags=Python").await;
+    assert!(shown.contains("rel=\"prev\" href=\"/viewer?tags=Python\""), "{shown}");
+    assert!(shown.contains("rel=\"next\" href=\"/viewer?tags=Python&amp;page=3\""), "{shown}");
+}
+
+#[tokio::test]
+async fn a_version_with_everything() {
+    let snapshot = fixture::snapshot();
+    let shown = page(&snapshot, "/viewer/devfiles/Clay%20Works/kiln").await;
+    for part in [
+        "<title>Kiln · Clay Works</title>",
+        "<option value=\"1.1.0\" selected>1.1.0 (default)</option>",
+        "href=\"/devfiles/kiln/1.1.0\" download=\"devfile.yaml\"",
+        "href=\"/devfiles/kiln/1.1.0/starter-projects/kiln-starter\"",
+        "href=\"https://github.com/example/kiln-starter\"",
+        "href=\"https://github.com/example/registry/commit/0123456789abcdef0123456789abcdef01234567\"",
+        "href=\"https://example.com/kiln/help\"",
+        "href=\"/viewer?tags=Markdown\"",
+        "oras pull --plain-http registry.example/devfile-catalog/kiln:1.1.0",
+        "href=\"/viewer/devfiles/clay-works/kiln/compare?from=1.0.0&amp;to=1.1.0\"",
+        "python bake.py pages site",
+        "docker.io/library/python:3.13-slim",
+        "<svg class=\"flow\"",
+        "rel=\"canonical\" href=\"http://registry.example/viewer/devfiles/clay-works/kiln\"",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let old = page(&snapshot, "/viewer/devfiles/clay-works/kiln?devfile-version=1.0.0").await;
+    assert!(old.contains("<title>Kiln 1.0.0 · Clay Works</title>") && old.contains("/devfiles/kiln/1.0.0"));
+    let latest = page(&snapshot, "/viewer/devfiles/clay-works/kiln?devfile-version=latest").await;
+    assert!(latest.contains("/devfiles/kiln/1.1.0"));
+    let forge = page(&snapshot, "/viewer/devfiles/clay-works/forge").await;
+    assert!(forge.contains("is deprecated") && forge.contains("does not hold the devfile"));
+    let loom = page(&snapshot, "/viewer/devfiles/clay-works/loom?type=sample").await;
+    assert!(
+        loom.contains("Loom shop") && !loom.contains("/devfiles/loom\""),
+        "the REST API has the stack at that name"
+    );
+}
+
+#[tokio::test]
+async fn versions_are_compared() {
+    let snapshot = fixture::snapshot();
+    let shown = page(&snapshot, "/viewer/devfiles/clay-works/kiln/compare?from=1.0.0&to=1.1.0").await;
+    assert!(shown.contains("lines added") && shown.contains("<mark>"), "{shown}");
+    let same = page(&snapshot, "/viewer/devfiles/clay-works/kiln/compare?from=1.1.0&to=1.1.0").await;
+    assert!(same.contains("are the same"));
+    let forge = page(&snapshot, "/viewer/devfiles/clay-works/forge/compare").await;
+    assert!(forge.contains("does not hold both"));
+}
+
+#[tokio::test]
+async fn the_status_is_for_operators() {
+    let response = get(&fixture::snapshot(), "/viewer/status").await;
+    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    let shown = text(response).await;
+    for part in ["anvil 2.0.0", "yaml/syntax", "a &lt;key&gt; is open", "01234567", "there is no icon", "held back"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_kindly() {
+    let snapshot = fixture::snapshot();
+    for (path, parts) in [
+        ("/viewer/devfiles/clay-works/kilm", vec!["no “kilm” here", "href=\"/viewer/devfiles/clay-works/kiln\""]),
+        ("/viewer/devfiles/clay-works/kiln?devfile-version=9", vec!["no version “9”", "/clay-works/kiln"]),
+        ("/viewer/devfiles/clay-works/kiln/compare?from=9", vec!["no version “9”"]),
+        ("/viewer/devfiles/elsewhere/kiln", vec!["no registry “elsewhere”", "/clay-works/kiln"]),
+        ("/viewer/devfiles/elsewhere", vec!["no registry “elsewhere”"]),
+        ("/viewer/devfiles/clay-works/kiln/x", vec!["no such page"]),
+        ("/viewer/x", vec!["no such page"]),
+        ("/viewer/assets/style.css", vec!["no such page"]),
+        ("/viewer/icons/00", vec!["no such page"]),
+    ] {
+        let response = get(&snapshot, path).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        let shown = text(response).await;
+        for part in parts {
+            assert!(shown.contains(part), "{path}: {part}\n{shown}");
+        }
+    }
+    let response = get(&snapshot, "/viewer/devfiles/clay-works").await;
+    assert_eq!(
+        (response.status(), &response.headers()[LOCATION]),
+        (StatusCode::FOUND, &HeaderValue::from_static("/viewer"))
+    );
+}
+
+/// Every element and attribute value of a page: no script but ours, no handler, no style, no address of another scheme.
+fn assert_harmless(path: &str, shown: &str) {
+    let escaped = "&lt;script&gt;alert(1)";
+    assert!(shown.contains(escaped), "{path} shows the text\n{shown}");
+    for tag in shown.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        let name = tag.split_whitespace().next().unwrap_or_default();
+        assert!(name != "script" || tag == format!("script src=\"{}\"", assets::SCRIPT.url), "{path}: <{tag}>");
+        // Outside of quotes, an attribute is a name; a quote that breaks out would bring others.
+        let outside: String = tag.split('"').step_by(2).collect();
+        assert!(
+            !outside.contains("onerror") && !outside.contains(" on") && !outside.contains("style="),
+            "{path}: <{tag}>"
+        );
+        assert!(!outside.contains('\''), "{path}: <{tag}>");
+        for value in ["href=\"", "src=\"", "action=\""].iter().filter_map(|name| Some(tag.split_once(name)?.1)) {
+            let safe = ["/", "#", "https://", "http://registry.example/", "mailto:"];
+            assert!(safe.iter().any(|start| value.starts_with(start)) && !value.starts_with("//"), "{path}: <{tag}>");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_devfile_or_entry_is_more_than_text() {
+    let snapshot = fixture::hostile();
+    let entry = &snapshot.catalog.entries()[0];
+    let name = link::segment(&entry.name);
+    let version = link::segment(&entry.versions[1].version);
+    let attack = link::segment(fixture::ATTACK);
+    for path in [
+        "/viewer".to_owned(),
+        format!("/viewer?search={attack}&tags={attack}&sort={attack}&providers={attack}"),
+        format!("/viewer/devfiles/clay-works/{name}"),
+        format!("/viewer/devfiles/clay-works/{name}?devfile-version={version}"),
+        format!("/viewer/devfiles/clay-works/{name}/compare?from={version}"),
+        format!("/viewer/devfiles/clay-works/{attack}"),
+        format!("/viewer/devfiles/{attack}/x"),
+        format!("/viewer/devfiles/clay-works/{name}?devfile-version={attack}"),
+    ] {
+        let response = get(&snapshot, &path).await;
+        let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'"));
+        assert_harmless(&path, &text(response).await);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_none_is_not_repeated() {
+    let snapshot = fixture::snapshot();
+    let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("evil.example/\"><script>"))]);
+    for path in ["/viewer", "/viewer/devfiles/clay-works/kiln", "/robots.txt"] {
+        let shown = text(get_with(&snapshot, path, Mode::Pages, &headers).await.unwrap()).await;
+        assert!(!shown.contains("evil.example"), "{path}");
+    }
+    assert!(get_with(&snapshot, "/sitemap.xml", Mode::Pages, &headers).await.is_none());
+}
+
+#[tokio::test]
+async fn pages_have_entity_tags_and_codings() {
+    let snapshot = fixture::snapshot();
+    let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("br"))]);
+    let first = get_with(&snapshot, "/viewer", Mode::Pages, &headers).await.unwrap();
+    assert_eq!(first.headers()["content-encoding"], "br");
+    assert_eq!(first.headers()[CACHE_CONTROL], "public, max-age=0, s-maxage=60, must-revalidate");
+    headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
+    let second = get_with(&snapshot, "/viewer", Mode::Pages, &headers).await.unwrap();
+    assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+    assert!(second.headers().contains_key(CONTENT_SECURITY_POLICY));
+}
+
+#[tokio::test]
+async fn files_are_for_ever() {
+    let snapshot = fixture::snapshot();
+    for (asset, media_type) in [
+        (&assets::STYLE, "text/css; charset=utf-8"),
+        (&assets::SCRIPT, "text/javascript; charset=utf-8"),
+        (&assets::MARK, "image/svg+xml"),
+    ] {
+        let response = get(&snapshot, &asset.url).await;
+        assert_eq!(response.headers()[CONTENT_TYPE], media_type);
+        assert_eq!(response.headers()[CACHE_CONTROL], "public, max-age=31536000, immutable");
+    }
+    assert_eq!(get(&snapshot, "/favicon.ico").await.headers()[CONTENT_TYPE], "image/svg+xml");
+}
+
+#[tokio::test]
+async fn icons_are_served_sandboxed() {
+    let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+    // A devfile's text is content of the snapshot, so it can stand for an icon.
+    let digest = Digest::of(svg.as_bytes());
+    let icons = [
+        ("https://icons.example/kiln.svg".to_owned(), icon("image/svg+xml", svg)),
+        ("https://icons.example/page.html".to_owned(), icon("text/html", "<html>")),
+    ];
+    let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
+    snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[]);
+    let path = format!("/viewer/icons/{}", digest.hex());
+    assert!(page(&snapshot, "/viewer").await.contains(&format!("<img src=\"{path}\"")));
+    let response = get(&snapshot, &path).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "image/svg+xml");
+    assert_eq!(response.headers()[CACHE_CONTROL], "public, max-age=31536000, immutable");
+    let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
+    assert_eq!(text(response).await, svg);
+    let other = format!("/viewer/icons/{}", Digest::of(b"<html>").hex());
+    assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "what is no picture is not served");
+}
+
+fn icon(media_type: &str, content: &'static str) -> Image {
+    let bytes = Bytes::from_static(content.as_bytes());
+    Image { media_type: media_type.to_owned(), digest: Digest::of(&bytes), bytes }
+}
+
+#[tokio::test]
+async fn crawlers_find_the_pages() {
+    let snapshot = fixture::snapshot();
+    let sitemap = text(get(&snapshot, "/sitemap.xml").await).await;
+    assert!(sitemap.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><urlset"), "{sitemap}");
+    assert!(sitemap.contains("<loc>http://registry.example/viewer/devfiles/clay-works/loom?type=sample</loc>"));
+    assert!(sitemap.contains("<lastmod>2025-06-01T08:00:00Z</lastmod>"));
+    let robots = text(get(&snapshot, "/robots.txt").await).await;
+    assert!(robots.ends_with("Sitemap: http://registry.example/sitemap.xml\n"), "{robots}");
+}
+
+#[tokio::test]
+async fn headless_is_the_answer_of_the_reference() {
+    let snapshot = fixture::snapshot();
+    for path in ["/viewer", "/viewer/", "/viewer/devfiles/clay-works/kiln", "/viewer/status", "/viewer/assets/x"] {
+        let response = get_with(&snapshot, path, Mode::Headless, &HeaderMap::new()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(text(response).await, "registry viewer is not available in headless mode");
+    }
+    assert!(get_with(&snapshot, "/sitemap.xml", Mode::Headless, &HeaderMap::new()).await.is_none());
+}

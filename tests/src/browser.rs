@@ -1,0 +1,176 @@
+//! A real browser under test: Chromium, driven by its own driver. `scripts/test` fetches both.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Longest that a page may take to become what is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a page is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// On a desk, in light colours.
+    Light,
+    /// On a desk, in dark colours.
+    Dark,
+    /// On the narrowest screen, in light colours.
+    Narrow,
+}
+
+impl Look {
+    /// Every look with its name.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Light, "light"), (Self::Dark, "dark"), (Self::Narrow, "narrow")];
+}
+
+/// A browser with a profile of its own. Browser and driver end when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    /// Its session.
+    pub client: Client,
+    /// Where its downloads go.
+    pub downloads: tempfile::TempDir,
+    driver: String,
+    _process: Child,
+}
+
+fn tool(name: &str) -> PathBuf {
+    let folder = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
+    let path = PathBuf::from(folder).join(name);
+    assert!(path.exists(), "{} is missing; run the tests with scripts/test", path.display());
+    path
+}
+
+impl Browser {
+    /// Starts a browser.
+    pub async fn start() -> Self {
+        let mut command = Command::new(tool("chromedriver"));
+        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut process = command.spawn().expect("chromedriver starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
+        let port = loop {
+            let line = lines.next_line().await.expect("its output is text").expect("chromedriver says its port");
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let driver = format!("http://127.0.0.1:{port}");
+        let downloads = tempfile::tempdir().expect("a temporary folder");
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1",
+            "--window-size=1280,900",
+        ];
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": {
+                "binary": tool("chromium"),
+                "args": arguments,
+                "prefs": {"download.default_directory": downloads.path(), "download.prompt_for_download": false},
+            },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
+        let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver).await;
+        Self { client: client.expect("chromedriver starts Chromium"), downloads, driver, _process: process }
+    }
+
+    /// Opens a page and waits until it is loaded.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url} opens: {error}"));
+    }
+
+    /// Sends a command of Chromium's own protocol.
+    pub async fn command(&self, name: &str, parameters: Value) -> Value {
+        let session = self.client.session_id().await.expect("the session is there").expect("it has a name");
+        let url = format!("{}/session/{session}/goog/cdp/execute", self.driver);
+        let body = json!({"cmd": name, "params": parameters}).to_string();
+        let answer = reqwest::Client::new().post(url).body(body).send().await.expect("chromedriver answers");
+        let text = answer.text().await.expect("its answer is text");
+        let mut answer: Value = serde_json::from_str(&text).expect("its answer is JSON");
+        assert!(answer["value"]["error"].is_null(), "{name}: {text}");
+        answer["value"].take()
+    }
+
+    /// Sets size and colours of the screen.
+    pub async fn look(&self, look: Look) {
+        let (width, height) = if look == Look::Narrow { (320, 800) } else { (1280, 900) };
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", metrics).await;
+        let scheme = if look == Look::Dark { "dark" } else { "light" };
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}
+        ]});
+        self.command("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// The first element that a CSS selector finds, as soon as there is one.
+    pub async fn find(&self, selector: &str) -> Element {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        found.unwrap_or_else(|error| panic!("{selector} is on the page: {error}"))
+    }
+
+    /// The text of the first element that a CSS selector finds.
+    pub async fn text(&self, selector: &str) -> String {
+        self.find(selector).await.text().await.expect("an element has a text")
+    }
+
+    /// Clicks the first element that a CSS selector finds.
+    pub async fn click(&self, selector: &str) {
+        let clicked = self.find(selector).await.click().await;
+        clicked.unwrap_or_else(|error| panic!("{selector} can be clicked: {error}"));
+    }
+
+    /// What a script, the body of a function, returns.
+    pub async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until an expression of JavaScript is true.
+    pub async fn until(&self, expression: &str) {
+        let script = format!("return Boolean({expression})");
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            // While a page is being left there is nothing to ask.
+            if let Ok(Value::Bool(true)) = self.client.execute(&script, vec![]).await {
+                return;
+            }
+            if tokio::time::Instant::now() > end {
+                panic!("{expression} does not become true on {:?}", self.client.current_url().await);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A picture of the page: of the window, or of its whole length.
+    pub async fn picture(&self, whole: bool) -> Vec<u8> {
+        let parameters = json!({"format": "png", "captureBeyondViewport": whole, "optimizeForSpeed": false});
+        let taken = self.command("Page.captureScreenshot", parameters).await;
+        let text = taken["data"].as_str().expect("the picture is text");
+        base64::engine::general_purpose::STANDARD.decode(text).expect("the picture is base64")
+    }
+
+    /// What axe-core finds wrong with the page, one line each.
+    pub async fn accessibility_problems(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(tool("axe.min.js")).expect("axe-core can be read");
+        self.client.execute(&axe, vec![]).await.expect("axe-core loads");
+        let script = "const done = arguments[arguments.length - 1];
+            axe.run(document).then(
+                (found) => done(found.violations.map((v) => `${v.impact} ${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary).join(' | ')}`)),
+                (error) => done([String(error)]));";
+        let found = self.client.execute_async(script, vec![]).await.expect("axe-core runs");
+        serde_json::from_value(found).expect("axe-core gives a list")
+    }
+}

@@ -1,0 +1,5 @@
+//! The viewer in a real browser, on a whole registry.
+
+mod looks;
+mod market;
+mod use_it;

@@ -1,0 +1,204 @@
+//! What people do with the viewer.
+
+use registry_tests::browser::{Browser, Look};
+use registry_tests::registry::{Serving, TestRegistry};
+use serde_json::json;
+
+use crate::market;
+
+/// A registry with a release, its server, and a browser.
+async fn start() -> (TestRegistry, Serving, Browser) {
+    let registry = market::registry().await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    (registry, serve, Browser::start().await)
+}
+
+/// The names on the cards, as an expression of JavaScript.
+const NAMES: &str = "[...document.querySelectorAll('.card h3')].map((name) => name.textContent).join()";
+
+#[tokio::test]
+async fn find_a_stack_and_open_it() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    assert_eq!(browser.text("#results h2").await, "25 entries");
+    assert_eq!(browser.script("return document.querySelectorAll('.card').length").await, 15);
+
+    // Search as somebody types, with a typo.
+    browser.find("#search").await.send_keys("tempaltes").await.unwrap();
+    browser.until(&format!("{NAMES} === 'Inkwell'")).await;
+    browser.until("location.search === '?search=tempaltes'").await;
+    assert_eq!(browser.script("return document.activeElement.id").await, "search");
+
+    // Filters narrow, and counts follow.
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    browser.click("input[name=languages][value=Rust]").await;
+    browser.until(&format!("{NAMES} === 'Anvil,Needle,Weir'")).await;
+    browser.click("input[name=providers][value=Scribes]").await;
+    browser.until(&format!("{NAMES} === 'Needle'")).await;
+    browser.until("location.search === '?languages=Rust&providers=Scribes'").await;
+    browser.click(".chip[aria-label='Remove Provider: Scribes']").await;
+    browser.until(&format!("{NAMES} === 'Anvil,Needle,Weir'")).await;
+
+    // Going back leads to the state before.
+    browser.client.back().await.unwrap();
+    browser.until(&format!("{NAMES} === 'Needle'")).await;
+
+    // Pages.
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    browser.click(".pages a[rel=next]").await;
+    browser.until("location.search === '?page=2' && document.querySelectorAll('.card').length === 10").await;
+    browser.open(&format!("{}/viewer?sort=modified", serve.url)).await;
+    let days = "[...document.querySelectorAll('.card time')].map((day) => Date.parse(day.dateTime))";
+    browser
+        .until(&format!(
+            "(() => {{ const days = {days}; return days.every((day, i) => i === 0 || days[i - 1] >= day) }})()"
+        ))
+        .await;
+
+    // A card leads to its stack.
+    browser.open(&format!("{}/viewer?search=kiln&types=stack", serve.url)).await;
+    browser.click(".card h3 a").await;
+    browser.until("location.pathname === '/viewer/devfiles/guild-registry/kiln'").await;
+    assert_eq!(browser.text("h1").await, "Kiln");
+}
+
+#[tokio::test]
+async fn use_a_version() {
+    let (_registry, serve, browser) = start().await;
+    browser
+        .command("Browser.grantPermissions", json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}))
+        .await;
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln", serve.url)).await;
+
+    // Another version, by choosing it.
+    browser.click("#version option[value='1.0.0']").await;
+    browser.until("location.search === '?devfile-version=1.0.0'").await;
+    assert!(browser.text("#use-odo").await.contains("--devfile-version 1.0.0"));
+    assert!(browser.text("#use-oras").await.contains(&format!("{}/devfile-catalog/kiln:1.0.0", &serve.url[7..])));
+
+    // The devfile, copied as it is.
+    let devfile = serve.get("/devfiles/kiln/1.0.0").await.1;
+    browser.click("[data-copy='#code']").await;
+    browser.until("document.querySelector('[data-copy=\"#code\"]').textContent.trim() === 'Copied'").await;
+    let read = "const done = arguments[arguments.length - 1]; navigator.clipboard.readText().then(done, (error) => done(String(error)))";
+    let copied = browser.client.execute_async(read, vec![]).await.unwrap();
+    assert_eq!(copied.as_str().unwrap(), devfile);
+
+    // And downloaded.
+    let folder = json!({"behavior": "allow", "downloadPath": browser.downloads.path()});
+    browser.command("Browser.setDownloadBehavior", folder).await;
+    browser.click("a[download='devfile.yaml']").await;
+    let file = browser.downloads.path().join("devfile.yaml");
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !file.exists() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), devfile);
+
+    // What changed since.
+    browser.click("#versions ~ .actions a").await;
+    browser.until("location.pathname.endsWith('/kiln/compare')").await;
+    assert!(browser.text(".diff-head").await.contains("lines added"));
+    browser.click("#from option[value='1.1.0']").await;
+    browser.until("document.body.textContent.includes('are the same')").await;
+}
+
+#[tokio::test]
+async fn colours_are_kept() {
+    let (_registry, serve, browser) = start().await;
+    browser.look(Look::Light).await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    let light = browser.script(ground).await;
+    browser.click("[data-theme-switch]").await;
+    let dark = browser.script(ground).await;
+    assert_ne!(light, dark);
+    browser.open(&format!("{}/viewer/status", serve.url)).await;
+    assert_eq!(browser.script(ground).await, dark, "the next page has the colours that were chosen");
+    browser.click("[data-theme-switch]").await;
+    assert_eq!(browser.script(ground).await, light);
+}
+
+#[tokio::test]
+async fn everything_works_without_javascript() {
+    let (_registry, serve, browser) = start().await;
+    browser.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    assert_eq!(browser.find("html").await.attr("class").await.unwrap(), None, "no script has run");
+    browser.find("#search").await.send_keys("kiln").await.unwrap();
+    browser.click("input[name=types][value=Stack]").await;
+    browser.click(".facets button[type=submit]").await;
+    browser.find(".chip[aria-label='Remove Type: Stack']").await;
+    assert_eq!(browser.text(".card h3").await, "Kiln");
+    browser.click(".card h3 a").await;
+    browser.click("#version option[value='1.0.0']").await;
+    browser.click("form.version button").await;
+    browser.find("#use-odo").await;
+    assert!(browser.client.current_url().await.unwrap().as_str().ends_with("?devfile-version=1.0.0"));
+    assert!(browser.text("#use-odo").await.contains("--devfile-version 1.0.0"));
+}
+
+#[tokio::test]
+async fn keys_lead_everywhere() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    let tab = || browser.client.active_element();
+    tab().await.unwrap().send_keys("\u{e004}").await.unwrap();
+    assert_eq!(browser.script("return document.activeElement.className").await, "skip");
+    assert!(browser.script("return document.activeElement.getBoundingClientRect().top >= 0").await.as_bool().unwrap());
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        tab().await.unwrap().send_keys("\u{e004}").await.unwrap();
+        let outline = "const style = getComputedStyle(document.activeElement); return style.outlineStyle + document.activeElement.tagName";
+        seen.push(browser.script(outline).await.as_str().unwrap().to_owned());
+    }
+    assert!(seen.iter().all(|element| element.starts_with("solid")), "focus is visible: {seen:?}");
+    assert!(seen.contains(&"solidINPUT".to_owned()) && seen.contains(&"solidBUTTON".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_stack_appears_when_it_is_published() {
+    let (registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer?search=sundial", serve.url)).await;
+    assert!(browser.text("#results").await.contains("Nothing matches"));
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/sundial", serve.url)).await;
+    assert!(browser.text("h1").await.contains("no “sundial” here"));
+    let stack = ("sundial", "Tells the time by day", "Go", "Lantern", &["Time"][..], &[][..]);
+    registry.write("stacks/sundial/devfile.yaml", &market::devfile(&stack, "1.0.0"));
+    registry.refresh().await.unwrap();
+    browser.open(&format!("{}/viewer?search=sundial", serve.url)).await;
+    assert_eq!(browser.text(".card h3").await, "Sundial");
+    browser.click(".card h3 a").await;
+    browser.until("location.pathname.endsWith('/sundial')").await;
+    assert_eq!(browser.text("h1").await, "Sundial");
+}
+
+#[tokio::test]
+async fn a_first_view_is_light() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    let script = "return [performance.getEntriesByType('navigation'), performance.getEntriesByType('resource')].flat()
+        .map((entry) => entry.encodedBodySize).reduce((sum, size) => sum + size)";
+    let bytes = browser.script(script).await.as_u64().unwrap();
+    assert!(bytes > 1000 && bytes < 150_000, "{bytes} bytes");
+    let shift = "const done = arguments[arguments.length - 1]; let sum = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => { sum += entry.value }))
+            .observe({ type: 'layout-shift', buffered: true });
+        requestAnimationFrame(() => requestAnimationFrame(() => done(sum)))";
+    assert_eq!(browser.client.execute_async(shift, vec![]).await.unwrap(), json!(0), "nothing moves");
+    assert!(serve.get("/viewer").await.1.len() < 60_000);
+    let foreign = "return performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith(location.origin)).length";
+    assert_eq!(browser.script(foreign).await, 0, "nothing comes from elsewhere");
+}
+
+#[tokio::test]
+async fn no_viewer_without_a_head() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await.with("REGISTRY_HEADLESS", "true");
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    let refused = (400, "registry viewer is not available in headless mode".to_owned());
+    assert_eq!(serve.get("/viewer").await, refused);
+    assert_eq!(serve.get("/viewer/devfiles/devfile-registry/kiln").await, refused);
+    assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
+}
