@@ -17,17 +17,18 @@ const PAGES: [(&str, &str); 6] = [
 ];
 
 fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests are in a folder").to_owned()
 }
 
 /// Keeps a picture for the README. With `UPDATE_PICTURES` set it takes the place of the one in the documentation.
 fn readme_picture(name: &str, picture: &[u8]) {
     assert!(picture.len() < 150_000, "{name} is too large for a README: {} bytes", picture.len());
-    std::fs::write(project().join(format!("target/screenshots/readme-{name}.png")), picture).unwrap();
+    std::fs::write(project().join(format!("target/screenshots/readme-{name}.png")), picture)
+        .expect("the picture is kept");
     if std::env::var_os("UPDATE_PICTURES").is_some() {
         let folder = project().join("docs/images");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        std::fs::write(folder.join(format!("{name}.png")), picture).expect("the picture is kept");
     }
 }
 

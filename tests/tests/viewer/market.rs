@@ -49,16 +49,16 @@ pub(crate) async fn registry() -> TestRegistry {
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("REGISTRY_NAME", "Guild Registry");
     for (number, stack) in STACKS.iter().enumerate() {
         let folder = format!("stacks/{}", stack.0);
-        registry.write(&format!("{folder}/devfile.yaml"), &devfile(stack, "1.0.0"));
-        registry.write(&format!("{folder}/logo.svg"), &logo(number));
+        registry.write(&format!("{folder}/devfile.yaml"), devfile(stack, "1.0.0"));
+        registry.write(&format!("{folder}/logo.svg"), logo(number));
     }
-    registry.write("stacks/kiln/1.0.0/logo.svg", &logo(40));
-    registry.write("stacks/kiln/1.1.0/logo.svg", &logo(41));
+    registry.write("stacks/kiln/1.0.0/logo.svg", logo(40));
+    registry.write("stacks/kiln/1.1.0/logo.svg", logo(41));
     let dates: Vec<_> = STACKS.iter().enumerate().map(|(number, stack)| date(stack.0, "1.0.0", number)).collect();
-    let text = std::fs::read_to_string(registry.repository.path().join("last_modified.json")).unwrap();
-    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    document["stacks"].as_array_mut().unwrap().extend(dates);
-    registry.write("last_modified.json", &document.to_string());
+    let text = std::fs::read_to_string(registry.repository.path().join("last_modified.json")).expect("it is there");
+    let mut document: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    document["stacks"].as_array_mut().expect("it is a list").extend(dates);
+    registry.write("last_modified.json", document.to_string());
     registry
 }
 

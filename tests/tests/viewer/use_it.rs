@@ -9,7 +9,7 @@ use crate::market;
 /// A registry with a release, its server, and a browser.
 async fn start() -> (TestRegistry, Serving, Browser) {
     let registry = market::registry().await;
-    registry.refresh().await.unwrap();
+    registry.refresh().await.expect("the registry is published");
     let serve = registry.serve().await;
     (registry, serve, Browser::start().await)
 }
@@ -165,7 +165,7 @@ async fn a_stack_appears_when_it_is_published() {
     browser.open(&format!("{}/viewer/devfiles/guild-registry/sundial", serve.url)).await;
     assert!(browser.text("h1").await.contains("no “sundial” here"));
     let stack = ("sundial", "Tells the time by day", "Go", "Lantern", &["Time"][..], &[][..]);
-    registry.write("stacks/sundial/devfile.yaml", &market::devfile(&stack, "1.0.0"));
+    registry.write("stacks/sundial/devfile.yaml", market::devfile(&stack, "1.0.0"));
     registry.refresh().await.unwrap();
     browser.open(&format!("{}/viewer?search=sundial", serve.url)).await;
     assert_eq!(browser.text(".card h3").await, "Sundial");

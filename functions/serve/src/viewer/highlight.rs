@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_no_yaml_is_shown_too() {
         for text in ["a: [\n", "\tx: 1\n", "a: b: c\nd: e\n", "}{\n", "'\n", "a: \"\u{1}\"\n", "\"><b>&lt;\n"] {
-            assert_eq!(shown(&yaml(&text).into_string()), text, "{text:?}");
+            assert_eq!(shown(&yaml(text).into_string()), text, "{text:?}");
         }
     }
 
