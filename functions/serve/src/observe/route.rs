@@ -1,5 +1,7 @@
 //! Which route a path belongs to, for logs and metrics: a closed list, so that no client can make up new ones.
 
+use devfile_registry::artifact::CATALOG;
+
 /// The pattern of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -22,7 +24,8 @@ pub(crate) enum Route {
     OciManifest,
     OciBlob,
     OciReferrers,
-    Stacks,
+    StackFile,
+    StackVersionFile,
     Viewer,
     Other,
 }
@@ -47,11 +50,12 @@ impl Route {
             ["devfiles", _, _, "starter-projects", _] => Self::StarterProjectVersion,
             ["v2"] | ["v2", ""] => Self::Oci,
             ["v2", "_catalog"] => Self::OciCatalog,
-            ["v2", _, _, "tags", "list"] => Self::OciTags,
-            ["v2", _, _, "manifests", _] => Self::OciManifest,
-            ["v2", _, _, "blobs", _] => Self::OciBlob,
-            ["v2", _, _, "referrers", _] => Self::OciReferrers,
-            ["stacks", ..] => Self::Stacks,
+            ["v2", CATALOG, _, "tags", "list"] => Self::OciTags,
+            ["v2", CATALOG, _, "manifests", _] => Self::OciManifest,
+            ["v2", CATALOG, _, "blobs", _] => Self::OciBlob,
+            ["v2", CATALOG, _, "referrers", _] => Self::OciReferrers,
+            ["stacks", _, _] => Self::StackFile,
+            ["stacks", _, _, _, ..] => Self::StackVersionFile,
             ["viewer", ..] => Self::Viewer,
             _ => Self::Other,
         }
@@ -75,11 +79,12 @@ impl Route {
             Self::StarterProjectVersion => "/devfiles/{name}/{version}/starter-projects/{project}",
             Self::Oci => "/v2/",
             Self::OciCatalog => "/v2/_catalog",
-            Self::OciTags => "/v2/{name}/tags/list",
-            Self::OciManifest => "/v2/{name}/manifests/{reference}",
-            Self::OciBlob => "/v2/{name}/blobs/{digest}",
-            Self::OciReferrers => "/v2/{name}/referrers/{digest}",
-            Self::Stacks => "/stacks/{path}",
+            Self::OciTags => "/v2/devfile-catalog/{stack}/tags/list",
+            Self::OciManifest => "/v2/devfile-catalog/{stack}/manifests/{reference}",
+            Self::OciBlob => "/v2/devfile-catalog/{stack}/blobs/{digest}",
+            Self::OciReferrers => "/v2/devfile-catalog/{stack}/referrers/{digest}",
+            Self::StackFile => "/stacks/{stack}/{file}",
+            Self::StackVersionFile => "/stacks/{stack}/{version}/{file}",
             Self::Viewer => "/viewer/{path}",
             Self::Other => "other",
         }
@@ -98,8 +103,10 @@ mod tests {
             ("/devfiles/go/2.2.0", "/devfiles/{name}/{version}"),
             ("/devfiles/go/starter-projects/x", "/devfiles/{name}/starter-projects/{project}"),
             ("/devfiles/go/1.0.0/starter-projects/x", "/devfiles/{name}/{version}/starter-projects/{project}"),
-            ("/v2/devfile-catalog/go/manifests/2.2.0", "/v2/{name}/manifests/{reference}"),
-            ("/stacks/a/b/c/d/e/f/g/h/i", "/stacks/{path}"),
+            ("/v2/devfile-catalog/go/manifests/2.2.0", "/v2/devfile-catalog/{stack}/manifests/{reference}"),
+            ("/stacks/a/b", "/stacks/{stack}/{file}"),
+            ("/stacks/a/b/c/d/e/f/g/h/i", "/stacks/{stack}/{version}/{file}"),
+            ("/v2/library/go/manifests/1", "other"),
             ("/v2/a/b/c/d/e/f/g/h", "other"),
             ("/index/all/", "other"),
             ("/<script>", "other"),
@@ -113,8 +120,7 @@ mod tests {
     fn patterns_are_those_of_the_description() {
         let document = crate::openapi::document();
         for pattern in document["paths"].as_object().unwrap().keys() {
-            let is_oci = pattern.starts_with("/v2/");
-            assert!(is_oci || Route::of(pattern).pattern() == pattern, "{pattern}");
+            assert_eq!(Route::of(pattern).pattern(), pattern);
         }
     }
 }
