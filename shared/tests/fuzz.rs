@@ -1,5 +1,7 @@
 //! A short run of the fuzz targets: all seeds, and copies of them with a few bytes changed.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use std::io::{Read, Write};
 use std::path::Path;
 

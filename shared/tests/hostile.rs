@@ -1,6 +1,8 @@
 //! Files made to cost as much as they can: each is refused, or checked, within a bound of memory. They are counted in bytes
 //! because time says nothing on a busy machine; a check that takes long on a file of one MiB allocates much as well.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use bytes::Bytes;
 use devfile_registry::diagnostic::Severity;
 use devfile_registry::repository::Repository;

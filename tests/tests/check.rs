@@ -1,5 +1,7 @@
 //! `index-generator` as people run it.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use std::path::Path;
 use std::process::Stdio;
 

@@ -1,5 +1,7 @@
 //! Icons and devfiles of samples, from a server on the own machine through a refresh to the answers.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
@@ -33,7 +35,7 @@ async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
              {{origin: {elsewhere}/clay/bowl}}}}\n"
         )
     };
-    registry.write("extraDevfileEntries.yaml", &entries("none"));
+    registry.write("extraDevfileEntries.yaml", entries("none"));
     let report = registry.refresh().await.unwrap();
     assert_eq!((&report["outcome"], &report["quarantined"]), (&"published".into(), &serde_json::json!([])));
     let icon = format!("blobs/sha256/{}", Digest::of(SVG.as_bytes()).hex());
@@ -42,13 +44,13 @@ async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
     assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
 
     let offline = registry.with("OFFLINE", "true");
-    offline.write("extraDevfileEntries.yaml", &entries("other"));
+    offline.write("extraDevfileEntries.yaml", entries("other"));
     let report = offline.refresh().await.unwrap();
     assert_eq!(report["outcome"], "published");
     assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
 
     let strict = offline.with("OFFLINE", "false").with("STRICT_ICONS", "true");
-    strict.write("extraDevfileEntries.yaml", &format!("{}# again\n", entries("other")));
+    strict.write("extraDevfileEntries.yaml", format!("{}# again\n", entries("other")));
     let report = strict.refresh().await.unwrap();
     let held: Vec<&str> =
         report["quarantined"].as_array().unwrap().iter().filter_map(|held| held["name"].as_str()).collect();

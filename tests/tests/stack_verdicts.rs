@@ -1,5 +1,7 @@
 //! Whole registries, held against what the reference's index generator says of them.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use std::path::{Path, PathBuf};
 
 use axum::Router;
