@@ -19,8 +19,8 @@ HELP = """\
 usage: scripts/test [ARGUMENT...]
 
 Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
-`cargo nextest run` where that is installed and `cargo test` elsewhere. Starts an S3 server and an OCI registry for
-them, on ports of their own, and ends both.
+`cargo nextest run` where that is installed and `cargo test` elsewhere, and half a minute of scripts/soak. Starts an S3
+server and an OCI registry for them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
