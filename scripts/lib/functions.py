@@ -19,11 +19,15 @@ from typing import Any, Mapping, Optional, Protocol
 
 from . import report
 from .console import Failure
+from .events import readable
 from .processes import Supervisor, Tail
 
 _REFRESH = json.dumps({"action": "refresh"})
-_NOISE = ("INFO spawning function instance", "INFO starting lambda function instance", "Running `")
-"""What the emulator says about each start of a function, which is in its log for those who want it."""
+_NOISE = (
+    *("INFO spawning function instance", "INFO starting lambda function instance", "Running `", "Finished `"),
+    "AWS_LAMBDA_MAX_CONCURRENCY is set",
+)
+"""What the emulator, and the runtime on its account, say about each start of a function. It is in the logs for those who want it."""
 
 _RESTARTS = 5
 """The emulator starts a function that has ended again, for ever. After so many starts it is not going to work."""
@@ -89,7 +93,9 @@ class Emulated:
             self._starts += "Running `" in text
             if not any(noise in text for noise in _NOISE):
                 lines.append(("lambda", text))
-        return lines + [(name, text) for name, tail in self._function_logs.items() for text in tail.lines()]
+        for name, tail in self._function_logs.items():
+            lines.extend((name, readable(text)) for text in tail.lines() if not any(noise in text for noise in _NOISE))
+        return lines
 
     def check(self) -> None:
         """Fails if a function cannot be kept running."""
@@ -185,7 +191,7 @@ class Plain:
     def log_lines(self) -> list[tuple[str, str]]:
         """New lines of the logs, each with its origin."""
         origins = {"publish": "refresh"}
-        return [(origins.get(name, name), text) for name, tail in self._tails.items() for text in tail.lines()]
+        return [(origins.get(name, name), readable(text)) for name, tail in self._tails.items() for text in tail.lines()]
 
     def check(self) -> None:
         """Nothing to look at: the supervisor sees these processes itself."""

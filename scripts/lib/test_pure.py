@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import dev, report, s3, servers, snapshot, tools
+from . import dev, events, report, s3, servers, snapshot, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -24,6 +24,17 @@ class Folder(unittest.TestCase):
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+class Events(unittest.TestCase):
+    def test_an_event_becomes_one_line_for_people(self) -> None:
+        event = {"timestamp": "t", "level": "WARN", "message": "late", "commit": "1a2b", "why": "a b", "n": 2, "spans": []}
+        self.assertEqual(events.readable(json.dumps(event)), 'WARN late commit=1a2b why="a b" n=2')
+        self.assertEqual(events.readable('{"level": "INFO", "message": "up"}'), "up")
+
+    def test_other_lines_stay_as_they_are(self) -> None:
+        for text in ("thread 'main' panicked", "[1, 2]", '{"errorType": "x"}'):
+            self.assertEqual(events.readable(text), text)
 
 
 class Reports(unittest.TestCase):

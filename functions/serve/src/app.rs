@@ -13,6 +13,7 @@ use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits;
 use http_body_util::BodyExt;
+use lambda_http::RequestExt;
 
 use crate::body::{self, Caching, JSON, header};
 use crate::catalog::{IndexKind, IndexSchema, Query};
@@ -82,7 +83,7 @@ impl App {
         if parts.method == Method::OPTIONS {
             return Ok(preflight());
         }
-        let path = decode(parts.uri.path())?;
+        let path = decode(path_as_sent(parts))?;
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return match segments.as_slice() {
@@ -200,6 +201,14 @@ fn redirect(location: &'static str) -> Response<Body> {
 /// Whether a browser asks, told as the reference does: by the exact letters of the media type.
 fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+/// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
+fn path_as_sent(parts: &Parts) -> &str {
+    match parts.raw_http_path() {
+        "" => parts.uri.path(),
+        raw => raw,
+    }
 }
 
 /// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").
