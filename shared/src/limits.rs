@@ -59,3 +59,14 @@ pub const REQUEST_BODY_BYTES: usize = 1 << 20;
 
 /// Blobs above this size are answered with a redirect to the bucket, in bytes: a Lambda answer ends at 6 MB.
 pub const REDIRECT_BYTES: u64 = 4 << 20;
+
+/// Most bytes of blobs that `serve` keeps in memory: four files of [`FILE_BYTES`], or all archives of a registry of a hundred
+/// versions many times over, in a sixteenth of a Lambda function of 512 MB.
+pub const BLOB_MEMORY_BYTES: u64 = 32 << 20;
+
+/// Most bytes of icons that `serve` keeps in memory, and once more as the text that `icon=base64` answers with: a thousand
+/// icons of the usual size.
+pub const ICON_MEMORY_BYTES: u64 = 16 << 20;
+
+/// Blobs that `serve` reads at a time when it loads a release. More gains nothing on one connection pool.
+pub const CONCURRENT_READS: usize = 16;

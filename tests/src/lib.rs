@@ -1,4 +1,6 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
+pub mod emulator;
 pub mod github;
+pub mod raw;
 pub mod registry;

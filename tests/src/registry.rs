@@ -1,8 +1,10 @@
 //! A whole registry under test: both functions as processes, on a bucket and a namespace of their own in the real servers
 //! that `scripts/test` starts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -16,6 +18,7 @@ pub struct TestRegistry {
     /// Folder of its registry repository.
     pub repository: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    s3: aws_sdk_s3::Client,
 }
 
 /// A running `serve`; it ends when this is dropped.
@@ -23,14 +26,37 @@ pub struct TestRegistry {
 pub struct Serving {
     /// Its URL.
     pub url: String,
-    _process: Child,
+    _processes: Vec<Child>,
+}
+
+/// An answer of `serve`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: bytes::Bytes,
+}
+
+impl Answer {
+    /// The value of a header; empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
 }
 
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
@@ -57,7 +83,29 @@ impl TestRegistry {
         let client = aws_sdk_s3::Client::from_conf(config);
         client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { name, repository, variables }
+        Self { name, repository, variables, s3: client }
+    }
+
+    /// The environment of its functions.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.variables.clone()
+    }
+
+    /// The bytes of an object in its bucket.
+    pub async fn object(&self, key: &str) -> bytes::Bytes {
+        let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");
+        object.body.collect().await.expect("the object can be read").into_bytes()
+    }
+
+    /// Writes an object of its bucket, past all rules.
+    pub async fn put_object(&self, key: &str, bytes: impl Into<bytes::Bytes>) {
+        let request = self.s3.put_object().bucket(&self.name).key(key).body(bytes.into().into());
+        request.send().await.expect("the object can be written");
+    }
+
+    /// Removes an object from its bucket.
+    pub async fn delete_object(&self, key: &str) {
+        self.s3.delete_object().bucket(&self.name).key(key).send().await.expect("the object can be removed");
     }
 
     /// The same registry with another value of a variable.
@@ -73,7 +121,7 @@ impl TestRegistry {
     }
 
     /// Changes a file of the repository.
-    pub fn write(&self, path: &str, content: &str) {
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.repository.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
         std::fs::write(path, content).expect("a file can be written");
@@ -104,11 +152,34 @@ impl TestRegistry {
             }
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Serving { url, _process: process }
+        Serving::new(url, [process])
     }
 }
 
 impl Serving {
+    pub(crate) fn new(url: String, processes: impl IntoIterator<Item = Child>) -> Self {
+        Self { url, _processes: processes.into_iter().collect() }
+    }
+
+    /// The answer to a request, whatever it is. Redirects are not followed.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+            let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+            // Each test has a runtime of its own, and a connection does not outlive its runtime.
+            builder.pool_max_idle_per_host(0).build().expect("a client can be built")
+        });
+        let method = method.parse().expect("a method");
+        let mut request = CLIENT.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("serve answers");
+        let status = answer.status().as_u16();
+        let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = answer.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        Answer { status, headers, body: answer.bytes().await.expect("the body arrives") }
+    }
+
     /// Answers a GET: status, and the body as text.
     pub async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");

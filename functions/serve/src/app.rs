@@ -1,6 +1,8 @@
 //! From a request to its answer: which API it is for, and the headers that all answers have.
 
-use axum::body::Body;
+use std::sync::OnceLock;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -12,16 +14,17 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits;
-use http_body_util::BodyExt;
 use lambda_http::RequestExt;
 
+use crate::blobs::Blobs;
 use crate::body::{self, Caching, JSON, header};
 use crate::catalog::{IndexKind, IndexSchema, Query};
 use crate::config::Config;
 use crate::devfiles;
-use crate::error::ApiError;
+use crate::error::{ApiError, METHODS};
+use crate::files;
 use crate::live::Live;
-use crate::oci::{self, OciError};
+use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::status;
@@ -32,20 +35,25 @@ const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 /// Set when the bucket could not be asked whether there is a newer release.
 const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 
+/// Headers of answers that scripts of other origins may read, beside those that they always may.
+const EXPOSED: &str = "etag, link, location, content-range, content-length, accept-ranges, content-disposition, \
+                       docker-content-digest, devfile-registry-commit, devfile-registry-stale, retry-after, allow";
+
 /// Everything that answers need.
 #[derive(Debug)]
 pub(crate) struct App {
     config: Config,
     live: Live,
-    openapi: crate::body::Body,
+    blobs: Blobs,
+    openapi: OnceLock<body::Body>,
 }
 
 impl App {
     /// Loads the live release.
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
+        let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let live = Live::load(cache, config.revalidate).await;
-        let openapi = crate::body::Body::new(JSON, openapi::document().to_string().into());
-        Self { config, live, openapi }
+        Self { config, live, blobs, openapi: OnceLock::new() }
     }
 
     /// Answers a request; there is always an answer.
@@ -55,13 +63,14 @@ impl App {
         let snapshot = snapshot.as_deref();
         let mut response = match self.route(&parts, snapshot).await {
             Ok(response) => response,
+            Err(error) if is_oci(path_as_sent(&parts)) => OciError::of(error.status(), error.to_string()).answer(),
             Err(error) => error.answer(),
         };
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("etag, link, devfile-registry-commit, docker-content-digest, content-disposition"),
+            HeaderValue::from_static(EXPOSED),
         );
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(VARY).or_insert(HeaderValue::from_static("accept-encoding"));
@@ -72,7 +81,7 @@ impl App {
                 headers.insert(STALE, HeaderValue::from(freshness.checked.as_secs()));
             }
         }
-        if parts.method == Method::HEAD { without_body(response).await } else { response }
+        if parts.method == Method::HEAD { without_body(response) } else { response }
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
@@ -87,7 +96,7 @@ impl App {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return match segments.as_slice() {
-                ["v2", ..] => Ok(OciError::unknown("UNSUPPORTED", "this registry is read-only").answer()),
+                ["v2", ..] => Ok(OciError::unknown(Code::Unsupported, "this registry is read-only").answer()),
                 _ => Err(ApiError::Method),
             };
         }
@@ -95,7 +104,10 @@ impl App {
         match segments.as_slice() {
             [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),
             ["health"] => return self.health(snapshot),
-            ["openapi.json"] => return Ok(self.openapi.answer(headers, Caching::Minute)),
+            ["openapi.json"] => {
+                let document = || body::Body::new(JSON, openapi::document().to_string().into());
+                return Ok(self.openapi.get_or_init(document).answer(headers, Caching::Minute));
+            }
             ["status"] => {
                 let document = status::document(snapshot, &self.live.freshness(), &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
@@ -105,12 +117,9 @@ impl App {
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
         match segments.as_slice() {
             ["v2", rest @ ..] => {
-                let answer = oci::answer(snapshot, self.live.cache(), rest, query, headers).await;
-                Ok(answer.unwrap_or_else(OciError::answer))
+                Ok(oci::answer(snapshot, &self.blobs, rest, parts).await.unwrap_or_else(OciError::answer))
             }
-            ["stacks", ..] if snapshot.file(&segments.join("/")).is_some() => {
-                Ok(self.file(snapshot, &segments.join("/"), headers).await)
-            }
+            ["stacks", ..] => files::answer(snapshot, &self.blobs, path.get(1..).unwrap_or_default(), parts).await,
             ["index.json"] => Ok(snapshot.index_json.answer(headers, Caching::Minute)),
             ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers),
             ["v2index"] => index(snapshot, IndexSchema::V2, IndexKind::Stack, query, headers),
@@ -125,14 +134,6 @@ impl App {
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
             _ => Err(ApiError::NotFound("there is nothing at this path".into())),
-        }
-    }
-
-    /// A file of the registry repository as it is committed.
-    async fn file(&self, snapshot: &Snapshot, path: &str, headers: &HeaderMap) -> Response<Body> {
-        match oci::file(snapshot, self.live.cache(), path, headers).await {
-            Ok(response) => response,
-            Err(error) => error.answer(),
         }
     }
 
@@ -216,21 +217,24 @@ fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
 }
 
 /// The same answer to HEAD: its headers, the length included, and no body.
-async fn without_body(response: Response<Body>) -> Response<Body> {
+fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
-    if !parts.headers.contains_key(CONTENT_LENGTH)
-        && !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        && let Ok(body) = body.collect().await
+    if !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && let Some(length) = body.size_hint().exact()
     {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.to_bytes().len()));
+        parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     }
     Response::from_parts(parts, Body::empty())
+}
+
+fn is_oci(path: &str) -> bool {
+    path.starts_with("/v2/") || path == "/v2"
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 
+use crate::blobs::LargeBlobs;
+
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -14,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
     pub(crate) listen: SocketAddr,
+    /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
+    pub(crate) large_blobs: LargeBlobs,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
 }
@@ -30,7 +34,11 @@ impl Config {
             SocketAddr::from(([127, 0, 0, 1], 8080)),
         );
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
+            true => LargeBlobs::Redirected,
+            false => LargeBlobs::Sent,
+        };
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, name })
+        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, large_blobs, name })
     }
 }

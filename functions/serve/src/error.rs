@@ -3,13 +3,20 @@
 //! The reference answers some errors with two documents in one body; clients that read the first keep working. What went
 //! wrong inside is logged, never sent.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::blobs::BlobError;
 use crate::body::{Caching, JSON};
 use crate::catalog::BadParameter;
+use crate::content::OutOfRange;
+
+/// The methods of every route.
+pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request has no better answer.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +36,12 @@ pub(crate) enum ApiError {
     /// Another method than GET or HEAD.
     #[error("Only GET requests are supported.")]
     Method,
+    /// A range that the content does not have.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+    /// Content that cannot be given now.
+    #[error("{}", .0.public())]
+    Blob(#[from] Arc<BlobError>),
     /// There is no release to answer from.
     #[error("{0}")]
     NoRelease(&'static str),
@@ -42,12 +55,15 @@ struct Document<'a> {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadPath | Self::BadParameter(_) => StatusCode::BAD_REQUEST,
             Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::OutOfRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Blob(_) => StatusCode::BAD_GATEWAY,
             Self::NoRelease(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -70,8 +86,13 @@ impl ApiError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let caching = if matches!(self, Self::NotFound(_)) { Caching::Missing } else { Caching::Never };
         headers.insert(CACHE_CONTROL, caching.header());
-        if matches!(self, Self::NoRelease(_)) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        match self {
+            Self::NoRelease(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
+            // RFC 9110, section 15.5.6: 405 says which methods there are.
+            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static(METHODS))),
+            Self::OutOfRange(range) => headers.extend([range.header()]),
+            Self::Blob(error) => tracing::warn!(%error, "a blob cannot be given"),
+            _ => {}
         }
         response
     }

@@ -12,6 +12,7 @@ use devfile_registry::cache::{Bucket, Cache, CacheError, Fetched, INDEX_KEY, rel
 use devfile_registry::limits::RELEASE_BYTES;
 use devfile_registry::release::{InvalidDocument, LiveIndex, Release};
 
+use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
 
 /// Longest that a request waits for the check it started.
@@ -94,11 +95,6 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
-    /// The cache bucket, for content that is not in the snapshot.
-    pub(crate) fn cache(&self) -> &Cache {
-        &self.inner.cache
-    }
-
     /// How fresh the snapshot is.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
@@ -155,7 +151,10 @@ impl Inner {
         let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
-        let release = Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
-        Ok(Some(Arc::new(Snapshot::new(object.etag, index, object.bytes, release))))
+        let mut release = Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
+        drop(stored);
+        let before = current.as_ref().map(|snapshot| &snapshot.icons);
+        let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;
+        Ok(Some(Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons))))
     }
 }

@@ -5,11 +5,15 @@
 //! through [`app`], which picks the module of its API; each answers from a [`Snapshot`](snapshot::Snapshot).
 
 mod app;
+mod blobs;
 mod body;
 mod catalog;
 mod config;
+mod content;
 mod devfiles;
 mod error;
+mod files;
+mod icons;
 mod live;
 mod oci;
 mod openapi;

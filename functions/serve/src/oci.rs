@@ -1,59 +1,145 @@
 //! The pull half of the OCI distribution API (distribution specification 1.1) under `/v2/`, from the snapshot and the bucket.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LINK,
-    RANGE,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, VARY,
 };
+use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
-use bytes::Bytes;
 use devfile_registry::artifact::{CATALOG, MANIFEST_MEDIA_TYPE};
-use devfile_registry::cache::{Bucket, Cache, blob_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::limits;
 use serde_json::{Value, json};
 
+use crate::blobs::{BlobError, Blobs, Delivery};
 use crate::body::{Caching, JSON, header, is_known};
+use crate::content::{Content, OutOfRange, offer_ranges};
 use crate::snapshot::{Repository, Snapshot};
 
-const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// Media type of an OCI image index, which the answer about referrers is.
+pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
-/// An error of the API: status, code of the specification's table "Error Codes", and message.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// Why a request has no better answer.
 #[derive(Debug)]
-pub(crate) struct OciError(pub(crate) StatusCode, pub(crate) &'static str, pub(crate) String);
+pub(crate) struct OciError {
+    status: StatusCode,
+    code: Code,
+    message: String,
+    out_of_range: Option<OutOfRange>,
+}
+
+/// Codes of the specification's table "Error Codes", as far as a registry that is only read from needs them, and
+/// those that other registries use where the specification has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// There is no such blob.
+    BlobUnknown,
+    /// What should be a digest is none.
+    DigestInvalid,
+    /// There is no such manifest.
+    ManifestUnknown,
+    /// There is no such repository.
+    NameUnknown,
+    /// `n` is not a number.
+    PaginationNumberInvalid,
+    /// The operation is not there.
+    Unsupported,
+    /// The range cannot be given.
+    RangeInvalid,
+    /// The registry itself fails.
+    Unavailable,
+}
+
+impl Code {
+    /// Every code.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::BlobUnknown,
+        Self::DigestInvalid,
+        Self::ManifestUnknown,
+        Self::NameUnknown,
+        Self::PaginationNumberInvalid,
+        Self::Unsupported,
+        Self::RangeInvalid,
+        Self::Unavailable,
+    ];
+
+    /// The code as clients read it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::RangeInvalid => "RANGE_INVALID",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
 
 impl OciError {
     /// What is asked for is not here.
-    pub(crate) fn unknown(code: &'static str, message: impl Into<String>) -> Self {
-        Self(StatusCode::NOT_FOUND, code, message.into())
+    pub(crate) fn unknown(code: Code, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code, message: message.into(), out_of_range: None }
+    }
+
+    /// The request cannot be meant.
+    fn bad(code: Code, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), out_of_range: None }
+    }
+
+    /// An error of another part of this server, in the form of this API.
+    pub(crate) fn of(status: StatusCode, message: String) -> Self {
+        let code = if status.is_server_error() { Code::Unavailable } else { Code::Unsupported };
+        Self { status, code, message, out_of_range: None }
     }
 
     /// The answer.
     pub(crate) fn answer(self) -> Response<Body> {
-        let Self(status, code, message) = self;
-        let caching = if status == StatusCode::NOT_FOUND { Caching::Missing } else { Caching::Never };
-        let document = json!({"errors": [{"code": code, "message": message}]});
-        document_answer(status, &document, caching)
+        let caching = if self.status == StatusCode::NOT_FOUND { Caching::Missing } else { Caching::Never };
+        let document = json!({"errors": [{"code": self.code.as_str(), "message": self.message}]});
+        let mut response = document_answer(&document, caching);
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.out_of_range.map(OutOfRange::header));
+        response
+    }
+}
+
+impl From<OutOfRange> for OciError {
+    fn from(error: OutOfRange) -> Self {
+        let (status, message) = (StatusCode::RANGE_NOT_SATISFIABLE, error.to_string());
+        Self { status, code: Code::RangeInvalid, message, out_of_range: Some(error) }
+    }
+}
+
+impl From<Arc<BlobError>> for OciError {
+    fn from(error: Arc<BlobError>) -> Self {
+        tracing::warn!(%error, "a blob cannot be given");
+        Self::of(StatusCode::BAD_GATEWAY, error.public().into())
     }
 }
 
 /// Answers a GET or HEAD; `segments` are the path's after `v2`.
 pub(crate) async fn answer(
     snapshot: &Snapshot,
-    cache: &Cache,
+    blobs: &Blobs,
     segments: &[&str],
-    query: &str,
-    headers: &HeaderMap,
+    request: &Parts,
 ) -> Result<Response<Body>, OciError> {
+    let query = request.uri.query().unwrap_or_default();
     match segments {
-        [] | [""] => Ok(document_answer(StatusCode::OK, &json!({}), Caching::Minute)),
+        [] | [""] => Ok(document_answer(&json!({}), Caching::Minute)),
         ["_catalog"] => {
             let names = snapshot.repositories().map(|stack| format!("{CATALOG}/{stack}")).collect();
             page("/v2/_catalog", query, names, |names| json!({"repositories": names}))
         }
         [CATALOG, stack, rest @ ..] => {
-            let unknown = || OciError::unknown("NAME_UNKNOWN", format!("there is no repository {CATALOG}/{stack}"));
+            let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
             let repository = snapshot.repository(stack).ok_or_else(unknown)?;
             match rest {
                 ["tags", "list"] => {
@@ -61,28 +147,34 @@ pub(crate) async fn answer(
                     let name = format!("{CATALOG}/{stack}");
                     page(&format!("/v2/{name}/tags/list"), query, tags, |tags| json!({"name": name, "tags": tags}))
                 }
-                ["manifests", reference] => manifest(repository, reference, headers),
-                ["blobs", digest] => blob(snapshot, cache, repository, digest, headers).await,
-                ["referrers", digest] => {
-                    parse_digest(digest)?;
-                    let empty = json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": []});
-                    let mut response = document_answer(StatusCode::OK, &empty, Caching::Minute);
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(INDEX_MEDIA_TYPE));
-                    Ok(response)
+                ["manifests", reference] => {
+                    let mut answer = manifest(repository, reference, request).unwrap_or_else(OciError::answer);
+                    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+                    Ok(answer)
                 }
-                _ => Err(OciError::unknown("UNSUPPORTED", "there is nothing at this path")),
+                ["blobs", digest] => blob(snapshot, blobs, repository, digest, request).await,
+                ["referrers", digest] => referrers(digest, query),
+                _ => Err(OciError::unknown(Code::Unsupported, "there is nothing at this path")),
             }
         }
-        _ => Err(OciError::unknown("NAME_UNKNOWN", "there is no such repository")),
+        _ => Err(OciError::unknown(Code::NameUnknown, "there is no such repository")),
     }
 }
 
-const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+/// What refers to a manifest: nothing does, in this registry.
+fn referrers(digest: &str, query: &str) -> Result<Response<Body>, OciError> {
+    parse_digest(digest)?;
+    let empty = json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": []});
+    let mut response = document_answer(&empty, Caching::Minute);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(INDEX_MEDIA_TYPE));
+    if query.split('&').any(|pair| pair.starts_with("artifactType=")) {
+        response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+    }
+    Ok(response)
+}
 
 fn parse_digest(text: &str) -> Result<Digest, OciError> {
-    text.parse().map_err(|_| {
-        OciError(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the digest is not sha256: and 64 digits".into())
-    })
+    text.parse().map_err(|_| OciError::bad(Code::DigestInvalid, "the digest is not sha256: and 64 digits"))
 }
 
 /// A page of sorted names after `last`, at most `n` of them, with a link to the next page (RFC 8288).
@@ -97,9 +189,10 @@ fn page(
     for pair in query.split('&') {
         match pair.split_once('=') {
             Some(("n", n)) => {
-                let invalid =
-                    || OciError(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", "n is not a number".into());
-                count = n.parse::<usize>().map_err(|_| invalid())?;
+                let invalid = || OciError::bad(Code::PaginationNumberInvalid, "n is not a number");
+                let digits = !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+                // A number of any length: more than there are is all of them.
+                count = digits.then(|| n.parse().unwrap_or(usize::MAX)).ok_or_else(invalid)?;
             }
             Some(("last", last)) => {
                 let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
@@ -110,19 +203,18 @@ fn page(
     }
     let end = start.saturating_add(count).min(names.len());
     let shown = &names[start..end];
-    let mut response = document_answer(StatusCode::OK, &document(shown), Caching::Minute);
+    let mut response = document_answer(&document(shown), Caching::Minute);
     if let Some(last) = shown.last()
         && end < names.len()
     {
         let last = percent_encoding::utf8_percent_encode(last, percent_encoding::NON_ALPHANUMERIC);
-        response.headers_mut().insert(LINK, header(&format!("<{path}?last={last}&n={count}>; rel=\"next\"")));
+        response.headers_mut().insert(LINK, header(&format!("<{path}?n={count}&last={last}>; rel=\"next\"")));
     }
     Ok(response)
 }
 
-fn document_answer(status: StatusCode, document: &Value, caching: Caching) -> Response<Body> {
+fn document_answer(document: &Value, caching: Caching) -> Response<Body> {
     let mut response = Response::new(Body::from(document.to_string()));
-    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     headers.insert(CACHE_CONTROL, caching.header());
@@ -130,138 +222,66 @@ fn document_answer(status: StatusCode, document: &Value, caching: Caching) -> Re
     response
 }
 
-fn manifest(repository: &Repository, reference: &str, headers: &HeaderMap) -> Result<Response<Body>, OciError> {
-    let unknown = || OciError::unknown("MANIFEST_UNKNOWN", "there is no such manifest");
+fn manifest(repository: &Repository, reference: &str, request: &Parts) -> Result<Response<Body>, OciError> {
+    let unknown = || OciError::unknown(Code::ManifestUnknown, "there is no such manifest");
     let (digest, caching) = if reference.contains(':') {
         (parse_digest(reference)?, Caching::Immutable)
     } else {
         (*repository.tags.get(reference).ok_or_else(unknown)?, Caching::Minute)
     };
     let manifest = repository.manifests.get(&digest).ok_or_else(unknown)?;
-    if !admits_manifest(headers) {
-        return Err(OciError::unknown(
-            "MANIFEST_UNKNOWN",
-            format!("the manifest is {MANIFEST_MEDIA_TYPE}, which is not accepted"),
-        ));
+    if !asks_for_manifest(&request.headers) {
+        let message = format!("the manifest is of another type than is asked for; send Accept: {MANIFEST_MEDIA_TYPE}");
+        return Err(OciError::unknown(Code::ManifestUnknown, message));
     }
-    let tag = digest.to_string();
-    let known = is_known(headers, &[&format!("\"{tag}\""), &tag]);
-    Ok(content(manifest.clone(), MANIFEST_MEDIA_TYPE, digest, caching, known))
+    let content = Content { digest, size: manifest.len() as u64, media_type: MANIFEST_MEDIA_TYPE, caching };
+    // The reference takes the digest without quotation marks, too.
+    let mut response = if is_known(&request.headers, &[&digest.to_string()]) {
+        content.not_modified()
+    } else {
+        content.whole(manifest.clone(), request)
+    };
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    Ok(response)
 }
 
-/// Whether `Accept` admits an image manifest: by its type, by a wildcard, or by not being there.
-fn admits_manifest(headers: &HeaderMap) -> bool {
+/// Whether a manifest is what `Accept` asks for: it names the type, or is not there. Wildcards alone do not ask for one, as
+/// in the reference.
+fn asks_for_manifest(headers: &HeaderMap) -> bool {
     let mut ranges = headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .filter(|range| !range.is_empty())
         .peekable();
-    ranges.peek().is_none() || ranges.any(|range| matches!(range, MANIFEST_MEDIA_TYPE | "application/*" | "*/*" | ""))
-}
-
-fn content(bytes: Bytes, media_type: &'static str, digest: Digest, caching: Caching, known: bool) -> Response<Body> {
-    let mut response = Response::new(Body::from(if known { Bytes::new() } else { bytes }));
-    if known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(DOCKER_CONTENT_DIGEST, header(&digest.to_string()));
-    headers.insert(ETAG, header(&format!("\"{digest}\"")));
-    headers.insert(CACHE_CONTROL, caching.header());
-    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    response
+    ranges.peek().is_none() || ranges.any(|range| range.eq_ignore_ascii_case(MANIFEST_MEDIA_TYPE))
 }
 
 async fn blob(
     snapshot: &Snapshot,
-    cache: &Cache,
+    blobs: &Blobs,
     repository: &Repository,
     digest: &str,
-    headers: &HeaderMap,
+    request: &Parts,
 ) -> Result<Response<Body>, OciError> {
     let digest = parse_digest(digest)?;
-    let unknown = || OciError::unknown("BLOB_UNKNOWN", "there is no such blob");
+    let unknown = || OciError::unknown(Code::BlobUnknown, "there is no such blob");
     let size = *repository.blobs.get(&digest).ok_or_else(unknown)?;
-    let bytes = match snapshot.content(&digest) {
-        Some(bytes) => bytes.clone(),
-        None => stored(cache, digest, size).await?,
-    };
-    let known = is_known(headers, &[&format!("\"{digest}\"")]);
-    let mut response = content(bytes.clone(), "application/octet-stream", digest, Caching::Immutable, known);
-    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Some(range) = headers.get(RANGE).filter(|_| !known) {
-        let length = bytes.len();
-        let Some((from, to)) = range.to_str().ok().and_then(|range| single_range(range, length)) else {
-            let mut refused =
-                OciError(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", "the range cannot be given".into())
-                    .answer();
-            refused.headers_mut().insert(CONTENT_RANGE, header(&format!("bytes */{length}")));
-            return Ok(refused);
-        };
-        *response.body_mut() = Body::from(bytes.slice(from..=to));
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        response.headers_mut().insert(CONTENT_RANGE, header(&format!("bytes {from}-{to}/{length}")));
-    }
-    Ok(response)
-}
-
-/// A file of the stacks' folders, by its path in the registry repository.
-pub(crate) async fn file(
-    snapshot: &Snapshot,
-    cache: &Cache,
-    path: &str,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, OciError> {
-    let unknown = || OciError::unknown("BLOB_UNKNOWN", "there is no such file");
-    let stored_file = snapshot.file(path).ok_or_else(unknown)?;
-    let bytes = match snapshot.content(&stored_file.digest) {
-        Some(bytes) => bytes.clone(),
-        None => stored(cache, stored_file.digest, stored_file.size).await?,
-    };
-    let known = is_known(headers, &[&format!("\"{}\"", stored_file.digest)]);
-    let media_type = match path.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("zip" | "tar" | "vsx") => "application/octet-stream",
-        _ => "text/plain; charset=utf-8",
-    };
-    let mut response = content(bytes, media_type, stored_file.digest, Caching::Minute, known);
-    // A file of a stack is shown, not run.
-    let policy = HeaderValue::from_static("sandbox; default-src 'none'");
-    response.headers_mut().insert(axum::http::header::CONTENT_SECURITY_POLICY, policy);
-    Ok(response)
-}
-
-/// First and last byte of a single range `bytes=a-b`, `bytes=a-` or `bytes=-n` (RFC 9110, section 14.1.2).
-fn single_range(range: &str, length: usize) -> Option<(usize, usize)> {
-    let last = length.checked_sub(1)?;
-    match range.strip_prefix("bytes=")?.split_once('-')? {
-        ("", n) => n.parse::<usize>().ok().filter(|n| *n > 0).map(|n| (length.saturating_sub(n), last)),
-        (from, "") => from.parse().ok().filter(|from| *from <= last).map(|from| (from, last)),
-        (from, to) => {
-            let (from, to) = (from.parse::<usize>().ok()?, to.parse::<usize>().ok()?.min(last));
-            (from <= to).then_some((from, to))
+    let content = Content { digest, size, media_type: "application/octet-stream", caching: Caching::Immutable };
+    let mut response = match content.without_bytes(request) {
+        Some(response) => response,
+        None => {
+            let delivery = match snapshot.content(&digest) {
+                Some(bytes) => Delivery::Bytes(bytes.clone()),
+                None => blobs.deliver(digest, size).await?,
+            };
+            content.delivered(delivery, &request.headers)?
         }
-    }
-}
-
-/// A blob of the bucket, checked against its digest before it leaves.
-async fn stored(cache: &Cache, digest: Digest, size: u64) -> Result<Bytes, OciError> {
-    let failed = |message: &str| OciError(StatusCode::BAD_GATEWAY, "UNKNOWN", message.to_owned());
-    let found = cache.get(&blob_key(digest), size.min(limits::TREE_BYTES)).await.map_err(|error| {
-        tracing::warn!(%error, "a blob cannot be read");
-        failed("the blob cannot be read now")
-    })?;
-    let object = found.ok_or_else(|| failed("the blob cannot be read now"))?;
-    if Digest::of(&object.bytes) == digest {
-        Ok(object.bytes)
-    } else {
-        tracing::error!(%digest, "a blob in the cache bucket does not have its digest");
-        Err(failed("the stored blob is damaged"))
-    }
+    };
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    Ok(offer_ranges(response))
 }
 
 #[cfg(test)]
@@ -269,41 +289,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
-        let cases = [
-            ("bytes=0-3", Some((0, 3))),
-            ("bytes=5-", Some((5, 9))),
-            ("bytes=-4", Some((6, 9))),
-            ("bytes=-40", Some((0, 9))),
-            ("bytes=8-99", Some((8, 9))),
-            ("bytes=10-", None),
-            ("bytes=-0", None),
-            ("bytes=3-1", None),
-            ("items=0-1", None),
-            ("bytes=0-1,3-4", None),
-        ];
-        for (range, expected) in cases {
-            assert_eq!(single_range(range, 10), expected, "{range}");
-        }
-        assert_eq!(single_range("bytes=0-", 0), None);
-    }
-
-    #[test]
     fn accept() {
-        let admits =
-            |value: &'static str| admits_manifest(&[(ACCEPT, HeaderValue::from_static(value))].into_iter().collect());
-        assert!(admits_manifest(&HeaderMap::new()));
-        assert!(admits("*/*") && admits("application/*") && admits(MANIFEST_MEDIA_TYPE));
-        assert!(!admits("application/json") && !admits(INDEX_MEDIA_TYPE));
+        let asks =
+            |value: &'static str| asks_for_manifest(&[(ACCEPT, HeaderValue::from_static(value))].into_iter().collect());
+        assert!(asks_for_manifest(&HeaderMap::new()));
+        assert!(asks(MANIFEST_MEDIA_TYPE) && asks("") && asks("*/*;q=0.1, application/vnd.OCI.image.manifest.v1+json"));
+        assert!(!asks("*/*") && !asks("application/*") && !asks("application/json") && !asks(INDEX_MEDIA_TYPE));
     }
 
     #[test]
     fn pages_link_to_the_next() {
-        let names = || ["a", "b", "c"].map(str::to_owned).to_vec();
-        let first = page("/v2/_catalog", "n=2", names(), |names| json!(names)).unwrap();
-        assert_eq!(first.headers()[LINK], "</v2/_catalog?last=b&n=2>; rel=\"next\"");
-        let last = page("/v2/_catalog", "n=2&last=b", names(), |names| json!(names)).unwrap();
-        assert!(last.headers().get(LINK).is_none());
-        assert!(page("/v2/_catalog", "n=x", names(), |names| json!(names)).is_err());
+        let ask = |query| {
+            let names = ["a", "b+", "c"].map(str::to_owned).to_vec();
+            page("/v2/_catalog", query, names, |names| json!(names))
+        };
+        assert_eq!(ask("n=2").unwrap().headers()[LINK], "</v2/_catalog?n=2&last=b%2B>; rel=\"next\"");
+        for last in ["n=2&last=b%2B", "n=0", "n=3", "n=99999999999999999999999", "last=zzz", ""] {
+            assert!(ask(last).unwrap().headers().get(LINK).is_none(), "{last}");
+        }
+        for bad in ["n=x", "n=", "n=-1", "n=+1", "n=1.5"] {
+            assert_eq!(ask(bad).unwrap_err().code, Code::PaginationNumberInvalid, "{bad}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::body::{Body, JSON};
 use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
+use crate::icons::Icons;
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Snapshot {
     repositories: BTreeMap<String, Repository>,
     /// Files of the stacks' folders by path.
     files: BTreeMap<String, StoredFile>,
+    /// The icons that are in memory, by the URL that the index names.
+    pub(crate) icons: Icons,
     /// Content that is in memory anyway, by digest.
     contents: HashMap<Digest, Bytes>,
 }
@@ -89,8 +92,9 @@ pub(crate) struct About {
 }
 
 impl Snapshot {
-    /// Works out all answers. `index_bytes` are the bytes that `index` was read from.
-    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release) -> Self {
+    /// Works out all answers. `index_bytes` are the bytes that `index` was read from; `icons` are those of the release that
+    /// could be read.
+    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
         let count = |kind| release.stacks.iter().filter(|entry| entry.entry_type == kind).count();
         let about = About {
             commit_hash: index.commit_hash.clone(),
@@ -117,9 +121,12 @@ impl Snapshot {
             .map(|(kind, name, version, text)| ((kind, name, version), Bytes::from(text)))
             .collect();
         let contents = texts.values().map(|text| (Digest::of(text), text.clone()));
-        let contents = contents.chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]).collect();
-        // Icons are captured when the release is made; until a release has some, the catalog shows their URLs.
-        let catalog = Catalog::new(release.stacks, &BTreeMap::new());
+        let contents = contents
+            .chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))])
+            .chain(icons.values().map(|icon| (icon.digest, icon.bytes.clone())))
+            .collect();
+        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
+        let catalog = Catalog::new(release.stacks, &data_uris);
         let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
             [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
                 .map(|kind| Body::new(JSON, catalog.answer(schema, kind, &Query::default()).body))
@@ -134,6 +141,7 @@ impl Snapshot {
             catalog,
             repositories,
             files: release.files,
+            icons,
             contents,
         }
     }

@@ -1,0 +1,98 @@
+//! Blobs of the cache bucket: read once, checked against their digest, kept in memory within a limit.
+//!
+//! Nothing leaves this module that does not have the digest it was asked for by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use devfile_registry::cache::{Bucket, Cache, CacheError, blob_key};
+use devfile_registry::digest::Digest;
+use devfile_registry::limits::{BLOB_MEMORY_BYTES, REDIRECT_BYTES, TREE_BYTES};
+use moka::future::Cache as Memory;
+
+/// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
+const URL_VALID: Duration = Duration::from_secs(15 * 60);
+
+/// What a kept blob costs beside its bytes: its digest, and how the memory finds and ages it.
+const OVERHEAD_BYTES: usize = 256;
+
+/// How blobs above [`REDIRECT_BYTES`] leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LargeBlobs {
+    /// By a redirect to the bucket.
+    Redirected,
+    /// Like all others, where the bucket is out of the clients' reach.
+    Sent,
+}
+
+/// Where a client gets a blob.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// In the answer.
+    Bytes(Bytes),
+    /// At this URL of the bucket.
+    Elsewhere(String),
+}
+
+/// Why there is no blob.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobError {
+    /// The bucket failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// It is not in the bucket.
+    #[error("the blob {0} is not in the cache bucket")]
+    Missing(Digest),
+    /// What is in the bucket is something else.
+    #[error("the object of the blob {0} in the cache bucket does not have its digest")]
+    Damaged(Digest),
+}
+
+impl BlobError {
+    /// What a client is told.
+    pub(crate) fn public(&self) -> &'static str {
+        match self {
+            Self::Cache(_) => "the store of this registry does not answer; try again in a moment",
+            Self::Missing(_) => "the store of this registry lacks the content",
+            Self::Damaged(_) => "the content in the store of this registry is damaged",
+        }
+    }
+}
+
+/// The blobs that are not part of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    cache: Cache,
+    memory: Memory<Digest, Bytes>,
+    large: LargeBlobs,
+}
+
+impl Blobs {
+    /// The blobs of a bucket.
+    pub(crate) fn new(cache: Cache, large: LargeBlobs) -> Self {
+        let weigh = |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
+        let memory = Memory::builder().max_capacity(BLOB_MEMORY_BYTES).weigher(weigh).build();
+        Self { cache, memory, large }
+    }
+
+    /// How a blob of this size leaves, unless it must be in the answer.
+    pub(crate) async fn deliver(&self, digest: Digest, size: u64) -> Result<Delivery, Arc<BlobError>> {
+        if size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
+            let url = self.cache.presign(&blob_key(digest), URL_VALID).await.map_err(|error| Arc::new(error.into()))?;
+            return Ok(Delivery::Elsewhere(url));
+        }
+        self.read(digest, size).await.map(Delivery::Bytes)
+    }
+
+    /// The bytes of a blob, from memory if they are there. Requests that ask for it at once share one read.
+    pub(crate) async fn read(&self, digest: Digest, size: u64) -> Result<Bytes, Arc<BlobError>> {
+        self.memory.try_get_with(digest, checked(&self.cache, digest, size)).await
+    }
+}
+
+/// Reads a blob of the bucket and checks its digest.
+pub(crate) async fn checked(cache: &Cache, digest: Digest, size: u64) -> Result<Bytes, BlobError> {
+    let object = cache.get(&blob_key(digest), size.min(TREE_BYTES)).await?.ok_or(BlobError::Missing(digest))?;
+    if Digest::of(&object.bytes) == digest { Ok(object.bytes) } else { Err(BlobError::Damaged(digest)) }
+}

@@ -1,0 +1,55 @@
+//! `serve` behind the Lambda emulator of cargo-lambda, as it runs behind the gateway.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::registry::{Serving, TestRegistry, binary};
+
+/// Longest that emulator and function may take to answer for the first time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl TestRegistry {
+    /// Starts the emulator, and `serve` with its runtime API, and waits until the function answers.
+    ///
+    /// The emulator is told not to start functions itself: it would build them first.
+    pub async fn serve_emulated(&self) -> Serving {
+        let port = free_port();
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace");
+        let mut command = Command::new(tool("cargo-lambda"));
+        command.args(["lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P", &port.to_string()]);
+        command.current_dir(workspace).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let emulator = command.spawn().expect("the emulator starts");
+        let url = format!("http://127.0.0.1:{port}");
+
+        let mut command = Command::new(binary("serve"));
+        command.envs(self.variables()).env("RUST_LOG", "off").env("AWS_LAMBDA_RUNTIME_API", format!("{url}/.rt/serve"));
+        let function = [("NAME", "serve"), ("VERSION", "1"), ("MEMORY_SIZE", "512")];
+        command.envs(function.map(|(name, value)| (format!("AWS_LAMBDA_FUNCTION_{name}"), value))).kill_on_drop(true);
+        tokio::time::timeout(PATIENCE, connect(port)).await.expect("the emulator listens");
+        let serve = command.spawn().expect("serve starts");
+        let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}/health"))).await;
+        answer.expect("serve answers in time").expect("serve answers");
+        Serving::new(url, [serve, emulator])
+    }
+}
+
+/// A program that `scripts/test` has fetched.
+pub fn tool(name: &str) -> PathBuf {
+    let folder = std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
+    PathBuf::from(folder).join(name)
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Waits until something listens; there is no event for that but a connection.
+async fn connect(port: u16) {
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! `icon=base64`: icons of the release as data URIs, and their URLs where there is none.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use devfile_registry::cache::{INDEX_KEY, blob_key, release_key};
+use devfile_registry::digest::Digest;
+use devfile_registry::release::{Icon, LiveIndex, Release};
+use registry_tests::registry::{Serving, TestRegistry};
+
+const KILN: &str = "https://example.com/icons/kiln.svg";
+const POT: &str = "https://example.com/icons/pot.svg";
+const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+
+/// Puts these icons into the live release, as a refresh that can fetch them does.
+async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) {
+    let mut index = LiveIndex::from_bytes(&registry.object(INDEX_KEY).await).unwrap();
+    let bytes = registry.object(&release_key(index.release)).await;
+    let mut release = Release::from_bytes(index.release, &bytes).unwrap();
+    release.icons = BTreeMap::new();
+    for (url, media_type, content) in icons {
+        let (digest, size) = (Digest::of(content), content.len() as u64);
+        registry.put_object(&blob_key(digest), Bytes::copy_from_slice(content)).await;
+        release.icons.insert((*url).to_owned(), Icon { media_type: (*media_type).to_owned(), digest, size });
+    }
+    let (name, bytes) = release.to_bytes();
+    registry.put_object(&release_key(name), bytes).await;
+    index.release = name;
+    registry.put_object(INDEX_KEY, index.to_bytes()).await;
+}
+
+/// The icons that an index shows, by entry and `/version`.
+async fn shown(serve: &Serving, path: &str) -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::new();
+    let icon = |value: &serde_json::Value| value["icon"].as_str().unwrap_or_default().to_owned();
+    for entry in serve.ask("GET", path, &[]).await.json().as_array().unwrap() {
+        let name = entry["name"].as_str().unwrap();
+        shown.insert(name.to_owned(), icon(entry));
+        for version in entry["versions"].as_array().into_iter().flatten() {
+            shown.insert(format!("{name}/{}", version["version"].as_str().unwrap()), icon(version));
+        }
+    }
+    shown
+}
+
+#[tokio::test]
+async fn icons_are_shown_as_data_as_far_as_they_can_be_read() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let urls = shown(&registry.serve().await, "/v2index/all").await;
+    assert_eq!(shown(&registry.serve().await, "/v2index/all?icon=base64").await, urls, "nothing is captured yet");
+
+    capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "image/png", b"png")]).await;
+    let damaged = Digest::of(b"png");
+    registry.put_object(&blob_key(damaged), "gnp").await;
+    let serve = registry.serve().await;
+    let data = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=";
+    let expected: BTreeMap<String, String> = urls
+        .iter()
+        .map(|(place, url)| (place.clone(), if url == KILN { data.to_owned() } else { url.clone() }))
+        .collect();
+    assert!(expected.values().any(|icon| icon == data) && expected.values().any(|icon| icon == POT));
+    assert_eq!(shown(&serve, "/v2index/all?icon=base64").await, expected);
+    assert_eq!(shown(&serve, "/v2index/all").await, urls);
+    let tag = async |path| serve.ask("GET", path, &[]).await.header("etag").to_owned();
+    assert_ne!(tag("/v2index/all?name=kiln").await, tag("/v2index/all?name=kiln&icon=base64").await);
+
+    // The next release finds the icon in memory, so it needs no blob.
+    registry.delete_object(&blob_key(Digest::of(SVG))).await;
+    let devfile = std::fs::read_to_string(registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();
+    registry.write("stacks/loom/devfile.yaml", format!("{devfile}# changed\n"));
+    registry.refresh().await.unwrap();
+    capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "text/html", b"<script>")]).await;
+    registry.delete_object(&blob_key(Digest::of(SVG))).await;
+    assert_eq!(shown(&serve, "/v2index/all?icon=base64").await, expected);
+    let stale = registry.serve().await;
+    assert_eq!(shown(&stale, "/v2index/all?icon=base64").await, urls, "a blob that is gone leaves the URL");
+}
