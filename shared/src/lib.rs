@@ -16,6 +16,7 @@ pub mod release;
 pub mod report;
 pub mod repository;
 pub mod source;
+pub mod starter;
 pub mod timestamp;
 pub mod validate;
 pub mod version;

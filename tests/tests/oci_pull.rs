@@ -84,7 +84,10 @@ async fn pull() {
         assert_eq!((head.status, head.header("content-length")), (200, size.to_string().as_str()));
         let answer = serve.ask("GET", &path, &[]).await;
         assert_eq!((answer.status, answer.body.len() as u64), (200, size));
-        assert_eq!((answer.header("docker-content-digest"), digest), (digest, Digest::of(&answer.body).to_string().as_str()));
+        assert_eq!(
+            (answer.header("docker-content-digest"), digest),
+            (digest, Digest::of(&answer.body).to_string().as_str())
+        );
         for name in ["etag", "docker-content-digest", "cache-control", "accept-ranges", "content-type"] {
             assert_eq!(head.header(name), answer.header(name), "{name}");
         }
@@ -213,7 +216,9 @@ async fn ranges() {
     let path = format!("{REPOSITORY}/blobs/{digest}");
     let whole = serve.ask("GET", &path, &[]).await.body;
     let last = size - 1;
-    for (range, from, to) in [("bytes=0-9", 0, 9), ("bytes=-5", size - 5, last), ("bytes=7-", 7, last), ("bytes=3-999999", 3, last)] {
+    for (range, from, to) in
+        [("bytes=0-9", 0, 9), ("bytes=-5", size - 5, last), ("bytes=7-", 7, last), ("bytes=3-999999", 3, last)]
+    {
         let answer = serve.ask("GET", &path, &[("range", range)]).await;
         assert_eq!((answer.status, answer.body), (206, whole.slice(from..=to)), "{range}");
         assert_eq!(answer.headers["content-range"], format!("bytes {from}-{to}/{size}"));

@@ -1,9 +1,9 @@
 //! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed.
 
 use axum::body::Body;
+use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::Response;
 
 use crate::blobs::{Blobs, Delivery};
 use crate::body::Caching;

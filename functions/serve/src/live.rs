@@ -151,7 +151,8 @@ impl Inner {
         let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
-        let mut release = Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
+        let mut release =
+            Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
         drop(stored);
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
         let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, VARY,
-};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, VARY};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use devfile_registry::artifact::{CATALOG, MANIFEST_MEDIA_TYPE};
