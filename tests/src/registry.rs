@@ -26,7 +26,7 @@ pub struct TestRegistry {
 pub struct Serving {
     /// Its URL.
     pub url: String,
-    _processes: Vec<Child>,
+    processes: Vec<Child>,
 }
 
 /// An answer of `serve`.
@@ -103,6 +103,12 @@ impl TestRegistry {
         request.send().await.expect("the object can be written");
     }
 
+    /// Keys of its bucket that begin with a prefix.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).send().await.expect("a list");
+        listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
+    }
+
     /// Removes an object from its bucket.
     pub async fn delete_object(&self, key: &str) {
         self.s3.delete_object().bucket(&self.name).key(key).send().await.expect("the object can be removed");
@@ -158,7 +164,15 @@ impl TestRegistry {
 
 impl Serving {
     pub(crate) fn new(url: String, processes: impl IntoIterator<Item = Child>) -> Self {
-        Self { url, _processes: processes.into_iter().collect() }
+        Self { url, processes: processes.into_iter().collect() }
+    }
+
+    /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.processes[0].id().expect("serve runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
 
     /// The answer to a request, whatever it is. Redirects are not followed.

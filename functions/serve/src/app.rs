@@ -27,13 +27,14 @@ use crate::live::Live;
 use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
+use crate::starters::Starters;
 use crate::status;
 
 /// The commit that an answer is from.
 const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 
-/// Set when the bucket could not be asked whether there is a newer release.
-const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
+/// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
+pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 
 /// Headers of answers that scripts of other origins may read, beside those that they always may.
 const EXPOSED: &str = "etag, link, location, content-range, content-length, accept-ranges, content-disposition, \
@@ -45,6 +46,7 @@ pub(crate) struct App {
     config: Config,
     live: Live,
     blobs: Blobs,
+    starters: Starters,
     openapi: OnceLock<body::Body>,
 }
 
@@ -52,8 +54,9 @@ impl App {
     /// Loads the live release.
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
+        let starters = Starters::new(&config, cache.clone());
         let live = Live::load(cache, config.revalidate).await;
-        Self { config, live, blobs, openapi: OnceLock::new() }
+        Self { config, live, blobs, starters, openapi: OnceLock::new() }
     }
 
     /// Answers a request; there is always an answer.
@@ -128,6 +131,12 @@ impl App {
                 index(snapshot, schema, kind, query, headers)
             }
             ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
+            ["devfiles", name, "starter-projects", project] => {
+                self.starters.answer(snapshot, &self.blobs, [name, devfiles::DEFAULT, project], parts).await
+            }
+            ["devfiles", name, version, "starter-projects", project] => {
+                self.starters.answer(snapshot, &self.blobs, [name, version, project], parts).await
+            }
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
             _ => Err(ApiError::NotFound("there is nothing at this path".into())),

@@ -66,6 +66,11 @@ impl Body {
         Self { media_type, identity, tag, gzip: OnceLock::new(), brotli: OnceLock::new() }
     }
 
+    /// The bytes as they are.
+    pub(crate) fn identity(&self) -> &Bytes {
+        &self.identity
+    }
+
     /// Compresses now what the first request would otherwise wait for.
     pub(crate) fn prepare(&self) {
         self.coded(Coding::Gzip);

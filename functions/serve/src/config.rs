@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
+use devfile_registry::fetch::Rules;
+use devfile_registry::starter::ArchiveHosts;
 
 use crate::blobs::LargeBlobs;
 
@@ -18,6 +20,10 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
+    pub(crate) fetches: Rules,
+    /// `ARCHIVE_HOSTS`: Git hosts that give archives of commits.
+    pub(crate) archive_hosts: ArchiveHosts,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
 }
@@ -38,7 +44,18 @@ impl Config {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
         };
+        let fetches = Rules::from_environment(&mut environment);
+        let what = "a list such as git.example.com=gitlab,github.example.com=github";
+        let archive_hosts = environment.or("ARCHIVE_HOSTS", what, ArchiveHosts::default());
         environment.finish()?;
-        Ok(Self { bucket, revalidate: Duration::from_secs(revalidate.into()), listen, large_blobs, name })
+        Ok(Self {
+            bucket,
+            revalidate: Duration::from_secs(revalidate.into()),
+            listen,
+            large_blobs,
+            fetches,
+            archive_hosts,
+            name,
+        })
     }
 }

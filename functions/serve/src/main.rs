@@ -18,6 +18,7 @@ mod live;
 mod oci;
 mod openapi;
 mod snapshot;
+mod starters;
 mod status;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::catalog::{self, IndexKind, IndexSchema};
+use crate::starters;
 
 /// The OpenAPI 3.1 document.
 pub(crate) fn document() -> Value {
@@ -39,6 +40,7 @@ pub(crate) fn document() -> Value {
         }
         paths.insert(route.into(), get("A devfile", parameters, devfile.clone()));
     }
+    starters::describe(&mut paths);
     for (route, summary) in [("/health", "Health"), ("/status", "What is served"), ("/index.json", "The live index")] {
         paths.insert(route.into(), get(summary, Vec::new(), json_answer(summary)));
     }

@@ -1,7 +1,7 @@
 //! Finished zips in the cache bucket.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
@@ -42,6 +42,26 @@ pub struct SourceKey(Digest);
 pub struct LastGood {
     /// The state.
     pub state: State,
+    /// When the note was written, in seconds since 1970: the source was in this state then.
+    noted_at: u64,
+}
+
+impl LastGood {
+    /// A note of this moment.
+    pub fn now(state: State) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { state, noted_at: now.as_secs() }
+    }
+
+    /// When the source was in this state.
+    pub fn noted(&self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.noted_at)).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// How long ago that was.
+    pub fn age(&self) -> Duration {
+        SystemTime::now().duration_since(self.noted()).unwrap_or_default()
+    }
 }
 
 impl SourceKey {
