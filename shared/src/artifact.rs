@@ -3,6 +3,7 @@
 //! Manifests follow the OCI image specification 1.0 ("Image Manifest"); the layer types are those of the devfile registry.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::index::to_compact_json;
+use crate::limits;
 use crate::source::{File, Mode};
 
 /// Media type of an OCI image manifest.
@@ -65,6 +67,29 @@ fn place(path: &str) -> Place {
         path if path.ends_with("-offline.zip") => Place::LeftOut,
         _ => Place::Archive,
     }
+}
+
+/// Whether a file of a version folder, by its path there, is in the folder's [`ARCHIVE`].
+pub fn is_archived(path: &str) -> bool {
+    place(path) == Place::Archive
+}
+
+/// The contents of the files in an archive, as far as it can be read.
+///
+/// # Errors
+/// When it is no gzip-compressed tar, or unpacks to more than [`limits::TREE_BYTES`].
+pub fn unpack(archive: &[u8]) -> std::io::Result<Vec<Bytes>> {
+    let unpacked = flate2::read::GzDecoder::new(archive).take(limits::TREE_BYTES);
+    let mut contents = Vec::new();
+    for entry in tar::Archive::new(unpacked).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            contents.push(content.into());
+        }
+    }
+    Ok(contents)
 }
 
 /// Makes the layers of a version folder, in the order of their names.
@@ -152,7 +177,6 @@ pub fn manifest(layers: &[Layer]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     fn files(list: &[(&str, &str)]) -> Vec<(String, File)> {
         list.iter().map(|(path, content)| ((*path).to_owned(), File::plain(content.as_bytes().to_vec()))).collect()

@@ -1,5 +1,6 @@
 //! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub const INDEX_KEY: &str = "index.json";
 pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())
 }
+
+/// What the keys of all release objects begin with.
+pub const RELEASES: &str = "releases/";
+
+/// What the keys of all blobs begin with.
+pub const BLOBS: &str = "blobs/sha256/";
 
 /// Key of a blob.
 pub fn blob_key(blob: Digest) -> String {
@@ -64,6 +71,8 @@ pub enum Expect {
     Absent,
     /// It is in this state.
     State(ETag),
+    /// Nothing: the last writer wins.
+    Anything,
 }
 
 impl Expect {
@@ -98,13 +107,28 @@ impl CacheError {
     }
 }
 
+/// What a bucket says of an object without giving it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Its length, in bytes.
+    pub size: u64,
+    /// When it was last written, by the bucket's clock.
+    pub modified: jiff::Timestamp,
+}
+
 /// What publishing asks of the bucket.
 pub trait Bucket: Send + Sync {
     /// Reads an object of at most `limit` bytes; none when it is not there.
     fn get(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Object>, CacheError>> + Send;
 
-    /// Whether an object is there.
-    fn exists(&self, key: &str) -> impl Future<Output = Result<bool, CacheError>> + Send;
+    /// Looks at an object; none when it is not there.
+    fn stat(&self, key: &str) -> impl Future<Output = Result<Option<Stat>, CacheError>> + Send;
+
+    /// Every object whose key begins with `prefix`.
+    fn list(&self, prefix: &str) -> impl Future<Output = Result<BTreeMap<String, Stat>, CacheError>> + Send;
+
+    /// Removes an object. It is no error when it is not there.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), CacheError>> + Send;
 
     /// Writes an object whose key names its content, so that writing it twice is harmless.
     fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CacheError>> + Send;
@@ -153,19 +177,32 @@ impl fmt::Debug for Cache {
 impl Cache {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
     pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
+        Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
+    }
+
+    /// The same at another endpoint.
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: Patience) -> Self {
+        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, true).await
+    }
+
+    /// Servers other than S3 have no host name for each bucket.
+    async fn load(
+        loader: aws_config::ConfigLoader,
+        bucket: impl Into<String>,
+        patience: Patience,
+        other_server: bool,
+    ) -> Self {
         let (tries, one, all) = patience.limits();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(one)
             .operation_timeout(all)
             .build();
-        let shared = aws_config::from_env()
+        let shared = loader
             .retry_config(RetryConfig::standard().with_max_attempts(tries))
             .timeout_config(timeouts)
             .load()
             .await;
-        // Servers other than S3 have no host name for each bucket.
-        let other_server = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).build();
         Self { client: Client::from_conf(config), bucket: bucket.into() }
     }
@@ -241,11 +278,33 @@ impl Bucket for Cache {
         }
     }
 
-    async fn exists(&self, key: &str) -> Result<bool, CacheError> {
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|reason| reason.is_not_found()) => Ok(false),
+            Ok(found) => Ok(Some(stat(found.content_length, found.last_modified))),
+            Err(error) if error.as_service_error().is_some_and(|reason| reason.is_not_found()) => Ok(None),
             Err(error) => Err(self.error(format!("look for {key}"), explain(error))),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
+        let mut objects = BTreeMap::new();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.error(format!("list {prefix}"), explain(error)))?;
+            for object in page.contents.unwrap_or_default() {
+                if let Some(key) = object.key {
+                    objects.insert(key, stat(object.size, object.last_modified));
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        match self.client.delete_object().bucket(&self.bucket).key(key).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(self.error(format!("remove {key}"), explain(error))),
         }
     }
 
@@ -263,6 +322,7 @@ impl Bucket for Cache {
         let request = match expect {
             Expect::Absent => request.if_none_match("*"),
             Expect::State(etag) => request.if_match(etag.0),
+            Expect::Anything => request,
         };
         match request.content_type(content_type(key)).cache_control("no-cache").send().await {
             Ok(output) => {
@@ -273,6 +333,15 @@ impl Bucket for Cache {
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
+    }
+}
+
+/// An object without a time counts as written now: what is old may be removed.
+fn stat(size: Option<i64>, modified: Option<aws_sdk_s3::primitives::DateTime>) -> Stat {
+    let modified = modified.and_then(|time| jiff::Timestamp::from_second(time.secs()).ok());
+    Stat {
+        size: size.unwrap_or_default().max(0).unsigned_abs(),
+        modified: modified.unwrap_or_else(jiff::Timestamp::now),
     }
 }
 

@@ -48,6 +48,19 @@ pub const REPORTED_PROBLEMS: usize = 200;
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 
+/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry.
+pub const KEPT_RELEASES: usize = 20;
+
+/// How long a release stays after another went live, in seconds. A reader moves on within seconds; a frozen function that wakes
+/// up later revalidates first.
+pub const KEPT_SECONDS: i64 = 3600;
+
+/// Most recent releases that `index.json` lists, in a storm of commits: 30 KB.
+pub const LISTED_RELEASES: usize = 200;
+
+/// Most changed or removed parts that `index.json` and `/status` name; the report names all.
+pub const LISTED_CHANGES: usize = 500;
+
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;
 

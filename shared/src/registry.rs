@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
+use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 
@@ -115,6 +117,21 @@ pub trait Registry: Send + Sync {
         name: Name<'_>,
     ) -> impl Future<Output = Result<Option<Digest>, RegistryError>> + Send;
 
+    /// A manifest; none when there is no such manifest.
+    fn manifest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+    ) -> impl Future<Output = Result<Option<Bytes>, RegistryError>> + Send;
+
+    /// A blob of at most `limit` bytes, which are those of its digest; none when the repository has no such blob.
+    fn blob(
+        &self,
+        repository: &str,
+        blob: Digest,
+        limit: u64,
+    ) -> impl Future<Output = Result<Option<Bytes>, RegistryError>> + Send;
+
     /// Whether a repository has a blob.
     fn blob_exists(&self, repository: &str, blob: Digest) -> impl Future<Output = Result<bool, RegistryError>> + Send;
 
@@ -153,7 +170,10 @@ impl fmt::Debug for Credentials {
 /// A registry that can be written.
 #[derive(Clone)]
 pub struct OciRegistry {
-    client: Client,
+    /// Asks for manifests and blobs.
+    reader: Client,
+    /// Uploads. An anonymous one asks for no token, which would be a call before each of its calls.
+    writer: Client,
     address: RegistryAddress,
     auth: RegistryAuth,
 }
@@ -168,8 +188,8 @@ impl OciRegistry {
     /// A client; nothing is sent yet.
     pub fn new(address: RegistryAddress, credentials: Option<Credentials>) -> Self {
         let protocol = if address.is_loopback() { ClientProtocol::Http } else { ClientProtocol::Https };
-        let config = ClientConfig {
-            protocol,
+        let config = || ClientConfig {
+            protocol: protocol.clone(),
             use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(3)),
             read_timeout: Some(SILENCE),
@@ -180,11 +200,13 @@ impl OciRegistry {
             Some(Credentials { username, password }) => RegistryAuth::Basic(username, password),
             None => RegistryAuth::Anonymous,
         };
-        Self { client: Client::new(config), address, auth }
+        Self { reader: Client::new(config()), writer: Client::new(config()), address, auth }
     }
 
-    async fn log_in(&self) {
-        self.client.store_auth_if_needed(&self.address.host, &self.auth).await;
+    async fn log_in(&self, client: &Client) {
+        if self.auth != RegistryAuth::Anonymous {
+            client.store_auth_if_needed(&self.address.host, &self.auth).await;
+        }
     }
 
     fn reference(&self, repository: &str, name: Name<'_>) -> Reference {
@@ -202,8 +224,13 @@ impl OciRegistry {
         R: Future<Output = Result<T, OciDistributionError>>,
     {
         let backoff =
-            ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(3).with_jitter();
-        let result = tokio::time::timeout(CALL_TIME, call.retry(backoff).when(is_passing)).await;
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter();
+        let passing = |error: &OciDistributionError| is_passing(error) || self.may_be_the_token(error);
+        let patient = |error: &OciDistributionError, wait: Option<Duration>| {
+            // The client does not show what `Retry-After` says; registries mean seconds by it.
+            if is_limited(error) { wait.map(|wait| wait * 5) } else { wait }
+        };
+        let result = tokio::time::timeout(CALL_TIME, call.retry(backoff).when(passing).adjust(patient)).await;
         let (reason, kind) = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => {
@@ -216,10 +243,58 @@ impl OciRegistry {
     }
 }
 
+impl OciRegistry {
+    /// Trouble at the server of the tokens shows as a call without one.
+    fn may_be_the_token(&self, error: &OciDistributionError) -> bool {
+        let refused = match error {
+            OciDistributionError::RequestError(error) => error.status().is_some_and(|status| status == 401),
+            OciDistributionError::ServerError { code, .. } => *code == 401,
+            OciDistributionError::UnauthorizedError { .. } => true,
+            _ => false,
+        };
+        refused && self.auth != RegistryAuth::Anonymous
+    }
+
+    async fn read_blob(&self, image: &Reference, blob: Digest, limit: u64) -> Result<Bytes, OciDistributionError> {
+        let descriptor = OciDescriptor { digest: blob.to_string(), ..OciDescriptor::default() };
+        let mut stream = self.reader.pull_blob_stream(image, &descriptor).await?;
+        let mut bytes = Vec::new();
+        while let Some(part) = stream.stream.next().await {
+            bytes.extend_from_slice(&part.map_err(OciDistributionError::from)?);
+            if bytes.len() as u64 > limit {
+                return Err(OciDistributionError::GenericError(Some(format!("it has more than {limit} bytes"))));
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
 impl Registry for OciRegistry {
+    async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
+        let image = self.reference(repository, name);
+        let call = || self.reader.pull_manifest_raw(&image, &self.auth, &[MANIFEST_MEDIA_TYPE]);
+        match self.attempt(&format!("read the manifest {image}"), call).await {
+            Ok((bytes, _)) => Ok(Some(bytes)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blob(&self, repository: &str, blob: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
+        let image = self.reference(repository, Name::Digest(blob));
+        self.log_in(&self.reader).await;
+        let operation = format!("read the blob {image}");
+        match self.attempt(&operation, || self.read_blob(&image, blob, limit)).await {
+            Ok(bytes) if Digest::of(&bytes) == blob => Ok(Some(bytes)),
+            Ok(_) => Err(RegistryError::new(self.address.to_string(), operation, "its bytes do not have that digest")),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let image = self.reference(repository, name);
-        let call = || self.client.fetch_manifest_digest(&image, &self.auth);
+        let call = || self.reader.fetch_manifest_digest(&image, &self.auth);
         match self.attempt(&format!("look for the manifest {image}"), call).await {
             Ok(digest) => Ok(digest.parse().ok()),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
@@ -230,8 +305,8 @@ impl Registry for OciRegistry {
     async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
         let image = self.reference(repository, Name::Digest(blob));
         let digest = blob.to_string();
-        self.log_in().await;
-        match self.attempt(&format!("look for the blob {image}"), || self.client.blob_exists(&image, &digest)).await {
+        self.log_in(&self.writer).await;
+        match self.attempt(&format!("look for the blob {image}"), || self.writer.blob_exists(&image, &digest)).await {
             Ok(exists) => Ok(exists),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -241,16 +316,16 @@ impl Registry for OciRegistry {
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
         let image = self.reference(repository, Name::Digest(blob));
         let digest = blob.to_string();
-        self.log_in().await;
-        let call = || self.client.push_blob(&image, content.clone(), &digest);
+        self.log_in(&self.writer).await;
+        let call = || self.writer.push_blob(&image, content.clone(), &digest);
         self.attempt(&format!("take the blob {image}"), call).await.map(|_| ())
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
         let image = self.reference(repository, name);
         let media_type = http::HeaderValue::from_static(MANIFEST_MEDIA_TYPE);
-        self.log_in().await;
-        let call = || self.client.push_manifest_raw(&image, manifest.clone(), media_type.clone());
+        self.log_in(&self.writer).await;
+        let call = || self.writer.push_manifest_raw(&image, manifest.clone(), media_type.clone());
         self.attempt(&format!("take the manifest {image}"), call).await.map(|_| ())
     }
 }
@@ -262,8 +337,20 @@ fn is_passing(error: &OciDistributionError) -> bool {
             error.status().is_none_or(|status| status.is_server_error() || status == 429)
         }
         OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429,
+        // A download that ended early or arrived damaged.
+        OciDistributionError::IoError(_) | OciDistributionError::DigestError(_) => true,
+        error => is_limited(error),
+    }
+}
+
+/// Whether the registry wants fewer calls.
+fn is_limited(error: &OciDistributionError) -> bool {
+    use oci_client::errors::OciErrorCode::Toomanyrequests;
+    match error {
+        OciDistributionError::RequestError(error) => error.status().is_some_and(|status| status == 429),
+        OciDistributionError::ServerError { code, .. } => *code == 429,
         OciDistributionError::RegistryError { envelope, .. } => {
-            envelope.errors.iter().any(|error| error.code == oci_client::errors::OciErrorCode::Toomanyrequests)
+            envelope.errors.iter().any(|error| error.code == Toomanyrequests)
         }
         _ => false,
     }

@@ -2,5 +2,6 @@
 
 pub mod emulator;
 pub mod github;
+pub mod proxy;
 pub mod raw;
 pub mod registry;

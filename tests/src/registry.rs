@@ -17,16 +17,18 @@ pub struct TestRegistry {
     pub name: String,
     /// Folder of its registry repository.
     pub repository: tempfile::TempDir,
+    /// The S3 server, to look behind the scenes.
+    pub s3: aws_sdk_s3::Client,
     variables: Vec<(String, String)>,
-    s3: aws_sdk_s3::Client,
 }
 
-/// A running `serve`; it ends when this is dropped.
+/// A running function in plain HTTP; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Serving {
     /// Its URL.
     pub url: String,
     processes: Vec<Child>,
+    lines: tokio::sync::mpsc::UnboundedReceiver<String>,
 }
 
 /// An answer of `serve`.
@@ -83,7 +85,7 @@ impl TestRegistry {
         let client = aws_sdk_s3::Client::from_conf(config);
         client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { name, repository, variables, s3: client }
+        Self { name, repository, s3: client, variables }
     }
 
     /// The environment of its functions.
@@ -101,12 +103,6 @@ impl TestRegistry {
     pub async fn put_object(&self, key: &str, bytes: impl Into<bytes::Bytes>) {
         let request = self.s3.put_object().bucket(&self.name).key(key).body(bytes.into().into());
         request.send().await.expect("the object can be written");
-    }
-
-    /// Keys of its bucket that begin with a prefix.
-    pub async fn keys(&self, prefix: &str) -> Vec<String> {
-        let listed = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).send().await.expect("a list");
-        listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
     }
 
     /// Removes an object from its bucket.
@@ -135,36 +131,114 @@ impl TestRegistry {
 
     /// Runs one refresh: its report, or what it says of its failure.
     pub async fn refresh(&self) -> Result<serde_json::Value, String> {
-        let mut command = Command::new(binary("refresh"));
-        command.args(["invoke", r#"{"action":"refresh"}"#]).envs(self.variables.clone()).env("RUST_LOG", "off");
-        let output = command.kill_on_drop(true).output().await.expect("refresh starts");
+        self.invoke(&serde_json::json!({"action": "refresh"})).await
+    }
+
+    /// Invokes `refresh` with an event: its answer, or what it says of its failure.
+    pub async fn invoke(&self, event: &serde_json::Value) -> Result<serde_json::Value, String> {
+        let output = self.invocation(event).output().await.expect("refresh starts");
         if output.status.success() {
-            Ok(serde_json::from_slice(&output.stdout).expect("the report is JSON"))
+            Ok(serde_json::from_slice(&output.stdout).expect("the answer is JSON"))
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
 
+    /// The command that invokes `refresh` with an event.
+    pub fn invocation(&self, event: &serde_json::Value) -> Command {
+        let mut command = Command::new(binary("refresh"));
+        command.args(["invoke", &event.to_string()]).envs(self.variables.clone()).env("RUST_LOG", "off");
+        command.kill_on_drop(true);
+        command
+    }
+
     /// Starts `serve` and waits until it listens.
     pub async fn serve(&self) -> Serving {
-        let mut command = Command::new(binary("serve"));
+        self.start("serve", "serving on ").await
+    }
+
+    /// Starts `refresh` as a server and waits until it listens.
+    pub async fn refreshing(&self) -> Serving {
+        self.start("refresh", "listening on ").await
+    }
+
+    async fn start(&self, program: &str, announcement: &str) -> Serving {
+        let mut command = Command::new(binary(program));
         command.envs(self.variables.clone()).env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().expect("serve starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        let mut process = command.spawn().expect("the function starts");
+        let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
         let url = loop {
-            let line = lines.next_line().await.expect("its log is text").expect("serve says where it listens");
-            if let Some((_, rest)) = line.split_once("serving on ") {
+            let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
+            if let Some((_, rest)) = line.split_once(announcement) {
                 break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
             }
         };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Serving::new(url, [process])
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                // Nobody need listen.
+                let _ = sender.send(line);
+            }
+        });
+        Serving { lines, ..Serving::new(url, [process]) }
+    }
+
+    /// The keys of the bucket that begin with a prefix.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).send().await.expect("a list");
+        listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+
+    /// Removes objects from the bucket.
+    pub async fn remove(&self, keys: &[String]) {
+        for key in keys {
+            self.s3.delete_object().bucket(&self.name).key(key).send().await.expect("an object can be removed");
+        }
+    }
+
+    /// Writes an object into the bucket.
+    pub async fn put(&self, key: &str, content: &str) {
+        let body = content.as_bytes().to_vec().into();
+        self.s3.put_object().bucket(&self.name).key(key).body(body).send().await.expect("an object can be written");
+    }
+
+    /// The object `index.json`.
+    pub async fn live(&self) -> serde_json::Value {
+        let object = self.s3.get_object().bucket(&self.name).key("index.json").send().await.expect("something is live");
+        let bytes = object.body.collect().await.expect("all of it").into_bytes();
+        serde_json::from_slice(&bytes).expect("index.json is JSON")
+    }
+
+    /// Runs `git` in the repository's folder.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("git")
+            .current_dir(self.repository.path())
+            .args(["-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com"])
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("git writes text").trim().to_owned()
+    }
+
+    /// Commits everything, on the branch `main`, and gives the commit.
+    pub fn commit(&self) -> String {
+        if !self.repository.path().join(".git").exists() {
+            self.git(&["init", "--quiet", "--initial-branch=main"]);
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "A change"]);
+        self.git(&["rev-parse", "HEAD"])
     }
 }
 
 impl Serving {
     pub(crate) fn new(url: String, processes: impl IntoIterator<Item = Child>) -> Self {
-        Self { url, processes: processes.into_iter().collect() }
+        // Of a function whose log nobody reads there is no line.
+        let (_, lines) = tokio::sync::mpsc::unbounded_channel();
+        Self { url, processes: processes.into_iter().collect(), lines }
     }
 
     /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
@@ -198,6 +272,31 @@ impl Serving {
     pub async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
         (answer.status().as_u16(), answer.text().await.expect("the body is text"))
+    }
+
+    /// The JSON that a GET is answered with.
+    pub async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, body) = self.get(path).await;
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {status} {body}: {error}"))
+    }
+
+    /// Waits for a line of its log that has a text in it.
+    pub async fn logs(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv().await.unwrap_or_else(|| panic!("the function ended without logging {text}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) {
+        let process = &mut self.processes[0];
+        let id = process.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
+        assert!(sent.success());
+        process.wait().await.expect("it ends");
     }
 }
 

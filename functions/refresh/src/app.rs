@@ -1,46 +1,42 @@
-//! Triggers: direct invocations and `POST /refresh`, and the refresh that they cause.
+//! Actions carried out: the clients, built once, and what everybody is told of the result.
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use axum::http::{Method, Response, StatusCode};
-use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
 use devfile_registry::cache::{Cache, Patience};
-use devfile_registry::limits;
-use devfile_registry::publish::{PublishError, Publisher, Report};
+use devfile_registry::digest::CommitSha;
+use devfile_registry::publish::{Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::OciRegistry;
+use devfile_registry::source::SourceError;
+use devfile_registry::source::github::CommitState;
 use devfile_registry::timestamp::Timestamp;
-use http_body_util::{BodyExt, Limited};
-use serde::Deserialize;
 
-use crate::auth::webhook::WebhookSecret;
+use crate::action::{Action, Answer};
+use crate::auth::gate::Gate;
 use crate::config::Config;
+use crate::handover::Handover;
+use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
-/// A direct invocation of the function.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "lowercase")]
-pub enum Action {
-    /// Make the head of the repository live.
-    Refresh,
-}
+/// Time for telling GitHub of a result: nice to have, and somebody may be waiting for the answer.
+const TELLING: Duration = Duration::from_secs(5);
+
+/// The result of a refresh, for all who wait for it.
+pub(crate) type Refreshed = Arc<Result<Report, PublishError>>;
 
 /// Everything that a trigger needs.
 #[derive(Debug)]
 pub struct App {
-    publisher: Option<Publisher<Repository, OciRegistry, Cache>>,
-    secret: Option<WebhookSecret>,
+    core: Arc<Core>,
+    pub(crate) gate: Gate,
+    pub(crate) handover: Option<Handover>,
+    runner: Runner<Refreshed>,
 }
 
-/// Why an action was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum ActionError {
-    /// There is nothing to refresh from.
-    #[error("dynamic updates are off: REGISTRY_REPO_URL is not set")]
-    Off,
-    /// A server failed.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+/// What work is done with.
+#[derive(Debug)]
+struct Core {
+    publisher: Publisher<Repository, OciRegistry, Cache>,
 }
 
 impl App {
@@ -48,77 +44,160 @@ impl App {
     pub async fn new(config: Config) -> Self {
         let bucket = Cache::from_env(&config.bucket, Patience::Writer).await;
         let registry = OciRegistry::new(config.registry, config.credentials);
-        let publisher = config.repository.map(|source| Publisher {
-            source,
+        if matches!(config.repository, Repository::Off) {
+            tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
+        }
+        let publisher = Publisher {
+            source: config.repository,
             registry,
             bucket,
             strictness: config.strictness,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
+        };
+        let core = Arc::new(Core { publisher });
+        let runner = Runner::new({
+            let core = Arc::clone(&core);
+            move |told| {
+                let core = Arc::clone(&core);
+                async move { Arc::new(core.refresh(told.as_ref()).await) }
+            }
         });
-        if publisher.is_none() {
-            tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
-        }
-        Self { publisher, secret: config.secret }
+        Self { core, gate: Gate::new(config.access), handover: Handover::from_env().await, runner }
+    }
+
+    /// The registry repository.
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.core.publisher.source
     }
 
     /// Carries an action out.
     ///
     /// # Errors
-    /// [`ActionError`]; the release that was live still is.
-    pub async fn act(&self, action: Action) -> Result<Report, ActionError> {
-        let Action::Refresh = action;
-        let publisher = self.publisher.as_ref().ok_or(ActionError::Off)?;
-        let report = publisher.refresh().await?;
-        for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
-            tracing::warn!(%problem, "quarantined");
-        }
-        let (changed, removed) = (report.changed.len(), report.removed.len());
-        tracing::info!(outcome = ?report.outcome, commit = %report.commit_hash, changed, removed, "refresh");
-        Ok(report)
-    }
-
-    /// Answers a request; there is always an answer.
-    pub async fn answer(&self, request: Request) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let message = |status, text: &str| json(status, &serde_json::json!({"status": text}));
-        if parts.uri.path() != "/refresh" {
-            return message(StatusCode::NOT_FOUND, "there is nothing at this path");
-        }
-        if parts.method != Method::POST {
-            return message(StatusCode::METHOD_NOT_ALLOWED, "send a POST request");
-        }
-        let Ok(body) = Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await else {
-            return message(StatusCode::PAYLOAD_TOO_LARGE, "the body is cut off or too large");
+    /// [`PublishError`]; the release that was live still is, or a newer one.
+    pub async fn act(&self, action: Action) -> Result<Answer, PublishError> {
+        let publisher = &self.core.publisher;
+        let report = match action {
+            Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
+            Action::Reconcile {} => self.core.reconcile().await,
+            Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash).await).await,
+            Action::Unpin {} => {
+                let unpinned = self.core.told(None, publisher.unpin().await).await?;
+                match &publisher.source {
+                    Repository::Off => Ok(unpinned),
+                    _ => self.core.refresh(None).await,
+                }
+            }
+            Action::Restore {} => self.core.told(None, publisher.restore().await).await,
+            Action::Verify {} => return Ok(Answer::Verification(publisher.verify().await?)),
         };
-        if !self.is_signed(&parts.headers, &body.to_bytes()) {
-            return message(StatusCode::UNAUTHORIZED, "not authenticated");
-        }
-        match self.act(Action::Refresh).await {
-            Ok(report) => json(StatusCode::OK, &report),
-            Err(error) => {
-                tracing::error!(%error, "refresh failed");
-                message(StatusCode::BAD_GATEWAY, &error.to_string())
-            }
-        }
+        Ok(Answer::Report(Box::new(report?)))
     }
 
-    fn is_signed(&self, headers: &HeaderMap, body: &Bytes) -> bool {
-        let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
-        let verified = self.secret.as_ref().map(|secret| secret.verify(signature, body));
-        match verified {
-            Some(Ok(())) => true,
-            Some(Err(reason)) => {
-                tracing::info!(%reason, "refused");
-                false
-            }
-            None => false,
+    /// A refresh in the background: the one after that which may be running.
+    pub(crate) fn submit(&self, told: Option<CommitSha>) -> Run<Refreshed> {
+        self.runner.submit(told)
+    }
+
+    /// Refreshes at once.
+    pub(crate) async fn refresh(&self, told: Option<&CommitSha>) -> Refreshed {
+        Arc::new(self.core.refresh(told).await)
+    }
+
+    /// Waits for the refreshes in the background.
+    pub async fn idle(&self) {
+        self.runner.idle().await;
+    }
+}
+
+impl Core {
+    async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.told(told, self.publisher.refresh(told).await).await
+    }
+
+    /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
+    async fn reconcile(&self) -> Result<Report, PublishError> {
+        let refreshed = match self.publisher.refresh(None).await {
+            // Without a repository the stores are all there is.
+            Err(PublishError::Source(SourceError::Off)) => Ok(None),
+            refreshed => refreshed.map(Some),
+        };
+        let repaired = self.publisher.repair().await;
+        let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
+        let both = async {
+            let mut repaired = repaired?;
+            repaired.pruned = pruned?;
+            Ok(match refreshed? {
+                None => repaired,
+                Some(report) => Report { repaired: repaired.repaired, pruned: repaired.pruned, ..report },
+            })
+        };
+        let result = both.await;
+        self.told(None, result).await
+    }
+
+    /// Tells the log, `/status` and GitHub.
+    async fn told(
+        &self,
+        told: Option<&CommitSha>,
+        result: Result<Report, PublishError>,
+    ) -> Result<Report, PublishError> {
+        match &result {
+            Ok(report) => log(report),
+            Err(error) => tracing::error!(%error, "refresh failed"),
+        }
+        let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
+        let (_, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
+        if in_time.is_err() {
+            tracing::warn!("GitHub was not told of the result in time");
+        }
+        result
+    }
+
+    /// Shows the result at the commit on GitHub.
+    async fn tell_github(&self, told: Option<&CommitSha>, result: &Result<Report, PublishError>) {
+        let Repository::GitHub(source) = &self.publisher.source else { return };
+        let (commit, state, text) = match result {
+            Ok(report) => match summary(report) {
+                Some((state, text)) => (&report.commit_hash, state, text),
+                None => return,
+            },
+            Err(error) => match told {
+                Some(told) => (told, CommitState::Error, format!("not published: {}", error.public())),
+                None => return,
+            },
+        };
+        if let Err(error) = source.report_status(commit, state, &text, None).await {
+            tracing::warn!(%error, "GitHub does not show the result");
         }
     }
 }
 
-fn json(status: StatusCode, document: &impl serde::Serialize) -> Response<Body> {
-    let mut response = Response::new(Body::from(serde_json::to_string(document).unwrap_or_default()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn log(report: &Report) {
+    for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
+        tracing::warn!(%problem, "quarantined");
+    }
+    tracing::info!(
+        outcome = ?report.outcome,
+        commit = %report.commit_hash,
+        changed = report.changed.len(),
+        removed = report.removed.len(),
+        quarantined = report.quarantined.len(),
+        repaired = report.repaired.len(),
+        pinned = report.pinned,
+        "refresh"
+    );
+}
+
+/// The report in a line; none when there is no news.
+fn summary(report: &Report) -> Option<(CommitState, String)> {
+    let changed = format!("{} changed, {} removed", report.changed.len(), report.removed.len());
+    let first = report.quarantined.iter().flat_map(|held| &held.problems).next();
+    let first = first.map(|problem| format!(": {problem}")).unwrap_or_default();
+    let held = report.quarantined.len();
+    match report.outcome {
+        Outcome::Unchanged | Outcome::Superseded => None,
+        Outcome::Published if held == 0 => Some((CommitState::Success, format!("published: {changed}"))),
+        Outcome::Published => Some((CommitState::Failure, format!("{held} quarantined{first}; else {changed}"))),
+        Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {held} with errors{first}"))),
+    }
 }

@@ -3,22 +3,27 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context;
-use devfile_registry::environment::Environment;
+use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
 use devfile_registry::source::LocalSource;
-use devfile_registry::source::github::{self, GitHubRepository, GitHubSource};
+use devfile_registry::source::github::{self, AppKey, GitHubRepository, GitHubSource};
 
+use crate::auth::gate::Access;
+use crate::auth::keys::Discovery;
+use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
 use crate::source::Repository;
+
+/// Who issues the tokens of workflows on github.com.
+const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// The configuration of `refresh`.
 #[derive(Debug)]
 pub struct Config {
-    /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GITHUB_API_URL`, `GITHUB_TOKEN`: the registry repository; none when
-    /// dynamic updates are off.
-    pub repository: Option<Repository>,
+    /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
+    /// `GITHUB_APP_KEY`: the registry repository.
+    pub repository: Repository,
     /// `OCI_REGISTRY`
     pub registry: RegistryAddress,
     /// `OCI_USERNAME`, `OCI_PASSWORD`
@@ -27,74 +32,203 @@ pub struct Config {
     pub bucket: String,
     /// `STRICT`
     pub strictness: Strictness,
-    /// `WEBHOOK_SECRET`
-    pub secret: Option<WebhookSecret>,
+    /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
+    pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// Everything that is missing or malformed, at once.
-    pub fn from_env() -> anyhow::Result<Self> {
-        let mut environment = Environment::of_process();
-        let url: Option<String> = environment.optional("REGISTRY_REPO_URL", "a GitHub URL or a local folder");
-        let branch: Option<String> = environment.optional("REGISTRY_REPO_BRANCH", "the name of a branch");
-        let api_url: Option<String> = environment.optional("GITHUB_API_URL", "the URL of a GitHub API");
-        let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
-        let registry =
-            environment.required::<String>("OCI_REGISTRY", "the OCI registry: host, host:port or host/namespace");
+    pub fn from_env() -> Result<Self, InvalidEnvironment> {
+        Self::read(Environment::of_process())
+    }
+
+    fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
+        let repository = repository(&mut environment);
+        let registry: String =
+            environment.required("OCI_REGISTRY", "the OCI registry: host, host:port or host/namespace");
         let address = registry.parse::<RegistryAddress>();
         if let Err(reason) = &address
             && !registry.is_empty()
         {
             environment.reject(format!("OCI_REGISTRY: {reason}"));
         }
-        let username: Option<String> = environment.optional("OCI_USERNAME", "a user name");
-        let password: Option<String> = environment.optional("OCI_PASSWORD", "a password");
-        if username.is_some() != password.is_some() {
-            environment.reject("OCI_USERNAME and OCI_PASSWORD go together; set both or none");
-        }
+        let credentials = pair(&mut environment, ["OCI_USERNAME", "OCI_PASSWORD"], ["a user name", "a password"]);
         let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that serve reads");
         let strict = environment.or("STRICT", "true or false", false);
-        let secret: Option<String> = environment.optional("WEBHOOK_SECRET", "the secret of the webhook");
-        let secret = secret.and_then(|secret| match WebhookSecret::new(&secret) {
-            Ok(secret) => Some(secret),
-            Err(reason) => {
-                environment.reject(format!("WEBHOOK_SECRET: {reason}"));
-                None
-            }
-        });
+        let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or("LISTEN_ADDR", "an address and port", SocketAddr::from(([127, 0, 0, 1], 8080)));
         environment.finish()?;
-        let repository = url.map(|url| repository(&url, branch.as_deref(), api_url.as_deref(), token)).transpose()?;
         Ok(Self {
-            repository,
-            registry: address?,
-            credentials: username.zip(password).map(|(username, password)| Credentials { username, password }),
+            repository: repository.unwrap_or(Repository::Off),
+            registry: address.map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?,
+            credentials: credentials.map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
-            secret,
+            access,
             listen,
         })
     }
 }
 
-fn repository(
-    url: &str,
-    branch: Option<&str>,
-    api_url: Option<&str>,
-    token: Option<String>,
-) -> anyhow::Result<Repository> {
+/// Two variables that go together.
+fn pair(environment: &mut Environment, names: [&str; 2], whats: [&str; 2]) -> Option<(String, String)> {
+    let [first, second] = [0, 1].map(|n| environment.optional::<String>(names[n], whats[n]));
+    if first.is_some() != second.is_some() {
+        environment.reject(format!("{} and {} go together; set both or none", names[0], names[1]));
+    }
+    first.zip(second)
+}
+
+/// Takes a value, or says what is wrong with the variable.
+fn accept<T, E: std::fmt::Display>(environment: &mut Environment, name: &str, value: Result<T, E>) -> Option<T> {
+    value.map_err(|reason| environment.reject(format!("{name}: {reason}"))).ok()
+}
+
+fn secret(environment: &mut Environment) -> Option<WebhookSecret> {
+    let secret: String = environment.optional("WEBHOOK_SECRET", "the secret of the webhook")?;
+    accept(environment, "WEBHOOK_SECRET", WebhookSecret::new(&secret))
+}
+
+fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
+    let issuer = environment.or("OIDC_ISSUER", "the URL of the tokens' issuer", GITHUB_ISSUER.to_owned());
+    let job_workflow_ref =
+        environment.optional("OIDC_JOB_WORKFLOW_REF", "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH");
+    let audience: Option<String> = environment.optional("OIDC_AUDIENCE", "the audience that workflows ask tokens for");
+    let repository_id: Option<u64> = environment.optional("OIDC_REPOSITORY_ID", "GitHub's number for the repository");
+    let (audience, repository_id) = match (audience, repository_id) {
+        (Some(audience), Some(repository_id)) => (audience, repository_id),
+        (None, None) => {
+            if job_workflow_ref.is_some() {
+                environment.reject("OIDC_JOB_WORKFLOW_REF needs OIDC_AUDIENCE and OIDC_REPOSITORY_ID");
+            }
+            return None;
+        }
+        _ => {
+            environment.reject("OIDC_AUDIENCE and OIDC_REPOSITORY_ID go together; set both or none");
+            return None;
+        }
+    };
+    let issuer = issuer.trim_end_matches('/').to_owned();
+    let keys = accept(environment, "OIDC_ISSUER", Discovery::new(&issuer))?;
+    Some(OidcVerifier::new(Policy { issuer, audience, repository_id, job_workflow_ref }, keys))
+}
+
+/// None when the variable is not set or something is wrong.
+fn repository(environment: &mut Environment) -> Option<Repository> {
+    let url: Option<String> = environment.optional("REGISTRY_REPO_URL", "a GitHub URL or a local folder");
+    let branch: Option<String> = environment.optional("REGISTRY_REPO_BRANCH", "the name of a branch");
+    let api_url: Option<String> = environment.optional("GITHUB_API_URL", "the URL of a GitHub API");
+    let credentials = github_credentials(environment);
+    let url = url?;
     if !url.contains("://") {
-        return Ok(Repository::Local(LocalSource::new(Path::new(url)).context("REGISTRY_REPO_URL")?));
+        let source = accept(environment, "REGISTRY_REPO_URL", LocalSource::new(Path::new(&url)))?;
+        return Some(Repository::Local(source));
     }
-    let mut repository: GitHubRepository = url.parse().context("REGISTRY_REPO_URL")?;
+    let mut repository: GitHubRepository = accept(environment, "REGISTRY_REPO_URL", url.parse())?;
     if let Some(branch) = branch {
-        repository = repository.on_branch(branch).context("REGISTRY_REPO_BRANCH")?;
+        repository = accept(environment, "REGISTRY_REPO_BRANCH", repository.on_branch(&branch))?;
     }
-    let credentials = token.map_or(github::Credentials::Anonymous, github::Credentials::Token);
-    Ok(Repository::GitHub(Box::new(GitHubSource::new(repository, api_url, credentials)?)))
+    let source = GitHubSource::new(repository, api_url.as_deref(), credentials?);
+    Some(Repository::GitHub(Box::new(accept(environment, "REGISTRY_REPO_URL", source)?)))
+}
+
+fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
+    let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
+    let whats = ["the id of a GitHub App", "the private key of the GitHub App, in PEM"];
+    match (token, pair(environment, ["GITHUB_APP_ID", "GITHUB_APP_KEY"], whats)) {
+        (Some(_), Some(_)) => {
+            environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
+            None
+        }
+        (Some(token), None) => Some(github::Credentials::Token(token)),
+        (None, Some((id, key))) => {
+            accept(environment, "GITHUB_APP_ID, GITHUB_APP_KEY", AppKey::parse(&id, &key)).map(github::Credentials::App)
+        }
+        (None, None) => Some(github::Credentials::Anonymous),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Config, String> {
+        let lookup = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Config::read(Environment::new(lookup)).map_err(|error| error.to_string())
+    }
+
+    const ENOUGH: [(&str, &str); 2] = [("OCI_REGISTRY", "127.0.0.1:5000"), ("CACHE_BUCKET", "bucket")];
+
+    #[tokio::test]
+    async fn little_is_needed() {
+        let config = read(&ENOUGH).unwrap();
+        assert!(matches!(config.repository, Repository::Off));
+        assert!(config.access.secret.is_none() && config.access.workflows.is_none());
+    }
+
+    #[tokio::test]
+    async fn everything_can_be_set() {
+        let config = read(&[
+            ENOUGH[0],
+            ENOUGH[1],
+            ("REGISTRY_REPO_URL", "https://github.com/example/registry"),
+            ("REGISTRY_REPO_BRANCH", "stable"),
+            ("GITHUB_TOKEN", "ghp_token"),
+            ("WEBHOOK_SECRET", "a secret of some length"),
+            ("OIDC_AUDIENCE", "https://registry.example.com"),
+            ("OIDC_REPOSITORY_ID", "42"),
+        ])
+        .unwrap();
+        let monitored = config.repository.monitored().await.unwrap().unwrap();
+        assert_eq!((monitored.branch.as_str(), monitored.full_name.as_str()), ("stable", "example/registry"));
+        assert!(config.access.secret.is_some() && config.access.workflows.is_some());
+        let shown = format!("{:?}", config.access) + &format!("{:?}", config.repository);
+        assert!(!shown.contains("ghp_token") && !shown.contains("some length"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn all_mistakes_are_named_at_once() {
+        let error = read(&[
+            ("REGISTRY_REPO_URL", "https://user:s3cret@github.com/example/registry"),
+            ("OCI_REGISTRY", "https://127.0.0.1"),
+            ("OCI_USERNAME", "somebody"),
+            ("GITHUB_APP_ID", "1"),
+            ("WEBHOOK_SECRET", "short"),
+            ("OIDC_AUDIENCE", "https://registry.example.com"),
+            ("OIDC_REPOSITORY_ID", "example/registry"),
+            ("STRICT", "maybe"),
+        ])
+        .unwrap_err();
+        for name in [
+            "REGISTRY_REPO_URL: the repository URL carries credentials",
+            "OCI_REGISTRY: ",
+            "OCI_USERNAME and OCI_PASSWORD go together",
+            "GITHUB_APP_ID and GITHUB_APP_KEY go together",
+            "CACHE_BUCKET is not set",
+            "WEBHOOK_SECRET: ",
+            "OIDC_REPOSITORY_ID is malformed",
+            "STRICT is malformed",
+        ] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+        assert!(!error.contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn credentials_do_not_mix() {
+        let both = read(&[
+            ENOUGH[0],
+            ENOUGH[1],
+            ("REGISTRY_REPO_URL", "https://github.com/example/registry"),
+            ("GITHUB_TOKEN", "ghp_token"),
+            ("GITHUB_APP_ID", "1"),
+            ("GITHUB_APP_KEY", "key"),
+        ]);
+        assert!(both.unwrap_err().contains("exclude each other"));
+    }
 }

@@ -1,6 +1,10 @@
 //! What the function `refresh` is made of, beside the library that both functions share.
 
+pub mod action;
 pub mod app;
 pub mod auth;
 pub mod config;
+mod handover;
+mod http;
+mod runner;
 pub mod source;

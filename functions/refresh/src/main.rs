@@ -1,20 +1,25 @@
 //! Publishes the registry repository when told that it changed.
 //!
 //! `main` reads the configuration once, builds the clients once, and puts one [`App`] behind its front doors: the Lambda runtime
-//! when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise,
+//! when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events, schedules and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise,
 //! and `refresh invoke EVENT`, which carries out one direct invocation and prints its report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::{Request, State};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
-use refresh::app::{Action, App};
+use refresh::action::Action;
+use refresh::app::App;
 use refresh::config::Config;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+/// How long a refresh may go on after the end was asked for.
+const LAST_WORK: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -29,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let listen = config.listen;
     let app = Arc::new(App::new(config).await);
     if let Some(event) = event {
-        let action: Action = serde_json::from_str(&event).context("the event is not an action")?;
+        let action = Action::of_event(serde_json::from_str(&event).context("the event is not JSON")?)?;
         println!("{}", serde_json::to_string(&app.act(action).await?)?);
         return Ok(());
     }
@@ -41,6 +46,10 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, router).with_graceful_shutdown(devfile_registry::logging::stop_signal()).await?;
+    // What was promised is finished; stopping in between would harm nothing.
+    if tokio::time::timeout(LAST_WORK, app.idle()).await.is_err() {
+        tracing::warn!("a refresh is left unfinished; the next one completes it");
+    }
     Ok(())
 }
 
@@ -56,6 +65,6 @@ async fn invoke(app: Arc<App>, router: Router, event: LambdaEvent<Value>) -> Res
         let response = Adapter::from(router).call(LambdaEvent { payload, context }).await?;
         return Ok(serde_json::to_value(response)?);
     }
-    let action: Action = serde_json::from_value(payload)?;
+    let action = Action::of_event(payload)?;
     Ok(serde_json::to_value(app.act(action).await?)?)
 }

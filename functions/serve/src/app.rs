@@ -109,7 +109,8 @@ impl App {
                 return Ok(self.openapi.get_or_init(document).answer(headers, Caching::Minute));
             }
             ["status"] => {
-                let document = status::document(snapshot, &self.live.freshness(), &self.config.name);
+                let last = status::last_refresh(self.live.cache()).await;
+                let document = status::document(snapshot, &self.live.freshness(), last.as_ref(), &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
             }
             _ => {}

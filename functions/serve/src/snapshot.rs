@@ -2,14 +2,14 @@
 //!
 //! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use devfile_registry::cache::ETag;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
-use devfile_registry::release::{LiveIndex, PublishedVersion, Release, StoredFile};
+use devfile_registry::release::{LiveIndex, PublishedVersion, Recent, Release, StoredFile};
 use devfile_registry::starter::StarterProject;
 use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
@@ -84,6 +84,14 @@ pub(crate) struct About {
     pub(crate) release: Digest,
     /// When it went live.
     pub(crate) generated_at: Timestamp,
+    /// Whether it stays until it is unpinned, whatever happens on the branch.
+    pub(crate) pinned: bool,
+    /// What it changed.
+    pub(crate) changed: BTreeSet<String>,
+    /// What it removed.
+    pub(crate) removed: BTreeSet<String>,
+    /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
+    pub(crate) recent: Vec<Recent>,
     /// How many stacks it has.
     pub(crate) stacks: usize,
     /// How many samples.
@@ -106,6 +114,10 @@ impl Snapshot {
             source: index.source.clone(),
             release: index.release,
             generated_at: index.generated_at.clone(),
+            pinned: index.pinned.into(),
+            changed: index.changes.changed.clone(),
+            removed: index.changes.removed.clone(),
+            recent: index.recent.clone(),
             stacks: count(EntryType::Stack),
             samples: count(EntryType::Sample),
             versions: release.versions.len(),

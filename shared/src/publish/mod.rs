@@ -3,24 +3,41 @@
 //! The order of the steps is what keeps readers safe (invariant 3): blobs, manifests, tags, index artifact, release object, and
 //! last `index.json`, whose conditional write is the only commit point (invariant 2). Whatever stops in between leaves the
 //! old release live and whole; running again finishes the work, because every step before the last only adds.
+//!
+//! - `target`: which commit should be live; `scope`: how much of it has to be read
+//! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
+//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `recover`: content from
+//!   the OCI registry; `prune`: what nobody needs any more
 
+mod index_artifact;
+mod live;
 #[cfg(test)]
 mod model;
+mod prune;
+mod reconcile;
+mod record;
+mod recover;
 mod report;
+mod restore;
+mod rollback;
+mod scope;
+mod target;
 mod upload;
+mod verify;
 
+pub use record::{LAST_REFRESH_KEY, LastRefresh};
 pub use report::{Outcome, Report, Timings, Writes};
+pub use verify::{Checked, Verification};
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cache::{Bucket, CacheError, Expect, INDEX_KEY, Object, Written, release_key};
-use crate::digest::CommitSha;
-use crate::limits;
+use self::live::{Loaded, Tags};
+use crate::cache::{Bucket, CacheError};
+use crate::digest::{CommitSha, Digest};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Release};
+use crate::release::{Built, Draft, InvalidDocument, Pin};
 use crate::repository::Repository;
-use crate::source::{Source, SourceError};
+use crate::source::{Relation, Source, SourceError};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
@@ -63,112 +80,105 @@ pub enum PublishError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// `index.json` in the bucket is not one.
-    #[error("index.json in the cache bucket is damaged, so what is live is not known: {0}")]
+    #[error("index.json in the cache bucket is damaged, so what is live is not known; run restore: {0}")]
     DamagedIndex(InvalidDocument),
+    /// The live release was made by other software.
+    #[error("the live release {0} cannot be read: {1}")]
+    ForeignRelease(Digest, InvalidDocument),
     /// Content that should be there is not.
-    #[error("the blob {0} is neither in the repository nor in the cache bucket")]
-    MissingBlob(crate::digest::Digest),
+    #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
+    MissingBlob(Digest),
+    /// There is nothing to go back to.
+    #[error("the OCI registry has no release of commit {0}; {1}")]
+    NoSuchRelease(String, String),
+    /// What the OCI registry has under a name is not what was put there.
+    #[error("the index artifact {0} in the OCI registry cannot be used: {1}")]
+    DamagedArtifact(String, String),
+    /// Nothing is published yet.
+    #[error("nothing is live yet; run refresh to publish the registry repository")]
+    NothingLive,
     /// Other refreshes were always faster.
     #[error("{RACES} other refreshes finished first, one after the other; the next trigger or the schedule catches up")]
     Races,
 }
 
-/// What is live in the bucket.
-struct Live {
-    index: LiveIndex,
-    object: Object,
-}
-
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Makes the head of the repository live, if it is not.
+    /// Makes the head of the repository live, if it is not and no release is pinned.
+    ///
+    /// `told` is the commit that the caller knows of. It is never followed: the head is, which is that commit or a newer one.
     ///
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
-    pub async fn refresh(&self) -> Result<Report, PublishError> {
+    pub async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
+        let mut moved = Tags::default();
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
             // The order matters: whoever made this release live read a head that is not newer than the one read next.
             let live = self.live().await?;
-            let head = self.source.head().await?;
+            self.settle(live.as_ref(), std::mem::take(&mut moved)).await?;
+            if let Some(live) = live.as_ref().filter(|live| live.index.pinned == Pin::Pinned) {
+                return Ok(Report::pinned(&live.index, told));
+            }
+            let head = self.head(live.as_ref(), told).await?;
             timings.look = started.elapsed();
             if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == head) {
-                let previous = live.index.commit_hash.clone();
-                return Ok(Report::unchanged(head, Some(previous), timings));
+                return Ok(Report::nothing_new(&live.index, told, timings));
             }
+            let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };
             let previous = match &live {
                 Some(live) => self.release(&live.index).await?,
                 None => None,
             };
-            let built = self.build(&head, previous.as_deref(), &mut timings).await?;
-            let mut report = Report::new(
-                Outcome::Published,
-                live.as_ref().map(|l| l.index.commit_hash.clone()),
-                &built,
-                previous.as_deref(),
-            );
+            let built = self.build(&head, previous.as_ref(), changed, &mut timings).await?;
+            let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             if self.strictness == Strictness::Strict && !built.release.quarantined.is_empty() {
                 report.outcome = Outcome::Rejected;
                 report.timings_ms = timings;
                 return Ok(report);
             }
-            let uploading = Instant::now();
-            let index = LiveIndex::of(&built.release, built.name, (self.clock)());
-            report.writes = self.upload(&built, previous.as_deref(), &index).await?;
-            timings.upload = uploading.elapsed();
-            let expect = Expect::unchanged(live.as_ref().map(|live| &live.object));
-            let committing = Instant::now();
-            match self.bucket.put_if(INDEX_KEY, index.to_bytes(), expect).await? {
-                Written::Done(_) => {
-                    timings.commit = committing.elapsed();
-                    report.writes.bucket += 1;
-                    report.timings_ms = timings;
-                    return Ok(report);
-                }
-                Written::Lost => tracing::info!(commit = %head, "another refresh was first; looking again"),
+            if self
+                .make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report, &mut timings)
+                .await?
+            {
+                report.timings_ms = timings;
+                return Ok(report);
             }
+            tracing::info!(commit = %head, "another refresh was first; looking again");
+            moved = Tags::between(&built.release, previous.as_ref());
         }
         Err(PublishError::Races)
     }
 
-    async fn live(&self) -> Result<Option<Live>, PublishError> {
-        let Some(object) = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await? else { return Ok(None) };
-        let index = LiveIndex::from_bytes(&object.bytes).map_err(PublishError::DamagedIndex)?;
-        Ok(Some(Live { index, object }))
-    }
-
-    /// The live release; none when it is gone or unreadable, which costs its quarantined versions and nothing else.
-    async fn release(&self, index: &LiveIndex) -> Result<Option<Arc<Release>>, PublishError> {
-        let Some(object) = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await? else {
-            tracing::warn!(release = %index.release, "the live release is not in the bucket; publishing as if for the first time");
-            return Ok(None);
-        };
-        match Release::from_bytes(index.release, &object.bytes) {
-            Ok(release) => Ok(Some(Arc::new(release))),
-            Err(reason) => {
-                tracing::warn!(release = %index.release, %reason, "the live release cannot be used; publishing as if for the first time");
-                Ok(None)
-            }
-        }
-    }
-
+    /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
     async fn build(
         &self,
         commit: &CommitSha,
-        previous: Option<&Release>,
+        previous: Option<&Loaded>,
+        changed: scope::Changed,
         timings: &mut Timings,
     ) -> Result<Built, PublishError> {
+        if let (Some(previous), Some(changed)) = (previous, changed)
+            && let Some(built) = self.build_part(commit, &previous.release, &changed, timings).await?
+        {
+            return Ok(built);
+        }
         let fetching = Instant::now();
         let tree = self.source.tree(commit).await?;
         timings.fetch = fetching.elapsed();
         let building = Instant::now();
         let repository = Repository::parse(&tree);
-        let draft = Draft::new(&repository, &tree, previous);
+        let draft = Draft::new(&repository, &tree, previous.map(|previous| previous.release.as_ref()));
+        let built = self.finish(draft, commit).await?;
+        timings.build = building.elapsed();
+        Ok(built)
+    }
+
+    /// Dates a draft and makes a release of it.
+    async fn finish(&self, draft: Draft<'_>, commit: &CommitSha) -> Result<Built, PublishError> {
         let undated = draft.undated();
         let history =
             if undated.is_empty() { Default::default() } else { self.source.last_modified(commit, &undated).await? };
-        let built = draft.finish(commit.clone(), self.source.url(), &history);
-        timings.build = building.elapsed();
-        Ok(built)
+        Ok(draft.finish(commit.clone(), self.source.url(), &history))
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::live::{Live, Loaded};
 use crate::digest::CommitSha;
-use crate::release::{Built, Release};
+use crate::release::{Built, LiveIndex, Pin};
 use crate::repository::Quarantined;
 
 /// How a refresh ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// A new release is live.
@@ -38,6 +39,15 @@ pub struct Report {
     pub removed: BTreeSet<String>,
     /// What is not published as it stands in the repository, and why.
     pub quarantined: Vec<Quarantined>,
+    /// Whether a chosen release stays live, whatever happens on the branch, until `unpin`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// What lagged behind in the OCI registry and in the bucket, and does no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repaired: Vec<String>,
+    /// How many objects were removed that nobody needs any more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pruned: usize,
     /// What was written where.
     pub writes: Writes,
     /// How long the steps took.
@@ -77,31 +87,50 @@ fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::
     serializer.serialize_u64(duration.as_millis() as u64)
 }
 
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl Report {
-    pub(super) fn new(outcome: Outcome, before: Option<CommitSha>, built: &Built, previous: Option<&Release>) -> Self {
-        let changes = built.release.changes_since(previous);
+    /// The report of a release that is about to be published.
+    pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
+        let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
         Self {
-            outcome,
+            outcome: Outcome::Published,
             commit_hash: built.release.commit_hash.clone(),
-            previous: before,
+            previous: live.map(|live| live.index.commit_hash.clone()),
             changed: changes.changed,
             removed: changes.removed,
             quarantined: built.release.quarantined.clone(),
+            pinned: false,
+            repaired: Vec::new(),
+            pruned: 0,
             writes: Writes::default(),
             timings_ms: Timings::default(),
         }
     }
 
-    pub(super) fn unchanged(commit_hash: CommitSha, previous: Option<CommitSha>, timings_ms: Timings) -> Self {
+    /// The live release is that of the head. A caller who was told of another commit is late.
+    pub(super) fn nothing_new(index: &LiveIndex, told: Option<&CommitSha>, timings_ms: Timings) -> Self {
+        let late = told.is_some_and(|told| *told != index.commit_hash);
         Self {
-            outcome: Outcome::Unchanged,
-            commit_hash,
-            previous,
+            outcome: if late { Outcome::Superseded } else { Outcome::Unchanged },
+            commit_hash: index.commit_hash.clone(),
+            previous: Some(index.commit_hash.clone()),
             changed: BTreeSet::new(),
             removed: BTreeSet::new(),
             quarantined: Vec::new(),
+            pinned: index.pinned == Pin::Pinned,
+            repaired: Vec::new(),
+            pruned: 0,
             writes: Writes::default(),
             timings_ms,
         }
+    }
+
+    /// A chosen release stays live.
+    pub(super) fn pinned(index: &LiveIndex, told: Option<&CommitSha>) -> Self {
+        let outcome = if told == Some(&index.commit_hash) { Outcome::Unchanged } else { Outcome::Superseded };
+        Self { outcome, ..Self::nothing_new(index, None, Timings::default()) }
     }
 }

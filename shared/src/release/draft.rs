@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, PublishedVersion, Release, SampleDevfile, StoredFile};
+use super::{FORMAT, Facts, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
 use crate::artifact::{self, Layer};
+use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
 use crate::repository::{Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
-use crate::source::Tree;
+use crate::source::{Scope, Tree};
 use crate::timestamp::Timestamp;
 
 /// A release that waits for dates.
@@ -20,6 +21,8 @@ use crate::timestamp::Timestamp;
 pub struct Draft<'a> {
     repository: &'a Repository,
     previous: Option<&'a Release>,
+    /// What was read, if that is not the whole: the rest is as the release before has it.
+    scope: Option<&'a Scope>,
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
@@ -47,9 +50,20 @@ pub struct Built {
 impl<'a> Draft<'a> {
     /// Builds the artifacts of everything that changed since `previous`.
     pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>) -> Self {
+        Self::read(repository, tree, previous, None)
+    }
+
+    /// The same from a part of the tree. Everything else is in the state of the release before, which must be free of errors
+    /// there.
+    pub fn of_part(repository: &'a Repository, tree: &Tree, previous: &'a Release, scope: &'a Scope) -> Self {
+        Self::read(repository, tree, Some(previous), Some(scope))
+    }
+
+    fn read(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, scope: Option<&'a Scope>) -> Self {
         let mut draft = Self {
             repository,
             previous,
+            scope,
             before: previous.map(Release::by_folder).unwrap_or_default(),
             files: BTreeMap::new(),
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
@@ -125,6 +139,7 @@ impl<'a> Draft<'a> {
                 stacks.insert(stack.clone(), published);
             }
         }
+        stacks.extend(self.stacks_out_of_scope());
         let (mut entries, mut versions) = (Vec::new(), Vec::new());
         for (entry, published) in stacks.into_values() {
             entries.push(entry);
@@ -132,7 +147,7 @@ impl<'a> Draft<'a> {
         }
         let mut samples = Vec::new();
         match self.previous {
-            Some(previous) if self.quarantines(&Part::ExtraEntries) => {
+            Some(previous) if self.keeps_extra_entries() => {
                 let has_versions = |entry: &Entry| previous.versions.iter().any(|version| version.name == entry.name);
                 let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || !has_versions(entry);
                 entries.extend(previous.stacks.iter().filter(extra).cloned());
@@ -156,6 +171,7 @@ impl<'a> Draft<'a> {
         }
         let release = Release {
             format: FORMAT,
+            rules: RULES,
             commit_hash: commit,
             source: source.to_owned(),
             stacks: entries,
@@ -164,14 +180,41 @@ impl<'a> Draft<'a> {
             samples,
             icons: self.previous.map(|previous| previous.icons.clone()).unwrap_or_default(),
             quarantined,
-            warnings: self.repository.warnings.iter().take(limits::REPORTED_PROBLEMS).cloned().collect(),
+            warnings: self.warnings(),
         };
         let (name, bytes) = release.to_bytes();
         Built { release: Arc::new(release), name, bytes, contents: self.contents }
     }
 
-    fn quarantines(&self, part: &Part) -> bool {
-        self.repository.quarantined.iter().any(|held| held.part == *part)
+    fn keeps_extra_entries(&self) -> bool {
+        let quarantined = self.repository.quarantined.iter().any(|held| held.part == Part::ExtraEntries);
+        quarantined || self.scope.is_some_and(|scope| !scope.extra_entries)
+    }
+
+    /// Stacks that were not read, each with its versions, by their folders.
+    fn stacks_out_of_scope(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
+        let (Some(scope), Some(previous)) = (self.scope, self.previous) else { return BTreeMap::new() };
+        let mut versions: BTreeMap<&str, Vec<PublishedVersion>> = BTreeMap::new();
+        for version in previous.versions.iter().filter(|version| !scope.stacks.contains(&version.stack)) {
+            versions.entry(&version.stack).or_default().push(version.clone());
+        }
+        let stacks = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
+        let entries: BTreeMap<&str, &Entry> = stacks.map(|entry| (entry.name.as_str(), entry)).collect();
+        let with_entry = |(folder, versions): (&str, Vec<PublishedVersion>)| {
+            let entry = *entries.get(versions.first()?.name.as_str())?;
+            Some((folder.to_owned(), (entry.clone(), versions)))
+        };
+        versions.into_iter().filter_map(with_entry).collect()
+    }
+
+    fn warnings(&self) -> Vec<Diagnostic> {
+        let mut warnings = self.repository.warnings.clone();
+        if let (Some(scope), Some(previous)) = (self.scope, self.previous) {
+            warnings.extend(previous.warnings.iter().filter(|warning| !scope.wants(&warning.path)).cloned());
+            warnings.sort();
+        }
+        warnings.truncate(limits::REPORTED_PROBLEMS);
+        warnings
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would
@@ -242,7 +285,14 @@ impl<'a> Draft<'a> {
     fn published_files(&self, versions: &[PublishedVersion]) -> BTreeMap<String, StoredFile> {
         let mut files = self.files.clone();
         let Some(previous) = self.previous else { return files };
-        let kept = versions.iter().filter(|version| !self.layers.contains_key(&version.folder));
+        let in_scope = |path: &str| self.scope.is_none_or(|scope| scope.wants(path));
+        files.extend(
+            previous.files.iter().filter(|(path, _)| !in_scope(path)).map(|(path, file)| (path.clone(), file.clone())),
+        );
+        let held = |version: &&PublishedVersion| {
+            !self.layers.contains_key(&version.folder) && in_scope(&format!("{}/", version.folder))
+        };
+        let kept = versions.iter().filter(held);
         for folder in kept.map(|version| version.folder.as_str()) {
             let old: Vec<(String, StoredFile)> =
                 files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
@@ -271,12 +321,4 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
 
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn files_below<'f>(
-    files: &'f BTreeMap<String, StoredFile>,
-    folder: &str,
-) -> impl Iterator<Item = (&'f String, &'f StoredFile)> {
-    // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
-    files.range(format!("{folder}/")..format!("{folder}0"))
 }

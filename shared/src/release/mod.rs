@@ -6,10 +6,14 @@
 
 mod draft;
 mod entry;
+mod live;
+mod places;
 
 pub use draft::{Built, Draft};
+pub use live::{Changes, LiveIndex, Pin, Recent};
+pub use places::Place;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,16 +23,22 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::repository::Quarantined;
-use crate::timestamp::Timestamp;
 
 /// The format of releases that this software writes and reads.
 pub const FORMAT: u32 = 1;
+
+/// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
+/// older rules is taken over.
+pub const RULES: u32 = 1;
 
 /// Everything published for one commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     /// Format of this document, [`FORMAT`].
     pub format: u32,
+    /// The rules it was made by, [`RULES`].
+    #[serde(default)]
+    pub rules: u32,
     /// The commit it follows from.
     pub commit_hash: CommitSha,
     /// URL of the registry repository.
@@ -113,21 +123,6 @@ pub struct Icon {
     pub size: u64,
 }
 
-/// `index.json`: names the live release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LiveIndex {
-    /// Commit of the live release.
-    pub commit_hash: CommitSha,
-    /// URL of the registry repository.
-    pub source: String,
-    /// When the release was made live.
-    pub generated_at: Timestamp,
-    /// Name of the release: `releases/<hex>.json` in the bucket.
-    pub release: Digest,
-    /// The entries, stacks then samples.
-    pub stacks: Vec<Entry>,
-}
-
 /// Why a document is not a release or an index.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
@@ -197,77 +192,16 @@ impl Release {
         both.collect()
     }
 
-    /// What differs from the release before: folders of versions, stacks and samples that are new or changed, and that are gone.
-    pub fn changes_since(&self, previous: Option<&Self>) -> Changes {
-        let (now, before) = (self.parts(), previous.map(Self::parts).unwrap_or_default());
-        Changes {
-            changed: now
-                .iter()
-                .filter(|(part, digest)| before.get(*part) != Some(digest))
-                .map(|(p, _)| p.clone())
-                .collect(),
-            removed: before.into_keys().filter(|part| !now.contains_key(part)).collect(),
-        }
-    }
-
-    /// A digest for each part that can change by itself.
-    fn parts(&self) -> BTreeMap<String, Digest> {
-        let mut parts = BTreeMap::new();
-        for (folder, (version, entry)) in self.by_folder() {
-            parts.insert(folder.to_owned(), Digest::of(&to_compact_json(&(version.manifest, entry))));
-        }
-        let mut devfiles: BTreeMap<&str, Vec<&SampleDevfile>> = BTreeMap::new();
-        for sample in &self.samples {
-            devfiles.entry(&sample.name).or_default().push(sample);
-        }
-        let folders: BTreeMap<&str, &str> = self.versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
-        for entry in &self.stacks {
-            let (part, shown) = match (entry.entry_type, folders.get(entry.name.as_str())) {
-                // The versions are parts of their own.
-                (EntryType::Stack, Some(folder)) => {
-                    (format!("stacks/{folder}"), Entry { versions: Vec::new(), ..entry.clone() })
-                }
-                (EntryType::Stack, None) => (format!("stacks/{}", entry.name), entry.clone()),
-                (EntryType::Sample, _) => (format!("samples/{}", entry.name), entry.clone()),
-            };
-            let devfiles = devfiles.get(entry.name.as_str()).filter(|_| entry.entry_type == EntryType::Sample);
-            parts.entry(part).or_insert_with(|| Digest::of(&to_compact_json(&(shown, devfiles))));
-        }
-        parts
+    /// Files below a folder, in the order of their paths.
+    pub(crate) fn files_below(&self, folder: &str) -> impl Iterator<Item = (&String, &StoredFile)> {
+        files_below(&self.files, folder)
     }
 }
 
-/// What a release changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// Folders of versions, stacks and samples that are new or different.
-    pub changed: BTreeSet<String>,
-    /// Those that are gone.
-    pub removed: BTreeSet<String>,
-}
-
-impl LiveIndex {
-    /// The index of a release that goes live at a time.
-    pub fn of(release: &Release, name: Digest, generated_at: Timestamp) -> Self {
-        Self {
-            commit_hash: release.commit_hash.clone(),
-            source: release.source.clone(),
-            generated_at,
-            release: name,
-            stacks: release.stacks.clone(),
-        }
-    }
-
-    /// The bytes of `index.json`.
-    pub fn to_bytes(&self) -> Bytes {
-        to_compact_json(self).into()
-    }
-
-    /// Reads `index.json`.
-    ///
-    /// # Errors
-    /// [`InvalidDocument::Content`] when it is not one.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidDocument> {
-        Ok(serde_json::from_slice(bytes)?)
-    }
+fn files_below<'f>(
+    files: &'f BTreeMap<String, StoredFile>,
+    folder: &str,
+) -> impl Iterator<Item = (&'f String, &'f StoredFile)> {
+    // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
+    files.range(format!("{folder}/")..format!("{folder}0"))
 }

@@ -2,12 +2,14 @@
 
 pub mod github;
 mod local;
+mod scope;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 pub use local::LocalSource;
+pub use scope::Scope;
 pub use tree::{File, Mode, Tree, TreeError, TreePath};
 
 use crate::digest::CommitSha;
@@ -26,6 +28,16 @@ pub enum Relation {
     Diverged,
 }
 
+/// How one commit stands to another, and what changed in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// How the target stands to the base.
+    pub relation: Relation,
+    /// The files that [`Tree::wants`] which differ between base and target, removed ones included. None when the source does
+    /// not tell all of them.
+    pub changed: Option<BTreeSet<TreePath>>,
+}
+
 /// A registry repository that can be read.
 ///
 /// Every call is bounded in time and size by the implementation, and names the source in its errors.
@@ -39,12 +51,16 @@ pub trait Source: Send + Sync {
     /// The files at a commit that [`Tree::wants`].
     fn tree(&self, commit: &CommitSha) -> impl Future<Output = Result<Tree, SourceError>> + Send;
 
-    /// How `target` stands to `base`.
-    fn relation(
+    /// Those files at a commit that a scope wants; none when the source would rather give the whole tree.
+    fn part(&self, commit: &CommitSha, scope: &Scope)
+    -> impl Future<Output = Result<Option<Tree>, SourceError>> + Send;
+
+    /// How `target` stands to `base`, and which files differ.
+    fn compare(
         &self,
         base: &CommitSha,
         target: &CommitSha,
-    ) -> impl Future<Output = Result<Relation, SourceError>> + Send;
+    ) -> impl Future<Output = Result<Comparison, SourceError>> + Send;
 
     /// For each folder or file the author date of the newest commit, up to `commit`, that touched it. Paths without a history
     /// are left out.
@@ -58,6 +74,9 @@ pub trait Source: Send + Sync {
 /// Why a source could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// There is no registry repository to read.
+    #[error("dynamic updates are off: REGISTRY_REPO_URL is not set")]
+    Off,
     /// The source does not answer as it should; `what` names it and the call.
     #[error("{what}: {reason}")]
     Unavailable {

@@ -89,7 +89,7 @@ impl Faults {
     }
 
     /// The fault of the next answer to a path.
-    pub(super) fn take(&self, path: &str) -> Option<Fault> {
+    pub(crate) fn take(&self, path: &str) -> Option<Fault> {
         let mut planned = self.lock();
         let index = planned.iter().position(|planned| planned.times > 0 && matches(&planned.path, path))?;
         planned[index].times -= 1;
@@ -103,7 +103,7 @@ impl Faults {
 
 impl Fault {
     /// What becomes of an answer.
-    pub(super) async fn apply(self, answer: Response) -> Response {
+    pub(crate) async fn apply(self, answer: Response) -> Response {
         let (mut head, body) = answer.into_parts();
         let whole = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         match self {

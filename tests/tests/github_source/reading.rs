@@ -119,9 +119,9 @@ async fn relations_are_those_of_the_history() {
         (&second, &apart, Relation::Diverged),
         (&forgotten, &second, Relation::Diverged),
     ] {
-        assert_eq!(source.relation(base, target).await.unwrap(), relation, "{base} {target}");
+        assert_eq!(source.compare(base, target).await.unwrap().relation, relation, "{base} {target}");
     }
-    assert!(matches!(source.relation(&first, &forgotten).await, Err(SourceError::NotFound(_))));
+    assert!(matches!(source.compare(&first, &forgotten).await, Err(SourceError::NotFound(_))));
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 //!
 //! - [`webhook`]: the signature of a webhook, and what its event says
 //! - [`oidc`]: the token of a workflow
+//! - [`gate`]: which of the two a request comes with
 //! - [`keys`]: the keys that such tokens are checked with
 
+pub mod gate;
 pub mod keys;
 pub mod oidc;
 pub mod webhook;

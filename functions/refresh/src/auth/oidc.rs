@@ -27,8 +27,6 @@ pub struct Policy {
     pub audience: String,
     /// GitHub's number for the registry repository. Names can be taken by others, numbers cannot.
     pub repository_id: u64,
-    /// The monitored branch.
-    pub branch: String,
     /// The one workflow that may call, such as `OWNER/NAME/.github/workflows/publish.yaml@refs/heads/main`.
     pub job_workflow_ref: Option<String>,
 }
@@ -83,11 +81,11 @@ impl<F: FetchKeys> OidcVerifier<F> {
         Self { policy, keys: Keys::new(fetcher) }
     }
 
-    /// Checks a token, without `Bearer`, as of `now`.
+    /// Checks a token, without `Bearer`, as of `now`. Its workflow must run on `branch`, the monitored one.
     ///
     /// # Errors
     /// [`Denied`]: unauthenticated when it is not a good token of the issuer, forbidden when it is one of somebody else.
-    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Denied> {
+    pub async fn verify(&self, token: &str, branch: &str, now: Timestamp) -> Result<Caller, Denied> {
         use Denied::{Forbidden, Unauthenticated};
         if token.len() > TOKEN_BYTES {
             return Err(Unauthenticated("the token is too long"));
@@ -102,7 +100,7 @@ impl<F: FetchKeys> OidcVerifier<F> {
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_alone())
             .map_err(|_| Unauthenticated("the signature does not fit, or a claim is missing"))?
             .claims;
-        let Policy { issuer, audience, repository_id, branch, job_workflow_ref } = &self.policy;
+        let Policy { issuer, audience, repository_id, job_workflow_ref } = &self.policy;
         let now = now.as_second();
         let for_us = match &claims.aud {
             Audience::One(name) => name == audience,
@@ -171,7 +169,6 @@ mod tests {
             issuer: "https://token.actions.githubusercontent.com".into(),
             audience: "https://registry.example.com".into(),
             repository_id: 42,
-            branch: "main".into(),
             job_workflow_ref: Some(WORKFLOW.into()),
         }
     }
@@ -216,7 +213,7 @@ mod tests {
             but(json!({ "exp": NOW - 59 })),
             but(json!({ "iat": NOW + 60, "nbf": NOW + 60 })),
         ] {
-            let caller = verifier.verify(&key.sign(&claims).unwrap(), now()).await;
+            let caller = verifier.verify(&key.sign(&claims).unwrap(), "main", now()).await;
             assert_eq!(caller.map(|caller| caller.repository).as_deref(), Ok("example/registry"), "{claims}");
         }
     }
@@ -254,11 +251,11 @@ mod tests {
             (json!({ "job_workflow_ref": null }), Forbidden("another workflow")),
         ] {
             let token = key.sign(&but(changes.clone())).unwrap();
-            assert_eq!(verifier.verify(&token, now()).await, Err(denied), "{changes}");
+            assert_eq!(verifier.verify(&token, "main", now()).await, Err(denied), "{changes}");
         }
         for event in ["pull_request", "pull_request_target", "workflow_run", "issue_comment", ""] {
             let token = key.sign(&but(json!({ "event_name": event }))).unwrap();
-            assert!(matches!(verifier.verify(&token, now()).await, Err(Forbidden(_))), "{event}");
+            assert!(matches!(verifier.verify(&token, "main", now()).await, Err(Forbidden(_))), "{event}");
         }
     }
 
@@ -267,7 +264,7 @@ mod tests {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(Policy { job_workflow_ref: None, ..policy() }, &key);
         let token = key.sign(&but(json!({ "job_workflow_ref": "example/registry/other" }))).unwrap();
-        assert!(verifier.verify(&token, now()).await.is_ok());
+        assert!(verifier.verify(&token, "main", now()).await.is_ok());
     }
 
     #[tokio::test]
@@ -275,7 +272,7 @@ mod tests {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);
         let refused = async |token: &str| {
-            let denied = verifier.verify(token, now()).await;
+            let denied = verifier.verify(token, "main", now()).await;
             assert!(matches!(denied, Err(Denied::Unauthenticated(_))), "{token}: {denied:?}");
         };
         let signed = key.sign(&good()).unwrap();
@@ -320,6 +317,6 @@ mod tests {
         for token in ["", ".", "..", "a.b.c", "Bearer x", &format!("{header}.{claims}"), &signed.repeat(20)] {
             refused(token).await;
         }
-        assert!(verifier.verify(&signed, now()).await.is_ok());
+        assert!(verifier.verify(&signed, "main", now()).await.is_ok());
     }
 }

@@ -8,20 +8,10 @@ use serde::Deserialize;
 use super::api::{Api, Call};
 use super::retry::unavailable;
 use crate::digest::CommitSha;
-use crate::source::{Relation, SourceError, Tree, TreeError, TreePath};
+use crate::source::{Comparison, Relation, SourceError, Tree, TreeError, TreePath};
 
 /// GitHub lists no more files in a comparison, and does not say that there are more.
 const COMPARED_FILES: usize = 300;
-
-/// How one commit stands to another, and what changed in between.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparison {
-    /// How the target stands to the base.
-    pub relation: Relation,
-    /// The files that [`Tree::wants`] which differ between base and target, removed ones included. None when GitHub does not
-    /// tell all of them: 300 files changed or more, or the target does not descend from the base.
-    pub changed: Option<BTreeSet<TreePath>>,
-}
 
 /// API: "Compare two commits" (<https://docs.github.com/en/rest/commits/commits>). The list of files is on the first page
 /// only, whatever the size of a page of commits.

@@ -16,7 +16,7 @@ mod status;
 mod tarball;
 mod unpack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 pub use access::{AppKey, Credentials, InvalidAppKey};
-pub use compare::Comparison;
 pub use listing::ListedFile;
 pub use repository::{GitHubRepository, InvalidRepository};
 pub use status::CommitState;
@@ -33,12 +32,15 @@ pub use status::CommitState;
 use self::api::{Api, Call};
 use self::repository::encode_path;
 use self::retry::unavailable;
-use super::{File, Relation, Source, SourceError, Tree, TreePath};
+use super::{Comparison, File, Relation, Scope, Source, SourceError, Tree, TreePath};
 use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;
 
 /// Time for one call, further attempts included: a refresh answers after 25 s.
 const BUDGET: Duration = Duration::from_secs(20);
+
+/// Most files that are fetched one by one, eight at a time; a tarball of a whole repository takes about as long.
+const FEW_FILES: usize = 64;
 
 /// A registry repository on GitHub.
 #[derive(Debug)]
@@ -81,6 +83,11 @@ impl GitHubSource {
         Self { api: self.api.with_budget(budget), ..self }
     }
 
+    /// The address.
+    pub fn repository(&self) -> &GitHubRepository {
+        self.api.repository()
+    }
+
     /// The monitored branch: that of the address, else the repository's default branch.
     ///
     /// API: "Get a repository" (<https://docs.github.com/en/rest/repos/repos>), once.
@@ -102,14 +109,6 @@ impl GitHubSource {
         let call = Call::get(&self.url, self.api.repository_route(""));
         let Repository { default_branch } = self.api.call(call).await?.json(&self.url)?;
         Ok(known.insert(default_branch).clone())
-    }
-
-    /// How `target` stands to `base`, and the files that changed in between, in one call.
-    ///
-    /// # Errors
-    /// [`SourceError::NotFound`] when one of them is not a commit of the repository.
-    pub async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
-        compare::compare(&self.api, base, target).await
     }
 
     /// The files at a commit that [`Tree::wants`], by name, in one call. None when there are too many for GitHub to list.
@@ -197,11 +196,26 @@ impl Source for GitHubSource {
         tarball::download(&self.api, commit).await
     }
 
-    async fn relation(&self, base: &CommitSha, target: &CommitSha) -> Result<Relation, SourceError> {
-        if base == target {
-            return Ok(Relation::Same);
+    /// One call for the list of files and one for each file, as long as they are few.
+    async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+        let Some(mut listed) = self.listing(commit).await? else { return Ok(None) };
+        listed.retain(|path, _| scope.wants(path.as_str()));
+        if listed.len() > FEW_FILES {
+            return Ok(None);
         }
-        Ok(self.compare(base, target).await?.relation)
+        let mut tree = Tree::default();
+        for (path, file) in self.files(&listed).await? {
+            tree.insert(path, file)?;
+        }
+        Ok(Some(tree))
+    }
+
+    /// None of the files when 300 or more changed, or the target does not descend from the base: GitHub does not tell them.
+    async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
+        if base == target {
+            return Ok(Comparison { relation: Relation::Same, changed: Some(BTreeSet::new()) });
+        }
+        compare::compare(&self.api, base, target).await
     }
 
     async fn last_modified(

@@ -1,13 +1,15 @@
 //! A registry repository in a local folder: for development, tests and air gaps.
 
-use std::collections::BTreeMap;
+mod history;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{File, Mode, Relation, Source, SourceError, Tree, TreeError, TreePath};
+use super::{Comparison, File, Mode, Relation, Scope, Source, SourceError, Tree, TreeError, TreePath};
 use crate::digest::CommitSha;
 use crate::limits;
 use crate::timestamp::Timestamp;
@@ -40,24 +42,42 @@ impl LocalSource {
         Ok(Self { url: format!("file://{}", folder.display()), folder })
     }
 
-    async fn read(&self) -> Result<Tree, SourceError> {
+    /// Reads the files below some folders.
+    async fn read(&self, parts: Vec<String>) -> Result<Tree, SourceError> {
         let folder = self.folder.clone();
         let read = move || {
             let mut tree = Tree::default();
-            for part in PARTS {
-                collect(&folder, part, &mut tree)?;
+            for part in parts {
+                collect(&folder, &part, &mut tree)?;
             }
             Ok(tree)
         };
         tokio::task::spawn_blocking(read).await.map_err(|error| unavailable(&self.folder, &error))?
     }
 
-    /// The commit of the work tree, or none when it is not one or differs from it.
+    /// The commit of the work tree, or none when it is not one or differs from it. Both by one look.
     async fn clean_head(&self) -> Option<CommitSha> {
-        let head = self.git(&["rev-parse", "--verify", "HEAD"]).await?.trim().parse().ok()?;
-        let status = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--"];
-        let differences = self.git(&[status.as_slice(), PARTS.as_slice()].concat()).await?;
-        differences.is_empty().then_some(head)
+        let status = ["status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all", "--"];
+        let output = self.git(&[status.as_slice(), PARTS.as_slice()].concat()).await?;
+        let (headers, differences): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with("# "));
+        let head = headers.iter().find_map(|line| line.strip_prefix("# branch.oid "))?;
+        if differences.is_empty() { head.parse().ok() } else { None }
+    }
+
+    /// Fails unless the folder is at a commit now.
+    async fn must_be_at(&self, commit: &CommitSha, tree: Option<&Tree>) -> Result<(), SourceError> {
+        let now = match (self.clean_head().await, tree) {
+            (Some(head), _) => Some(head),
+            (None, Some(tree)) => Some(tree.digest().into()),
+            (None, None) => None,
+        };
+        if now.as_ref() == Some(commit) {
+            return Ok(());
+        }
+        Err(SourceError::Unavailable {
+            what: format!("reading {}", self.folder.display()),
+            reason: "the folder changed while it was read; run refresh again".into(),
+        })
     }
 
     /// Output of a git command in the folder; none when git is not there or refuses.
@@ -77,56 +97,56 @@ impl Source for LocalSource {
     async fn head(&self) -> Result<CommitSha, SourceError> {
         match self.clean_head().await {
             Some(commit) => Ok(commit),
-            None => Ok(self.read().await?.digest().into()),
+            None => Ok(self.read(all()).await?.digest().into()),
         }
     }
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
-        let tree = self.read().await?;
-        let now = match self.clean_head().await {
-            Some(head) => head,
-            None => tree.digest().into(),
-        };
-        if now == *commit {
-            Ok(tree)
-        } else {
-            Err(SourceError::Unavailable {
-                what: format!("reading {}", self.folder.display()),
-                reason: "the folder changed while it was read; run refresh again".into(),
-            })
-        }
+        let tree = self.read(all()).await?;
+        self.must_be_at(commit, Some(&tree)).await?;
+        Ok(tree)
     }
 
-    async fn relation(&self, base: &CommitSha, target: &CommitSha) -> Result<Relation, SourceError> {
+    async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+        let stacks = scope.stacks.iter().map(|stack| format!("stacks/{stack}"));
+        let extra = scope.extra_entries.then(|| ["samples".to_owned(), "extraDevfileEntries.yaml".to_owned()]);
+        let parts = stacks.chain(extra.into_iter().flatten()).chain(["last_modified.json".to_owned()]);
+        let tree = self.read(parts.collect()).await?;
+        self.must_be_at(commit, None).await?;
+        Ok(Some(tree))
+    }
+
+    async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
         if base == target {
-            return Ok(Relation::Same);
+            return Ok(Comparison { relation: Relation::Same, changed: Some(BTreeSet::new()) });
         }
         let is_ancestor = async |a: &CommitSha, b: &CommitSha| {
             self.git(&["merge-base", "--is-ancestor", a.as_str(), b.as_str()]).await.is_some()
         };
-        Ok(if is_ancestor(base, target).await {
-            Relation::Ahead
-        } else if is_ancestor(target, base).await {
-            Relation::Behind
-        } else {
-            Relation::Diverged
-        })
+        if is_ancestor(base, target).await {
+            let diff = ["diff", "--name-only", "--no-renames", "-z", base.as_str(), target.as_str(), "--"];
+            let changed = self.git(&[diff.as_slice(), PARTS.as_slice()].concat()).await;
+            let paths = |output: String| {
+                output.split_terminator('\0').map(TreePath::parse).collect::<Result<BTreeSet<_>, _>>().ok()
+            };
+            return Ok(Comparison { relation: Relation::Ahead, changed: changed.and_then(paths) });
+        }
+        let relation = if is_ancestor(target, base).await { Relation::Behind } else { Relation::Diverged };
+        Ok(Comparison { relation, changed: None })
     }
 
     async fn last_modified(
         &self,
-        _commit: &CommitSha,
+        commit: &CommitSha,
         paths: &[String],
     ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
-        let mut dates = BTreeMap::new();
-        for path in paths {
-            let date = self.git(&["log", "-1", "--format=%aI", "--", path]).await;
-            if let Some(date) = date.and_then(|date| date.trim().parse().ok()) {
-                dates.insert(path.clone(), date);
-            }
-        }
-        Ok(dates)
+        let dates = history::last_modified(&self.folder, commit, paths);
+        Ok(tokio::time::timeout(GIT_TIME, dates).await.unwrap_or_default())
     }
+}
+
+fn all() -> Vec<String> {
+    PARTS.map(str::to_owned).to_vec()
 }
 
 fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
@@ -223,9 +243,9 @@ mod tests {
         assert_eq!(source.head().await.unwrap().as_str().len(), 64, "an edited tree is not the commit");
         git(folder.path(), &["commit", "-qam", "Two"]);
         let second = source.head().await.unwrap();
-        assert_eq!(source.relation(&first, &second).await.unwrap(), Relation::Ahead);
-        assert_eq!(source.relation(&second, &first).await.unwrap(), Relation::Behind);
-        assert_eq!(source.relation(&second, &second).await.unwrap(), Relation::Same);
+        assert_eq!(source.compare(&first, &second).await.unwrap().relation, Relation::Ahead);
+        assert_eq!(source.compare(&second, &first).await.unwrap().relation, Relation::Behind);
+        assert_eq!(source.compare(&second, &second).await.unwrap().relation, Relation::Same);
     }
 
     #[tokio::test]

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::ETag;
+use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, release_key};
 use crate::digest::Digest;
 use crate::registry::Name;
+use crate::release::{LiveIndex, Release};
 use crate::repository::tests::{devfile, tree};
-use crate::source::{Relation, Tree};
+use crate::source::{Comparison, File, Scope, Tree, TreePath};
 
 /// Stops all writes after a number of them, as when the publisher is killed.
 #[derive(Debug, Clone, Default)]
@@ -67,9 +68,21 @@ impl Bucket for MemoryBucket {
         Ok(self.object(key))
     }
 
-    async fn exists(&self, key: &str) -> Result<bool, CacheError> {
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
         tokio::task::yield_now().await;
-        Ok(self.object(key).is_some())
+        Ok(self.object(key).map(|object| stat(&object)))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
+        let keys: Vec<String> = self.objects.lock().unwrap().keys().cloned().collect();
+        let keys = keys.into_iter().filter(|key| key.starts_with(prefix));
+        Ok(keys.filter_map(|key| Some((key.clone(), stat(&self.object(&key)?)))).collect())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "remove", reason))?;
+        self.objects.lock().unwrap().remove(key);
+        Ok(())
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
@@ -81,24 +94,35 @@ impl Bucket for MemoryBucket {
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
         self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
         let found = self.object(key).map(|object| object.etag);
-        let expected = match expect {
-            Expect::Absent => None,
-            Expect::State(etag) => Some(etag),
+        let as_expected = match expect {
+            Expect::Absent => found.is_none(),
+            Expect::State(etag) => found == Some(etag),
+            Expect::Anything => true,
         };
-        Ok(if found == expected { Written::Done(self.write(key, bytes)) } else { Written::Lost })
+        Ok(if as_expected { Written::Done(self.write(key, bytes)) } else { Written::Lost })
     }
+}
+
+/// Everything was written at the one time that the clock shows.
+fn stat(object: &Object) -> Stat {
+    Stat { size: object.bytes.len() as u64, modified: now().instant() }
+}
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
 #[derive(Debug, Clone, Default)]
 struct MemoryRegistry {
-    blobs: Arc<Mutex<BTreeSet<(String, Digest)>>>,
-    manifests: Arc<Mutex<BTreeMap<(String, String), Digest>>>,
+    blobs: Arc<Mutex<BTreeMap<(String, Digest), Bytes>>>,
+    /// Manifests by repository and tag or digest.
+    manifests: Arc<Mutex<BTreeMap<(String, String), Bytes>>>,
     fuse: Fuse,
 }
 
 impl MemoryRegistry {
     fn tag(&self, repository: &str, tag: &str) -> Option<Digest> {
-        self.manifests.lock().unwrap().get(&(repository.to_owned(), tag.to_owned())).copied()
+        self.manifests.lock().unwrap().get(&(repository.to_owned(), tag.to_owned())).map(|bytes| Digest::of(bytes))
     }
 }
 
@@ -112,14 +136,28 @@ impl Registry for MemoryRegistry {
         Ok(self.tag(repository, &name))
     }
 
+    async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
+        tokio::task::yield_now().await;
+        let name = match name {
+            Name::Tag(tag) => tag.to_owned(),
+            Name::Digest(digest) => digest.to_string(),
+        };
+        Ok(self.manifests.lock().unwrap().get(&(repository.to_owned(), name)).cloned())
+    }
+
+    async fn blob(&self, repository: &str, blob: Digest, _limit: u64) -> Result<Option<Bytes>, RegistryError> {
+        tokio::task::yield_now().await;
+        Ok(self.blobs.lock().unwrap().get(&(repository.to_owned(), blob)).cloned())
+    }
+
     async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
-        Ok(self.blobs.lock().unwrap().contains(&(repository.to_owned(), blob)))
+        Ok(self.blobs.lock().unwrap().contains_key(&(repository.to_owned(), blob)))
     }
 
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
         self.fuse.burn().await.map_err(|reason| RegistryError::new("memory", "take a blob", reason))?;
         assert_eq!(Digest::of(&content), blob);
-        self.blobs.lock().unwrap().insert((repository.to_owned(), blob));
+        self.blobs.lock().unwrap().insert((repository.to_owned(), blob), content);
         Ok(())
     }
 
@@ -130,7 +168,7 @@ impl Registry for MemoryRegistry {
         let named = document["layers"].as_array().unwrap().iter().chain([&document["config"]]);
         for descriptor in named {
             let digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
-            let known = self.blobs.lock().unwrap().contains(&(repository.to_owned(), digest));
+            let known = self.blobs.lock().unwrap().contains_key(&(repository.to_owned(), digest));
             assert!(known, "{repository} gets a manifest before the blob {digest}");
         }
         let digest = Digest::of(&manifest);
@@ -144,22 +182,53 @@ impl Registry for MemoryRegistry {
                 by.to_string()
             }
         };
-        self.manifests.lock().unwrap().insert((repository.to_owned(), name), digest);
+        self.manifests.lock().unwrap().insert((repository.to_owned(), name), manifest);
         Ok(())
     }
 }
 
-/// A branch: its head is the last commit.
+/// A repository: its commits, numbered as they were made, each on top of the head of then; and the head.
 #[derive(Debug, Clone, Default)]
-struct Branch(Arc<Mutex<Vec<Tree>>>);
+struct Branch(Arc<Mutex<Commits>>);
+
+#[derive(Debug, Default)]
+struct Commits {
+    /// Trees with the commit before.
+    all: Vec<(Tree, Option<usize>)>,
+    head: usize,
+}
+
+impl Commits {
+    fn descends(&self, base: usize, target: usize) -> bool {
+        target == base || self.all[target].1.is_some_and(|before| self.descends(base, before))
+    }
+}
 
 impl Branch {
     fn commit(&self, tree: Tree) {
-        self.0.lock().unwrap().push(tree);
+        let mut commits = self.0.lock().unwrap();
+        let before = (!commits.all.is_empty()).then_some(commits.head);
+        commits.all.push((tree, before));
+        commits.head = commits.all.len() - 1;
+    }
+
+    /// A forced push.
+    fn reset(&self, to: usize) {
+        let mut commits = self.0.lock().unwrap();
+        commits.head = to % commits.all.len();
     }
 
     fn number(commit: &CommitSha) -> usize {
         usize::from_str_radix(commit.as_str(), 16).unwrap()
+    }
+
+    fn named(number: usize) -> CommitSha {
+        format!("{number:040x}").parse().unwrap()
+    }
+
+    fn files(&self, commit: &CommitSha) -> Vec<(TreePath, File)> {
+        let commits = self.0.lock().unwrap();
+        commits.all[Self::number(commit)].0.iter().map(|(path, file)| (path.clone(), file.clone())).collect()
     }
 }
 
@@ -170,22 +239,41 @@ impl Source for Branch {
 
     async fn head(&self) -> Result<CommitSha, SourceError> {
         tokio::task::yield_now().await;
-        let number = self.0.lock().unwrap().len() - 1;
+        let number = self.0.lock().unwrap().head;
         tokio::task::yield_now().await;
-        Ok(format!("{number:040x}").parse().unwrap())
+        Ok(Self::named(number))
     }
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
         tokio::task::yield_now().await;
-        Ok(self.0.lock().unwrap()[Self::number(commit)].clone())
+        Ok(self.0.lock().unwrap().all[Self::number(commit)].0.clone())
     }
 
-    async fn relation(&self, base: &CommitSha, target: &CommitSha) -> Result<Relation, SourceError> {
-        Ok(match Self::number(base).cmp(&Self::number(target)) {
-            std::cmp::Ordering::Less => Relation::Ahead,
-            std::cmp::Ordering::Equal => Relation::Same,
-            std::cmp::Ordering::Greater => Relation::Behind,
-        })
+    async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+        tokio::task::yield_now().await;
+        let mut tree = Tree::default();
+        for (path, file) in self.files(commit).into_iter().filter(|(path, _)| scope.wants(path.as_str())) {
+            tree.insert(path, file)?;
+        }
+        Ok(Some(tree))
+    }
+
+    async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
+        let (old, new) = (self.files(base), self.files(target));
+        let commits = self.0.lock().unwrap();
+        let (base, target) = (Self::number(base), Self::number(target));
+        let relation = match (commits.descends(base, target), commits.descends(target, base)) {
+            (true, true) => Relation::Same,
+            (true, false) => Relation::Ahead,
+            (false, true) => Relation::Behind,
+            (false, false) => Relation::Diverged,
+        };
+        let differs = |(path, file): &&(TreePath, File), other: &[(TreePath, File)]| {
+            !other.iter().any(|(p, f)| p == path && f == file)
+        };
+        let paths = old.iter().filter(|file| differs(file, &new)).chain(new.iter().filter(|file| differs(file, &old)));
+        let changed = (relation == Relation::Ahead).then(|| paths.map(|(path, _)| path.clone()).collect());
+        Ok(Comparison { relation, changed })
     }
 
     async fn last_modified(
@@ -211,7 +299,7 @@ impl World {
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
             strictness: Strictness::Quarantine,
-            clock: || "2026-01-01T00:00:00Z".parse().unwrap(),
+            clock: now,
         }
     }
 
@@ -266,7 +354,8 @@ fn tree_of(stacks: &[(u8, u8)]) -> Tree {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    // The clock jumps over waits when nothing else is to do.
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
 
 #[test]
@@ -274,16 +363,16 @@ fn writes_are_in_proportion_to_what_changed() {
     let world = World::new();
     let all: Vec<(u8, u8)> = (0..40).map(|stack| (stack, 0)).collect();
     world.branch.commit(tree_of(&all));
-    let first = block_on(world.publisher().refresh()).unwrap();
+    let first = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!((first.outcome, first.changed.len()), (Outcome::Published, 40));
     let mut edited = all.clone();
     edited[7].1 = 1;
     world.branch.commit(tree_of(&edited));
-    let second = block_on(world.publisher().refresh()).unwrap();
+    let second = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(second.changed, ["stacks/stack-7".to_owned()].into());
     // A devfile, the release and the index; a devfile, its manifest and tag, and the index artifact's two layers and tags.
     assert_eq!(second.writes, Writes { bucket: 3, registry: 7 });
-    let third = block_on(world.publisher().refresh()).unwrap();
+    let third = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!((third.outcome, third.writes), (Outcome::Unchanged, Writes::default()));
     world.check();
 }
@@ -292,7 +381,7 @@ fn writes_are_in_proportion_to_what_changed() {
 fn a_bad_version_keeps_its_last_published_state() {
     let world = World::new();
     world.branch.commit(tree_of(&[(1, 0), (2, 0)]));
-    block_on(world.publisher().refresh()).unwrap();
+    block_on(world.publisher().refresh(None)).unwrap();
     let good = world.bucket.live().unwrap();
     let mut files: Vec<(String, String)> = vec![("stacks/stack-1/devfile.yaml".into(), "schemaVersion: [".into())];
     files.push(("stacks/stack-2/devfile.yaml".into(), format!("{}# new\n", devfile("stack-2", "1.1.0"))));
@@ -300,11 +389,11 @@ fn a_bad_version_keeps_its_last_published_state() {
     world.branch.commit(tree(&files));
 
     let strict = Publisher { strictness: Strictness::Strict, ..world.publisher() };
-    let report = block_on(strict.refresh()).unwrap();
+    let report = block_on(strict.refresh(None)).unwrap();
     assert_eq!(report.outcome, Outcome::Rejected);
     assert_eq!(world.bucket.live().unwrap(), good, "STRICT publishes nothing");
 
-    let report = block_on(world.publisher().refresh()).unwrap();
+    let report = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(report.quarantined.len(), 1);
     assert_eq!(report.quarantined[0].problems[0].path, "stacks/stack-1/devfile.yaml");
     let live = world.bucket.live().unwrap();
@@ -330,51 +419,136 @@ fn the_same_commit_gives_the_same_bytes() {
 enum Step {
     /// The branch gets a commit with these stacks at these edits.
     Commit(Vec<(u8, u8)>),
-    /// A refresh that is killed after so many writes.
-    Killed(u32),
-    /// Refreshes at once.
-    Refreshes(usize),
+    /// The branch is set to another commit.
+    Reset(usize),
+    /// Somebody is killed after so many writes.
+    Killed(Act, u32),
+    /// These happen at once.
+    AtOnce(Vec<Act>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    /// A trigger that tells of a commit, perhaps a late one, or of none.
+    Refresh(Option<usize>),
+    Rollback(usize),
+    Unpin,
+    Repair,
+    Restore,
+    Verify,
+}
+
+impl World {
+    fn known(&self, commit: usize) -> CommitSha {
+        Branch::named(commit % self.branch.0.lock().unwrap().all.len())
+    }
+
+    async fn act(&self, act: Act) -> Result<Option<Report>, PublishError> {
+        let publisher = self.publisher();
+        Ok(Some(match act {
+            Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
+            Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
+            Act::Unpin => publisher.unpin().await?,
+            Act::Repair => publisher.repair().await?,
+            Act::Restore => publisher.restore().await?,
+            Act::Verify => {
+                publisher.verify().await?;
+                return Ok(None);
+            }
+        }))
+    }
+
+    /// After a repair nothing lags: both stores have what `index.json` names, under every tag.
+    fn check_repaired(&self) {
+        let verification = block_on(self.publisher().verify()).unwrap();
+        assert_eq!(verification.problems, [""; 0]);
+    }
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => prop::option::of(0_usize..20).prop_map(Act::Refresh),
+        2 => (0_usize..20).prop_map(Act::Rollback),
+        2 => Just(Act::Unpin),
+        1 => Just(Act::Repair),
+        1 => Just(Act::Restore),
+        1 => Just(Act::Verify),
+    ]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let tree = prop::collection::btree_map(0_u8..5, 0_u8..3, 1..5)
         .prop_map(|stacks| Step::Commit(stacks.into_iter().collect()));
-    let step =
-        prop_oneof![3 => tree, 2 => (0_u32..40).prop_map(Step::Killed), 2 => (1_usize..4).prop_map(Step::Refreshes)];
+    let step = prop_oneof![
+        4 => tree,
+        1 => (0_usize..20).prop_map(Step::Reset),
+        3 => (acts(), 0_u32..40).prop_map(|(act, writes)| Step::Killed(act, writes)),
+        4 => prop::collection::vec(acts(), 1..4).prop_map(Step::AtOnce),
+    ];
     prop::collection::vec(step, 1..16)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Invariants 1 to 4 under kills and races: what is live is always whole, never goes back, and a refresh that is left alone
-    /// makes the head live.
+    /// Invariants 1 to 4 under kills, races, late triggers, forced pushes and deliberate steps back: what is live is always whole;
+    /// it moves only to a head that the branch had meanwhile, or to the target of a rollback; pinned, it stays; and whoever is left
+    /// alone brings everything in order.
     #[test]
     fn the_protocol_keeps_its_invariants(steps in steps()) {
         let world = World::new();
         world.branch.commit(tree_of(&[(0, 0)]));
-        let mut newest = None;
         for step in steps {
-            match step {
-                Step::Commit(stacks) => world.branch.commit(tree_of(&stacks)),
-                Step::Killed(writes) => {
-                    world.bucket.fuse.set(Some(writes));
-                    let _ = block_on(world.publisher().refresh());
-                    world.bucket.fuse.set(None);
+            let before = world.bucket.live();
+            let mut targets: BTreeSet<CommitSha> = before.iter().map(|live| live.commit_hash.clone()).collect();
+            let acts = match step {
+                Step::Commit(stacks) => {
+                    world.branch.commit(tree_of(&stacks));
+                    vec![]
                 }
-                Step::Refreshes(count) => {
-                    let publishers: Vec<_> = (0..count).map(|_| world.publisher()).collect();
-                    let reports = block_on(futures_util::future::join_all(publishers.iter().map(|p| p.refresh())));
-                    let published = reports.iter().filter(|r| r.as_ref().unwrap().outcome == Outcome::Published).count();
-                    prop_assert!(published <= 1, "one of the refreshes commits");
-                    let head = block_on(world.branch.head()).unwrap();
-                    prop_assert_eq!(world.bucket.live().unwrap().commit_hash, head);
+                Step::Reset(to) => {
+                    world.branch.reset(to);
+                    vec![]
+                }
+                Step::Killed(act, writes) => {
+                    world.bucket.fuse.set(Some(writes));
+                    let _ = block_on(world.act(act));
+                    world.bucket.fuse.set(None);
+                    vec![act]
+                }
+                Step::AtOnce(acts) => {
+                    block_on(futures_util::future::join_all(acts.iter().map(|act| world.act(*act))));
+                    acts
+                }
+            };
+            world.check();
+            let unpins = acts.iter().any(|act| matches!(act, Act::Unpin));
+            let pinned = before.as_ref().is_some_and(|live| live.pinned == Pin::Pinned);
+            for act in &acts {
+                match act {
+                    Act::Rollback(commit) => drop(targets.insert(world.known(*commit))),
+                    // A lost release is built again from the head; that of a pinned one from its own commit.
+                    Act::Refresh(_) | Act::Repair if !pinned || unpins => {
+                        targets.insert(block_on(world.branch.head()).unwrap());
+                    }
+                    // The newest that was recorded.
+                    Act::Restore if before.is_none() => drop(targets.insert(block_on(world.branch.head()).unwrap())),
+                    _ => {}
                 }
             }
-            world.check();
-            let live = world.bucket.live().map(|live| Branch::number(&live.commit_hash));
-            prop_assert!(live >= newest, "the live release does not go back");
-            newest = live;
+            if let (Some(live), Some(_)) = (world.bucket.live(), &before) {
+                prop_assert!(targets.contains(&live.commit_hash), "{} is none of {targets:?}", live.commit_hash);
+            }
         }
+        // Left alone, it comes to rest at the head, and nothing lags.
+        let publisher = world.publisher();
+        let _ = block_on(publisher.unpin());
+        let report = block_on(publisher.refresh(None)).unwrap();
+        prop_assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
+        prop_assert_eq!(world.bucket.live().unwrap().commit_hash, block_on(world.branch.head()).unwrap());
+        block_on(publisher.repair()).unwrap();
+        world.check_repaired();
+        let again = block_on(publisher.repair()).unwrap();
+        prop_assert_eq!(again.repaired, Vec::<String>::new());
     }
 }

@@ -1,0 +1,191 @@
+//! What the function can be told to do, and how it is told: direct invocations and schedules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devfile_registry::digest::CommitSha;
+use devfile_registry::publish::{Report, Verification};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Most stacks that a trigger may name; a push that touches more is about the whole registry.
+const NAMED_STACKS: usize = 1000;
+
+/// A direct invocation of the function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Action {
+    /// Make the head of the repository live.
+    Refresh(Hint),
+    /// The same, and compare the live release with the OCI registry and the bucket; repair what lags, remove what is not needed.
+    Reconcile {},
+    /// Make the release of a commit live again, and keep it.
+    Rollback {
+        /// The commit.
+        commit_hash: CommitSha,
+    },
+    /// Follow the branch again.
+    Unpin {},
+    /// Rebuild the bucket from the OCI registry.
+    Restore {},
+    /// Check every digest and change nothing.
+    Verify {},
+}
+
+/// What a trigger says of the change. It decides nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hint {
+    /// The commit that caused the trigger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_hash: Option<CommitSha>,
+    /// Folders below `stacks/` that the caller wants to know about.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub stacks: BTreeSet<String>,
+}
+
+/// What an action gives.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Something was or could have been published.
+    Report(Box<Report>),
+    /// Everything was looked at.
+    Verification(Verification),
+}
+
+/// Why an event is not an [`Action`].
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownEvent {
+    /// It names none.
+    #[error(
+        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, rollback (with commit_hash), unpin, restore or verify"
+    )]
+    NoAction,
+    /// It names one and more than that.
+    #[error("the event is not understood: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Action {
+    /// Reads the event of an invocation. A schedule of EventBridge means [`Action::Reconcile`].
+    ///
+    /// # Errors
+    /// [`UnknownEvent`] says what to send instead.
+    pub fn of_event(event: Value) -> Result<Self, UnknownEvent> {
+        let is = |field: &str, value: &str| event.get(field).and_then(Value::as_str) == Some(value);
+        if is("source", "aws.events") || is("source", "aws.scheduler") || is("detail-type", "Scheduled Event") {
+            return Ok(Self::Reconcile {});
+        }
+        if event.get("action").is_none() {
+            return Err(UnknownEvent::NoAction);
+        }
+        Ok(serde_json::from_value(event)?)
+    }
+}
+
+impl Hint {
+    /// Reads the body of a request; an empty one tells nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the caller.
+    pub fn of_body(body: &[u8]) -> Result<Self, String> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        // A list would be taken for the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err("send a JSON object, or nothing".to_owned());
+        }
+        let hint: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if hint.stacks.len() > NAMED_STACKS {
+            return Err(format!("more than {NAMED_STACKS} stacks are named; leave `stacks` out"));
+        }
+        Ok(hint)
+    }
+
+    /// What became of the stacks that the caller asked about.
+    pub fn stacks(&self, report: &Report) -> BTreeMap<String, &'static str> {
+        let about = |parts: &BTreeSet<String>, stack: &str| {
+            let folder = format!("stacks/{stack}");
+            parts
+                .iter()
+                .any(|part| part.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        };
+        let held = |stack: &str| {
+            report.quarantined.iter().flat_map(|held| &held.problems).any(|problem| {
+                problem
+                    .path
+                    .strip_prefix("stacks/")
+                    .and_then(|path| path.split_once('/'))
+                    .is_some_and(|(s, _)| s == stack)
+            })
+        };
+        let state = |stack: &String| {
+            if held(stack) {
+                "quarantined"
+            } else if about(&report.changed, stack) {
+                "changed"
+            } else if about(&report.removed, stack) {
+                "removed"
+            } else {
+                "unchanged"
+            }
+        };
+        self.stacks.iter().map(|stack| (stack.clone(), state(stack))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_are_actions_and_schedules() {
+        let commit = "0123456789012345678901234567890123456789";
+        for (event, action) in [
+            (json!({"action": "refresh"}), Action::Refresh(Hint::default())),
+            (
+                json!({"action": "refresh", "commit_hash": commit, "stacks": ["go"]}),
+                Action::Refresh(Hint { commit_hash: Some(commit.parse().unwrap()), stacks: ["go".to_owned()].into() }),
+            ),
+            (
+                json!({"action": "rollback", "commit_hash": commit}),
+                Action::Rollback { commit_hash: commit.parse().unwrap() },
+            ),
+            (json!({"action": "unpin"}), Action::Unpin {}),
+            (json!({"action": "restore"}), Action::Restore {}),
+            (json!({"action": "verify"}), Action::Verify {}),
+            (json!({"action": "reconcile"}), Action::Reconcile {}),
+            (json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}), Action::Reconcile {}),
+        ] {
+            assert_eq!(Action::of_event(event.clone()).unwrap(), action, "{event}");
+            // As the function hands work to itself.
+            let again = serde_json::to_value(&action).unwrap();
+            assert_eq!(Action::of_event(again).unwrap(), action);
+        }
+        for (event, reason) in [
+            (json!({}), "the event is no action; send"),
+            (json!("refresh"), "the event is no action; send"),
+            (json!({"action": "rollback"}), "missing field `commit_hash`"),
+            (json!({"action": "rollback", "commit_hash": "main"}), "not a commit"),
+            (json!({"action": "deploy"}), "unknown variant `deploy`"),
+            (json!({"action": "refresh", "force": true}), "unknown field `force`"),
+        ] {
+            let error = Action::of_event(event.clone()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{event}: {error}");
+        }
+    }
+
+    #[test]
+    fn bodies_may_be_empty_and_not_wrong() {
+        assert_eq!(Hint::of_body(b" \n").unwrap(), Hint::default());
+        assert_eq!(Hint::of_body(br#"{"stacks": ["go"]}"#).unwrap().stacks.len(), 1);
+        for body in ["[", "[]", r#"{"commit_hash": "HEAD"}"#, r#"{"commit": "x"}"#] {
+            assert!(Hint::of_body(body.as_bytes()).is_err(), "{body}");
+        }
+        let many: Vec<String> = (0..=NAMED_STACKS).map(|number| number.to_string()).collect();
+        assert!(Hint::of_body(json!({ "stacks": many }).to_string().as_bytes()).is_err());
+    }
+}

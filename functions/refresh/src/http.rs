@@ -1,0 +1,252 @@
+//! Requests from outside: webhooks of GitHub, and `POST /refresh`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use axum::http::{Method, Response, StatusCode};
+use bytes::Bytes;
+use devfile_registry::digest::CommitSha;
+use devfile_registry::limits;
+use devfile_registry::publish::Report;
+use http_body_util::{BodyExt, Limited};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::action::{Action, Hint};
+use crate::app::{App, Refreshed};
+use crate::auth::Denied;
+use crate::auth::gate::Credential;
+use crate::auth::webhook::{Event, MalformedEvent, Push};
+use crate::source::Monitored;
+
+/// How long a caller waits for a refresh; the gateway ends requests after 30 s.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// Time in which a body must have arrived.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Time to find out which branch is monitored, before a webhook is answered.
+const BRANCH_TIME: Duration = Duration::from_millis(500);
+
+/// Why a request is not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("there is nothing at this path")]
+    Path,
+    #[error("send a POST request")]
+    Method,
+    #[error("the body has more than {} bytes", limits::REQUEST_BODY_BYTES)]
+    TooLarge,
+    #[error("the body did not arrive")]
+    CutOff,
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("the body is not understood: {0}")]
+    Body(String),
+    #[error(transparent)]
+    Event(#[from] MalformedEvent),
+    #[error("the work could not be handed over; send it again")]
+    NotTaken,
+}
+
+impl App {
+    /// Answers a request; there is always an answer.
+    pub async fn answer(&self, request: Request) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let answer = match path.as_str() {
+            "/refresh" => self.refresh_request(request).await,
+            "/webhooks/github" => self.webhook(request).await,
+            _ => Err(Refused::Path),
+        };
+        answer.unwrap_or_else(|refused| {
+            tracing::info!(path = path.get(..64).unwrap_or(&path), reason = %refused, "refused");
+            refused.answer()
+        })
+    }
+
+    /// Refreshes and waits for the result, but not for ever.
+    async fn refresh_request(&self, request: Request) -> Result<Response<Body>, Refused> {
+        must_be_post(&request)?;
+        let headers = request.headers().clone();
+        let credential = self.gate.credential(&headers)?;
+        if let Credential::Token(token) = credential {
+            self.verify_token(token).await?;
+        }
+        let body = read(request).await?;
+        if let Credential::Signature(signature) = credential {
+            self.gate.verify_signature(signature, &body)?;
+        }
+        let hint = Hint::of_body(&body).map_err(Refused::Body)?;
+        let told = hint.commit_hash.clone();
+        let finished = match &self.handover {
+            None => tokio::time::timeout(WAIT, self.submit(told)).await.map(|run| run.ok_or(())),
+            Some(_) => tokio::time::timeout(WAIT, self.refresh(told.as_ref())).await.map(Ok),
+        };
+        match finished {
+            Ok(Ok(refreshed)) => Ok(result(&refreshed, &hint)),
+            Ok(Err(())) => {
+                Ok(message(StatusCode::INTERNAL_SERVER_ERROR, "the refresh ended by an error in the software"))
+            }
+            Err(_) => {
+                if let Some(handover) = &self.handover {
+                    let action = Action::Refresh(hint);
+                    handover.invoke(&action).await.map_err(|error| {
+                        tracing::error!(%error, "the refresh does not go on");
+                        Refused::NotTaken
+                    })?;
+                }
+                Ok(accepted("the refresh goes on; /status of the registry shows its result"))
+            }
+        }
+    }
+
+    /// Tells GitHub at once that a push was heard of, and refreshes afterwards.
+    async fn webhook(&self, request: Request) -> Result<Response<Body>, Refused> {
+        must_be_post(&request)?;
+        let headers = request.headers().clone();
+        // No token opens this door.
+        let Credential::Signature(signature) = self.gate.credential(&headers)? else {
+            return Err(Denied::Unauthenticated("no signature").into());
+        };
+        let body = read(request).await?;
+        self.gate.verify_signature(signature, &body)?;
+        let event = Event::parse(text(&headers, "x-github-event"), &body)?;
+        let commit = match event {
+            Event::Ping => return Ok(message(StatusCode::OK, "pong")),
+            Event::Other => return Ok(ignored("another event")),
+            Event::Push(push) => match self.relevant(&push).await {
+                Ok(commit) => commit,
+                Err(reason) => return Ok(ignored(reason)),
+            },
+        };
+        tracing::info!(%commit, delivery = text(&headers, "x-github-delivery").get(..36), "push");
+        match &self.handover {
+            None => drop(self.submit(Some(commit))),
+            Some(handover) => {
+                let action = Action::Refresh(Hint { commit_hash: Some(commit), ..Hint::default() });
+                handover.invoke(&action).await.map_err(|error| {
+                    tracing::error!(%error, "the push is lost until the next trigger or the schedule");
+                    Refused::NotTaken
+                })?;
+            }
+        }
+        Ok(accepted("the refresh is under way; /status of the registry shows its result"))
+    }
+
+    async fn verify_token(&self, token: &str) -> Result<(), Denied> {
+        let monitored = self.repository().monitored().await;
+        let monitored = monitored.map_err(|error| Denied::KeysUnavailable(error.to_string()))?;
+        let Some(Monitored { branch, .. }) = monitored else { return Err(Denied::Forbidden("no branch is monitored")) };
+        let caller = self.gate.verify_token(token, &branch).await?;
+        tracing::info!(
+            repository = caller.repository,
+            workflow = caller.job_workflow_ref,
+            event = caller.event_name,
+            actor = caller.actor,
+            "a workflow calls"
+        );
+        Ok(())
+    }
+
+    /// The commit of a push to the monitored branch, or why the push is of no interest.
+    async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
+        // When GitHub does not say which branch is the default, the refresh finds out.
+        let known = tokio::time::timeout(BRANCH_TIME, self.repository().monitored()).await;
+        if let Ok(Ok(Some(monitored))) = known {
+            if !push.full_name.eq_ignore_ascii_case(&monitored.full_name) {
+                return Err("another repository");
+            }
+            if push.branch() != Some(monitored.branch.as_str()) {
+                return Err("another branch");
+            }
+        }
+        push.after.clone().ok_or("the branch was deleted")
+    }
+}
+
+impl Refused {
+    /// The answer tells who is turned away nothing but that.
+    fn answer(&self) -> Response<Body> {
+        let text = self.to_string();
+        let (status, text) = match self {
+            Self::Path => (StatusCode::NOT_FOUND, text.as_str()),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, text.as_str()),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, text.as_str()),
+            Self::CutOff => (StatusCode::REQUEST_TIMEOUT, text.as_str()),
+            Self::Denied(Denied::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "not authenticated"),
+            Self::Denied(Denied::Forbidden(_)) => (StatusCode::FORBIDDEN, "not permitted"),
+            Self::Denied(Denied::KeysUnavailable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
+            Self::Body(_) | Self::Event(_) => (StatusCode::BAD_REQUEST, text.as_str()),
+            Self::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
+        };
+        let mut response = message(status, text);
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("60"))),
+            _ => {}
+        }
+        response
+    }
+}
+
+fn must_be_post(request: &Request) -> Result<(), Refused> {
+    if request.method() == Method::POST { Ok(()) } else { Err(Refused::Method) }
+}
+
+/// Reads a body. One that announces too much is not begun.
+async fn read(request: Request) -> Result<Bytes, Refused> {
+    let announced = text(request.headers(), CONTENT_LENGTH.as_str()).parse::<usize>().unwrap_or(0);
+    if announced > limits::REQUEST_BODY_BYTES {
+        return Err(Refused::TooLarge);
+    }
+    let body = Limited::new(request.into_body(), limits::REQUEST_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refused::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Refused::CutOff),
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The report of a finished refresh, with the stacks that the caller asked about.
+fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        #[serde(flatten)]
+        report: &'a Report,
+        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+        stacks: std::collections::BTreeMap<String, &'static str>,
+    }
+    match refreshed.as_ref() {
+        Ok(report) => document(StatusCode::OK, &Told { report, stacks: hint.stacks(report) }),
+        // The caller is known, and the reason is what it needs to get it mended.
+        Err(error) => document(StatusCode::BAD_GATEWAY, &json!({"status": error.public(), "error": error.to_string()})),
+    }
+}
+
+fn accepted(text: &str) -> Response<Body> {
+    document(StatusCode::ACCEPTED, &json!({"status": text, "see": "/status"}))
+}
+
+fn ignored(reason: &str) -> Response<Body> {
+    document(StatusCode::OK, &json!({"status": "ignored", "reason": reason}))
+}
+
+fn message(status: StatusCode, text: &str) -> Response<Body> {
+    document(status, &json!({"status": text}))
+}
+
+fn document(status: StatusCode, document: &impl Serialize) -> Response<Body> {
+    let mut response = Response::new(Body::from(serde_json::to_string(document).unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

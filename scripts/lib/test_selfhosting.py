@@ -1,0 +1,200 @@
+"""Tests of what runs the functions outside AWS: the image, the compose file and the Kubernetes manifests.
+
+That the manifests are valid Kubernetes is checked by `checks`; here, that they are what the functions need.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+import unittest
+from pathlib import Path
+from typing import Any, Iterator
+
+import yaml
+
+from .test_template import AWAITED, ROOT, code, read_by
+
+NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
+"""Variables that libraries read."""
+
+VERSION = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["version"]
+
+
+def manifests() -> list[dict[str, Any]]:
+    paths = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+    return [document for path in paths for document in yaml.safe_load_all(path.read_text())]
+
+
+def pods() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every pod with the kind and name of what starts it."""
+    for document in manifests():
+        spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            yield document["kind"], document["metadata"]["name"], spec["template"]
+
+
+def known_to(function: str, name: str) -> bool:
+    return name in read_by(function) or name in AWAITED or bool(NOT_OURS.match(name))
+
+
+class Kubernetes(unittest.TestCase):
+    def test_there_are_the_three_that_run(self) -> None:
+        self.assertEqual(
+            {(kind, name.rpartition("-")[2]) for kind, name, _ in pods()},
+            {("Deployment", "serve"), ("Deployment", "refresh"), ("CronJob", "reconcile")},
+        )
+
+    def test_no_container_has_more_rights_or_memory_than_it_needs(self) -> None:
+        for _, name, pod in pods():
+            spec = pod["spec"]
+            self.assertIs(spec["automountServiceAccountToken"], False, name)
+            self.assertIs(spec["securityContext"]["runAsNonRoot"], True, name)
+            self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"}, name)
+            for container in spec["containers"]:
+                own = container["securityContext"]
+                self.assertEqual((own["allowPrivilegeEscalation"], own["readOnlyRootFilesystem"]), (False, True), name)
+                self.assertEqual(own["capabilities"], {"drop": ["ALL"]}, name)
+                self.assertIn("memory", container["resources"]["limits"], name)
+                self.assertIn("/tmp", [mount["mountPath"] for mount in container["volumeMounts"]], name)
+
+    def test_what_listens_is_probed_where_it_listens(self) -> None:
+        for kind, name, pod in pods():
+            for container in pod["spec"]["containers"]:
+                if kind != "Deployment":
+                    self.assertNotIn("ports", container)
+                    continue
+                (port,) = container["ports"]
+                address = self.config()["LISTEN_ADDR"]
+                self.assertEqual(address, f"0.0.0.0:{port['containerPort']}")
+                for probe in ("readinessProbe", "livenessProbe"):
+                    way = container[probe].get("httpGet") or container[probe]["tcpSocket"]
+                    self.assertEqual(way["port"], port["name"], name)
+                    if path := way.get("path"):
+                        source = "".join(file.read_text() for file in (ROOT / "functions/serve/src").rglob("*.rs"))
+                        self.assertRegex(source, rf'"/?{path[1:]}"', "a route of serve")
+
+    def config(self) -> dict[str, str]:
+        (config,) = [document for document in manifests() if document["kind"] == "ConfigMap"]
+        return config["data"]
+
+    def test_variables_are_known_and_come_from_what_is_there(self) -> None:
+        used = set()
+        for _, name, pod in pods():
+            function = pod["spec"]["containers"][0]["command"][0]
+            for variable in pod["spec"]["containers"][0]["env"]:
+                self.assertTrue(known_to(function, variable["name"]), f"{name}: {variable['name']}")
+                source = variable["valueFrom"]
+                if reference := source.get("configMapKeyRef"):
+                    self.assertIn(reference["key"], self.config())
+                    used.add(reference["key"])
+                else:
+                    self.assertEqual(source["secretKeyRef"]["name"], f"devfile-registry-{function}", name)
+            given = {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
+            required = {variable for variable, how in read_by(function).items() if how == "required"}
+            self.assertLessEqual(required, given, name)
+        self.assertEqual(used, set(self.config()), "all of the configuration is used")
+
+    def test_selectors_and_backends_find_something(self) -> None:
+        labels = [pod["metadata"]["labels"] for _, _, pod in pods()]
+        services = {}
+        for document in manifests():
+            if document["kind"] == "Service":
+                services[document["metadata"]["name"]] = document["spec"]["selector"]
+            selector = document.get("spec", {}).get("selector")
+            if selector is not None:
+                wanted = selector.get("matchLabels", selector)
+                self.assertEqual(sum(wanted.items() <= found.items() for found in labels), 1, document["metadata"])
+        (ingress,) = [document for document in manifests() if document["kind"] == "Ingress"]
+        routes = {
+            path["path"]: path["backend"]["service"]["name"].rpartition("-")[2]
+            for rule in ingress["spec"]["rules"]
+            for path in rule["http"]["paths"]
+        }
+        self.assertEqual(routes, {"/refresh": "refresh", "/webhooks/github": "refresh", "/": "serve"})
+        self.assertEqual(set(services), {"devfile-registry-serve", "devfile-registry-refresh"})
+
+    def test_the_schedule_is_the_one_of_the_template(self) -> None:
+        (job,) = [document["spec"] for document in manifests() if document["kind"] == "CronJob"]
+        self.assertEqual((job["schedule"], job["concurrencyPolicy"]), ("*/5 * * * *", "Forbid"))
+        command = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
+        self.assertEqual(command[:2], ["refresh", "invoke"])
+        self.assertEqual(json.loads(command[2]), {"action": "reconcile"})
+
+
+class Compose(unittest.TestCase):
+    SERVICES = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+
+    def test_variables_are_known(self) -> None:
+        for name, function in (("serve", "serve"), ("refresh", "refresh"), ("reconcile", "refresh")):
+            for variable in self.SERVICES[name]["environment"]:
+                self.assertTrue(known_to(function, variable), f"{name}: {variable}")
+
+    def test_no_secret_has_a_value_in_the_file(self) -> None:
+        for name, service in self.SERVICES.items():
+            for variable, value in service.get("environment", {}).items():
+                if re.search("SECRET|TOKEN|PASSWORD", variable):
+                    self.assertRegex(value, r"^\$\{[A-Z_]+(:\?.+|:-)\}$", f"{name}: {variable}")
+
+    def test_it_listens_on_loopback_only_and_the_functions_have_few_rights(self) -> None:
+        for name, service in self.SERVICES.items():
+            for port in service.get("ports", []):
+                self.assertTrue(port.startswith("127.0.0.1:"), name)
+            if name in ("serve", "refresh", "reconcile"):
+                self.assertEqual((service["read_only"], service["cap_drop"]), (True, ["ALL"]), name)
+
+    def test_who_depends_on_a_server_waits_until_it_is_healthy(self) -> None:
+        for name, service in self.SERVICES.items():
+            for target, how in service.get("depends_on", {}).items():
+                self.assertEqual(how, {"condition": "service_healthy"}, name)
+                self.assertIn("test", self.SERVICES[target]["healthcheck"])
+
+
+class Image(unittest.TestCase):
+    FILE = code("deploy/Containerfile")
+
+    def test_it_runs_as_nobody_and_is_asked_for_its_health(self) -> None:
+        last = self.FILE.rpartition("\nFROM ")[2]
+        self.assertRegex(last, r"(?m)^USER [1-9]\d*:[1-9]\d*$")
+        self.assertIn("\nHEALTHCHECK ", last)
+        json.loads(re.search(r"(?m)^    CMD (\[.*\])$", last).group(1))
+
+    def test_it_holds_the_binaries_and_is_built_by_the_toolchain_of_the_workspace(self) -> None:
+        rust = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["rust-version"]
+        self.assertIn(f"rust:{rust}-", self.FILE)
+        for binary in ("serve", "refresh", "index-generator"):
+            self.assertIn(f"--bin {binary}", self.FILE)
+            self.assertIn(f"/build/target/release/{binary} ", self.FILE)
+
+    def test_its_tag_is_the_version_everywhere(self) -> None:
+        texts = [path.read_text() for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+        tags = {tag for text in texts for tag in re.findall(r"devfile-registry:(\d[\w.]*)", text)}
+        self.assertEqual(tags, {VERSION})
+
+
+class Workflows(unittest.TestCase):
+    PATHS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+    def test_foreign_actions_are_pinned_by_commit_with_the_version_beside_it(self) -> None:
+        count = 0
+        for path in self.PATHS:
+            for line in path.read_text().splitlines():
+                if re.match(r"\s*(- )?uses:", line):
+                    count += 1
+                    self.assertRegex(line, r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", path.name)
+        self.assertGreaterEqual(count, 4)
+
+    def test_workflows_may_read_and_jobs_say_what_more_they_need(self) -> None:
+        for path in self.PATHS:
+            workflow = yaml.safe_load(path.read_text())
+            self.assertEqual(workflow["permissions"], {"contents": "read"}, path.name)
+            # YAML reads the key `on` as true.
+            self.assertNotIn("pull_request_target", workflow[True])
+            for job in workflow["jobs"].values():
+                self.assertIn("timeout-minutes", job, path.name)
+                for step in job["steps"]:
+                    if step.get("uses", "").startswith("actions/checkout@"):
+                        self.assertEqual(step["with"], {"persist-credentials": False}, path.name)
+                    self.assertNotIn("${{", step.get("run", ""), "what others wrote becomes no part of a script")

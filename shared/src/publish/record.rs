@@ -1,0 +1,86 @@
+//! What became of the last refresh, left in the bucket for `/status`. Nothing depends on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, PublishError, Publisher, Report};
+use crate::cache::{Bucket, Expect};
+use crate::digest::CommitSha;
+use crate::index::to_compact_json;
+use crate::registry::Registry;
+use crate::repository::Quarantined;
+use crate::source::Source;
+use crate::timestamp::Timestamp;
+
+/// Key of the object with the last refresh.
+pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
+
+/// How the last refresh that did or tried something ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastRefresh {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How; none when it failed.
+    pub outcome: Option<Outcome>,
+    /// The commit that it was about, as far as that was known.
+    pub commit_hash: Option<CommitSha>,
+    /// Why it failed, in words that everybody may read; the log has the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What it did not publish, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
+    /// What it mended in the stores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repaired: Vec<String>,
+}
+
+impl PublishError {
+    /// The reason in words that everybody may read: no hosts, no names of buckets.
+    pub fn public(&self) -> &'static str {
+        match self {
+            Self::Source(_) => "the registry repository could not be read",
+            Self::Registry(_) | Self::DamagedArtifact(..) => "the OCI registry did not do what was asked",
+            Self::Cache(_) => "the cache bucket did not do what was asked",
+            Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
+            Self::MissingBlob(_) => "content of the release is gone",
+            Self::NoSuchRelease(..) => "there is no such release",
+            Self::NothingLive => "nothing is live yet",
+            Self::Races => "other refreshes were faster",
+        }
+    }
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Leaves word of a refresh, unless it found nothing to do. Failing at this is logged, and nothing else.
+    pub async fn record(&self, told: Option<&CommitSha>, result: Result<&Report, &PublishError>) {
+        let at = (self.clock)();
+        let last = match result {
+            Ok(report) => {
+                let idle = matches!(report.outcome, Outcome::Unchanged | Outcome::Superseded);
+                if idle && report.repaired.is_empty() {
+                    return;
+                }
+                LastRefresh {
+                    at,
+                    outcome: Some(report.outcome),
+                    commit_hash: Some(report.commit_hash.clone()),
+                    failure: None,
+                    quarantined: report.quarantined.clone(),
+                    repaired: report.repaired.clone(),
+                }
+            }
+            Err(error) => LastRefresh {
+                at,
+                outcome: None,
+                commit_hash: told.cloned(),
+                failure: Some(error.public().to_owned()),
+                quarantined: Vec::new(),
+                repaired: Vec::new(),
+            },
+        };
+        let written = self.bucket.put_if(LAST_REFRESH_KEY, to_compact_json(&last).into(), Expect::Anything).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the last refresh is not shown at /status");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Content of a release, from wherever it still is: the tree it was built from, the bucket, the OCI registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{PublishError, Publisher, index_artifact};
+use crate::artifact::{self, CATALOG};
+use crate::cache::{Bucket, blob_key};
+use crate::digest::Digest;
+use crate::limits;
+use crate::registry::Registry;
+use crate::release::{Built, Place, Release};
+use crate::source::Source;
+
+/// Blobs that one call to the OCI registry gives.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    repository: String,
+    /// What is fetched.
+    blob: Digest,
+    /// What of it is wanted: the blob itself, or files of the archive that it is.
+    wanted: BTreeSet<Digest>,
+    place: Place<'a>,
+}
+
+/// Blobs of a release, grouped by what has to be fetched for them.
+pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec<Group<'a>> {
+    let mut groups: BTreeMap<(String, Digest, bool), Group<'a>> = BTreeMap::new();
+    for (digest, place) in release.places().into_iter().filter(|(digest, _)| wanted.contains(digest)) {
+        let (repository, blob) = match place {
+            Place::Layer(stack) => (format!("{CATALOG}/{stack}"), digest),
+            Place::Archived(stack, archive) => (format!("{CATALOG}/{stack}"), archive),
+            Place::Index => (index_artifact::REPOSITORY.to_owned(), digest),
+        };
+        let key = (repository.clone(), blob, matches!(place, Place::Archived(..)));
+        let group = groups.entry(key).or_insert(Group { repository, blob, wanted: BTreeSet::new(), place });
+        group.wanted.insert(digest);
+    }
+    groups.into_values().collect()
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// The content of one blob of a release.
+    pub(super) async fn content(&self, built: &Built, blob: Digest) -> Result<Bytes, PublishError> {
+        if let Some(content) = built.contents.get(&blob).cloned().or_else(|| known(blob)) {
+            return Ok(content);
+        }
+        let stored = self.bucket.get(&blob_key(blob), limits::TREE_BYTES).await?;
+        if let Some(object) = stored.filter(|object| Digest::of(&object.bytes) == blob) {
+            return Ok(object.bytes);
+        }
+        for group in groups(&built.release, &[blob].into()) {
+            if let Some((_, content)) = self.fetch(&group).await?.into_iter().find(|(digest, _)| *digest == blob) {
+                return Ok(content);
+            }
+        }
+        Err(PublishError::MissingBlob(blob))
+    }
+
+    /// Fetches a group from the OCI registry. What is not there is left out.
+    pub(super) async fn fetch(&self, group: &Group<'_>) -> Result<Vec<(Digest, Bytes)>, PublishError> {
+        let Some(bytes) = self.registry.blob(&group.repository, group.blob, limits::TREE_BYTES).await? else {
+            return Ok(Vec::new());
+        };
+        if !matches!(group.place, Place::Archived(..)) {
+            return Ok(vec![(group.blob, bytes)]);
+        }
+        let damaged = |error: std::io::Error| {
+            PublishError::DamagedArtifact(format!("{}@{}", group.repository, group.blob), error.to_string())
+        };
+        let files = artifact::unpack(&bytes).map_err(damaged)?;
+        let files = files.into_iter().map(|content| (Digest::of(&content), content));
+        Ok(files.filter(|(digest, _)| group.wanted.contains(digest)).collect())
+    }
+}
+
+/// Content that need not be stored to be had.
+pub(super) fn known(blob: Digest) -> Option<Bytes> {
+    [artifact::CONFIG, b""].into_iter().find(|content| Digest::of(content) == blob).map(Bytes::from_static)
+}

@@ -1,0 +1,107 @@
+//! The bucket, rebuilt from the OCI registry alone.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::index_artifact::LATEST;
+use super::live::Loaded;
+use super::recover::{groups, known};
+use super::upload::each;
+use super::{Outcome, PublishError, Publisher, Report, Timings};
+use crate::cache::{Bucket, Expect, INDEX_KEY, Written, blob_key, release_key};
+use crate::digest::Digest;
+use crate::limits;
+use crate::registry::Registry;
+use crate::release::LiveIndex;
+use crate::source::Source;
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Puts back what the bucket lacks. When its `index.json` is gone or damaged, the newest release of the OCI registry goes live.
+    ///
+    /// # Errors
+    /// [`PublishError::MissingBlob`] when the OCI registry lacks content, too.
+    pub async fn restore(&self) -> Result<Report, PublishError> {
+        let object = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;
+        let live = object.as_ref().and_then(|object| LiveIndex::from_bytes(&object.bytes).ok());
+        let tag = live.as_ref().map_or(LATEST, |live| live.commit_hash.as_str());
+        let recorded = self.index_artifact_of(tag).await?;
+        let (recorded, loaded) = recorded.ok_or_else(|| {
+            PublishError::NoSuchRelease(tag.to_owned(), "nothing was published to it yet; run refresh".to_owned())
+        })?;
+        let index = live.clone().filter(|live| live.release == recorded.release).unwrap_or(recorded);
+        let mut report = Report::nothing_new(&index, None, Timings::default());
+        report.repaired = self.mend_bucket(&index, &loaded).await?;
+        if live.as_ref() != Some(&index) {
+            let expect = Expect::unchanged(object.as_ref());
+            match self.bucket.put_if(INDEX_KEY, index.to_bytes(), expect).await? {
+                Written::Done(_) => report.repaired.push(format!("bucket: {INDEX_KEY}")),
+                Written::Lost => return Err(PublishError::Races),
+            }
+            report.outcome = Outcome::Published;
+        }
+        report.writes.bucket = report.repaired.len() as u64;
+        Ok(report)
+    }
+
+    /// Writes the objects of a release that the bucket lacks or has in another length, and names them.
+    pub(super) async fn mend_bucket(&self, index: &LiveIndex, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
+        let stored = self.bucket.list(crate::cache::BLOBS).await?;
+        let right = |digest: Digest, size: u64| stored.get(&blob_key(digest)).is_some_and(|stat| stat.size == size);
+        let sizes = loaded.release.blobs();
+        let missing: BTreeSet<Digest> =
+            sizes.into_iter().filter(|(digest, size)| !right(*digest, *size)).map(|(digest, _)| digest).collect();
+        let written = self.put_back(&loaded.release, &missing).await?;
+        let lost: BTreeSet<Digest> = missing.difference(&written).copied().collect();
+        if !lost.is_empty() {
+            self.put_back_from_source(index, &lost).await?;
+        }
+        let mut repaired: Vec<String> = missing.iter().map(|blob| format!("bucket: {}", blob_key(*blob))).collect();
+        let key = release_key(index.release);
+        let kept = self.bucket.get(&key, limits::RELEASE_BYTES).await?;
+        if kept.is_none_or(|object| Digest::of(&object.bytes) != index.release) {
+            self.bucket.put(&key, loaded.bytes.clone()).await?;
+            repaired.push(format!("bucket: {key}"));
+        }
+        Ok(repaired)
+    }
+
+    /// Copies blobs from the OCI registry to the bucket, and says which were there.
+    async fn put_back(
+        &self,
+        release: &crate::release::Release,
+        missing: &BTreeSet<Digest>,
+    ) -> Result<BTreeSet<Digest>, PublishError> {
+        let groups = groups(release, missing);
+        let copied = each(&groups, |group| async {
+            let contents = self.fetch(group).await?;
+            self.put_blobs(contents).await
+        });
+        let mut written: BTreeSet<Digest> = copied.await?.into_iter().flatten().collect();
+        let constant = missing.iter().filter_map(|blob| Some((*blob, known(*blob)?))).collect();
+        written.extend(self.put_blobs(constant).await?);
+        Ok(written)
+    }
+
+    async fn put_blobs(&self, contents: Vec<(Digest, Bytes)>) -> Result<Vec<Digest>, PublishError> {
+        let mut written = Vec::new();
+        for (digest, content) in contents {
+            self.bucket.put(&blob_key(digest), content).await?;
+            written.push(digest);
+        }
+        Ok(written)
+    }
+
+    /// What neither store has can still be in the repository, at the commit of the release.
+    async fn put_back_from_source(&self, index: &LiveIndex, lost: &BTreeSet<Digest>) -> Result<(), PublishError> {
+        let contents = self.contents_of(&index.commit_hash).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the repository cannot help");
+            Default::default()
+        });
+        for blob in lost {
+            let content = contents.get(blob).ok_or(PublishError::MissingBlob(*blob))?;
+            self.bucket.put(&blob_key(*blob), content.clone()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Every digest of the live release, in both stores, looked at and nothing changed.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::index_artifact::{self, LATEST, REPOSITORY};
+use super::live::{Live, Loaded};
+use super::recover::known;
+use super::upload::{each, repository};
+use super::{PublishError, Publisher};
+use crate::artifact;
+use crate::cache::{Bucket, blob_key, release_key};
+use crate::digest::{CommitSha, Digest};
+use crate::limits;
+use crate::registry::{Name, Registry};
+use crate::release::{Place, PublishedVersion, Release};
+use crate::source::Source;
+
+/// What [`Publisher::verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Whether all is as it should be.
+    pub intact: bool,
+    /// Commit of the live release.
+    pub commit_hash: CommitSha,
+    /// Name of the live release.
+    pub release: Digest,
+    /// How much was read.
+    pub checked: Checked,
+    /// What is not as it should be; `reconcile` and `restore` mend it.
+    pub problems: Vec<String>,
+}
+
+/// How many things were read and compared with their digests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// Objects in the bucket.
+    pub bucket: usize,
+    /// Tags, manifests and blobs in the OCI registry.
+    pub registry: usize,
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Reads everything that the live release names, from both stores.
+    ///
+    /// # Errors
+    /// [`PublishError`] when a server does not answer, or nothing is live.
+    pub async fn verify(&self) -> Result<Verification, PublishError> {
+        let live = self.live().await?.ok_or(PublishError::NothingLive)?;
+        let index = &live.index;
+        let mut checked = Checked { bucket: 2, registry: 0 };
+        let mut problems = Vec::new();
+        match self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await? {
+            Some(object) if Digest::of(&object.bytes) == index.release => {}
+            Some(_) => problems.push(format!("bucket: {} does not have its digest", release_key(index.release))),
+            None => problems.push(format!("bucket: {} is missing", release_key(index.release))),
+        }
+        if let Some(loaded) = self.release(index).await? {
+            let release = &loaded.release;
+            checked.bucket += release.blobs().len();
+            problems.extend(
+                each(release.blobs().into_keys(), |blob| self.verify_object(blob)).await?.into_iter().flatten(),
+            );
+            let blobs = registry_blobs(release);
+            checked.registry = 2 * release.versions.len() + 2 + blobs.len();
+            problems
+                .extend(each(&release.versions, |version| self.verify_version(version)).await?.into_iter().flatten());
+            problems.extend(each(&blobs, |(r, blob)| self.verify_blob(r, *blob)).await?.into_iter().flatten());
+            problems.extend(self.verify_index_artifact(&live, &loaded).await?);
+        } else {
+            problems.push(format!("registry: {REPOSITORY}:{} has no release to check by", index.commit_hash));
+        }
+        for problem in &problems {
+            tracing::warn!(problem, "not as it should be");
+        }
+        let (commit_hash, release) = (index.commit_hash.clone(), index.release);
+        Ok(Verification { intact: problems.is_empty(), commit_hash, release, checked, problems })
+    }
+
+    async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
+        let key = blob_key(blob);
+        Ok(match self.bucket.get(&key, limits::TREE_BYTES).await? {
+            Some(object) if Digest::of(&object.bytes) == blob => None,
+            Some(_) => Some(format!("bucket: {key} does not have its digest")),
+            None => Some(format!("bucket: {key} is missing")),
+        })
+    }
+
+    async fn verify_version(&self, version: &PublishedVersion) -> Result<Option<String>, PublishError> {
+        let name = format!("{}:{}", repository(version), version.version);
+        let tag = Name::Tag(&version.version);
+        let tagged = self.registry.manifest_digest(&repository(version), tag).await?;
+        if tagged != Some(version.manifest) {
+            let found = tagged.map_or("nothing".to_owned(), |digest| digest.to_string());
+            return Ok(Some(format!("registry: {name} names {found} in place of {}", version.manifest)));
+        }
+        let manifest = self.registry.manifest(&repository(version), Name::Digest(version.manifest)).await?;
+        let same = manifest.is_some_and(|bytes| bytes == artifact::manifest(&version.layers));
+        Ok((!same).then(|| format!("registry: the manifest of {name} is not as published")))
+    }
+
+    async fn verify_blob(&self, repository: &str, blob: Digest) -> Result<Option<String>, PublishError> {
+        // A registry that answers with other bytes has failed, and so has the check.
+        Ok(match self.registry.blob(repository, blob, limits::RELEASE_BYTES).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(format!("registry: {repository}@{blob} is missing")),
+            Err(error) => Some(format!("registry: {repository}@{blob}: {error}")),
+        })
+    }
+
+    async fn verify_index_artifact(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
+        let expected = index_artifact::manifest(&live.index, &live.object.bytes, &loaded.release, &loaded.bytes);
+        let mut problems = Vec::new();
+        for tag in [live.index.commit_hash.as_str(), LATEST] {
+            if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(Digest::of(&expected)) {
+                problems.push(format!("registry: {REPOSITORY}:{tag} is not that of the live release"));
+            }
+        }
+        for document in [&live.object.bytes, &loaded.bytes] {
+            problems.extend(self.verify_blob(REPOSITORY, Digest::of(document)).await?);
+        }
+        Ok(problems)
+    }
+}
+
+/// Every blob that the artifacts and the index artifact name, by repository.
+fn registry_blobs(release: &Release) -> BTreeSet<(String, Digest)> {
+    let config = Digest::of(artifact::CONFIG);
+    let layers = release.versions.iter().flat_map(|version| {
+        let layers = version.layers.iter().map(|layer| layer.digest).chain([config]);
+        layers.map(move |digest| (repository(version), digest))
+    });
+    let places = release.places();
+    let loose = places.into_iter().filter(|(_, place)| *place == Place::Index);
+    let loose = loose.map(|(digest, _)| (REPOSITORY.to_owned(), digest));
+    layers.chain(loose).filter(|(_, digest)| *digest == config || known(*digest).is_none()).collect()
+}

@@ -1,0 +1,281 @@
+//! `index.json`: which release is live, and what became of those before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidDocument, PublishedVersion, Release, SampleDevfile};
+use crate::digest::{CommitSha, Digest};
+use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
+use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
+use crate::timestamp::Timestamp;
+
+/// `index.json`: names the live release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveIndex {
+    /// Commit of the live release.
+    pub commit_hash: CommitSha,
+    /// URL of the registry repository.
+    pub source: String,
+    /// When the release was made live.
+    pub generated_at: Timestamp,
+    /// Name of the release: `releases/<hex>.json` in the bucket.
+    pub release: Digest,
+    /// Whether the release stays until `unpin`.
+    #[serde(default, skip_serializing_if = "Pin::is_following")]
+    pub pinned: Pin,
+    /// What it changed, the first [`LISTED_CHANGES`] of each kind.
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    pub changes: Changes,
+    /// Releases that were live, the newest first, this one included: the last [`KEPT_RELEASES`] and all of the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<Recent>,
+    /// The entries, stacks then samples.
+    pub stacks: Vec<Entry>,
+}
+
+/// Whether the live release follows the branch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "bool", into = "bool")]
+pub enum Pin {
+    /// It does.
+    #[default]
+    Following,
+    /// Somebody chose it; it stays until `unpin`.
+    Pinned,
+}
+
+/// A release that was live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// Its commit.
+    pub commit_hash: CommitSha,
+    /// Its name.
+    pub release: Digest,
+    /// When it was made live.
+    pub generated_at: Timestamp,
+}
+
+/// What a release changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Folders of versions, stacks and samples that are new or different.
+    pub changed: BTreeSet<String>,
+    /// Those that are gone.
+    pub removed: BTreeSet<String>,
+}
+
+impl Pin {
+    fn is_following(&self) -> bool {
+        *self == Self::Following
+    }
+}
+
+impl From<bool> for Pin {
+    fn from(pinned: bool) -> Self {
+        if pinned { Self::Pinned } else { Self::Following }
+    }
+}
+
+impl From<Pin> for bool {
+    fn from(pin: Pin) -> Self {
+        pin == Pin::Pinned
+    }
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    fn first(&self, most: usize) -> Self {
+        let first = |parts: &BTreeSet<String>| parts.iter().take(most).cloned().collect();
+        Self { changed: first(&self.changed), removed: first(&self.removed) }
+    }
+}
+
+impl LiveIndex {
+    /// The index of a release that goes live at a time, after another if there was one.
+    pub fn of(release: &Release, name: Digest, at: Timestamp, changes: &Changes, before: Option<&Self>) -> Self {
+        Self {
+            commit_hash: release.commit_hash.clone(),
+            source: release.source.clone(),
+            pinned: Pin::Following,
+            changes: changes.first(LISTED_CHANGES),
+            recent: recent(release, name, &at, before),
+            generated_at: at,
+            release: name,
+            stacks: release.stacks.clone(),
+        }
+    }
+
+    /// The same index, pinned or not.
+    pub fn pinned(self, pinned: Pin) -> Self {
+        Self { pinned, ..self }
+    }
+
+    /// Whether a commit is or was live.
+    pub fn knows(&self, commit: &CommitSha) -> bool {
+        self.commit_hash == *commit || self.recent.iter().any(|recent| recent.commit_hash == *commit)
+    }
+
+    /// The bytes of `index.json`.
+    pub fn to_bytes(&self) -> Bytes {
+        to_compact_json(self).into()
+    }
+
+    /// Reads `index.json`.
+    ///
+    /// # Errors
+    /// [`InvalidDocument::Content`] when it is not one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidDocument> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+fn recent(release: &Release, name: Digest, at: &Timestamp, before: Option<&LiveIndex>) -> Vec<Recent> {
+    let this = Recent { commit_hash: release.commit_hash.clone(), release: name, generated_at: at.clone() };
+    let mut recent = vec![this];
+    // When the one after it went live, a release stopped being live.
+    let mut until = at.instant().as_second();
+    for old in before.map(|before| before.recent.as_slice()).unwrap_or_default() {
+        let lately = at.instant().as_second() - until < KEPT_SECONDS;
+        until = old.generated_at.instant().as_second();
+        if old.release != name && recent.len() < LISTED_RELEASES && (recent.len() < KEPT_RELEASES || lately) {
+            recent.push(old.clone());
+        }
+    }
+    recent
+}
+
+impl Release {
+    /// What differs from the release before: folders of versions, stacks and samples that are new or changed, and that are gone.
+    pub fn changes_since(&self, previous: Option<&Self>) -> Changes {
+        let (now, before) = (self.parts(), previous.map(Self::parts).unwrap_or_default());
+        Changes {
+            changed: now.iter().filter(|(part, now)| before.get(*part) != Some(now)).map(|(p, _)| p.clone()).collect(),
+            removed: before.into_keys().filter(|part| !now.contains_key(part)).collect(),
+        }
+    }
+
+    /// Each part that can change by itself, with all that makes it.
+    fn parts(&self) -> BTreeMap<String, Part<'_>> {
+        let mut parts = BTreeMap::new();
+        for (folder, (version, entry)) in self.by_folder() {
+            parts.insert(folder.to_owned(), Part::Version(version, entry));
+        }
+        let mut devfiles: BTreeMap<&str, Vec<&SampleDevfile>> = BTreeMap::new();
+        for sample in &self.samples {
+            devfiles.entry(&sample.name).or_default().push(sample);
+        }
+        let folders: BTreeMap<&str, &str> = self.versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
+        for entry in &self.stacks {
+            let (name, part) = match (entry.entry_type, folders.get(entry.name.as_str())) {
+                // The versions are parts of their own.
+                (EntryType::Stack, Some(folder)) => {
+                    let shown = Entry { versions: Vec::new(), ..entry.clone() };
+                    (format!("stacks/{folder}"), Part::Stack(Box::new(shown)))
+                }
+                (EntryType::Stack, None) => (format!("stacks/{}", entry.name), Part::Entry(entry, Vec::new())),
+                (EntryType::Sample, _) => {
+                    let devfiles = devfiles.remove(entry.name.as_str()).unwrap_or_default();
+                    (format!("samples/{}", entry.name), Part::Entry(entry, devfiles))
+                }
+            };
+            parts.entry(name).or_insert(part);
+        }
+        parts
+    }
+}
+
+/// What is compared of a part.
+#[derive(Debug)]
+enum Part<'a> {
+    Version(&'a PublishedVersion, &'a VersionEntry),
+    Stack(Box<Entry>),
+    Entry(&'a Entry, Vec<&'a SampleDevfile>),
+}
+
+impl PartialEq for Part<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Version(a, entry), Self::Version(b, other)) => a.manifest == b.manifest && entry == other,
+            (Self::Stack(a), Self::Stack(b)) => a == b,
+            (Self::Entry(a, devfiles), Self::Entry(b, others)) => a == b && devfiles == others,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(number: u64) -> (Release, Digest) {
+        let release = Release {
+            format: 1,
+            rules: 1,
+            commit_hash: format!("{number:040x}").parse().unwrap(),
+            source: "https://example.org/registry".into(),
+            stacks: Vec::new(),
+            versions: Vec::new(),
+            samples: Vec::new(),
+            files: BTreeMap::new(),
+            icons: BTreeMap::new(),
+            quarantined: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let name = release.to_bytes().0;
+        (release, name)
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_instant(jiff::Timestamp::from_second(seconds).unwrap())
+    }
+
+    /// Releases that went live one after the other, each so many seconds after the one before.
+    fn after(count: u64, seconds: i64) -> LiveIndex {
+        let mut live: Option<LiveIndex> = None;
+        for number in 0..count {
+            let (release, name) = release(number);
+            live = Some(LiveIndex::of(&release, name, at(number as i64 * seconds), &Changes::default(), live.as_ref()));
+        }
+        live.unwrap()
+    }
+
+    #[test]
+    fn recent_releases_are_the_last_and_all_of_the_last_hour() {
+        assert_eq!(after(50, 7200).recent.len(), KEPT_RELEASES);
+        // One a minute: 59 of them stopped being live less than an hour ago, and one is live.
+        assert_eq!(after(100, 60).recent.len(), 61);
+        assert_eq!(after(500, 1).recent.len(), LISTED_RELEASES);
+        let commits: Vec<_> =
+            after(3, 60).recent.iter().map(|recent| recent.commit_hash.as_str()[39..].to_owned()).collect();
+        assert_eq!(commits, ["2", "1", "0"]);
+    }
+
+    #[test]
+    fn a_release_that_is_live_again_is_listed_once() {
+        let before = after(3, 60);
+        let (release, name) = release(0);
+        let live = LiveIndex::of(&release, name, at(1000), &Changes::default(), Some(&before));
+        assert_eq!(live.recent.len(), 3);
+        assert_eq!(live.recent[0], Recent { commit_hash: release.commit_hash, release: name, generated_at: at(1000) });
+        assert!(live.knows(&before.commit_hash));
+    }
+
+    #[test]
+    fn an_index_without_the_new_fields_is_read() {
+        let (release, name) = release(0);
+        let mut document =
+            serde_json::to_value(LiveIndex::of(&release, name, at(0), &Changes::default(), None)).unwrap();
+        document.as_object_mut().unwrap().remove("recent");
+        let names: Vec<_> = document.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(names, ["commit_hash", "source", "generated_at", "release", "stacks"]);
+        let read = LiveIndex::from_bytes(document.to_string().as_bytes()).unwrap();
+        assert_eq!((read.pinned, read.recent.len()), (Pin::Following, 0));
+        let pinned = read.pinned(Pin::Pinned).to_bytes();
+        assert!(pinned.starts_with(b"{") && std::str::from_utf8(&pinned).unwrap().contains("\"pinned\":true"));
+    }
+}

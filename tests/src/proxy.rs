@@ -1,0 +1,158 @@
+//! A faulty way to a real server: passes requests on until it is told to do something else.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, Method, Request, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::github::{Fault, Faults};
+
+/// A proxy in front of a server. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+/// A number of writes, for several proxies together, after which nothing gets through any more.
+#[derive(Debug, Clone)]
+pub struct Fuse(Arc<(AtomicI64, Notify)>);
+
+#[derive(Debug)]
+struct Shared {
+    target: String,
+    client: reqwest::Client,
+    faults: Faults,
+    fuse: Fuse,
+    requests: Mutex<Vec<String>>,
+}
+
+impl Default for Fuse {
+    fn default() -> Self {
+        Self(Arc::new((AtomicI64::new(i64::MAX), Notify::new())))
+    }
+}
+
+impl Fuse {
+    /// So many writes get through from now on.
+    pub fn set(&self, writes: Option<u32>) {
+        self.0.0.store(writes.map_or(i64::MAX, i64::from), Ordering::SeqCst);
+    }
+
+    /// Waits until a write did not get through.
+    pub async fn blown(&self) {
+        self.0.1.notified().await;
+    }
+
+    fn burn(&self) -> bool {
+        let left = self.0.0.fetch_sub(1, Ordering::SeqCst) > 0;
+        if !left {
+            self.0.1.notify_one();
+        }
+        left
+    }
+}
+
+impl Proxy {
+    /// A proxy on a free port in front of the server at an address, `host:port`.
+    pub async fn start(target: &str, fuse: Fuse) -> Self {
+        let shared = Arc::new(Shared {
+            target: format!("http://{}", target.trim_start_matches("http://")),
+            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            faults: Faults::default(),
+            fuse,
+            requests: Mutex::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            // Ends with the task, and only then.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, shared, server }
+    }
+
+    /// Where it listens, `host:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// What is to go wrong, by `METHOD /path`. What is refused or delayed for ever does not reach the server.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// The requests so far, as `METHOD /path`; the list starts anew.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nobody listens any more.
+    pub fn stop(&self) {
+        self.server.abort();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
+    // Beginning an upload changes nothing yet.
+    let writes = matches!(*request.method(), Method::PUT | Method::DELETE | Method::PATCH);
+    if writes && !shared.fuse.burn() {
+        return Fault::Status { status: 503 }.apply(Response::default()).await;
+    }
+    match shared.faults.take(&what) {
+        Some(fault @ (Fault::Status { .. } | Fault::RateLimit { .. } | Fault::Hang)) => {
+            fault.apply(Response::default()).await
+        }
+        Some(fault) => fault.apply(forward(&shared, request).await).await,
+        None => forward(&shared, request).await,
+    }
+}
+
+async fn forward(shared: &Shared, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Ok(body) = body.collect().await else { return status(StatusCode::BAD_REQUEST) };
+    // The host stays that of the proxy: it is signed, and uploads are continued through the proxy.
+    let sent = shared
+        .client
+        .request(head.method.clone(), format!("{}{path}", shared.target))
+        .headers(head.headers)
+        .body(body.to_bytes())
+        .send()
+        .await;
+    let Ok(answer) = sent else { return status(StatusCode::BAD_GATEWAY) };
+    let (code, mut headers) = (answer.status(), answer.headers().clone());
+    headers.remove(HeaderName::from_static("transfer-encoding"));
+    let Ok(content) = answer.bytes().await else { return status(StatusCode::BAD_GATEWAY) };
+    let content = if head.method == Method::HEAD { Bytes::new() } else { content };
+    let mut response = Response::new(Body::from(content));
+    *response.status_mut() = code;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn status(code: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = code;
+    response
+}

@@ -1,0 +1,206 @@
+//! What goes wrong between us and GitHub, the OCI registry and the bucket. Each time the old release is still served, and once the
+//! trouble is over the next refresh completes.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use registry_tests::github::Fault;
+use serde_json::json;
+use tar::{Builder, EntryType, Header};
+
+use crate::fixture::Dynamic;
+
+/// Refreshes with some faults, and checks that the release before is untouched and that the next refresh goes through.
+async fn survives(world: &Dynamic, name: &str, set: impl Fn(&Dynamic), expected: &str) {
+    let serve = world.registry.serve().await;
+    let (live, before) = (world.registry.live().await, serve.get("/devfiles/loom").await);
+    let commit = world.edit(name);
+    set(world);
+    let begin = Instant::now();
+    let error = world.registry.refresh().await.expect_err(name);
+    assert!(error.contains(expected), "{name}: {error}");
+    assert!(begin.elapsed() < Duration::from_secs(58), "{name} took {:?}", begin.elapsed());
+    assert_eq!(world.registry.live().await, live, "{name}");
+    assert_eq!(serve.get("/devfiles/loom").await, before, "{name}");
+    assert_eq!(serve.json("/status").await["last_refresh"]["failure"].is_string(), true, "{name}");
+    world.github.faults().clear();
+    world.s3.faults().clear();
+    world.oci.faults().clear();
+    let report = world.registry.refresh().await.unwrap();
+    assert_eq!((&report["outcome"], &report["commit_hash"]), (&json!("published"), &json!(commit)), "{name}");
+    let problems = world.act(json!({"action": "verify"})).await["problems"].clone();
+    assert_eq!(problems, json!([]), "{name}");
+}
+
+async fn published() -> Dynamic {
+    let world = Dynamic::new().await;
+    world.registry.refresh().await.unwrap();
+    world
+}
+
+fn archive(entries: &[(EntryType, &str, u64)]) -> Bytes {
+    let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (kind, path, size) in entries {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(*size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, std::io::Read::take(std::io::repeat(0), *size)).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap().into()
+}
+
+#[tokio::test]
+async fn tarballs_that_are_not_what_they_should_be() {
+    let world = published().await;
+    let file = EntryType::Regular;
+    let many: Vec<(EntryType, &str, u64)> = (0..100_000).map(|_| (EntryType::Directory, "r/docs/", 0)).collect();
+    let mut cut = archive(&[(file, "r/stacks/x/devfile.yaml", 600)]).to_vec();
+    cut.truncate(cut.len() / 2);
+    for (name, body, expected) in [
+        ("cut off", Bytes::from(cut), "cut off or damaged"),
+        ("a bomb", archive(&[(file, "r/docs/bomb", 300 << 20)]), "unpacks to more than"),
+        ("a link", archive(&[(EntryType::Symlink, "r/stacks/go", 0)]), "stacks/go is a link"),
+        ("a way out", archive(&[(file, "r/../../etc/passwd", 1)]), "is not a plain relative path"),
+        ("many entries", archive(&many), "has more than 50000 entries"),
+    ] {
+        // Few files are fetched one by one; the list of them fails first.
+        let set = |world: &Dynamic| {
+            world.github.set_tree_entries(0);
+            world.github.faults().add("/_codeload/*", Fault::Body(body.clone()), 20);
+        };
+        survives(&world, name, set, expected).await;
+        world.github.set_tree_entries(100_000);
+    }
+}
+
+#[tokio::test]
+async fn github_in_trouble() {
+    let world = published().await;
+    let limited = Fault::RateLimit { status: 403, retry_after: Some(3600), reset: None };
+    for (name, path, fault, expected) in [
+        ("rate limit", "*/git/ref/*", limited, "try again after"),
+        ("no comparison", "*/compare/*", Fault::Status { status: 500 }, "GitHub answered 500"),
+        ("a blob of another length", "*/git/blobs/*", Fault::Body(Bytes::from_static(b"short")), "bytes arrived"),
+        ("a malformed list", "*/git/trees/*", Fault::Malformed, "unexpected answer"),
+    ] {
+        survives(&world, name, |world| world.github.faults().add(path, fault.clone(), 20), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_devfile_that_is_not_text_is_quarantined() {
+    let world = published().await;
+    let serve = world.registry.serve().await;
+    let before = serve.get("/devfiles/loom").await;
+    let path = world.registry.repository.path().join("stacks/loom/devfile.yaml");
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(b"# \xff\xfe\n").unwrap();
+    world.registry.commit();
+    let report = world.registry.refresh().await.unwrap();
+    assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml", "{report}");
+    assert_eq!(serve.get("/devfiles/loom").await, before);
+}
+
+#[tokio::test]
+async fn the_oci_registry_in_trouble() {
+    let world = published().await;
+    let put = "PUT /v2/*";
+    for (name, path, fault, expected) in [
+        ("401", put, Fault::Status { status: 401 }, "failed to take"),
+        ("403", put, Fault::Status { status: 403 }, "failed to take"),
+        ("500", put, Fault::Status { status: 500 }, "failed to take"),
+        ("disk full", put, Fault::Status { status: 507 }, "failed to take"),
+        ("no blobs", "HEAD /v2/*/blobs/*", Fault::Status { status: 502 }, "failed to look for the blob"),
+    ] {
+        survives(&world, name, |world| world.oci.faults().add(path, fault.clone(), 200), expected).await;
+    }
+    // What passes is outlived.
+    for fault in [
+        Fault::RateLimit { status: 429, retry_after: Some(1), reset: None },
+        Fault::Status { status: 500 },
+        Fault::CutOff,
+        Fault::Slow { milliseconds: 200 },
+    ] {
+        let commit = world.edit(&format!("{fault:?}"));
+        world.oci.faults().add("*", fault.clone(), 2);
+        let report = world.registry.refresh().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert_eq!(report["commit_hash"], commit.as_str(), "{fault:?}");
+    }
+    assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));
+}
+
+#[tokio::test]
+async fn content_that_arrives_changed_is_not_believed() {
+    let world = published().await;
+    let other = Fault::Body(Bytes::from_static(b"something else"));
+    world.oci.faults().add("GET /v2/*/blobs/*", other.clone(), 2);
+    // Passing: it is asked for once more.
+    assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));
+    let blobs = world.registry.keys("blobs/").await;
+    world.registry.remove(&blobs).await;
+    world.oci.faults().add("GET /v2/*/blobs/*", other, 10_000);
+    let error = world.registry.invoke(&json!({"action": "restore"})).await.unwrap_err();
+    assert!(error.contains("failed to read the blob"), "{error}");
+    world.oci.faults().clear();
+    world.act(json!({"action": "restore"})).await;
+    assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));
+}
+
+#[tokio::test]
+async fn the_bucket_in_trouble() {
+    let world = published().await;
+    let name = world.registry.name.clone();
+    let (put, index) = (format!("PUT /{name}/blobs/*"), format!("PUT /{name}/index.json"));
+    for (name, path, fault, expected) in [
+        ("403", &put, Fault::Status { status: 403 }, "failed to write blobs/"),
+        ("503", &put, Fault::Status { status: 503 }, "failed to write blobs/"),
+        ("disk full", &put, Fault::Status { status: 507 }, "failed to write blobs/"),
+        ("always too late", &index, Fault::Status { status: 412 }, "other refreshes finished first"),
+        ("no commit", &index, Fault::Status { status: 500 }, "failed to write index.json"),
+    ] {
+        survives(&world, name, |world| world.s3.faults().add(path, fault.clone(), 200), expected).await;
+    }
+    let slow = world.edit("slow");
+    world.s3.faults().add("*", Fault::Slow { milliseconds: 300 }, 200);
+    assert_eq!(world.registry.refresh().await.unwrap()["commit_hash"], slow.as_str());
+}
+
+/// The answer to the commit is lost, but not the commit.
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_counts() {
+    let world = published().await;
+    let commit = world.edit("lost");
+    world.s3.faults().add(&format!("PUT /{}/index.json", world.registry.name), Fault::CutOff, 1);
+    let report = world.registry.refresh().await.unwrap();
+    assert_eq!(report["commit_hash"], commit.as_str(), "{report}");
+    assert_eq!(world.registry.live().await["commit_hash"], commit.as_str());
+}
+
+#[tokio::test]
+async fn two_functions_of_different_software() {
+    let world = published().await;
+    let serve = world.registry.serve().await;
+    let before = serve.get("/devfiles/loom").await;
+    // As a newer refresh would leave it: a release of another format.
+    let mut index = world.registry.live().await;
+    let release = json!({"format": 99, "everything": "else"}).to_string();
+    let digest = devfile_registry::digest::Digest::of(release.as_bytes());
+    index["release"] = json!(digest);
+    world.registry.put(&format!("releases/{}.json", digest.hex()), &release).await;
+    world.registry.put("index.json", &index.to_string()).await;
+    assert_eq!(serve.get("/devfiles/loom").await, before);
+    let shown = serve.json("/status").await;
+    assert_eq!(shown["snapshot"]["stale"], true);
+    assert!(shown["snapshot"]["failure"].as_str().unwrap().contains("its format is 99"), "{shown}");
+    // The older refresh does not publish over what it does not understand.
+    world.edit("by older software");
+    let error = world.registry.refresh().await.unwrap_err();
+    assert!(error.contains("its format is 99"), "{error}");
+    assert_eq!(world.registry.live().await, index);
+}

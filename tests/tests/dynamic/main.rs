@@ -1,0 +1,11 @@
+//! Dynamic updates, from a push at GitHub to what clients see, with the functions as processes, a real S3 server and a real OCI
+//! registry; GitHub is the stand-in over a real Git repository.
+
+#![allow(clippy::unwrap_used)]
+
+mod actions;
+mod faults;
+mod fixture;
+mod protocol;
+mod races;
+mod triggers;

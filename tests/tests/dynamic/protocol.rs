@@ -1,0 +1,139 @@
+//! The publish protocol against a real bucket, a real OCI registry and a real Git repository: a few random histories with kills,
+//! late triggers, steps back and races. The library's own model has many, in memory.
+
+use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::digest::CommitSha;
+use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
+use devfile_registry::registry::OciRegistry;
+use devfile_registry::source::github::{Credentials, GitHubSource};
+use devfile_registry::timestamp::Timestamp;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::fixture::Dynamic;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit,
+    Reset,
+    Killed(Act, u32),
+    AtOnce(Vec<Act>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    /// A trigger that tells of the n-th commit, or of none.
+    Refresh(Option<usize>),
+    Rollback(usize),
+    Unpin,
+    Repair,
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => prop::option::of(0_usize..6).prop_map(Act::Refresh),
+        1 => (0_usize..6).prop_map(Act::Rollback),
+        1 => Just(Act::Unpin),
+        1 => Just(Act::Repair),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Commit),
+        1 => Just(Step::Reset),
+        2 => (acts(), 0_u32..12).prop_map(|(act, writes)| Step::Killed(act, writes)),
+        3 => prop::collection::vec(acts(), 1..4).prop_map(Step::AtOnce),
+    ];
+    prop::collection::vec(step, 4..9)
+}
+
+type Real = Publisher<GitHubSource, OciRegistry, Cache>;
+
+async fn publisher(world: &Dynamic) -> Real {
+    // The processes of the other tests find the bucket by their environment; here the client is made by hand.
+    let endpoint = format!("http://{}", world.s3.address());
+    let source = GitHubSource::new(
+        "https://github.com/example/registry".parse().unwrap(),
+        Some(world.github.url()),
+        Credentials::Token("ghp_of_a_test".into()),
+    );
+    let registry = format!("{}/{}", world.oci.address(), world.registry.name);
+    Publisher {
+        source: source.unwrap(),
+        registry: OciRegistry::new(registry.parse().unwrap(), None),
+        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Reader).await,
+        strictness: Strictness::Quarantine,
+        clock: || Timestamp::from_instant(jiff::Timestamp::now()),
+    }
+}
+
+async fn act(publisher: &Real, commits: &[CommitSha], act: Act) -> Result<Report, PublishError> {
+    match act {
+        Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
+        Act::Rollback(to) => publisher.rollback(&commits[to % commits.len()]).await,
+        Act::Unpin => publisher.unpin().await,
+        Act::Repair => publisher.repair().await,
+    }
+}
+
+async fn check(publisher: &Real, doing: &str) {
+    match publisher.verify().await {
+        Ok(verification) => {
+            let in_bucket: Vec<_> = verification.problems.iter().filter(|p| p.starts_with("bucket")).collect();
+            assert!(in_bucket.is_empty(), "after {doing}: {in_bucket:?}");
+        }
+        Err(PublishError::NothingLive) => {}
+        Err(error) => panic!("after {doing}: {error}"),
+    }
+}
+
+async fn run(steps: &[Step]) {
+    let world = Dynamic::new().await;
+    let publisher = publisher(&world).await;
+    let head = |world: &Dynamic| -> CommitSha { world.registry.git(&["rev-parse", "HEAD"]).parse().unwrap() };
+    let mut commits = vec![head(&world)];
+    for (number, step) in steps.iter().enumerate() {
+        match step {
+            Step::Commit => {
+                world.edit(&format!("edit {number}"));
+                commits.push(head(&world));
+            }
+            Step::Reset => {
+                let to = commits[number % commits.len()].clone();
+                world.registry.git(&["reset", "--quiet", "--hard", to.as_str()]);
+            }
+            Step::Killed(what, writes) => {
+                world.fuse.set(Some(*writes));
+                let acting = act(&publisher, &commits, *what);
+                tokio::select! {
+                    _ = acting => {}
+                    () = world.fuse.blown() => {}
+                }
+                world.fuse.set(None);
+            }
+            Step::AtOnce(acts) => {
+                let acting = acts.iter().map(|what| act(&publisher, &commits, *what));
+                futures_util::future::join_all(acting).await;
+            }
+        }
+        check(&publisher, &format!("{step:?}")).await;
+    }
+    let _ = publisher.unpin().await;
+    let report = publisher.refresh(None).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
+    assert_eq!(report.commit_hash, head(&world));
+    publisher.repair().await.unwrap();
+    assert_eq!(publisher.verify().await.unwrap().problems, [""; 0]);
+}
+
+#[test]
+fn real_stores_keep_the_invariants() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut runner = TestRunner::new(Config { cases: 6, max_shrink_iters: 8, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&steps(), |steps| {
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(&steps))));
+        ran.map_err(|_| TestCaseError::fail("an invariant does not hold; the reason is above"))
+    });
+    result.unwrap();
+}

@@ -1,0 +1,174 @@
+//! Who can cause a refresh, and what each is told.
+
+use serde_json::{Value, json};
+
+use crate::fixture::{AUDIENCE, Dynamic, post, signed, until_live};
+
+const HEAD: &str = "GET /repos/example/registry/git/ref/heads/main";
+
+#[tokio::test]
+async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
+    let world = Dynamic::new().await;
+    let mut refresh = world.registry.refreshing().await;
+    let serve = world.registry.serve().await;
+    let webhook = world.webhook(&refresh);
+    let first = world.registry.git(&["rev-parse", "HEAD"]);
+    let (status, body) = world.github.deliver(&webhook, "push", &world.push(&first)).await.unwrap();
+    assert_eq!(status, 202, "{body}");
+    until_live(&serve, &first).await;
+
+    let second = world.edit("one more line");
+    assert_eq!(world.github.deliver(&webhook, "push", &world.push(&second)).await.unwrap().0, 202);
+    until_live(&serve, &second).await;
+    assert!(serve.get("/devfiles/loom").await.1.ends_with("# one more line\n"));
+    let status = serve.json("/status").await;
+    assert_eq!(status["live"]["changed"], json!(["stacks/loom"]));
+    assert_eq!(status["live"]["recent"][1]["commit_hash"], first.as_str());
+    assert_eq!(status["last_refresh"]["outcome"], "published");
+
+    // Replays of both cost a look at the head each.
+    refresh.logs("\"outcome\":\"Published\"").await;
+    refresh.logs("\"outcome\":\"Published\"").await;
+    world.github.take_requests();
+    let (etag, requests) = (world.registry.live().await, world.s3.take_requests().len());
+    assert!(requests > 0);
+    for (commit, outcome) in [(&second, "Unchanged"), (&first, "Superseded")] {
+        assert_eq!(world.github.deliver(&webhook, "push", &world.push(commit)).await.unwrap().0, 202);
+        refresh.logs(&format!("\"outcome\":\"{outcome}\"")).await;
+        assert_eq!(world.github.take_requests(), [HEAD]);
+    }
+    assert_eq!(world.registry.live().await, etag);
+
+    // Readers of the commits on GitHub see what became of them.
+    let statuses = world.github.statuses();
+    let states: Vec<_> = statuses.iter().map(|s| (s["sha"].as_str().unwrap(), s["state"].as_str().unwrap())).collect();
+    assert_eq!(states, [(first.as_str(), "success"), (second.as_str(), "success")]);
+}
+
+#[tokio::test]
+async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let webhook = world.webhook(&refresh);
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let other = registry_tests::github::push_event("mallory/registry", 7, "main", None, Some(&commit));
+    for (event, body, status, word) in [
+        ("ping", json!({"zen": "Design for failure."}), 200, "pong"),
+        ("issues", json!({"action": "opened"}), 200, "another event"),
+        ("push", world.github.push_event("feature", None, Some(&commit)), 200, "another branch"),
+        ("push", world.github.push_event("main", Some(&commit), None), 200, "the branch was deleted"),
+        ("push", other, 200, "another repository"),
+        ("push", json!({"ref": "refs/heads/main"}), 400, "not as GitHub documents it"),
+    ] {
+        let (answered, text) = world.github.deliver(&webhook, event, &body).await.unwrap();
+        assert_eq!(answered, status, "{text}");
+        assert!(text.contains(word), "{event}: {text}");
+    }
+    assert!(!world.github.take_requests().contains(&HEAD.to_owned()), "nothing is looked at");
+    assert!(world.registry.keys("").await.is_empty());
+}
+
+#[tokio::test]
+async fn strangers_are_refused_and_learn_nothing() {
+    let world = Dynamic::new().await;
+    let mut refresh = world.registry.refreshing().await;
+    world.github.take_requests();
+    let unauthenticated = (401, json!({"status": "not authenticated"}));
+    let wrong = registry_tests::github::signature("another secret of the tests", b"{}").unwrap();
+    let mut by_stranger = world.github.oidc_claims("main", AUDIENCE);
+    by_stranger["exp"] = json!(1);
+    let expired = format!("Bearer {}", world.github.oidc_key().sign(&by_stranger).unwrap());
+    for headers in [
+        &[][..],
+        &[("x-hub-signature-256", wrong.as_str())],
+        &[("x-hub-signature-256", "")],
+        &[("x-hub-signature-256", wrong.as_str()), ("authorization", "Bearer x")],
+        &[("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")],
+        &[("authorization", "Basic eDp5")],
+        &[("authorization", expired.as_str())],
+    ] {
+        assert_eq!(post(&refresh, "{}", headers).await, unauthenticated, "{headers:?}");
+    }
+    let line = refresh.logs("refused").await;
+    assert!(!line.contains(&wrong), "{line}");
+    assert!(!world.github.take_requests().contains(&HEAD.to_owned()));
+
+    // Too much, whether it is announced or not.
+    let large = "x".repeat((1 << 20) + 1);
+    assert_eq!(signed(&refresh, &large).await.0, 413);
+    let parts = vec![Ok::<_, std::io::Error>(large)];
+    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
+    let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body(body);
+    let answer = request.header("x-hub-signature-256", wrong.as_str()).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+
+    let get = reqwest::get(format!("{}/refresh", refresh.url)).await.unwrap();
+    assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(reqwest::get(format!("{}/other", refresh.url)).await.unwrap().status(), 404);
+    assert_eq!(signed(&refresh, "[").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_workflow_of_the_branch_refreshes_with_its_token() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let bearer = |change: &dyn Fn(&mut Value)| {
+        let mut claims = world.github.oidc_claims("main", AUDIENCE);
+        change(&mut claims);
+        format!("Bearer {}", world.github.oidc_key().sign(&claims).unwrap())
+    };
+    let body = json!({"commit_hash": commit, "stacks": ["kiln", "absent"]}).to_string();
+    let (status, report) = post(&refresh, &body, &[("authorization", &bearer(&|_| {}))]).await;
+    assert_eq!((status, &report["outcome"]), (200, &json!("published")), "{report}");
+    assert_eq!(report["stacks"], json!({"absent": "unchanged", "kiln": "changed"}));
+
+    let forbidden = (403, json!({"status": "not permitted"}));
+    for change in [
+        &(|claims: &mut Value| claims["ref"] = json!("refs/heads/feature")) as &dyn Fn(&mut Value),
+        &|claims| claims["repository_id"] = json!("7"),
+        &|claims| claims["event_name"] = json!("pull_request_target"),
+        &|claims| claims["event_name"] = json!("workflow_run"),
+    ] {
+        assert_eq!(post(&refresh, "{}", &[("authorization", &bearer(change))]).await, forbidden);
+    }
+    // Clocks may be apart by less than a minute.
+    let now = world.github.oidc_claims("main", AUDIENCE)["iat"].as_i64().unwrap();
+    for (skew, status) in [(30, 200), (-30, 200), (300, 401), (-300, 401)] {
+        let skewed = bearer(&|claims| {
+            claims["iat"] = json!(now + skew);
+            claims["nbf"] = json!(now + skew);
+            claims["exp"] = json!(now + skew.min(10) + if skew < 0 { 0 } else { 300 });
+        });
+        assert_eq!(post(&refresh, "{}", &[("authorization", &skewed)]).await.0, status, "{skew}");
+    }
+}
+
+#[tokio::test]
+async fn a_burst_ends_in_one_publish_and_few_looks() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let body = json!({ "commit_hash": commit }).to_string();
+    world.github.take_requests();
+    let answers = futures_util::future::join_all((0..24).map(|_| signed(&refresh, &body))).await;
+    let published = answers.iter().filter(|(_, report)| report["outcome"] == "published").count();
+    assert!(published >= 1 && answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+    let requests = world.github.take_requests();
+    let looks = requests.iter().filter(|request| *request == HEAD).count();
+    assert!(looks <= 4, "24 triggers cost {looks} looks at the head");
+    assert_eq!(requests.iter().filter(|request| request.contains("/tarball/")).count(), 1);
+    assert_eq!(world.registry.keys("releases/").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_work_outlasts_the_end_of_the_process_being_asked_for() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    world.github.faults().add("/_codeload/*", registry_tests::github::Fault::Slow { milliseconds: 300 }, 1);
+    let webhook = world.webhook(&refresh);
+    assert_eq!(world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap().0, 202);
+    refresh.stop().await;
+    assert_eq!(world.registry.live().await["commit_hash"], commit.as_str());
+}
