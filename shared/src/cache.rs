@@ -198,11 +198,8 @@ impl Cache {
             .operation_attempt_timeout(one)
             .operation_timeout(all)
             .build();
-        let shared = loader
-            .retry_config(RetryConfig::standard().with_max_attempts(tries))
-            .timeout_config(timeouts)
-            .load()
-            .await;
+        let shared =
+            loader.retry_config(RetryConfig::standard().with_max_attempts(tries)).timeout_config(timeouts).load().await;
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).build();
         Self { client: Client::from_conf(config), bucket: bucket.into() }
     }

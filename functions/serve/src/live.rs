@@ -95,6 +95,11 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
+    /// The cache bucket, for what is not part of a release.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.inner.cache
+    }
+
     /// How fresh the snapshot is.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();

@@ -23,9 +23,8 @@ pub(crate) fn document(
     last_refresh: Option<&LastRefresh>,
     name: &str,
 ) -> Value {
-    let age = |snapshot: &Snapshot| {
-        (Timestamp::now().as_second() - snapshot.about.generated_at.instant().as_second()).max(0)
-    };
+    let age =
+        |snapshot: &Snapshot| (Timestamp::now().as_second() - snapshot.about.generated_at.instant().as_second()).max(0);
     json!({
         "name": name,
         "software": concat!("devfile-registry/", env!("CARGO_PKG_VERSION")),

@@ -68,7 +68,8 @@ async fn a_broken_devfile_is_told_everywhere_and_the_rest_goes_live() {
     world.act(json!({"action": "refresh"})).await;
     let serve = world.registry.serve().await;
     let before = serve.get("/devfiles/loom").await;
-    let text = std::fs::read_to_string(world.registry.repository.path().join("stacks/kiln/1.1.0/devfile.yaml")).unwrap();
+    let text =
+        std::fs::read_to_string(world.registry.repository.path().join("stacks/kiln/1.1.0/devfile.yaml")).unwrap();
     world.registry.write("stacks/kiln/1.1.0/devfile.yaml", &format!("{text}# better\n"));
     let commit = world.break_stack();
     let report = world.act(json!({"action": "refresh"})).await;
@@ -122,7 +123,8 @@ async fn what_lags_is_found_repaired_and_named() {
     // A tag that names something else, a manifest that is gone, objects that are gone, cut off or another's.
     let head = registry_call(&world, reqwest::Method::HEAD, "devfile-catalog/kiln/manifests/1.1.0").await;
     let digest = head.headers()["docker-content-digest"].to_str().unwrap().to_owned();
-    let deleted = registry_call(&world, reqwest::Method::DELETE, &format!("devfile-catalog/kiln/manifests/{digest}")).await;
+    let deleted =
+        registry_call(&world, reqwest::Method::DELETE, &format!("devfile-catalog/kiln/manifests/{digest}")).await;
     assert_eq!(deleted.status(), 202);
     let blobs = world.registry.keys("blobs/").await;
     world.registry.remove(&blobs[..2]).await;

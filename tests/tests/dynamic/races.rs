@@ -44,7 +44,13 @@ async fn no_answer_mixes_two_releases() {
                         let entries = entries.as_array().unwrap().iter();
                         let ours = entries.filter(|e| ["one", "two", "three"].map(Some).contains(&e["name"].as_str()));
                         let edits: Vec<String> = ours
-                            .map(|e| e["versions"][0]["description"].as_str().or(e["description"].as_str()).unwrap().to_owned())
+                            .map(|e| {
+                                e["versions"][0]["description"]
+                                    .as_str()
+                                    .or(e["description"].as_str())
+                                    .unwrap()
+                                    .to_owned()
+                            })
                             .collect();
                         assert_eq!(edits.len(), 3, "{path}");
                         assert!(edits.iter().all(|edit| *edit == edits[0]), "{path} mixes {edits:?}");
