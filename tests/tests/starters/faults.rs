@@ -1,6 +1,7 @@
 //! Hosts that fail, lie and attack.
 
 use registry_tests::github::{Access, Fault};
+use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::registry::{Answer, TestRegistry};
 
 use crate::fixture::{Project, download, get, git_starter, published, registry};
@@ -128,4 +129,33 @@ async fn memory_does_not_grow_with_a_project() {
         let grown = serve.peak_memory() - before;
         assert!(grown < 64 << 20, "{hosts}: {} MiB", grown >> 20);
     }
+}
+
+/// Every call to the bucket that fails is told as such, leaves nothing wrong behind, and only `starter-projects/` is written to.
+#[tokio::test]
+async fn a_bucket_that_fails_loses_nothing() {
+    let project = Project::new("clay").await;
+    let endpoint =
+        std::env::var("TEST_S3_ENDPOINT").expect("TEST_S3_ENDPOINT is not set; run the tests with scripts/test");
+    let s3 = Proxy::start(&endpoint, Fuse::default()).await;
+    let registry = registry(&git_starter("clay", &project.remote(), "", "")).await;
+    registry.refresh().await.unwrap();
+    let below = format!("/{}/starter-projects/", registry.name);
+    let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", s3.address()));
+    let serve = registry.serve().await;
+    for step in ["GET {}*.json", "HEAD {}*.zip", "PUT {}*.zip", "PUT {}*.json", "GET {}*.zip"] {
+        let path = step.replace("{}", &below);
+        s3.faults().add(&path, Fault::Status { status: 403 }, usize::MAX);
+        let (status, reason) = told(&get(&serve, "clay").await);
+        assert_eq!((status, reason.contains("the store of this registry")), (502, true), "{step}: {reason}");
+        s3.faults().clear();
+    }
+    assert_eq!(download(&serve, "clay").await, project.files("main", ""));
+    let requests = s3.take_requests();
+    let writes: Vec<_> =
+        requests.iter().filter(|request| !request.starts_with("GET ") && !request.starts_with("HEAD ")).collect();
+    assert!(
+        writes.len() >= 2 && writes.iter().all(|request| request.starts_with(&format!("PUT {below}"))),
+        "{writes:?}"
+    );
 }

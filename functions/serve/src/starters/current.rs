@@ -290,3 +290,25 @@ fn temporary(bytes: &[u8]) -> Result<std::fs::File, ArchiveError> {
 pub(super) async fn read(store: &StarterStore, zip: ZipKey, size: u64) -> Result<Bytes, StarterError> {
     store.read(zip, size).await?.ok_or(StarterError::Gone)
 }
+
+#[cfg(test)]
+mod tests {
+    use devfile_registry::starter::StarterProject;
+
+    use super::*;
+
+    #[test]
+    fn looks_count_as_long_as_they_should() {
+        let source = StarterProject::all("d", b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
+        let source = source.source.unwrap();
+        let state = State::Content(Digest::of(b""));
+        let key = (SourceKey::of(&source), None);
+        let lives = |freshness| {
+            let current = Current { zip: ZipKey::of(&source, &state), size: 1, freshness };
+            Until.expire_after_create(&key, &current, Instant::now())
+        };
+        assert_eq!(lives(Freshness::Fixed), None, "a commit does not change");
+        assert_eq!(lives(Freshness::Checked), Some(Duration::from_secs(300)));
+        assert_eq!(lives(Freshness::Stale { since: SystemTime::now() }), Some(PAUSE));
+    }
+}
