@@ -5,11 +5,12 @@
     processes   starts children and makes sure that none outlives the command
     guardian    the same, for when the command itself is killed
     servers     the S3 server and the OCI registry
-    s3          one signed request, enough to ask an S3 server whether a bucket is there
+    s3          signed requests, enough to ask an S3 server for a bucket and to make one
     snapshot    notices changes in a folder
     functions   the two functions, under the Lambda emulator or as plain HTTP servers
     report      a refresh report in words
+    stage, measures   what `scripts/bench` measures, and how
     checks      lints of the template, the Kubernetes manifests and the licences of dependencies
     examples    runs the examples of the documentation
-    dev, suite, deploy   the commands `scripts/dev`, `scripts/test` and `scripts/deploy`
+    dev, suite, bench, deploy   the commands `scripts/dev`, `scripts/test`, `scripts/bench` and `scripts/deploy`
 """

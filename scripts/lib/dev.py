@@ -16,13 +16,16 @@ from typing import Any, Mapping, NoReturn, Optional, Union
 from . import console, report, servers, tools
 from .console import Failure, Stopped, step, warn
 from .functions import Emulated, Plain, Publication
-from .processes import Supervisor, exclusive, port_is_free
+from .processes import Supervisor, exclusive, free_ports, port_is_free
 from .servers import Bucket
 from .snapshot import Watcher, describe
 
 BUCKET = "devfile-registry"
 _ACCESS_KEY = "devfile"
 _FIRST_ANSWER_SECONDS = 60.0
+
+_DELIVER = """curl "$GITHUB_API_URL/_control/deliver" -d '{"url": "'$WEBHOOK_URL'", "secret": "'$WEBHOOK_SECRET'"}'"""
+"""Has the stand-in deliver the push of the branch head, signed as GitHub does."""
 
 HELP = """\
 Runs a devfile registry on this machine: an S3 server, an OCI registry, and both functions.
@@ -51,11 +54,18 @@ def main(root: Path, arguments: list[str]) -> int:
         prog="scripts/dev", description=HELP, epilog=MORE_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--release", action="store_true", help="run release binaries as HTTP servers, no emulator")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        help="take the folder, a Git work tree, for a repository on GitHub: publish what is committed, when a push is delivered",
+    )
     parser.add_argument("--fresh", action="store_true", help="start with an empty bucket and an empty OCI registry")
     options = parser.parse_args(arguments)
 
     port = _port()
     source = _source(root)
+    if options.github and not (source / ".git").exists():
+        raise Failure(f"{source} is no Git work tree, which --github needs; set DEV_SOURCE to a clone")
     home = root / os.environ.get("DEV_DIR", ".dev")
     kind = Plain if options.release else Emulated
     for wanted in kind.ports(port):
@@ -64,7 +74,8 @@ def main(root: Path, arguments: list[str]) -> int:
     tools.require_toolchain()
     with exclusive(home / "lock", lambda holder: _other_run(home, holder)) as lock, Supervisor(lock) as supervisor:
         try:
-            Development(supervisor, root, home, source, port).run(release=options.release, fresh=options.fresh)
+            development = Development(supervisor, root, home, source, port)
+            development.run(release=options.release, fresh=options.fresh, github=options.github)
         except Stopped:
             step("stop", "ending all that was started")
             raise
@@ -102,7 +113,7 @@ class Development:
         self._source, self._port = source, port
         self._logs = home / "logs"
 
-    def run(self, release: bool, fresh: bool) -> NoReturn:
+    def run(self, release: bool, fresh: bool, github: bool) -> NoReturn:
         """Brings everything up, then follows."""
         if fresh:
             for part in ("s3", "oci"):
@@ -135,9 +146,11 @@ class Development:
         )
 
         own = self._settings(bucket, registry)
+        if github:
+            own.update(self._github(release, functions.webhook_url(self._port)))
         self._write_environment(own)
-        # Before the first look of refresh, so that no change falls between the two.
-        watcher = Watcher(self._source)
+        # Before the first look of refresh, so that no change falls between the two. GitHub tells of pushes itself.
+        watcher = None if github else Watcher(self._source)
         functions.start(self._port, _environment(own))
         self._supervisor.on_tick = lambda: _show(functions)
         console.table(
@@ -145,13 +158,15 @@ class Development:
                 *functions.urls(),
                 ("bucket", f"{BUCKET} at {bucket.endpoint} (SeaweedFS)"),
                 ("registry", f"{registry} ({'Distribution' if own_registry else 'OCI_REGISTRY'})"),
-                ("source", str(self._source)),
+                ("source", f"{self._source}{' as GitHub at ' + own['GITHUB_API_URL'] if github else ''}"),
                 ("logs", f"{self._logs} (environment: {self._home / 'env'})"),
             ]
         )
         self._publish_first(functions)
         self._await_answer(functions)
         console.good(f"ready http://127.0.0.1:{self._port}")
+        if github:
+            step("push", f"commit in {self._source}, then deliver the push: `. {self._home / 'env'}; {_DELIVER}`")
         self._follow(functions, watcher)
 
     def _build(self, command: tuple[str, ...]) -> None:
@@ -170,6 +185,29 @@ class Development:
             "WEBHOOK_SECRET": self._secret("webhook-secret"),
             "REVALIDATE_SECONDS": "1",
             "REGISTRY_NAME": "Development registry",
+        }
+
+    def _github(self, release: bool, webhook: str) -> dict[str, str]:
+        """Starts the stand-in for GitHub over the folder, and gives the settings that lead there."""
+        port = free_ports(1)[0]
+        target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+        program = self._root / target / ("release" if release else "debug") / "github-stand-in"
+        command = [program, "--repo", self._source, "--listen", f"127.0.0.1:{port}"]
+        self._supervisor.spawn("GitHub", command, log=self._logs / "github.log")
+        url = f"http://127.0.0.1:{port}"
+        self._supervisor.wait(
+            lambda: _get(port, "/repos/example/registry")[0] == 200,
+            limit=_FIRST_ANSWER_SECONDS,
+            what=f"the stand-in for GitHub did not get ready (log: {self._logs / 'github.log'})",
+        )
+        return {
+            "REGISTRY_REPO_URL": "https://github.com/example/registry",
+            "GITHUB_API_URL": url,
+            "GITHUB_TOKEN": "ghp_development",
+            "OIDC_ISSUER": url,
+            "OIDC_AUDIENCE": f"http://127.0.0.1:{self._port}",
+            "OIDC_REPOSITORY_ID": str(json.loads(_get(port, "/repos/example/registry")[1])["id"]),
+            "WEBHOOK_URL": webhook,
         }
 
     def _secret(self, name: str) -> str:
@@ -219,7 +257,7 @@ class Development:
         versions = sum(len(entry.get("versions") or []) for entry in entries)
         step("serve", f"answers with {len(entries)} entries, {versions} versions")
 
-    def _follow(self, functions: Union[Emulated, Plain], watcher: Watcher) -> NoReturn:
+    def _follow(self, functions: Union[Emulated, Plain], watcher: Optional[Watcher]) -> NoReturn:
         """Shows logs and publishes changes, one after the other, for ever."""
         publication: Optional[Publication] = None
         begin = 0.0
@@ -227,7 +265,7 @@ class Development:
         def tick() -> bool:
             nonlocal publication, begin
             if publication is None:
-                if changed := watcher.poll():
+                if changed := watcher.poll() if watcher else []:
                     step("change", describe(changed))
                     begin, publication = time.monotonic(), functions.publish()
                 return False

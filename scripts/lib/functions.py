@@ -62,6 +62,11 @@ class Emulated:
         url = f"http://127.0.0.1:{self._port}"
         return [("serve", f"{url} (Lambda emulator)"), ("refresh", f"{url}/refresh")]
 
+    @staticmethod
+    def webhook_url(port: int) -> str:
+        """Where GitHub delivers its events."""
+        return f"http://127.0.0.1:{port}/webhooks/github"
+
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts the emulator, which starts a function when it is first asked for something."""
         self._port = port
@@ -159,7 +164,7 @@ class Plain:
         self._environment: Mapping[str, str] = {}
         self._tails = {name: Tail(logs / f"{name}.log") for name in ("serve", "refresh", "publish")}
 
-    build = ("cargo", "build", "--release", "--workspace")
+    build = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh")
 
     @staticmethod
     def ports(port: int) -> list[int]:
@@ -172,6 +177,11 @@ class Plain:
             ("serve", f"http://127.0.0.1:{self._port} (release binary)"),
             ("refresh", f"http://127.0.0.1:{self._port + 1}/refresh (release binary)"),
         ]
+
+    @staticmethod
+    def webhook_url(port: int) -> str:
+        """Where GitHub delivers its events."""
+        return f"http://127.0.0.1:{port + 1}/webhooks/github"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts both."""

@@ -1,4 +1,4 @@
-"""One signed S3 request: is the bucket there?
+"""Signed S3 requests without a body: is the bucket there, and make one.
 
 An S3 server answers unsigned requests long before it is of use, and a stranger's server on the same port answers them
 as well. Only a signed one shows that it is ours, knows our key, and has made the bucket.
@@ -39,8 +39,17 @@ def sign(
 
 def bucket_exists(port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
     """Whether the S3 server on a loopback port has the bucket and lets us in."""
+    return _ask("HEAD", port, bucket, access_key, secret_key, region)
+
+
+def create_bucket(port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
+    """Makes a bucket on the S3 server on a loopback port; whether it did."""
+    return _ask("PUT", port, bucket, access_key, secret_key, region)
+
+
+def _ask(method: str, port: int, bucket: str, access_key: str, secret_key: str, region: str) -> bool:
     headers = sign(
-        "HEAD",
+        method,
         f"127.0.0.1:{port}",
         f"/{bucket}",
         access_key=access_key,
@@ -48,7 +57,7 @@ def bucket_exists(port: int, bucket: str, access_key: str, secret_key: str, regi
         region=region,
         now=datetime.datetime.now(datetime.timezone.utc),
     )
-    return get_status(port, f"/{bucket}", method="HEAD", headers=headers) == 200
+    return get_status(port, f"/{bucket}", method=method, headers=headers) == 200
 
 
 def get_status(port: int, path: str, method: str = "GET", headers: Optional[dict[str, str]] = None) -> Optional[int]:

@@ -18,12 +18,13 @@ from .processes import Supervisor
 HELP = """\
 usage: scripts/test [ARGUMENT...]
 
-Runs every check and test: those of the deployment, those of the scripts, then the workspace's, with `cargo nextest run` where that is installed and
-`cargo test` elsewhere. Starts an S3 server and an OCI registry for them, on ports of their own, and ends both.
+Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
+`cargo nextest run` where that is installed and `cargo test` elsewhere. Starts an S3 server and an OCI registry for
+them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
 
-_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo"]
+_TOOLS = ["cargo-lambda", "weed", "docker-registry", "skopeo", "schemathesis"]
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -47,12 +48,13 @@ def main(root: Path, arguments: list[str]) -> int:
 def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
     if not arguments:
-        unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", "scripts/lib", "-t", "scripts"]
         if failed := checks.run(root, supervisor):
             return failed
-        step("test", "scripts")
-        if status := supervisor.run("unittest", unittest, cwd=root, env=checks.environment(root)):
-            return "the tests of the scripts", status
+        for folder, top in (("scripts/lib", "scripts"), ("action", ".")):
+            unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", folder, "-t", top]
+            step("test", folder)
+            if status := supervisor.run("unittest", unittest, cwd=root, env=checks.environment(root)):
+                return f"the tests of {folder}", status
 
     binaries = tools.ensure(root / ".tools", _TOOLS)
     # Black-box tests run the binaries; a test of one package does not build those of another.

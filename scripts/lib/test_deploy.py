@@ -16,7 +16,7 @@ from .console import Failure
 
 AWAITED_TESTS = {
     *("every_fault_has_its_name", "names_are_looked_at_after_they_are_resolved", "no_redirect_leads_inside"),
-    *("only_the_internet_is_public", "content_comes_whole_and_with_nothing_said_about_us", "wrong_bytes_never_leave"),
+    *("only_the_internet_is_public", "content_comes_whole_and_with_nothing_said_about_us"),
 }
 """Tests that SECURITY.md names of parts that are being built."""
 
@@ -135,7 +135,8 @@ class Pages(unittest.TestCase):
         named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){2,})`", (ROOT / "SECURITY.md").read_text())
         self.assertGreater(len(named), 10)
         for name in set(named) - AWAITED_TESTS:
-            self.assertRegex(rust + python, rf"(fn|def) {name}\(", "SECURITY.md names a test that is not there")
+            there = re.search(rf"(fn|def) {name}\(", rust + python)
+            self.assertTrue(there, f"SECURITY.md names {name}, and there is no such test")
 
 
 def _anchors(page: Path) -> set[str]:

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import dev, events, report, s3, servers, snapshot, tools
+from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -181,6 +181,42 @@ class Settings(Folder):
         environment = dev._environment({"AWS_REGION": "us-east-1"})
         self.assertNotIn("AWS_PROFILE", environment)
         self.assertEqual(environment["NO_PROXY"], "example.org,127.0.0.1,localhost")
+
+
+class Bench(unittest.TestCase):
+    SAID = """\
+Running 2s test @ http://127.0.0.1:1/
+  2 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.17ms    0.93ms  12.12ms   74.12%
+  Latency Distribution
+     50%  810.00us
+     75%    1.20ms
+     90%    2.20ms
+     99%    4.41ms
+  27512 requests in 2.00s, 2.91GB read
+Requests/sec:  13702.51
+Transfer/sec:      1.45GB
+"""
+
+    def test_what_wrk_says_is_read(self) -> None:
+        self.assertEqual(stage.parse_wrk(self.SAID), stage.Load(13702.51, 0.81, 4.41, 0))
+        refused = self.SAID + "  Non-2xx or 3xx responses: 7\n"
+        self.assertEqual(stage.parse_wrk(refused).failed, 7)
+        with self.assertRaises(Failure):
+            stage.parse_wrk("unable to connect to 127.0.0.1:1 Connection refused\n")
+
+    def test_a_missed_target_is_shown(self) -> None:
+        rows = [measures._time("start", 0.051, 0.1), measures._time("the first", 3.21, 3.0), measures.Row("size", "", "2 MB")]
+        text = bench.text_table(rows)
+        self.assertEqual(text[1], "start      under 100 ms  51 ms     met")
+        self.assertEqual(text[2], "the first  under 3.0 s   3.2 s     missed")
+        self.assertEqual(text[3], "size                     2 MB")
+        self.assertEqual(bench.markdown(rows, ["Calm."])[-3:], ["| size |  | 2 MB |  |", "", "Calm."])
+
+    def test_only_known_parts_are_measured(self) -> None:
+        with self.assertRaises(Failure):
+            bench.main(Path("/nowhere"), ["everything"])
 
 
 class Tools(Folder):

@@ -164,8 +164,8 @@ class Image(unittest.TestCase):
     def test_it_holds_the_binaries_and_is_built_by_the_toolchain_of_the_workspace(self) -> None:
         rust = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["rust-version"]
         self.assertIn(f"rust:{rust}-", self.FILE)
-        for binary in ("serve", "refresh", "index-generator"):
-            self.assertIn(f"--bin {binary}", self.FILE)
+        for package, binary in (("serve", "serve"), ("refresh", "refresh"), ("devfile-registry", "index-generator")):
+            self.assertIn(f" -p {package}", self.FILE)
             self.assertIn(f"/build/target/release/{binary} ", self.FILE)
 
     def test_its_tag_is_the_version_everywhere(self) -> None:

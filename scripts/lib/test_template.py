@@ -22,11 +22,7 @@ PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 NOT_DEPLOYED = {"LISTEN_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
 """Variables of the code that the template leaves at their defaults."""
 
-AWAITED = {
-    *("GITHUB_APP_ID", "GITHUB_APP_KEY", "OIDC_AUDIENCE", "OIDC_REPOSITORY_ID", "OIDC_ISSUER", "reconcile"),
-    "OIDC_JOB_WORKFLOW_REF",
-    *("REDIRECT_BLOBS", "REGISTRY_HEADLESS"),
-}
+AWAITED = {"REGISTRY_HEADLESS"}
 """What is deployed already for parts of the code that do not read it yet."""
 
 _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
@@ -230,7 +226,7 @@ class Roles(unittest.TestCase):
     def test_refresh_writes_the_rest_and_can_call_only_itself(self) -> None:
         parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*")}
         own_name = RESOURCES["Refresh"]["Properties"]["FunctionName"]["Fn::Sub"]
-        written = {*parts, f"${{{self.BUCKET}}}/index.json"}
+        written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh")}
         function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{own_name}"
         self.assertEqual(
             statements("RefreshRole"),
@@ -272,7 +268,8 @@ class Roles(unittest.TestCase):
             metadata = RESOURCES[name]["Metadata"]
             binary = metadata["BuildProperties"]["Binary"]
             self.assertEqual(metadata["BuildMethod"], "rust-cargolambda")
-            self.assertIn(f'name = "{binary}"', code(f"functions/{name.lower()}/Cargo.toml"))
+            folder = RESOURCES[name]["Properties"]["CodeUri"]
+            self.assertIn(f'name = "{binary}"', code(f"{folder}/Cargo.toml"), "built from its own folder, it is built alone")
 
 
 class Bucket(unittest.TestCase):

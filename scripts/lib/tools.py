@@ -77,6 +77,7 @@ TOOLS: dict[str, Union[Wheel, Debian, Python]] = {
     "sam": _SAM,
     "cfn-lint": _SAM,
     "kubernetes-validate": Python("kubernetes-validate", "24 MB"),
+    "schemathesis": Python("schemathesis", "14 MB"),
     "docker-registry": Debian(
         "docker-registry",
         names_on_path=("docker-registry", "registry"),

@@ -17,6 +17,9 @@ use crate::digest::Digest;
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
 pub const INDEX_KEY: &str = "index.json";
 
+/// Key of the object with how the last refresh ended.
+pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
+
 /// Key of a release object.
 pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_saphyr::Spanned;
+use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
-use crate::version::Version;
-use crate::yaml::{self, nullable};
+use crate::version::{InvalidVersion, Version};
+use crate::yaml::{self, Node, nullable};
 
 /// Kinds of command groups, in the order of the index.
 pub const COMMAND_GROUPS: [&str; 5] = ["build", "debug", "deploy", "run", "test"];
@@ -32,8 +31,8 @@ pub struct Devfile {
     pub starter_projects: Vec<String>,
 }
 
-/// The metadata of a devfile.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The metadata of a devfile, and of a stack: the same fields stand in `stack.yaml`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the names are those of the devfile schema")]
 pub struct Metadata {
@@ -63,110 +62,69 @@ pub struct Metadata {
     pub support_url: String,
     #[serde(deserialize_with = "nullable")]
     pub deployment_scopes: BTreeMap<String, bool>,
-}
-
-/// A devfile as it is written.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    schema_version: Option<Spanned<String>>,
-    metadata: Option<Spanned<Metadata>>,
-    #[serde(default, deserialize_with = "nullable")]
-    starter_projects: Vec<Named>,
-    #[serde(default, deserialize_with = "nullable")]
-    commands: Vec<Command>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Command {
-    exec: Option<CommandBody>,
-    apply: Option<CommandBody>,
-    composite: Option<CommandBody>,
-}
-
-#[derive(Deserialize)]
-struct CommandBody {
-    group: Option<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default, deserialize_with = "nullable")]
-    kind: String,
+    #[serde(deserialize_with = "nullable")]
+    pub attributes: BTreeMap<String, serde_json::Value>,
 }
 
 impl Devfile {
-    /// Reads a devfile; `path` is for the diagnostics.
+    /// Takes a devfile that [`validate::devfile`](crate::validate::devfile) found nothing wrong with; `path` is for the diagnostics.
     ///
     /// # Errors
-    /// All that is missing or unreadable, at its place.
-    pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let raw: Raw = yaml::parse(path, bytes).map_err(|problem| vec![*problem])?;
+    /// What a registry needs beyond that: a version to publish it under, and metadata that fits the index.
+    pub fn new(path: &str, document: &Node) -> Result<Self, Vec<Diagnostic>> {
+        let metadata = document.get("metadata").unwrap_or(document);
+        let at = metadata.key_at.position;
+        let schema_version = document.text_of("schemaVersion").unwrap_or_default().parse();
+        let schema_version: Version = schema_version.map_err(|reason: InvalidVersion| {
+            vec![
+                Diagnostic::error(path, "schemaVersion/value", reason.to_string(), "write, for instance, 2.3.0").at(at),
+            ]
+        })?;
+        let fields: Metadata = yaml::decode(path, metadata).map_err(|problem| vec![*problem])?;
         let mut problems = Vec::new();
-        let schema_version = schema_version(path, raw.schema_version.as_ref()).map_err(|p| problems.push(*p)).ok();
-        let Some(metadata) = raw.metadata else {
-            let hint = "add metadata with name, displayName, version, language and projectType";
-            problems.push(Diagnostic::error(path, "metadata/all", "metadata is missing", hint));
-            return Err(problems);
-        };
-        let place = yaml::position_of(&metadata);
-        let metadata = metadata.value;
-        let required = [
-            ("name", &metadata.name),
-            ("displayName", &metadata.display_name),
-            ("version", &metadata.version),
-            ("language", &metadata.language),
-            ("projectType", &metadata.project_type),
-        ];
-        for (field, value) in required {
-            if value.is_empty() {
-                let message = format!("metadata.{field} is missing");
-                let hint = format!("add a line `{field}:` below `metadata:`");
-                problems.push(Diagnostic::error(path, &format!("metadata/{field}"), message, hint).at(place));
+        let version = fields.version.parse::<Version>();
+        match &version {
+            Err(_) if fields.version.is_empty() => {
+                let hint = "add a line such as `version: 1.0.0` below `metadata:`";
+                let message = "metadata.version is missing";
+                problems.push(Diagnostic::error(path, "metadata/version", message, hint).at(at));
             }
+            Err(reason) => {
+                let at = metadata.get("version").map_or(at, |version| version.at.position);
+                problems.push(Diagnostic::error(path, "metadata/version", reason.to_string(), "").at(at));
+            }
+            Ok(_) => {}
         }
-        let version = metadata.version.parse::<Version>();
-        if let Err(reason) = &version
-            && !metadata.version.is_empty()
-        {
-            problems.push(Diagnostic::error(path, "metadata/version", reason.to_string(), "").at(place));
-        }
-        for scope in metadata.deployment_scopes.keys().filter(|scope| !DEPLOYMENT_SCOPES.contains(&scope.as_str())) {
+        let scopes = metadata.get("deploymentScopes").map_or(&[][..], Node::entries);
+        for (scope, node) in scopes.iter().filter(|(scope, _)| !DEPLOYMENT_SCOPES.contains(&scope.as_str())) {
             let message = format!("the deployment scope `{scope}` is not known");
-            problems.push(Diagnostic::error(path, "index/scopes", message, "use innerloop and outerloop").at(place));
+            let problem = Diagnostic::error(path, "index/scopes", message, "use innerloop and outerloop");
+            problems.push(problem.at(node.key_at.position));
         }
-        match (schema_version, version) {
-            (Some(schema_version), Ok(version)) if problems.is_empty() => Ok(Self {
+        match version {
+            Ok(version) if problems.is_empty() => Ok(Self {
                 schema_version,
                 version,
-                metadata,
-                command_groups: command_groups(&raw.commands),
-                starter_projects: raw.starter_projects.into_iter().map(|starter| starter.name).collect(),
+                metadata: fields,
+                command_groups: command_groups(document),
+                starter_projects: starter_projects(document),
             }),
             _ => Err(problems),
         }
     }
 }
 
-fn schema_version(path: &str, written: Option<&Spanned<String>>) -> Result<Version, Box<Diagnostic>> {
-    let hint = "write the devfile schema's version, such as `schemaVersion: 2.2.2`";
-    match written {
-        None => Err(Box::new(Diagnostic::error(path, "schemaVersion/absent", "schemaVersion is missing", hint))),
-        Some(text) => text.value.parse().map_err(|_| {
-            let message = format!("`{}` is not a schema version", text.value);
-            Box::new(Diagnostic::error(path, "schemaVersion/value", message, hint).at(yaml::position_of(text)))
-        }),
-    }
+fn starter_projects(document: &Node) -> Vec<String> {
+    let named = document.items_of("starterProjects").iter();
+    named.filter_map(|project| project.text_of("name")).map(str::to_owned).collect()
 }
 
-fn command_groups(commands: &[Command]) -> BTreeMap<String, bool> {
-    let bodies = commands.iter().flat_map(|command| [&command.exec, &command.apply, &command.composite]).flatten();
-    let kinds: Vec<&str> = bodies.filter_map(|body| Some(body.group.as_ref()?.kind.as_str())).collect();
+fn command_groups(document: &Node) -> BTreeMap<String, bool> {
+    let commands = document.items_of("commands").iter();
+    let kinds: Vec<&str> = commands
+        .flat_map(|command| ["exec", "apply", "composite"].map(|body| command.at_path(&[body, "group", "kind"])))
+        .filter_map(|kind| kind?.text())
+        .collect();
     COMMAND_GROUPS.iter().map(|&kind| (kind.to_owned(), kinds.contains(&kind))).collect()
 }
 
@@ -177,13 +135,17 @@ mod tests {
     const KILN: &str = "schemaVersion: 2.2.2\nmetadata:\n  name: kiln\n  displayName: Kiln\n  version: 1.0.0\n  \
                         language: Rust\n  projectType: axum\n";
 
+    fn read(text: &str) -> Result<Devfile, Vec<Diagnostic>> {
+        Devfile::new("devfile.yaml", &yaml::parse("devfile.yaml", text.as_bytes()).unwrap())
+    }
+
     #[test]
     fn reads_what_the_index_shows() {
         let text = format!(
             "{KILN}starterProjects:\n  - name: clay\n    git: {{}}\ncommands:\n  - id: b\n    exec:\n      group: {{kind: \
              build}}\n  - id: d\n    composite:\n      group: {{kind: deploy, isDefault: true}}\n  - id: n\n    exec: {{}}\n"
         );
-        let devfile = Devfile::parse("devfile.yaml", text.as_bytes()).unwrap();
+        let devfile = read(&text).unwrap();
         assert_eq!(devfile.version.as_str(), "1.0.0");
         assert_eq!(devfile.starter_projects, ["clay"]);
         let groups: Vec<_> = devfile.command_groups.iter().filter(|(_, has)| **has).map(|(kind, _)| kind).collect();
@@ -192,20 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn names_all_that_is_missing_at_once() {
-        let problems = Devfile::parse("d.yaml", b"metadata:\n  name: kiln\n  version: one\n").unwrap_err();
-        let rules: Vec<_> = problems.iter().map(|p| p.rule.as_str()).collect();
-        assert_eq!(
-            rules,
-            [
-                "schemaVersion/absent",
-                "metadata/displayName",
-                "metadata/language",
-                "metadata/projectType",
-                "metadata/version"
-            ]
-        );
-        assert_eq!(problems[1].position.unwrap().line, 2);
-        assert_eq!(Devfile::parse("d.yaml", b"schemaVersion: 2.2.0\n").unwrap_err()[0].rule, "metadata/all");
+    fn names_what_the_index_needs() {
+        let rules = |text: &str| -> Vec<String> {
+            let problem = |problem: Diagnostic| {
+                let position = problem.position.unwrap();
+                format!("{} {}:{}", problem.rule, position.line, position.column)
+            };
+            read(text).unwrap_err().into_iter().map(problem).collect()
+        };
+        assert_eq!(rules(&KILN.replace("  version: 1.0.0\n", "")), ["metadata/version 2:1"]);
+        assert_eq!(rules(&KILN.replace("version: 1.0.0", "version: one")), ["metadata/version 5:12"]);
+        assert_eq!(rules(&format!("{KILN}  deploymentScopes: {{middle: true}}\n")), ["index/scopes 8:22"]);
+        assert_eq!(rules(&format!("{KILN}  provider: 5\n")), ["yaml/type 8:13"]);
     }
 }

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod index;
 pub mod limits;
 pub mod logging;
+pub mod outside;
 pub mod publish;
 pub mod registry;
 pub mod release;

@@ -10,6 +10,9 @@ pub const FILE_BYTES: u64 = 8 << 20;
 /// Most files in the tree of a registry repository: five files a version for 10,000 versions.
 pub const TREE_FILES: usize = 50_000;
 
+/// Largest icon, in bytes. Those of published stacks are below 100 KiB.
+pub const ICON_BYTES: u64 = 512 << 10;
+
 /// Most bytes in the tree of a registry repository, unpacked.
 pub const TREE_BYTES: u64 = 256 << 20;
 

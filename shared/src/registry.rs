@@ -317,8 +317,14 @@ impl Registry for OciRegistry {
         let image = self.reference(repository, Name::Digest(blob));
         let digest = blob.to_string();
         self.log_in(&self.writer).await;
+        let operation = format!("take the blob {image}");
+        if content.is_empty() {
+            // The usual way refuses to send nothing.
+            let call = || self.writer.push_blob_stream(&image, futures_util::stream::empty(), &digest, Some(0));
+            return self.attempt(&operation, call).await.map(|_| ());
+        }
         let call = || self.writer.push_blob(&image, content.clone(), &digest);
-        self.attempt(&format!("take the blob {image}"), call).await.map(|_| ())
+        self.attempt(&operation, call).await.map(|_| ())
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {

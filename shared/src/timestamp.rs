@@ -3,14 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A point in time in RFC 3339, with the offset in which it was written.
 ///
 /// The index of the reference keeps the offset (`2025-08-20T04:59:02-04:00`), so the text is kept beside the
 /// instant; the order is that of the instants.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("format" = "date-time"))]
 pub struct Timestamp {
     text: String,
     instant: jiff::Timestamp,

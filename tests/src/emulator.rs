@@ -4,18 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use crate::registry::{Serving, TestRegistry, binary};
+use crate::registry::{TestRegistry, binary};
 
 /// Longest that emulator and function may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running emulator with `serve`; both end when this is dropped.
+#[derive(Debug)]
+pub struct Emulated {
+    /// Its URL.
+    pub url: String,
+    _processes: [Child; 2],
+}
 
 impl TestRegistry {
     /// Starts the emulator, and `serve` with its runtime API, and waits until the function answers.
     ///
     /// The emulator is told not to start functions itself: it would build them first.
-    pub async fn serve_emulated(&self) -> Serving {
+    pub async fn serve_emulated(&self) -> Emulated {
         let port = free_port();
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace");
         let mut command = Command::new(tool("cargo-lambda"));
@@ -32,7 +40,7 @@ impl TestRegistry {
         let serve = command.spawn().expect("serve starts");
         let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}/health"))).await;
         answer.expect("serve answers in time").expect("serve answers");
-        Serving::new(url, [serve, emulator])
+        Emulated { url, _processes: [serve, emulator] }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
+pub mod answer;
 pub mod emulator;
 pub mod github;
 pub mod proxy;

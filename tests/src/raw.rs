@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Answer;
+use crate::answer::Answer;
 
 /// Longest that an answer may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,10 +1,8 @@
 //! A whole registry under test: both functions as processes, on a bucket and a namespace of their own in the real servers
 //! that `scripts/test` starts.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -27,38 +25,16 @@ pub struct TestRegistry {
 pub struct Serving {
     /// Its URL.
     pub url: String,
-    processes: Vec<Child>,
+    process: Child,
     lines: tokio::sync::mpsc::UnboundedReceiver<String>,
-}
-
-/// An answer of `serve`.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Its status.
-    pub status: u16,
-    /// Its headers, names in lower case.
-    pub headers: BTreeMap<String, String>,
-    /// Its body.
-    pub body: bytes::Bytes,
-}
-
-impl Answer {
-    /// The value of a header; empty when it is not there.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-
-    /// The body as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
 }
 
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
-pub(crate) fn binary(name: &str) -> PathBuf {
+/// The program of the workspace with a name.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
@@ -78,6 +54,10 @@ impl TestRegistry {
             ("OCI_REGISTRY", format!("{oci}/{name}")),
             ("REGISTRY_REPO_URL", repository.path().display().to_string()),
             ("REVALIDATE_SECONDS", "0".into()),
+            // Nothing but the own machine is asked, whatever a fixture names.
+            ("OFFLINE", "true".into()),
+            ("FETCH_HOSTS", "localhost".into()),
+            ("FETCH_ALLOW_LOOPBACK", "true".into()),
             ("LISTEN_ADDR", "127.0.0.1:0".into()),
         ];
         let config = aws_config::from_env().endpoint_url(s3).load().await;
@@ -91,23 +71,6 @@ impl TestRegistry {
     /// The environment of its functions.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         self.variables.clone()
-    }
-
-    /// The bytes of an object in its bucket.
-    pub async fn object(&self, key: &str) -> bytes::Bytes {
-        let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");
-        object.body.collect().await.expect("the object can be read").into_bytes()
-    }
-
-    /// Writes an object of its bucket, past all rules.
-    pub async fn put_object(&self, key: &str, bytes: impl Into<bytes::Bytes>) {
-        let request = self.s3.put_object().bucket(&self.name).key(key).body(bytes.into().into());
-        request.send().await.expect("the object can be written");
-    }
-
-    /// Removes an object from its bucket.
-    pub async fn delete_object(&self, key: &str) {
-        self.s3.delete_object().bucket(&self.name).key(key).send().await.expect("the object can be removed");
     }
 
     /// The same registry with another value of a variable.
@@ -180,7 +143,7 @@ impl TestRegistry {
                 let _ = sender.send(line);
             }
         });
-        Serving { lines, ..Serving::new(url, [process]) }
+        Serving { url, process, lines }
     }
 
     /// The keys of the bucket that begin with a prefix.
@@ -196,17 +159,21 @@ impl TestRegistry {
         }
     }
 
-    /// Writes an object into the bucket.
-    pub async fn put(&self, key: &str, content: &str) {
-        let body = content.as_bytes().to_vec().into();
+    /// The bytes of an object in the bucket.
+    pub async fn object(&self, key: &str) -> bytes::Bytes {
+        let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");
+        object.body.collect().await.expect("all of it").into_bytes()
+    }
+
+    /// Writes an object into the bucket, past all rules.
+    pub async fn put(&self, key: &str, content: impl AsRef<[u8]>) {
+        let body = content.as_ref().to_vec().into();
         self.s3.put_object().bucket(&self.name).key(key).body(body).send().await.expect("an object can be written");
     }
 
     /// The object `index.json`.
     pub async fn live(&self) -> serde_json::Value {
-        let object = self.s3.get_object().bucket(&self.name).key("index.json").send().await.expect("something is live");
-        let bytes = object.body.collect().await.expect("all of it").into_bytes();
-        serde_json::from_slice(&bytes).expect("index.json is JSON")
+        serde_json::from_slice(&self.object("index.json").await).expect("index.json is JSON")
     }
 
     /// Runs `git` in the repository's folder.
@@ -235,39 +202,6 @@ impl TestRegistry {
 }
 
 impl Serving {
-    pub(crate) fn new(url: String, processes: impl IntoIterator<Item = Child>) -> Self {
-        // Of a function whose log nobody reads there is no line.
-        let (_, lines) = tokio::sync::mpsc::unbounded_channel();
-        Self { url, processes: processes.into_iter().collect(), lines }
-    }
-
-    /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
-    pub fn peak_memory(&self) -> u64 {
-        let id = self.processes[0].id().expect("serve runs");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
-    }
-
-    /// The answer to a request, whatever it is. Redirects are not followed.
-    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-            let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-            // Each test has a runtime of its own, and a connection does not outlive its runtime.
-            builder.pool_max_idle_per_host(0).build().expect("a client can be built")
-        });
-        let method = method.parse().expect("a method");
-        let mut request = CLIENT.request(method, format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await.expect("serve answers");
-        let status = answer.status().as_u16();
-        let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
-        let headers = answer.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        Answer { status, headers, body: answer.bytes().await.expect("the body arrives") }
-    }
-
     /// Answers a GET: status, and the body as text.
     pub async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
@@ -290,17 +224,25 @@ impl Serving {
         }
     }
 
+    /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.process.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// Asks it to end, and waits until it has.
     pub async fn stop(mut self) {
-        let process = &mut self.processes[0];
-        let id = process.id().expect("it runs").to_string();
+        let id = self.process.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
         assert!(sent.success());
-        process.wait().await.expect("it ends");
+        self.process.wait().await.expect("it ends");
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     for entry in from.read_dir().expect("the folder is there") {
         let entry = entry.expect("the folder can be read");
         let to = to.join(entry.file_name());

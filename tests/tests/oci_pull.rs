@@ -3,8 +3,11 @@
 
 use bytes::Bytes;
 use devfile_registry::digest::Digest;
+use registry_tests::answer::Answer;
+use registry_tests::github::Fault;
+use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::raw;
-use registry_tests::registry::{Answer, Serving, TestRegistry};
+use registry_tests::registry::{Serving, TestRegistry};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -240,17 +243,17 @@ async fn wrong_bytes_never_leave() {
     let key = format!("blobs/sha256/{}", digest.strip_prefix("sha256:").unwrap());
     let good = registry.object(&key).await;
     for wrong in [vec![b'x'; size], vec![b'x'; size * 2], Vec::new()] {
-        registry.put_object(&key, wrong).await;
+        registry.put(&key, wrong).await;
         assert_error(&serve.ask("GET", &path, &[]).await, 502, "UNAVAILABLE");
         assert_error(&serve.ask("GET", &path, &[("range", "bytes=0-1")]).await, 502, "UNAVAILABLE");
     }
-    registry.delete_object(&key).await;
+    registry.remove(std::slice::from_ref(&key)).await;
     assert_error(&serve.ask("GET", &path, &[]).await, 502, "UNAVAILABLE");
     assert_eq!(serve.ask("HEAD", &path, &[]).await.status, 200, "the release names it");
 
-    registry.put_object(&key, good.clone()).await;
+    registry.put(&key, &good).await;
     assert_eq!(serve.ask("GET", &path, &[]).await.body, good);
-    registry.delete_object(&key).await;
+    registry.remove(std::slice::from_ref(&key)).await;
     assert_eq!(serve.ask("GET", &path, &[]).await.body, good, "it was read once");
 
     let file = "/stacks/kiln/1.1.0/docker/Dockerfile";
@@ -258,7 +261,7 @@ async fn wrong_bytes_never_leave() {
     assert_eq!(content.status, 200);
     let stored = format!("blobs/sha256/{}", Digest::of(&content.body).hex());
     let fresh = registry.serve().await;
-    registry.put_object(&stored, "wrong").await;
+    registry.put(&stored, "wrong").await;
     let damaged = fresh.ask("GET", file, &[]).await;
     assert_eq!(damaged.status, 502);
     assert_eq!(damaged.json()["status"], "the content in the store of this registry is damaged");
@@ -297,4 +300,19 @@ async fn large_blobs_are_at_the_bucket_unless_they_are_texts() {
     let part = serve.ask("GET", &path, &[("range", "bytes=-3")]).await;
     assert_eq!((part.status, part.body), (206, sent.body.slice(size - 3..)));
     assert_eq!(serve.ask("GET", zip, &[]).await.body, Bytes::from(noise));
+}
+
+#[tokio::test]
+async fn a_blob_is_read_once_for_all_who_ask_at_once() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let bucket = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
+    let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", bucket.address()));
+    let serve = registry.serve().await;
+    bucket.faults().add("GET */blobs/*", Fault::Slow { milliseconds: 300 }, 100);
+    let asked = (0..20).map(|_| serve.ask("GET", "/stacks/kiln/1.1.0/docker/Dockerfile", &[]));
+    let answers = futures_util::future::join_all(asked).await;
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
+    let reads = bucket.take_requests().into_iter().filter(|request| request.contains("/blobs/")).count();
+    assert_eq!(reads, 1);
 }

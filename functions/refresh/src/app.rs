@@ -21,6 +21,9 @@ use crate::source::Repository;
 /// Time for telling GitHub of a result: nice to have, and somebody may be waiting for the answer.
 const TELLING: Duration = Duration::from_secs(5);
 
+/// Most changed parts that the log names; the report has all.
+const SHOWN: usize = 10;
+
 /// The result of a refresh, for all who wait for it.
 pub(crate) type Refreshed = Arc<Result<Report, PublishError>>;
 
@@ -51,6 +54,7 @@ impl App {
             source: config.repository,
             registry,
             bucket,
+            outside: config.outside,
             strictness: config.strictness,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };
@@ -176,11 +180,13 @@ fn log(report: &Report) {
     for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
         tracing::warn!(%problem, "quarantined");
     }
+    let first: Vec<&str> = report.changed.iter().chain(&report.removed).take(SHOWN).map(String::as_str).collect();
     tracing::info!(
         outcome = ?report.outcome,
         commit = %report.commit_hash,
         changed = report.changed.len(),
         removed = report.removed.len(),
+        parts = first.join(", "),
         quarantined = report.quarantined.len(),
         repaired = report.repaired.len(),
         pinned = report.pinned,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
+use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
 use devfile_registry::source::LocalSource;
@@ -32,6 +33,8 @@ pub struct Config {
     pub bucket: String,
     /// `STRICT`
     pub strictness: Strictness,
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `STRICT_ICONS`, `OFFLINE`: what may be fetched of what the repository names.
+    pub outside: Outside,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
     pub access: Access,
     /// `LISTEN_ADDR`
@@ -60,6 +63,7 @@ impl Config {
         let credentials = pair(&mut environment, ["OCI_USERNAME", "OCI_PASSWORD"], ["a user name", "a password"]);
         let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that serve reads");
         let strict = environment.or("STRICT", "true or false", false);
+        let outside = Outside::from_environment(&mut environment);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or("LISTEN_ADDR", "an address and port", SocketAddr::from(([127, 0, 0, 1], 8080)));
         environment.finish()?;
@@ -69,6 +73,7 @@ impl Config {
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
+            outside,
             access,
             listen,
         })

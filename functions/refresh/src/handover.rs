@@ -16,10 +16,24 @@ use crate::action::Action;
 /// Time for the call, its tries included: a webhook is answered within two seconds.
 const TIME: Duration = Duration::from_millis(1900);
 
+/// Time for a connection.
+const CONNECT: Duration = Duration::from_millis(500);
+
 /// The function itself, to be invoked.
 pub(crate) struct Handover {
     client: Client,
     function: String,
+    answers: Answers,
+}
+
+/// When a call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// Once the work is taken, as Lambda does.
+    AtOnce,
+    /// Once it is done, as emulators of Lambda do, which work on one event after the other: waiting for it would never end. But
+    /// they do not freeze the function either.
+    AtTheEnd,
 }
 
 /// Why the work was not taken.
@@ -35,14 +49,17 @@ impl Handover {
     pub(crate) async fn from_env() -> Option<Self> {
         let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())?;
         std::env::var_os("AWS_LAMBDA_RUNTIME_API")?;
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(Duration::from_millis(500)).operation_timeout(TIME).build();
+        let emulated = std::env::var_os("AWS_ENDPOINT_URL_LAMBDA").is_some_and(|url| !url.is_empty());
+        let answers = if emulated { Answers::AtTheEnd } else { Answers::AtOnce };
+        let mut timeouts = TimeoutConfig::builder();
+        timeouts.set_connect_timeout(Some(CONNECT));
+        timeouts.set_operation_timeout((answers == Answers::AtOnce).then_some(TIME));
         let config = aws_config::from_env()
             .retry_config(RetryConfig::standard().with_max_attempts(2))
-            .timeout_config(timeouts)
+            .timeout_config(timeouts.build())
             .load()
             .await;
-        Some(Self { client: Client::new(&config), function })
+        Some(Self { client: Client::new(&config), function, answers })
     }
 
     /// Hands an action over. Nobody waits for its result.
@@ -50,8 +67,18 @@ impl Handover {
         let failed = |reason: String| HandoverError { function: self.function.clone(), reason };
         let payload = serde_json::to_vec(action).map_err(|error| failed(error.to_string()))?;
         let call = self.client.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
-        let sent = call.payload(Blob::new(payload)).send().await;
-        sent.map(drop).map_err(|error| failed(DisplayErrorContext(error).to_string()))
+        let sent = call.payload(Blob::new(payload)).send();
+        match self.answers {
+            Answers::AtOnce => sent.await.map(drop).map_err(|error| failed(DisplayErrorContext(error).to_string())),
+            Answers::AtTheEnd => {
+                tokio::spawn(async move {
+                    if let Err(error) = sent.await {
+                        tracing::error!(error = %DisplayErrorContext(error), "the work that was handed over failed");
+                    }
+                });
+                Ok(())
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::body::{self, Caching, JSON, header};
 use crate::catalog::{IndexKind, IndexSchema, Query};
 use crate::config::Config;
 use crate::devfiles;
-use crate::error::{ApiError, METHODS};
+use crate::error::ApiError;
 use crate::files;
 use crate::live::Live;
 use crate::oci::{self, Code, OciError};
@@ -35,6 +35,9 @@ const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 
 /// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
 pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
+
+/// The methods of every route.
+const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Headers of answers that scripts of other origins may read, beside those that they always may.
 const EXPOSED: &str = "etag, link, location, content-range, content-length, accept-ranges, content-disposition, \
@@ -69,11 +72,16 @@ impl App {
             Err(error) if is_oci(path_as_sent(&parts)) => OciError::of(error.status(), error.to_string()).answer(),
             Err(error) => error.answer(),
         };
+        let status = response.status();
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(VARY).or_insert(HeaderValue::from_static("accept-encoding"));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            // RFC 9110, section 15.5.6.
+            headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+        }
         if let Some(snapshot) = snapshot {
             headers.insert(COMMIT, header(snapshot.commit.as_str()));
             let freshness = self.live.freshness();
@@ -92,14 +100,17 @@ impl App {
         if parts.method == Method::OPTIONS {
             return Ok(preflight());
         }
-        let path = decode(path_as_sent(parts))?;
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
-        if parts.method != Method::GET && parts.method != Method::HEAD {
-            return match segments.as_slice() {
-                ["v2", ..] => Ok(OciError::unknown(Code::Unsupported, "this registry is read-only").answer()),
-                _ => Err(ApiError::Method),
-            };
+        let path = path_as_sent(parts);
+        match parts.method {
+            Method::GET | Method::HEAD => {}
+            // As the reference: to clients that push, nothing here can be written to.
+            Method::POST | Method::PUT | Method::PATCH | Method::DELETE if is_oci(path) => {
+                return Ok(OciError::unknown(Code::Unsupported, "this registry is read-only").answer());
+            }
+            _ => return Err(ApiError::Method),
         }
+        let path = decode(path)?;
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
         let headers = &parts.headers;
         match segments.as_slice() {
             [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),

@@ -96,3 +96,20 @@ pub(crate) async fn checked(cache: &Cache, digest: Digest, size: u64) -> Result<
     let object = cache.get(&blob_key(digest), size.min(TREE_BYTES)).await?.ok_or(BlobError::Missing(digest))?;
     if Digest::of(&object.bytes) == digest { Ok(object.bytes) } else { Err(BlobError::Damaged(digest)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devfile_registry::cache::Patience;
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
+        let blob = Bytes::from(vec![0; 1 << 20]);
+        for number in 0..2 * BLOB_MEMORY_BYTES / (1 << 20) {
+            blobs.memory.insert(Digest::of(&number.to_be_bytes()), blob.clone()).await;
+        }
+        blobs.memory.run_pending_tasks().await;
+        assert!((1..=BLOB_MEMORY_BYTES).contains(&blobs.memory.weighted_size()));
+    }
+}

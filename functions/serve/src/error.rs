@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use devfile_registry::starter::NoSource;
 use serde::Serialize;
@@ -16,9 +16,6 @@ use crate::body::{Caching, JSON};
 use crate::catalog::BadParameter;
 use crate::content::OutOfRange;
 use crate::starters::StarterError;
-
-/// The methods of every route.
-pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request has no better answer.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +96,6 @@ impl ApiError {
         headers.insert(CACHE_CONTROL, caching.header());
         match self {
             Self::NoRelease(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
-            // RFC 9110, section 15.5.6: 405 says which methods there are.
-            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static(METHODS))),
             Self::OutOfRange(range) => headers.extend([range.header()]),
             Self::Blob(error) => tracing::warn!(%error, "a blob cannot be given"),
             Self::Starter(name, error) => tracing::warn!(starter = name, %error, "a starter project cannot be given"),

@@ -95,7 +95,7 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
-    /// The cache bucket, for what is not part of a release.
+    /// The cache bucket.
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
     }

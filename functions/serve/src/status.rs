@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use devfile_registry::cache::{Bucket, Cache};
-use devfile_registry::publish::{LAST_REFRESH_KEY, LastRefresh};
+use devfile_registry::cache::{Bucket, Cache, LAST_REFRESH_KEY};
+use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -43,4 +43,48 @@ pub(crate) fn document(
 pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
     let read = tokio::time::timeout(PATIENCE, cache.get(LAST_REFRESH_KEY, REPORT_BYTES)).await;
     serde_json::from_slice(&read.ok()?.ok()??.bytes).ok()
+}
+
+/// The schema of [`document`].
+pub(crate) fn schema() -> Value {
+    let text = json!({"type": "string"});
+    let count = json!({"type": "integer", "minimum": 0});
+    let live = json!({
+        "type": ["object", "null"],
+        "description": "The live release; null while there is none",
+        "required": ["commit_hash", "source", "release", "generated_at", "stacks", "samples", "versions", "quarantined", "warnings"],
+        "properties": {
+            "commit_hash": {"$ref": "#/components/schemas/CommitSha"},
+            "source": text,
+            "release": {"$ref": "#/components/schemas/Digest"},
+            "generated_at": {"$ref": "#/components/schemas/Timestamp"},
+            "stacks": count, "samples": count, "versions": count, "warnings": count,
+            "quarantined": {"type": "array", "items": {
+                "type": "object",
+                "description": "A part of the repository that stays as it was published last",
+                "required": ["part", "problems"],
+                "properties": {"part": text, "problems": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["path", "severity", "rule", "message"],
+                    "properties": {"path": text, "severity": text, "rule": text, "message": text, "hint": text, "line": count, "column": count},
+                }}},
+            }},
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["name", "software", "live", "age_seconds", "last_refresh", "snapshot"],
+        "properties": {
+            "name": text,
+            "software": text,
+            "live": live,
+            "age_seconds": {"type": ["integer", "null"], "minimum": 0, "description": "Time since the release was made live"},
+            "last_refresh": {"type": ["object", "null"], "description": "How the last refresh ended"},
+            "snapshot": {
+                "type": "object",
+                "required": ["checked_seconds_ago", "stale", "failure"],
+                "properties": {"checked_seconds_ago": count, "stale": {"type": "boolean"}, "failure": {"type": ["string", "null"]}},
+            },
+        },
+    })
 }

@@ -241,4 +241,6 @@ impl Place {
 }
 
 #[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
 mod tests;

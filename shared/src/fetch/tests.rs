@@ -1,53 +1,19 @@
 //! Fetches from a server with every fault that there is.
 
-use std::net::SocketAddr;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::server::Server;
 use super::*;
 
-/// Answers by path. `/redirect/<URL>` redirects to the URL, `/stall` never ends.
-struct Server {
-    address: SocketAddr,
+/// A server with every fault. `/redirect/<URL>` redirects to the URL, `/stall` never ends.
+async fn faulty() -> Server {
+    Server::start(|path, head| reply(path, head).into_bytes()).await
 }
 
-impl Server {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        let mut byte = [0];
-                        if stream.read(&mut byte).await.unwrap_or(0) == 0 {
-                            return;
-                        }
-                        head.push(byte[0]);
-                    }
-                    let head = String::from_utf8(head).unwrap();
-                    let path = head.split(' ').nth(1).unwrap();
-                    stream.write_all(reply(path, &head).as_bytes()).await.unwrap();
-                    if path.ends_with("stall") {
-                        std::future::pending::<()>().await;
-                    }
-                });
-            }
-        });
-        Self { address }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Everything that a fetcher gets which may ask this server alone.
-    async fn get(&self, path: &str) -> Result<Bytes, FetchError> {
-        let rules = Rules { loopback: Loopback::Only(self.address), ..Rules::default() };
-        get(&Fetcher::new(rules), &self.url(path)).await
-    }
+/// Fetches with rules that allow this server alone.
+async fn get_from(server: &Server, path: &str) -> Result<Bytes, FetchError> {
+    let rules = Rules { loopback: Loopback::Only(server.address), ..Rules::default() };
+    get(&Fetcher::new(rules), &server.url(path)).await
 }
 
 fn reply(path: &str, head: &str) -> String {
@@ -88,10 +54,10 @@ async fn get(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
 
 #[tokio::test]
 async fn content_comes_whole_and_with_nothing_said_about_us() {
-    let server = Server::start().await;
-    assert_eq!(server.get("/ok").await.unwrap(), "hello");
-    assert_eq!(server.get("/redirect//ok").await.unwrap(), "hello", "a relative redirect");
-    let sent = String::from_utf8(server.get("/head").await.unwrap().to_vec()).unwrap().to_lowercase();
+    let server = faulty().await;
+    assert_eq!(get_from(&server, "/ok").await.unwrap(), "hello");
+    assert_eq!(get_from(&server, "/redirect//ok").await.unwrap(), "hello", "a relative redirect");
+    let sent = String::from_utf8(get_from(&server, "/head").await.unwrap().to_vec()).unwrap().to_lowercase();
     let names: Vec<&str> = sent.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0)).collect();
     for name in &names {
         assert!(["accept", "accept-encoding", "user-agent", "host"].contains(name), "{sent}");
@@ -101,7 +67,7 @@ async fn content_comes_whole_and_with_nothing_said_about_us() {
 
 #[tokio::test]
 async fn a_known_state_is_not_sent_again() {
-    let server = Server::start().await;
+    let server = faulty().await;
     let fetcher = Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() });
     let time = Duration::from_secs(5);
     let ok = server.url("/ok");
@@ -120,7 +86,7 @@ async fn a_known_state_is_not_sent_again() {
 
 #[tokio::test]
 async fn every_fault_has_its_name() {
-    let server = Server::start().await;
+    let server = faulty().await;
     for (path, reason) in [
         ("/missing", Reason::NotFound),
         ("/gone", Reason::NotFound),
@@ -134,10 +100,10 @@ async fn every_fault_has_its_name() {
         ("/unsaid", Reason::TooLarge(600)),
         ("/chunks", Reason::TooLarge(600)),
     ] {
-        assert_eq!(server.get(path).await.unwrap_err().reason, reason, "{path}");
+        assert_eq!(get_from(&server, path).await.unwrap_err().reason, reason, "{path}");
     }
     for path in ["/short", "/noise"] {
-        let reason = server.get(path).await.unwrap_err().reason;
+        let reason = get_from(&server, path).await.unwrap_err().reason;
         assert!(matches!(reason, Reason::Broken(_)), "{path}: {reason:?}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -150,8 +116,8 @@ async fn every_fault_has_its_name() {
 
 #[tokio::test]
 async fn no_redirect_leads_inside() {
-    let server = Server::start().await;
-    let other = Server::start().await;
+    let server = faulty().await;
+    let other = faulty().await;
     for target in [
         &other.url("/ok"),
         "https://127.0.0.1/",
@@ -168,17 +134,17 @@ async fn no_redirect_leads_inside() {
         "file:///etc/passwd",
         "https://me:secret@example.org/",
     ] {
-        let error = server.get(&format!("/redirect/{target}")).await.unwrap_err();
+        let error = get_from(&server, &format!("/redirect/{target}")).await.unwrap_err();
         assert!(matches!(error.reason, Reason::NotAllowed(_)), "{target}: {error}");
     }
-    let error = server.get("/redirect/https://10.0.0.1/").await.unwrap_err().to_string();
+    let error = get_from(&server, "/redirect/https://10.0.0.1/").await.unwrap_err().to_string();
     assert_eq!(error, "10.0.0.1 (redirected from 127.0.0.1): not allowed: its address is not on the public internet");
 }
 
 /// The name `localhost` passes as a name, and is refused once it is resolved.
 #[tokio::test]
 async fn names_are_looked_at_after_they_are_resolved() {
-    let server = Server::start().await;
+    let server = faulty().await;
     let url = format!("https://localhost:{}/ok", server.address.port());
     let error = get(&Fetcher::new(Rules::default()), &url).await.unwrap_err();
     assert!(matches!(error.reason, Reason::NotAllowed(_)), "{error:?}");

@@ -11,13 +11,14 @@ pub use v1::V1Entry;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 use crate::yaml::nullable;
 
 /// What kind of thing an [`Entry`] describes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryType {
     /// A stack of this registry, published as OCI artifacts.
@@ -28,7 +29,7 @@ pub enum EntryType {
 }
 
 /// One element of the index.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Entry {
     /// Name of the stack or sample. Unique among stacks and among samples; a stack and a sample may share it.
@@ -99,7 +100,7 @@ pub struct Entry {
 }
 
 /// One version of an [`Entry`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VersionEntry {
     /// The version: `metadata.version` of the devfile.
@@ -146,7 +147,7 @@ pub struct VersionEntry {
 }
 
 /// A Git repository and what to take from it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Git {
     /// Remote URLs by name.

@@ -25,7 +25,7 @@ mod target;
 mod upload;
 mod verify;
 
-pub use record::{LAST_REFRESH_KEY, LastRefresh};
+pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
@@ -34,10 +34,11 @@ use std::time::Instant;
 use self::live::{Loaded, Tags};
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
+use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Built, Draft, InvalidDocument, Pin};
+use crate::release::{Built, Draft, InvalidDocument, Pin, Release};
 use crate::repository::Repository;
-use crate::source::{Relation, Source, SourceError};
+use crate::source::{Relation, Scope, Source, SourceError, Tree};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
@@ -61,6 +62,8 @@ pub struct Publisher<S, R, B> {
     pub registry: R,
     /// What readers see.
     pub bucket: B,
+    /// What the repository takes from elsewhere.
+    pub outside: Outside,
     /// What errors do.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.
@@ -89,7 +92,7 @@ pub enum PublishError {
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
     /// There is nothing to go back to.
-    #[error("the OCI registry has no release of commit {0}; {1}")]
+    #[error("the OCI registry has no release {0}; {1}")]
     NoSuchRelease(String, String),
     /// What the OCI registry has under a name is not what was put there.
     #[error("the index artifact {0} in the OCI registry cannot be used: {1}")]
@@ -158,24 +161,43 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         changed: scope::Changed,
         timings: &mut Timings,
     ) -> Result<Built, PublishError> {
-        if let (Some(previous), Some(changed)) = (previous, changed)
-            && let Some(built) = self.build_part(commit, &previous.release, &changed, timings).await?
+        let previous = previous.map(|previous| previous.release.as_ref());
+        let mut fetching = Instant::now();
+        if let (Some(previous), Some(changed)) = (previous, &changed)
+            && let Some((scope, tree)) = self.part(commit, previous, changed).await?
         {
-            return Ok(built);
+            timings.fetch = fetching.elapsed();
+            let building = Instant::now();
+            let Complete { tree, repository } = self.outside.complete(tree, Some(previous)).await;
+            if !scope::reaches_out(&tree, &repository, previous, &scope) {
+                let built = self.assemble(commit, &tree, &repository, Some(previous), Some(&scope)).await?;
+                timings.build = building.elapsed();
+                return Ok(built);
+            }
+            fetching = Instant::now();
         }
-        let fetching = Instant::now();
         let tree = self.source.tree(commit).await?;
-        timings.fetch = fetching.elapsed();
+        timings.fetch += fetching.elapsed();
         let building = Instant::now();
-        let repository = Repository::parse(&tree);
-        let draft = Draft::new(&repository, &tree, previous.map(|previous| previous.release.as_ref()));
-        let built = self.finish(draft, commit).await?;
+        let Complete { tree, repository } = self.outside.complete(tree, previous).await;
+        let built = self.assemble(commit, &tree, &repository, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)
     }
 
-    /// Dates a draft and makes a release of it.
-    async fn finish(&self, draft: Draft<'_>, commit: &CommitSha) -> Result<Built, PublishError> {
+    /// Makes a release of a repository, or of a part of it and the release before.
+    async fn assemble(
+        &self,
+        commit: &CommitSha,
+        tree: &Tree,
+        repository: &Repository,
+        previous: Option<&Release>,
+        scope: Option<&Scope>,
+    ) -> Result<Built, PublishError> {
+        let draft = match (previous, scope) {
+            (Some(previous), Some(scope)) => Draft::of_part(repository, tree, previous, scope),
+            (previous, _) => Draft::new(repository, tree, previous),
+        };
         let undated = draft.undated();
         let history =
             if undated.is_empty() { Default::default() } else { self.source.last_modified(commit, &undated).await? };

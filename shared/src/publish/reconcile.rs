@@ -10,9 +10,9 @@ use super::upload::{each, repository};
 use super::{Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
+use crate::outside::Complete;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, Draft, Pin, PublishedVersion};
-use crate::repository::Repository;
+use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -79,8 +79,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// All content that follows from the repository at a commit.
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
         let tree = self.source.tree(commit).await?;
-        let repository = Repository::parse(&tree);
-        let draft = Draft::new(&repository, &tree, None);
-        Ok(draft.finish(commit.clone(), self.source.url(), &BTreeMap::new()).contents)
+        let Complete { tree, repository } = self.outside.complete(tree, None).await;
+        Ok(self.assemble(commit, &tree, &repository, None, None).await?.contents)
     }
 }

@@ -3,16 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, PublishError, Publisher, Report};
-use crate::cache::{Bucket, Expect};
+use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
 use crate::digest::CommitSha;
 use crate::index::to_compact_json;
 use crate::registry::Registry;
 use crate::repository::Quarantined;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
-
-/// Key of the object with the last refresh.
-pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
 
 /// How the last refresh that did or tried something ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -24,12 +24,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub async fn restore(&self) -> Result<Report, PublishError> {
         let object = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;
         let live = object.as_ref().and_then(|object| LiveIndex::from_bytes(&object.bytes).ok());
-        let tag = live.as_ref().map_or(LATEST, |live| live.commit_hash.as_str());
-        let recorded = self.index_artifact_of(tag).await?;
-        let (recorded, loaded) = recorded.ok_or_else(|| {
-            PublishError::NoSuchRelease(tag.to_owned(), "nothing was published to it yet; run refresh".to_owned())
-        })?;
-        let index = live.clone().filter(|live| live.release == recorded.release).unwrap_or(recorded);
+        let intact = match &live {
+            Some(live) => self.release(live).await?.map(|loaded| (live.clone(), loaded)),
+            None => None,
+        };
+        let (index, loaded) = match intact {
+            Some(intact) => intact,
+            None => self.index_artifact_of(LATEST).await?.ok_or_else(|| {
+                let advice = "nothing was published to it yet; run refresh".to_owned();
+                PublishError::NoSuchRelease(LATEST.to_owned(), advice)
+            })?,
+        };
         let mut report = Report::nothing_new(&index, None, Timings::default());
         report.repaired = self.mend_bucket(&index, &loaded).await?;
         if live.as_ref() != Some(&index) {

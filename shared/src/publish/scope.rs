@@ -1,14 +1,13 @@
 //! How much of a commit has to be read: only the stacks that changed, when nothing else can have changed with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
-use super::{PublishError, Publisher, Timings};
+use super::{PublishError, Publisher};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
 use crate::limits::REPORTED_PROBLEMS;
 use crate::registry::Registry;
-use crate::release::{Built, Draft, RULES, Release};
+use crate::release::{RULES, Release};
 use crate::repository::{Part, Repository};
 use crate::source::{Scope, Source, Tree, TreePath};
 
@@ -16,26 +15,15 @@ use crate::source::{Scope, Source, Tree, TreePath};
 pub(super) type Changed = Option<BTreeSet<TreePath>>;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Builds a release from the release before and what changed since; none when the whole has to be read.
-    pub(super) async fn build_part(
+    /// Reads what changed since the release before; none when the whole has to be read.
+    pub(super) async fn part(
         &self,
         commit: &CommitSha,
         previous: &Release,
         changed: &BTreeSet<TreePath>,
-        timings: &mut Timings,
-    ) -> Result<Option<Built>, PublishError> {
-        let fetching = Instant::now();
+    ) -> Result<Option<(Scope, Tree)>, PublishError> {
         let Some(scope) = scope(previous, changed) else { return Ok(None) };
-        let Some(tree) = self.source.part(commit, &scope).await? else { return Ok(None) };
-        timings.fetch = fetching.elapsed();
-        let building = Instant::now();
-        let repository = Repository::parse(&tree);
-        if reaches_out(&tree, &repository, previous, &scope) {
-            return Ok(None);
-        }
-        let built = self.finish(Draft::of_part(&repository, &tree, previous, &scope), commit).await?;
-        timings.build = building.elapsed();
-        Ok(Some(built))
+        Ok(self.source.part(commit, &scope).await?.map(|tree| (scope, tree)))
     }
 }
 
@@ -57,7 +45,7 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
     for held in &previous.quarantined {
         match &held.part {
             Part::Version { stack, .. } | Part::Stack { stack } => drop(scope.stacks.insert(stack.clone())),
-            Part::ExtraEntries => scope.extra_entries = true,
+            Part::Sample { .. } | Part::ExtraEntries => scope.extra_entries = true,
             Part::Dates => return None,
         }
     }
@@ -83,11 +71,12 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
 }
 
 /// Whether what was read has to do with stacks that were not: it takes a name, or has a parent among them.
-fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: &Scope) -> bool {
+pub(super) fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: &Scope) -> bool {
     let mut others = folders_by_name(previous);
     others.retain(|_, folder| !scope.stacks.contains(*folder));
     let takes_name = repository.stacks.iter().any(|stack| others.contains_key(stack.fields.name.as_str()));
-    let has_parent = tree.iter().filter(|(path, _)| path.as_str().ends_with("devfile.yaml")).any(|(_, file)| {
+    let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+    let has_parent = tree.iter().filter(|(path, _)| is_yaml(path.as_str())).any(|(_, file)| {
         let text = String::from_utf8_lossy(&file.content);
         parents(&text).any(|name| others.contains_key(name))
     });
@@ -95,7 +84,9 @@ fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: 
 }
 
 fn folders_by_name(release: &Release) -> BTreeMap<&str, &str> {
-    release.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect()
+    let names = release.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str()));
+    // A parent by `uri` is named by its folder.
+    release.versions.iter().map(|version| (version.stack.as_str(), version.stack.as_str())).chain(names).collect()
 }
 
 /// Every name that a devfile with a parent or plugins could mean by it. More than it means does no harm, so nothing is parsed.
@@ -113,6 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::release::Draft;
     use crate::repository::tests::{devfile, tree};
 
     fn release(tree: &Tree) -> Release {

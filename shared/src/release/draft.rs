@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
+use super::{FORMAT, Facts, Icon, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::repository::{self, Origin, Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
 use crate::source::{Scope, Tree};
 use crate::timestamp::Timestamp;
 
@@ -76,6 +76,9 @@ impl<'a> Draft<'a> {
             draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
             draft.contents.insert(digest, file.content.clone());
         }
+        for icon in repository.icons.values() {
+            draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
+        }
         for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
             draft.add_artifact(version);
         }
@@ -106,7 +109,10 @@ impl<'a> Draft<'a> {
             self.repository.samples.iter().flat_map(|sample| sample.devfiles.iter().map(move |d| (sample, d)));
         let devfiles = samples
             .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
-            .map(|(_, (_, (path, _)))| path.clone());
+            .filter_map(|(_, (_, devfile))| match &devfile.origin {
+                Origin::Tree(path) => Some(path.clone()),
+                Origin::Fetched(_) => None,
+            });
         folders.chain(devfiles).collect()
     }
 
@@ -132,7 +138,7 @@ impl<'a> Draft<'a> {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Stack { stack } = part
                 && let Some(published) = self.kept_stack(stack)
             {
@@ -156,11 +162,19 @@ impl<'a> Draft<'a> {
             _ => {
                 for sample in &self.repository.samples {
                     entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
-                    samples.extend(sample.devfiles.iter().map(|(version, (_, content))| SampleDevfile {
+                    samples.extend(sample.devfiles.iter().map(|(version, devfile)| SampleDevfile {
                         name: sample.entry.name.clone(),
                         version: version.clone(),
-                        devfile: String::from_utf8_lossy(content).into_owned(),
+                        devfile: String::from_utf8_lossy(&devfile.content).into_owned(),
+                        fetched_from: match &devfile.origin {
+                            Origin::Tree(_) => None,
+                            Origin::Fetched(url) => Some(url.clone()),
+                        },
                     }));
+                }
+                for (entry, devfiles) in self.kept_samples() {
+                    entries.push(entry.clone());
+                    samples.extend(devfiles.cloned());
                 }
                 entries.extend(self.repository.extra_stacks.iter().cloned());
             }
@@ -169,6 +183,8 @@ impl<'a> Draft<'a> {
         for held in &mut quarantined {
             held.problems.truncate(limits::REPORTED_PROBLEMS);
         }
+        let icons = self.icons(&entries);
+        let fetched = self.fetched(&icons, &versions, &samples);
         let release = Release {
             format: FORMAT,
             rules: RULES,
@@ -178,7 +194,8 @@ impl<'a> Draft<'a> {
             files: self.published_files(&versions),
             versions,
             samples,
-            icons: self.previous.map(|previous| previous.icons.clone()).unwrap_or_default(),
+            icons,
+            fetched,
             quarantined,
             warnings: self.warnings(),
         };
@@ -186,8 +203,28 @@ impl<'a> Draft<'a> {
         Built { release: Arc::new(release), name, bytes, contents: self.contents }
     }
 
+    /// Samples that are held back, as the release before had them.
+    fn kept_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
+        let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
+        let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
+        self.previous.into_iter().flat_map(move |previous| {
+            let samples = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
+            let kept = samples.filter(move |entry| is_held(entry) && !is_here(entry));
+            kept.map(|entry| (entry, previous.samples.iter().filter(|devfile| devfile.name == entry.name)))
+        })
+    }
+
+    /// Parts that stay as they were.
+    fn held(&self) -> impl Iterator<Item = &Part> {
+        self.repository.quarantined.iter().map(|held| &held.part).chain(&self.repository.kept)
+    }
+
+    fn quarantines(&self, part: &Part) -> bool {
+        self.repository.quarantined.iter().any(|held| held.part == *part)
+    }
+
     fn keeps_extra_entries(&self) -> bool {
-        let quarantined = self.repository.quarantined.iter().any(|held| held.part == Part::ExtraEntries);
+        let quarantined = self.quarantines(&Part::ExtraEntries);
         quarantined || self.scope.is_some_and(|scope| !scope.extra_entries)
     }
 
@@ -226,9 +263,10 @@ impl<'a> Draft<'a> {
                 self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
-            rows.push((entry, published(stack, version, layers)));
+            let from = self.repository.brought.get(&version.folder).cloned();
+            rows.push((entry, PublishedVersion { fetched_from: from, ..published(stack, version, layers) }));
         }
-        for part in self.repository.quarantined.iter().map(|held| &held.part) {
+        for part in self.held() {
             if let Part::Version { stack: folder, version } = part
                 && *folder == stack.folder
                 && let Some(kept) = self.kept_version(stack, version)
@@ -263,11 +301,14 @@ impl<'a> Draft<'a> {
     fn sample_entry(
         &self,
         entry: &Entry,
-        devfiles: &BTreeMap<String, (String, Bytes)>,
+        devfiles: &BTreeMap<String, repository::SampleDevfile>,
         history: &BTreeMap<String, Timestamp>,
     ) -> Entry {
         let date = |version: &str| {
-            let in_history = || devfiles.get(version).and_then(|(path, _)| history.get(path));
+            let in_history = || match &devfiles.get(version)?.origin {
+                Origin::Tree(path) => history.get(path),
+                Origin::Fetched(_) => None,
+            };
             self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
         };
         let mut entry = entry.clone();
@@ -279,6 +320,38 @@ impl<'a> Draft<'a> {
             versions => versions.iter().map(|version| &version.last_modified).max().cloned().unwrap_or_default(),
         };
         entry
+    }
+
+    /// The icons that entries name, as they were fetched or, for what is not read again, as they were.
+    fn icons(&self, entries: &[Entry]) -> BTreeMap<String, Icon> {
+        let named = entries
+            .iter()
+            .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)));
+        let found = named.filter_map(|url| {
+            let icon = match self.repository.icons.get(url) {
+                Some(icon) => Icon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size },
+                None => self.previous?.icons.get(url)?.clone(),
+            };
+            Some((url.clone(), icon))
+        });
+        found.collect()
+    }
+
+    /// The states of all that was fetched and is still in use.
+    fn fetched(
+        &self,
+        icons: &BTreeMap<String, Icon>,
+        versions: &[PublishedVersion],
+        samples: &[SampleDevfile],
+    ) -> BTreeMap<String, Option<String>> {
+        let versions = versions.iter().filter_map(|version| version.fetched_from.as_ref());
+        let samples = samples.iter().filter_map(|sample| sample.fetched_from.as_ref());
+        let used = icons.keys().chain(versions).chain(samples);
+        let state = |url: &String| {
+            let before = || self.previous?.fetched.get(url);
+            Some((url.clone(), self.repository.fetched.get(url).or_else(before)?.clone()))
+        };
+        used.filter_map(state).collect()
     }
 
     /// Files of the published state: those of the tree, but for a quarantined version those of the release before.
@@ -316,6 +389,7 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
         layers,
         // It was parsed, so it is UTF-8.
         devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
+        fetched_from: None,
     }
 }
 

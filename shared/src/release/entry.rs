@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Facts;
 use crate::artifact::{CATALOG, Layer};
+use crate::devfile::Metadata;
 use crate::index::{Entry, EntryType, VersionEntry};
-use crate::repository::{Stack, StackFields, StackVersion};
+use crate::repository::{Stack, StackVersion};
 use crate::timestamp::Timestamp;
 
 /// The entry of a version: its devfile's metadata, and what follows from its files.
@@ -49,7 +50,7 @@ pub(super) fn facts(version: &StackVersion) -> Facts {
 ///
 /// Tags are the stack's, then the default version's. Architectures are the union, or none (which means all) when a version
 /// names none. Language, project type, provider, support URL and description are the stack's, or the first that a version has.
-pub(super) fn stack_entry(fields: &StackFields, versions: Vec<(VersionEntry, Facts)>) -> Entry {
+pub(super) fn stack_entry(fields: &Metadata, versions: Vec<(VersionEntry, Facts)>) -> Entry {
     let first = |own: &str, of: fn(&(VersionEntry, Facts)) -> &str| {
         let values = std::iter::once(own).chain(versions.iter().map(of));
         values.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_owned()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{InvalidDocument, PublishedVersion, Release, SampleDevfile};
@@ -12,7 +13,7 @@ use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES
 use crate::timestamp::Timestamp;
 
 /// `index.json`: names the live release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveIndex {
     /// Commit of the live release.
     pub commit_hash: CommitSha,
@@ -36,7 +37,7 @@ pub struct LiveIndex {
 }
 
 /// Whether the live release follows the branch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "bool", into = "bool")]
 pub enum Pin {
     /// It does.
@@ -47,7 +48,7 @@ pub enum Pin {
 }
 
 /// A release that was live.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recent {
     /// Its commit.
     pub commit_hash: CommitSha,
@@ -58,7 +59,7 @@ pub struct Recent {
 }
 
 /// What a release changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
     /// Folders of versions, stacks and samples that are new or different.
     pub changed: BTreeSet<String>,
@@ -223,6 +224,7 @@ mod tests {
             samples: Vec::new(),
             files: BTreeMap::new(),
             icons: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             quarantined: Vec::new(),
             warnings: Vec::new(),
         };

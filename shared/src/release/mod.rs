@@ -29,7 +29,7 @@ pub const FORMAT: u32 = 1;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// Everything published for one commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub struct Release {
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
+    /// Everything that was fetched, with the entity tag of the state it was in, so that the next release fetches only what changed:
+    /// the URLs of icons, and what versions and devfiles of samples were fetched from.
+    #[serde(default)]
+    pub fetched: BTreeMap<String, Option<String>>,
     /// What is not published as it stands in the repository.
     pub quarantined: Vec<Quarantined>,
     /// What should be looked at.
@@ -78,6 +82,9 @@ pub struct PublishedVersion {
     pub layers: Vec<Layer>,
     /// The devfile's text, which most requests ask for.
     pub devfile: String,
+    /// What its files were fetched from; none when they were in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_from: Option<String>,
 }
 
 /// What an entry takes from its versions when `stack.yaml` does not say it.
@@ -101,6 +108,9 @@ pub struct SampleDevfile {
     pub version: String,
     /// The devfile's text.
     pub devfile: String,
+    /// The URL that it was fetched from; none when it was in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_from: Option<String>,
 }
 
 /// A file in the bucket.

@@ -3,26 +3,52 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_saphyr::Spanned;
 
+use super::Part;
 use super::stack::is_entry_name;
 use crate::devfile::DEPLOYMENT_SCOPES;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::{Entry, EntryType};
-use crate::limits;
 use crate::source::Tree;
-use crate::yaml::{self, nullable, position_of};
+use crate::yaml::{self, Data, Node};
 
-const PATH: &str = "extraDevfileEntries.yaml";
+/// The file that lists samples, and stacks that live elsewhere.
+pub(crate) const EXTRA_ENTRIES: &str = "extraDevfileEntries.yaml";
+
+const PATH: &str = EXTRA_ENTRIES;
+
+/// Where the sample of a name, or else the stack, stands in [`EXTRA_ENTRIES`].
+pub(crate) fn place_in_extra_entries(tree: &Tree, name: &str) -> Option<Position> {
+    let document = yaml::parse(PATH, tree.get(PATH)?).ok()?;
+    let mut entries = ["samples", "stacks"].into_iter().flat_map(|list| document.items_of(list));
+    Some(entries.find(|entry| entry.text_of("name") == Some(name))?.at.position)
+}
 
 /// A sample that can be published.
 #[derive(Debug)]
 pub struct Sample {
     /// Its entry in the index, dates not yet set.
     pub entry: Entry,
-    /// Devfiles that the tree has of it: path in the tree and content by version; without versions the key is empty.
-    pub devfiles: BTreeMap<String, (String, Bytes)>,
+    /// Its devfiles as far as they are known, by version; without versions the key is empty.
+    pub devfiles: BTreeMap<String, SampleDevfile>,
+}
+
+/// A devfile of a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleDevfile {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its bytes.
+    pub content: Bytes,
+}
+
+/// Where the devfile of a sample came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// From a path of the tree.
+    Tree(String),
+    /// From a URL; it may be that of the release before.
+    Fetched(String),
 }
 
 /// Content of the file.
@@ -30,59 +56,97 @@ pub struct Sample {
 pub(super) struct Extra {
     pub(super) samples: Vec<Sample>,
     pub(super) stacks: Vec<Entry>,
+    /// Samples that cannot be published.
+    pub(super) held: Vec<(Part, Vec<Diagnostic>)>,
+    /// Devfiles of samples in the tree, not yet checked: name and version, path, content.
+    pub(super) cached: Vec<((String, String), String, Bytes)>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct File {
-    #[serde(deserialize_with = "nullable")]
-    samples: Vec<Spanned<Entry>>,
-    #[serde(deserialize_with = "nullable")]
-    stacks: Vec<Spanned<Entry>>,
-}
-
-/// Reads the file and the cached devfiles of its samples.
+/// Reads the file and finds the cached devfiles of its samples. The error is what concerns all of the file.
 pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     let Some(bytes) = tree.get(PATH) else { return Ok(Extra::default()) };
-    let file: File = yaml::parse(PATH, bytes).map_err(|problem| vec![*problem])?;
+    let document = yaml::parse(PATH, bytes)?;
     let mut problems = Vec::new();
-    for (rows, check) in [(&file.samples, check_sample as fn(&Entry) -> Vec<Problem>), (&file.stacks, check_stack)] {
-        let mut names = BTreeSet::new();
-        for row in rows {
-            let mut found = check(&row.value);
-            if !row.value.name.is_empty() && !names.insert(&row.value.name) {
-                found.push(("sample/name", "an entry before has the same name".into(), "names are unique"));
-            }
-            let diagnostic = |(rule, message, hint): Problem| place(row, rule, message, hint);
-            problems.extend(found.into_iter().map(diagnostic));
+    let stacks = rows(&document, "stacks", check_stack, &mut problems);
+    let samples = rows(&document, "samples", check_sample, &mut problems);
+    let mut extra = Extra::default();
+    for (entry, found) in stacks {
+        problems.extend(found);
+        extra.stacks.push(Entry { entry_type: EntryType::Stack, ..entry });
+    }
+    let caches = tree.below("samples").next().is_some();
+    for (entry, mut found) in samples {
+        let name = entry.name.clone();
+        let mut cached = Vec::new();
+        if caches && is_entry_name(&name) {
+            cached_devfiles(tree, &entry, &mut cached, &mut found);
+        }
+        if found.is_empty() {
+            extra.cached.append(&mut cached);
+            let entry = Entry { entry_type: EntryType::Sample, ..entry };
+            extra.samples.push(Sample { entry, devfiles: BTreeMap::new() });
+        } else if is_entry_name(&name) {
+            extra.held.push((Part::Sample { name }, found));
+        } else {
+            // Nobody can say which of the published samples this one was.
+            problems.extend(found);
         }
     }
-    let stacks = file.stacks.into_iter().map(|row| of_type(row.value, EntryType::Stack)).collect();
-    let samples: Vec<Sample> = file
-        .samples
-        .into_iter()
-        .map(|row| {
-            let entry = of_type(row.value, EntryType::Sample);
-            let devfiles = cached_devfiles(tree, &entry, &mut problems);
-            Sample { entry, devfiles }
-        })
-        .collect();
-    if problems.is_empty() { Ok(Extra { samples, stacks }) } else { Err(problems) }
+    if problems.is_empty() { Ok(extra) } else { Err(problems) }
 }
 
-/// The file says by its two lists which type an entry has, whatever is written in the entry.
-fn of_type(entry: Entry, entry_type: EntryType) -> Entry {
-    Entry { entry_type, ..entry }
+/// The entries of one of the lists, each with what is wrong with it.
+fn rows(
+    document: &Node,
+    list: &str,
+    check: fn(&Entry) -> Vec<Problem>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<(Entry, Vec<Diagnostic>)> {
+    let items = match document.get(list).map(|node| (node, &node.data)) {
+        None if document.is_map() || matches!(document.data, Data::Null) => &[][..],
+        Some((_, Data::Null)) => &[][..],
+        Some((_, Data::List(items))) => items.as_slice(),
+        Some((node, _)) => {
+            let message = format!("`{list}` has to be a list");
+            problems.push(
+                Diagnostic::error(PATH, "yaml/type", message, "begin each entry with `- name:`")
+                    .at(node.key_at.position),
+            );
+            &[][..]
+        }
+        None => {
+            let problem = Diagnostic::error(PATH, "yaml/type", "this file is a mapping", "begin with `samples:`");
+            problems.push(problem.at(document.at.position));
+            &[][..]
+        }
+    };
+    let mut names = BTreeSet::new();
+    let mut entries = Vec::new();
+    for item in items {
+        let entry = match yaml::decode::<Entry>(PATH, item) {
+            Ok(entry) => entry,
+            Err(problem) => {
+                let name = item.text_of("name").unwrap_or_default().to_owned();
+                entries.push((Entry { name, ..Entry::default() }, vec![*problem]));
+                continue;
+            }
+        };
+        let mut found = check(&entry);
+        if !entry.name.is_empty() && !names.insert(entry.name.clone()) {
+            found.push(("sample/name", "an entry before has the same name".into(), "names are unique"));
+        }
+        let found = found.into_iter().map(|problem| place(item, &entry.name, problem)).collect();
+        entries.push((entry, found));
+    }
+    entries
 }
 
 /// Rule, message and hint.
 type Problem = (&'static str, String, &'static str);
 
-fn place(row: &Spanned<Entry>, rule: &str, message: String, hint: &str) -> Diagnostic {
-    let name =
-        if row.value.name.is_empty() { "an entry".to_owned() } else { format!("`{}`", row.value.name.escape_debug()) };
-    let position: Option<Position> = position_of(row);
-    Diagnostic::error(PATH, rule, format!("{name}: {message}"), hint).at(position)
+fn place(row: &Node, name: &str, (rule, message, hint): Problem) -> Diagnostic {
+    let name = if name.is_empty() { "an entry".to_owned() } else { format!("`{}`", name.escape_debug()) };
+    Diagnostic::error(PATH, rule, format!("{name}: {message}"), hint).at(row.at.position)
 }
 
 fn check_common(row: &Entry) -> Vec<Problem> {
@@ -129,7 +193,7 @@ fn check_stack(row: &Entry) -> Vec<Problem> {
     check_versions(row, &mut problems);
     if row.versions.iter().any(|version| version.links.is_empty() || version.resources.is_empty()) {
         let message = "a version has no links or no resources";
-        problems.push(("extraStacks", message.into(), "a stack that lives elsewhere lists both itself"));
+        problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists both itself"));
     }
     problems
 }
@@ -150,10 +214,12 @@ fn check_versions(row: &Entry, problems: &mut Vec<Problem>) {
 }
 
 /// The devfiles below `samples/<name>/`. A tree with that folder caches the devfile of every sample and version.
-fn cached_devfiles(tree: &Tree, entry: &Entry, problems: &mut Vec<Diagnostic>) -> BTreeMap<String, (String, Bytes)> {
-    if tree.below("samples").next().is_none() {
-        return BTreeMap::new();
-    }
+fn cached_devfiles(
+    tree: &Tree,
+    entry: &Entry,
+    cached: &mut Vec<((String, String), String, Bytes)>,
+    problems: &mut Vec<Diagnostic>,
+) {
     let paths: Vec<(String, String)> = match entry.versions.as_slice() {
         [] => vec![(String::new(), format!("samples/{}/devfile.yaml", entry.name))],
         versions => versions
@@ -161,30 +227,13 @@ fn cached_devfiles(tree: &Tree, entry: &Entry, problems: &mut Vec<Diagnostic>) -
             .map(|v| (v.version.clone(), format!("samples/{}/{}/devfile.yaml", entry.name, v.version)))
             .collect(),
     };
-    let mut devfiles = BTreeMap::new();
     for (version, path) in paths {
-        match tree.get(&path).map(|content| (content, check_cached(&path, content))) {
+        match tree.get(&path) {
+            Some(content) => cached.push(((entry.name.clone(), version), path, content.clone())),
             None => {
                 let hint = "the folder samples/ has the devfile of every sample; add it";
-                problems.push(Diagnostic::error(path, "samplesDir", "the sample's devfile is missing", hint));
-            }
-            Some((_, Err(problem))) => problems.push(*problem),
-            Some((content, Ok(()))) => {
-                devfiles.insert(version, (path, content.clone()));
+                problems.push(Diagnostic::error(path, "samplesDir/devfile", "the sample's devfile is missing", hint));
             }
         }
     }
-    devfiles
-}
-
-/// A cached devfile need not have metadata, but it must be one.
-fn check_cached(path: &str, content: &[u8]) -> Result<(), Box<Diagnostic>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct AnyDevfile {
-        #[serde(rename = "schemaVersion")]
-        _schema_version: String,
-    }
-    debug_assert!(content.len() as u64 <= limits::FILE_BYTES);
-    yaml::parse::<AnyDevfile>(path, content).map(|_| ())
 }

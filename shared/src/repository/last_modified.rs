@@ -48,7 +48,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Dates, Box<Diagnostic>> {
     let mut file: BTreeMap<String, Vec<Row>> = serde_json::from_slice(bytes).map_err(|error| {
         let position = Position { line: error.line() as u32, column: error.column().max(1) as u32 };
         let hint = "write it anew, or remove it: then dates come from the history of the repository";
-        Box::new(Diagnostic::error(PATH, "lastModified", error.to_string(), hint).at(position))
+        Box::new(Diagnostic::error(PATH, "lastModified/json", error.to_string(), hint).at(position))
     })?;
     let mut table = |name: &str| {
         let rows = file.remove(name).unwrap_or_default().into_iter();

@@ -4,6 +4,7 @@ pub mod github;
 mod local;
 mod scope;
 mod tree;
+pub mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

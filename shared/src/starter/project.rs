@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use url::Url;
 
-use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
 use crate::source::TreePath;
 use crate::yaml::{self, nullable};
+
+/// The name of a devfile.
+const PATH: &str = "devfile.yaml";
 
 /// A starter project of a devfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,12 +122,14 @@ struct Zip {
 }
 
 impl StarterProject {
-    /// Reads the starter projects of a devfile; `path` is for the diagnostic.
+    /// Reads the starter projects of a devfile.
     ///
     /// # Errors
-    /// When the devfile cannot be read.
-    pub fn all(path: &str, devfile: &[u8]) -> Result<Vec<Self>, Box<Diagnostic>> {
-        let raw: RawDevfile = yaml::parse(path, devfile)?;
+    /// Why the devfile cannot be read. What is published can.
+    pub fn all(devfile: &[u8]) -> Result<Vec<Self>, String> {
+        let read = yaml::parse(PATH, devfile).map_err(|problems| problems.into_iter().next());
+        let read = read.and_then(|node| yaml::decode::<RawDevfile>(PATH, &node).map_err(|problem| Some(*problem)));
+        let raw = read.map_err(|problem| problem.map_or_else(String::new, |problem| problem.message))?;
         Ok(raw.starter_projects.into_iter().map(|raw| Self { source: source(&raw), name: raw.name }).collect())
     }
 }
@@ -214,7 +218,7 @@ mod tests {
 
     fn one(text: &str) -> Result<Source, NoSource> {
         let devfile = format!("starterProjects:\n  - name: clay\n    {}\n", text.replace('\n', "\n    "));
-        let mut all = StarterProject::all("devfile.yaml", devfile.as_bytes()).unwrap();
+        let mut all = StarterProject::all(devfile.as_bytes()).unwrap();
         assert_eq!((all.len(), all[0].name.as_str()), (1, "clay"));
         all.remove(0).source
     }

@@ -1,16 +1,18 @@
 //! Collects what the checks find, in whichever file it is.
 
 use super::suggest;
-use super::yaml::{Fault, Place};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits;
+use crate::yaml::{Fault, Place};
 
 /// The files of one validation and the problems in them.
 #[derive(Debug)]
 pub(crate) struct Findings {
     files: Vec<File>,
     list: Vec<Diagnostic>,
+    of_parents: Vec<Diagnostic>,
     errors: usize,
+    warnings: usize,
 }
 
 /// A file that was read.
@@ -24,7 +26,13 @@ struct File {
 impl Findings {
     /// For a devfile at a path; it is file 0.
     pub(crate) fn new(path: &str) -> Self {
-        Self { files: vec![File { path: path.to_owned(), shown_at: None }], list: Vec::new(), errors: 0 }
+        Self {
+            files: vec![File { path: path.to_owned(), shown_at: None }],
+            list: Vec::new(),
+            of_parents: Vec::new(),
+            errors: 0,
+            warnings: 0,
+        }
     }
 
     /// Adds a file and gives its number. Problems of a file with `shown_at` are shown there instead.
@@ -35,12 +43,17 @@ impl Findings {
 
     /// A reason not to publish.
     pub(crate) fn error(&mut self, at: Place, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(at, Diagnostic::error("", rule, message, hint));
+        self.add(at, Diagnostic::error("", rule, message, hint), at.file != 0);
+    }
+
+    /// A parent or plugin that could not be read: nothing about the devfile, and the same for all that refer to it.
+    pub(crate) fn unreachable(&mut self, at: Place, rule: &str, message: String, hint: &str) {
+        self.add(at, Diagnostic::warning("", rule, message, hint), true);
     }
 
     /// Something to look at.
     pub(crate) fn warning(&mut self, at: Place, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(at, Diagnostic::warning("", rule, message, hint));
+        self.add(at, Diagnostic::warning("", rule, message, hint), at.file != 0);
     }
 
     /// A problem with a file's bytes.
@@ -48,11 +61,13 @@ impl Findings {
         self.error(Place { file, position: fault.position }, fault.rule, fault.message, fault.hint);
     }
 
-    /// All problems in the order of files and lines.
-    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.list.sort();
-        self.list.dedup();
-        self.list
+    /// The problems of the devfile itself, and those of its parents and plugins, each in the order of files and lines.
+    pub(crate) fn into_sorted(self) -> [Vec<Diagnostic>; 2] {
+        [self.list, self.of_parents].map(|mut list| {
+            list.sort();
+            list.dedup();
+            list
+        })
     }
 
     /// Whether further errors would be left out; what looks for more of them may stop.
@@ -62,21 +77,25 @@ impl Findings {
 
     /// A hint for a name that is not known, unless there are enough problems to mend by.
     pub(crate) fn hint<'a>(&self, written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-        if self.list.len() < limits::REPORTED_PROBLEMS { suggest::hint(written, known) } else { String::new() }
+        if self.errors + self.warnings < limits::REPORTED_PROBLEMS {
+            suggest::hint(written, known)
+        } else {
+            String::new()
+        }
     }
 
     /// The known name nearest to a written one, unless there are enough problems to mend by.
     pub(crate) fn nearest<'a>(&self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-        if self.list.len() < limits::REPORTED_PROBLEMS { suggest::nearest(written, known) } else { None }
+        if self.errors + self.warnings < limits::REPORTED_PROBLEMS { suggest::nearest(written, known) } else { None }
     }
 
-    fn add(&mut self, mut at: Place, mut diagnostic: Diagnostic) {
+    fn add(&mut self, mut at: Place, mut diagnostic: Diagnostic, of_parent: bool) {
         let is_error = diagnostic.severity == Severity::Error;
-        let alike = if is_error { self.errors } else { self.list.len() - self.errors };
-        if alike >= limits::REPORTED_PROBLEMS {
+        let alike = if is_error { &mut self.errors } else { &mut self.warnings };
+        if *alike >= limits::REPORTED_PROBLEMS {
             return;
         }
-        self.errors += usize::from(is_error);
+        *alike += 1;
         while let Some(file) = self.files.get(usize::from(at.file)) {
             let Some(shown_at) = file.shown_at else {
                 diagnostic.path.clone_from(&file.path);
@@ -86,6 +105,7 @@ impl Findings {
             diagnostic.message = format!("{} (line {line} of {})", diagnostic.message, file.path);
             at = shown_at;
         }
-        self.list.push(diagnostic.at(at.position));
+        let list = if of_parent { &mut self.of_parents } else { &mut self.list };
+        list.push(diagnostic.at(at.position));
     }
 }

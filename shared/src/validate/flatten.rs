@@ -6,9 +6,9 @@ use url::Url;
 use super::findings::Findings;
 use super::merge;
 use super::schema::Schema;
-use super::yaml::{self, Data, Node, Place};
 use super::{Found, Outside, Surroundings};
 use crate::version::Version;
+use crate::yaml::{self, Data, Node, Place};
 
 /// Most parents above each other. The clients' own limit is lower than any chain that somebody wrote on purpose.
 const GENERATIONS: usize = 20;
@@ -73,6 +73,9 @@ impl Flattening<'_, '_> {
     /// Reads what a reference names. None, after a finding, when it cannot be had.
     fn resolve(&mut self, reference: &Node, kind: &str, version: Option<&str>) -> Option<Resolved> {
         let (origin, at) = match self.locate(reference, kind) {
+            Ok(Some((Origin::Registry(stack), at))) => {
+                (self.around.outside.in_tree(&stack).map_or(Origin::Registry(stack), Origin::Tree), at)
+            }
             Ok(Some(located)) => located,
             Ok(None) => return Some(Resolved::Nothing),
             Err(()) => return None,
@@ -99,7 +102,7 @@ impl Flattening<'_, '_> {
             Found::Unreachable(reason) => {
                 let message = format!("the {kind} {path} could not be read: {reason}");
                 let hint = "what depends on it was not checked";
-                self.findings.warning(at, &format!("{kind}/unreachable"), message, hint);
+                self.findings.unreachable(at, &format!("{kind}/unreachable"), message, hint);
                 return None;
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::yaml::{Data, Node};
+use crate::yaml::{Data, Node};
 
 /// The lists at the top with the field that identifies an element.
 const LISTS: [(&str, &str); 5] = [

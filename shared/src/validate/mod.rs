@@ -1,7 +1,7 @@
 //! What is wrong with a devfile, all of it, with the place and what to do.
 //!
 //! [`devfile`] goes through these steps, and each adds to the findings:
-//! - `yaml` reads the bytes into a tree whose keys and values know their places;
+//! - [`yaml`] reads the bytes into a tree whose keys and values know their places;
 //! - `schema` holds it against the published JSON schema of its version;
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
 //! - `rules` checks what a schema cannot express, with `quantity` and `uri` to read those.
@@ -17,7 +17,6 @@ mod schema;
 mod suggest;
 mod uri;
 mod variables;
-mod yaml;
 
 use std::fmt;
 
@@ -26,8 +25,8 @@ use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::{Flattening, Origin};
-pub use self::yaml::{Data, Node, Place};
 use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::yaml::{self, Node};
 
 /// What is around a devfile: where its parents and plugins come from.
 #[derive(Clone, Copy)]
@@ -50,7 +49,7 @@ impl fmt::Debug for Surroundings<'_> {
 }
 
 /// A parent or plugin that is not a file of the tree.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outside {
     /// At an http or https address.
     Uri(String),
@@ -91,7 +90,13 @@ pub enum Found {
 
 /// Finds parents outside the tree.
 pub trait Parents: Sync {
-    /// Looks for one.
+    /// The file of the tree that it is, when it is one.
+    fn in_tree(&self, parent: &Outside) -> Option<String> {
+        let _ = parent;
+        None
+    }
+
+    /// Looks for one elsewhere.
     fn fetch(&self, parent: &Outside) -> Found {
         match parent {
             Outside::Stack { registry: None, .. } => Found::Missing,
@@ -109,8 +114,10 @@ impl Parents for Unreachable {}
 /// A devfile with what is wrong with it.
 #[derive(Debug)]
 pub struct Checked {
-    /// The problems, in the order of files and lines.
+    /// Its own problems, in the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
+    /// Those of its parents and plugins, which everything that refers to them has as well.
+    pub of_parents: Vec<Diagnostic>,
     /// The devfile itself, without parents and with variables as written; none when it could not be read.
     pub document: Option<Node>,
 }
@@ -118,7 +125,8 @@ pub struct Checked {
 impl Checked {
     /// Whether it can be published.
     pub fn is_valid(&self) -> bool {
-        self.diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error)
+        let mut all = self.diagnostics.iter().chain(&self.of_parents);
+        all.all(|diagnostic| diagnostic.severity != Severity::Error)
     }
 
     /// The devfile as JSON.
@@ -132,8 +140,17 @@ impl Checked {
     }
 }
 
-/// Checks the devfile at a path of the tree.
+/// Checks the devfile of a stack's version at a path of the tree.
 pub fn devfile(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Checked {
+    check(path, bytes, around, rules::check_metadata)
+}
+
+/// Checks the devfile of a sample, which needs no metadata: the sample's entry has them.
+pub fn sample(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Checked {
+    check(path, bytes, around, |_, _| {})
+}
+
+fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn(&Node, &mut Findings)) -> Checked {
     let mut findings = Findings::new(path);
     let document = flatten::check_alone(0, bytes, &mut findings);
     if let Some(document) = &document {
@@ -141,14 +158,15 @@ pub fn devfile(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Checked {
         let mut flat = Flattening { around, findings: &mut findings, chain }.flatten(document);
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::Devfile::new(&flat.root, flat.complete).check(&mut findings);
-        rules::check_metadata(document, &mut findings);
+        check_metadata(document, &mut findings);
     }
-    Checked { diagnostics: findings.into_sorted(), document }
+    let [diagnostics, of_parents] = findings.into_sorted();
+    Checked { diagnostics, of_parents, document }
 }
 
 /// The text of a file in any of the encodings that a devfile may have, to show lines of it.
 pub(crate) fn text_of(bytes: &[u8]) -> Option<String> {
-    yaml::decode(bytes).ok().map(std::borrow::Cow::into_owned)
+    yaml::text_of(bytes).ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use super::suggest::{self, quoted};
-use super::yaml::{Data, Node};
 use crate::limits;
+use crate::yaml::{Data, Node};
 
 /// A compiled schema.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::yaml::{Data, Node};
+use crate::yaml::{Data, Node};
 
 /// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
 const PLACES: [&[&str]; 41] = [

@@ -3,6 +3,7 @@
 
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::CommitSha;
+use devfile_registry::outside::Outside;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::OciRegistry;
 use devfile_registry::source::github::{Credentials, GitHubSource};
@@ -62,7 +63,8 @@ async fn publisher(world: &Dynamic) -> Real {
     Publisher {
         source: source.unwrap(),
         registry: OciRegistry::new(registry.parse().unwrap(), None),
-        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Reader).await,
+        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Writer).await,
+        outside: Outside::offline(),
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }

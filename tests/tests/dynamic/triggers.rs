@@ -29,6 +29,9 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     // Replays of both cost a look at the head each.
     refresh.logs("\"outcome\":\"Published\"").await;
     refresh.logs("\"outcome\":\"Published\"").await;
+    while world.github.statuses().len() < 2 {
+        tokio::task::yield_now().await;
+    }
     world.github.take_requests();
     let (etag, requests) = (world.registry.live().await, world.s3.take_requests().len());
     assert!(requests > 0);
@@ -171,4 +174,45 @@ async fn the_work_outlasts_the_end_of_the_process_being_asked_for() {
     assert_eq!(world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap().0, 202);
     refresh.stop().await;
     assert_eq!(world.registry.live().await["commit_hash"], commit.as_str());
+}
+
+#[tokio::test]
+async fn the_index_is_generated_straight_from_github() {
+    let world = Dynamic::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let generate = async |registry: &str, file: &str| {
+        let mut command = tokio::process::Command::new(registry_tests::registry::binary("index-generator"));
+        command.args(["--offline", registry, file]).current_dir(&folder).env("GITHUB_API_URL", world.github.url());
+        let output = command.env("GITHUB_TOKEN", "ghp_of_a_test").output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = generate("https://github.com/example/registry", "github.json").await;
+    assert_eq!(status, Some(0), "{said}");
+    generate(&world.registry.repository.path().display().to_string(), "folder.json").await;
+    let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
+    assert_eq!(read("github.json"), read("folder.json"));
+    let (status, said) = generate("https://github.com/example/absent", "none.json").await;
+    assert_eq!(status, Some(2));
+    assert!(said.contains("https://github.com/example/absent was not found"), "{said}");
+}
+
+#[tokio::test]
+async fn a_change_of_one_stack_fetches_that_stack_alone() {
+    let world = Dynamic::new().await;
+    world.registry.refresh().await.unwrap();
+    world.github.take_requests();
+    let commit = world.edit("small");
+    let report = world.registry.refresh().await.unwrap();
+    assert_eq!((&report["changed"], &report["writes"]["bucket"]), (&json!(["stacks/loom"]), &json!(3)));
+    let kinds = |requests: Vec<String>| -> Vec<String> {
+        let kind = |request: &String| request.split('/').nth(4).map_or(request.clone(), |kind| kind.to_owned());
+        let git = |request: &String| request.split('/').nth(5).unwrap_or_default().to_owned();
+        requests.iter().map(|r| if kind(r) == "git" { git(r) } else { kind(r) }).collect()
+    };
+    let requests = kinds(world.github.take_requests());
+    // Its devfile, its logo, and the file of dates.
+    let expected = ["GET /repos/example/registry", "ref", "compare", "trees", "blobs", "blobs", "blobs", "statuses"];
+    assert_eq!(requests, expected, "{commit}");
+    world.registry.refresh().await.unwrap();
+    assert_eq!(kinds(world.github.take_requests()), ["GET /repos/example/registry", "ref"]);
 }

@@ -104,8 +104,6 @@ async fn a_zip_that_is_gone_is_made_again() {
     // An instance that knows of the zip and has not read it.
     let serve = registry.serve().await;
     assert_eq!(serve.ask("HEAD", CLAY, &[]).await.status, 202);
-    for key in &keys {
-        registry.delete_object(key).await;
-    }
+    registry.remove(&keys).await;
     assert_eq!(get(&serve, "clay").await.body, first.body);
 }

@@ -1,8 +1,9 @@
 //! Hosts that fail, lie and attack.
 
+use registry_tests::answer::Answer;
 use registry_tests::github::{Access, Fault};
 use registry_tests::proxy::{Fuse, Proxy};
-use registry_tests::registry::{Answer, TestRegistry};
+use registry_tests::registry::TestRegistry;
 
 use crate::fixture::{Project, download, get, git_starter, published, registry};
 
@@ -115,9 +116,9 @@ async fn nothing_inside_is_reached() {
 #[tokio::test]
 async fn memory_does_not_grow_with_a_project() {
     let project = Project::new("clay").await;
-    for number in 0..12 {
+    for number in 0..6 {
         let line = format!("{number} and some text that packs well\n");
-        project.write(&format!("large/{number}"), &line.repeat((15 << 20) / line.len()));
+        project.write(&format!("large/{number}"), &line.repeat((14 << 20) / line.len()));
     }
     project.commit();
     let archive = format!("{}=github", project.authority());

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use registry_tests::github::GitHub;
-use registry_tests::registry::{Answer, Serving, TestRegistry};
+use registry_tests::answer::Answer;
+use registry_tests::registry::{Serving, TestRegistry};
 use tempfile::TempDir;
 
 /// A Git repository and the host that serves it.

@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn looks_count_as_long_as_they_should() {
-        let source = StarterProject::all("d", b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
+        let source = StarterProject::all(b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
         let source = source.source.unwrap();
         let state = State::Content(Digest::of(b""));
         let key = (SourceKey::of(&source), None);

@@ -17,7 +17,6 @@ use devfile_registry::starter::{Origin, Remotes, StarterProject, StarterStore, Z
 use futures_util::stream;
 use moka::future::Cache as Memory;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
 
 pub(crate) use self::current::StarterError;
 
@@ -131,8 +130,8 @@ impl Starters {
 
 fn starters_of(devfile: &DevfileVersion) -> &[StarterProject] {
     devfile.starters.get_or_init(|| {
-        StarterProject::all("devfile.yaml", devfile.body.identity()).unwrap_or_else(|problem| {
-            tracing::warn!(problem = %problem.message, "the starter projects of a devfile cannot be read");
+        StarterProject::all(devfile.body.identity()).unwrap_or_else(|problem| {
+            tracing::warn!(problem, "the starter projects of a devfile cannot be read");
             Vec::new()
         })
     })
@@ -159,32 +158,6 @@ fn disposition(project: &str) -> String {
     } else {
         let encoded = utf8_percent_encode(project, NON_ALPHANUMERIC);
         format!("attachment; filename=\"{name}.zip\"; filename*=UTF-8''{encoded}.zip")
-    }
-}
-
-/// Describes the routes for `/openapi.json`.
-pub(crate) fn describe(paths: &mut Map<String, Value>) {
-    let error = |description: &str| json!({"description": description, "content": {"application/json": {}}});
-    for route in ["/devfiles/{name}", "/devfiles/{name}/{version}"] {
-        let names: Vec<&str> = route.split(['{', '}']).skip(1).step_by(2).chain(["starterProject"]).collect();
-        let parameter =
-            |name: &&str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
-        let get = json!({"get": {
-            "summary": "The files of a starter project",
-            "parameters": names.iter().map(parameter).collect::<Vec<_>>(),
-            "responses": {
-                "202": {"description": "a zip of the files", "content": {"application/zip": {}}},
-                "206": {"description": "the part that was asked for", "content": {"application/zip": {}}},
-                "304": {"description": "the client has it"},
-                "307": {"description": "a large zip is at another URL"},
-                "400": error("the devfile does not say where the starter project is"),
-                "404": error("there is nothing here"),
-                "502": error("the host of the starter project failed"),
-                "503": error("nothing is published yet"),
-                "504": error("the host of the starter project was too slow"),
-            },
-        }});
-        paths.insert(format!("{route}/starter-projects/{{starterProject}}"), get);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +13,7 @@ use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, release_key};
 use crate::digest::Digest;
 use crate::registry::Name;
 use crate::release::{LiveIndex, Release};
+use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Comparison, File, Scope, Tree, TreePath};
 
@@ -196,6 +199,8 @@ struct Commits {
     /// Trees with the commit before.
     all: Vec<(Tree, Option<usize>)>,
     head: usize,
+    /// How many files were read in all.
+    read: usize,
 }
 
 impl Commits {
@@ -246,7 +251,10 @@ impl Source for Branch {
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
         tokio::task::yield_now().await;
-        Ok(self.0.lock().unwrap().all[Self::number(commit)].0.clone())
+        let mut commits = self.0.lock().unwrap();
+        let tree = commits.all[Self::number(commit)].0.clone();
+        commits.read += tree.iter().count();
+        Ok(tree)
     }
 
     async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
@@ -254,6 +262,7 @@ impl Source for Branch {
         let mut tree = Tree::default();
         for (path, file) in self.files(commit).into_iter().filter(|(path, _)| scope.wants(path.as_str())) {
             tree.insert(path, file)?;
+            self.0.lock().unwrap().read += 1;
         }
         Ok(Some(tree))
     }
@@ -298,6 +307,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
+            outside: Outside::offline(),
             strictness: Strictness::Quarantine,
             clock: now,
         }
@@ -359,7 +369,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn writes_are_in_proportion_to_what_changed() {
+fn reads_and_writes_are_in_proportion_to_what_changed() {
     let world = World::new();
     let all: Vec<(u8, u8)> = (0..40).map(|stack| (stack, 0)).collect();
     world.branch.commit(tree_of(&all));
@@ -368,8 +378,10 @@ fn writes_are_in_proportion_to_what_changed() {
     let mut edited = all.clone();
     edited[7].1 = 1;
     world.branch.commit(tree_of(&edited));
+    world.branch.0.lock().unwrap().read = 0;
     let second = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(second.changed, ["stacks/stack-7".to_owned()].into());
+    assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
     // A devfile, the release and the index; a devfile, its manifest and tag, and the index artifact's two layers and tags.
     assert_eq!(second.writes, Writes { bucket: 3, registry: 7 });
     let third = block_on(world.publisher().refresh(None)).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! - [`GitHubRepository`]: its address, parsed from what people write
 //! - `access`: who asks; `api`: one call, within its limits; `retry`: calls again
-//! - `tarball`, `unpack`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
+//! - `tarball`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
 mod access;
@@ -14,7 +14,6 @@ mod repository;
 mod retry;
 mod status;
 mod tarball;
-mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;

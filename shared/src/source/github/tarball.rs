@@ -8,9 +8,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::api::{Api, Body, Call, chain};
 use super::retry::{Failure, unavailable};
-use super::unpack::{UnpackError, unpack};
 use crate::digest::CommitSha;
 use crate::limits;
+use crate::source::unpack::{UnpackError, registry_file, unpack};
 use crate::source::{SourceError, Tree, TreeError};
 
 /// Parts that may wait to be unpacked.
@@ -22,7 +22,8 @@ pub(super) async fn download(api: &Api, commit: &CommitSha) -> Result<Tree, Sour
     let call = Call::get(&what, api.repository_route(&format!("/tarball/{commit}")));
     api.download(call, |body| async {
         let (sender, receiver) = channel(AHEAD);
-        let unpacking = tokio::task::spawn_blocking(move || unpack(Parts { receiver, part: Bytes::new() }));
+        let unpacking =
+            tokio::task::spawn_blocking(move || unpack(Parts { receiver, part: Bytes::new() }, &registry_file));
         let sent = send(body, sender).await;
         let unpacked = unpacking.await.map_err(|_| Failure::Final(unavailable(&what, "the unpacking stopped")))?;
         match (unpacked, sent) {

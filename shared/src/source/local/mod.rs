@@ -249,6 +249,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_comparison_and_a_part_name_and_read_what_changed() {
+        let folder =
+            folder(&["stacks/go/devfile.yaml", "stacks/é/devfile.yaml", "stacks/java/devfile.yaml", "README.md"]);
+        let commit = |message: &str| {
+            git(folder.path(), &["add", "--all"]);
+            git(folder.path(), &["commit", "-qm", message]);
+        };
+        git(folder.path(), &["init", "-q"]);
+        commit("One");
+        let source = LocalSource::new(folder.path()).unwrap();
+        let first = source.head().await.unwrap();
+        for path in ["stacks/é/devfile.yaml", "README.md"] {
+            std::fs::write(folder.path().join(path), "changed").unwrap();
+        }
+        std::fs::remove_file(folder.path().join("stacks/java/devfile.yaml")).unwrap();
+        commit("Two");
+        let second = source.head().await.unwrap();
+        let changed = source.compare(&first, &second).await.unwrap().changed.unwrap();
+        let changed: Vec<_> = changed.iter().map(TreePath::as_str).collect();
+        assert_eq!(changed, ["stacks/java/devfile.yaml", "stacks/é/devfile.yaml"]);
+        assert_eq!(source.compare(&second, &first).await.unwrap().changed, None);
+
+        let scope = Scope { stacks: ["é".to_owned(), "java".to_owned()].into(), extra_entries: true };
+        let part = source.part(&second, &scope).await.unwrap().unwrap();
+        assert_eq!(part.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["stacks/é/devfile.yaml"]);
+        assert!(source.part(&first, &scope).await.is_err());
+
+        // One walk for all dates, non-ASCII paths included.
+        let paths = ["stacks/go", "stacks/é", "stacks/é/devfile.yaml", "stacks/none"].map(str::to_owned);
+        let dates = source.last_modified(&second, &paths).await.unwrap();
+        assert_eq!(dates.keys().collect::<Vec<_>>(), ["stacks/go", "stacks/é", "stacks/é/devfile.yaml"]);
+    }
+
+    #[tokio::test]
     async fn links_and_large_files_are_refused_by_name() {
         let folder = folder(&["stacks/go/devfile.yaml"]);
         let link = folder.path().join("stacks/go/link");

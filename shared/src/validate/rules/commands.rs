@@ -4,7 +4,7 @@ use super::{COMMAND_KINDS, Devfile, Element, duplicates, names, where_is};
 use crate::devfile::COMMAND_GROUPS;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;
-use crate::validate::yaml::Node;
+use crate::yaml::Node;
 
 /// The components that a command of a kind can run on.
 const TARGETS: [(&str, &[&str], &str); 2] = [

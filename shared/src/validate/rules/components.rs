@@ -6,7 +6,7 @@ use super::{Devfile, Element, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::quantity::Quantity;
 use crate::validate::uri;
-use crate::validate::yaml::{Data, Node, Place};
+use crate::yaml::{Data, Node, Place};
 
 /// Variables that the client sets in every container.
 const RESERVED_ENV: [&str; 2] = ["PROJECT_SOURCE", "PROJECTS_ROOT"];

@@ -3,7 +3,7 @@
 use super::commands::members;
 use super::{Devfile, names};
 use crate::validate::findings::Findings;
-use crate::validate::yaml::Node;
+use crate::yaml::Node;
 
 /// The events with the kind of command that they run.
 const EVENTS: [(&str, &str); 4] =

@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;
-use crate::validate::yaml::{Data, Node};
+use crate::yaml::{Data, Node};
 
 const REQUIRED: [&str; 4] = ["name", "displayName", "language", "projectType"];
 

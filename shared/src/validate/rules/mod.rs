@@ -9,7 +9,7 @@ mod projects;
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::yaml::{Node, Place};
+use crate::yaml::{Node, Place};
 
 /// The devfile after parents, plugins and variables, as the rules look at it.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::{Devfile, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::suggest::quoted;
-use crate::validate::yaml::Node;
+use crate::yaml::Node;
 
 pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
     for list in ["projects", "starterProjects", "dependentProjects"] {

@@ -79,13 +79,13 @@ fn chains_and_cycles() {
     let files = [("stacks/s/1.0.0/a.yaml", a), ("stacks/s/1.0.0/sub/b.yaml", b), (own, child.as_str())];
     let checked = check_among(&child, &files);
     assert_eq!(problems(&checked), ["parent/cycle 2:15"]);
-    assert_eq!(checked.diagnostics[0].path, "stacks/s/1.0.0/sub/b.yaml");
+    assert_eq!(checked.of_parents[0].path, "stacks/s/1.0.0/sub/b.yaml");
 
     let later = [("stacks/s/1.0.0/a.yaml", "schemaVersion: 2.3.0\n")];
     assert_eq!(problems(&check_among(&child, &later)), ["parent/version 3:15"]);
     let broken = [("stacks/s/1.0.0/a.yaml", "schemaVersion: [\n")];
     let checked = check_among(&child, &broken);
-    assert_eq!((checked.diagnostics[0].path.as_str(), checked.is_valid()), ("stacks/s/1.0.0/a.yaml", false));
+    assert_eq!((checked.of_parents[0].path.as_str(), checked.is_valid()), ("stacks/s/1.0.0/a.yaml", false));
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn fetched_parents() {
     // What is wrong in a file outside the tree is shown where the devfile refers to it.
     let checked = check("schemaVersion: 2.2.0\nx: 1\n", "parent: {uri: \"https://e.org/d.yaml\"}\n");
     assert_eq!(problems(&checked), ["schema/unknownField 3:15"]);
-    assert_eq!(checked.diagnostics[0].path, "devfile.yaml");
-    assert!(checked.diagnostics[0].message.ends_with("(line 2 of https://e.org/d.yaml)"));
+    assert_eq!(checked.of_parents[0].path, "devfile.yaml");
+    assert!(checked.of_parents[0].message.ends_with("(line 2 of https://e.org/d.yaml)"));
 }
 
 /// What an unreachable parent may define is not missed.

@@ -13,7 +13,7 @@ const END: usize = 1024;
 
 /// Why a tarball was not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UnpackError {
+pub enum UnpackError {
     /// What it holds is refused, and would be refused again.
     #[error(transparent)]
     Refused(#[from] TreeError),
@@ -22,13 +22,21 @@ pub(super) enum UnpackError {
     Damaged(#[from] io::Error),
 }
 
+/// Where a file belongs in the tree, by its path below the folder at the top; none when it is not wanted.
+pub type Select<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What is wanted of a registry repository.
+pub fn registry_file(path: &str) -> Option<String> {
+    Tree::wants(path).then(|| path.to_owned())
+}
+
 /// Reads a gzip-compressed tar as GitHub makes it: one folder at the top, which is taken off each path. Keeps the files that
-/// [`Tree::wants`].
+/// `select` wants.
 ///
 /// The archive is read to the end of its gzip stream, checksum included, so a part of it never passes for the whole.
-pub(super) fn unpack(packed: impl Read) -> Result<Tree, UnpackError> {
+pub fn unpack(packed: impl Read, select: Select<'_>) -> Result<Tree, UnpackError> {
     let mut archive = Archive::new(Bounded::new(GzDecoder::new(packed)));
-    let tree = read_entries(&mut archive);
+    let tree = read_entries(&mut archive, select);
     let mut rest = archive.into_inner();
     let result = tree.and_then(|tree| {
         io::copy(&mut rest, &mut io::sink())?;
@@ -40,7 +48,7 @@ pub(super) fn unpack(packed: impl Read) -> Result<Tree, UnpackError> {
     if rest.left == 0 { Err(TreeError::UnpacksTooLarge.into()) } else { result }
 }
 
-fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Tree, UnpackError> {
+fn read_entries<R: Read>(archive: &mut Archive<R>, select: Select<'_>) -> Result<Tree, UnpackError> {
     let mut tree = Tree::default();
     let mut top: Option<Vec<u8>> = None;
     for (count, entry) in archive.entries()?.enumerate() {
@@ -63,13 +71,11 @@ fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Tree, UnpackError> 
         match kind {
             EntryType::Directory => {}
             EntryType::Regular => {
-                if !Tree::wants(name) {
-                    continue;
-                }
+                let Some(name) = select(name) else { continue };
                 if std::str::from_utf8(&path).is_err() {
                     return Err(TreeError::Path(name.chars().take(200).collect()).into());
                 }
-                let name = TreePath::parse(name)?;
+                let name = TreePath::parse(&name)?;
                 let size = entry.size();
                 if size > limits::FILE_BYTES {
                     return Err(TreeError::FileTooLarge { path: name.to_string() }.into());
@@ -85,7 +91,7 @@ fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Tree, UnpackError> 
                 tree.insert(name, File { content: content.into(), mode })?;
             }
             // A link in place of the folder `stacks` would otherwise leave a registry without stacks.
-            _ if Tree::wants(name) || Tree::wants(&format!("{name}/")) => {
+            _ if select(name).is_some() || select(&format!("{name}/")).is_some() => {
                 return Err(TreeError::NotAFile(name.to_owned()).into());
             }
             _ => {}
@@ -130,6 +136,10 @@ mod tests {
     use tar::{Builder, Header};
 
     use super::*;
+
+    fn unpack(packed: impl Read) -> Result<Tree, UnpackError> {
+        super::unpack(packed, &registry_file)
+    }
 
     /// An entry as hostile as one likes: the name is written into the header as it is.
     fn entry(kind: EntryType, path: &[u8], content: &[u8]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Reads a devfile's bytes into a tree that knows its places.
+//! YAML at the edge: bytes of a file into a tree that knows its places, and from there into typed values.
 //!
 //! The grammar is the parser's; what scalars mean, which documents are too big and what else is refused follows the
 //! readers that clients of a registry have (YAML 1.1), so that what is published loads there.
@@ -7,6 +7,7 @@ mod build;
 mod node;
 mod scalar;
 mod text;
+mod typed;
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ use self::build::Builder;
 pub(crate) use self::node::Measure;
 pub use self::node::{Data, Node, Place};
 use self::text::count;
-pub(crate) use self::text::decode;
+pub(crate) use self::text::decode as text_of;
+pub use self::typed::{decode, nullable, parse};
 use crate::diagnostic::Position;
 use crate::limits;
 
@@ -73,7 +75,7 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
         let message = format!("the file has {} bytes, more than {}", bytes.len(), limits::DEVFILE_BYTES);
         return Err(Fault::new(start, "yaml/size", message, "move data out of the devfile"));
     }
-    let text = decode(bytes)?;
+    let text = text_of(bytes)?;
     let json = text.trim_ascii_start().starts_with('{');
     if json {
         let checked = serde_json::from_str::<IgnoredAny>(&text);

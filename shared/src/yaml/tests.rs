@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -86,9 +84,9 @@ fn refused() {
     }
 }
 
-/// Hostile files end early; the bound is generous, as tests run without optimisation on busy machines.
+/// What they cost is in `tests/hostile.rs`.
 #[test]
-fn hostile_files_end_early() {
+fn hostile_files_are_refused() {
     let mebibyte = 1 << 20;
     let bomb = |levels: usize, wide: usize| {
         let mut text = "a0: &a0 [x, x]\n".to_owned();
@@ -113,9 +111,7 @@ fn hostile_files_end_early() {
         ("open quotes", format!("a: \"{}", "x\n\n".repeat(300_000)), "yaml/syntax"),
         ("commas", format!("[{}", ",".repeat(mebibyte / 2)), "yaml/syntax"),
     ] {
-        let start = Instant::now();
         let found = faults(&text);
-        assert!(start.elapsed() < Duration::from_secs(2), "{what}: {:?}", start.elapsed());
         assert_eq!(found.last().map(|fault| fault.0), Some(rule), "{what}: {:?}", &found[..found.len().min(3)]);
     }
 }

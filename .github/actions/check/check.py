@@ -1,0 +1,90 @@
+"""Runs `index-generator --check` on what a pull request changes. See action.yml, which sets the variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Mapping, Optional
+
+CANNOT_RUN = 2
+"""The exit status of index-generator when it could not be tried, and of this script."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+class CannotRun(Exception):
+    """Why there is no result."""
+
+
+def base_of(environment: Mapping[str, str]) -> Optional[str]:
+    """The revision to compare with; none when everything is to be checked."""
+    if given := environment.get("CHECK_CHANGED_SINCE", "").strip():
+        return given
+    try:
+        event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text())
+        base = event["pull_request"]["base"]["sha"]
+    except (KeyError, TypeError, OSError, ValueError):
+        return None
+    # Checked although GitHub wrote it: it becomes an argument of git.
+    return base if isinstance(base, str) and _COMMIT.fullmatch(base) else None
+
+
+def fetch(folder: Path, base: str) -> None:
+    """Gets the base commit when the checkout is too shallow to have it. A checkout without a remote is left as it is."""
+    known = ["git", "-C", str(folder), "cat-file", "-e", f"{base}^{{commit}}"]
+    if _COMMIT.fullmatch(base) and subprocess.run(known, capture_output=True).returncode != 0:
+        command = ["git", "-C", str(folder), "fetch", "--quiet", "--no-tags", "--depth=1", "origin", base]
+        if subprocess.run(command, stdout=sys.stderr, timeout=120).returncode != 0:
+            raise CannotRun(f"the commit {base} that the pull request starts from cannot be fetched")
+
+
+def binary(environment: Mapping[str, str]) -> str:
+    """The program: one that is given or was built before, else built from the sources that this action comes with."""
+    if given := environment.get("INDEX_GENERATOR"):
+        return given
+    folder = Path(environment["CHECK_BUILD_FOLDER"])
+    built = folder / "index-generator"
+    if not built.exists():
+        sources = Path(__file__).resolve().parents[3]
+        command = ["cargo", "build", "--locked", "--profile", "tool", "--bin", "index-generator"]
+        command += ["--target-dir", str(folder / "target")]
+        if subprocess.run(command, cwd=sources, stdout=sys.stderr).returncode != 0:
+            raise CannotRun("index-generator cannot be built")
+        (folder / "target/tool/index-generator").rename(built)
+        # Only the program is worth keeping.
+        subprocess.run(["rm", "-rf", str(folder / "target")], check=False)
+    return str(built)
+
+
+def command(environment: Mapping[str, str]) -> list[str]:
+    """The check as a command."""
+    registry = environment.get("CHECK_REGISTRY") or "."
+    arguments = [binary(environment), "--check", "--format", "github"]
+    if environment.get("CHECK_STRICT_ICONS") == "true":
+        arguments.append("--strict-icons")
+    if base := base_of(environment):
+        fetch(Path(registry), base)
+        arguments.append(f"--changed-since={base}")
+    return [*arguments, "--", registry]
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Runs the check and gives its status."""
+    os.chdir(environment.get("GITHUB_WORKSPACE") or ".")
+    try:
+        status = subprocess.run(command(environment)).returncode
+    except (CannotRun, OSError, subprocess.TimeoutExpired) as reason:
+        # The form of an annotation, on one line.
+        print(f"::error::The stacks were not checked: {' '.join(str(reason).split())}")
+        return CANNOT_RUN
+    if status == CANNOT_RUN:
+        print("::error::The stacks were not checked; the log says why")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,59 @@
+"""What a push changed, from the event and the clone of the workflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Mapping, NamedTuple, Optional
+
+_FOLDERS = ("stacks/", "samples/")
+_FILES = ("extraDevfileEntries.yaml", "last_modified.json")
+
+
+class Push(NamedTuple):
+    """A push to the default branch, or a start by hand."""
+
+    commit: str
+    stacks: Optional[frozenset[str]]
+    """Folders below stacks/ that changed; none when it is not known, and then all may have."""
+    concerns_registry: bool
+
+
+def read(environment: Mapping[str, str]) -> Push:
+    """Reads the event that started the workflow, and asks git for the paths."""
+    commit = environment.get("GITHUB_SHA", "")
+    if environment.get("GITHUB_EVENT_NAME") != "push":
+        return Push(commit, None, True)
+    try:
+        event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text())
+    except (OSError, ValueError, KeyError):
+        return Push(commit, None, True)
+    before = str(event.get("before") or "")
+    paths = _paths(Path(environment.get("GITHUB_WORKSPACE") or "."), before, commit)
+    if paths is None:
+        return Push(commit, None, True)
+    stacks = frozenset(path.split("/")[1] for path in paths if path.startswith("stacks/") and path.count("/") > 1)
+    concerns = any(path.startswith(_FOLDERS) or path in _FILES for path in paths)
+    return Push(commit, stacks, concerns)
+
+
+def _paths(folder: Path, before: str, after: str) -> Optional[list[str]]:
+    """The paths that differ; none when the commit before is unknown, as after a forced push."""
+    names = (before, after)
+    if any(len(name) not in (40, 64) or set(name) - set("0123456789abcdef") for name in names) or not before.strip("0"):
+        return None
+    if _git(folder, "cat-file", "-e", f"{before}^{{commit}}") is None:
+        # The usual checkout has one commit.
+        _git(folder, "fetch", "--quiet", "--depth=1", "origin", before)
+    output = _git(folder, "diff", "--name-only", "--no-renames", "-z", before, after, "--")
+    return None if output is None else [path for path in output.split("\0") if path]
+
+
+def _git(folder: Path, *arguments: str) -> Optional[str]:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None

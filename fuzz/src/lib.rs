@@ -1,0 +1,40 @@
+//! What the fuzz targets do with their bytes. `shared/tests/fuzz.rs` does the same with seeds that it changes a little.
+
+use devfile_registry::report::{Colour, human};
+use devfile_registry::repository::Repository;
+use devfile_registry::source::{File, Tree, TreePath, unpack};
+use devfile_registry::validate::{self, Surroundings};
+
+/// Checks a devfile that is also its own parent, and shows what is wrong with it.
+pub fn devfile(bytes: &[u8]) {
+    let files = |_: &str| Some(bytes.to_vec().into());
+    let around = Surroundings { files: &files, ..Surroundings::ALONE };
+    let checked = validate::devfile("devfile.yaml", bytes, &around);
+    let shown = human(&checked.diagnostics, &files, Colour::Always);
+    assert!(checked.is_valid() || !shown.is_empty() || !checked.of_parents.is_empty());
+}
+
+/// Reads a registry repository in which the bytes are every file that is read.
+pub fn stack(bytes: &[u8]) {
+    let mut tree = Tree::default();
+    for path in [
+        "stacks/kiln/stack.yaml",
+        "stacks/kiln/1.0.0/devfile.yaml",
+        "stacks/loom/devfile.yaml",
+        "extraDevfileEntries.yaml",
+        "last_modified.json",
+        "samples/pot/devfile.yaml",
+    ] {
+        let path = TreePath::parse(path).expect("a plain path");
+        tree.insert(path, File::plain(bytes.to_vec())).expect("a small tree");
+    }
+    let repository = Repository::parse(&tree);
+    assert!(repository.stacks.iter().all(|stack| !stack.fields.name.is_empty()));
+}
+
+/// Unpacks the tarball of a registry repository.
+pub fn tarball(bytes: &[u8]) {
+    if let Ok(tree) = unpack::unpack(bytes, &unpack::registry_file) {
+        assert!(tree.iter().all(|(path, _)| Tree::wants(path.as_str()) && !path.as_str().contains("..")));
+    }
+}

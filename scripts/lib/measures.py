@@ -1,0 +1,154 @@
+"""What is measured, and what it should be. One function a part; each gives rows as it goes.
+
+Times and rates of the reference server are those of the design, measured with the same tool on a machine like the one that the
+targets are for.
+"""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+from typing import Callable, Iterator, NamedTuple, Optional
+
+from .stage import Registry, Serving, Stage
+
+_MANIFEST = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    what: str
+    target: str
+    measured: str
+    met: Optional[bool] = None
+
+
+def index(stage: Stage) -> Iterator[Row]:
+    """Index generation, with validation"""
+    source = stage.registry().source
+    seconds = median(stage.generate_index(source) for _ in range(3 if stage.quick else 15))
+    yield _time("index generation, with validation", seconds, 0.060)
+
+
+def refresh(stage: Stage) -> Iterator[Row]:
+    """A refresh: first, one version changed, nothing changed"""
+    registries = [stage.registry() for _ in range(1 if stage.quick else 3)]
+    firsts = [stage.refresh(registry)[0] for registry in registries]
+    yield _time("refresh, the first", median(firsts), 3.0)
+    times = 3 if stage.quick else 9
+    yield _time("refresh, one version changed", median(_change_one(stage, registries[0], times)), 0.5)
+    nothing = [stage.refresh(registries[0]) for _ in range(times)]
+    yield _time("refresh, nothing changed", median(seconds for seconds, _ in nothing), 0.15)
+
+
+def start(stage: Stage) -> Iterator[Row]:
+    """Start of serve on a filled bucket, and its memory"""
+    starts, sizes = [], []
+    for _ in range(3 if stage.quick else 9):
+        serving = stage.serve(stage.published)
+        starts.append(serving.started_in)
+        sizes.append(serving.resident_mb())
+        stage.stop(serving)
+    yield _time("serve: start to healthy", median(starts), 0.1)
+    yield Row("serve: memory when loaded", "under 20 MB", f"{median(sizes):.1f} MB", median(sizes) < 20)
+
+
+def http(stage: Stage) -> Iterator[Row]:
+    """Requests per second and latencies, beside the reference"""
+    serving = stage.serve(stage.published)
+    stack, version = ("go", "2.6.0") if stage.is_community else ("kiln", "1.1.0")
+    manifest = f"/v2/devfile-catalog/{stack}/manifests/{version}"
+    layers = json.loads(serving.get(manifest, _MANIFEST))["layers"]
+    blob = f"/v2/devfile-catalog/{stack}/blobs/{layers[0]['digest']}"
+    filtered = "/v2index?tags=Java&language=java" if stage.is_community else "/v2index?tags=Python&language=python"
+    for what, path, headers, reference, factor, limit in (
+        ("`/v2index/all`", "/v2index/all", None, 550, 20, 10.0),
+        ("`/index`", "/index", None, 755, 20, 10.0),
+        (f"`{filtered}`", filtered, None, 228, 40, None),
+        (f"`/devfiles/{stack}`", f"/devfiles/{stack}", None, 186, 50, None),
+        ("a manifest", manifest, _MANIFEST, 925, 10, None),
+        ("a blob (`archive.tar`)", blob, None, 500, 15, None),
+    ):
+        yield _rate(stage, serving, what, path, headers, reference, factor, limit)
+    memory = serving.resident_mb()
+    yield Row("serve: memory after that load", "under 20 MB", f"{memory:.1f} MB", memory < 20)
+    stage.stop(serving)
+
+
+def large(stage: Stage) -> Iterator[Row]:
+    """A registry of 10,000 versions: filtered answers, one version changed"""
+    registry = stage.large_registry(450 if stage.quick else 4550)
+    if registry is None:
+        yield Row("a registry of 10,000 versions", "", "not measured: what makes it (../shared/tools) is not here")
+        return
+    seconds, _ = stage.refresh(registry)
+    serving = stage.serve(registry)
+    versions = sum(len(entry.get("versions") or []) for entry in json.loads(serving.get("/v2index/all")))
+    name = f"{versions:,} versions"
+    yield Row(f"{name}: refresh, the first", "", f"{seconds:.1f} s")
+    yield Row(f"{name}: start to healthy", "", f"{serving.started_in * 1000:.0f} ms")
+    load = stage.load(serving, "/v2index?tags=Java&language=java")
+    yield Row(f"{name}: filtered", "p99 under 15 ms", _said(load), load.p99_ms < 15)
+    yield Row(f"{name}: memory", "", f"{serving.resident_mb():.0f} MB")
+    stage.stop(serving)
+    times = 3 if stage.quick else 5
+    small = median(_change_one(stage, stage.published, times))
+    changed = median(_change_one(stage, registry, times))
+    target = f"2x of the small one ({small * 1000:.0f} ms) and the listing of the tree"
+    yield Row(f"{name}: refresh, one version changed", target, f"{changed * 1000:.0f} ms")
+
+
+PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
+    "index": index,
+    "refresh": refresh,
+    "start": start,
+    "http": http,
+    "large": large,
+}
+"""Every part by the name that `scripts/bench` takes, in the order of the table."""
+
+
+def _change_one(stage: Stage, registry: Registry, times: int) -> list[float]:
+    """Seconds of refreshes, each after a change of one devfile."""
+    devfile = min(registry.source.glob("stacks/*/**/devfile.yaml"))
+    seconds = []
+    for _ in range(times):
+        with open(devfile, "a") as file:
+            file.write("# changed\n")
+        took, report = stage.refresh(registry)
+        assert report["outcome"] == "published", report
+        seconds.append(took)
+    return seconds
+
+
+def _time(what: str, seconds: float, limit: float) -> Row:
+    return Row(what, f"under {_duration(limit)}", _duration(seconds), seconds < limit)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def _rate(
+    stage: Stage,
+    serving: Serving,
+    what: str,
+    path: str,
+    headers: Optional[dict[str, str]],
+    reference: int,
+    factor: int,
+    limit: Optional[float],
+) -> Row:
+    load = stage.load(serving, path, headers)
+    if not stage.is_community:
+        return Row(what, "", _said(load))
+    target = f"{factor}x of {reference}" + (f", p99 under {limit:.0f} ms" if limit else "")
+    times = load.per_second / reference
+    met = times >= factor and (limit is None or load.p99_ms < limit) and load.failed == 0
+    return Row(what, target, f"{times:.0f}x: {_said(load)}", met)
+
+
+def _said(load: object) -> str:
+    failed = f", {load.failed} failed" if load.failed else ""
+    return f"{load.per_second:,.0f} req/s, p50 {load.p50_ms:.2f} ms, p99 {load.p99_ms:.2f} ms{failed}"

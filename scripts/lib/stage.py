@@ -1,0 +1,200 @@
+"""What `scripts/bench` measures: release binaries, stores of their own, a registry repository that can be changed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Mapping, NamedTuple, Optional
+
+from . import s3, servers
+from .console import Failure
+from .processes import Child, Supervisor, free_ports
+
+_ACCESS_KEY, _SECRET_KEY = "bench", "bench-secret"
+_START_SECONDS = 30.0
+_REFRESH_SECONDS = 900.0
+
+
+class Load(NamedTuple):
+    """What wrk measured."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+class Registry(NamedTuple):
+    """A registry repository with a bucket and a namespace of its own."""
+
+    source: Path
+    environment: Mapping[str, str]
+
+
+class Serving:
+    """A running `serve`."""
+
+    def __init__(self, child: Child, port: int, started_in: float):
+        self.child, self.port, self.started_in = child, port, started_in
+
+    def resident_mb(self) -> float:
+        """Memory that it holds now."""
+        status = Path(f"/proc/{self.child.process.pid}/status").read_text()
+        match = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        if not match:
+            raise Failure("the system does not say how much memory serve holds")
+        return int(match[1]) / 1024
+
+    def get(self, path: str, headers: Optional[Mapping[str, str]] = None) -> bytes:
+        """The body of an answer, which must be a good one."""
+        status, body = _get(self.port, path, headers or {})
+        if status != 200:
+            raise Failure(f"serve answers {path} with {status}: {body[:200].decode(errors='replace')}")
+        return body
+
+
+class Stage:
+    """Servers and binaries, and the ways to use them."""
+
+    def __init__(self, supervisor: Supervisor, root: Path, data: Path, tools: Path, quick: bool):
+        self._supervisor, self._data, self._tools = supervisor, data, tools
+        self.quick = quick
+        self._shared = next((folder / "shared" for folder in root.parents if (folder / "shared/community").is_dir()), None)
+        self.is_community = self._shared is not None
+        self._original = self._shared / "community" if self._shared else root / "tests/fixtures/registry"
+        self.description = (
+            "the community registry" if self._shared else "the example of tests/fixtures, as ../shared is not here"
+        )
+        self._binaries = root / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+        self._bucket = servers.start_s3(
+            supervisor, tools / "weed", data / "s3", data / "s3.log", "bench", _ACCESS_KEY, _SECRET_KEY
+        )
+        self._oci = servers.start_oci(supervisor, tools / "docker-registry", data / "oci", data / "oci.log")
+        self._count = 0
+        self._published: Optional[Registry] = None
+
+    @property
+    def published(self) -> Registry:
+        """The registry, published."""
+        if self._published is None:
+            self._published = self.registry()
+            self.refresh(self._published)
+        return self._published
+
+    def registry(self) -> Registry:
+        """A copy of the registry that is not published yet."""
+        source = self._data / f"source-{self._count}"
+        shutil.copytree(self._original, source)
+        _make_writable(source)
+        return self._of(source)
+
+    def large_registry(self, stacks: int) -> Optional[Registry]:
+        """A made registry of so many stacks, of two versions on average; none where the maker is missing."""
+        maker = self._shared / "tools/make-registry" if self._shared else None
+        if maker is None or not maker.is_file():
+            return None
+        source = self._data / f"made-{stacks}"
+        subprocess.run([sys.executable, str(maker), str(source), "--stacks", str(stacks)], check=True)
+        return self._of(source)
+
+    def _of(self, source: Path) -> Registry:
+        self._count += 1
+        name = f"bench-{self._count}"
+        port = int(self._bucket.endpoint.rsplit(":", 1)[1])
+        if not s3.create_bucket(port, name, _ACCESS_KEY, _SECRET_KEY, servers.REGION):
+            raise Failure("the S3 server makes no bucket")
+        own = {
+            **self._bucket.environment(),
+            "AWS_ENDPOINT_URL_S3": self._bucket.endpoint,
+            "CACHE_BUCKET": name,
+            "OCI_REGISTRY": f"{self._oci}/{name}",
+            "REGISTRY_REPO_URL": str(source),
+            "RUST_LOG": "warn",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return Registry(source, {**kept, **own})
+
+    def refresh(self, registry: Registry) -> tuple[float, dict[str, Any]]:
+        """Seconds that one refresh takes as a process, and its report."""
+        answer, log = self._data / "report.json", self._data / "refresh.log"
+        command = [self._binaries / "refresh", "invoke", '{"action":"refresh"}']
+        begin = time.monotonic()
+        child = self._supervisor.spawn(
+            "refresh", command, env=registry.environment, log=log, answer=answer, lasting=False
+        )
+        status = child.process.wait(_REFRESH_SECONDS)
+        seconds = time.monotonic() - begin
+        self._supervisor.drop(child)
+        if status != 0:
+            raise Failure(child.how_it_ended())
+        return seconds, json.loads(answer.read_text())
+
+    def generate_index(self, source: Path) -> float:
+        """Seconds that `index-generator` takes as a process."""
+        command = [str(self._binaries / "index-generator"), "--force", str(source), str(self._data / "index.json")]
+        begin = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.monotonic() - begin
+
+    def serve(self, registry: Registry) -> Serving:
+        """Starts `serve` and waits until it is healthy."""
+        [port] = free_ports(1)
+        environment = {**registry.environment, "LISTEN_ADDR": f"127.0.0.1:{port}"}
+        begin = time.monotonic()
+        child = self._supervisor.spawn("serve", [self._binaries / "serve"], env=environment, log=self._data / "serve.log")
+        while s3.get_status(port, "/health") != 200:
+            self._supervisor.check()
+            if time.monotonic() - begin > _START_SECONDS:
+                raise Failure(f"serve is not healthy after {_START_SECONDS:.0f} seconds")
+            time.sleep(0.001)
+        return Serving(child, port, time.monotonic() - begin)
+
+    def stop(self, serving: Serving) -> None:
+        """Ends a `serve`."""
+        self._supervisor.drop(serving.child)
+
+    def load(self, serving: Serving, path: str, headers: Optional[Mapping[str, str]] = None) -> Load:
+        """What wrk measures with two threads and sixteen connections."""
+        options = [f"-H{name}: {value}" for name, value in (headers or {}).items()]
+        seconds = 2 if self.quick else 8
+        url = f"http://127.0.0.1:{serving.port}{path}"
+        command = [self._tools / "wrk", "-t2", "-c16", f"-d{seconds}s", "--latency", *options, url]
+        result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
+        return parse_wrk(result.stdout)
+
+
+def parse_wrk(said: str) -> Load:
+    """Reads what wrk prints."""
+    rate = re.search(r"^Requests/sec:\s+([\d.]+)", said, re.MULTILINE)
+    latencies = {
+        percent: float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+        for percent, value, unit in re.findall(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", said, re.MULTILINE)
+    }
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    if not rate or set(latencies) != {"50", "99"}:
+        raise Failure(f"wrk says nothing that can be read: {said.strip()[:200]}")
+    return Load(float(rate[1]), latencies["50"], latencies["99"], int(bad[1]) if bad else 0)
+
+
+def _get(port: int, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(f"serve does not answer {path}: {error}") from None
+    finally:
+        connection.close()
+
+
+def _make_writable(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)

@@ -1,0 +1,183 @@
+//! Generates the index of a registry repository, a drop-in for the reference's command of this name, or only checks it.
+
+mod changes;
+mod progress;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use devfile_registry::diagnostic::{Diagnostic, Severity};
+use devfile_registry::digest::CommitSha;
+use devfile_registry::environment::Environment;
+use devfile_registry::fetch::Rules;
+use devfile_registry::index::to_pretty_json;
+use devfile_registry::outside::{Complete, Icons, Outside};
+use devfile_registry::release::Draft;
+use devfile_registry::report::{Colour, Format, render};
+use devfile_registry::source::github::{Credentials, GitHubSource};
+use devfile_registry::source::{LocalSource, Source};
+
+use crate::changes::Changes;
+use crate::progress::Progress;
+
+/// Generates the index of a devfile registry repository, or checks the repository.
+///
+/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    /// Check the repository and write no index
+    #[arg(long, conflicts_with_all = ["index", "force"])]
+    check: bool,
+    /// Form of the report: human, json, github (annotations of a pull request) or sarif
+    #[arg(long, default_value = "human", requires = "check")]
+    format: Format,
+    /// Report only on stacks and entries that differ from a Git revision, such as origin/main
+    #[arg(long, value_name = "REV", requires = "check")]
+    changed_since: Option<String>,
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Fetch nothing: icons, samples and parents that are elsewhere are not looked at
+    #[arg(long, conflicts_with = "strict_icons")]
+    offline: bool,
+    /// Write the index even when there are errors, without what is wrong
+    #[arg(long)]
+    force: bool,
+    /// The registry repository: its folder, the one that has stacks/, or https://github.com/OWNER/REPO[/tree/BRANCH]. For GitHub
+    /// GITHUB_TOKEN and GITHUB_API_URL count
+    registry: String,
+    /// File to write the index to
+    #[arg(required_unless_present = "check")]
+    index: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Problems) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("index-generator: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Clean,
+    Problems,
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    let mut environment = Environment::of_process();
+    let rules = Rules::from_environment(&mut environment);
+    environment.finish()?;
+    let outside = match arguments.offline {
+        true => Outside::offline(),
+        false => Outside::new(rules, if arguments.strict_icons { Icons::Strict } else { Icons::Lenient }),
+    };
+    if !arguments.registry.contains("://") {
+        return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
+    }
+    if arguments.changed_since.is_some() {
+        bail!("--changed-since compares a folder with a revision; clone the repository first");
+    }
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let credentials = set("GITHUB_TOKEN").map_or(Credentials::Anonymous, Credentials::Token);
+    let source = GitHubSource::new(arguments.registry.parse()?, set("GITHUB_API_URL").as_deref(), credentials)?;
+    read(arguments, &outside, &source).await
+}
+
+async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
+    let progress = Progress::start("reading");
+    let commit = source.head().await?;
+    let tree = source.tree(&commit).await?;
+    progress.now("checking");
+    let complete = outside.complete(tree, None).await;
+    drop(progress);
+    match &arguments.index {
+        None => check(arguments, &complete).await,
+        Some(index) => generate(arguments, source, commit, &complete, index).await,
+    }
+}
+
+async fn check(arguments: &Arguments, complete: &Complete) -> anyhow::Result<Verdict> {
+    let mut problems = problems(complete);
+    if let Some(revision) = &arguments.changed_since {
+        let changes = Changes::since(Path::new(&arguments.registry), revision).await?;
+        problems.retain(|problem| changes.concern(&problem.path));
+    }
+    let verdict = verdict(&problems);
+    let report = report(&arguments.registry, complete, problems, arguments.format, colour(&std::io::stdout()));
+    // Whoever reads it may have seen enough, and closed the pipe.
+    let _ = std::io::stdout().write_all(report.as_bytes());
+    Ok(verdict)
+}
+
+async fn generate(
+    arguments: &Arguments,
+    source: &impl Source,
+    commit: CommitSha,
+    complete: &Complete,
+    index: &Path,
+) -> anyhow::Result<Verdict> {
+    let problems = problems(complete);
+    let verdict = verdict(&problems);
+    if !problems.is_empty() {
+        eprint!("{}", report(&arguments.registry, complete, problems, Format::Human, colour(&std::io::stderr())));
+    }
+    if verdict == Verdict::Problems && !arguments.force {
+        eprintln!("index-generator: no index is written; mend the errors, or leave out what is wrong with --force");
+        return Ok(verdict);
+    }
+    let draft = Draft::new(&complete.repository, &complete.tree, None);
+    let history = source.last_modified(&commit, &draft.undated()).await?;
+    let built = draft.finish(commit, source.url(), &history);
+    let entries = &built.release.stacks;
+    std::fs::write(index, to_pretty_json(entries)).with_context(|| format!("cannot write {}", index.display()))?;
+    println!("wrote {} entries to {}", entries.len(), index.display());
+    Ok(Verdict::Clean)
+}
+
+fn problems(complete: &Complete) -> Vec<Diagnostic> {
+    let errors = complete.repository.errors().into_iter();
+    let mut problems: Vec<Diagnostic> = errors.chain(&complete.repository.warnings).cloned().collect();
+    problems.sort();
+    problems
+}
+
+fn verdict(problems: &[Diagnostic]) -> Verdict {
+    let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
+    if problems.iter().any(is_error) { Verdict::Problems } else { Verdict::Clean }
+}
+
+/// The report, with paths as they can be opened from here.
+fn report(
+    registry: &str,
+    complete: &Complete,
+    mut problems: Vec<Diagnostic>,
+    format: Format,
+    colour: Colour,
+) -> String {
+    let registry = Path::new(if registry.contains("://") { "." } else { registry });
+    let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
+    let prefix = shown("").display().to_string();
+    for problem in &mut problems {
+        problem.path = shown(&problem.path).display().to_string();
+    }
+    let sources = |path: &str| complete.tree.get(path.strip_prefix(&prefix)?.trim_start_matches('/')).cloned();
+    render(format, &problems, &sources, colour)
+}
+
+fn colour(stream: &impl IsTerminal) -> Colour {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if stream.is_terminal() && !refused && !dumb { Colour::Always } else { Colour::Never }
+}

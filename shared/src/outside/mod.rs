@@ -1,0 +1,172 @@
+//! What a registry repository takes from elsewhere: remote parents, versions in other Git repositories, devfiles of samples, icons.
+//!
+//! This is the one step between repository and release that asks the network, so everything after it is pure again. What the
+//! release before had is not fetched again, all that is new is fetched at once, within [`Rules`](crate::fetch::Rules) and a
+//! time for the whole; what does not arrive is a warning, and stays as it was last published.
+
+mod icons;
+mod image;
+mod parents;
+mod remote;
+mod samples;
+mod versions;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use crate::diagnostic::Severity;
+use crate::environment::Environment;
+use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
+use crate::release::Release;
+use crate::repository::Repository;
+use crate::source::Tree;
+
+/// Time for everything from elsewhere; a refresh has 25 s.
+const BUDGET: Duration = Duration::from_secs(10);
+
+/// Time for one fetch.
+const ONE: Duration = Duration::from_secs(5);
+
+/// Fetches under way at a time.
+const CONCURRENT: usize = 32;
+
+/// What a broken icon is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Icons {
+    /// A warning.
+    #[default]
+    Lenient,
+    /// An error: the entry stays as it was last published.
+    Strict,
+}
+
+/// Fetches what a repository takes from elsewhere.
+#[derive(Debug)]
+pub struct Outside {
+    fetcher: Option<Fetcher>,
+    icons: Icons,
+}
+
+/// A repository with everything around it.
+#[derive(Debug)]
+pub struct Complete {
+    /// The files, with those of versions that live in other Git repositories.
+    pub tree: Tree,
+    /// What they mean.
+    pub repository: Repository,
+}
+
+impl Outside {
+    /// Connects nothing yet.
+    pub fn new(rules: Rules, icons: Icons) -> Self {
+        Self { fetcher: Some(Fetcher::new(rules)), icons }
+    }
+
+    /// Reads `OFFLINE` (fetch nothing), `STRICT_ICONS`, and what [`Rules::from_environment`] reads.
+    pub fn from_environment(environment: &mut Environment) -> Self {
+        let offline = environment.or("OFFLINE", "true or false", false);
+        let strict = environment.or("STRICT_ICONS", "true or false", false);
+        let rules = Rules::from_environment(environment);
+        if offline { Self::offline() } else { Self::new(rules, if strict { Icons::Strict } else { Icons::Lenient }) }
+    }
+
+    /// Fetches nothing: what is elsewhere stays as it was last published.
+    pub fn offline() -> Self {
+        Self { fetcher: None, icons: Icons::Lenient }
+    }
+
+    /// Reads a tree and fetches what it takes from elsewhere. There is always a result; what could not be had is in its
+    /// warnings.
+    pub async fn complete(&self, mut tree: Tree, previous: Option<&Release>) -> Complete {
+        let run =
+            Run { fetcher: self.fetcher.as_ref(), previous, deadline: Instant::now() + BUDGET, down: Mutex::default() };
+        let mut repository = versions::bring_in(&run, &mut tree).await;
+        samples::fetch(&run, &tree, &mut repository).await;
+        icons::fetch(&run, &tree, &mut repository, self.icons).await;
+        repository.warnings.sort();
+        repository.warnings.dedup();
+        Complete { tree, repository }
+    }
+}
+
+impl Icons {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Lenient => Severity::Warning,
+            Self::Strict => Severity::Error,
+        }
+    }
+}
+
+/// One completion.
+#[derive(Debug)]
+struct Run<'a> {
+    fetcher: Option<&'a Fetcher>,
+    previous: Option<&'a Release>,
+    deadline: Instant,
+    /// Hosts that do not answer; nobody waits for them twice.
+    down: Mutex<HashMap<String, Reason>>,
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+enum Brought {
+    /// The known state is still the state.
+    Same,
+    /// Content, and the entity tag of its state.
+    Content(Bytes, Option<String>),
+}
+
+impl Run<'_> {
+    /// Entity tag of the state in the release before; none when it had nothing from the URL.
+    fn known(&self, url: &str) -> Option<Option<&str>> {
+        self.previous?.fetched.get(url).map(Option::as_deref)
+    }
+
+    /// Fetches one URL; the error is for people.
+    async fn get(&self, url: &str, limit: u64, known: Option<&str>) -> Result<Brought, FetchError> {
+        let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let error = |reason| FetchError { host: host.clone(), redirected_from: None, reason };
+        let fetcher = self.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
+        if let Some(reason) = down {
+            return Err(error(reason));
+        }
+        let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
+        let brought = async {
+            match fetcher.get(&Request { url, limit, time, known }).await? {
+                Answer::NotModified => Ok(Brought::Same),
+                Answer::Found(body) => {
+                    let etag = body.etag.clone();
+                    Ok(Brought::Content(body.bytes().await?, etag))
+                }
+            }
+        };
+        let brought: Result<Brought, FetchError> = brought.await;
+        if let Err(FetchError {
+            host: failed,
+            reason: reason @ (Reason::Unresolved | Reason::Refused(_) | Reason::Slow),
+            ..
+        }) = &brought
+            && *failed == host
+        {
+            self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(host, reason.clone());
+        }
+        brought
+    }
+}
+
+/// Does something for each item, [`CONCURRENT`] at a time, and gives the results in the order of the items.
+async fn each<T, O, F: Future<Output = O>>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> F) -> Vec<O> {
+    let tasks: Vec<F> = items.into_iter().map(work).collect();
+    stream::iter(tasks).buffered(CONCURRENT).collect().await
+}
+
+#[cfg(test)]
+mod tests;

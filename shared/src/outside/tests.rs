@@ -1,0 +1,268 @@
+//! Completing a repository from a server with faults.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+use crate::diagnostic::Diagnostic;
+use crate::fetch::server::{Server, ok, status};
+use crate::fetch::{Hosts, Loopback};
+use crate::limits;
+use crate::release::Draft;
+use crate::repository::tests::{devfile, tree};
+use crate::repository::{Part, Quarantined};
+
+const COMMIT: &str = "0123456789012345678901234567890123456789";
+const SVG: &[u8] = b"<svg xmlns='http://www.w3.org/2000/svg'/>";
+
+/// The own machine alone.
+fn rules() -> Rules {
+    Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed }
+}
+
+/// Completes a tree with what was published before.
+async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
+    let complete = Outside::new(rules(), icons).complete(tree.clone(), previous).await;
+    let draft = Draft::new(&complete.repository, &complete.tree, previous);
+    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
+    (complete, Release::clone(&built.release))
+}
+
+fn stack(icon: &str, versions: &str) -> String {
+    format!("name: kiln\ndisplayName: Kiln\nicon: {icon}\nversions:\n  - {{version: 1.0.0, default: true}}\n{versions}")
+}
+
+fn kiln(icon: &str) -> Tree {
+    let own = devfile("kiln", "1.0.0").replace("https://example.org/i.svg", icon);
+    tree(&[("stacks/kiln/stack.yaml", &stack(icon, "")), ("stacks/kiln/1.0.0/devfile.yaml", &own)])
+}
+
+fn samples(icon: &str, rows: &str) -> Tree {
+    tree(&[("extraDevfileEntries.yaml", &rows.replace("ICON", icon))])
+}
+
+fn warnings(complete: &Complete) -> Vec<String> {
+    complete.repository.warnings.iter().map(Diagnostic::to_string).collect()
+}
+
+#[tokio::test]
+async fn icons_are_fetched_once_and_looked_at_again() {
+    let server = Server::start(|path, head| match path {
+        "/i" if head.contains("if-none-match: \"1\"") => status("304 Not Modified"),
+        "/i" => ok(SVG, "etag: \"1\"\r\ncontent-type: text/plain\r\n"),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let tree = kiln(&server.url("/i"));
+    let (first, release) = complete(Icons::Strict, &tree, None).await;
+    assert_eq!(warnings(&first), [""; 0]);
+    assert_eq!(server.asked(), ["/i"], "one icon, named twice");
+    let icon = &release.icons[&server.url("/i")];
+    assert_eq!((icon.media_type.as_str(), icon.size), ("image/svg+xml", SVG.len() as u64));
+    assert_eq!(release.fetched[&server.url("/i")].as_deref(), Some("\"1\""));
+
+    let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
+    assert_eq!(again, release, "the same tree, the same release");
+    let offline = Outside::offline().complete(tree, Some(&release)).await;
+    assert_eq!(offline.repository.icons.len(), 1);
+    assert_eq!(warnings(&offline), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
+    let gone = Arc::new(AtomicU32::new(0));
+    let state = gone.clone();
+    let server = Server::start(move |path, _| match (path, state.load(Ordering::Relaxed)) {
+        ("/i", 0) => ok(SVG, ""),
+        ("/i", 1) => ok(b"<html>not any more</html>", ""),
+        ("/i", 2) => status("500 Internal Server Error"),
+        ("/text", _) => ok(b"plain", "content-type: image/png\r\n"),
+        ("/large", _) => ok(&vec![b' '; limits::ICON_BYTES as usize + 1], ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    for (path, reason) in
+        [("/text", "this is not an image"), ("/large", "more than 524288 bytes"), ("/none", "not found")]
+    {
+        let (lenient, release) = complete(Icons::Lenient, &kiln(&server.url(path)), None).await;
+        let found = warnings(&lenient);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("stacks/kiln/stack.yaml:3:7: warning[index/icon]: `kiln`: "), "{}", found[0]);
+        assert!(found[0].contains(reason), "{}", found[0]);
+        assert_eq!(release.stacks.len(), 1, "it is published");
+        let (strict, release) = complete(Icons::Strict, &kiln(&server.url(path)), None).await;
+        assert_eq!(strict.repository.errors()[0].rule, "index/icon");
+        assert!(release.stacks.is_empty());
+    }
+
+    let tree = kiln(&server.url("/i"));
+    let (_, before) = complete(Icons::Lenient, &tree, None).await;
+    gone.store(1, Ordering::Relaxed);
+    let (broken, after) = complete(Icons::Lenient, &tree, Some(&before)).await;
+    assert_eq!(after.icons, before.icons);
+    assert!(warnings(&broken)[0].contains("this is not an image"));
+    let (_, strict) = complete(Icons::Strict, &tree, Some(&before)).await;
+    assert_eq!((strict.icons, strict.stacks), (before.icons.clone(), before.stacks.clone()));
+    gone.store(2, Ordering::Relaxed);
+    let (flaky, after) = complete(Icons::Strict, &tree, Some(&before)).await;
+    assert_eq!(after.icons, before.icons);
+    assert_eq!(warnings(&flaky), [""; 0], "a server that is down for now breaks nothing");
+}
+
+#[tokio::test]
+async fn an_entry_without_an_icon_is_reported() {
+    let (complete, _) = complete(
+        Icons::Strict,
+        &tree(&[(
+            "stacks/loom/devfile.yaml",
+            &devfile("loom", "1.0.0").replace("icon: https://example.org/i.svg", "website: x"),
+        )]),
+        None,
+    )
+    .await;
+    assert_eq!(
+        complete.repository.errors()[0].to_string().split(" (").next().unwrap(),
+        "stacks/loom/devfile.yaml:2:1: error[index/icon]: `loom`: there is no icon"
+    );
+}
+
+const SAMPLE: &str = "schemaVersion: 2.2.0\nmetadata: {name: pot}\n";
+
+#[tokio::test]
+async fn devfiles_of_samples_come_from_their_repositories() {
+    let server = Server::start(|path, head| match path {
+        "/i" => ok(SVG, ""),
+        "/clay/pot/-/raw/v1/devfile.yaml" => status("404 Not Found"),
+        "/clay/pot/-/raw/v1/.devfile.yaml" if head.contains("if-none-match: \"7\"") => status("304 Not Modified"),
+        "/clay/pot/-/raw/v1/.devfile.yaml" => ok(SAMPLE.as_bytes(), "etag: \"7\"\r\n"),
+        "/clay/vase/-/raw/0123456789012345678901234567890123456789/sub/devfile.yaml" => ok(SAMPLE.as_bytes(), ""),
+        "/clay/bad/-/raw/HEAD/devfile.yaml" => ok(b"schemaVersion: 2.2.0\nx: 1\n", ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let row = |name: &str, git: &str| format!("  - name: {name}\n    icon: {}\n    git: {git}\n", server.url("/i"));
+    let remote = |name: &str| format!("remotes: {{origin: \"{}\"}}", server.url(&format!("/clay/{name}.git")));
+    let rows = [
+        row("pot", &format!("{{{}, revision: v1}}", remote("pot"))),
+        row("vase", &format!("{{{}, revision: \"{COMMIT}\", subDir: sub}}", remote("vase"))),
+        row("bad", &format!("{{{}}}", remote("bad"))),
+        row("none", &format!("{{{}}}", remote("none"))),
+        row("far", "{remotes: {origin: \"https://git.example.org/clay/far\"}}"),
+    ];
+    let tree = samples("", &format!("samples:\n{}", rows.concat()));
+    let (first, release) = complete(Icons::Strict, &tree, None).await;
+    let devfiles: Vec<&str> = release.samples.iter().map(|devfile| devfile.name.as_str()).collect();
+    assert_eq!(devfiles, ["pot", "vase"]);
+    let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
+    assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
+    let error = first.repository.errors()[0].to_string();
+    assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
+    let warned = warnings(&first);
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].contains("`none`: its devfile could not be fetched: ") && warned[1].contains("git.example.org"));
+
+    server.asked();
+    let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
+    assert_eq!(again.samples, release.samples);
+    let asked = server.asked();
+    assert!(!asked.iter().any(|path| path.contains("vase")), "a commit does not change: {asked:?}");
+    assert_eq!(asked.iter().filter(|path| path.contains("pot")).count(), 1, "where it was is looked at first");
+
+    let offline = Outside::offline().complete(tree, Some(&release)).await;
+    let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
+    assert_eq!(devfiles.count(), 2, "what was published stays");
+}
+
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+#[tokio::test]
+async fn versions_in_other_repositories_are_published_like_the_others() {
+    let packed = archive(&[
+        ("kiln-v2/README.md", "read me"),
+        ("kiln-v2/stack/devfile.yaml", &devfile("kiln", "2.0.0")),
+        ("kiln-v2/stack/deploy/app.yaml", "kind: Deployment\n"),
+    ]);
+    let server = Server::start(move |path, head| match path {
+        "/clay/kiln/-/archive/v2/archive.tar.gz" if head.contains("if-none-match: \"2\"") => status("304 Not Modified"),
+        "/clay/kiln/-/archive/v2/archive.tar.gz" => ok(&packed, "etag: \"2\"\r\n"),
+        "/i" => ok(SVG, ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let remote = |name: &str, rest: &str| {
+        format!("{{remotes: {{origin: \"{}\"}}, {rest}}}", server.url(&format!("/clay/{name}")))
+    };
+    let rows = format!(
+        "  - {{version: 2.0.0, git: {}}}\n  - {{version: 3.0.0, git: {}}}\n",
+        remote("kiln", "revision: v2, subDir: stack"),
+        remote("kiln", "revision: v3")
+    );
+    let own = devfile("kiln", "1.0.0").replace("https://example.org/i.svg", &server.url("/i"));
+    let tree =
+        tree(&[("stacks/kiln/stack.yaml", &stack(&server.url("/i"), &rows)), ("stacks/kiln/1.0.0/devfile.yaml", &own)]);
+    let (first, release) = complete(Icons::Lenient, &tree, None).await;
+    let versions: Vec<&str> = release.stacks[0].versions.iter().map(|version| version.version.as_str()).collect();
+    assert_eq!(versions, ["2.0.0", "1.0.0"]);
+    assert_eq!(release.stacks[0].versions[0].resources, ["archive.tar", "devfile.yaml"]);
+    assert!(release.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"));
+    let git = warnings(&first).into_iter().filter(|warning| warning.contains("stack/git")).collect::<Vec<_>>();
+    assert_eq!(git.len(), 1, "{git:?}");
+    assert!(git[0].starts_with("stacks/kiln/stack.yaml:7:5: warning[stack/git]: version 3.0.0 could not be read"));
+
+    let (_, again) = complete(Icons::Lenient, &tree, Some(&release)).await;
+    assert_eq!(again.stacks, release.stacks, "nothing is new");
+    assert_eq!((again.versions, again.files), (release.versions.clone(), release.files.clone()));
+    let offline = Outside::offline().complete(tree.clone(), Some(&release)).await;
+    let draft = Draft::new(&offline.repository, &offline.tree, Some(&release));
+    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
+    assert_eq!(built.release.stacks, release.stacks, "out of reach, it stays as it was");
+    let offline = Outside::offline().complete(tree, None).await;
+    assert_eq!(offline.repository.stacks[0].versions.len(), 1);
+}
+
+#[tokio::test]
+async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
+    let server = Server::start(|path, _| match path {
+        "/base.yaml" => ok(b"schemaVersion: 2.2.0\nparent: {uri: deeper.yaml}\n", ""),
+        "/deeper.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: box, container: {image: x}}]\n", ""),
+        "/devfiles/go/1.0.0" => ok(b"schemaVersion: 2.2.0\ncolour: red\n", ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let with = |name: &str, parent: &str, rest: &str| format!("{}parent: {parent}\n{rest}", devfile(name, "1.0.0"));
+    let commands = "commands: [{id: run, exec: {component: box, commandLine: x}}]\n";
+    let far = "{uri: \"https://far.example.org/d.yaml\"}";
+    let files = [
+        ("stacks/a/devfile.yaml", with("a", &format!("{{uri: \"{}\"}}", server.url("/base.yaml")), commands)),
+        ("stacks/b/devfile.yaml", with("b", far, "")),
+        ("stacks/c/devfile.yaml", with("c", far, "")),
+        (
+            "stacks/d/devfile.yaml",
+            with("d", &format!("{{id: go, version: 1.0.0, registryUrl: \"{}\"}}", server.url("")), ""),
+        ),
+        ("stacks/e/devfile.yaml", with("e", "{id: a}", "events: {postStart: [run]}\n")),
+        ("stacks/f/devfile.yaml", with("f", &format!("{{uri: \"{}\"}}", server.url("/none.yaml")), "")),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
+    let complete = Outside::new(rules(), Icons::Lenient).complete(tree(&files), None).await;
+    let errors: Vec<String> =
+        complete.repository.errors().iter().map(|error| format!("{} {}", error.path, error.rule)).collect();
+    assert_eq!(errors, ["stacks/d/devfile.yaml schema/unknownField", "stacks/f/devfile.yaml parent/missing"]);
+    let unreachable: Vec<String> =
+        warnings(&complete).into_iter().filter(|w| w.contains("parent/unreachable")).collect();
+    assert_eq!(unreachable.len(), 1, "{unreachable:?}");
+    assert!(unreachable[0].contains("far.example.org"), "{unreachable:?}");
+    assert_eq!(complete.repository.stacks.len(), 4);
+}

@@ -1,0 +1,116 @@
+//! Restoring, repairing and pruning, one after the other, in the stores of the model.
+
+use super::*;
+use crate::cache::blob_key;
+use crate::limits::KEPT_RELEASES;
+
+/// A world with one published release, with files that no artifact carries.
+fn published() -> World {
+    let world = World::new();
+    world.branch.commit(with_owners(0));
+    block_on(world.publisher().refresh(None)).unwrap();
+    world
+}
+
+fn with_owners(edit: u8) -> Tree {
+    let mut tree = tree_of(&[(1, edit), (2, 0)]);
+    for (path, content) in [("stacks/stack-1/OWNERS", "somebody"), ("stacks/stack-2/empty.txt", "")] {
+        tree.insert(TreePath::parse(path).unwrap(), File::plain(content)).unwrap();
+    }
+    tree
+}
+
+fn keys(world: &World) -> Vec<String> {
+    world.bucket.objects.lock().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn an_empty_bucket_is_rebuilt_whole() {
+    let world = published();
+    let before: BTreeMap<String, Bytes> =
+        world.bucket.objects.lock().unwrap().iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect();
+    world.bucket.objects.lock().unwrap().clear();
+    // Without the repository.
+    world.branch.0.lock().unwrap().all.clear();
+    let report = block_on(world.publisher().restore()).unwrap();
+    assert_eq!((report.outcome, report.repaired.len()), (Outcome::Published, before.len()));
+    let after: BTreeMap<String, Bytes> =
+        world.bucket.objects.lock().unwrap().iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn what_both_stores_lost_comes_from_the_repository() {
+    let world = published();
+    world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
+    world.registry.blobs.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
+    world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
+    let report = block_on(world.publisher().repair()).unwrap();
+    assert!(report.repaired.iter().any(|line| line.contains("devfile-catalog/stack-1:1.0.0")), "{report:?}");
+    world.check_repaired();
+}
+
+#[test]
+fn a_release_that_is_gone_from_both_stores_is_built_again() {
+    let world = published();
+    let live = world.bucket.live().unwrap();
+    world.bucket.objects.lock().unwrap().remove(&release_key(live.release));
+    world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository != "devfile-index");
+    let report = block_on(world.publisher().repair()).unwrap();
+    assert_eq!(report.outcome, Outcome::Published);
+    assert_eq!(world.bucket.live().unwrap().release, live.release, "the same commit gives the same bytes");
+    world.check_repaired();
+}
+
+#[test]
+fn old_releases_are_pruned_and_what_the_kept_ones_name_stays() {
+    let world = published();
+    let first = world.bucket.live().unwrap();
+    let names_alone = |live: &LiveIndex, other: &LiveIndex| -> Vec<String> {
+        let release = |live: &LiveIndex| {
+            Release::from_bytes(live.release, &world.bucket.object(&release_key(live.release)).unwrap().bytes).unwrap()
+        };
+        let others = release(other).blobs();
+        release(live).blobs().into_keys().filter(|blob| !others.contains_key(blob)).map(blob_key).collect()
+    };
+    let much_later = || "2026-01-10T00:00:00Z".parse().unwrap();
+    let later = Publisher { clock: much_later, ..world.publisher() };
+    world.branch.commit(with_owners(1));
+    block_on(later.refresh(None)).unwrap();
+    let gone = names_alone(&first, &world.bucket.live().unwrap());
+    assert!(!gone.is_empty());
+    assert_eq!(block_on(later.prune()).unwrap(), 0, "all is listed");
+
+    // As if releases had gone live a day apart: the list is full, the first is not on it.
+    let mut index = world.bucket.live().unwrap();
+    index.recent.retain(|recent| recent.release != first.release);
+    assert!(index.recent.len() <= KEPT_RELEASES);
+    world.bucket.write(INDEX_KEY, index.to_bytes());
+    assert_eq!(block_on(world.publisher().prune()).unwrap(), 0, "it was written within the hour");
+    let pruned = block_on(later.prune()).unwrap();
+    assert_eq!(pruned, gone.len() + 1);
+    let left = keys(&world);
+    assert!(!left.contains(&release_key(first.release)) && gone.iter().all(|key| !left.contains(key)));
+    world.check();
+    // The index artifact has the list as it was.
+    let repaired = block_on(later.repair()).unwrap().repaired;
+    assert!(repaired.iter().all(|line| line.starts_with("registry: devfile-index")), "{repaired:?}");
+    world.check_repaired();
+    // The OCI registry still has it, so going back works.
+    let report = block_on(later.rollback(&first.commit_hash)).unwrap();
+    assert_eq!((report.outcome, report.pinned), (Outcome::Published, true));
+    world.check();
+}
+
+#[test]
+fn a_blob_that_may_be_pruned_is_written_again() {
+    let world = published();
+    world.branch.commit(with_owners(1));
+    block_on(world.publisher().refresh(None)).unwrap();
+    // The edit is taken back long after: its blobs are there, but old.
+    world.branch.commit(with_owners(0));
+    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
+    let report = block_on(later.refresh(None)).unwrap();
+    // The devfile, the release of another commit, the index.
+    assert_eq!(report.writes.bucket, 3);
+}

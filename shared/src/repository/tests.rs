@@ -1,0 +1,173 @@
+//! What is read from a tree, and what is wrong with one.
+
+use super::*;
+use crate::source::{File, TreePath};
+
+pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
+    let mut tree = Tree::default();
+    for (path, content) in files {
+        let file = File::plain(content.as_bytes().to_vec());
+        tree.insert(TreePath::parse(path).unwrap(), file).unwrap();
+    }
+    tree
+}
+
+pub(crate) fn devfile(name: &str, version: &str) -> String {
+    format!(
+        "schemaVersion: 2.2.2\nmetadata:\n  name: {name}\n  displayName: {name}\n  version: {version}\n  language: Rust\n  \
+         projectType: axum\n  provider: Clay Guild\n  supportUrl: https://example.org/help\n  icon: \
+         https://example.org/i.svg\n  architectures: [amd64]\n"
+    )
+}
+
+const STACK: &str = "name: kiln\ndisplayName: Kiln\nicon: https://example.org/i.svg\nversions:\n  - version: 1.0.0\n  - \
+                     version: 1.10.0\n    default: true\n  - version: 1.9.0\n";
+
+fn kiln(stack_yaml: &str) -> Vec<(&str, String)> {
+    let mut files = vec![("stacks/kiln/stack.yaml", stack_yaml.to_owned())];
+    for (path, version) in [
+        ("stacks/kiln/1.0.0/devfile.yaml", "1.0.0"),
+        ("stacks/kiln/1.9.0/devfile.yaml", "1.9.0"),
+        ("stacks/kiln/1.10.0/devfile.yaml", "1.10.0"),
+    ] {
+        files.push((path, devfile("kiln", version)));
+    }
+    files
+}
+
+fn parse(files: &[(&str, String)]) -> Repository {
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    Repository::parse(&tree(&files))
+}
+
+fn errors(repository: &Repository) -> Vec<String> {
+    repository.errors().iter().map(|problem| format!("{} {}", problem.path, problem.rule)).collect()
+}
+
+#[test]
+fn versions_are_ordered_by_number_newest_first() {
+    let repository = parse(&kiln(STACK));
+    assert_eq!(errors(&repository), [""; 0]);
+    let versions: Vec<_> = repository.stacks[0].versions.iter().map(|v| v.devfile.version.as_str()).collect();
+    assert_eq!(versions, ["1.10.0", "1.9.0", "1.0.0"]);
+}
+
+#[test]
+fn one_bad_version_does_not_hide_the_others() {
+    let mut files = kiln(STACK);
+    files[1].1 = "schemaVersion: [".to_owned();
+    let repository = parse(&files);
+    assert_eq!(repository.stacks[0].versions.len(), 2);
+    assert_eq!(repository.quarantined[0].part, Part::Version { stack: "kiln".into(), version: "1.0.0".into() });
+    assert_eq!(errors(&repository), ["stacks/kiln/1.0.0/devfile.yaml yaml/syntax"]);
+}
+
+#[test]
+fn stack_yaml_rules() {
+    let cases = [
+        (STACK.replace("    default: true\n", ""), "stack/default"),
+        (STACK.replace("1.9.0\n", "1.9.0\n    default: true\n"), "stack/default"),
+        (STACK.replace("icon: https://example.org/i.svg\n", ""), "stack/required"),
+        ("name: kiln\ndisplayName: K\nicon: x\nversions: []\n".to_owned(), "stack/required"),
+        (STACK.replace("1.9.0", "1.10.0"), "stack/versions"),
+        (STACK.replace("1.9.0", "latest"), "stack/semver"),
+        (STACK.replace("1.9.0", "1.9"), "stack/semver"),
+        (STACK.replace("1.9.0", "2.0.0"), "stack/versionDir"),
+        (STACK.replace("1.9.0", "../go"), "stack/semver"),
+        ("[]".to_owned(), "yaml/type"),
+        (STACK.replace("displayName: Kiln", "displayName: 5"), "yaml/type"),
+    ];
+    for (stack_yaml, rule) in cases {
+        let found = errors(&parse(&kiln(&stack_yaml)));
+        assert_eq!(found, [format!("stacks/kiln/stack.yaml {rule}")], "{stack_yaml}");
+    }
+}
+
+#[test]
+fn devfile_names() {
+    let mut files = kiln(STACK);
+    files[2].0 = "stacks/kiln/1.9.0/.devfile.yaml";
+    assert_eq!(errors(&parse(&files)), [""; 0]);
+    files.push(("stacks/kiln/1.9.0/devfile.yaml", devfile("kiln", "1.9.0")));
+    assert_eq!(errors(&parse(&files)), ["stacks/kiln/1.9.0/.devfile.yaml stack/devfile"]);
+    let files = [("stacks/loom/readme.md", String::new())];
+    assert_eq!(errors(&parse(&files)), ["stacks/loom/devfile.yaml stack/devfile"]);
+}
+
+#[test]
+fn a_stack_without_stack_yaml_is_its_own_version() {
+    let repository = parse(&[("stacks/loom/devfile.yaml", devfile("loom", "3.0.0"))]);
+    let stack = &repository.stacks[0];
+    assert_eq!((stack.fields.name.as_str(), stack.versions.len()), ("loom", 1));
+    assert_eq!(stack.versions[0].folder, "stacks/loom");
+    assert_eq!(stack.default, "3.0.0");
+}
+
+#[test]
+fn names_are_taken_once_and_fit_a_registry() {
+    let twice =
+        [("stacks/a/devfile.yaml", devfile("loom", "1.0.0")), ("stacks/b/devfile.yaml", devfile("loom", "1.0.0"))];
+    assert_eq!(errors(&parse(&twice)), ["stacks/b/devfile.yaml stack/name"]);
+    for folder in ["stacks/Upper/devfile.yaml", "stacks/a b/devfile.yaml", "stacks/-a/devfile.yaml"] {
+        assert_eq!(errors(&parse(&[(folder, devfile("loom", "1.0.0"))])).len(), 1, "{folder}");
+    }
+    let slash = [("stacks/a/devfile.yaml", devfile("a/b", "1.0.0"))];
+    assert_eq!(errors(&parse(&slash)), ["stacks/a/devfile.yaml stack/name"]);
+}
+
+const SAMPLES: &str = "samples:\n  - name: pot\n    displayName: Pot\n    icon: https://example.org/p.png\n    attributes: \
+                       {tier: gold, size: {w: 1}}\n    versions:\n      - version: 1.0.0\n        schemaVersion: 2.2.0\n        \
+                       default: true\n        git: {remotes: {origin: https://example.org/pot.git}}\n";
+
+#[test]
+fn samples_keep_their_order_attributes_and_devfiles() {
+    let repository = parse(&[
+        ("extraDevfileEntries.yaml", SAMPLES.to_owned()),
+        ("samples/pot/1.0.0/devfile.yaml", "schemaVersion: 2.2.0\n".to_owned()),
+    ]);
+    assert_eq!(errors(&repository), [""; 0]);
+    let sample = &repository.samples[0];
+    assert_eq!(sample.entry.attributes["tier"], "gold");
+    assert_eq!(sample.entry.attributes["size"]["w"], 1);
+    assert_eq!(sample.devfiles.len(), 1);
+}
+
+#[test]
+fn sample_rules() {
+    let cases = [
+        (SAMPLES.replace("        default: true\n", ""), "sample/versions"),
+        (SAMPLES.replace("        schemaVersion: 2.2.0\n", ""), "sample/versions"),
+        (SAMPLES.replace("name: pot", "name: ''"), "sample/name"),
+        (format!("{SAMPLES}{}", SAMPLES.trim_start_matches("samples:\n")), "sample/name"),
+        (SAMPLES.replace("name: pot", "name: a/b"), "sample/name"),
+        ("samples:\n  - name: pot\n".to_owned(), "sample/git"),
+        ("samples:\n  - name: pot\n    git: {remotes: {a: x, b: z}}\n".to_owned(), "sample/git"),
+        ("samples: {}\n".to_owned(), "yaml/type"),
+        ("[]".to_owned(), "yaml/type"),
+    ];
+    for (text, rule) in cases {
+        let found = errors(&parse(&[("extraDevfileEntries.yaml", text.clone())]));
+        assert_eq!(found, [format!("extraDevfileEntries.yaml {rule}")], "{text}");
+    }
+}
+
+#[test]
+fn a_samples_folder_must_have_every_devfile() {
+    let found = errors(&parse(&[
+        ("extraDevfileEntries.yaml", SAMPLES.to_owned()),
+        ("samples/other/devfile.yaml", "schemaVersion: 2.2.0\n".to_owned()),
+    ]));
+    assert_eq!(found, ["samples/pot/1.0.0/devfile.yaml samplesDir/devfile"]);
+}
+
+#[test]
+fn bad_dates_are_reported_and_do_not_stop_the_rest() {
+    let mut files = kiln(STACK);
+    files.push((
+        "last_modified.json",
+        "{\"stacks\": [{\"name\": \"kiln\", \"lastModified\": \"yesterday\"}]}".to_owned(),
+    ));
+    let repository = parse(&files);
+    assert_eq!(errors(&repository), ["last_modified.json lastModified/json"]);
+    assert_eq!(repository.stacks.len(), 1);
+}

@@ -1,0 +1,211 @@
+//! `index-generator` as people run it.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use registry_tests::registry::{TestRegistry, binary, copy};
+use tokio::process::Command;
+
+const BAD: &str = "schemaVersion: 2.2.2
+metadata:
+  name: loom
+  displayName: Loom
+  version: 1.0.0
+  language: Python
+  projectType: flask
+  provider: Clay Guild
+  supportUrl: https://example.org/help
+  architectures: [amd64]
+components:
+  - name: runtime
+    container: {imgae: x}
+commands:
+  - id: run
+    exec: {component: runtme, commandLine: x}
+  - id: run
+    exec: {component: runtime, commandLine: x}
+";
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+async fn run(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(binary("index-generator"));
+    command.args(["--offline"]).args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.expect("index-generator starts");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The example registry, with a devfile in it that has three mistakes.
+fn with_mistakes() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&TestRegistry::example(), folder.path());
+    std::fs::write(folder.path().join("stacks/loom/devfile.yaml"), BAD).unwrap();
+    folder
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+    let mut command = std::process::Command::new("git");
+    let output = command.arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn three_mistakes_are_shown_with_carets() {
+    let folder = with_mistakes();
+    let ran = run(folder.path(), &["--check", "."]).await;
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    for part in [
+        "error[schema/unknownField]",
+        "  --> stacks/loom/devfile.yaml:13:17",
+        "13 |     container: {imgae: x}",
+        "   |                 ^^^^^",
+        "error[command/reference]",
+        "16 |     exec: {component: runtme, commandLine: x}",
+        "   |                       ^^^^^^",
+        "hint: did you mean `runtime`?",
+        "error[command/duplicate]",
+        "3 errors",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains('\x1b'), "no colours without a terminal");
+}
+
+#[tokio::test]
+async fn every_form_says_the_same() {
+    let folder = with_mistakes();
+    let above = folder.path().parent().unwrap();
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+    let ran = run(above, &["--check", name, "--format", "github"]).await;
+    let errors: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
+    assert_eq!((ran.status, errors.len()), (1, 3), "{}", ran.stdout);
+    assert!(errors[0].contains(&format!("file={name}/stacks/loom/devfile.yaml,line=13")), "{}", errors[0]);
+    let ran = run(folder.path(), &["--check", ".", "--format", "json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.status, &report["errors"]), (1, &serde_json::json!(3)));
+    let ran = run(folder.path(), &["--check", ".", "--format", "sarif"]).await;
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.status, report["version"].as_str()), (1, Some("2.1.0")));
+}
+
+#[tokio::test]
+async fn the_exit_status_tells_clean_from_wrong_and_from_not_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&TestRegistry::example(), folder.path());
+    assert_eq!(run(folder.path(), &["--check", "."]).await.status, 0);
+    let ran = run(folder.path(), &["--check", "nowhere"]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    let ran = run(folder.path(), &["--check", ".", "--format", "xml"]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("use human, json, github or sarif"), "{}", ran.stderr);
+    let ran = run(folder.path(), &["--check", ".", "--changed-since", "nothing"]).await;
+    assert_eq!(ran.status, 2, "not a repository: {}", ran.stdout);
+}
+
+#[tokio::test]
+async fn only_changed_stacks_are_reported() {
+    let folder = with_mistakes();
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "One"]);
+    let changed = |revision: &'static str| {
+        let folder = folder.path();
+        async move { run(folder, &["--check", ".", "--changed-since", revision]).await }
+    };
+    let ran = changed("HEAD").await;
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "no problems\n"));
+    std::fs::write(folder.path().join("stacks/loom/notes.txt"), "new").unwrap();
+    assert_eq!(changed("HEAD").await.status, 1, "a file beside the devfile");
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "Two"]);
+    assert_eq!(changed("HEAD").await.status, 0);
+    assert_eq!(changed("HEAD~1").await.status, 1);
+    assert_eq!(changed("--help").await.status, 2);
+}
+
+/// The drop-in form of the reference's command.
+#[tokio::test]
+async fn an_index_is_written_when_all_is_well_or_by_force() {
+    let folder = with_mistakes();
+    let ran = run(folder.path(), &[".", "index.json"]).await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("error[command/duplicate]") && !folder.path().join("index.json").exists());
+    let ran = run(folder.path(), &["--force", ".", "index.json"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("index.json")).unwrap()).unwrap();
+    assert!(index.as_array().unwrap().iter().all(|entry| entry["name"] != "loom"));
+    assert_eq!(run(folder.path(), &["."]).await.status, 2);
+    assert_eq!(run(folder.path(), &["--help"]).await.status, 0);
+}
+
+/// The script of the action, as GitHub runs it for a pull request.
+async fn act(folder: &Path, event: &serde_json::Value, variables: &[(&str, &str)]) -> Ran {
+    let file = folder.join(".git/event.json");
+    std::fs::write(&file, event.to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/actions/check/check.py");
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(script).kill_on_drop(true).stdin(Stdio::null());
+    command
+        .env("GITHUB_WORKSPACE", folder)
+        .env("GITHUB_EVENT_PATH", file)
+        .env("INDEX_GENERATOR", binary("index-generator"));
+    // Icons of the example are on a host that there is not; none but the own machine may be asked.
+    command.env("FETCH_HOSTS", "localhost").envs(variables.iter().copied());
+    let output = command.output().await.expect("python3 starts");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn head(folder: &Path) -> String {
+    let output = std::process::Command::new("git").arg("-C").arg(folder).args(["rev-parse", "HEAD"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn the_action_annotates_what_a_pull_request_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = folder.path().join("registry");
+    std::fs::create_dir(&registry).unwrap();
+    copy(&TestRegistry::example(), &registry);
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "Base"]);
+    let base = head(folder.path());
+    let event = serde_json::json!({"pull_request": {"base": {"sha": base}}});
+    let settings = [("CHECK_REGISTRY", "registry")];
+    let ran = act(folder.path(), &event, &settings).await;
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+
+    std::fs::write(registry.join("stacks/loom/devfile.yaml"), BAD).unwrap();
+    git(folder.path(), &["commit", "-qam", "Change"]);
+    let ran = act(folder.path(), &event, &settings).await;
+    let errors: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
+    assert_eq!((ran.status, errors.len()), (1, 3), "{}", ran.stdout);
+    assert!(errors[0].contains("file=registry/stacks/loom/devfile.yaml,line=13"), "{}", errors[0]);
+
+    // A shallow checkout fetches the base.
+    let shallow = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    git(folder.path(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    git(shallow.path(), &["clone", "-q", "--depth=1", &url, "."]);
+    let ran = act(shallow.path(), &event, &settings).await;
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::error ")).count(), 3, "{}", ran.stderr);
+
+    let unknown = serde_json::json!({"pull_request": {"base": {"sha": "0123456789012345678901234567890123456789"}}});
+    let ran = act(folder.path(), &unknown, &settings).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.stdout.starts_with("::error::The stacks were not checked: "), "{}", ran.stdout);
+    // Without a pull request, everything is checked.
+    let ran = act(folder.path(), &serde_json::json!({}), &settings).await;
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::error ")).count(), 3);
+    let ran = act(folder.path(), &event, &[("CHECK_REGISTRY", "nowhere")]).await;
+    assert_eq!(ran.status, 2);
+}

@@ -1,0 +1,56 @@
+//! Icons and devfiles of samples, from a server on the own machine through a refresh to the answers.
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use devfile_registry::digest::Digest;
+use registry_tests::registry::TestRegistry;
+
+const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg'/>";
+const DEVFILE: &str = "schemaVersion: 2.2.0\nmetadata: {name: vase}\n";
+
+/// An icon, and a repository `clay/vase` as GitLab serves it.
+async fn elsewhere() -> String {
+    let app = Router::new()
+        .route("/icon", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], SVG) }))
+        .route("/clay/vase/-/raw/v1/.devfile.yaml", get(|| async { DEVFILE }))
+        .fallback(|| async { StatusCode::NOT_FOUND });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
+    let elsewhere = elsewhere().await;
+    let registry = TestRegistry::of(&TestRegistry::example()).await.with("OFFLINE", "false");
+    std::fs::remove_dir_all(registry.repository.path().join("samples")).unwrap();
+    let entries = |broken: &str| {
+        format!(
+            "samples:\n  - name: vase\n    displayName: Vase\n    icon: {elsewhere}/icon\n    git: {{remotes: {{origin: \
+             {elsewhere}/clay/vase.git}}, revision: v1}}\n  - name: bowl\n    icon: {elsewhere}/{broken}\n    git: {{remotes: \
+             {{origin: {elsewhere}/clay/bowl}}}}\n"
+        )
+    };
+    registry.write("extraDevfileEntries.yaml", &entries("none"));
+    let report = registry.refresh().await.unwrap();
+    assert_eq!((&report["outcome"], &report["quarantined"]), (&"published".into(), &serde_json::json!([])));
+    let icon = format!("blobs/sha256/{}", Digest::of(SVG.as_bytes()).hex());
+    assert!(registry.keys("blobs/").await.contains(&icon));
+    let serve = registry.serve().await;
+    assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
+
+    let offline = registry.with("OFFLINE", "true");
+    offline.write("extraDevfileEntries.yaml", &entries("other"));
+    let report = offline.refresh().await.unwrap();
+    assert_eq!(report["outcome"], "published");
+    assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
+
+    let strict = offline.with("OFFLINE", "false").with("STRICT_ICONS", "true");
+    strict.write("extraDevfileEntries.yaml", &format!("{}# again\n", entries("other")));
+    let report = strict.refresh().await.unwrap();
+    let held: Vec<&str> =
+        report["quarantined"].as_array().unwrap().iter().filter_map(|held| held["name"].as_str()).collect();
+    assert!(held.contains(&"bowl") && !held.contains(&"vase"), "{report}");
+}
