@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use registry_tests::github::GitHub;
 use registry_tests::answer::Answer;
+use registry_tests::github::GitHub;
 use registry_tests::registry::{Serving, TestRegistry};
 use tempfile::TempDir;
 
