@@ -45,8 +45,7 @@ impl Config {
             false => LargeBlobs::Sent,
         };
         let fetches = Rules::from_environment(&mut environment);
-        let what = "a list such as git.example.com=gitlab,github.example.com=github";
-        let archive_hosts = environment.or("ARCHIVE_HOSTS", what, ArchiveHosts::default());
+        let archive_hosts = ArchiveHosts::from_environment(&mut environment);
         environment.finish()?;
         Ok(Self {
             bucket,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use url::Url;
 
 use crate::digest::CommitSha;
+use crate::environment::Environment;
 
 /// How a host names archives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,12 @@ impl FromStr for ArchiveHosts {
 }
 
 impl ArchiveHosts {
+    /// Reads `ARCHIVE_HOSTS`, more hosts than those that are known anyway.
+    pub fn from_environment(environment: &mut Environment) -> Self {
+        let what = "a list such as git.example.com=gitlab,github.example.com=github";
+        environment.or("ARCHIVE_HOSTS", what, Self::default())
+    }
+
     /// The URL of the archive of a commit, when the host is one of these and the path is that of a repository.
     pub(super) fn archive(&self, remote: &Url, commit: &CommitSha) -> Option<Url> {
         let kind = self.0.get(&name(remote))?;

@@ -117,7 +117,9 @@ impl Files {
         let folder = tempfile::tempdir().unwrap();
         let (file, out) = (folder.path().join("project.zip"), folder.path().join("out"));
         std::fs::write(&file, zip).unwrap();
-        let output = Command::new("unzip").arg("-q").arg(&file).arg("-d").arg(&out).output().unwrap();
+        // Names that are not ASCII come out as they are only where the system's language has them.
+        let mut unzip = Command::new("unzip");
+        let output = unzip.arg("-q").arg(&file).arg("-d").arg(&out).env("LC_ALL", "C.UTF-8").output().unwrap();
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
         Self::below(&out)
     }

@@ -73,7 +73,9 @@ impl Starters {
         let wanted = match &source.origin {
             Origin::File(path) => {
                 let folder = snapshot.folder(name, &devfile.version).unwrap_or_default();
-                let file = snapshot.file(&format!("{folder}/{path}")).ok_or_else(missing)?;
+                let lost =
+                    || ApiError::NotFound(format!("the zip of the starter project `{project}` is not in the registry"));
+                let file = snapshot.file(&format!("{folder}/{path}")).ok_or_else(lost)?;
                 let bytes = match snapshot.content(&file.digest) {
                     Some(bytes) => bytes.clone(),
                     None => blobs.read(file.digest, file.size).await?,
