@@ -18,6 +18,7 @@ use devfile_registry::starter::{
 use moka::Expiry;
 use moka::future::Cache as Memory;
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
 
 /// How long a look at a source counts.
 const LOOK: Duration = Duration::from_secs(5 * 60);
@@ -30,6 +31,9 @@ const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most sources that are remembered; an entry takes some hundred bytes.
 const SOURCES: u64 = 10_000;
+
+/// Projects that are packed at a time. Each takes a processor, and up to three times its size of the temporary folder.
+const AT_ONCE: usize = 4;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -129,6 +133,7 @@ pub(super) struct Currents {
 struct Work {
     remotes: Remotes,
     store: StarterStore,
+    room: Semaphore,
 }
 
 #[derive(Debug)]
@@ -156,7 +161,7 @@ impl Wanted {
 impl Currents {
     pub(super) fn new(remotes: Remotes, store: StarterStore) -> Self {
         let memory = Memory::builder().max_capacity(SOURCES).expire_after(Until).build();
-        Self { work: Arc::new(Work { remotes, store }), memory }
+        Self { work: Arc::new(Work { remotes, store, room: Semaphore::new(AT_ONCE) }), memory }
     }
 
     /// The current zip.
@@ -184,6 +189,7 @@ impl Work {
                 if let Some(size) = self.store.size(zip).await? {
                     return Ok(Current { zip, size, freshness: Freshness::Fixed });
                 }
+                let _room = self.room.acquire().await;
                 let packed = temporary(bytes)?;
                 let made = pack_zip(packed, Layout::Any, source.sub_dir.as_ref()).await?;
                 self.keep(zip, &made, Freshness::Fixed).await
@@ -258,6 +264,7 @@ impl Work {
         files: Files,
         freshness: Freshness,
     ) -> Result<Current, StarterError> {
+        let _room = self.room.acquire().await;
         let begin = Instant::now();
         let made = self.remotes.zip(files, source.sub_dir.as_ref()).await?;
         let current = self.keep(zip, &made, freshness).await?;
