@@ -8,7 +8,6 @@ import difflib
 import importlib
 import json
 import os
-import platform
 import re
 import shlex
 import sys
@@ -39,6 +38,8 @@ docs/deploying.md goes through it step by step, and says what the OCI registries
 """
 
 _TOOLS = ["sam", "cargo-lambda"]
+_COMPILER = ["zig"]
+"""Links for the other architecture, and for the older C library that functions run with."""
 _READ_AGAIN = "SecretsRevision"
 """The parameter whose change makes CloudFormation read the secrets again."""
 
@@ -187,9 +188,7 @@ def _validate(supervisor: Supervisor, root: Path, binaries: Path, region: str) -
 
 
 def _carry_out(supervisor: Supervisor, root: Path, binaries: Path, plan: Plan) -> None:
-    host = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    if host != plan.architecture:
-        tools.ensure(root / ".tools", ["zig"])
+    tools.ensure(root / ".tools", _COMPILER)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as overrides:
         # JSON is YAML. The architecture is there even if nobody gave it: the build has no deployment to ask.
         json.dump({**plan.parameters, "Architecture": plan.architecture}, overrides)

@@ -82,6 +82,11 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
         step("test", " ".join(command))
         if status := supervisor.run("cargo", command, cwd=root, env=environment):
             return f"{command[0]} {command[1]}", status
+    if not arguments:
+        soak = [sys.executable, root / "scripts/soak", "--dev", "--seconds", "30"]
+        step("test", "scripts/soak --dev --seconds 30")
+        if status := supervisor.run("soak", soak, cwd=root):
+            return "scripts/soak", status
     return None
 
 

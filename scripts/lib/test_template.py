@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 
-NOT_DEPLOYED = {"LISTEN_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
+NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
 """Variables of the code that the template leaves at their defaults."""
 
 AWAITED = {"REGISTRY_HEADLESS"}

@@ -5,14 +5,18 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::{Bytes, BytesMut};
 
+use crate::context;
 use crate::digest::Digest;
+use crate::trace::TRACEPARENT;
 
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
 pub const INDEX_KEY: &str = "index.json";
@@ -203,7 +207,8 @@ impl Cache {
             .build();
         let shared =
             loader.retry_config(RetryConfig::standard().with_max_attempts(tries)).timeout_config(timeouts).load().await;
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).build();
+        let config =
+            aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).interceptor(InContext).build();
         Self { client: Client::from_conf(config), bucket: bucket.into() }
     }
 
@@ -309,15 +314,20 @@ impl Bucket for Cache {
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
+        let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
         let immutable = "public, max-age=31536000, immutable";
         match request.content_type(content_type(key)).cache_control(immutable).send().await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                context::count_bytes(length);
+                Ok(())
+            }
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
     }
 
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
+        let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
         let request = match expect {
             Expect::Absent => request.if_none_match("*"),
@@ -326,6 +336,7 @@ impl Bucket for Cache {
         };
         match request.content_type(content_type(key)).cache_control("no-cache").send().await {
             Ok(output) => {
+                context::count_bytes(length);
                 let missing = || self.error(format!("write {key}"), "the answer has no ETag".into());
                 Ok(Written::Done(ETag(output.e_tag.ok_or_else(missing)?)))
             }
@@ -333,6 +344,30 @@ impl Bucket for Cache {
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
+    }
+}
+
+/// Makes each call a part of the trace and the tally of what it is made for.
+#[derive(Debug)]
+struct InContext;
+
+impl Intercept for InContext {
+    fn name(&self) -> &'static str {
+        "InContext"
+    }
+
+    // The request is signed by now. A header that is not part of the signature is allowed, and proxies may change it.
+    fn modify_before_transmit(
+        &self,
+        call: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context::count_bucket_call();
+        if let Some(trace) = context::trace() {
+            call.request_mut().headers_mut().insert(TRACEPARENT, trace.child().to_string());
+        }
+        Ok(())
     }
 }
 

@@ -67,6 +67,12 @@ pub const LISTED_CHANGES: usize = 500;
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;
 
+/// Fetches of icons, samples and the like under way at a time. Most are of one host, which answers that many without complaint.
+pub const CONCURRENT_FETCHES: usize = 32;
+
+/// Most redirects of one fetch: from an old address to a new one, and from there to where files are kept.
+pub const REDIRECTS: usize = 5;
+
 /// Longest query string that `serve` reads, in bytes.
 pub const QUERY_BYTES: usize = 8 << 10;
 

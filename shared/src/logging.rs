@@ -1,17 +1,62 @@
 //! Logs and the end of a process, alike in both functions.
 
+use std::io::{BufWriter, IsTerminal};
+use std::sync::OnceLock;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// Lines that wait until somebody reads them. One takes about 400 bytes.
+const WAITING_LINES: usize = 8192;
+
+/// The log of a process; what was logged is written when it is dropped.
+#[must_use = "lines that still wait are lost with it"]
+#[derive(Debug)]
+pub struct Log {
+    _writer: Option<WorkerGuard>,
+}
+
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were given up because nobody read the log for a while.
+pub fn lost_lines() -> u64 {
+    LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
+}
 
 /// Starts logging to standard error: lines for people on a terminal, JSON elsewhere. `RUST_LOG` sets the levels.
-pub fn start() {
-    use std::io::IsTerminal;
+///
+/// A process that goes on between requests writes from a thread of its own, many lines at a time, and gives lines up
+/// rather than let requests wait for whoever reads the log. In AWS Lambda, where a process is frozen once a request is
+/// answered, every line is written before that.
+pub fn start() -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
+    let for_people = std::io::stderr().is_terminal();
+    let (writer, guard) = if for_people || is_lambda() {
+        (BoxMakeWriter::new(std::io::stderr), None)
+    } else {
+        let (writer, guard) = background();
+        LOST.get_or_init(|| writer.error_counter());
+        (BoxMakeWriter::new(writer), Some(guard))
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(writer);
+    if for_people {
         log.init();
     } else {
         log.json().flatten_event(true).with_span_list(false).init();
     }
+    Log { _writer: guard }
+}
+
+/// Whether this process is a function in AWS Lambda, or believes so.
+pub fn is_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+fn background() -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("log");
+    // The thread flushes whenever no more lines wait.
+    builder.finish(BufWriter::with_capacity(64 << 10, std::io::stderr()))
 }
 
 /// Waits for SIGTERM or Ctrl-C.

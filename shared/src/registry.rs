@@ -14,6 +14,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 
 use crate::artifact::MANIFEST_MEDIA_TYPE;
+use crate::context;
 use crate::digest::Digest;
 
 /// Time for one call, its tries included.
@@ -324,7 +325,9 @@ impl Registry for OciRegistry {
             return self.attempt(&operation, call).await.map(|_| ());
         }
         let call = || self.writer.push_blob(&image, content.clone(), &digest);
-        self.attempt(&operation, call).await.map(|_| ())
+        self.attempt(&operation, call).await?;
+        context::count_bytes(content.len());
+        Ok(())
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
@@ -332,7 +335,12 @@ impl Registry for OciRegistry {
         let media_type = http::HeaderValue::from_static(MANIFEST_MEDIA_TYPE);
         self.log_in(&self.writer).await;
         let call = || self.writer.push_manifest_raw(&image, manifest.clone(), media_type.clone());
-        self.attempt(&format!("take the manifest {image}"), call).await.map(|_| ())
+        self.attempt(&format!("take the manifest {image}"), call).await?;
+        context::count_bytes(manifest.len());
+        if matches!(name, Name::Digest(_)) {
+            context::count_artifact();
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `serve` behind the Lambda emulator of cargo-lambda, as it runs behind the gateway.
+//! A function behind the Lambda emulator of cargo-lambda, as it runs behind the gateway.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::registry::{TestRegistry, binary};
 /// Longest that emulator and function may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running emulator with `serve`; both end when this is dropped.
+/// A running emulator with a function; both end when this is dropped.
 #[derive(Debug)]
 pub struct Emulated {
     /// Its URL.
@@ -21,9 +21,17 @@ pub struct Emulated {
 
 impl TestRegistry {
     /// Starts the emulator, and `serve` with its runtime API, and waits until the function answers.
-    ///
-    /// The emulator is told not to start functions itself: it would build them first.
     pub async fn serve_emulated(&self) -> Emulated {
+        self.emulated("serve", "/health").await
+    }
+
+    /// The same with `refresh`.
+    pub async fn refresh_emulated(&self) -> Emulated {
+        self.emulated("refresh", "/refresh").await
+    }
+
+    /// The emulator is told not to start functions itself: it would build them first.
+    async fn emulated(&self, name: &str, path: &str) -> Emulated {
         let port = free_port();
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace");
         let mut command = Command::new(tool("cargo-lambda"));
@@ -32,15 +40,16 @@ impl TestRegistry {
         let emulator = command.spawn().expect("the emulator starts");
         let url = format!("http://127.0.0.1:{port}");
 
-        let mut command = Command::new(binary("serve"));
-        command.envs(self.variables()).env("RUST_LOG", "off").env("AWS_LAMBDA_RUNTIME_API", format!("{url}/.rt/serve"));
-        let function = [("NAME", "serve"), ("VERSION", "1"), ("MEMORY_SIZE", "512")];
-        command.envs(function.map(|(name, value)| (format!("AWS_LAMBDA_FUNCTION_{name}"), value))).kill_on_drop(true);
+        let mut command = Command::new(binary(name));
+        command.envs(self.variables()).env("RUST_LOG", "off").env("AWS_ENDPOINT_URL_LAMBDA", &url);
+        command.env("AWS_LAMBDA_RUNTIME_API", format!("{url}/.rt/{name}"));
+        let about = [("NAME", name), ("VERSION", "1"), ("MEMORY_SIZE", "512")];
+        command.envs(about.map(|(name, value)| (format!("AWS_LAMBDA_FUNCTION_{name}"), value))).kill_on_drop(true);
         tokio::time::timeout(PATIENCE, connect(port)).await.expect("the emulator listens");
-        let serve = command.spawn().expect("serve starts");
-        let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}/health"))).await;
-        answer.expect("serve answers in time").expect("serve answers");
-        Emulated { url, _processes: [serve, emulator] }
+        let function = command.spawn().expect("the function starts");
+        let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}{path}"))).await;
+        answer.expect("the function answers in time").expect("the function answers");
+        Emulated { url, _processes: [function, emulator] }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod emulator;
 pub mod github;
+pub mod lambda;
 pub mod proxy;
 pub mod raw;
 pub mod registry;

@@ -68,11 +68,11 @@ async fn schemathesis_finds_nothing() {
 
 /// Whether it found nothing, and what it said. The seed makes a finding come again.
 async fn schemathesis(serve: &Serving, global: &[&str], options: &[&str]) -> (bool, String) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("schemathesis runs");
     let mut command = Command::new(tool("schemathesis"));
     command.arg("--no-color").args(global).args(["run", &format!("{}/openapi.json", serve.url), "--seed=1"]);
     command.args(["--max-examples=10", "--continue-on-failure", "--warnings=off"]).args(options);
     command.current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.unwrap();
+    let output = command.output().await.expect("schemathesis runs");
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

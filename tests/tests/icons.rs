@@ -13,9 +13,9 @@ const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
 
 /// Puts these icons into the live release, as a refresh that can fetch them does, and gives the name of the new one.
 async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> String {
-    let mut index = LiveIndex::from_bytes(&registry.object(INDEX_KEY).await).unwrap();
+    let mut index = LiveIndex::from_bytes(&registry.object(INDEX_KEY).await).expect("an index");
     let bytes = registry.object(&release_key(index.release)).await;
-    let mut release = Release::from_bytes(index.release, &bytes).unwrap();
+    let mut release = Release::from_bytes(index.release, &bytes).expect("a release");
     release.icons = BTreeMap::new();
     for (url, media_type, content) in icons {
         let (digest, size) = (Digest::of(content), content.len() as u64);
@@ -33,11 +33,11 @@ async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> Stri
 async fn shown(serve: &Serving, path: &str) -> BTreeMap<String, String> {
     let mut shown = BTreeMap::new();
     let icon = |value: &serde_json::Value| value["icon"].as_str().unwrap_or_default().to_owned();
-    for entry in serve.ask("GET", path, &[]).await.json().as_array().unwrap() {
-        let name = entry["name"].as_str().unwrap();
+    for entry in serve.ask("GET", path, &[]).await.json().as_array().expect("a list") {
+        let name = entry["name"].as_str().expect("a name");
         shown.insert(name.to_owned(), icon(entry));
         for version in entry["versions"].as_array().into_iter().flatten() {
-            shown.insert(format!("{name}/{}", version["version"].as_str().unwrap()), icon(version));
+            shown.insert(format!("{name}/{}", version["version"].as_str().expect("a version")), icon(version));
         }
     }
     shown

@@ -20,7 +20,7 @@ async fn example() -> (TestRegistry, Serving) {
 }
 
 async fn published(registry: TestRegistry) -> (TestRegistry, Serving) {
-    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    assert_eq!(registry.refresh().await.expect("it is published")["outcome"], "published");
     let serve = registry.serve().await;
     (registry, serve)
 }
@@ -32,10 +32,10 @@ async fn manifest(serve: &Serving, reference: &str) -> Answer {
 /// Digest and size of a layer of kiln 1.1.0.
 async fn layer(serve: &Serving, title: &str) -> (String, usize) {
     let manifest = manifest(serve, "1.1.0").await.json();
-    let layers = manifest["layers"].as_array().unwrap();
+    let layers = manifest["layers"].as_array().expect("a manifest");
     let of_title = |layer: &&Value| layer["annotations"]["org.opencontainers.image.title"] == title;
     let layer = layers.iter().find(of_title).unwrap_or_else(|| panic!("{title} is in {layers:?}"));
-    (layer["digest"].as_str().unwrap().to_owned(), layer["size"].as_u64().unwrap() as usize)
+    (layer["digest"].as_str().expect("a manifest").to_owned(), layer["size"].as_u64().expect("a manifest") as usize)
 }
 
 fn assert_error(answer: &Answer, status: u16, code: &str) {

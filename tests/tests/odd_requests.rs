@@ -8,7 +8,7 @@ use registry_tests::registry::{Serving, TestRegistry};
 
 async fn example() -> (TestRegistry, Serving) {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
-    registry.refresh().await.unwrap();
+    registry.refresh().await.expect("it is published");
     let serve = registry.serve().await;
     (registry, serve)
 }

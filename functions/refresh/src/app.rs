@@ -15,14 +15,12 @@ use crate::action::{Action, Answer};
 use crate::auth::gate::Gate;
 use crate::config::Config;
 use crate::handover::Handover;
+use crate::observe;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
 /// Time for telling GitHub of a result: nice to have, and somebody may be waiting for the answer.
 const TELLING: Duration = Duration::from_secs(5);
-
-/// Most changed parts that the log names; the report has all.
-const SHOWN: usize = 10;
 
 /// The result of a refresh, for all who wait for it.
 pub(crate) type Refreshed = Arc<Result<Report, PublishError>>;
@@ -83,15 +81,15 @@ impl App {
         let report = match action {
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile().await,
-            Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash).await).await,
+            Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash)).await,
             Action::Unpin {} => {
-                let unpinned = self.core.told(None, publisher.unpin().await).await?;
+                let unpinned = self.core.told(None, publisher.unpin()).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
                     _ => self.core.refresh(None).await,
                 }
             }
-            Action::Restore {} => self.core.told(None, publisher.restore().await).await,
+            Action::Restore {} => self.core.told(None, publisher.restore()).await,
             Action::Verify {} => return Ok(Answer::Verification(publisher.verify().await?)),
         };
         Ok(Answer::Report(Box::new(report?)))
@@ -115,40 +113,36 @@ impl App {
 
 impl Core {
     async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.told(told, self.publisher.refresh(told).await).await
+        self.told(told, self.publisher.refresh(told)).await
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
     async fn reconcile(&self) -> Result<Report, PublishError> {
-        let refreshed = match self.publisher.refresh(None).await {
-            // Without a repository the stores are all there is.
-            Err(PublishError::Source(SourceError::Off)) => Ok(None),
-            refreshed => refreshed.map(Some),
-        };
-        let repaired = self.publisher.repair().await;
-        let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
-        let both = async {
+        self.told(None, async {
+            let refreshed = match self.publisher.refresh(None).await {
+                // Without a repository the stores are all there is.
+                Err(PublishError::Source(SourceError::Off)) => Ok(None),
+                refreshed => refreshed.map(Some),
+            };
+            let repaired = self.publisher.repair().await;
+            let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
             let mut repaired = repaired?;
             repaired.pruned = pruned?;
             Ok(match refreshed? {
                 None => repaired,
                 Some(report) => Report { repaired: repaired.repaired, pruned: repaired.pruned, ..report },
             })
-        };
-        let result = both.await;
-        self.told(None, result).await
+        })
+        .await
     }
 
-    /// Tells the log, `/status` and GitHub.
+    /// Tells the log, the metrics, `/status` and GitHub what becomes of some work.
     async fn told(
         &self,
         told: Option<&CommitSha>,
-        result: Result<Report, PublishError>,
+        work: impl Future<Output = Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
-        match &result {
-            Ok(report) => log(report),
-            Err(error) => tracing::error!(%error, "refresh failed"),
-        }
+        let result = observe::refresh(work).await;
         let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
         let (_, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
         if in_time.is_err() {
@@ -174,24 +168,6 @@ impl Core {
             tracing::warn!(%error, "GitHub does not show the result");
         }
     }
-}
-
-fn log(report: &Report) {
-    for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
-        tracing::warn!(%problem, "quarantined");
-    }
-    let first: Vec<&str> = report.changed.iter().chain(&report.removed).take(SHOWN).map(String::as_str).collect();
-    tracing::info!(
-        outcome = ?report.outcome,
-        commit = %report.commit_hash,
-        changed = report.changed.len(),
-        removed = report.removed.len(),
-        parts = first.join(", "),
-        quarantined = report.quarantined.len(),
-        repaired = report.repaired.len(),
-        pinned = report.pinned,
-        "refresh"
-    );
 }
 
 /// The report in a line; none when there is no news.

@@ -39,6 +39,8 @@ pub struct Config {
     pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
+    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl Config {
         let outside = Outside::from_environment(&mut environment);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or("LISTEN_ADDR", "an address and port", SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9101");
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
@@ -76,6 +79,7 @@ impl Config {
             outside,
             access,
             listen,
+            metrics,
         })
     }
 }

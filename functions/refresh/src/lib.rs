@@ -6,5 +6,6 @@ pub mod auth;
 pub mod config;
 mod handover;
 mod http;
+pub mod observe;
 mod runner;
 pub mod source;

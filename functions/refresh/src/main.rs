@@ -10,13 +10,21 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use devfile_registry::logging;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use refresh::action::Action;
 use refresh::app::App;
 use refresh::config::Config;
+use refresh::observe;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+/// The text format of OpenMetrics, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long a refresh may go on after the end was asked for.
 const LAST_WORK: Duration = Duration::from_secs(20);
@@ -29,9 +37,9 @@ async fn main() -> anyhow::Result<()> {
         ["invoke", event] => Some((*event).to_owned()),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
     };
-    devfile_registry::logging::start();
+    let _log = logging::start();
     let config = Config::from_env()?;
-    let listen = config.listen;
+    let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
     if let Some(event) = event {
         let action = Action::of_event(serde_json::from_str(&event).context("the event is not JSON")?)?;
@@ -39,13 +47,19 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+    if logging::is_lambda() {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(devfile_registry::logging::stop_signal()).await?;
+    if let Some(address) = metrics {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+        let router = Router::new().route("/metrics", get(show_metrics));
+        tokio::spawn(axum::serve(listener, router).into_future());
+    }
+    axum::serve(listener, router).with_graceful_shutdown(logging::stop_signal()).await?;
     // What was promised is finished; stopping in between would harm nothing.
     if tokio::time::timeout(LAST_WORK, app.idle()).await.is_err() {
         tracing::warn!("a refresh is left unfinished; the next one completes it");
@@ -53,8 +67,12 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn answer(State(app): State<Arc<App>>, request: Request) -> axum::response::Response {
-    app.answer(request).await
+async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
+    observe::request(request, |request| async move { app.answer(request).await }).await
+}
+
+async fn show_metrics() -> Response {
+    ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response()
 }
 
 /// One event of the Lambda runtime: an HTTP request of the gateway, or a direct invocation.

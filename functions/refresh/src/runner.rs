@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use devfile_registry::context;
 use devfile_registry::digest::CommitSha;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -105,7 +106,7 @@ impl<T> Inner<T> {
 }
 
 fn spawn<T: Clone + Send + Sync + 'static>(work: impl Future<Output = T> + Send + 'static) -> Run<T> {
-    let task = tokio::spawn(work);
+    let task = tokio::spawn(context::inherit(work));
     async move { task.await.ok() }.boxed().shared()
 }
 
@@ -125,8 +126,11 @@ mod tests {
         format!("{number:040x}").parse().unwrap()
     }
 
-    /// A runner whose runs wait for a permit each, and what each was told.
-    fn gated() -> (Runner<usize>, Arc<Semaphore>, Arc<Mutex<Vec<Option<CommitSha>>>>) {
+    /// What each run was told.
+    type Seen = Arc<Mutex<Vec<Option<CommitSha>>>>;
+
+    /// A runner whose runs wait for a permit each.
+    fn gated() -> (Runner<usize>, Arc<Semaphore>, Seen) {
         let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (gate_of_work, seen_by_work) = (Arc::clone(&gate), Arc::clone(&seen));
         let runner = Runner::new(move |told| {

@@ -1,6 +1,7 @@
 //! From a request to its answer: which API it is for, and the headers that all answers have.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
@@ -23,7 +24,7 @@ use crate::config::Config;
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::files;
-use crate::live::Live;
+use crate::live::{Freshness, Live};
 use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
@@ -31,7 +32,7 @@ use crate::starters::Starters;
 use crate::status;
 
 /// The commit that an answer is from.
-const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
+pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 
 /// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
 pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
@@ -90,6 +91,18 @@ impl App {
             }
         }
         if parts.method == Method::HEAD { without_body(response) } else { response }
+    }
+
+    /// How fresh the answers are.
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.live.freshness()
+    }
+
+    /// Time since the release that is served was generated.
+    pub(crate) fn release_age(&self) -> Option<Duration> {
+        let generated_at = self.live.current()?.about.generated_at.instant();
+        // A clock that is behind the one of refresh makes no release younger than new.
+        Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
@@ -223,7 +236,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
-fn path_as_sent(parts: &Parts) -> &str {
+pub(crate) fn path_as_sent(parts: &Parts) -> &str {
     match parts.raw_http_path() {
         "" => parts.uri.path(),
         raw => raw,

@@ -8,6 +8,7 @@ use devfile_registry::fetch::Rules;
 use devfile_registry::starter::ArchiveHosts;
 
 use crate::blobs::LargeBlobs;
+use crate::observe::UsageEvents;
 
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
@@ -18,6 +19,10 @@ pub(crate) struct Config {
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
     pub(crate) listen: SocketAddr,
+    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// `USAGE_EVENTS`: whether usage is counted.
+    pub(crate) usage: UsageEvents,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
@@ -40,6 +45,11 @@ impl Config {
             SocketAddr::from(([127, 0, 0, 1], 8080)),
         );
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9100");
+        let usage = match environment.or("USAGE_EVENTS", "true or false", false) {
+            true => UsageEvents::Counted,
+            false => UsageEvents::Off,
+        };
         let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
@@ -47,14 +57,7 @@ impl Config {
         let fetches = Rules::from_environment(&mut environment);
         let archive_hosts = ArchiveHosts::from_environment(&mut environment);
         environment.finish()?;
-        Ok(Self {
-            bucket,
-            revalidate: Duration::from_secs(revalidate.into()),
-            listen,
-            large_blobs,
-            fetches,
-            archive_hosts,
-            name,
-        })
+        let revalidate = Duration::from_secs(revalidate.into());
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, archive_hosts, name })
     }
 }

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use devfile_registry::cache::{Bucket, Cache, CacheError, Fetched, INDEX_KEY, release_key};
+use devfile_registry::context::Context;
 use devfile_registry::limits::RELEASE_BYTES;
 use devfile_registry::release::{InvalidDocument, LiveIndex, Release};
+use devfile_registry::request::milliseconds;
 
 use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
@@ -36,6 +38,7 @@ struct Inner {
 #[derive(Debug)]
 struct Check {
     running: bool,
+    looks: u64,
     last: Instant,
     outcome: Result<(), Failure>,
 }
@@ -47,6 +50,8 @@ pub(crate) struct Freshness {
     pub(crate) checked: Duration,
     /// Why the last look failed, if it did.
     pub(crate) failure: Option<String>,
+    /// How many looks there were.
+    pub(crate) looks: u64,
 }
 
 /// Why there is no newer snapshot.
@@ -77,7 +82,7 @@ pub(crate) enum Failure {
 impl Live {
     /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again.
     pub(crate) async fn load(cache: Cache, revalidate: Duration) -> Self {
-        let check = Check { running: false, last: Instant::now(), outcome: Ok(()) };
+        let check = Check { running: false, looks: 0, last: Instant::now(), outcome: Ok(()) };
         let inner = Inner { cache, revalidate, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
@@ -88,7 +93,7 @@ impl Live {
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         if self.inner.begin() {
             let inner = Arc::clone(&self.inner);
-            let look = tokio::spawn(async move { inner.look().await });
+            let look = tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
             // The look goes on when this request stops waiting for it.
             let _finished_in_time = tokio::time::timeout(PATIENCE, look).await;
         }
@@ -100,10 +105,16 @@ impl Live {
         &self.inner.cache
     }
 
+    /// The snapshot there is, whatever its age.
+    pub(crate) fn current(&self) -> Option<Shared> {
+        self.inner.snapshot.load_full()
+    }
+
     /// How fresh the snapshot is.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
-        Freshness { checked: check.last.elapsed(), failure: check.outcome.as_ref().err().map(ToString::to_string) }
+        let failure = check.outcome.as_ref().err().map(ToString::to_string);
+        Freshness { checked: check.last.elapsed(), failure, looks: check.looks }
     }
 
     /// Whether the bucket has answered that it is empty.
@@ -129,8 +140,7 @@ impl Inner {
     async fn look(&self) {
         let outcome = self.revalidate().await;
         match &outcome {
-            Ok(Some(snapshot)) => tracing::info!(commit = %snapshot.commit, "serving a new release"),
-            Ok(None) => {}
+            Ok(_) => {}
             Err(failure) => tracing::warn!(%failure, "keeping the release that is served"),
         }
         let outcome = outcome.map(|new| {
@@ -141,11 +151,13 @@ impl Inner {
                 tokio::task::spawn_blocking(move || prepared.prepare());
             }
         });
-        *self.lock() = Check { running: false, last: Instant::now(), outcome };
+        let mut check = self.lock();
+        *check = Check { running: false, looks: check.looks + 1, last: Instant::now(), outcome };
     }
 
     /// A newer snapshot, if there is one.
     async fn revalidate(&self) -> Result<Option<Shared>, Failure> {
+        let started = Instant::now();
         let current = self.snapshot.load_full();
         let known = current.as_ref().map(|snapshot| &snapshot.etag);
         let object = match self.cache.fetch(INDEX_KEY, known, RELEASE_BYTES).await? {
@@ -153,14 +165,28 @@ impl Inner {
             Fetched::Absent => return Err(Failure::Empty),
             Fetched::Found(object) => object,
         };
+        let index_read = started.elapsed();
         let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
+        let release_read = started.elapsed();
         let mut release =
             Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
         drop(stored);
+        let parsed = started.elapsed();
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
         let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;
-        Ok(Some(Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons))))
+        let icons_loaded = started.elapsed();
+        let snapshot = Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons));
+        tracing::info!(
+            commit = %snapshot.commit,
+            index_read_ms = milliseconds(index_read),
+            release_read_ms = milliseconds(release_read - index_read),
+            parse_ms = milliseconds(parsed - release_read),
+            icons_ms = milliseconds(icons_loaded - parsed),
+            prepare_ms = milliseconds(started.elapsed() - icons_loaded),
+            "serving a new release"
+        );
+        Ok(Some(snapshot))
     }
 }

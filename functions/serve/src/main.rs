@@ -2,7 +2,7 @@
 //!
 //! `main` reads the configuration once, builds the clients once, and puts one [`App`](app::App) behind one of two front doors: the
 //! Lambda runtime when `AWS_LAMBDA_RUNTIME_API` is set, plain HTTP on `LISTEN_ADDR` otherwise. A request goes
-//! through [`app`], which picks the module of its API; each answers from a [`Snapshot`](snapshot::Snapshot).
+//! through [`observe`], which tells of it, to [`app`], which picks the module of its API; each answers from a [`Snapshot`](snapshot::Snapshot).
 
 mod app;
 mod blobs;
@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod icons;
 mod live;
+mod observe;
 mod oci;
 mod openapi;
 mod snapshot;
@@ -22,36 +23,68 @@ mod starters;
 mod status;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::logging;
+use devfile_registry::request::milliseconds;
 use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::observe::Observer;
+
+/// The text format of OpenMetrics, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    devfile_registry::logging::start();
+    let started = Instant::now();
+    let _log = logging::start();
     let config = Config::from_env()?;
+    let configured = started.elapsed();
     let cache = Cache::from_env(&config.bucket, Patience::Reader).await;
-    let listen = config.listen;
+    let connected = started.elapsed();
+    let (listen, metrics, usage) = (config.listen, config.metrics, config.usage);
     let app = Arc::new(App::new(config, cache).await);
-    let router = Router::new().fallback(answer).with_state(app);
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+    let loaded = started.elapsed();
+    tracing::info!(
+        configure_ms = milliseconds(configured),
+        client_ms = milliseconds(connected - configured),
+        load_ms = milliseconds(loaded - connected),
+        release = app.release_age().is_some(),
+        "startup"
+    );
+    let observer = Arc::new(Observer::new(app, usage));
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&observer));
+    if logging::is_lambda() {
         return lambda_http::run(router).await.map_err(|error| anyhow::anyhow!(error));
     }
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("serving on http://{}", listener.local_addr()?);
+    if let Some(address) = metrics {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+        let router = Router::new().route("/metrics", get(show_metrics)).with_state(observer);
+        tokio::spawn(axum::serve(listener, router).into_future());
+    }
     let router = router.into_make_service();
-    axum::serve(NoDelay(listener), router).with_graceful_shutdown(devfile_registry::logging::stop_signal()).await?;
+    axum::serve(NoDelay(listener), router).with_graceful_shutdown(logging::stop_signal()).await?;
     Ok(())
 }
 
-async fn answer(State(app): State<Arc<App>>, request: Request) -> axum::response::Response {
-    app.answer(request).await
+async fn answer(State(observer): State<Arc<Observer>>, request: Request) -> Response {
+    observer.answer(request).await
+}
+
+async fn show_metrics(State(observer): State<Arc<Observer>>) -> Response {
+    ([(CONTENT_TYPE, OPEN_METRICS)], observer.metrics()).into_response()
 }
 
 /// Small answers leave at once instead of waiting for more to send.

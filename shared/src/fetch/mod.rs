@@ -21,9 +21,7 @@ pub use error::{FetchError, Reason};
 pub use rules::{Hosts, InvalidHosts, Loopback, Rules};
 
 use self::rules::PublicNames;
-
-/// Most redirects of one fetch.
-const REDIRECTS: usize = 5;
+use crate::limits;
 
 /// Longest time for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -67,7 +65,7 @@ pub enum Answer {
     /// The known state is still the state.
     NotModified,
     /// The content, still to be read.
-    Found(Body),
+    Found(Box<Body>),
 }
 
 /// Content on its way.
@@ -111,13 +109,16 @@ impl Fetcher {
         let deadline = Instant::now() + request.time;
         let mut place = Place::default();
         let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=limits::REDIRECTS {
             place.moved_to(&url);
             self.rules.check(&url).map_err(|reason| place.error(reason))?;
             let response =
                 self.send(&url, request.known, message, deadline).await.map_err(|reason| place.error(reason))?;
             match response.status() {
-                StatusCode::OK => return Body::new(response, place, request.limit, deadline).map(Answer::Found),
+                StatusCode::OK => {
+                    let body = Body::new(response, place, request.limit, deadline)?;
+                    return Ok(Answer::Found(Box::new(body)));
+                }
                 StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(Answer::NotModified),
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Err(place.error(Reason::NotFound)),
                 status => match redirect(status, response.headers(), &url) {
@@ -126,7 +127,7 @@ impl Fetcher {
                 },
             }
         }
-        Err(place.error(Reason::Redirects(REDIRECTS)))
+        Err(place.error(Reason::Redirects(limits::REDIRECTS)))
     }
 
     async fn send(

@@ -92,7 +92,7 @@ async fn every_fault_has_its_name() {
         ("/gone", Reason::NotFound),
         ("/busy", Reason::Status(503)),
         ("/nowhere", Reason::Status(302)),
-        ("/round", Reason::Redirects(REDIRECTS)),
+        ("/round", Reason::Redirects(limits::REDIRECTS)),
         ("/stall", Reason::Slow),
         ("/half/stall", Reason::Slow),
         ("/redirect//stall", Reason::Slow),

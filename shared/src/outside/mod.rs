@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
+use crate::limits;
 use crate::release::Release;
 use crate::repository::Repository;
 use crate::source::Tree;
@@ -32,9 +33,6 @@ const BUDGET: Duration = Duration::from_secs(10);
 
 /// Time for one fetch.
 const ONE: Duration = Duration::from_secs(5);
-
-/// Fetches under way at a time.
-const CONCURRENT: usize = 32;
 
 /// What a broken icon is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,7 +108,7 @@ struct Run<'a> {
     fetcher: Option<&'a Fetcher>,
     previous: Option<&'a Release>,
     deadline: Instant,
-    /// Hosts that do not answer; nobody waits for them twice.
+    /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,
 }
 
@@ -149,11 +147,8 @@ impl Run<'_> {
             }
         };
         let brought: Result<Brought, FetchError> = brought.await;
-        if let Err(FetchError {
-            host: failed,
-            reason: reason @ (Reason::Unresolved | Reason::Refused(_) | Reason::Slow),
-            ..
-        }) = &brought
+        if let Err(FetchError { host: failed, reason: reason @ (Reason::Unresolved | Reason::Refused(_)), .. }) =
+            &brought
             && *failed == host
         {
             self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(host, reason.clone());
@@ -162,10 +157,10 @@ impl Run<'_> {
     }
 }
 
-/// Does something for each item, [`CONCURRENT`] at a time, and gives the results in the order of the items.
+/// Does something for each item, [`limits::CONCURRENT_FETCHES`] at a time, and gives the results in the order of the items.
 async fn each<T, O, F: Future<Output = O>>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> F) -> Vec<O> {
     let tasks: Vec<F> = items.into_iter().map(work).collect();
-    stream::iter(tasks).buffered(CONCURRENT).collect().await
+    stream::iter(tasks).buffered(limits::CONCURRENT_FETCHES).collect().await
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use super::*;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback};
-use crate::limits;
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::live::{self, Loaded};
+use super::upload::each;
 use super::{PublishError, Publisher};
 use crate::artifact;
 use crate::cache::Bucket;
@@ -115,18 +116,21 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             pushed += self.push_missing(Digest::of(content), content.clone()).await?;
         }
         let had: BTreeSet<Digest> = previous.map(loose_blobs).unwrap_or_default().into_iter().map(|(d, _)| d).collect();
-        for (digest, _) in loose_blobs(&built.release).into_iter().filter(|(digest, _)| !had.contains(digest)) {
-            if !self.registry.blob_exists(REPOSITORY, digest).await? {
-                let content = self.content(built, digest).await?;
-                self.registry.push_blob(REPOSITORY, digest, content).await?;
-                pushed += 1;
-            }
-        }
+        let new = loose_blobs(&built.release).into_iter().map(|(digest, _)| digest).filter(|blob| !had.contains(blob));
+        pushed += each(new, |blob| self.push_loose(built, blob)).await?.into_iter().sum::<u64>();
         let manifest = manifest(index, index_bytes, &built.release, &built.bytes);
         for tag in [index.commit_hash.as_str(), LATEST] {
             self.registry.push_manifest(REPOSITORY, Name::Tag(tag), manifest.clone()).await?;
         }
         Ok(pushed + 2)
+    }
+
+    async fn push_loose(&self, built: &Built, blob: Digest) -> Result<u64, PublishError> {
+        if self.registry.blob_exists(REPOSITORY, blob).await? {
+            return Ok(0);
+        }
+        self.registry.push_blob(REPOSITORY, blob, self.content(built, blob).await?).await?;
+        Ok(1)
     }
 
     async fn push_missing(&self, digest: Digest, content: Bytes) -> Result<u64, PublishError> {

@@ -9,6 +9,7 @@ use super::live::{Live, Loaded};
 use crate::digest::CommitSha;
 use crate::release::{Built, LiveIndex, Pin};
 use crate::repository::Quarantined;
+use crate::timestamp::Timestamp;
 
 /// How a refresh ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Report {
     /// How many objects were removed that nobody needs any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub pruned: usize,
+    /// When the release that was live before was generated.
+    #[serde(skip)]
+    pub previous_generated_at: Option<Timestamp>,
     /// What was written where.
     pub writes: Writes,
     /// How long the steps took.
@@ -105,6 +109,7 @@ impl Report {
             pinned: false,
             repaired: Vec::new(),
             pruned: 0,
+            previous_generated_at: live.map(|live| live.index.generated_at.clone()),
             writes: Writes::default(),
             timings_ms: Timings::default(),
         }
@@ -123,6 +128,7 @@ impl Report {
             pinned: index.pinned == Pin::Pinned,
             repaired: Vec::new(),
             pruned: 0,
+            previous_generated_at: Some(index.generated_at.clone()),
             writes: Writes::default(),
             timings_ms,
         }

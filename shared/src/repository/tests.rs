@@ -171,3 +171,61 @@ fn bad_dates_are_reported_and_do_not_stop_the_rest() {
     assert_eq!(errors(&repository), ["last_modified.json lastModified/json"]);
     assert_eq!(repository.stacks.len(), 1);
 }
+
+/// A devfile of a stack with further lines.
+fn child(name: &str, lines: &str) -> String {
+    format!("{}{lines}", devfile(name, "1.0.0"))
+}
+
+#[test]
+fn problems_of_a_parent_are_reported_once() {
+    let broken = "schemaVersion: 2.2.0\ncolour: red\n";
+    let parent = "parent: {uri: ../base.yaml}\n";
+    let repository = parse(&[
+        ("stacks/base.yaml", broken.to_owned()),
+        ("stacks/a/devfile.yaml", child("a", parent)),
+        ("stacks/b/devfile.yaml", child("b", parent)),
+        ("stacks/c/devfile.yaml", child("c", "")),
+    ]);
+    assert_eq!(errors(&repository), ["stacks/b/devfile.yaml parent/invalid", "stacks/base.yaml schema/unknownField"]);
+    let held: Vec<&Part> = repository.quarantined.iter().map(|held| &held.part).collect();
+    assert_eq!(held, [&Part::Stack { stack: "a".into() }, &Part::Stack { stack: "b".into() }]);
+    assert_eq!(repository.stacks.len(), 1);
+}
+
+#[test]
+fn parents_by_name_are_the_registrys_own_stacks() {
+    let boxes = "components: [{name: box, container: {image: x}}]\n";
+    let runs = "commands: [{id: run, exec: {component: box, commandLine: x}}]\n";
+    let of = |parent: &str| child("child", &format!("parent: {parent}\n{runs}"));
+    let mut files = kiln(STACK);
+    files[3].1 = format!("{}{boxes}", devfile("kiln", "1.10.0"));
+    files.push(("stacks/loom/devfile.yaml", child("weaver", boxes)));
+    for (parent, rules) in [
+        ("{id: kiln}", vec![]),
+        ("{id: kiln, version: 1.10.0}", vec![]),
+        ("{id: kiln, version: latest}", vec![]),
+        ("{id: weaver}", vec![]),
+        ("{id: kiln, version: 1.9.0}", vec!["stacks/child/devfile.yaml command/reference"]),
+        ("{id: kiln, version: 7.0.0}", vec!["stacks/child/devfile.yaml parent/missing"]),
+        ("{id: nobody}", vec!["stacks/child/devfile.yaml parent/missing"]),
+        ("{id: child}", vec!["stacks/child/devfile.yaml parent/cycle"]),
+    ] {
+        let mut files = files.clone();
+        files.push(("stacks/child/devfile.yaml", of(parent)));
+        assert_eq!(errors(&parse(&files)), rules, "{parent}");
+    }
+}
+
+#[test]
+fn a_bad_sample_leaves_the_others_alone() {
+    let row =
+        |name: &str, git: &str| format!("  - name: {name}\n    icon: https://example.org/i.svg\n    git: {git}\n");
+    let good = "{remotes: {origin: https://example.org/pot.git}}";
+    let text = format!("samples:\n{}{}{}", row("pot", good), row("bowl", "{remotes: [x]}"), row("vase", good));
+    let repository = parse(&[("extraDevfileEntries.yaml", text)]);
+    assert_eq!(errors(&repository), ["extraDevfileEntries.yaml yaml/type"]);
+    assert_eq!(repository.quarantined[0].part, Part::Sample { name: "bowl".into() });
+    let names: Vec<&str> = repository.samples.iter().map(|sample| sample.entry.name.as_str()).collect();
+    assert_eq!(names, ["pot", "vase"]);
+}

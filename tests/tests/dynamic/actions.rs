@@ -70,7 +70,7 @@ async fn a_broken_devfile_is_told_everywhere_and_the_rest_goes_live() {
     let before = serve.get("/devfiles/loom").await;
     let text =
         std::fs::read_to_string(world.registry.repository.path().join("stacks/kiln/1.1.0/devfile.yaml")).unwrap();
-    world.registry.write("stacks/kiln/1.1.0/devfile.yaml", &format!("{text}# better\n"));
+    world.registry.write("stacks/kiln/1.1.0/devfile.yaml", format!("{text}# better\n"));
     let commit = world.break_stack();
     let report = world.act(json!({"action": "refresh"})).await;
     assert_eq!(report["changed"], json!(["stacks/kiln/1.1.0"]));

@@ -25,7 +25,7 @@ async fn survives(world: &Dynamic, name: &str, set: impl Fn(&Dynamic), expected:
     assert!(begin.elapsed() < Duration::from_secs(58), "{name} took {:?}", begin.elapsed());
     assert_eq!(world.registry.live().await, live, "{name}");
     assert_eq!(serve.get("/devfiles/loom").await, before, "{name}");
-    assert_eq!(serve.json("/status").await["last_refresh"]["failure"].is_string(), true, "{name}");
+    assert!(serve.json("/status").await["last_refresh"]["failure"].is_string(), "{name}");
     world.github.faults().clear();
     world.s3.faults().clear();
     world.oci.faults().clear();

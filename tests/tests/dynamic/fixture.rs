@@ -44,7 +44,7 @@ impl Dynamic {
     pub(crate) fn edit(&self, text: &str) -> String {
         let path = "stacks/loom/devfile.yaml";
         let before = std::fs::read_to_string(self.registry.repository.path().join(path)).unwrap();
-        self.registry.write(path, &format!("{before}# {text}\n"));
+        self.registry.write(path, format!("{before}# {text}\n"));
         self.registry.commit()
     }
 

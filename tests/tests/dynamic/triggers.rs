@@ -1,8 +1,9 @@
 //! Who can cause a refresh, and what each is told.
 
+use registry_tests::github::Webhook;
 use serde_json::{Value, json};
 
-use crate::fixture::{AUDIENCE, Dynamic, post, signed, until_live};
+use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed, until_live};
 
 const HEAD: &str = "GET /repos/example/registry/git/ref/heads/main";
 
@@ -215,4 +216,27 @@ async fn a_change_of_one_stack_fetches_that_stack_alone() {
     assert_eq!(requests, expected, "{commit}");
     world.registry.refresh().await.unwrap();
     assert_eq!(kinds(world.github.take_requests()), ["GET /repos/example/registry", "ref"]);
+}
+
+/// A function of Lambda is frozen once it has answered, so the work goes to another invocation of itself.
+#[tokio::test]
+async fn a_function_answers_a_webhook_at_once_and_invokes_itself() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refresh_emulated().await;
+    let serve = world.registry.serve().await;
+    let webhook = Webhook { url: format!("{}/webhooks/github", refresh.url), secret: SECRET.into() };
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let (status, body) = world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap();
+    assert_eq!(status, 202, "{body}");
+    until_live(&serve, &commit).await;
+    // As the schedule and people do.
+    let invocations = format!("{}/2015-03-31/functions/refresh/invocations", refresh.url);
+    let invoke = async |event: Value| {
+        let sent = reqwest::Client::new().post(&invocations).body(event.to_string()).send().await.unwrap();
+        serde_json::from_str::<Value>(&sent.text().await.unwrap()).unwrap()
+    };
+    let scheduled = invoke(json!({"source": "aws.events", "detail-type": "Scheduled Event"})).await;
+    assert_eq!((&scheduled["outcome"], &scheduled["commit_hash"]), (&json!("unchanged"), &json!(commit)));
+    let unknown = invoke(json!({"action": "deploy"})).await;
+    assert!(unknown["errorMessage"].as_str().unwrap().contains("unknown variant `deploy`"), "{unknown}");
 }

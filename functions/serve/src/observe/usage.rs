@@ -1,0 +1,166 @@
+//! Usage events as the reference counts them: which devfiles are listed, viewed and downloaded, and by which client.
+//!
+//! The headers `Client`, `User` and `Locale` are how registry-library and odo introduce themselves; nothing else of a
+//! caller is kept, its address least of all. The registry viewer and the OpenShift console count on their own side, and
+//! what a library asks for on the way to something else is no use by a person.
+
+use axum::http::{HeaderMap, Method, StatusCode};
+
+use super::route::Route;
+
+/// Who calls when nobody says so.
+const NOBODY: &str = "devfile-registry";
+
+/// Clients that count by themselves.
+const WEB_CLIENTS: [&str; 2] = ["registry-viewer", "openshift-console"];
+
+/// How the names of clients end that ask for something by the way (devfile/api issue 981).
+const INDIRECT: &str = "-indirect";
+
+/// Longest text that is taken over from a client, in characters.
+const LONGEST: usize = 64;
+
+/// Whether usage is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UsageEvents {
+    /// Each is an event in the log and a count in the metrics.
+    Counted,
+    /// It is nobody's business.
+    Off,
+}
+
+/// A request that is an event if it succeeds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// What happens, in the reference's words.
+    pub(crate) event: &'static str,
+    /// The type of entries of a list, else the stack or sample.
+    subject: String,
+    /// The starter project.
+    project: Option<String>,
+    user: String,
+    client: String,
+    region: String,
+}
+
+impl Usage {
+    /// The event of a request, if it is one.
+    pub(crate) fn of(method: &Method, route: Route, path: &str, headers: &HeaderMap) -> Option<Self> {
+        if method != Method::GET {
+            return None;
+        }
+        let segment = |index: usize| path.split('/').nth(index).map(tame);
+        let (event, subject, project) = match route {
+            Route::Index | Route::V2Index => ("list devfile", Some("stack".to_owned()), None),
+            Route::IndexOfType | Route::V2IndexOfType => ("list devfile", segment(2), None),
+            Route::Devfile | Route::DevfileVersion => ("view devfile", segment(2), None),
+            Route::OciBlob => ("download devfile", segment(3), None),
+            Route::StarterProject => ("Starter Project Downloaded", segment(2), segment(4)),
+            Route::StarterProjectVersion => ("Starter Project Downloaded", segment(2), segment(5)),
+            _ => return None,
+        };
+        let header =
+            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+        let client = tame(header("client").unwrap_or(NOBODY));
+        let user = header("user").map_or_else(|| client.clone(), tame);
+        let counts_itself = WEB_CLIENTS.iter().any(|web| client == *web || user == *web);
+        if counts_itself || client.ends_with(INDIRECT) {
+            return None;
+        }
+        let region = header("accept-language").or_else(|| header("locale")).and_then(region).unwrap_or_default();
+        Some(Self { event, subject: subject?, project, user, client, region })
+    }
+
+    /// Whether a status means that the client got what it asked for, or has it already.
+    pub(crate) fn succeeded(status: StatusCode) -> bool {
+        status.is_success() || status.is_redirection()
+    }
+
+    /// Writes the event.
+    pub(crate) fn log(&self) {
+        tracing::info!(
+            event = self.event,
+            subject = self.subject,
+            project = self.project,
+            user = self.user,
+            client = self.client,
+            region = self.region,
+            "usage"
+        );
+    }
+}
+
+/// A client's text, fit for a log: cut off, and without what names, versions and ids are not made of.
+fn tame(text: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.@+:/ ".contains(c) { c } else { '_' };
+    text.chars().take(LONGEST).map(keep).collect()
+}
+
+/// The region of the first language of a list such as `de-AT,de;q=0.8` (RFC 9110, section 12.5.4): two letters, or three
+/// digits.
+fn region(languages: &str) -> Option<String> {
+    let first = languages.split([',', ';']).next()?.trim();
+    let is_region = |tag: &&str| match tag.len() {
+        2 => tag.bytes().all(|b| b.is_ascii_alphabetic()),
+        3 => tag.bytes().all(|b| b.is_ascii_digit()),
+        _ => false,
+    };
+    first.split(['-', '_', '.']).skip(1).find(is_region).map(str::to_ascii_uppercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn usage(path: &str, headers: &[(&'static str, &'static str)]) -> Option<Usage> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        Usage::of(&Method::GET, Route::of(path), path, &headers)
+    }
+
+    #[test]
+    fn events() {
+        for (path, event) in [
+            ("/index", Some(("list devfile", "stack", None))),
+            ("/v2index/all", Some(("list devfile", "all", None))),
+            ("/devfiles/go", Some(("view devfile", "go", None))),
+            ("/devfiles/go/2.2.0", Some(("view devfile", "go", None))),
+            ("/v2/devfile-catalog/go/blobs/sha256:0", Some(("download devfile", "go", None))),
+            ("/devfiles/go/starter-projects/web", Some(("Starter Project Downloaded", "go", Some("web")))),
+            ("/devfiles/go/2.2.0/starter-projects/web", Some(("Starter Project Downloaded", "go", Some("web")))),
+            ("/v2/devfile-catalog/go/manifests/2.2.0", None),
+            ("/health", None),
+            ("/viewer/", None),
+        ] {
+            let found = usage(path, &[]);
+            let found = found.as_ref().map(|usage| (usage.event, usage.subject.as_str(), usage.project.as_deref()));
+            assert_eq!(found, event, "{path}");
+        }
+        let head = Usage::of(&Method::HEAD, Route::Index, "/index", &HeaderMap::new());
+        assert_eq!(head, None, "to look whether something is there is not to use it");
+    }
+
+    #[test]
+    fn callers() {
+        let who = |headers: &[(&'static str, &'static str)]| {
+            usage("/index", headers).map(|usage| (usage.user, usage.client, usage.region))
+        };
+        let is = |user: &str, client: &str, region: &str| Some((user.into(), client.into(), region.into()));
+        assert_eq!(who(&[]), is("devfile-registry", "devfile-registry", ""));
+        assert_eq!(who(&[("client", "odo")]), is("odo", "odo", ""));
+        assert_eq!(who(&[("client", "odo"), ("user", "u-1"), ("locale", "de_AT.UTF-8")]), is("u-1", "odo", "AT"));
+        assert_eq!(who(&[("accept-language", "pt-br, en;q=0.5"), ("locale", "de-AT")]).unwrap().2, "BR");
+        assert_eq!(who(&[("accept-language", "es-419")]).unwrap().2, "419");
+        assert_eq!(who(&[("accept-language", "zh-Hans-CN")]).unwrap().2, "CN");
+        assert_eq!(who(&[("accept-language", "en")]).unwrap().2, "");
+        assert_eq!(who(&[("client", "registry-viewer")]), None);
+        assert_eq!(who(&[("client", "odo"), ("user", "openshift-console")]), None);
+        assert_eq!(who(&[("client", "devfile-library-indirect")]), None);
+        assert_eq!(who(&[("client", "a\"} x{\t")]).unwrap().1, "a__ x__");
+        assert_eq!(who(&[("user", &*"u".repeat(9000).leak())]).unwrap().0.len(), LONGEST);
+    }
+}

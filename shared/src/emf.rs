@@ -1,0 +1,114 @@
+//! Metrics as log lines, in the embedded metric format of CloudWatch: in AWS Lambda the log is where metrics go.
+//!
+//! A function is frozen between requests and ended without notice, so nothing is gathered: every line holds what one
+//! request or one refresh adds.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+/// The namespace of all metrics; dashboards and alarms name it.
+pub const NAMESPACE: &str = "DevfileRegistry";
+
+/// What a metric counts in, as CloudWatch spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// How many.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+/// A log line in the making.
+#[derive(Debug, Default)]
+pub struct Line {
+    directives: Vec<Value>,
+    members: Map<String, Value>,
+}
+
+impl Line {
+    /// Adds metrics that share dimensions. Names of metrics and dimensions must differ within a line.
+    #[must_use]
+    pub fn metrics(
+        mut self,
+        dimensions: &[(&'static str, &'static str)],
+        metrics: &[(&'static str, Unit, u64)],
+    ) -> Self {
+        let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
+        let units: Vec<Value> = metrics
+            .iter()
+            .map(|(name, unit, _)| {
+                let unit = match unit {
+                    Unit::Count => "Count",
+                    Unit::Bytes => "Bytes",
+                    Unit::Seconds => "Seconds",
+                    Unit::Milliseconds => "Milliseconds",
+                };
+                json!({"Name": name, "Unit": unit})
+            })
+            .collect();
+        self.directives.push(json!({"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": units}));
+        self.members.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        self.members.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
+        self
+    }
+
+    /// The line as it was at a time.
+    pub fn at(&self, now: SystemTime) -> Value {
+        let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let mut line = Map::new();
+        line.insert("_aws".into(), json!({"Timestamp": milliseconds, "CloudWatchMetrics": self.directives}));
+        line.extend(self.members.clone());
+        line.into()
+    }
+
+    /// Writes it to standard error, where all logs go, in one piece.
+    pub fn write(&self) {
+        let mut text = self.at(SystemTime::now()).to_string();
+        text.push('\n');
+        // A log that cannot be written is no reason to fail a request.
+        let _written = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the specification of the format shows it: "Embedded metric format example and JSON schema".
+    #[test]
+    fn a_line_holds_directives_and_their_values() {
+        let line = Line::default()
+            .metrics(&[("Route", "/index"), ("StatusClass", "2xx")], &[("Requests", Unit::Count, 1)])
+            .metrics(&[], &[("ReleaseAge", Unit::Seconds, 60)]);
+        assert_eq!(
+            line.at(SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1500)),
+            json!({
+                "_aws": {
+                    "Timestamp": 1500,
+                    "CloudWatchMetrics": [
+                        {
+                            "Namespace": "DevfileRegistry",
+                            "Dimensions": [["Route", "StatusClass"]],
+                            "Metrics": [{"Name": "Requests", "Unit": "Count"}],
+                        },
+                        {
+                            "Namespace": "DevfileRegistry",
+                            "Dimensions": [[]],
+                            "Metrics": [{"Name": "ReleaseAge", "Unit": "Seconds"}],
+                        },
+                    ],
+                },
+                "Route": "/index",
+                "StatusClass": "2xx",
+                "Requests": 1,
+                "ReleaseAge": 60,
+            })
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! One line in the log for each HTTP request, alike in both functions, with nothing in it that a client made up.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::trace::{TRACEPARENT, TraceParent};
+
+/// Longest id of a request that is taken over from a proxy, in bytes.
+const ID_BYTES: usize = 64;
+
+/// Longest header of X-Ray that is logged, in bytes; it has about 100.
+const XRAY_BYTES: usize = 256;
+
+/// What a request says of where it comes from.
+#[derive(Debug)]
+pub struct Origin {
+    id: RequestId,
+    method: &'static str,
+    trace: Option<TraceParent>,
+    xray: Option<String>,
+}
+
+/// What a request is called in the log.
+#[derive(Debug)]
+enum RequestId {
+    /// By whoever sent it on.
+    Given(String),
+    /// By us.
+    Own(u64),
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// The pattern that the path fits.
+    pub route: &'static str,
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Length of its body.
+    pub bytes: u64,
+    /// Time until it was ready to be sent.
+    pub duration: Duration,
+    /// Where the body came from.
+    pub cache: Option<&'static str>,
+    /// Commit of the release that it is from.
+    pub commit: Option<&'a str>,
+}
+
+impl Origin {
+    /// Reads the headers of a request, and the id that the Lambda runtime gave it. The runtime also puts X-Ray's header
+    /// there; anywhere else that header is a client's.
+    pub fn of(method: &Method, headers: &HeaderMap, lambda: Option<&str>) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let id = lambda.or_else(|| header("x-request-id").filter(|id| made_of(id, ID_BYTES, "-_.")));
+        Self {
+            id: id.map_or_else(|| RequestId::Own(fastrand::u64(..)), |id| RequestId::Given(id.to_owned())),
+            method: known(method),
+            trace: header(TRACEPARENT).and_then(|value| value.parse().ok()),
+            xray: lambda
+                .and_then(|_| header("x-amzn-trace-id"))
+                .filter(|value| made_of(value, XRAY_BYTES, "-=;:"))
+                .map(str::to_owned),
+        }
+    }
+
+    /// The trace that the request belongs to.
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.trace
+    }
+
+    /// Writes the line: a warning if the answer is a failure of ours, else for information.
+    pub fn log(&self, answered: &Answered<'_>) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = %self.id,
+                    method = self.method,
+                    route = answered.route,
+                    status = answered.status.as_u16(),
+                    bytes = answered.bytes,
+                    duration_ms = milliseconds(answered.duration),
+                    cache = answered.cache,
+                    commit = answered.commit,
+                    trace_id = self.trace.map(|trace| tracing::field::display(trace.trace_id())),
+                    xray = self.xray.as_deref(),
+                    "request"
+                )
+            };
+        }
+        if answered.status.is_server_error() { line!(warn) } else { line!(info) }
+    }
+}
+
+/// A duration as logs have it: in milliseconds, to the microsecond.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+/// Whether a text is short and made of letters, digits and some other characters.
+fn made_of(text: &str, longest: usize, others: &str) -> bool {
+    (1..=longest).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+fn known(method: &Method) -> &'static str {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PUT, Method::DELETE, Method::PATCH]
+        .iter()
+        .position(|known| known == method)
+        .map_or("other", |index| ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"][index])
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(id) => f.write_str(id),
+            Self::Own(id) => write!(f, "{id:016x}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter().map(|(name, value)| (name.parse().unwrap(), http::HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_tame_ids_are_taken_over() {
+        let id = |value, lambda| Origin::of(&Method::GET, &headers(&[("x-request-id", value)]), lambda).id.to_string();
+        assert_eq!(id("edge-1.a_b", None), "edge-1.a_b");
+        assert_eq!(id("edge-1", Some("8476a536-e9f4-11e8-9739-2dfe598c3fcd")), "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+        for wild in ["", "a\"b", "a b", "{\"level\":\"ERROR\"}", &*"x".repeat(65).leak()] {
+            assert_eq!(id(wild, None).len(), 16, "{wild}");
+        }
+    }
+
+    #[test]
+    fn x_ray_is_the_runtimes() {
+        let headers = headers(&[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")]);
+        assert!(Origin::of(&Method::GET, &headers, Some("id")).xray.is_some());
+        assert!(Origin::of(&Method::GET, &headers, None).xray.is_none());
+    }
+
+    #[test]
+    fn methods_are_known_ones() {
+        assert_eq!((known(&Method::PATCH), known(&Method::from_bytes(b"BREW").unwrap())), ("PATCH", "other"));
+    }
+}

@@ -1,0 +1,192 @@
+//! AWS Lambda, as far as a function sees it: the runtime API on the loopback. It hands a function one event after the other
+//! and takes its answers.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::extract::{Path as Segments, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::registry::{TestRegistry, binary};
+
+/// Longest that an event may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The id of the trace that events belong to, as X-Ray writes it.
+pub const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+
+/// A function that runs in the stand-in. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Function {
+    process: Child,
+    started: Instant,
+    events: mpsc::UnboundedSender<Value>,
+    answers: mpsc::UnboundedReceiver<(Instant, Result<Value, String>)>,
+    api: JoinHandle<()>,
+}
+
+/// What a function made of an event.
+#[derive(Debug)]
+pub struct Answer {
+    /// Time since the function was started.
+    pub since_start: Duration,
+    /// Its answer.
+    pub payload: Value,
+}
+
+struct Api {
+    events: Mutex<mpsc::UnboundedReceiver<Value>>,
+    answers: mpsc::UnboundedSender<(Instant, Result<Value, String>)>,
+}
+
+impl Function {
+    /// Starts a program as a function, with an environment beside the one of the runtime; the log goes to a pipe.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start(program: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        let (events, received) = mpsc::unbounded_channel();
+        let (answered, answers) = mpsc::unbounded_channel();
+        let api = Arc::new(Api { events: Mutex::new(received), answers: answered });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/{what}", post(take))
+            .route("/2018-06-01/runtime/init/error", post(take_init_error))
+            .with_state(api);
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let api = tokio::spawn(async move {
+            // Ends with the task, and only then.
+            let _ended = axum::serve(listener, router).await;
+        });
+        let mut command = Command::new(program);
+        command
+            .envs(environment)
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", program.file_name().unwrap_or_default())
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/test")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let started = Instant::now();
+        let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { process, started, events, answers, api })
+    }
+
+    /// Starts a function of a registry.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn of(registry: &TestRegistry, name: &str) -> Result<Self> {
+        let level = ("RUST_LOG".to_owned(), "info".to_owned());
+        Self::start(&binary(name), registry.variables().into_iter().chain([level])).await
+    }
+
+    /// Hands over an event and waits for the answer.
+    ///
+    /// # Errors
+    /// The function's error, or that it has ended or takes too long.
+    pub async fn invoke(&mut self, event: Value) -> Result<Answer> {
+        self.events.send(event).context("the runtime API has ended")?;
+        let answer = tokio::select! {
+            answer = self.answers.recv() => answer.context("the runtime API has ended")?,
+            status = self.process.wait() => bail!("the function has ended: {}", status?),
+            () = tokio::time::sleep(PATIENCE) => bail!("no answer within {} seconds", PATIENCE.as_secs()),
+        };
+        let (at, result) = answer;
+        let payload = result.map_err(|error| anyhow::anyhow!("the function failed: {error}"))?;
+        Ok(Answer { since_start: at - self.started, payload })
+    }
+
+    /// Ends the function and gives what it has logged, one JSON document a line; other lines are left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn end(mut self) -> Result<Vec<Value>> {
+        self.process.start_kill()?;
+        self.api.abort();
+        let output = self.process.wait_with_output().await?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+/// The event of a GET that came through an HTTP API (payload version 2.0).
+pub fn http_event(path: &str, query: &str, headers: &[(&str, &str)]) -> Value {
+    let headers: serde_json::Map<String, Value> =
+        [("host", "registry.example")].iter().chain(headers).map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "api",
+            "domainName": "registry.example",
+            "domainPrefix": "registry",
+            "http": {
+                "method": "GET",
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "test",
+            },
+            "requestId": "gateway",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "12/Mar/2026:19:03:58 +0000",
+            "timeEpoch": 1_773_342_238_000_u64,
+        },
+        "isBase64Encoded": false,
+    })
+}
+
+async fn next(State(api): State<Arc<Api>>) -> Response {
+    let Some(event) = api.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let deadline = std::time::SystemTime::now() + PATIENCE;
+    let deadline = deadline.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        ("lambda-runtime-deadline-ms", deadline.to_string()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:test".to_owned()),
+        ("lambda-runtime-trace-id", XRAY.to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn take(
+    State(api): State<Arc<Api>>,
+    Segments((_, what)): Segments<(String, String)>,
+    body: axum::body::Bytes,
+) -> StatusCode {
+    let now = Instant::now();
+    let result = match (what.as_str(), serde_json::from_slice(&body)) {
+        ("response", Ok(answer)) => Ok(answer),
+        _ => Err(String::from_utf8_lossy(&body).into_owned()),
+    };
+    // Nobody waits any more once the function is dropped.
+    let _taken = api.answers.send((now, result));
+    StatusCode::ACCEPTED
+}
+
+async fn take_init_error(State(api): State<Arc<Api>>, body: axum::body::Bytes) -> StatusCode {
+    let _taken = api.answers.send((Instant::now(), Err(String::from_utf8_lossy(&body).into_owned())));
+    StatusCode::ACCEPTED
+}
