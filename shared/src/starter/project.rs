@@ -244,7 +244,7 @@ mod tests {
                 git(url, Revision::Name("feature/x".into())),
             ),
             (
-                "git: {remotes: {origin: https://example.org/clay}, checkoutFrom: {revision: 1.10}}",
+                "git: {remotes: {origin: https://example.org/clay}, checkoutFrom: {revision: '1.10'}}",
                 git(url, Revision::Name("1.10".into())),
             ),
             (
