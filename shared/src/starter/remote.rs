@@ -67,7 +67,7 @@ pub struct Files(Place);
 #[derive(Debug)]
 enum Place {
     Git(Url, CommitSha),
-    Zip(String, Body),
+    Zip(String, Box<Body>),
     Here(String, NamedTempFile),
 }
 
@@ -252,7 +252,7 @@ pub async fn pack_zip(packed: File, layout: Layout, folder: Option<&TreePath>) -
     packing.await.unwrap_or_else(|panic| Err(ArchiveError::Damaged(panic.to_string())))
 }
 
-async fn download(host: &str, body: Body) -> Result<NamedTempFile, RemoteError> {
+async fn download(host: &str, body: Box<Body>) -> Result<NamedTempFile, RemoteError> {
     let here = |error: io::Error| RemoteError::here(host, &error);
     let file = NamedTempFile::new().map_err(here)?;
     body.write_to(&mut tokio::fs::File::from_std(file.reopen().map_err(here)?)).await?;

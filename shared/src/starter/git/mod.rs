@@ -152,7 +152,7 @@ impl<'a> Repository<'a> {
 
 fn found(answer: Answer) -> Result<Body, GitError> {
     match answer {
-        Answer::Found(body) => Ok(body),
+        Answer::Found(body) => Ok(*body),
         Answer::NotModified => Err(GitError::Protocol("it answered a question that was not asked")),
     }
 }
