@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import zipfile
 from statistics import median
 from typing import Callable, Iterator, NamedTuple, Optional
 
@@ -92,6 +94,29 @@ def viewer(stage: Stage) -> Iterator[Row]:
     stage.stop(serving)
 
 
+def starters(stage: Stage) -> Iterator[Row]:
+    """A starter project: packed, and given again"""
+    registry = stage.registry()
+    stack, version = ("go", "2.6.0") if stage.is_community else ("kiln", "1.1.0")
+    folder = registry.source / "stacks" / stack / version
+    with zipfile.ZipFile(folder / "bench-offline.zip", "w") as archive:
+        for number in range(500):
+            archive.writestr(f"src/file-{number}.txt", f"line {number} of a file\n" * 40)
+    devfile = (folder / "devfile.yaml").read_text()
+    starter = "starterProjects:\n  - name: bench\n    zip:\n      location: bench-offline.zip\n"
+    (folder / "devfile.yaml").write_text(devfile.replace("starterProjects:\n", starter, 1))
+    stage.refresh(registry)
+    serving = stage.serve(registry)
+    path = f"/devfiles/{stack}/{version}/starter-projects/bench"
+    begin = time.monotonic()
+    size = len(serving.get(path))
+    seconds = time.monotonic() - begin
+    yield Row(f"a starter project of 500 files, {size // 1024} KiB, the first time", "", _duration(seconds))
+    load = stage.load(serving, path)
+    yield Row("the same, cached", "p99 under 20 ms", _said(load), load.p99_ms < 20 and load.failed == 0)
+    stage.stop(serving)
+
+
 def large(stage: Stage) -> Iterator[Row]:
     """A registry of 10,000 versions: filtered answers, one version changed"""
     registry = stage.large_registry(450 if stage.quick else 4550)
@@ -124,6 +149,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "start": start,
     "http": http,
     "viewer": viewer,
+    "starters": starters,
     "large": large,
 }
 """Every part by the name that `scripts/bench` takes, in the order of the table."""

@@ -171,8 +171,8 @@ impl Patience {
 /// A bucket.
 #[derive(Clone)]
 pub struct Cache {
-    client: Client,
-    bucket: String,
+    pub(crate) client: Client,
+    pub(crate) bucket: String,
 }
 
 impl fmt::Debug for Cache {
@@ -252,14 +252,25 @@ impl Cache {
     /// # Errors
     /// [`CacheError`] when there are no credentials to sign with.
     pub async fn presign(&self, key: &str, valid: Duration) -> Result<String, CacheError> {
+        self.presign_as(key, valid, None).await
+    }
+
+    /// As [`Cache::presign`], with the `Content-Disposition` that the answer is to have.
+    pub(crate) async fn presign_as(
+        &self,
+        key: &str,
+        valid: Duration,
+        disposition: Option<&str>,
+    ) -> Result<String, CacheError> {
         let failed = |reason: String| self.error(format!("sign a URL for {key}"), reason);
         let config = PresigningConfig::expires_in(valid).map_err(|error| failed(error.to_string()))?;
         let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let request = request.set_response_content_disposition(disposition.map(str::to_owned));
         let signed = request.presigned(config).await.map_err(|error| failed(explain(error)))?;
         Ok(signed.uri().to_owned())
     }
 
-    fn error(&self, operation: String, reason: String) -> CacheError {
+    pub(crate) fn error(&self, operation: String, reason: String) -> CacheError {
         CacheError::new(&self.bucket, operation, reason)
     }
 }
@@ -378,7 +389,7 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 /// The shortest text that says what went wrong: the server's words, or the chain down to the refused connection.
-fn explain<E>(error: SdkError<E>) -> String
+pub(crate) fn explain<E>(error: SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

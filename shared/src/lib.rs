@@ -20,6 +20,7 @@ pub mod report;
 pub mod repository;
 pub mod request;
 pub mod source;
+pub mod starter;
 pub mod timestamp;
 pub mod trace;
 pub mod validate;

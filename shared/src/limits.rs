@@ -92,3 +92,26 @@ pub const ICON_MEMORY_BYTES: u64 = 16 << 20;
 
 /// Blobs that `serve` reads at a time when it loads a release. More gains nothing on one connection pool.
 pub const CONCURRENT_READS: usize = 16;
+
+/// Largest starter project, in bytes, packed: as it is fetched, and as it is given.
+pub const STARTER_BYTES: u64 = 100 << 20;
+
+/// Most bytes that a starter project may unpack to. Packing them anew takes some ten seconds of a Lambda function's
+/// processor, which is what a request has.
+pub const STARTER_UNPACKED_BYTES: u64 = 256 << 20;
+
+/// Most files and folders of a starter project: their names are in memory while it is packed.
+pub const STARTER_ENTRIES: usize = 50_000;
+
+/// Most bytes of the names of a starter project's files together, for the same reason.
+pub const STARTER_NAMES_BYTES: usize = 8 << 20;
+
+/// Largest object of a Git repository that is read without the help of its host, in bytes: three of them are in memory at
+/// a time, a file, what it is a change of, and the change.
+pub const GIT_OBJECT_BYTES: usize = 16 << 20;
+
+/// Largest answer of a Git host about its references, in bytes.
+pub const GIT_ANSWER_BYTES: u64 = 1 << 20;
+
+/// Most bytes of small starter projects that `serve` keeps in memory.
+pub const STARTER_MEMORY_BYTES: u64 = 16 << 20;

@@ -224,6 +224,14 @@ impl Serving {
         }
     }
 
+    /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.process.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// Asks it to end, and waits until it has.
     pub async fn stop(mut self) {
         let id = self.process.id().expect("it runs").to_string();

@@ -28,13 +28,14 @@ use crate::live::{Freshness, Live};
 use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
+use crate::starters::Starters;
 use crate::status;
 use crate::viewer::{Ask, Viewer};
 
 /// The commit that an answer is from.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
 
-/// Set when the bucket could not be asked whether there is a newer release.
+/// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
 pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 
 /// The methods of every route.
@@ -50,6 +51,7 @@ pub(crate) struct App {
     config: Config,
     live: Live,
     blobs: Blobs,
+    starters: Starters,
     openapi: OnceLock<body::Body>,
     viewer: Viewer,
 }
@@ -58,9 +60,10 @@ impl App {
     /// Loads the live release.
     pub(crate) async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
+        let starters = Starters::new(&config, cache.clone());
         let live = Live::load(cache, config.revalidate).await;
         let viewer = Viewer::new(&config.name, config.viewer);
-        Self { config, live, blobs, openapi: OnceLock::new(), viewer }
+        Self { config, live, blobs, starters, openapi: OnceLock::new(), viewer }
     }
 
     /// Answers a request; there is always an answer.
@@ -162,6 +165,12 @@ impl App {
                 index(snapshot, schema, kind, query, headers)
             }
             ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
+            ["devfiles", name, "starter-projects", project] => {
+                self.starters.answer(snapshot, &self.blobs, [name, devfiles::DEFAULT, project], parts).await
+            }
+            ["devfiles", name, version, "starter-projects", project] => {
+                self.starters.answer(snapshot, &self.blobs, [name, version, project], parts).await
+            }
             ["devfiles", name] => devfiles::answer(snapshot, name, devfiles::DEFAULT, query, headers),
             ["devfiles", name, version] => devfiles::answer(snapshot, name, version, query, headers),
             _ => Err(nothing()),

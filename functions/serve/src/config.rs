@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
+use devfile_registry::fetch::Rules;
+use devfile_registry::starter::ArchiveHosts;
 
 use crate::blobs::LargeBlobs;
 use crate::observe::UsageEvents;
@@ -24,6 +26,10 @@ pub(crate) struct Config {
     pub(crate) usage: UsageEvents,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
+    pub(crate) fetches: Rules,
+    /// `ARCHIVE_HOSTS`: Git hosts that give archives of commits.
+    pub(crate) archive_hosts: ArchiveHosts,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
     /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
@@ -53,8 +59,10 @@ impl Config {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
         };
+        let fetches = Rules::from_environment(&mut environment);
+        let archive_hosts = ArchiveHosts::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, name, viewer })
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, archive_hosts, name, viewer })
     }
 }

@@ -13,7 +13,7 @@ use devfile_registry::digest::Digest;
 use crate::blobs::Delivery;
 use crate::body::{Caching, header, is_known};
 
-const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Content by its digest.
 #[derive(Debug, Clone, Copy)]
@@ -86,17 +86,34 @@ impl Content {
                 return Ok(response);
             }
         };
-        let length = bytes.len();
-        Ok(match self.span(request, length) {
-            Span::Whole => self.response(StatusCode::OK, Body::from(bytes)),
-            Span::Part(first, last) => {
-                let mut response = self.response(StatusCode::PARTIAL_CONTENT, Body::from(bytes.slice(first..=last)));
-                let range = format!("bytes {first}-{last}/{length}");
-                response.headers_mut().insert(CONTENT_RANGE, header(&range));
-                response
-            }
-            Span::Unsatisfiable => return Err(OutOfRange(length)),
-        })
+        let part = self.asked(request)?;
+        let bytes = part.map_or(bytes.clone(), |(first, last)| bytes.slice(first..=last));
+        Ok(self.given(part, Body::from(bytes)))
+    }
+
+    /// First and last of the bytes that are asked for; none: all of them. A part of another state (`If-Range`) is no use, so
+    /// then it is all of them.
+    ///
+    /// # Errors
+    /// A range that the content does not have.
+    pub(crate) fn asked(&self, request: &HeaderMap) -> Result<Option<(usize, usize)>, OutOfRange> {
+        let length = self.size as usize;
+        let same = request.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == self.etag().as_bytes());
+        let range = request.get(RANGE).filter(|_| same);
+        match range.map(|range| range.to_str().map_or(Span::Unsatisfiable, |range| span(range, length))) {
+            None | Some(Span::Whole) => Ok(None),
+            Some(Span::Part(first, last)) => Ok(Some((first, last))),
+            Some(Span::Unsatisfiable) => Err(OutOfRange(length)),
+        }
+    }
+
+    /// The answer with the bytes that were [asked](Self::asked) for.
+    pub(crate) fn given(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
+        let Some((first, last)) = part else { return self.response(StatusCode::OK, body) };
+        let mut response = self.response(StatusCode::PARTIAL_CONTENT, body);
+        let range = format!("bytes {first}-{last}/{}", self.size);
+        response.headers_mut().insert(CONTENT_RANGE, header(&range));
+        response
     }
 
     /// The answer with all of the bytes at hand; ranges are not offered.
@@ -117,15 +134,6 @@ impl Content {
         headers.insert(ETAG, header(&self.etag()));
         headers.insert(CACHE_CONTROL, self.caching.header());
         response
-    }
-
-    /// What is asked for. A part of another state (`If-Range`) is no use, so then it is the whole.
-    fn span(&self, request: &HeaderMap, length: usize) -> Span {
-        let same = request.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == self.etag().as_bytes());
-        match request.get(RANGE).filter(|_| same) {
-            Some(range) => range.to_str().map_or(Span::Unsatisfiable, |range| span(range, length)),
-            None => Span::Whole,
-        }
     }
 }
 

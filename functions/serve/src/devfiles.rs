@@ -27,7 +27,8 @@ pub(crate) fn answer(
     Ok(found.body.answer(headers, Caching::Minute))
 }
 
-fn find<'s>(
+/// The devfile of a version, by its number or one of the names for one.
+pub(crate) fn find<'s>(
     snapshot: &'s Snapshot,
     name: &str,
     version: &str,

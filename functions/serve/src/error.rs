@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
+use devfile_registry::starter::NoSource;
 use serde::Serialize;
 
 use crate::blobs::BlobError;
 use crate::body::{Caching, JSON};
 use crate::catalog::BadParameter;
 use crate::content::OutOfRange;
+use crate::starters::StarterError;
 
 /// Why a request has no better answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,12 @@ pub(crate) enum ApiError {
     /// Content that cannot be given now.
     #[error("{}", .0.public())]
     Blob(#[from] Arc<BlobError>),
+    /// A starter project whose devfile does not say where it is.
+    #[error("the starter project `{0}` has no source that can be fetched")]
+    NoSource(String, #[source] NoSource),
+    /// A starter project that cannot be given now.
+    #[error("the starter project `{0}` cannot be fetched")]
+    Starter(String, #[source] Arc<StarterError>),
     /// There is no release to answer from.
     #[error("{0}")]
     NoRelease(&'static str),
@@ -55,12 +63,13 @@ impl ApiError {
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::BadPath | Self::BadParameter(_) => StatusCode::BAD_REQUEST,
+            Self::BadPath | Self::BadParameter(_) | Self::NoSource(..) => StatusCode::BAD_REQUEST,
+            Self::Starter(_, error) if error.is_slow() => StatusCode::GATEWAY_TIMEOUT,
             Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::OutOfRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Blob(_) => StatusCode::BAD_GATEWAY,
+            Self::Blob(_) | Self::Starter(..) => StatusCode::BAD_GATEWAY,
             Self::NoRelease(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -75,6 +84,8 @@ impl ApiError {
                 let status = format!("the parameter {} is not valid", bad.parameter());
                 to_json(&Document { status: &status, error: Some(message) })
             }
+            Self::NoSource(_, cause) => to_json(&Document { status: &message, error: Some(cause.to_string()) }),
+            Self::Starter(_, cause) => to_json(&Document { status: &message, error: Some(cause.public()) }),
             _ => to_json(&Document { status: &message, error: None }),
         };
         let mut response = Response::new(Body::from(document));
@@ -87,6 +98,7 @@ impl ApiError {
             Self::NoRelease(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
             Self::OutOfRange(range) => headers.extend([range.header()]),
             Self::Blob(error) => tracing::warn!(%error, "a blob cannot be given"),
+            Self::Starter(name, error) => tracing::warn!(starter = name, %error, "a starter project cannot be given"),
             _ => {}
         }
         response

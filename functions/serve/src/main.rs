@@ -19,6 +19,7 @@ mod observe;
 mod oci;
 mod openapi;
 mod snapshot;
+mod starters;
 mod status;
 mod viewer;
 

@@ -3,7 +3,7 @@
 //! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use devfile_registry::cache::ETag;
@@ -11,6 +11,7 @@ use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
 use devfile_registry::release::{LiveIndex, PublishedVersion, Recent, Release, StoredFile};
+use devfile_registry::starter::StarterProject;
 use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
@@ -46,6 +47,8 @@ pub(crate) struct Snapshot {
     files: BTreeMap<String, StoredFile>,
     /// The icons that are in memory, by the URL that the index names.
     pub(crate) icons: Icons,
+    /// Folders of stacks' versions by name and version.
+    folders: HashMap<(String, String), String>,
     /// Content that is in memory anyway, by digest.
     contents: HashMap<Digest, Bytes>,
 }
@@ -61,6 +64,8 @@ pub(crate) struct DevfileVersion {
     pub(crate) default: bool,
     /// The devfile.
     pub(crate) body: Body,
+    /// Its starter projects, once somebody has asked for one.
+    pub(crate) starters: OnceLock<Vec<StarterProject>>,
 }
 
 /// A stack as the OCI API shows it.
@@ -127,6 +132,9 @@ impl Snapshot {
         };
         let repositories = repositories(&release.versions);
         let shelf = Shelf::new(&release.stacks, &icons, &release.versions);
+        let folder =
+            |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
+        let folders = release.versions.iter().map(folder).collect();
         let texts: BTreeMap<(EntryType, String, String), Bytes> = release
             .versions
             .into_iter()
@@ -162,6 +170,7 @@ impl Snapshot {
             catalog,
             repositories,
             files: release.files,
+            folders,
             icons,
             contents,
         }
@@ -206,6 +215,11 @@ impl Snapshot {
         self.repositories.keys().map(String::as_str)
     }
 
+    /// The folder of a version of a stack in the registry repository.
+    pub(crate) fn folder(&self, stack: &str, version: &str) -> Option<&str> {
+        self.folders.get(&(stack.to_owned(), version.to_owned())).map(String::as_str)
+    }
+
     /// A file of the registry repository, by its path there.
     pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
         self.files.get(path)
@@ -236,6 +250,7 @@ fn devfiles(
                     schema_version: version.schema_version.clone(),
                     default: version.default,
                     body: body(entry.entry_type, &entry.name, &version.version)?,
+                    starters: OnceLock::new(),
                 })
             })
             .collect();
@@ -245,6 +260,7 @@ fn devfiles(
             schema_version: String::new(),
             default: true,
             body,
+            starters: OnceLock::new(),
         });
         versions.extend(only);
         all.insert((entry.entry_type, entry.name.clone()), versions);

@@ -50,6 +50,15 @@ pub struct Request<'a> {
     pub known: Option<&'a str>,
 }
 
+/// What is said beside the URL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Message<'a> {
+    /// Headers that the protocol asks for.
+    pub headers: &'a [(&'static str, &'static str)],
+    /// The body of a POST; none: a GET. It must be a question, since a redirect asks it again.
+    pub body: Option<&'a Bytes>,
+}
+
 /// An answer.
 #[derive(Debug)]
 pub enum Answer {
@@ -89,13 +98,22 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`] when there is no answer that can be used.
     pub async fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
+        self.ask(request, Message::default()).await
+    }
+
+    /// Asks a question of a protocol over HTTP, as [`Fetcher::get`] does.
+    ///
+    /// # Errors
+    /// [`FetchError`] when there is no answer that can be used.
+    pub async fn ask(&self, request: &Request<'_>, message: Message<'_>) -> Result<Answer, FetchError> {
         let deadline = Instant::now() + request.time;
         let mut place = Place::default();
         let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
         for _ in 0..=limits::REDIRECTS {
             place.moved_to(&url);
             self.rules.check(&url).map_err(|reason| place.error(reason))?;
-            let response = self.ask(&url, request.known, deadline).await.map_err(|reason| place.error(reason))?;
+            let response =
+                self.send(&url, request.known, message, deadline).await.map_err(|reason| place.error(reason))?;
             match response.status() {
                 StatusCode::OK => {
                     let body = Body::new(response, place, request.limit, deadline)?;
@@ -112,10 +130,23 @@ impl Fetcher {
         Err(place.error(Reason::Redirects(limits::REDIRECTS)))
     }
 
-    async fn ask(&self, url: &Url, known: Option<&str>, deadline: Instant) -> Result<Response, Reason> {
+    async fn send(
+        &self,
+        url: &Url,
+        known: Option<&str>,
+        message: Message<'_>,
+        deadline: Instant,
+    ) -> Result<Response, Reason> {
         let client = self.client.get_or_init(|| self.client().map_err(|error| Reason::from(&error).to_string()));
         let client = client.as_ref().map_err(|reason| Reason::Refused(reason.clone()))?;
-        let mut request = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        let mut request = match message.body {
+            Some(body) => client.post(url.clone()).body(body.clone()),
+            None => client.get(url.clone()),
+        };
+        request = request.header(header::ACCEPT_ENCODING, "identity");
+        for (name, value) in message.headers {
+            request = request.header(*name, *value);
+        }
         if let Some(etag) = known.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
@@ -153,6 +184,11 @@ impl Body {
         Ok(Self { etag, response, place, limit, read: 0, deadline })
     }
 
+    /// Where it came from, after all redirects.
+    pub fn url(&self) -> &Url {
+        self.response.url()
+    }
+
     /// All of it, in memory.
     ///
     /// # Errors
@@ -179,7 +215,10 @@ impl Body {
     }
 
     /// The next piece; none at the end.
-    async fn part(&mut self) -> Result<Option<Bytes>, FetchError> {
+    ///
+    /// # Errors
+    /// As [`Body::bytes`].
+    pub async fn part(&mut self) -> Result<Option<Bytes>, FetchError> {
         let part = timeout_at(self.deadline, self.response.chunk()).await;
         let part = part.map_err(|_| self.place.error(Reason::Slow))?;
         let part = part.map_err(|error| self.place.error(Reason::from(&error)))?;

@@ -49,6 +49,11 @@ impl Git {
         Self { folder: folder.to_owned() }
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Runs `git` and gives its output.
     ///
     /// # Errors

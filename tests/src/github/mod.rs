@@ -4,6 +4,7 @@
 //! memory: commit statuses, Apps and their tokens, keys for OIDC tokens. [`Faults`] go wrong as networks and services do.
 //!
 //! - `rest`, `compare`, `archive`, `graphql`: the API; `git`: where the answers come from
+//! - `download`: archives and the Git protocol, outside the API; archives also as GitLab has them
 //! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
 //! - `control`: what tests and scripts set from outside, below `/_control/`
 
@@ -11,6 +12,7 @@ mod access;
 mod archive;
 mod compare;
 mod control;
+mod download;
 mod faults;
 mod git;
 mod graphql;
@@ -278,6 +280,10 @@ async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         ["_control", ref rest @ ..] => control::answer(shared, asked, rest).await,
         ["_codeload", owner, name, "legacy.tar.gz", commit] if ours(owner, name) => {
             archive::answer(shared, asked, commit).await
+        }
+        ["_codeload", owner, name, "zip", commit] if ours(owner, name) => download::zip(shared, commit).await,
+        [owner, name, ref rest @ ..] if ours(owner, name.strip_suffix(".git").unwrap_or(name)) => {
+            download::answer(shared, asked, rest).await
         }
         [".well-known", "openid-configuration"] => Ok(oidc::discovery(asked)),
         [".well-known", "jwks"] => Ok(reply::json(axum::http::StatusCode::OK, &json!({ "keys": [shared.oidc.jwk()] }))),

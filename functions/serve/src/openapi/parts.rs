@@ -112,6 +112,13 @@ impl RestAnswers {
         self.conditional()
     }
 
+    /// The good answer is a file that another host has, or the store by now.
+    pub(super) fn fetched(mut self) -> Vec<Answer> {
+        let slow = Answer::content(504, "The host that has it was too slow", JSON, schema_of("Error"));
+        self.0.push(with(slow, &[CACHING]));
+        self.bytes()
+    }
+
     /// The answers in the order of their status.
     pub(super) fn done(mut self) -> Vec<Answer> {
         self.0.sort_by_key(|answer| answer.status);

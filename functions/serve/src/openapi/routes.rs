@@ -91,7 +91,22 @@ fn devfiles() -> Vec<Route> {
         answers.not_found();
         route("devfiles", path, id, summary, parameters, answers.bytes())
     };
+    let starter = |path, id, more: Vec<Value>| {
+        let project = parameter("starterProject", "Name of a starter project of the devfile.", name_schema());
+        let parameters = [vec![name()], more, vec![project], openapi_devfile_parameters()].concat();
+        let content = json!({"description": "A zip of the files"});
+        let mut answers = RestAnswers::of(Answer::content(202, "The files", "application/zip", content));
+        answers.bad_parameters();
+        answers.not_found();
+        route("devfiles", path, id, "The files of a starter project", parameters, answers.fetched())
+    };
     vec![
+        starter("/devfiles/{name}/starter-projects/{starterProject}", "starterProject", vec![]),
+        starter(
+            "/devfiles/{name}/{version}/starter-projects/{starterProject}",
+            "starterProjectOfVersion",
+            vec![version.clone()],
+        ),
         devfile("/devfiles/{name}", "devfile", "The devfile of the default version", vec![]),
         devfile("/devfiles/{name}/{version}", "devfileOfVersion", "The devfile of a version", vec![version]),
         file("/stacks/{stack}/{file}", "file", "A file in the folder of a stack", &["stack"]),

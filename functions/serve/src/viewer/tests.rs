@@ -50,7 +50,7 @@ async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap)
     let mut headers = more.clone();
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
     let ask = Ask { path: &segments, query, headers: &headers };
-    let freshness = Freshness { checked: Duration::from_secs(2), failure: None };
+    let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
     Viewer::new("Clay Works", mode).answer(ask, Ok(snapshot), &freshness, &Empty).await
 }
 

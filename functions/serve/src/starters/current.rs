@@ -1,0 +1,321 @@
+//! Which zip of a starter project is the current one.
+//!
+//! The state of a source is looked at when somebody asks, at most every five minutes. A state whose zip is in the bucket costs
+//! that look alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
+//! Requests that ask for one source at once share all of this.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use devfile_registry::cache::CacheError;
+use devfile_registry::digest::Digest;
+use devfile_registry::starter::{
+    ArchiveError, Files, LastGood, Layout, Look, Origin, Remote, RemoteError, Remotes, Revision, Source, SourceKey,
+    StarterStore, State, ZipKey, pack_zip,
+};
+use moka::Expiry;
+use moka::future::Cache as Memory;
+use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
+
+/// How long a look at a source counts.
+const LOOK: Duration = Duration::from_secs(5 * 60);
+
+/// How long a source that does not answer is left alone.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// When the note of a state that still counts is written again: the bucket forgets what is old.
+const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most sources that are remembered; an entry takes some hundred bytes.
+const SOURCES: u64 = 10_000;
+
+/// Projects that are packed at a time. Each takes a processor, and up to three times its size of the temporary folder.
+const AT_ONCE: usize = 4;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// A source on another host.
+    There {
+        /// The source.
+        source: Source,
+    },
+    /// A zip file of the live release.
+    Here {
+        /// The source.
+        source: Source,
+        /// Digest of the file.
+        digest: Digest,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+}
+
+/// The current zip of a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Current {
+    /// Its name in the bucket.
+    pub(super) zip: ZipKey,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    /// Whether it is known to be the current one.
+    pub(super) freshness: Freshness,
+}
+
+/// What is known about the freshness of a zip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// It cannot change.
+    Fixed,
+    /// The source says that it is current.
+    Checked,
+    /// The source does not answer.
+    Stale {
+        /// When it last did, within a day.
+        since: SystemTime,
+    },
+}
+
+/// Why there is no zip of a starter project.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StarterError {
+    /// Its host failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// Its file in the registry repository is refused.
+    #[error("the file of the starter project in the registry repository: {0}")]
+    File(#[from] ArchiveError),
+    /// The bucket failed.
+    #[error(transparent)]
+    Store(#[from] CacheError),
+    /// The zip is not in the bucket any more.
+    #[error("the zip is not in the cache bucket any more")]
+    Gone,
+    /// The work ended early.
+    #[error("the work was ended: {0}")]
+    Ended(String),
+}
+
+impl StarterError {
+    /// Whether a host was too slow.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::Remote(error) if error.is_slow())
+    }
+
+    /// Whether the zip was there a moment ago.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone)
+    }
+
+    /// What a client is told.
+    pub(crate) fn public(&self) -> String {
+        match self {
+            Self::Remote(error) => error.to_string(),
+            Self::File(error) => error.to_string(),
+            Self::Store(_) | Self::Gone | Self::Ended(_) => {
+                "the store of this registry does not answer; try again in a moment".into()
+            }
+        }
+    }
+}
+
+/// The current zips of all sources.
+#[derive(Debug)]
+pub(super) struct Currents {
+    work: Arc<Work>,
+    memory: Memory<(SourceKey, Option<Digest>), Current>,
+}
+
+#[derive(Debug)]
+struct Work {
+    remotes: Remotes,
+    store: StarterStore,
+    room: Semaphore,
+}
+
+#[derive(Debug)]
+struct Until;
+
+impl Expiry<(SourceKey, Option<Digest>), Current> for Until {
+    fn expire_after_create(&self, _: &(SourceKey, Option<Digest>), current: &Current, _: Instant) -> Option<Duration> {
+        match current.freshness {
+            Freshness::Fixed => None,
+            Freshness::Checked => Some(LOOK),
+            Freshness::Stale { .. } => Some(PAUSE),
+        }
+    }
+}
+
+impl Wanted {
+    fn key(&self) -> (SourceKey, Option<Digest>) {
+        match self {
+            Self::There { source } => (SourceKey::of(source), None),
+            Self::Here { source, digest, .. } => (SourceKey::of(source), Some(*digest)),
+        }
+    }
+}
+
+impl Currents {
+    pub(super) fn new(remotes: Remotes, store: StarterStore) -> Self {
+        let memory = Memory::builder().max_capacity(SOURCES).expire_after(Until).build();
+        Self { work: Arc::new(Work { remotes, store, room: Semaphore::new(AT_ONCE) }), memory }
+    }
+
+    /// The current zip.
+    pub(super) async fn find(&self, wanted: &Wanted) -> Result<Current, Arc<StarterError>> {
+        let (work, task) = (Arc::clone(&self.work), wanted.clone());
+        let find = async move {
+            // Once begun it is finished, also when the client that asked goes away.
+            let finding = tokio::spawn(async move { work.find(&task).await });
+            finding.await.unwrap_or_else(|error| Err(StarterError::Ended(error.to_string())))
+        };
+        self.memory.try_get_with(wanted.key(), find).await
+    }
+
+    /// Looks anew the next time.
+    pub(super) async fn forget(&self, wanted: &Wanted) {
+        self.memory.invalidate(&wanted.key()).await;
+    }
+}
+
+impl Work {
+    async fn find(&self, wanted: &Wanted) -> Result<Current, StarterError> {
+        match wanted {
+            Wanted::Here { source, digest, bytes } => {
+                let zip = ZipKey::of(source, &State::Content(*digest));
+                if let Some(size) = self.store.size(zip).await? {
+                    return Ok(Current { zip, size, freshness: Freshness::Fixed });
+                }
+                let _room = self.room.acquire().await;
+                let packed = temporary(bytes)?;
+                let made = pack_zip(packed, Layout::Any, source.sub_dir.as_ref()).await?;
+                self.keep(zip, &made, Freshness::Fixed).await
+            }
+            Wanted::There { source } => match &source.origin {
+                Origin::Git { remote, revision } => self.there(source, Remote::Git(remote, revision)).await,
+                Origin::Zip(url) => self.there(source, Remote::Zip(url)).await,
+                Origin::File(path) => Err(ArchiveError::NoSuchFolder(path.to_string()).into()),
+            },
+        }
+    }
+
+    async fn there(&self, source: &Source, remote: Remote<'_>) -> Result<Current, StarterError> {
+        let key = SourceKey::of(source);
+        let last = self.store.last_good(key).await?;
+        let error = match self.look(source, remote, last.as_ref()).await {
+            Ok((current, state)) => {
+                if last.is_none_or(|last| last.state != state || last.age() > RENEW) {
+                    self.store.remember(key, &LastGood::now(state)).await?;
+                }
+                return Ok(current);
+            }
+            Err(StarterError::Remote(error)) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(last) = last else { return Err(error.into()) };
+        let zip = ZipKey::of(source, &last.state);
+        match self.store.size(zip).await? {
+            Some(size) => {
+                tracing::warn!(%error, "giving the last good zip of a starter project");
+                Ok(Current { zip, size, freshness: Freshness::Stale { since: last.noted() } })
+            }
+            None => Err(error.into()),
+        }
+    }
+
+    /// The current zip, and the state of the source that it is of.
+    async fn look(
+        &self,
+        source: &Source,
+        remote: Remote<'_>,
+        last: Option<&LastGood>,
+    ) -> Result<(Current, State), StarterError> {
+        let known = last.map(|last| &last.state);
+        let freshness = match remote {
+            Remote::Git(_, Revision::Commit(_)) => Freshness::Fixed,
+            _ => Freshness::Checked,
+        };
+        let mut look = self.remotes.look(remote, known).await?;
+        if let (Look::Unchanged, Some(state)) = (&look, known) {
+            let zip = ZipKey::of(source, state);
+            if let Some(size) = self.store.size(zip).await? {
+                return Ok((Current { zip, size, freshness }, state.clone()));
+            }
+            look = self.remotes.look(remote, None).await?;
+        }
+        let Look::Changed(state, files) = look else {
+            return Err(StarterError::Ended("a source without a state".into()));
+        };
+        let zip = ZipKey::of(source, &state);
+        let current = match self.store.size(zip).await? {
+            Some(size) => Current { zip, size, freshness },
+            None => self.make(zip, source, files, freshness).await?,
+        };
+        Ok((current, state))
+    }
+
+    async fn make(
+        &self,
+        zip: ZipKey,
+        source: &Source,
+        files: Files,
+        freshness: Freshness,
+    ) -> Result<Current, StarterError> {
+        let _room = self.room.acquire().await;
+        let begin = Instant::now();
+        let made = self.remotes.zip(files, source.sub_dir.as_ref()).await?;
+        let current = self.keep(zip, &made, freshness).await?;
+        tracing::info!(
+            bytes = current.size,
+            milliseconds = begin.elapsed().as_millis() as u64,
+            "packed a starter project"
+        );
+        Ok(current)
+    }
+
+    /// Puts a zip into the bucket.
+    async fn keep(&self, zip: ZipKey, made: &NamedTempFile, freshness: Freshness) -> Result<Current, StarterError> {
+        let size = made.as_file().metadata().map_err(ArchiveError::Temporary)?.len();
+        self.store.write(zip, made.path()).await?;
+        Ok(Current { zip, size, freshness })
+    }
+}
+
+fn temporary(bytes: &[u8]) -> Result<std::fs::File, ArchiveError> {
+    let write = || {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(bytes)?;
+        Ok(file)
+    };
+    write().map_err(ArchiveError::Temporary)
+}
+
+/// Reads a zip of the bucket.
+pub(super) async fn read(store: &StarterStore, zip: ZipKey, size: u64) -> Result<Bytes, StarterError> {
+    store.read(zip, size).await?.ok_or(StarterError::Gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use devfile_registry::starter::StarterProject;
+
+    use super::*;
+
+    #[test]
+    fn looks_count_as_long_as_they_should() {
+        let source = StarterProject::all(b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
+        let source = source.source.unwrap();
+        let state = State::Content(Digest::of(b""));
+        let key = (SourceKey::of(&source), None);
+        let lives = |freshness| {
+            let current = Current { zip: ZipKey::of(&source, &state), size: 1, freshness };
+            Until.expire_after_create(&key, &current, Instant::now())
+        };
+        assert_eq!(lives(Freshness::Fixed), None, "a commit does not change");
+        assert_eq!(lives(Freshness::Checked), Some(Duration::from_secs(300)));
+        assert_eq!(lives(Freshness::Stale { since: SystemTime::now() }), Some(PAUSE));
+    }
+}

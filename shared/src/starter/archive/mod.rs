@@ -1,0 +1,60 @@
+//! Zip archives: those that come in, and the one that goes out.
+
+mod packer;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+use std::io;
+
+pub(super) use packer::Packer;
+pub use unpack::{Layout, repack};
+
+use crate::limits;
+
+/// Why a project was not packed.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A name that could lead out of the folder where a client unpacks it.
+    #[error("the name {0:?} is not a plain relative path")]
+    Name(String),
+    /// A link, or something else that is not a file.
+    #[error("{0} is a link or a special file")]
+    NotAFile(String),
+    /// A file that needs a password.
+    #[error("{0} is encrypted")]
+    Encrypted(String),
+    /// A file packed with something else than deflate.
+    #[error("{0} is packed with a method that is not deflate")]
+    Method(String),
+    /// The same file twice.
+    #[error("{0} is in it twice")]
+    Duplicate(String),
+    /// Too many files and folders.
+    #[error("it has more than {} files and folders", limits::STARTER_ENTRIES)]
+    TooManyEntries,
+    /// Names that are too long together.
+    #[error("the names of its files have more than {} bytes together", limits::STARTER_NAMES_BYTES)]
+    NamesTooLong,
+    /// It unpacks to too much.
+    #[error("it unpacks to more than {} bytes", limits::STARTER_UNPACKED_BYTES)]
+    UnpacksTooLarge,
+    /// Its zip is too large.
+    #[error("its zip has more than {} bytes", limits::STARTER_BYTES)]
+    TooLarge,
+    /// The folder that is the project is not there.
+    #[error("it has no folder {0}")]
+    NoSuchFolder(String),
+    /// What came is not an archive, or only a part of one.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// The temporary folder failed.
+    #[error("the temporary folder failed: {0}")]
+    Temporary(io::Error),
+}
+
+impl From<rawzip::Error> for ArchiveError {
+    fn from(error: rawzip::Error) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

@@ -1,0 +1,110 @@
+//! Lines as Git sends them (git documentation, "gitprotocol-common", "pkt-line format").
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::{GitError, refused};
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// What it says.
+    Data(Bytes),
+    /// The end of a message.
+    End,
+    /// The end of a section, or of a message without an end.
+    Section,
+}
+
+/// Lines from bytes that arrive in parts.
+#[derive(Debug, Default)]
+pub(super) struct Lines(BytesMut);
+
+impl Lines {
+    /// Takes a part.
+    pub(super) fn push(&mut self, part: &[u8]) {
+        self.0.extend_from_slice(part);
+    }
+
+    /// The next line; none until more has arrived. A line is at most 65,520 bytes long, so no more than that is kept.
+    pub(super) fn next(&mut self) -> Result<Option<Line>, GitError> {
+        let Some(digits) = self.0.get(..4) else { return Ok(None) };
+        let length = std::str::from_utf8(digits).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let length = match length.ok_or(GitError::Protocol("its answer is not in lines"))? {
+            0 => return Ok(Some(self.mark(Line::End))),
+            1 | 2 => return Ok(Some(self.mark(Line::Section))),
+            3 => return Err(GitError::Protocol("a line has a length that means nothing")),
+            length => length,
+        };
+        if self.0.len() < length {
+            return Ok(None);
+        }
+        let mut line = self.0.split_to(length).freeze();
+        line.advance(4);
+        match line.strip_prefix(b"ERR ") {
+            Some(reason) => Err(refused(reason)),
+            None => Ok(Some(Line::Data(line))),
+        }
+    }
+
+    fn mark(&mut self, line: Line) -> Line {
+        self.0.advance(4);
+        line
+    }
+}
+
+/// The message of a command.
+pub(super) fn question(command: &str, arguments: &[String]) -> Vec<u8> {
+    let mut message = Vec::new();
+    let mut line = |text: &str| message.extend(format!("{:04x}{text}\n", text.len() + 5).bytes());
+    line(&format!("command={command}"));
+    line(concat!("agent=devfile-registry/", env!("CARGO_PKG_VERSION")));
+    message.extend(b"0001");
+    let mut line = |text: &str| message.extend(format!("{:04x}{text}\n", text.len() + 5).bytes());
+    arguments.iter().for_each(|argument| line(argument));
+    message.extend(b"0000");
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_in_parts() {
+        let whole = b"0009text\n0001000apack\x01\x02000000";
+        for size in 1..whole.len() {
+            let mut lines = Lines::default();
+            let mut found = Vec::new();
+            for part in whole.chunks(size) {
+                lines.push(part);
+                while let Some(line) = lines.next().unwrap() {
+                    found.push(line);
+                }
+            }
+            let data = |text: &'static [u8]| Line::Data(Bytes::from_static(text));
+            assert_eq!(found, [data(b"text\n"), Line::Section, data(b"pack\x01\x02"), Line::End], "{size}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_line() {
+        for bytes in [&b"0003"[..], b"<html>", b"zzzz", b"\xff\xff\xff\xff"] {
+            let mut lines = Lines::default();
+            lines.push(bytes);
+            assert!(matches!(lines.next(), Err(GitError::Protocol(_))), "{bytes:?}");
+        }
+        let mut lines = Lines::default();
+        lines.push(b"0010ERR go away\n");
+        assert!(matches!(lines.next(), Err(GitError::Refused(reason)) if reason == "go away"));
+    }
+
+    #[test]
+    fn questions() {
+        let asked = String::from_utf8(question("ls-refs", &["peel".into(), "ref-prefix HEAD".into()])).unwrap();
+        let agent = concat!("agent=devfile-registry/", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(
+            asked,
+            format!("0014command=ls-refs\n{:04x}{agent}00010009peel\n0014ref-prefix HEAD\n0000", agent.len() + 4)
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Finished zips in the cache bucket.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
+use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::project::{Origin, Revision, Source};
+use super::remote::State;
+use crate::cache::{Bucket, Cache, CacheError, explain};
+use crate::digest::Digest;
+use crate::index::to_compact_json;
+
+/// Version of the zips: raised when the same files would give other bytes, or when more is refused.
+const FORMAT: u32 = 1;
+
+/// Time to write a zip.
+const WRITE: Duration = Duration::from_secs(20);
+
+/// Largest note about a project, in bytes.
+const NOTE_BYTES: u64 = 4 << 10;
+
+/// The part of the cache bucket that `serve` writes: `starter-projects/`, and nothing else.
+#[derive(Debug, Clone)]
+pub struct StarterStore(Cache);
+
+/// Name of a zip: it follows from the source, its state and the folder of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ZipKey(Digest);
+
+/// Name of a source, whatever its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceKey(Digest);
+
+/// The newest state of a source that there is a zip of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastGood {
+    /// The state.
+    pub state: State,
+    /// When the note was written, in seconds since 1970: the source was in this state then.
+    noted_at: u64,
+}
+
+impl LastGood {
+    /// A note of this moment.
+    pub fn now(state: State) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { state, noted_at: now.as_secs() }
+    }
+
+    /// When the source was in this state.
+    pub fn noted(&self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.noted_at)).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// How long ago that was.
+    pub fn age(&self) -> Duration {
+        SystemTime::now().duration_since(self.noted()).unwrap_or_default()
+    }
+}
+
+impl SourceKey {
+    /// The name of a source.
+    pub fn of(source: &Source) -> Self {
+        let (kind, place, revision) = match &source.origin {
+            Origin::Git { remote, revision } => {
+                let revision = match revision {
+                    Revision::Default => "",
+                    Revision::Name(name) => name,
+                    Revision::Commit(commit) => commit.as_str(),
+                };
+                ("git", remote.as_str(), revision)
+            }
+            Origin::Zip(url) => ("zip", url.as_str(), ""),
+            Origin::File(path) => ("file", path.as_str(), ""),
+        };
+        Self(Digest::of(&to_compact_json(&(FORMAT, kind, place, revision, folder(source)))))
+    }
+}
+
+impl ZipKey {
+    /// The name of the zip of a source in a state.
+    pub fn of(source: &Source, state: &State) -> Self {
+        let place = match &source.origin {
+            // Branches that are on one commit share its zip.
+            Origin::Git { remote, .. } => remote.as_str(),
+            Origin::Zip(url) => url.as_str(),
+            // The content says it all, wherever the file is.
+            Origin::File(_) => "",
+        };
+        Self(Digest::of(&to_compact_json(&(FORMAT, place, state, folder(source)))))
+    }
+
+    /// A digest that names the bytes, though it is not that of the bytes.
+    pub fn digest(self) -> Digest {
+        self.0
+    }
+}
+
+fn folder(source: &Source) -> &str {
+    source.sub_dir.as_ref().map_or("", |folder| folder.as_str())
+}
+
+fn zip(key: ZipKey) -> String {
+    format!("starter-projects/{}.zip", key.0.hex())
+}
+
+fn note(key: SourceKey) -> String {
+    format!("starter-projects/{}.json", key.0.hex())
+}
+
+impl StarterStore {
+    /// The part of a bucket.
+    pub fn new(cache: Cache) -> Self {
+        Self(cache)
+    }
+
+    /// The size of a zip in bytes; none when it is not there.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    pub async fn size(&self, key: ZipKey) -> Result<Option<u64>, CacheError> {
+        let name = zip(key);
+        match self.0.client.head_object().bucket(&self.0.bucket).key(&name).send().await {
+            Ok(head) => Ok(Some(head.content_length.unwrap_or_default().max(0) as u64)),
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
+            Err(error) => Err(self.0.error(format!("look for {name}"), explain(error))),
+        }
+    }
+
+    /// Reads a zip into memory; none when it is not there.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    pub async fn read(&self, key: ZipKey, size: u64) -> Result<Option<Bytes>, CacheError> {
+        Ok(self.0.get(&zip(key), size).await?.map(|object| object.bytes))
+    }
+
+    /// Reads the bytes from `first` to `last` of a zip, piece by piece.
+    ///
+    /// # Errors
+    /// When the bucket does not answer, or has no such zip.
+    pub async fn stream(&self, key: ZipKey, first: u64, last: u64) -> Result<ByteStream, CacheError> {
+        let name = zip(key);
+        let request = self.0.client.get_object().bucket(&self.0.bucket).key(&name);
+        let sent = request.range(format!("bytes={first}-{last}")).send().await;
+        Ok(sent.map_err(|error| self.0.error(format!("read {name}"), explain(error)))?.body)
+    }
+
+    /// Writes a zip from a file, which is not read into memory.
+    ///
+    /// # Errors
+    /// When the bucket does not take it.
+    pub async fn write(&self, key: ZipKey, file: &Path) -> Result<(), CacheError> {
+        let name = zip(key);
+        let failed = |reason: String| self.0.error(format!("write {name}"), reason);
+        let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(WRITE).operation_timeout(WRITE).build();
+        let patient = Builder::new()
+            .timeout_config(patience)
+            // A checksum at the end of a stream changes its encoding, which some servers store along.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        let request = self.0.client.put_object().bucket(&self.0.bucket).key(&name).body(body);
+        let request = request.content_type("application/zip").cache_control("public, max-age=31536000, immutable");
+        request.customize().config_override(patient).send().await.map_err(|error| failed(explain(error)))?;
+        Ok(())
+    }
+
+    /// A URL from which anybody can read a zip for a while, under a name.
+    ///
+    /// # Errors
+    /// When there are no credentials to sign with.
+    pub async fn presign(&self, key: ZipKey, disposition: &str, valid: Duration) -> Result<String, CacheError> {
+        self.0.presign_as(&zip(key), valid, Some(disposition)).await
+    }
+
+    /// The last state of a source that there is a zip of.
+    ///
+    /// # Errors
+    /// When the bucket does not answer. A note that cannot be read counts as none.
+    pub async fn last_good(&self, key: SourceKey) -> Result<Option<LastGood>, CacheError> {
+        let found = self.0.get(&note(key), NOTE_BYTES).await?;
+        Ok(found.and_then(|object| serde_json::from_slice(&object.bytes).ok()))
+    }
+
+    /// Notes the state of a source that there is a zip of.
+    ///
+    /// # Errors
+    /// When the bucket does not take it.
+    pub async fn remember(&self, key: SourceKey, good: &LastGood) -> Result<(), CacheError> {
+        let name = note(key);
+        let request = self.0.client.put_object().bucket(&self.0.bucket).key(&name);
+        let sent = request.content_type("application/json").body(to_compact_json(good).into()).send().await;
+        sent.map(drop).map_err(|error| self.0.error(format!("write {name}"), explain(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_states_and_folders_apart() {
+        let source = |revision: &str, folder: Option<&str>| Source {
+            origin: Origin::Git {
+                remote: "https://example.org/clay".parse().unwrap(),
+                revision: Revision::Name(revision.into()),
+            },
+            sub_dir: folder.map(|folder| crate::source::TreePath::parse(folder).unwrap()),
+        };
+        let commit = |digit: &str| State::Commit(digit.repeat(40).parse().unwrap());
+        let main = ZipKey::of(&source("main", None), &commit("1"));
+        assert_eq!(main, ZipKey::of(&source("other", None), &commit("1")), "branches on one commit");
+        assert_ne!(main, ZipKey::of(&source("main", None), &commit("2")));
+        assert_ne!(main, ZipKey::of(&source("main", Some("app")), &commit("1")));
+        assert_ne!(SourceKey::of(&source("main", None)), SourceKey::of(&source("other", None)));
+        assert_ne!(SourceKey::of(&source("main", None)), SourceKey::of(&source("main", Some("app"))));
+        assert!(
+            zip(main).starts_with("starter-projects/")
+                && note(SourceKey::of(&source("a", None))).starts_with("starter-projects/")
+        );
+    }
+}
