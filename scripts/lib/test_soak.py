@@ -98,7 +98,7 @@ class Proxies(unittest.TestCase):
         connection.recv(1)
         self.proxy.fail("reset")
         for broken in (connection, self.connect()):
-            with self.assertRaises(ConnectionResetError):
+            with self.assertRaises(ConnectionError):
                 broken.sendall(b"x")
                 if not broken.recv(1):
                     raise ConnectionResetError
