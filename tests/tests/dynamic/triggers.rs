@@ -211,8 +211,9 @@ async fn a_change_of_one_stack_fetches_that_stack_alone() {
         requests.iter().map(|r| if kind(r) == "git" { git(r) } else { kind(r) }).collect()
     };
     let requests = kinds(world.github.take_requests());
-    // Its devfile, its logo, and the file of dates.
-    let expected = ["GET /repos/example/registry", "ref", "compare", "trees", "blobs", "blobs", "blobs", "statuses"];
+    // Its devfile, its logo, the zip of its starter project, and the file of dates.
+    let blobs = ["blobs"; 4];
+    let expected = [&["GET /repos/example/registry", "ref", "compare", "trees"], &blobs[..], &["statuses"]].concat();
     assert_eq!(requests, expected, "{commit}");
     world.registry.refresh().await.unwrap();
     assert_eq!(kinds(world.github.take_requests()), ["GET /repos/example/registry", "ref"]);
