@@ -164,7 +164,7 @@ class Plain:
         self._environment: Mapping[str, str] = {}
         self._tails = {name: Tail(logs / f"{name}.log") for name in ("serve", "refresh", "publish")}
 
-    build = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh")
+    build = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh", "-p", "devfile-registry")
 
     @staticmethod
     def ports(port: int) -> list[int]:

@@ -57,6 +57,15 @@ def start(stage: Stage) -> Iterator[Row]:
     yield Row("serve: memory when loaded", "under 20 MB", f"{median(sizes):.1f} MB", median(sizes) < 20)
 
 
+def cold_start(stage: Stage) -> Iterator[Row]:
+    """A cold start in AWS Lambda, whose runtime is played on this machine"""
+    said = stage.cold_start(stage.published, 5 if stage.quick else 20)
+    milliseconds = said["first_answer_ms"]["median"]
+    yield _time("serve: cold start, from its process to its first answer", milliseconds / 1000, 0.06)
+    steps = ", ".join(f"{name.removesuffix('_ms')} {value:.1f}" for name, value in said["steps_ms"].items())
+    yield Row("serve: what a cold start takes, in milliseconds", "", steps)
+
+
 def http(stage: Stage) -> Iterator[Row]:
     """Requests per second and latencies, beside the reference"""
     serving = stage.serve(stage.published)
@@ -147,6 +156,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "index": index,
     "refresh": refresh,
     "start": start,
+    "cold-start": cold_start,
     "http": http,
     "viewer": viewer,
     "starters": starters,

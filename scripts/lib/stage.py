@@ -65,7 +65,7 @@ class Stage:
     """Servers and binaries, and the ways to use them."""
 
     def __init__(self, supervisor: Supervisor, root: Path, data: Path, tools: Path, quick: bool):
-        self._supervisor, self._data, self._tools = supervisor, data, tools
+        self._supervisor, self._root, self._data, self._tools = supervisor, root, data, tools
         self.quick = quick
         self._shared = next((folder / "shared" for folder in root.parents if (folder / "shared/community").is_dir()), None)
         self.is_community = self._shared is not None
@@ -117,6 +117,8 @@ class Stage:
             "CACHE_BUCKET": name,
             "OCI_REGISTRY": f"{self._oci}/{name}",
             "REGISTRY_REPO_URL": str(source),
+            # The targets are for local servers; how long others take is not ours to measure.
+            "OFFLINE": "true",
             "RUST_LOG": "warn",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -139,10 +141,19 @@ class Stage:
 
     def generate_index(self, source: Path) -> float:
         """Seconds that `index-generator` takes as a process."""
-        command = [str(self._binaries / "index-generator"), "--force", str(source), str(self._data / "index.json")]
+        command = [str(self._binaries / "index-generator"), "--force", "--offline", str(source), str(self._data / "index.json")]
         begin = time.monotonic()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return time.monotonic() - begin
+
+    def cold_start(self, registry: Registry, runs: int) -> dict[str, Any]:
+        """What the harness that plays the Lambda runtime says of `serve` (tests/src/bin/cold-start.rs)."""
+        harness = self._binaries.parent / "debug/cold-start"
+        if self._supervisor.run("cargo", ["cargo", "build", "--workspace", "--bin", "cold-start"], cwd=self._root) != 0:
+            raise Failure("the harness of the cold start cannot be built; what the compiler said is above")
+        command = [str(harness), "--serve", str(self._binaries / "serve"), "--runs", str(runs)]
+        output = subprocess.run(command, env=registry.environment, check=True, stdout=subprocess.PIPE).stdout
+        return json.loads(output)
 
     def serve(self, registry: Registry) -> Serving:
         """Starts `serve` and waits until it is healthy."""

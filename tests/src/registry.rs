@@ -214,14 +214,19 @@ impl Serving {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {status} {body}: {error}"))
     }
 
-    /// Waits for a line of its log that has a text in it.
+    /// Waits for a line of its log that has a text in it, a minute at most.
     pub async fn logs(&mut self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv().await.unwrap_or_else(|| panic!("the function ended without logging {text}"));
-            if line.contains(text) {
-                return line;
+        let line = async {
+            loop {
+                let line =
+                    self.lines.recv().await.unwrap_or_else(|| panic!("the function ended without logging {text}"));
+                if line.contains(text) {
+                    return line;
+                }
             }
-        }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), line).await;
+        waited.unwrap_or_else(|_| panic!("the function does not log {text}"))
     }
 
     /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).

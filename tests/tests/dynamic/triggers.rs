@@ -28,15 +28,15 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     assert_eq!(status["last_refresh"]["outcome"], "published");
 
     // Replays of both cost a look at the head each.
-    refresh.logs("\"outcome\":\"Published\"").await;
-    refresh.logs("\"outcome\":\"Published\"").await;
+    refresh.logs("\"outcome\":\"published\"").await;
+    refresh.logs("\"outcome\":\"published\"").await;
     while world.github.statuses().len() < 2 {
         tokio::task::yield_now().await;
     }
     world.github.take_requests();
     let (etag, requests) = (world.registry.live().await, world.s3.take_requests().len());
     assert!(requests > 0);
-    for (commit, outcome) in [(&second, "Unchanged"), (&first, "Superseded")] {
+    for (commit, outcome) in [(&second, "unchanged"), (&first, "superseded")] {
         assert_eq!(world.github.deliver(&webhook, "push", &world.push(commit)).await.unwrap().0, 202);
         refresh.logs(&format!("\"outcome\":\"{outcome}\"")).await;
         assert_eq!(world.github.take_requests(), [HEAD]);
