@@ -97,8 +97,10 @@ class Proxies(unittest.TestCase):
         connection.sendall(b"x")
         connection.recv(1)
         self.proxy.fail("reset")
-        for broken in (connection, self.connect()):
+        # A new connection may be reset before it is seen to be there.
+        for connect in (lambda: connection, self.connect):
             with self.assertRaises(ConnectionError):
+                broken = connect()
                 broken.sendall(b"x")
                 if not broken.recv(1):
                     raise ConnectionResetError
