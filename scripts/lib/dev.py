@@ -48,6 +48,9 @@ Whatever the way it ends, it takes along everything that it started.
 """
 
 
+_STAND_IN = ("cargo", "build", "--workspace", "--bin", "github-stand-in")
+
+
 def main(root: Path, arguments: list[str]) -> int:
     """Runs until something ends it."""
     parser = argparse.ArgumentParser(
@@ -130,6 +133,9 @@ class Development:
         else:
             functions = Emulated(self._supervisor, self._root, self._logs, binaries / "cargo-lambda")
         self._build(functions.build)
+        if github and release:
+            # A program of the tests, which the release build leaves out.
+            self._build(_STAND_IN)
 
         step("start", "SeaweedFS" + (" and Distribution" if own_registry else ""))
         bucket = servers.start_s3(
@@ -147,7 +153,7 @@ class Development:
 
         own = self._settings(bucket, registry)
         if github:
-            own.update(self._github(release, functions.webhook_url(self._port)))
+            own.update(self._github(functions.webhook_url(self._port)))
         self._write_environment(own)
         # Before the first look of refresh, so that no change falls between the two. GitHub tells of pushes itself.
         watcher = None if github else Watcher(self._source)
@@ -187,11 +193,11 @@ class Development:
             "REGISTRY_NAME": "Development registry",
         }
 
-    def _github(self, release: bool, webhook: str) -> dict[str, str]:
+    def _github(self, webhook: str) -> dict[str, str]:
         """Starts the stand-in for GitHub over the folder, and gives the settings that lead there."""
         port = free_ports(1)[0]
         target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-        program = self._root / target / ("release" if release else "debug") / "github-stand-in"
+        program = self._root / target / "debug/github-stand-in"
         command = [program, "--repo", self._source, "--listen", f"127.0.0.1:{port}"]
         self._supervisor.spawn("GitHub", command, log=self._logs / "github.log")
         url = f"http://127.0.0.1:{port}"

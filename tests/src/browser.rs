@@ -138,20 +138,34 @@ impl Browser {
         self.client.execute(script, vec![]).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until an expression of JavaScript is true.
+    /// Waits until an expression of JavaScript is true, looking at every frame that the browser paints.
     pub async fn until(&self, expression: &str) {
-        let script = format!("return Boolean({expression})");
-        let end = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            // While a page is being left there is nothing to ask.
-            if let Ok(Value::Bool(true)) = self.client.execute(&script, vec![]).await {
-                return;
-            }
-            if tokio::time::Instant::now() > end {
-                panic!("{expression} does not become true on {:?}", self.client.current_url().await);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+            const look = () => ({expression}) ? done(true) : requestAnimationFrame(look);
+            look();"
+        );
+        let seen = async {
+            // A page that is being left takes its script along; the next one is asked again.
+            while !matches!(self.client.execute_async(&script, vec![]).await, Ok(Value::Bool(true))) {}
+        };
+        if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+            panic!("{expression} does not become true on {:?}", self.client.current_url().await);
         }
+    }
+
+    /// The text of a download, once the browser has put all of it in place.
+    pub async fn downloaded(&self, name: &str) -> String {
+        let file = self.downloads.path().join(name);
+        let frame = "requestAnimationFrame(arguments[arguments.length - 1])";
+        let there = async {
+            // The driver tells of no downloads. The browser renames a file when it is complete.
+            while !file.exists() {
+                self.client.execute_async(frame, vec![]).await.expect("the browser paints");
+            }
+        };
+        tokio::time::timeout(PATIENCE, there).await.unwrap_or_else(|_| panic!("{name} is not downloaded"));
+        std::fs::read_to_string(&file).expect("the download is text")
     }
 
     /// A picture of the page: of the window, or of its whole length.

@@ -63,31 +63,6 @@ impl GitHub {
     pub async fn deliver(&self, webhook: &Webhook, event: &str, body: &Value) -> Result<(u16, String)> {
         deliver(webhook, event, body).await
     }
-
-    /// Delivers a `push` event whenever the head of the default branch moves, until the stand-in ends, and tells `report` how
-    /// each went.
-    ///
-    /// # Errors
-    /// When the repository has no branch.
-    pub async fn watch(&self, webhook: &Webhook, every: std::time::Duration, report: impl Fn(String)) -> Result<()> {
-        let branch = self.shared.git.default_branch().await?;
-        let reference = format!("refs/heads/{branch}");
-        let mut head = self.shared.git.reference(&reference).await;
-        loop {
-            tokio::time::sleep(every).await;
-            let now = self.shared.git.reference(&reference).await;
-            if now != head {
-                let body = self.push_event(&branch, head.as_deref(), now.as_deref());
-                report(match deliver(webhook, "push", &body).await {
-                    Ok((status, answer)) => {
-                        format!("push {} delivered: {status} {answer}", now.as_deref().unwrap_or("-"))
-                    }
-                    Err(error) => format!("push {} not delivered: {error:#}", now.as_deref().unwrap_or("-")),
-                });
-                head = now;
-            }
-        }
-    }
 }
 
 impl Shared {

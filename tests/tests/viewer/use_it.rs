@@ -89,12 +89,7 @@ async fn use_a_version() {
     let folder = json!({"behavior": "allow", "downloadPath": browser.downloads.path()});
     browser.command("Browser.setDownloadBehavior", folder).await;
     browser.click("a[download='devfile.yaml']").await;
-    let file = browser.downloads.path().join("devfile.yaml");
-    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !file.exists() && tokio::time::Instant::now() < end {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), devfile);
+    assert_eq!(browser.downloaded("devfile.yaml").await, devfile);
 
     // What changed since.
     browser.click("#versions ~ .actions a").await;
