@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-_LEFT_OUT = ("timestamp", "level", "message", "span", "spans", "target")
-"""What the terminal need not show: time passes at the same speed there, and spans repeat the request's ids."""
+_LEFT_OUT = ("timestamp", "level", "message", "span", "spans", "target", "request_id", "xray")
+"""What the terminal need not show: time passes at the same speed there, and nobody looks ids up."""
 
 
 def readable(text: str) -> str:

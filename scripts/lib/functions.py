@@ -25,9 +25,10 @@ from .processes import Supervisor, Tail
 _REFRESH = json.dumps({"action": "refresh"})
 _NOISE = (
     *("INFO spawning function instance", "INFO starting lambda function instance", "Running `", "Finished `"),
-    "AWS_LAMBDA_MAX_CONCURRENCY is set",
+    *("AWS_LAMBDA_MAX_CONCURRENCY is set", '{"_aws"'),
 )
-"""What the emulator, and the runtime on its account, say about each start of a function. It is in the logs for those who want it."""
+"""What the emulator, and the runtime on its account, say about each start of a function, and metrics for CloudWatch. It is in
+the logs for those who want it."""
 
 _RESTARTS = 5
 """The emulator starts a function that has ended again, for ever. After so many starts it is not going to work."""
