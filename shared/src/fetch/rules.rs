@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use moka::future::Cache;
 use reqwest::Url;
 use reqwest::dns::{Name, Resolve, Resolving};
 use url::Host;
@@ -11,6 +14,13 @@ use url::Host;
 use super::address::is_public;
 use super::error::Reason;
 use crate::environment::Environment;
+
+/// Longest time for the addresses of a name; a name server that drops a question is asked again after five seconds only.
+const RESOLVE: Duration = Duration::from_secs(2);
+
+/// How long addresses are used, and of how many names: a run that fetches many files of few hosts.
+const NAME_AGE: Duration = Duration::from_secs(30);
+const NAMES: u64 = 256;
 
 const NOT_PUBLIC: Reason = Reason::NotAllowed("its address is not on the public internet");
 
@@ -125,26 +135,42 @@ impl Rules {
     }
 }
 
-/// Resolves names to public addresses alone, so that no name leads inside: what was checked is what is connected to.
+/// Resolves names to public addresses alone, so that no name leads inside: what was checked is what is connected to. Requests
+/// to one host that come at once ask the name server once.
 #[derive(Debug)]
 pub(super) struct PublicNames {
-    pub(super) loopback: Loopback,
+    loopback: Loopback,
+    found: Cache<String, Arc<[SocketAddr]>>,
+}
+
+impl PublicNames {
+    pub(super) fn new(loopback: Loopback) -> Self {
+        Self { loopback, found: Cache::builder().max_capacity(NAMES).time_to_live(NAME_AGE).build() }
+    }
 }
 
 impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let own_machine = self.loopback == Loopback::Allowed && name.as_str() == "localhost";
+        let (loopback, found) = (self.loopback, self.found.clone());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found: Vec<SocketAddr> = found.map_err(|_| Reason::Unresolved)?.collect();
-            let allowed = |address: &SocketAddr| is_public(address.ip()) || (own_machine && address.ip().is_loopback());
-            let public: Vec<SocketAddr> = found.iter().copied().filter(allowed).collect();
-            match (public.is_empty(), found.is_empty()) {
-                (true, true) => Err(Reason::Unresolved.into()),
-                (true, false) => Err(NOT_PUBLIC.into()),
-                _ => Ok(Box::new(public.into_iter()) as reqwest::dns::Addrs),
-            }
+            let name = name.as_str().to_owned();
+            let addresses = found.try_get_with(name.clone(), public_addresses(name, loopback)).await;
+            let addresses = addresses.map_err(|reason| (*reason).clone())?;
+            Ok(Box::new(addresses.to_vec().into_iter()) as reqwest::dns::Addrs)
         })
+    }
+}
+
+async fn public_addresses(name: String, loopback: Loopback) -> Result<Arc<[SocketAddr]>, Reason> {
+    let own_machine = loopback == Loopback::Allowed && name == "localhost";
+    let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), 0))).await;
+    let found: Vec<SocketAddr> = found.ok().and_then(Result::ok).ok_or(Reason::Unresolved)?.collect();
+    let allowed = |address: &SocketAddr| is_public(address.ip()) || (own_machine && address.ip().is_loopback());
+    let public: Arc<[SocketAddr]> = found.iter().copied().filter(allowed).collect();
+    match (public.is_empty(), found.is_empty()) {
+        (true, true) => Err(Reason::Unresolved),
+        (true, false) => Err(NOT_PUBLIC),
+        _ => Ok(public),
     }
 }
 

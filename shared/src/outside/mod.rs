@@ -44,11 +44,20 @@ pub enum Icons {
     Strict,
 }
 
+/// What is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// What a release has.
+    Release(Icons),
+    /// What the index has: neither icons nor devfiles of samples.
+    Index,
+}
+
 /// Fetches what a repository takes from elsewhere.
 #[derive(Debug)]
 pub struct Outside {
     fetcher: Option<Fetcher>,
-    icons: Icons,
+    wanted: Wanted,
 }
 
 /// A repository with everything around it.
@@ -63,7 +72,7 @@ pub struct Complete {
 impl Outside {
     /// Connects nothing yet.
     pub fn new(rules: Rules, icons: Icons) -> Self {
-        Self { fetcher: Some(Fetcher::new(rules)), icons }
+        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Release(icons) }
     }
 
     /// Reads `OFFLINE` (fetch nothing), `STRICT_ICONS`, and what [`Rules::from_environment`] reads.
@@ -74,9 +83,14 @@ impl Outside {
         if offline { Self::offline() } else { Self::new(rules, if strict { Icons::Strict } else { Icons::Lenient }) }
     }
 
+    /// Fetches only what the index depends on: parents, and versions in other Git repositories.
+    pub fn of_index(rules: Rules) -> Self {
+        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Index }
+    }
+
     /// Fetches nothing: what is elsewhere stays as it was last published.
     pub fn offline() -> Self {
-        Self { fetcher: None, icons: Icons::Lenient }
+        Self { fetcher: None, wanted: Wanted::Release(Icons::Lenient) }
     }
 
     /// Reads a tree and fetches what it takes from elsewhere. There is always a result; what could not be had is in its
@@ -85,8 +99,10 @@ impl Outside {
         let run =
             Run { fetcher: self.fetcher.as_ref(), previous, deadline: Instant::now() + BUDGET, down: Mutex::default() };
         let mut repository = versions::bring_in(&run, &mut tree).await;
-        samples::fetch(&run, &tree, &mut repository).await;
-        icons::fetch(&run, &tree, &mut repository, self.icons).await;
+        if let Wanted::Release(icons) = self.wanted {
+            samples::fetch(&run, &tree, &mut repository).await;
+            icons::fetch(&run, &tree, &mut repository, icons).await;
+        }
         repository.warnings.sort();
         repository.warnings.dedup();
         Complete { tree, repository }

@@ -41,7 +41,7 @@ struct Arguments {
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     strict_icons: bool,
-    /// Fetch nothing: icons, samples and parents that are elsewhere are not looked at
+    /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
     offline: bool,
     /// Write the index even when there are errors, without what is wrong
@@ -79,9 +79,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
     environment.finish()?;
-    let outside = match arguments.offline {
-        true => Outside::offline(),
-        false => Outside::new(rules, if arguments.strict_icons { Icons::Strict } else { Icons::Lenient }),
+    let outside = match (arguments.offline, arguments.strict_icons) {
+        (true, _) => Outside::offline(),
+        (false, true) => Outside::new(rules, Icons::Strict),
+        (false, false) if arguments.check => Outside::new(rules, Icons::Lenient),
+        (false, false) => Outside::of_index(rules),
     };
     if !arguments.registry.contains("://") {
         return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
