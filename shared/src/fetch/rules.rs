@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -140,7 +139,7 @@ impl Rules {
 #[derive(Debug)]
 pub(super) struct PublicNames {
     loopback: Loopback,
-    found: Cache<String, Arc<[SocketAddr]>>,
+    found: Cache<String, Vec<SocketAddr>>,
 }
 
 impl PublicNames {
@@ -156,17 +155,17 @@ impl Resolve for PublicNames {
             let name = name.as_str().to_owned();
             let addresses = found.try_get_with(name.clone(), public_addresses(name, loopback)).await;
             let addresses = addresses.map_err(|reason| (*reason).clone())?;
-            Ok(Box::new(addresses.to_vec().into_iter()) as reqwest::dns::Addrs)
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }
 
-async fn public_addresses(name: String, loopback: Loopback) -> Result<Arc<[SocketAddr]>, Reason> {
+async fn public_addresses(name: String, loopback: Loopback) -> Result<Vec<SocketAddr>, Reason> {
     let own_machine = loopback == Loopback::Allowed && name == "localhost";
     let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), 0))).await;
     let found: Vec<SocketAddr> = found.ok().and_then(Result::ok).ok_or(Reason::Unresolved)?.collect();
     let allowed = |address: &SocketAddr| is_public(address.ip()) || (own_machine && address.ip().is_loopback());
-    let public: Arc<[SocketAddr]> = found.iter().copied().filter(allowed).collect();
+    let public: Vec<SocketAddr> = found.iter().copied().filter(allowed).collect();
     match (public.is_empty(), found.is_empty()) {
         (true, true) => Err(Reason::Unresolved),
         (true, false) => Err(NOT_PUBLIC),
