@@ -25,13 +25,14 @@ mod target;
 mod upload;
 mod verify;
 
+pub use reconcile::Extent;
 pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
 use std::time::Instant;
 
-use self::live::{Loaded, Tags};
+use self::live::Loaded;
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
 use crate::outside::{Complete, Outside};
@@ -92,11 +93,21 @@ pub enum PublishError {
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
     /// There is nothing to go back to.
-    #[error("the OCI registry has no release {0}; {1}")]
-    NoSuchRelease(String, String),
+    #[error("the OCI registry has no release {name}; {advice}")]
+    NoSuchRelease {
+        /// The commit or tag.
+        name: String,
+        /// What there is instead.
+        advice: String,
+    },
     /// What the OCI registry has under a name is not what was put there.
-    #[error("the index artifact {0} in the OCI registry cannot be used: {1}")]
-    DamagedArtifact(String, String),
+    #[error("the artifact {name} in the OCI registry cannot be used: {reason}")]
+    DamagedArtifact {
+        /// Repository and tag or digest.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nothing is published yet.
     #[error("nothing is live yet; run refresh to publish the registry repository")]
     NothingLive,
@@ -113,13 +124,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
     pub async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
-        let mut moved = Tags::default();
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
             // The order matters: whoever made this release live read a head that is not newer than the one read next.
             let live = self.live().await?;
-            self.settle(live.as_ref(), std::mem::take(&mut moved)).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.pinned == Pin::Pinned) {
                 return Ok(Report::pinned(&live.index, told));
             }
@@ -135,7 +144,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             let built = self.build(&head, previous.as_ref(), changed, &mut timings).await?;
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
-            if self.strictness == Strictness::Strict && !built.release.quarantined.is_empty() {
+            if self.rejects(&built) {
                 report.outcome = Outcome::Rejected;
                 report.timings_ms = timings;
                 return Ok(report);
@@ -148,9 +157,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 return Ok(report);
             }
             tracing::info!(commit = %head, "another refresh was first; looking again");
-            moved = Tags::between(&built.release, previous.as_ref());
         }
         Err(PublishError::Races)
+    }
+
+    /// Whether a release is not to be published, because something in it is not as it stands in the repository.
+    fn rejects(&self, built: &Built) -> bool {
+        self.strictness == Strictness::Strict && !built.release.quarantined.is_empty()
     }
 
     /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
