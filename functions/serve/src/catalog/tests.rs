@@ -3,7 +3,7 @@ use super::*;
 use serde_json::Value;
 
 fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> Answer {
-    fixture::answer(&catalog(), schema, kind, &parse(schema, query))
+    fixture::answer(catalog(), schema, kind, &parse(schema, query))
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn with_icon_data(mut index: Value) -> Value {
 fn the_whole_index_is_not_copied() {
     let catalog = catalog();
     let query = Query::default();
-    let answer = |kind| fixture::answer(&catalog, IndexSchema::V2, kind, &query).body;
+    let answer = |kind| fixture::answer(catalog, IndexSchema::V2, kind, &query).body;
     assert_eq!(answer(IndexKind::All).as_ptr(), answer(IndexKind::All).as_ptr());
     assert_ne!(answer(IndexKind::Stack), answer(IndexKind::All));
 }
