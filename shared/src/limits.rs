@@ -55,6 +55,13 @@ pub const FLATTENED_BYTES: usize = 2 << 20;
 /// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
 
+/// Most warnings that a release carries of one stack. Each stack is counted by itself, so that a stack that is not read again
+/// keeps its own.
+pub const STACK_WARNINGS: usize = 10;
+
+/// Largest word of a refresh that is read back, in bytes: it names up to [`REPORTED_PROBLEMS`] problems of each part.
+pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
+
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 

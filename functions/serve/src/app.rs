@@ -7,8 +7,8 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode};
@@ -69,13 +69,17 @@ impl App {
     /// Answers a request; there is always an answer.
     pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        let snapshot = self.live.snapshot().await;
-        let snapshot = snapshot.as_deref();
-        let mut response = match self.route(&parts, snapshot).await {
-            Ok(response) => response,
-            Err(error) if is_oci(path_as_sent(&parts)) => OciError::of(error.status(), error.to_string()).answer(),
-            Err(error) => error.answer(),
-        };
+        let mut snapshot = self.live.snapshot().await;
+        let mut response = self.respond(&parts, snapshot.as_deref()).await;
+        if response.status() == StatusCode::NOT_FOUND
+            && is_oci(path_as_sent(&parts))
+            && let Some(known) = &snapshot
+            && let Some(other) = self.live.other_than(known).await
+        {
+            // Another instance, with a newer release, may have told the client of what is not here.
+            response = self.respond(&parts, Some(&other)).await;
+            snapshot = Some(other);
+        }
         let status = response.status();
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -86,7 +90,7 @@ impl App {
             // RFC 9110, section 15.5.6.
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = &snapshot {
             headers.insert(COMMIT, header(snapshot.commit.as_str()));
             let freshness = self.live.freshness();
             if freshness.failure.is_some() {
@@ -106,6 +110,14 @@ impl App {
         let generated_at = self.live.current()?.about.generated_at.instant();
         // A clock that is behind the one of refresh makes no release younger than new.
         Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())
+    }
+
+    async fn respond(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Response<Body> {
+        match self.route(parts, snapshot).await {
+            Ok(response) => response,
+            Err(error) if is_oci(path_as_sent(parts)) => OciError::of(error.status(), error.to_string()).answer(),
+            Err(error) => error.answer(),
+        }
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
@@ -129,7 +141,7 @@ impl App {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let headers = &parts.headers;
         match segments.as_slice() {
-            [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),
+            [""] => return Ok(front(headers)),
             ["health"] => return self.health(snapshot),
             ["openapi.json"] => {
                 let document = || body::Body::new(JSON, openapi::document().to_string().into());
@@ -145,7 +157,7 @@ impl App {
         if Viewer::owns(&segments) {
             let ask = Ask { path: &segments, query, headers };
             let held = snapshot.ok_or_else(|| self.why_no_release());
-            let page = self.viewer.answer(ask, held, &self.live.freshness(), self.live.cache()).await;
+            let page = self.viewer.answer(ask, held, &self.live.freshness(), &self.blobs).await;
             return page.ok_or_else(nothing);
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
@@ -239,10 +251,9 @@ fn json(document: String, status: StatusCode) -> Response<Body> {
     response
 }
 
-fn redirect(location: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+/// The front page: browsers are sent to the viewer, all others to the index.
+fn front(headers: &HeaderMap) -> Response<Body> {
+    let mut response = body::redirect(if wants_html(headers) { "/viewer" } else { "/index" });
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     response
 }

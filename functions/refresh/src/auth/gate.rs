@@ -69,13 +69,13 @@ impl Gate {
     /// Checks a signature over a body.
     pub(crate) fn verify_signature(&self, signature: &str, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
-        secret.verify(Some(signature), body)
+        secret.verify(signature, body)
     }
 
-    /// Checks the token of a workflow, which must run on the monitored branch.
-    pub(crate) async fn verify_token(&self, token: &str, branch: &str) -> Result<Caller, Denied> {
+    /// Checks the token of a workflow.
+    pub(crate) async fn verify_token(&self, token: &str) -> Result<Caller, Denied> {
         let workflows = self.access.workflows.as_ref();
         let workflows = workflows.ok_or(Denied::Unauthenticated("tokens of workflows are not configured"))?;
-        workflows.verify(token, branch, Timestamp::now()).await
+        workflows.verify(token, Timestamp::now()).await
     }
 }
