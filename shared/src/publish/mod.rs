@@ -30,10 +30,12 @@ pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use self::live::Loaded;
 use crate::cache::{Bucket, CacheError};
+use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
@@ -44,6 +46,10 @@ use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
 const RACES: usize = 8;
+
+/// The rule of the one warning for all dates that could not be had. A release with it is not built upon: the whole is read, and
+/// all of them are asked for again.
+const UNDATED: &str = "lastModified/history";
 
 /// What to do with a repository that has errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,13 +213,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: Option<&Release>,
         scope: Option<&Scope>,
     ) -> Result<Built, PublishError> {
-        let draft = match (previous, scope) {
+        let mut draft = match (previous, scope) {
             (Some(previous), Some(scope)) => Draft::of_part(repository, tree, previous, scope),
             (previous, _) => Draft::new(repository, tree, previous),
         };
         let undated = draft.undated();
-        let history =
-            if undated.is_empty() { Default::default() } else { self.source.last_modified(commit, &undated).await? };
+        let history = match undated.as_slice() {
+            [] => BTreeMap::new(),
+            undated => self.source.last_modified(commit, undated).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the history of the repository cannot be had");
+                BTreeMap::new()
+            }),
+        };
+        let mut unknown = undated.iter().filter(|path| !history.contains_key(*path));
+        if let Some(path) = unknown.next() {
+            let others = unknown.count();
+            let message = format!("when it last changed could not be found out; the same goes for {others} others");
+            let hint = "the next commit asks again; a last_modified.json in the repository needs no asking";
+            draft.warn(Diagnostic::warning(path, UNDATED, message, hint));
+        }
         Ok(draft.finish(commit.clone(), self.source.url(), &history))
     }
 }

@@ -193,3 +193,17 @@ fn what_is_built_again_may_be_refused() {
     assert_eq!(block_on(strict.repair(Extent::Whole)).unwrap().outcome, Outcome::Rejected);
     assert!(world.bucket.object(&release_key(live.release)).is_none());
 }
+
+#[test]
+fn dates_that_cannot_be_had_are_asked_for_again() {
+    let world = World::new();
+    world.branch.commit(tree_of(&[(1, 0), (2, 0)]));
+    world.branch.0.lock().unwrap().tells_no_dates = true;
+    block_on(world.publisher().refresh(None)).unwrap();
+    let of_stack_2 = || world.bucket.live().unwrap().stacks[1].versions[0].last_modified.clone();
+    assert_eq!(of_stack_2(), Timestamp::unknown());
+    world.branch.0.lock().unwrap().tells_no_dates = false;
+    world.branch.commit(tree_of(&[(1, 1), (2, 0)]));
+    block_on(world.publisher().refresh(None)).unwrap();
+    assert_eq!(of_stack_2(), now());
+}
