@@ -417,7 +417,9 @@ impl<'a> Draft<'a> {
             let old: Vec<(String, StoredFile)> =
                 files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
             let new: Vec<String> = files_below(&files, folder).map(|(path, _)| path.clone()).collect();
-            new.iter().for_each(|path| drop(files.remove(path)));
+            for path in &new {
+                files.remove(path);
+            }
             files.extend(old);
         }
         files

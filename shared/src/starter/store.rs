@@ -5,14 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
-use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::project::{Origin, Revision, Source};
 use super::remote::State;
-use crate::cache::{Bucket, Cache, CacheError, explain};
+use crate::cache::{Bucket, Cache, CacheError, Expect, explain};
 use crate::digest::Digest;
 use crate::index::to_compact_json;
 
@@ -125,12 +124,7 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not answer.
     pub async fn size(&self, key: ZipKey) -> Result<Option<u64>, CacheError> {
-        let name = zip(key);
-        match self.0.client.head_object().bucket(&self.0.bucket).key(&name).send().await {
-            Ok(head) => Ok(Some(head.content_length.unwrap_or_default().max(0) as u64)),
-            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
-            Err(error) => Err(self.0.error(format!("look for {name}"), explain(error))),
-        }
+        Ok(self.0.stat(&zip(key)).await?.map(|stat| stat.size))
     }
 
     /// Reads a zip into memory; none when it is not there.
@@ -193,10 +187,7 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not take it.
     pub async fn remember(&self, key: SourceKey, good: &LastGood) -> Result<(), CacheError> {
-        let name = note(key);
-        let request = self.0.client.put_object().bucket(&self.0.bucket).key(&name);
-        let sent = request.content_type("application/json").body(to_compact_json(good).into()).send().await;
-        sent.map(drop).map_err(|error| self.0.error(format!("write {name}"), explain(error)))
+        self.0.put_if(&note(key), to_compact_json(good).into(), Expect::Anything).await.map(drop)
     }
 }
 

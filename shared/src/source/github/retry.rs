@@ -4,7 +4,6 @@
 //! begun; the error then says when it is worth coming back.
 
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
@@ -108,9 +107,7 @@ pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError 
 
 /// Between half of a wait and the whole.
 fn jittered(wait: Duration) -> Duration {
-    // The seeds of the standard hash maps are random, and nothing here needs better randomness.
-    let random = RandomState::new().build_hasher().finish();
-    wait.mul_f64(0.5 + (random >> 11) as f64 / (1u64 << 54) as f64)
+    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
