@@ -50,7 +50,7 @@ pub const YAML_SCALAR_BYTES: usize = 4 << 20;
 pub const FLATTENED_FILES: usize = 100;
 
 /// Most bytes of those devfiles together, for they are in memory at once.
-pub const FLATTENED_BYTES: usize = 1 << 20;
+pub const FLATTENED_BYTES: usize = 512 << 10;
 
 /// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
