@@ -1,9 +1,10 @@
-//! What the fuzz targets do with their bytes. `shared/tests/fuzz.rs` does the same with seeds that it changes a little.
+//! What the fuzz targets do with their bytes. `tests/tests/fuzz.rs` does the same with seeds that it changes a little.
 
 use devfile_registry::report::{Colour, human};
 use devfile_registry::repository::Repository;
 use devfile_registry::source::{File, Tree, TreePath, unpack};
 use devfile_registry::validate::{self, Surroundings};
+use serve::{IndexSchema, Query};
 
 /// Checks a devfile that is also its own parent, and shows what is wrong with it.
 pub fn devfile(bytes: &[u8]) {
@@ -36,5 +37,14 @@ pub fn stack(bytes: &[u8]) {
 pub fn tarball(bytes: &[u8]) {
     if let Ok(tree) = unpack::unpack(bytes, &unpack::registry_file) {
         assert!(tree.iter().all(|(path, _)| Tree::wants(path.as_str()) && !path.as_str().contains("..")));
+    }
+}
+
+/// Reads the query of an index route. Unknown parameters make no difference, whatever is around them.
+pub fn query(bytes: &[u8]) {
+    let Ok(query) = std::str::from_utf8(bytes) else { return };
+    for schema in [IndexSchema::V1, IndexSchema::V2] {
+        let with_more = format!("kiln=1&{query}&kiln");
+        assert_eq!(Query::parse(schema, query), Query::parse(schema, &with_more));
     }
 }

@@ -13,6 +13,7 @@ pub mod index;
 pub mod limits;
 pub mod logging;
 pub mod outside;
+pub mod public_url;
 pub mod publish;
 pub mod registry;
 pub mod release;

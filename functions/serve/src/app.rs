@@ -47,7 +47,7 @@ const EXPOSED: &str = "etag, link, location, content-range, content-length, acce
 
 /// Everything that answers need.
 #[derive(Debug)]
-pub(crate) struct App {
+pub struct App {
     config: Config,
     live: Live,
     blobs: Blobs,
@@ -58,11 +58,11 @@ pub(crate) struct App {
 
 impl App {
     /// Loads the live release.
-    pub(crate) async fn new(config: Config, cache: Cache) -> Self {
+    pub async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let starters = Starters::new(&config, cache.clone());
         let live = Live::load(cache, config.revalidate).await;
-        let viewer = Viewer::new(&config.name, config.viewer);
+        let viewer = Viewer::new(&config.name, config.public_url.clone(), config.viewer);
         Self { config, live, blobs, starters, openapi: OnceLock::new(), viewer }
     }
 
@@ -102,7 +102,7 @@ impl App {
     }
 
     /// Time since the release that is served was generated.
-    pub(crate) fn release_age(&self) -> Option<Duration> {
+    pub fn release_age(&self) -> Option<Duration> {
         let generated_at = self.live.current()?.about.generated_at.instant();
         // A clock that is behind the one of refresh makes no release younger than new.
         Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())

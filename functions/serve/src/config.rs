@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
+use devfile_registry::public_url::PublicUrl;
 use devfile_registry::starter::ArchiveHosts;
 
 use crate::blobs::LargeBlobs;
@@ -13,17 +14,17 @@ use crate::viewer::Mode;
 
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     /// `CACHE_BUCKET`: the bucket to read.
-    pub(crate) bucket: String,
+    pub bucket: String,
     /// `REVALIDATE_SECONDS`: how old a snapshot may be before the bucket is asked for a newer one.
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
-    pub(crate) listen: SocketAddr,
+    pub listen: SocketAddr,
     /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
-    pub(crate) metrics: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
     /// `USAGE_EVENTS`: whether usage is counted.
-    pub(crate) usage: UsageEvents,
+    pub usage: UsageEvents,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
@@ -32,13 +33,18 @@ pub(crate) struct Config {
     pub(crate) archive_hosts: ArchiveHosts,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
+    /// `PUBLIC_URL`: the URL under which clients reach the registry; without it the one that each request names.
+    pub(crate) public_url: Option<PublicUrl>,
     /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
     pub(crate) viewer: Mode,
 }
 
 impl Config {
     /// Reads the environment.
-    pub(crate) fn from_env() -> Result<Self, InvalidEnvironment> {
+    ///
+    /// # Errors
+    /// Variables are missing or malformed; all of them are named.
+    pub fn from_env() -> Result<Self, InvalidEnvironment> {
         let mut environment = Environment::of_process();
         let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that refresh writes");
         let revalidate = environment.or("REVALIDATE_SECONDS", "a number of seconds, such as 5", 5_u16);
@@ -48,6 +54,7 @@ impl Config {
             SocketAddr::from(([127, 0, 0, 1], 8080)),
         );
         let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
+        let public_url = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
         let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9100");
         let usage = match environment.or("USAGE_EVENTS", "true or false", false) {
             true => UsageEvents::Counted,
@@ -63,6 +70,18 @@ impl Config {
         let archive_hosts = ArchiveHosts::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, archive_hosts, name, viewer })
+        Ok(Self {
+            bucket,
+            revalidate,
+            listen,
+            metrics,
+            usage,
+            large_blobs,
+            fetches,
+            archive_hosts,
+            name,
+            public_url,
+            viewer,
+        })
     }
 }

@@ -1,27 +1,7 @@
 //! Answers the registry's REST API, the OCI pull API and the viewer from the live release.
 //!
-//! `main` reads the configuration once, builds the clients once, and puts one [`App`](app::App) behind one of two front doors: the
-//! Lambda runtime when `AWS_LAMBDA_RUNTIME_API` is set, plain HTTP on `LISTEN_ADDR` otherwise. A request goes
-//! through [`observe`], which tells of it, to [`app`], which picks the module of its API; each answers from a [`Snapshot`](snapshot::Snapshot).
-
-mod app;
-mod blobs;
-mod body;
-mod catalog;
-mod config;
-mod content;
-mod devfiles;
-mod error;
-mod files;
-mod icons;
-mod live;
-mod observe;
-mod oci;
-mod openapi;
-mod snapshot;
-mod starters;
-mod status;
-mod viewer;
+//! `main` reads the configuration once, builds the clients once, and puts one [`App`] behind one of two front doors: the
+//! Lambda runtime when `AWS_LAMBDA_RUNTIME_API` is set, plain HTTP on `LISTEN_ADDR` otherwise.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,11 +15,8 @@ use axum::routing::get;
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::logging;
 use devfile_registry::request::milliseconds;
+use serve::{App, Config, Observer};
 use tokio::net::TcpListener;
-
-use crate::app::App;
-use crate::config::Config;
-use crate::observe::Observer;
 
 /// The text format of OpenMetrics, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,6 +1,6 @@
 //! Who can cause a refresh, and what each is told.
 
-use registry_tests::github::Webhook;
+use registry_tests::github::{Fault, Webhook};
 use serde_json::{Value, json};
 
 use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed, until_live};
@@ -70,6 +70,19 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
     }
     assert!(!world.github.take_requests().contains(&HEAD.to_owned()), "nothing is looked at");
     assert!(world.registry.keys("").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_waits_no_longer_than_the_gateway_does_and_the_work_goes_on() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let serve = world.registry.serve().await;
+    let head = world.registry.git(&["rev-parse", "HEAD"]);
+    world.oci.faults().add("*", Fault::Hang, usize::MAX);
+    let (status, body) = signed(&refresh, "{}").await;
+    assert_eq!((status, &body["see"]), (202, &json!("/status")), "{body}");
+    world.oci.faults().clear();
+    until_live(&serve, &head).await;
 }
 
 #[tokio::test]

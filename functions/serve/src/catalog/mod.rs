@@ -25,7 +25,8 @@ mod properties;
 
 pub(crate) use answer::{Answer, Selection};
 pub(crate) use filter::is_deprecated;
-pub(crate) use query::{BadParameter, Query, SchemaVersionRange};
+pub(crate) use query::SchemaVersionRange;
+pub use query::{BadParameter, Query};
 pub(crate) use text::fold;
 
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ use parameter::Parameter;
 
 /// The shape of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum IndexSchema {
+pub enum IndexSchema {
     /// `/index`: entries show their default version.
     V1,
     /// `/v2index`: entries hold their versions.

@@ -13,7 +13,7 @@ use super::text::fold;
 
 /// A checked query of an index route.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Query {
+pub struct Query {
     pub(super) filters: Vec<Filter>,
     pub(super) icons: Icons,
 }
@@ -48,7 +48,7 @@ pub(super) enum Filter {
 /// Why a query is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the parameter `{parameter}` {problem}; it takes {takes}")]
-pub(crate) struct BadParameter {
+pub struct BadParameter {
     parameter: &'static str,
     problem: &'static str,
     takes: String,
@@ -69,7 +69,7 @@ impl Query {
     ///
     /// # Errors
     /// A known parameter has a value that it does not take.
-    pub(crate) fn parse(schema: IndexSchema, raw: &str) -> Result<Self, BadParameter> {
+    pub fn parse(schema: IndexSchema, raw: &str) -> Result<Self, BadParameter> {
         let mut query = Self::default();
         for (parameter, values) in given(Parameter::of_schema(schema), raw) {
             check(parameter, &values)?;

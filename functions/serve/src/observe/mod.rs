@@ -20,7 +20,7 @@ use devfile_registry::logging;
 use devfile_registry::request::{Answered, Origin};
 use lambda_http::RequestExt;
 
-pub(crate) use self::usage::UsageEvents;
+pub use self::usage::UsageEvents;
 
 use self::metrics::{Metrics, class};
 use self::route::Route;
@@ -29,7 +29,7 @@ use crate::app::{App, COMMIT, STALE, path_as_sent};
 
 /// Answers requests, and tells of them.
 #[derive(Debug)]
-pub(crate) struct Observer {
+pub struct Observer {
     app: Arc<App>,
     usage: UsageEvents,
     metrics: Sink,
@@ -54,7 +54,7 @@ pub(crate) struct Observation<'a> {
 
 impl Observer {
     /// Observes an app.
-    pub(crate) fn new(app: Arc<App>, usage: UsageEvents) -> Self {
+    pub fn new(app: Arc<App>, usage: UsageEvents) -> Self {
         let metrics = if logging::is_lambda() {
             Sink::Log { told: AtomicU64::new(0) }
         } else {
@@ -64,7 +64,7 @@ impl Observer {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
+    pub async fn answer(&self, request: Request) -> Response<Body> {
         let started = Instant::now();
         let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
         let origin = Origin::of(request.method(), request.headers(), lambda);
@@ -101,7 +101,7 @@ impl Observer {
     }
 
     /// The metrics as Prometheus reads them; nothing where they go into the log.
-    pub(crate) fn metrics(&self) -> String {
+    pub fn metrics(&self) -> String {
         match &self.metrics {
             Sink::Log { .. } => String::new(),
             Sink::Memory(metrics) => metrics.text(),

@@ -22,7 +22,7 @@ const LONGEST: usize = 64;
 
 /// Whether usage is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UsageEvents {
+pub enum UsageEvents {
     /// Each is an event in the log and a count in the metrics.
     Counted,
     /// It is nobody's business.

@@ -4,7 +4,6 @@ use devfile_registry::index::EntryType;
 use maud::{Markup, html};
 
 use super::detail::Shown;
-use super::origin::Origin;
 use super::page::{Glyph, Registry, glyph};
 
 /// A way to use a version.
@@ -43,7 +42,7 @@ fn snippet(way: &Way) -> Markup {
 fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Way> {
     let entry = shown.entry;
     let (url, host) = match registry.origin {
-        Some(origin) => (origin.url(), origin.authority().to_owned()),
+        Some(origin) => (origin.to_string(), origin.authority().to_owned()),
         None => ("https://REGISTRY".to_owned(), "REGISTRY".to_owned()),
     };
     let (name, version) = (shell(&entry.name), shell(shown.name()));
@@ -66,8 +65,7 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
             commands: format!("registry pull {url} {name}{tag}"),
         });
         if let Some(reference) = shown.version.and_then(|version| version.links.get("self")) {
-            let plain =
-                if registry.origin.is_some_and(|origin| !Origin::is_secure(origin)) { "--plain-http " } else { "" };
+            let plain = if registry.origin.is_some_and(|origin| !origin.is_secure()) { "--plain-http " } else { "" };
             let reference = shell(reference);
             ways.push(Way { id: "use-oras", name: "oras", commands: format!("oras pull {plain}{host}/{reference}") });
         }
@@ -102,7 +100,7 @@ fn shell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::viewer::{fixture, origin};
     use axum::http::HeaderValue;
     use axum::http::header::{HOST, HeaderMap};
 
@@ -111,7 +109,7 @@ mod tests {
         let place = snapshot.shelf.place(name, only).unwrap();
         let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
-        let origin = Origin::of(&headers);
+        let origin = origin::of(&headers);
         let registry = Registry { name: "Clay", slug: "clay", origin: origin.as_ref() };
         ways(&shown, registry, Some("/devfiles/x"))
             .into_iter()

@@ -39,11 +39,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LO
 use axum::http::{Response, StatusCode};
 use devfile_registry::cache::Bucket;
 use devfile_registry::index::EntryType;
+use devfile_registry::public_url::PublicUrl;
 
 use content::Contents;
 use detail::Shown;
 use link::slug;
-use origin::Origin;
 use page::{Page, Registry};
 
 use crate::body::{Body, Caching};
@@ -75,6 +75,7 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Viewer {
     name: String,
     slug: String,
+    public_url: Option<PublicUrl>,
     mode: Mode,
     contents: Contents,
 }
@@ -83,9 +84,9 @@ pub(crate) struct Viewer {
 const HEADLESS: &str = "registry viewer is not available in headless mode";
 
 impl Viewer {
-    /// The viewer of the registry with a name.
-    pub(crate) fn new(name: &str, mode: Mode) -> Self {
-        Self { name: name.to_owned(), slug: slug(name), mode, contents: Contents::new() }
+    /// The viewer of the registry with a name. Without a URL, every request tells under which one it reached the registry.
+    pub(crate) fn new(name: &str, public_url: Option<PublicUrl>, mode: Mode) -> Self {
+        Self { name: name.to_owned(), slug: slug(name), public_url, mode, contents: Contents::new() }
     }
 
     /// Whether a path, in parts, is the viewer's.
@@ -102,8 +103,9 @@ impl Viewer {
         freshness: &Freshness,
         bucket: &impl Bucket,
     ) -> Option<Response<HttpBody>> {
-        let origin = Origin::of(headers);
-        let registry = Registry { name: &self.name, slug: &self.slug, origin: origin.as_ref() };
+        let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
+        let origin = self.public_url.as_ref().or(reached.as_ref());
+        let registry = Registry { name: &self.name, slug: &self.slug, origin };
         match (path, self.mode) {
             (["viewer", ..], Mode::Headless) => return Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)),
             (["robots.txt"], Mode::Headless) => {

@@ -5,12 +5,12 @@ use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
+use devfile_registry::public_url::PublicUrl;
 use devfile_registry::timestamp::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{MARK, SCRIPT, STYLE};
 use super::icons::placeholder;
-use super::origin::Origin;
 use crate::body::{Body, Caching};
 
 /// Media type of pages.
@@ -29,14 +29,14 @@ pub(super) struct Registry<'a> {
     pub(super) name: &'a str,
     /// Its name in paths.
     pub(super) slug: &'a str,
-    /// Where the client reached it, if the request tells.
-    pub(super) origin: Option<&'a Origin>,
+    /// Its URL, if it is configured or the request tells.
+    pub(super) origin: Option<&'a PublicUrl>,
 }
 
 impl Registry<'_> {
     /// A path of this registry as a full URL, or as it is when the request does not tell where the registry is.
     pub(super) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.origin.map(Origin::url).unwrap_or_default())
+        self.origin.map_or_else(|| path.to_owned(), |origin| format!("{origin}{path}"))
     }
 }
 

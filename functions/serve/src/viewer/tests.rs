@@ -43,15 +43,19 @@ impl Bucket for Empty {
 
 /// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
 async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
+    ask(&Viewer::new("Clay Works", None, mode), snapshot, path, more).await
+}
+
+async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap) -> Option<Response<HttpBody>> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
     let segments: Vec<&str> = decoded.split('/').skip(1).collect();
     assert!(Viewer::owns(&segments), "{path}");
     let mut headers = more.clone();
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
-    let ask = Ask { path: &segments, query, headers: &headers };
+    let asked = Ask { path: &segments, query, headers: &headers };
     let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
-    Viewer::new("Clay Works", mode).answer(ask, Ok(snapshot), &freshness, &Empty).await
+    viewer.answer(asked, Ok(snapshot), &freshness, &Empty).await
 }
 
 async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {
@@ -265,6 +269,16 @@ async fn a_host_that_is_none_is_not_repeated() {
         assert!(!shown.contains("evil.example"), "{path}");
     }
     assert!(get_with(&snapshot, "/sitemap.xml", Mode::Pages, &headers).await.is_none());
+}
+
+#[tokio::test]
+async fn the_configured_url_goes_before_the_host_of_a_request() {
+    let snapshot = fixture::snapshot();
+    let viewer = Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages);
+    for path in ["/viewer", "/viewer/devfiles/clay-works/kiln", "/robots.txt", "/sitemap.xml"] {
+        let shown = text(ask(&viewer, &snapshot, path, &HeaderMap::new()).await.unwrap()).await;
+        assert!(shown.contains("https://clay.example/") && !shown.contains("registry.example"), "{path}");
+    }
 }
 
 #[tokio::test]

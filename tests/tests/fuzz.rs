@@ -69,6 +69,11 @@ fn stacks() {
 }
 
 #[test]
+fn queries() {
+    run(seeds("query"), 3000, entry::query);
+}
+
+#[test]
 fn tarballs() {
     let packed = seeds("tarball");
     run(packed.clone(), 300, entry::tarball);
