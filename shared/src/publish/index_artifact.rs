@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::large::by_size;
 use super::live::{self, Loaded};
 use super::upload::each;
 use super::{PublishError, Publisher};
@@ -117,7 +118,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         let had: BTreeSet<Digest> = previous.map(loose_blobs).unwrap_or_default().into_iter().map(|(d, _)| d).collect();
         let new = loose_blobs(&built.release).into_iter().map(|(digest, _)| digest).filter(|blob| !had.contains(blob));
-        pushed += each(new, |blob| self.push_loose(built, blob)).await?.into_iter().sum::<u64>();
+        let large = by_size(&built.release).large;
+        let (large, small): (Vec<_>, Vec<_>) = new.partition(|blob| large.contains(blob));
+        pushed += each(small, |blob| self.push_loose(built, blob)).await?.into_iter().sum::<u64>();
+        for blob in large {
+            pushed += self.push_large(blob).await?;
+        }
         let manifest = manifest(index, index_bytes, &built.release, &built.bytes);
         for tag in [index.commit_hash.as_str(), LATEST] {
             self.registry.push_manifest(REPOSITORY, Name::Tag(tag), manifest.clone()).await?;

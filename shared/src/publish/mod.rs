@@ -6,10 +6,12 @@
 //!
 //! - `target`: which commit should be live; `scope`: how much of it has to be read
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
+//! - `large`: content that does not fit into memory
 //! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `recover`: content from
 //!   the OCI registry; `prune`: what nobody needs any more
 
 mod index_artifact;
+mod large;
 mod live;
 #[cfg(test)]
 mod model;
@@ -34,11 +36,11 @@ use std::time::Instant;
 use self::live::{Loaded, Tags};
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
+use crate::outside::offline::Extent;
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Built, Draft, InvalidDocument, Pin, Release};
-use crate::repository::Repository;
-use crate::source::{Relation, Scope, Source, SourceError, Tree};
+use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
+use crate::source::{Relation, Scope, Source, SourceError};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
@@ -91,6 +93,9 @@ pub enum PublishError {
     /// Content that should be there is not.
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
+    /// There is no room for large content.
+    #[error("the temporary folder failed: {0}")]
+    Temporary(std::io::Error),
     /// There is nothing to go back to.
     #[error("the OCI registry has no release {0}; {1}")]
     NoSuchRelease(String, String),
@@ -125,7 +130,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let head = self.head(live.as_ref(), told).await?;
             timings.look = started.elapsed();
-            if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == head) {
+            if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == head && self.is_settled(&live.index)) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
             let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };
@@ -134,6 +139,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 None => None,
             };
             let built = self.build(&head, previous.as_ref(), changed, &mut timings).await?;
+            if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
+                return Ok(Report::nothing_new(&live.index, told, timings));
+            }
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             if self.strictness == Strictness::Strict && !built.release.quarantined.is_empty() {
                 report.outcome = Outcome::Rejected;
@@ -153,6 +161,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
+    /// Whether the live release has of other hosts what is wanted of them.
+    fn is_settled(&self, index: &LiveIndex) -> bool {
+        match (&index.offline, self.outside.offline_settings()) {
+            (Some(has), Some(wanted)) => has.settings == *wanted && has.lacking.is_empty(),
+            (has, wanted) => has.is_none() && wanted.is_none(),
+        }
+    }
+
     /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
     async fn build(
         &self,
@@ -168,9 +184,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         {
             timings.fetch = fetching.elapsed();
             let building = Instant::now();
-            let Complete { tree, repository } = self.outside.complete(tree, Some(previous)).await;
-            if !scope::reaches_out(&tree, &repository, previous, &scope) {
-                let built = self.assemble(commit, &tree, &repository, Some(previous), Some(&scope)).await?;
+            let mut complete = self.outside.complete(tree, Some(previous)).await;
+            if !scope::reaches_out(&complete.tree, &complete.repository, previous, &scope) {
+                self.outside.take_offline(&mut complete, Extent::Part, Some(previous), self).await?;
+                let built = self.assemble(commit, &complete, Some(previous), Some(&scope)).await?;
                 timings.build = building.elapsed();
                 return Ok(built);
             }
@@ -179,8 +196,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let tree = self.source.tree(commit).await?;
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
-        let Complete { tree, repository } = self.outside.complete(tree, previous).await;
-        let built = self.assemble(commit, &tree, &repository, previous, None).await?;
+        let mut complete = self.outside.complete(tree, previous).await;
+        self.outside.take_offline(&mut complete, Extent::Whole, previous, self).await?;
+        let built = self.assemble(commit, &complete, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)
     }
@@ -189,8 +207,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn assemble(
         &self,
         commit: &CommitSha,
-        tree: &Tree,
-        repository: &Repository,
+        Complete { tree, repository, .. }: &Complete,
         previous: Option<&Release>,
         scope: Option<&Scope>,
     ) -> Result<Built, PublishError> {

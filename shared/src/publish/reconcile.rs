@@ -10,7 +10,7 @@ use super::upload::{each, repository};
 use super::{Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
-use crate::outside::Complete;
+use crate::outside::offline::Extent;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::Source;
@@ -79,7 +79,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// All content that follows from the repository at a commit.
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
         let tree = self.source.tree(commit).await?;
-        let Complete { tree, repository } = self.outside.complete(tree, None).await;
-        Ok(self.assemble(commit, &tree, &repository, None, None).await?.contents)
+        let mut complete = self.outside.complete(tree, None).await;
+        self.outside.take_offline(&mut complete, Extent::Whole, None, self).await?;
+        Ok(self.assemble(commit, &complete, None, None).await?.contents)
     }
 }

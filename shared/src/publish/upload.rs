@@ -5,6 +5,7 @@ use std::future::Future;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::large::by_size;
 use super::{PublishError, Publisher, Writes, prune};
 use crate::artifact::{self, CATALOG};
 use crate::cache::{Bucket, blob_key, release_key};
@@ -24,7 +25,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ) -> Result<Writes, PublishError> {
         let release = &built.release;
         let had: BTreeSet<Digest> = previous.map(|release| release.blobs().into_keys().collect()).unwrap_or_default();
-        let new_blobs = release.blobs().into_keys().filter(|blob| !had.contains(blob));
+        let blobs = by_size(release);
+        let new_blobs = blobs.small.into_iter().filter(|blob| !had.contains(blob));
         let published: BTreeSet<(&str, &str, Digest)> =
             previous.iter().flat_map(|release| &release.versions).map(key).collect();
         let new_versions: Vec<&PublishedVersion> =
@@ -32,7 +34,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
         let to_bucket = each(new_blobs, |blob| self.bucket_blob(built, blob));
         let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
-        let (to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
+        let (mut to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
+        for blob in blobs.large.into_iter().filter(|blob| !had.contains(blob)) {
+            to_bucket.push(self.bucket_large(blob).await?);
+        }
         let pending: Vec<&PublishedVersion> = new_versions
             .iter()
             .zip(&to_registry)
@@ -55,7 +60,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     /// Whether an object is there, and too young to be pruned before this publication is live.
-    async fn stays(&self, key: &str) -> Result<bool, PublishError> {
+    pub(super) async fn stays(&self, key: &str) -> Result<bool, PublishError> {
         let now = (self.clock)().instant();
         Ok(self.bucket.stat(key).await?.is_some_and(|stat| prune::stays(stat, now)))
     }

@@ -60,6 +60,22 @@ pub struct OfflineVersion {
     pub missing: Vec<Diagnostic>,
 }
 
+/// What ends the name of a parent that was fetched; before it stands its digest.
+const PARENT: &str = "-offline.yaml";
+
+impl StoredFile {
+    /// The name of a parent that was fetched, in a version's folder.
+    pub(crate) fn parent_name(digest: Digest) -> String {
+        format!("{}{PARENT}", digest.hex())
+    }
+
+    /// Whether a path ends with a name that nothing but this content has.
+    pub fn is_named_by(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(PARENT));
+        name.is_some_and(|name| name == self.digest.hex())
+    }
+}
+
 impl OfflineStacks {
     /// Whether a stack with one of these names is meant.
     pub fn has(&self, names: [&str; 2]) -> bool {

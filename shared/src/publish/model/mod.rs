@@ -307,7 +307,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
-            outside: Outside::offline(),
+            outside: Outside::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: now,
         }
