@@ -351,7 +351,7 @@ mod tests {
         ];
         let folder = prop_oneof![Just(""), Just("subDir: app\n"), Just("subDir:\n"), Just("subDir: \"a\\\n      b\" # c\n")];
         let more = prop_oneof![Just(""), Just("description: |\n      two\n\n      lines\n"), Just("# alone\n"), Just("attributes: {a: [1, 0x10]}\n")];
-        let parts = (source, folder, more).prop_map(|(a, b, c)| [a.to_owned(), b.to_owned(), c.to_owned()]);
+        let parts = (source, folder, more).prop_map(|(a, b, c)| vec![a.to_owned(), b.to_owned(), c.to_owned()]);
         let parts = parts.prop_shuffle();
         (parts, any::<bool>()).prop_map(move |(parts, first)| {
             let name = format!("name: s{name}\n");
