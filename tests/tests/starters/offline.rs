@@ -136,7 +136,7 @@ async fn nothing_elsewhere_is_needed_afterwards() {
     let sending = registry.serve_with(&[("REDIRECT_BLOBS", "false"), ("FETCH_ALLOW_LOOPBACK", "false")]).await;
     let before = sending.peak_memory();
     let sent = sending.ask("GET", "/stacks/loom/whole-offline.zip", &[]).await;
-    assert_eq!((sent.status, Files::unzipped(&sent.body)), (200, expected[0].1.clone()));
+    assert_eq!((sent.status, Files::unzipped(&sent.body) == expected[0].1), (200, true));
     let part = sending.ask("GET", "/stacks/loom/whole-offline.zip", &[("range", "bytes=-10")]).await;
     assert_eq!((part.status, &part.body[..]), (206, &sent.body[sent.body.len() - 10..]));
     assert!(sending.peak_memory() - before < 8 << 20, "it is larger than that");
