@@ -265,7 +265,12 @@ impl Cache {
     }
 
     /// Asks for an object unless it is in the known state; the error is the answer when there is none.
-    async fn open(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<GetObjectOutput, Result<Fetched, CacheError>> {
+    async fn open(
+        &self,
+        key: &str,
+        known: Option<&ETag>,
+        limit: u64,
+    ) -> Result<GetObjectOutput, Result<Fetched, CacheError>> {
         let failed = |reason: String| Err(self.error(format!("read {key}"), reason));
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let sent = request.set_if_none_match(known.map(|etag| etag.0.clone())).send().await;

@@ -163,9 +163,8 @@ impl Outside {
     }
 
     fn run<'a>(&'a self, previous: Option<&'a Release>) -> Run<'a> {
-        let is_alike = |previous: &&Release| {
-            previous.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings()
-        };
+        let is_alike =
+            |previous: &&Release| previous.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings();
         Run {
             fetcher: self.fetcher.as_ref(),
             previous,

@@ -130,7 +130,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let head = self.head(live.as_ref(), told).await?;
             timings.look = started.elapsed();
-            if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == head && self.is_settled(&live.index)) {
+            if let Some(live) =
+                live.as_ref().filter(|live| live.index.commit_hash == head && self.is_settled(&live.index))
+            {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
             let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };

@@ -61,9 +61,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let release = &loaded.release;
             checked.bucket += release.blobs().len();
             let sorted = by_size(release);
-            problems.extend(
-                each(sorted.small, |blob| self.verify_object(blob)).await?.into_iter().flatten(),
-            );
+            problems.extend(each(sorted.small, |blob| self.verify_object(blob)).await?.into_iter().flatten());
             for blob in &sorted.large {
                 problems.extend(self.verify_large(*blob).await?);
             }

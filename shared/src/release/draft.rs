@@ -251,7 +251,8 @@ impl<'a> Draft<'a> {
 
     fn offline(&self) -> Option<Offline> {
         let mut offline = self.repository.taken_offline.clone()?;
-        if let (Some(scope), Some(before)) = (self.scope, self.previous.and_then(|previous| previous.offline.as_ref())) {
+        if let (Some(scope), Some(before)) = (self.scope, self.previous.and_then(|previous| previous.offline.as_ref()))
+        {
             offline.lacking.extend(before.lacking.iter().filter(|stack| !scope.stacks.contains(*stack)).cloned());
         }
         Some(offline)

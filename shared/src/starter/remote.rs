@@ -104,7 +104,12 @@ impl RemoteError {
     }
 
     fn here(host: &str, error: &io::Error) -> Self {
-        Self { host: host.to_owned(), reason: format!("the temporary folder failed: {error}"), slow: false, lasting: false }
+        Self {
+            host: host.to_owned(),
+            reason: format!("the temporary folder failed: {error}"),
+            slow: false,
+            lasting: false,
+        }
     }
 }
 
@@ -239,7 +244,12 @@ impl Remotes {
         match packed {
             Ok(Ok(packed)) => packed.map_err(|error| RemoteError::of_files(&at, error)),
             Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
-            Err(_) => Err(RemoteError { host: at, reason: "the repository takes too long to read".into(), slow: true, lasting: false }),
+            Err(_) => Err(RemoteError {
+                host: at,
+                reason: "the repository takes too long to read".into(),
+                slow: true,
+                lasting: false,
+            }),
         }
     }
 }

@@ -47,7 +47,8 @@ pub(crate) fn swap(bytes: &[u8], swaps: &[Swap]) -> Result<String, NoSwap> {
         swap.apply(&mut wanted)?;
     }
     let text = text_of(bytes).map_err(|fault| NoSwap::Document(fault.message.into_owned()))?;
-    if let Some(changed) = changed(&text, swaps).filter(|changed| value_of(changed.as_bytes()).as_ref() == Ok(&wanted)) {
+    if let Some(changed) = changed(&text, swaps).filter(|changed| value_of(changed.as_bytes()).as_ref() == Ok(&wanted))
+    {
         return Ok(changed);
     }
     let anew = format!("{}\n", escaped(&format!("{wanted:#}")));
@@ -146,7 +147,8 @@ fn flow_text(value: &Value) -> String {
 
 /// JSON with escapes for what may stand in JSON and not in YAML. Outside of texts there is nothing of the kind.
 fn escaped(json: &str) -> String {
-    let forbidden = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let forbidden =
+        |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if forbidden(c) {
@@ -195,7 +197,9 @@ impl Outline {
         pointer.strip_prefix('/')?.split('/').try_fold(self, |outline, token| match &outline.shape {
             Shape::List(items) => items.get(token.parse::<usize>().ok()?),
             // Of several entries with a key the last counts.
-            Shape::Map { entries, .. } => entries.iter().rev().find(|entry| entry.key == token).map(|entry| &entry.value),
+            Shape::Map { entries, .. } => {
+                entries.iter().rev().find(|entry| entry.key == token).map(|entry| &entry.value)
+            }
             Shape::Leaf => None,
         })
     }
@@ -280,21 +284,30 @@ mod tests {
             (
                 "# top\nstarterProjects: # all\n  - name: a # one\n    git:\n      remotes:\n        origin: https://x # there\n\n    # \
                  below\n    description: d\nx: 1\n",
-                format!("# top\nstarterProjects: # all\n  - name: a # one\n    {zip} # there\n\n    # below\n    description: d\nx: 1\n"),
+                format!(
+                    "# top\nstarterProjects: # all\n  - name: a # one\n    {zip} # there\n\n    # below\n    description: d\nx: 1\n"
+                ),
             ),
             (
                 "starterProjects:\n- name: a\n  subDir: app # the app\n  git: {remotes: {o: https://x}}\n- name: b\n",
                 format!("starterProjects:\n- name: a\n  {zip}\n- name: b\n"),
             ),
-            ("starterProjects:\n- subDir: app\n  zip:\n    location: y\n  name: a\n", format!("starterProjects:\n- {zip}\n  name: a\n")),
-            ("starterProjects:\n- name: a\n  subDir:\n  zip:\n    location: 'y'", format!("starterProjects:\n- name: a\n  {zip}")),
+            (
+                "starterProjects:\n- subDir: app\n  zip:\n    location: y\n  name: a\n",
+                format!("starterProjects:\n- {zip}\n  name: a\n"),
+            ),
+            (
+                "starterProjects:\n- name: a\n  subDir:\n  zip:\n    location: 'y'",
+                format!("starterProjects:\n- name: a\n  {zip}"),
+            ),
             (
                 "starterProjects: [{name: a, zip: {location: y}, subDir: z}] # end\n",
                 "starterProjects: [{\"name\": \"a\", \"zip\": {\"location\": \"https://r/x.zip\"}}] # end\n".to_owned(),
             ),
             (
                 "{\"starterProjects\":[{\"name\":\"a\",\"git\":{}}],\"x\":1}",
-                "{\"starterProjects\":[{\"name\": \"a\", \"zip\": {\"location\": \"https://r/x.zip\"}}],\"x\":1}".to_owned(),
+                "{\"starterProjects\":[{\"name\": \"a\", \"zip\": {\"location\": \"https://r/x.zip\"}}],\"x\":1}"
+                    .to_owned(),
             ),
             (
                 "starterProjects:\r\n  - name: a\r\n    git: {}\r\n    subDir: b\r\nx: 1\r\n",
@@ -349,8 +362,14 @@ mod tests {
             Just("? zip\n    : location: y\n"),
             Just("\"git\": !!map {}\n"),
         ];
-        let folder = prop_oneof![Just(""), Just("subDir: app\n"), Just("subDir:\n"), Just("subDir: \"a\\\n      b\" # c\n")];
-        let more = prop_oneof![Just(""), Just("description: |\n      two\n\n      lines\n"), Just("# alone\n"), Just("attributes: {a: [1, 0x10]}\n")];
+        let folder =
+            prop_oneof![Just(""), Just("subDir: app\n"), Just("subDir:\n"), Just("subDir: \"a\\\n      b\" # c\n")];
+        let more = prop_oneof![
+            Just(""),
+            Just("description: |\n      two\n\n      lines\n"),
+            Just("# alone\n"),
+            Just("attributes: {a: [1, 0x10]}\n")
+        ];
         let parts = (source, folder, more).prop_map(|(a, b, c)| vec![a.to_owned(), b.to_owned(), c.to_owned()]);
         let parts = parts.prop_shuffle();
         (parts, any::<bool>()).prop_map(move |(parts, first)| {

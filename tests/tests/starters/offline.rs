@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
+use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
+use devfile_registry::digest::Digest;
 use registry_tests::github::Fault;
 use registry_tests::registry::{Serving, TestRegistry};
 use serde_json::{Value, json};
@@ -36,10 +38,16 @@ impl Host {
             let answer = match uri.path() {
                 "/clay.zip" => zip.clone().into_response(),
                 "/devfiles/base/1.0.0" => {
-                    "schemaVersion: 2.2.0\n# the base\ncomponents:\n  - name: box\n    container: {image: base}\n".into_response()
+                    "schemaVersion: 2.2.0\n# the base\ncomponents:\n  - name: box\n    container: {image: base}\n"
+                        .into_response()
                 }
-                "/up/parent.yaml" => "schemaVersion: 2.2.0\nmetadata: {name: up}\nparent: # further up\n  uri: ../top.yaml\n".into_response(),
-                "/top.yaml" => "schemaVersion: 2.2.0\ncomponents:\n  - name: box\n    container: {image: top}\n".into_response(),
+                "/up/parent.yaml" => {
+                    "schemaVersion: 2.2.0\nmetadata: {name: up}\nparent: # further up\n  uri: ../top.yaml\n"
+                        .into_response()
+                }
+                "/top.yaml" => {
+                    "schemaVersion: 2.2.0\ncomponents:\n  - name: box\n    container: {image: top}\n".into_response()
+                }
                 _ => StatusCode::NOT_FOUND.into_response(),
             };
             async move { answer }
@@ -75,8 +83,14 @@ fn path(url: &str) -> &str {
 async fn warnings(registry: &TestRegistry, rule: &str) -> Vec<String> {
     let name = registry.live().await["release"].as_str().unwrap().replace("sha256:", "releases/") + ".json";
     let release: Value = serde_json::from_slice(&registry.object(&name).await).unwrap();
-    let found = release["warnings"].as_array().unwrap().iter().filter(|warning| warning["rule"].as_str().unwrap().starts_with(rule));
-    found.map(|warning| format!("{}: {}", warning["path"].as_str().unwrap(), warning["message"].as_str().unwrap())).collect()
+    let found = release["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|warning| warning["rule"].as_str().unwrap().starts_with(rule));
+    found
+        .map(|warning| format!("{}: {}", warning["path"].as_str().unwrap(), warning["message"].as_str().unwrap()))
+        .collect()
 }
 
 #[tokio::test]
@@ -94,10 +108,12 @@ async fn nothing_elsewhere_is_needed_afterwards() {
         "  - name: here\n    zip: {location: loom-starter-offline.zip}\n".to_owned(),
         format!("parent:\n  id: base\n  version: 1.0.0\n  registryUrl: {}\n", host.url),
     ];
-    let registry = offline(&starters.concat(), "all").await.with("ARCHIVE_HOSTS", &format!("{}=github", project.authority()));
+    let registry =
+        offline(&starters.concat(), "all").await.with("ARCHIVE_HOSTS", &format!("{}=github", project.authority()));
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(warnings(&registry, "offline/").await.iter().filter(|warning| warning.contains("loom")).count(), 0);
-    let expected = [("whole", project.files("main", "")), ("app", project.files("v1", "app")), ("zip", project.files("v1", ""))];
+    let expected =
+        [("whole", project.files("main", "")), ("app", project.files("v1", "app")), ("zip", project.files("v1", ""))];
 
     project.host.take_requests();
     host.take_asked();
@@ -109,7 +125,9 @@ async fn nothing_elsewhere_is_needed_afterwards() {
     let serve = alone(&registry).await;
     let (_, devfile) = serve.get("/devfiles/loom").await;
     assert!(!devfile.contains(&remote) && !devfile.contains(&elsewhere), "{devfile}");
-    let rewritten = format!("  # at the potter's\n  - name: zip # this one\n    zip: {{\"location\": \"{PUBLIC_URL}/stacks/loom/zip-offline.zip\"}}\n");
+    let rewritten = format!(
+        "  # at the potter's\n  - name: zip # this one\n    zip: {{\"location\": \"{PUBLIC_URL}/stacks/loom/zip-offline.zip\"}}\n"
+    );
     assert!(devfile.contains(&rewritten) && devfile.contains("zip: {location: loom-starter-offline.zip}"), "{devfile}");
     for (name, files) in &expected {
         let location = format!("/stacks/loom/{name}-offline.zip");
@@ -127,9 +145,10 @@ async fn nothing_elsewhere_is_needed_afterwards() {
     assert!(std::str::from_utf8(&parent.body).unwrap().contains("# the base\n"));
 
     // The artifact has the same devfile.
-    let manifest = serve.ask("GET", "/v2/devfile-catalog/loom/manifests/0.3.0", &[]).await.json();
+    let manifest =
+        serve.ask("GET", "/v2/devfile-catalog/loom/manifests/0.3.0", &[("accept", MANIFEST_MEDIA_TYPE)]).await.json();
     let layers = manifest["layers"].as_array().unwrap();
-    let digest = devfile_registry::digest::Digest::of(devfile.as_bytes()).to_string();
+    let digest = Digest::of(devfile.as_bytes()).to_string();
     assert!(layers.iter().any(|layer| layer["digest"] == digest.as_str()), "{manifest}");
 
     // A server that sends large files has them no more in memory than one that redirects.
@@ -168,7 +187,7 @@ async fn parents_of_parents_are_this_registrys() {
     let devfile = |uri: &str| {
         format!(
             "schemaVersion: 2.2.0\nmetadata:\n  name: loom\n  version: 0.3.0\n  displayName: Loom\n  language: Go\n  projectType: \
-             Go\nparent:\n  uri: {uri} # up there\n  commands: [{{id: run, exec: {{component: box, commandLine: x}}}}]\n"
+             Go\nparent:\n  uri: {uri} # up there\n  components: [{{name: box, container: {{memoryLimit: 1Gi}}}}] # ours\n"
         )
     };
     registry.write("stacks/loom/devfile.yaml", devfile(&format!("{}/up/parent.yaml", host.url)));
@@ -179,10 +198,16 @@ async fn parents_of_parents_are_this_registrys() {
     let uri = text.lines().find_map(|line| line.trim().strip_prefix("uri: \"")?.split('"').next()).unwrap();
     assert_eq!(text, devfile(&format!("\"{uri}\"")), "the rest is as it was");
     let parent = serve.get(path(uri)).await.1;
-    assert!(parent.starts_with("schemaVersion: 2.2.0\nmetadata: {name: up}\nparent: # further up\n  uri: \"https://"), "{parent}");
+    assert!(
+        parent.starts_with("schemaVersion: 2.2.0\nmetadata: {name: up}\nparent: # further up\n  uri: \"https://"),
+        "{parent}"
+    );
     let top = parent.trim_end().rsplit("uri: ").next().unwrap().trim_matches('"');
     let (status, top) = serve.get(path(top)).await;
-    assert_eq!((status, top.as_str()), (200, "schemaVersion: 2.2.0\ncomponents:\n  - name: box\n    container: {image: top}\n"));
+    assert_eq!(
+        (status, top.as_str()),
+        (200, "schemaVersion: 2.2.0\ncomponents:\n  - name: box\n    container: {image: top}\n")
+    );
 }
 
 #[tokio::test]
@@ -196,7 +221,12 @@ async fn what_does_not_arrive_leaves_the_old_state_and_is_tried_again() {
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert!(serve.get("/devfiles/loom").await.1.contains(&project.remote()), "as committed");
     let warned = warnings(&registry, "offline/").await;
-    assert_eq!(warned, ["stacks/loom/devfile.yaml: the starter project `clay` was not fetched: 127.0.0.1: it answered with status 503"]);
+    assert_eq!(
+        warned,
+        [
+            "stacks/loom/devfile.yaml: the starter project `clay` was not fetched: 127.0.0.1: it answered with status 503"
+        ]
+    );
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "still down");
 
     project.host.faults().clear();
@@ -271,7 +301,10 @@ async fn stacks_can_be_chosen_and_the_choice_changed() {
     assert_eq!(warnings(&registry, "offline/stacks").await, ["OFFLINE: there is no stack `nosuch`"]);
     let refused = warnings(&registry, "offline/starter").await;
     assert_eq!(refused.len(), 2, "both versions of kiln: {refused:?}");
-    assert!(refused.iter().all(|warning| warning.contains("stacks/kiln/") && warning.contains("github.com: ")), "{refused:?}");
+    assert!(
+        refused.iter().all(|warning| warning.contains("stacks/kiln/") && warning.contains("github.com: ")),
+        "{refused:?}"
+    );
 
     let registry = registry.with("OFFLINE", "loom");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]), "of the same commit");

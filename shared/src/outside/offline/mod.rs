@@ -164,7 +164,8 @@ fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&R
     let before = previous.map(Release::by_folder).unwrap_or_default();
     let lacks = |stack: &str| previous.and_then(|p| p.offline.as_ref()).is_some_and(|o| o.lacking.contains(stack));
     let (mut jobs, mut same) = (Vec::new(), Vec::new());
-    let chosen = complete.repository.stacks.iter().filter(|stack| settings.stacks.has([&stack.fields.name, &stack.folder]));
+    let chosen =
+        complete.repository.stacks.iter().filter(|stack| settings.stacks.has([&stack.fields.name, &stack.folder]));
     for (stack, version) in chosen.flat_map(|stack| stack.versions.iter().map(move |version| (stack, version))) {
         let path = format!("{}/{}", version.folder, version.devfile_name());
         let Some(content) = complete.tree.get(&path).cloned() else { continue };
@@ -337,7 +338,9 @@ impl<'a> Attempt<'a> {
 
     fn add(&mut self, name: String, file: StoredFile, tree: &Tree) -> Result<(), Trouble> {
         if tree.get(&format!("{}/{name}", self.job.folder)).is_some() {
-            return Err(Trouble::lasting(format!("the folder has a file {name} already, which is for the fetched one")));
+            return Err(Trouble::lasting(format!(
+                "the folder has a file {name} already, which is for the fetched one"
+            )));
         }
         self.files.insert(name, file);
         Ok(())

@@ -90,7 +90,11 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
                 let reason = format!("the component `{component}` of {target} takes a file that is beside it there");
                 return Err(Trouble::lasting(reason));
             }
-            if document.items_of("starterProjects").iter().any(|project| project.get("git").or(project.get("zip")).is_some()) {
+            if document
+                .items_of("starterProjects")
+                .iter()
+                .any(|project| project.get("git").or(project.get("zip")).is_some())
+            {
                 notes.push(format!("starter projects of {target} stay where they are"));
             }
             let base = match &target {

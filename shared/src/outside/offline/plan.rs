@@ -148,7 +148,10 @@ fn is_own(url: &str, own: &str) -> bool {
 /// Whether the name of a project can be the beginning of that of a file in any folder and URL. Those that the schema allows can.
 fn is_file_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=128).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.') && TreePath::parse(name).is_ok()
+    (1..=128).contains(&name.len())
+        && name.chars().all(plain)
+        && !name.starts_with('.')
+        && TreePath::parse(name).is_ok()
 }
 
 #[cfg(test)]
