@@ -30,6 +30,9 @@ _ANSWER_BYTES = 4 << 20
 _PASSING = (429, 500, 502, 503, 504)
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
+_NAMED_STACKS = 1000
+"""The registry refuses longer lists."""
+
 
 class Failure(Exception):
     """Why the job fails, in words for its owner."""
@@ -95,7 +98,10 @@ def _refresh(
 ) -> dict:
     """The report of a refresh that saw the push."""
     deadline = time.monotonic() + settings.timeout
-    body = {"commit_hash": push.commit, "stacks": sorted(push.stacks or [])}
+    stacks = sorted(push.stacks or [])
+    # They only shape the report; the registry takes no longer list.
+    body = {"commit_hash": push.commit, "stacks": stacks if len(stacks) <= _NAMED_STACKS else []}
+    earlier = _told_at(_status(settings))
     answer = _post(settings, json.dumps(body).encode(), environment, deadline, sleep)
     if answer.status == 200 and isinstance(answer.document, dict):
         report = answer.document
@@ -107,7 +113,7 @@ def _refresh(
         return report
     if answer.status == 202:
         print("the refresh takes longer; waiting for its result", flush=True)
-        return _await(settings, push.commit, deadline, sleep)
+        return _await(settings, push.commit, earlier, deadline, sleep)
     raise Failure(_reason(answer))
 
 
@@ -149,24 +155,30 @@ def _credentials(settings: Settings, body: bytes, environment: Mapping[str, str]
     return {"authorization": f"Bearer {value}"}
 
 
-def _await(settings: Settings, commit: str, deadline: float, sleep: Callable[[float], None]) -> dict:
-    """Looks at /status until the commit is or was live, or was not published."""
+def _await(
+    settings: Settings, commit: str, earlier: Optional[str], deadline: float, sleep: Callable[[float], None]
+) -> dict:
+    """Looks at /status until the commit is or was live, or was not published. What was told of it earlier does not count."""
     while time.monotonic() < deadline:
         status = _status(settings)
-        report = status and _result(status, commit)
+        report = status and _result(status, commit, earlier)
         if report:
             return report
         sleep(2.0)
     raise Failure("the registry did not finish in time; its /status shows how it goes on")
 
 
-def _result(status: dict, commit: str) -> Optional[dict]:
+def _told_at(status: Optional[dict]) -> Optional[str]:
+    return ((status or {}).get("last_refresh") or {}).get("at")
+
+
+def _result(status: dict, commit: str, earlier: Optional[str] = None) -> Optional[dict]:
     live, last = status.get("live") or {}, status.get("last_refresh") or {}
     if live.get("commit_hash") == commit:
         return {**live, "outcome": "published"}
     if any(recent.get("commit_hash") == commit for recent in live.get("recent") or []):
         return {"outcome": "superseded", "commit_hash": live.get("commit_hash")}
-    if last.get("commit_hash") == commit:
+    if last.get("commit_hash") == commit and last.get("at") != earlier:
         if last.get("outcome") == "rejected":
             return last
         if last.get("failure"):

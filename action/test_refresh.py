@@ -189,6 +189,13 @@ class Results(Case):
         self.assertEqual(status, 0)
         self.assertIn("::warning file=stacks/php/devfile.yaml", printed)
 
+    def test_a_long_list_of_stacks_is_left_out(self) -> None:
+        self.push({f"stacks/s{number}/devfile.yaml": "new" for number in range(1001)})
+        self.registry.will("/refresh", 200, {"outcome": "published", "commit_hash": self.after})
+        self.assertEqual(self.run_action()[0], 0)
+        [(_, body)] = self.registry.seen("/refresh")
+        self.assertEqual(json.loads(body), {"commit_hash": self.after, "stacks": []})
+
     def test_a_rejected_commit_fails(self) -> None:
         self.registry.will("/refresh", 200, {"outcome": "rejected", "commit_hash": self.after, "quarantined": [HELD]})
         self.assertEqual(self.run_action()[0], 1)
@@ -202,6 +209,7 @@ class Results(Case):
     def test_a_long_refresh_is_waited_for(self) -> None:
         self.registry.will("/refresh", 202, {"see": "/status"})
         self.registry.will("/status", 200, {"live": None})
+        self.registry.will("/status", 200, {"live": None})
         self.registry.will("/status", 503, {})
         self.registry.will("/status", 200, {"live": {"commit_hash": self.after, "changed": ["stacks/go"]}})
         self.assertEqual(self.run_action()[0], 0)
@@ -211,13 +219,15 @@ class Results(Case):
     def test_a_long_refresh_may_end_otherwise(self) -> None:
         self.registry.will("/refresh", 202, {})
         recent = {"live": {"commit_hash": "f" * 40, "recent": [{"commit_hash": self.after}]}}
-        self.registry.will("/status", 200, recent)
-        self.registry.will("/status", 200, {"last_refresh": {"commit_hash": self.after, "outcome": "rejected"}})
-        self.registry.will("/status", 200, {"last_refresh": {"commit_hash": self.after, "failure": "no bucket"}})
-        self.assertEqual(self.run_action()[0], 0)
-        self.assertEqual(self.run_action()[0], 1)
-        status, printed = self.run_action()
-        self.assertEqual(status, 1)
+        told = lambda at, **more: {"last_refresh": {"at": at, "commit_hash": self.after, **more}}  # noqa: E731
+        for status, document in ((0, recent), (1, told("2", outcome="rejected")), (1, told("3", failure="no bucket"))):
+            self.registry.answers.pop("/status", None)
+            self.registry.will("/status", 200, told("1", failure="of an earlier run"))
+            self.registry.will("/status", 200, told("1", failure="of an earlier run"))
+            self.registry.will("/status", 200, document)
+            ended, printed = self.run_action()
+            self.assertEqual(ended, status, printed)
+            self.assertNotIn("of an earlier run", printed)
         self.assertIn("no bucket", printed)
         status, printed = self.run_action(TIMEOUT_SECONDS="0")
         self.assertIn("did not finish in time", printed)

@@ -204,7 +204,8 @@ def _environment(binaries: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", "SAM_CLI_TELEMETRY": "0"}
 
 
-_EVENT = json.dumps({"action": "refresh"})
+_EVENT = json.dumps({"action": "reconcile"})
+"""A refresh, and after an upgrade the release anew where the new software stores it in another way."""
 
 
 def _first_refresh(account: Account, outputs: Mapping[str, str]) -> int:

@@ -74,7 +74,7 @@ class Command(unittest.TestCase):
     def test_a_dry_run_needs_none_and_says_what_would_be_done(self) -> None:
         result = self.run_it("--dry-run", "RegistryRepoUrl=https://github.com/acme/registry", "OciRegistry=ghcr.io/acme")
         self.assertEqual(result.returncode, 0, result.stderr)
-        for words in ("sam build", "sam deploy", "--stack-name devfile-registry", '{"action": "refresh"}'):
+        for words in ("sam build", "sam deploy", "--stack-name devfile-registry", '{"action": "reconcile"}'):
             self.assertIn(words, result.stdout)
 
     def test_what_the_first_deployment_needs_is_named(self) -> None:

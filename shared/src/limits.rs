@@ -48,6 +48,10 @@ pub const YAML_SCALAR_BYTES: usize = 4 << 20;
 /// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
 
+/// Most warnings that a release carries of one stack. Each stack is counted by itself, so that a stack that is not read again
+/// keeps its own.
+pub const STACK_WARNINGS: usize = 10;
+
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 

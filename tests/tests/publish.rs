@@ -1,6 +1,8 @@
 //! From a registry repository to answers, with a real S3 server and a real OCI registry.
 
-use registry_tests::registry::TestRegistry;
+use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
+use devfile_registry::digest::Digest;
+use registry_tests::registry::{Serving, TestRegistry};
 
 #[tokio::test]
 async fn a_registry_is_published_changed_and_shrunk() {
@@ -32,6 +34,37 @@ async fn a_registry_is_published_changed_and_shrunk() {
     assert_eq!(third["removed"], serde_json::json!(["stacks/loom"]));
     assert_eq!(serve.get("/devfiles/loom").await.0, 404);
     assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
+}
+
+/// A client asks for a tag, then for the digest behind it, and each request may meet another instance.
+#[tokio::test]
+async fn what_another_instance_told_of_can_be_pulled() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let old = registry.serve().await;
+    let registry = registry.with("REVALIDATE_SECONDS", "3600");
+    let slow = registry.serve().await;
+    let artifact = async |serve: &Serving, reference: &str| {
+        let request =
+            reqwest::Client::new().get(format!("{}/v2/devfile-catalog/loom/manifests/{reference}", serve.url));
+        let answer = request.header("accept", MANIFEST_MEDIA_TYPE).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let digest = |manifest: &str| format!("sha256:{}", Digest::of(manifest.as_bytes()).hex());
+    let before = artifact(&old, "0.3.0").await;
+    assert_eq!(before.0, 200, "{}", before.1);
+    let path = registry.repository.path().join("stacks/loom/devfile.yaml");
+    registry.write("stacks/loom/devfile.yaml", format!("{}# changed\n", std::fs::read_to_string(path).unwrap()));
+    registry.refresh().await.unwrap();
+    let after = artifact(&old, "0.3.0").await;
+    assert_ne!(before, after);
+    assert_eq!(artifact(&old, &digest(&before.1)).await, before, "the release before");
+    assert_eq!(artifact(&slow, "0.3.0").await, before, "it looks once an hour");
+    // It looks before it denies something, but not all the time.
+    while artifact(&slow, &digest(&after.1)).await != after {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(artifact(&slow, "0.3.0").await, after);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use aws_sdk_lambda::types::InvocationType;
 use crate::action::Action;
 
 /// Time for the call, its tries included: a webhook is answered within two seconds.
-const TIME: Duration = Duration::from_millis(1900);
+const TIME: Duration = Duration::from_millis(1400);
 
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_millis(500);

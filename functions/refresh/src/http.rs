@@ -13,6 +13,7 @@ use devfile_registry::publish::Report;
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::action::{Action, Hint};
 use crate::app::{App, Refreshed};
@@ -21,11 +22,14 @@ use crate::auth::gate::Credential;
 use crate::auth::webhook::{Event, MalformedEvent, Push};
 use crate::source::Monitored;
 
-/// How long a caller waits for a refresh; the gateway ends requests after 30 s.
+/// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
 
 /// Time in which a body must have arrived.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Time to check a token, keys and the monitored branch included.
+const CHECK_TIME: Duration = Duration::from_secs(10);
 
 /// Time to find out which branch is monitored, before a webhook is answered.
 const BRANCH_TIME: Duration = Duration::from_millis(500);
@@ -68,11 +72,13 @@ impl App {
 
     /// Refreshes and waits for the result, but not for ever.
     async fn refresh_request(&self, request: Request) -> Result<Response<Body>, Refused> {
+        let until = Instant::now() + WAIT;
         must_be_post(&request)?;
         let headers = request.headers().clone();
         let credential = self.gate.credential(&headers)?;
         if let Credential::Token(token) = credential {
-            self.verify_token(token).await?;
+            let late = |_| Denied::Undecided("it took too long to check the token".to_owned());
+            tokio::time::timeout(CHECK_TIME, self.verify_token(token)).await.map_err(late)??;
         }
         let body = read(request).await?;
         if let Credential::Signature(signature) = credential {
@@ -81,8 +87,8 @@ impl App {
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         let told = hint.commit_hash.clone();
         let finished = match &self.handover {
-            None => tokio::time::timeout(WAIT, self.submit(told)).await.map(|run| run.ok_or(())),
-            Some(_) => tokio::time::timeout(WAIT, self.refresh(told.as_ref())).await.map(Ok),
+            None => tokio::time::timeout_at(until, self.submit(told)).await.map(|run| run.ok_or(())),
+            Some(_) => tokio::time::timeout_at(until, self.refresh(told.as_ref())).await.map(Ok),
         };
         match finished {
             Ok(Ok(refreshed)) => Ok(result(&refreshed, &hint)),
@@ -91,7 +97,8 @@ impl App {
             }
             Err(_) => {
                 if let Some(handover) = &self.handover {
-                    let action = Action::Refresh(hint);
+                    // The report goes to nobody, so what the caller would like to hear of is left out.
+                    let action = Action::Refresh(Hint { commit_hash: hint.commit_hash, ..Hint::default() });
                     handover.invoke(&action).await.map_err(|error| {
                         tracing::error!(%error, "the refresh does not go on");
                         Refused::NotTaken
@@ -136,10 +143,12 @@ impl App {
     }
 
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
+        // Strangers cause no look at GitHub.
+        let caller = self.gate.verify_token(token).await?;
         let monitored = self.repository().monitored().await;
-        let monitored = monitored.map_err(|error| Denied::KeysUnavailable(error.to_string()))?;
+        let monitored = monitored.map_err(|error| Denied::Undecided(error.to_string()))?;
         let Some(Monitored { branch, .. }) = monitored else { return Err(Denied::Forbidden("no branch is monitored")) };
-        let caller = self.gate.verify_token(token, &branch).await?;
+        let caller = caller.must_be_on(&branch)?;
         tracing::info!(
             repository = caller.repository,
             workflow = caller.job_workflow_ref,
@@ -177,7 +186,7 @@ impl Refused {
             Self::CutOff => (StatusCode::REQUEST_TIMEOUT, text.as_str()),
             Self::Denied(Denied::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "not authenticated"),
             Self::Denied(Denied::Forbidden(_)) => (StatusCode::FORBIDDEN, "not permitted"),
-            Self::Denied(Denied::KeysUnavailable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
+            Self::Denied(Denied::Undecided(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
             Self::Body(_) | Self::Event(_) => (StatusCode::BAD_REQUEST, text.as_str()),
             Self::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
         };

@@ -69,13 +69,17 @@ impl App {
     /// Answers a request; there is always an answer.
     pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        let snapshot = self.live.snapshot().await;
-        let snapshot = snapshot.as_deref();
-        let mut response = match self.route(&parts, snapshot).await {
-            Ok(response) => response,
-            Err(error) if is_oci(path_as_sent(&parts)) => OciError::of(error.status(), error.to_string()).answer(),
-            Err(error) => error.answer(),
-        };
+        let mut snapshot = self.live.snapshot().await;
+        let mut response = self.respond(&parts, snapshot.as_deref()).await;
+        if response.status() == StatusCode::NOT_FOUND
+            && is_oci(path_as_sent(&parts))
+            && let Some(known) = &snapshot
+            && let Some(other) = self.live.other_than(known).await
+        {
+            // Another instance, with a newer release, may have told the client of what is not here.
+            response = self.respond(&parts, Some(&other)).await;
+            snapshot = Some(other);
+        }
         let status = response.status();
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -86,7 +90,7 @@ impl App {
             // RFC 9110, section 15.5.6.
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = &snapshot {
             headers.insert(COMMIT, header(snapshot.commit.as_str()));
             let freshness = self.live.freshness();
             if freshness.failure.is_some() {
@@ -106,6 +110,14 @@ impl App {
         let generated_at = self.live.current()?.about.generated_at.instant();
         // A clock that is behind the one of refresh makes no release younger than new.
         Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())
+    }
+
+    async fn respond(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Response<Body> {
+        match self.route(parts, snapshot).await {
+            Ok(response) => response,
+            Err(error) if is_oci(path_as_sent(parts)) => OciError::of(error.status(), error.to_string()).answer(),
+            Err(error) => error.answer(),
+        }
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
@@ -145,7 +157,7 @@ impl App {
         if Viewer::owns(&segments) {
             let ask = Ask { path: &segments, query, headers };
             let held = snapshot.ok_or_else(|| self.why_no_release());
-            let page = self.viewer.answer(ask, held, &self.live.freshness(), self.live.cache()).await;
+            let page = self.viewer.answer(ask, held, &self.live.freshness(), &self.blobs).await;
             return page.ok_or_else(nothing);
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;

@@ -23,6 +23,8 @@ pub(crate) enum Caching {
     Minute,
     /// A page that a refresh can change: somebody who comes back sees the change, a CDN is asked once a minute.
     Page,
+    /// The same for a page that repeats what the request said of the registry's URL: it is for who sent it.
+    Private,
     /// What a digest names.
     Immutable,
     /// What may be there in a moment.
@@ -37,6 +39,7 @@ impl Caching {
         HeaderValue::from_static(match self {
             Self::Minute => "public, max-age=60",
             Self::Page => "public, max-age=0, s-maxage=60, must-revalidate",
+            Self::Private => "private, max-age=0, must-revalidate",
             Self::Immutable => "public, max-age=31536000, immutable",
             Self::Missing => "public, max-age=5",
             Self::Never => "no-store",
@@ -44,18 +47,19 @@ impl Caching {
     }
 }
 
-/// Bytes that are answered again and again.
+/// Bytes of an answer, with what each of its content codings made of them.
 #[derive(Debug)]
 pub(crate) struct Body {
     media_type: &'static str,
     identity: Bytes,
     tag: String,
+    best: Coding,
     gzip: OnceLock<Bytes>,
     brotli: OnceLock<Bytes>,
 }
 
 /// A content coding (RFC 9110, section 8.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Coding {
     Identity,
     Gzip,
@@ -63,10 +67,15 @@ enum Coding {
 }
 
 impl Body {
-    /// A body whose entity tag follows from its bytes.
+    /// A body that is answered again and again. Its entity tag follows from its bytes.
     pub(crate) fn new(media_type: &'static str, identity: Bytes) -> Self {
         let tag = Digest::of(&identity).hex()[..32].to_owned();
-        Self { media_type, identity, tag, gzip: OnceLock::new(), brotli: OnceLock::new() }
+        Self { media_type, identity, tag, best: Coding::Brotli, gzip: OnceLock::new(), brotli: OnceLock::new() }
+    }
+
+    /// A body for one answer: the coding that takes longest, and the most memory, is left out.
+    pub(crate) fn once(media_type: &'static str, identity: Bytes) -> Self {
+        Self { best: Coding::Gzip, ..Self::new(media_type, identity) }
     }
 
     /// The bytes without a content coding.
@@ -82,7 +91,8 @@ impl Body {
 
     /// The answer to a request with these headers: the body in the best coding it takes, or 304.
     pub(crate) fn answer(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
-        let coding = if self.identity.len() < WORTH_COMPRESSING { Coding::Identity } else { accepted(request) };
+        let coding =
+            if self.identity.len() < WORTH_COMPRESSING { Coding::Identity } else { accepted(request, self.best) };
         let suffix = match coding {
             Coding::Identity => "",
             Coding::Gzip => "-gzip",
@@ -132,8 +142,8 @@ pub(crate) fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The best coding that a request takes (RFC 9110, section 12.5.3): brotli, else gzip, else none.
-fn accepted(request: &HeaderMap) -> Coding {
+/// The best coding up to a limit that a request takes (RFC 9110, section 12.5.3): brotli, else gzip, else none.
+fn accepted(request: &HeaderMap, limit: Coding) -> Coding {
     let mut best = Coding::Identity;
     let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     for item in values.flat_map(|value| value.split(',')) {
@@ -143,11 +153,13 @@ fn accepted(request: &HeaderMap) -> Coding {
             let quality = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
             quality.is_some_and(|quality| quality.parse::<f32>().is_ok_and(|q| q <= 0.0))
         });
-        match name.to_ascii_lowercase().as_str() {
-            _ if refused => {}
-            "br" => return Coding::Brotli,
-            "gzip" | "x-gzip" => best = Coding::Gzip,
-            _ => {}
+        let coding = match name.to_ascii_lowercase().as_str() {
+            "br" => Coding::Brotli,
+            "gzip" | "x-gzip" => Coding::Gzip,
+            _ => continue,
+        };
+        if !refused && coding <= limit {
+            best = best.max(coding);
         }
     }
     best
@@ -159,9 +171,11 @@ fn gzip(identity: &[u8]) -> Bytes {
 }
 
 fn brotli(identity: &[u8]) -> Bytes {
-    // Quality 5 of 11 is within a few percent of the best for JSON, in a fiftieth of the time; the window covers an index.
+    // Quality 5 of 11 is within a few percent of the best for JSON, in a fiftieth of the time. A window larger than the content
+    // costs memory and gains nothing.
+    let lgwin = (usize::BITS - identity.len().leading_zeros()).clamp(17, 20) as i32;
     let parameters =
-        brotli::enc::BrotliEncoderParams { quality: 5, lgwin: 20, size_hint: identity.len(), ..Default::default() };
+        brotli::enc::BrotliEncoderParams { quality: 5, lgwin, size_hint: identity.len(), ..Default::default() };
     let mut out = Vec::new();
     brotli::BrotliCompress(&mut &identity[..], &mut out, &parameters).expect("memory takes all bytes");
     out.into()
@@ -188,8 +202,11 @@ mod tests {
             ("gzip; q=0.0, br ; q=0", Coding::Identity),
         ];
         for (value, coding) in cases {
-            assert_eq!(accepted(&headers(&[(ACCEPT_ENCODING, value)])), coding, "{value}");
+            let request = headers(&[(ACCEPT_ENCODING, value)]);
+            assert_eq!(accepted(&request, Coding::Brotli), coding, "{value}");
+            assert_eq!(accepted(&request, Coding::Identity), Coding::Identity, "{value}");
         }
+        assert_eq!(accepted(&headers(&[(ACCEPT_ENCODING, "gzip, br")]), Coding::Gzip), Coding::Gzip);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod devfiles;
 mod error;
 mod files;
 mod icons;
+pub mod lambda;
 mod live;
 mod observe;
 mod oci;

@@ -20,6 +20,9 @@ use crate::snapshot::{Shared, Snapshot};
 /// Longest that a request waits for the check it started.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Least time between two looks, whatever causes them.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The live release, as far as it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
@@ -40,13 +43,21 @@ struct Check {
     running: bool,
     looks: u64,
     last: Instant,
+    /// The last look that the bucket answered.
+    confirmed: Instant,
+    outcome: Result<(), Failure>,
+}
+
+/// A look under way. Whatever becomes of it, it is over when this is dropped.
+struct Look<'a> {
+    inner: &'a Inner,
     outcome: Result<(), Failure>,
 }
 
 /// What is known about the freshness of the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
-    /// Time since the last look at the bucket.
+    /// Time since the bucket last said that this is the live release.
     pub(crate) checked: Duration,
     /// Why the last look failed, if it did.
     pub(crate) failure: Option<String>,
@@ -77,12 +88,16 @@ pub(crate) enum Failure {
     /// The release object is not there.
     #[error("the release {0} is not in the cache bucket")]
     ReleaseMissing(devfile_registry::digest::Digest),
+    /// An error in the software.
+    #[error("the look at the cache bucket did not come to an end")]
+    Ended,
 }
 
 impl Live {
     /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again.
     pub(crate) async fn load(cache: Cache, revalidate: Duration) -> Self {
-        let check = Check { running: false, looks: 0, last: Instant::now(), outcome: Ok(()) };
+        let now = Instant::now();
+        let check = Check { running: false, looks: 0, last: now, confirmed: now, outcome: Ok(()) };
         let inner = Inner { cache, revalidate, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
@@ -91,13 +106,25 @@ impl Live {
 
     /// The snapshot to answer one request from, newer than `REVALIDATE_SECONDS` when the bucket answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
-        if self.inner.begin() {
-            let inner = Arc::clone(&self.inner);
-            let look = tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
-            // The look goes on when this request stops waiting for it.
-            let _finished_in_time = tokio::time::timeout(PATIENCE, look).await;
+        if self.inner.begin(self.inner.revalidate) {
+            self.look().await;
         }
         self.inner.snapshot.load_full()
+    }
+
+    /// A snapshot other than this one, if a look finds one. For whoever knows of something that this one does not have.
+    pub(crate) async fn other_than(&self, known: &Shared) -> Option<Shared> {
+        if self.inner.begin(AGAIN) {
+            self.look().await;
+        }
+        self.inner.snapshot.load_full().filter(|snapshot| !Arc::ptr_eq(snapshot, known))
+    }
+
+    async fn look(&self) {
+        let inner = Arc::clone(&self.inner);
+        let look = tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
+        // The look goes on when this request stops waiting for it, and says itself how it ended.
+        let _finished_in_time = tokio::time::timeout(PATIENCE, look).await;
     }
 
     /// The cache bucket.
@@ -114,7 +141,7 @@ impl Live {
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
         let failure = check.outcome.as_ref().err().map(ToString::to_string);
-        Freshness { checked: check.last.elapsed(), failure, looks: check.looks }
+        Freshness { checked: check.confirmed.elapsed(), failure, looks: check.looks }
     }
 
     /// Whether the bucket has answered that it is empty.
@@ -129,21 +156,17 @@ impl Inner {
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Whether it is time for a look and nobody else looks; then the caller must.
-    fn begin(&self) -> bool {
+    /// Whether the last look is this old and nobody else looks; then the caller must.
+    fn begin(&self, age: Duration) -> bool {
         let mut check = self.lock();
-        let due = !check.running && (check.last.elapsed() >= self.revalidate || self.snapshot.load().is_none());
+        let due = !check.running && (check.last.elapsed() >= age || self.snapshot.load().is_none());
         check.running |= due;
         due
     }
 
     async fn look(&self) {
-        let outcome = self.revalidate().await;
-        match &outcome {
-            Ok(_) => {}
-            Err(failure) => tracing::warn!(%failure, "keeping the release that is served"),
-        }
-        let outcome = outcome.map(|new| {
+        let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
+        look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
                 let prepared = Arc::clone(&snapshot);
                 self.snapshot.store(Some(snapshot));
@@ -151,8 +174,6 @@ impl Inner {
                 tokio::task::spawn_blocking(move || prepared.prepare());
             }
         });
-        let mut check = self.lock();
-        *check = Check { running: false, looks: check.looks + 1, last: Instant::now(), outcome };
     }
 
     /// A newer snapshot, if there is one.
@@ -170,14 +191,17 @@ impl Inner {
         let name = index.release;
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
         let release_read = started.elapsed();
-        let mut release =
-            Release::from_bytes(name, &stored.bytes).map_err(|reason| Failure::Release { name, reason })?;
-        drop(stored);
+        // Large registries take a while, and requests are answered meanwhile.
+        let release = aside(move || Release::from_bytes(name, &stored.bytes)).await?;
+        let mut release = release.map_err(|reason| Failure::Release { name, reason })?;
         let parsed = started.elapsed();
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
         let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;
         let icons_loaded = started.elapsed();
-        let snapshot = Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons));
+        let snapshot = aside(move || {
+            Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons).after(current.as_deref()))
+        });
+        let snapshot = snapshot.await?;
         tracing::info!(
             commit = %snapshot.commit,
             index_read_ms = milliseconds(index_read),
@@ -188,5 +212,69 @@ impl Inner {
             "serving a new release"
         );
         Ok(Some(snapshot))
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Ok(()));
+        let mut check = self.inner.lock();
+        let now = Instant::now();
+        let confirmed = match &outcome {
+            Ok(()) => now,
+            Err(failure) => {
+                let serving = self.inner.snapshot.load().as_ref().map(|snapshot| snapshot.commit.to_string());
+                tracing::warn!(%failure, serving, "no look at the live release");
+                check.confirmed
+            }
+        };
+        *check = Check { running: false, looks: check.looks + 1, last: now, confirmed, outcome };
+    }
+}
+
+/// Works where it keeps no request waiting.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devfile_registry::cache::Patience;
+
+    async fn inner() -> Inner {
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        let check = Check { running: false, looks: 0, last: long_ago, confirmed: long_ago, outcome: Ok(()) };
+        Inner {
+            cache: Cache::from_env("nowhere", Patience::Reader).await,
+            revalidate: Duration::from_secs(5),
+            snapshot: ArcSwapOption::empty(),
+            check: Mutex::new(check),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_of_the_bucket_confirms_a_snapshot() {
+        let live = Live { inner: Arc::new(inner().await) };
+        drop(Look { inner: &live.inner, outcome: Err(Failure::Empty) });
+        let stale = live.freshness();
+        assert!(stale.failure.is_some() && stale.checked >= Duration::from_secs(100), "{stale:?}");
+        drop(Look { inner: &live.inner, outcome: Ok(()) });
+        let fresh = live.freshness();
+        assert!(fresh.failure.is_none() && fresh.checked < Duration::from_secs(100), "{fresh:?}");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_panics_is_over() {
+        let inner = Arc::new(inner().await);
+        assert!(inner.begin(AGAIN) && !inner.begin(AGAIN), "one at a time");
+        let looking = Arc::clone(&inner);
+        let look = async move {
+            let _look = Look { inner: &looking, outcome: Err(Failure::Ended) };
+            panic!("a look that a test ends");
+        };
+        assert!(tokio::spawn(look).await.is_err());
+        assert!(matches!(inner.lock().outcome, Err(Failure::Ended)));
+        assert!(inner.begin(Duration::ZERO), "the next request looks again");
     }
 }

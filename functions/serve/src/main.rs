@@ -40,10 +40,10 @@ async fn main() -> anyhow::Result<()> {
         "startup"
     );
     let observer = Arc::new(Observer::new(app, usage));
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&observer));
     if logging::is_lambda() {
-        return lambda_http::run(router).await.map_err(|error| anyhow::anyhow!(error));
+        return serve::lambda::run(observer).await.map_err(|error| anyhow::anyhow!(error));
     }
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&observer));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("serving on http://{}", listener.local_addr()?);
     if let Some(address) = metrics {

@@ -11,9 +11,9 @@ use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::blobs::{BlobError, Blobs, Delivery};
-use crate::body::{Caching, JSON, header, is_known};
+use crate::body::{Body as Document, Caching, JSON, header, is_known};
 use crate::content::{Content, OutOfRange, offer_ranges};
-use crate::snapshot::{Repository, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Media type of an OCI image index, which the answer about referrers is.
 pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -101,9 +101,13 @@ impl OciError {
     pub(crate) fn answer(self) -> Response<Body> {
         let caching = if self.status == StatusCode::NOT_FOUND { Caching::Missing } else { Caching::Never };
         let document = json!({"errors": [{"code": self.code.as_str(), "message": self.message}]});
-        let mut response = document_answer(&document, caching);
+        let mut response = Response::new(Body::from(document.to_string()));
         *response.status_mut() = self.status;
-        response.headers_mut().extend(self.out_of_range.map(OutOfRange::header));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(CACHE_CONTROL, caching.header());
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.extend(self.out_of_range.map(OutOfRange::header));
         response
     }
 }
@@ -129,12 +133,11 @@ pub(crate) async fn answer(
     segments: &[&str],
     request: &Parts,
 ) -> Result<Response<Body>, OciError> {
-    let query = request.uri.query().unwrap_or_default();
     match segments {
-        [] | [""] => Ok(document_answer(&json!({}), Caching::Minute)),
+        [] | [""] => Ok(listing(&json!({}), JSON, request)),
         ["_catalog"] => {
             let names = snapshot.repositories().map(|stack| format!("{CATALOG}/{stack}")).collect();
-            page("/v2/_catalog", query, names, |names| json!({"repositories": names}))
+            page("/v2/_catalog", request, names, |names| json!({"repositories": names}))
         }
         [CATALOG, stack, rest @ ..] => {
             let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
@@ -143,15 +146,15 @@ pub(crate) async fn answer(
                 ["tags", "list"] => {
                     let tags = repository.tags.keys().cloned().collect();
                     let name = format!("{CATALOG}/{stack}");
-                    page(&format!("/v2/{name}/tags/list"), query, tags, |tags| json!({"name": name, "tags": tags}))
+                    page(&format!("/v2/{name}/tags/list"), request, tags, |tags| json!({"name": name, "tags": tags}))
                 }
                 ["manifests", reference] => {
-                    let mut answer = manifest(repository, reference, request).unwrap_or_else(OciError::answer);
+                    let mut answer = manifest(snapshot, [stack, reference], request).unwrap_or_else(OciError::answer);
                     answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
                     Ok(answer)
                 }
-                ["blobs", digest] => blob(snapshot, blobs, repository, digest, request).await,
-                ["referrers", digest] => referrers(digest, query),
+                ["blobs", digest] => blob(snapshot, blobs, [stack, digest], request).await,
+                ["referrers", digest] => referrers(digest, request),
                 _ => Err(OciError::unknown(Code::Unsupported, "there is nothing at this path")),
             }
         }
@@ -160,12 +163,11 @@ pub(crate) async fn answer(
 }
 
 /// What refers to a manifest: nothing does, in this registry.
-fn referrers(digest: &str, query: &str) -> Result<Response<Body>, OciError> {
+fn referrers(digest: &str, request: &Parts) -> Result<Response<Body>, OciError> {
     parse_digest(digest)?;
     let empty = json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": []});
-    let mut response = document_answer(&empty, Caching::Minute);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(INDEX_MEDIA_TYPE));
-    if query.split('&').any(|pair| pair.starts_with("artifactType=")) {
+    let mut response = listing(&empty, INDEX_MEDIA_TYPE, request);
+    if request.uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with("artifactType=")) {
         response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
     Ok(response)
@@ -178,13 +180,13 @@ fn parse_digest(text: &str) -> Result<Digest, OciError> {
 /// A page of sorted names after `last`, at most `n` of them, with a link to the next page (RFC 8288).
 fn page(
     path: &str,
-    query: &str,
+    request: &Parts,
     names: Vec<String>,
     document: impl Fn(&[String]) -> Value,
 ) -> Result<Response<Body>, OciError> {
     let mut count = names.len();
     let mut start = 0;
-    for pair in query.split('&') {
+    for pair in request.uri.query().unwrap_or_default().split('&') {
         match pair.split_once('=') {
             Some(("n", n)) => {
                 let invalid = || OciError::bad(Code::PaginationNumberInvalid, "n is not a number");
@@ -201,7 +203,7 @@ fn page(
     }
     let end = start.saturating_add(count).min(names.len());
     let shown = &names[start..end];
-    let mut response = document_answer(&document(shown), Caching::Minute);
+    let mut response = listing(&document(shown), JSON, request);
     if let Some(last) = shown.last()
         && end < names.len()
     {
@@ -211,23 +213,22 @@ fn page(
     Ok(response)
 }
 
-fn document_answer(document: &Value, caching: Caching) -> Response<Body> {
-    let mut response = Response::new(Body::from(document.to_string()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    headers.insert(CACHE_CONTROL, caching.header());
-    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+fn listing(document: &Value, media_type: &'static str, request: &Parts) -> Response<Body> {
+    let body = Document::once(media_type, document.to_string().into());
+    let mut response = body.answer(&request.headers, Caching::Minute);
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     response
 }
 
-fn manifest(repository: &Repository, reference: &str, request: &Parts) -> Result<Response<Body>, OciError> {
+fn manifest(snapshot: &Snapshot, [stack, reference]: [&str; 2], request: &Parts) -> Result<Response<Body>, OciError> {
     let unknown = || OciError::unknown(Code::ManifestUnknown, "there is no such manifest");
     let (digest, caching) = if reference.contains(':') {
         (parse_digest(reference)?, Caching::Immutable)
     } else {
-        (*repository.tags.get(reference).ok_or_else(unknown)?, Caching::Minute)
+        let tagged = snapshot.repository(stack).and_then(|repository| repository.tags.get(reference));
+        (*tagged.ok_or_else(unknown)?, Caching::Minute)
     };
-    let manifest = repository.manifests.get(&digest).ok_or_else(unknown)?;
+    let manifest = snapshot.manifest(stack, &digest).ok_or_else(unknown)?;
     if !asks_for_manifest(&request.headers) {
         let message = format!("the manifest is of another type than is asked for; send Accept: {MANIFEST_MEDIA_TYPE}");
         return Err(OciError::unknown(Code::ManifestUnknown, message));
@@ -260,13 +261,12 @@ fn asks_for_manifest(headers: &HeaderMap) -> bool {
 async fn blob(
     snapshot: &Snapshot,
     blobs: &Blobs,
-    repository: &Repository,
-    digest: &str,
+    [stack, digest]: [&str; 2],
     request: &Parts,
 ) -> Result<Response<Body>, OciError> {
     let digest = parse_digest(digest)?;
     let unknown = || OciError::unknown(Code::BlobUnknown, "there is no such blob");
-    let size = *repository.blobs.get(&digest).ok_or_else(unknown)?;
+    let size = snapshot.blob_size(stack, &digest).ok_or_else(unknown)?;
     let content = Content { digest, size, media_type: "application/octet-stream", caching: Caching::Immutable };
     let mut response = match content.without_bytes(request) {
         Some(response) => response,
@@ -297,9 +297,10 @@ mod tests {
 
     #[test]
     fn pages_link_to_the_next() {
-        let ask = |query| {
+        let ask = |query: &str| {
             let names = ["a", "b+", "c"].map(str::to_owned).to_vec();
-            page("/v2/_catalog", query, names, |names| json!(names))
+            let (request, ()) = axum::http::Request::get(format!("/?{query}")).body(()).unwrap().into_parts();
+            page("/v2/_catalog", &request, names, |names| json!(names))
         };
         assert_eq!(ask("n=2").unwrap().headers()[LINK], "</v2/_catalog?n=2&last=b%2B>; rel=\"next\"");
         for last in ["n=2&last=b%2B", "n=0", "n=3", "n=99999999999999999999999", "last=zzz", ""] {

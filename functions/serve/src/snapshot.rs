@@ -42,7 +42,9 @@ pub(crate) struct Snapshot {
     /// Devfiles by entry type and name, newest version first.
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
-    repositories: BTreeMap<String, Repository>,
+    repositories: Arc<BTreeMap<String, Repository>>,
+    /// Those of the release before, for clients that have begun to pull from it.
+    earlier: Option<Arc<BTreeMap<String, Repository>>>,
     /// Files of the stacks' folders by path.
     files: BTreeMap<String, StoredFile>,
     /// The icons that are in memory, by the URL that the index names.
@@ -170,13 +172,19 @@ impl Snapshot {
             devfiles: devfiles(&catalog, &texts),
             unfiltered,
             catalog,
-            repositories,
+            repositories: Arc::new(repositories),
+            earlier: None,
             files: release.files,
             folders,
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
             contents,
         }
+    }
+
+    /// The same, also with the artifacts of the release that it follows.
+    pub(crate) fn after(self, before: Option<&Self>) -> Self {
+        Self { earlier: before.map(|before| Arc::clone(&before.repositories)), ..self }
     }
 
     /// Compresses what most requests ask for.
@@ -211,6 +219,20 @@ impl Snapshot {
     /// The repository of a stack.
     pub(crate) fn repository(&self, stack: &str) -> Option<&Repository> {
         self.repositories.get(stack)
+    }
+
+    /// A manifest of a stack by its digest.
+    pub(crate) fn manifest(&self, stack: &str, digest: &Digest) -> Option<&Bytes> {
+        self.with_earlier(stack).find_map(|repository| repository.manifests.get(digest))
+    }
+
+    /// The size of a blob that a manifest of a stack names.
+    pub(crate) fn blob_size(&self, stack: &str, digest: &Digest) -> Option<u64> {
+        self.with_earlier(stack).find_map(|repository| repository.blobs.get(digest).copied())
+    }
+
+    fn with_earlier(&self, stack: &str) -> impl Iterator<Item = &Repository> {
+        [Some(&self.repositories), self.earlier.as_ref()].into_iter().flatten().filter_map(move |all| all.get(stack))
     }
 
     /// All repositories by the folder of their stack.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{PublishError, Publisher};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
-use crate::limits::REPORTED_PROBLEMS;
 use crate::registry::Registry;
 use crate::release::{RULES, Release};
 use crate::repository::{Part, Repository};
@@ -33,7 +32,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
 /// What has to be read again: what changed, what was not in order, and what takes something from either.
 fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
-    if previous.rules != RULES || previous.warnings.len() >= REPORTED_PROBLEMS {
+    if previous.rules != RULES {
         return None;
     }
     let mut scope = Scope::default();

@@ -264,8 +264,7 @@ impl<'a> Draft<'a> {
             warnings.extend(previous.warnings.iter().filter(|warning| !scope.wants(&warning.path)).cloned());
             warnings.sort();
         }
-        warnings.truncate(limits::REPORTED_PROBLEMS);
-        warnings
+        first_of_each_stack(warnings)
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would
@@ -409,6 +408,37 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
     }
 }
 
+/// Sorted warnings, as many of each stack, and of each file outside stacks, as a release carries.
+fn first_of_each_stack(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let part = |warning: &Diagnostic| match warning.path.split('/').collect::<Vec<_>>()[..] {
+        ["stacks", stack, _, ..] => stack.to_owned(),
+        _ => warning.path.clone(),
+    };
+    let alike = warnings.chunk_by(|one, next| part(one) == part(next));
+    alike.flat_map(|warnings| warnings.iter().take(limits::STACK_WARNINGS).cloned()).collect()
+}
+
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_counted_by_stack() {
+        let some = |path: &str, count: usize| {
+            (0..count).map(|n| Diagnostic::warning(path, "index/icon", format!("{n:03}"), "")).collect::<Vec<_>>()
+        };
+        let warnings = [
+            some("extraDevfileEntries.yaml", 12),
+            some("stacks/kiln/1.0.0/devfile.yaml", 7),
+            some("stacks/kiln/stack.yaml", 7),
+            some("stacks/loom/devfile.yaml", 3),
+        ];
+        let kept = first_of_each_stack(warnings.concat());
+        let of = |path: &str| kept.iter().filter(|warning| warning.path.starts_with(path)).count();
+        assert_eq!([of("extra"), of("stacks/kiln/"), of("stacks/kiln/stack.yaml"), of("stacks/loom")], [10, 10, 3, 3]);
+    }
 }

@@ -43,7 +43,10 @@ async fn every_step_that_fails_is_named() {
         assert_eq!(given, status, "{what}: {reason}");
         assert!(reason.starts_with("127.0.0.1: ") && reason.contains(cause), "{what}: {reason}");
         project.host.faults().clear();
-        assert_eq!(download(&serve, "clay").await, project.files("main", ""), "{what}: afterwards");
+        project.host.take_requests();
+        assert_eq!(told(&get(&serve, "clay").await), (given, reason), "{what}: at once");
+        assert_eq!(project.host.take_requests(), Vec::<String>::new(), "{what}: a host that fails is left alone");
+        assert_eq!(download(&registry.serve().await, "clay").await, project.files("main", ""), "{what}: afterwards");
     }
 }
 

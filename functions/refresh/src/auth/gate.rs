@@ -72,10 +72,10 @@ impl Gate {
         secret.verify(Some(signature), body)
     }
 
-    /// Checks the token of a workflow, which must run on the monitored branch.
-    pub(crate) async fn verify_token(&self, token: &str, branch: &str) -> Result<Caller, Denied> {
+    /// Checks the token of a workflow.
+    pub(crate) async fn verify_token(&self, token: &str) -> Result<Caller, Denied> {
         let workflows = self.access.workflows.as_ref();
         let workflows = workflows.ok_or(Denied::Unauthenticated("tokens of workflows are not configured"))?;
-        workflows.verify(token, branch, Timestamp::now()).await
+        workflows.verify(token, Timestamp::now()).await
     }
 }

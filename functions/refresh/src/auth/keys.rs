@@ -54,7 +54,7 @@ impl<F: FetchKeys> Keys<F> {
     /// The RSA key with an id.
     ///
     /// # Errors
-    /// [`Denied::Unauthenticated`] when the issuer has no such key, [`Denied::KeysUnavailable`] when it cannot be asked.
+    /// [`Denied::Unauthenticated`] when the issuer has no such key, [`Denied::Undecided`] when it cannot be asked.
     pub async fn rsa(&self, id: &str, now: Timestamp) -> Result<DecodingKey, Denied> {
         let now = now.as_second();
         // Held during the fetch: whoever comes meanwhile waits for it in place of fetching too.
@@ -70,7 +70,7 @@ impl<F: FetchKeys> Keys<F> {
         }
         match (known.find(id), &known.failure) {
             (Some(key), _) => DecodingKey::from_jwk(key).map_err(|_| Denied::Unauthenticated("the key is malformed")),
-            (None, Some(reason)) => Err(Denied::KeysUnavailable(reason.clone())),
+            (None, Some(reason)) => Err(Denied::Undecided(reason.clone())),
             (None, None) => Err(Denied::Unauthenticated("the issuer has no such key")),
         }
     }
@@ -210,7 +210,7 @@ mod tests {
         let (a, b) = (SigningKey::generate("a").unwrap(), SigningKey::generate("b").unwrap());
         let fake = Fake::default();
         let keys = Keys::new(fake.clone());
-        assert_eq!(keys.rsa("a", at(10_000)).await.err(), Some(Denied::KeysUnavailable("down".into())));
+        assert_eq!(keys.rsa("a", at(10_000)).await.err(), Some(Denied::Undecided("down".into())));
         fake.publish(&[&a]);
         assert!(keys.rsa("a", at(10_059)).await.is_err(), "not before a minute has passed");
         keys.rsa("a", at(10_060)).await.unwrap();

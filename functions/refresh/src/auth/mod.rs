@@ -20,6 +20,6 @@ pub enum Denied {
     #[error("not permitted: {0}")]
     Forbidden(&'static str),
     /// It cannot be found out now (503).
-    #[error("the keys of the token's issuer cannot be read: {0}")]
-    KeysUnavailable(String),
+    #[error("it cannot be found out who this is: {0}")]
+    Undecided(String),
 }

@@ -53,6 +53,19 @@ pub struct Caller {
     /// Who started it.
     #[serde(default)]
     pub actor: String,
+    /// What it runs on, such as `refs/heads/main`.
+    r#ref: String,
+}
+
+impl Caller {
+    /// Whether its workflow runs on a branch, the monitored one.
+    ///
+    /// # Errors
+    /// [`Denied::Forbidden`] when it runs on something else.
+    pub fn must_be_on(self, branch: &str) -> Result<Self, Denied> {
+        let here = self.r#ref.strip_prefix("refs/heads/") == Some(branch);
+        if here { Ok(self) } else { Err(Denied::Forbidden("another branch")) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,7 +76,6 @@ struct Claims {
     nbf: Option<i64>,
     iat: i64,
     repository_id: String,
-    r#ref: String,
     #[serde(flatten)]
     caller: Caller,
 }
@@ -81,11 +93,11 @@ impl<F: FetchKeys> OidcVerifier<F> {
         Self { policy, keys: Keys::new(fetcher) }
     }
 
-    /// Checks a token, without `Bearer`, as of `now`. Its workflow must run on `branch`, the monitored one.
+    /// Checks a token, without `Bearer`, as of `now`. On which branch its workflow runs is still to be looked at.
     ///
     /// # Errors
     /// [`Denied`]: unauthenticated when it is not a good token of the issuer, forbidden when it is one of somebody else.
-    pub async fn verify(&self, token: &str, branch: &str, now: Timestamp) -> Result<Caller, Denied> {
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Denied> {
         use Denied::{Forbidden, Unauthenticated};
         if token.len() > TOKEN_BYTES {
             return Err(Unauthenticated("the token is too long"));
@@ -120,9 +132,6 @@ impl<F: FetchKeys> OidcVerifier<F> {
         }
         if claims.repository_id != repository_id.to_string() {
             return Err(Forbidden("another repository"));
-        }
-        if claims.r#ref.strip_prefix("refs/heads/") != Some(branch) {
-            return Err(Forbidden("another branch"));
         }
         if !EVENTS.contains(&claims.caller.event_name.as_str()) {
             return Err(Forbidden("a workflow on an event that others can cause"));
@@ -197,6 +206,10 @@ mod tests {
         claims
     }
 
+    async fn verify(verifier: &OidcVerifier<Fixed>, token: &str) -> Result<Caller, Denied> {
+        verifier.verify(token, now()).await?.must_be_on("main")
+    }
+
     fn now() -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
     }
@@ -213,7 +226,7 @@ mod tests {
             but(json!({ "exp": NOW - 59 })),
             but(json!({ "iat": NOW + 60, "nbf": NOW + 60 })),
         ] {
-            let caller = verifier.verify(&key.sign(&claims).unwrap(), "main", now()).await;
+            let caller = verify(&verifier, &key.sign(&claims).unwrap()).await;
             assert_eq!(caller.map(|caller| caller.repository).as_deref(), Ok("example/registry"), "{claims}");
         }
     }
@@ -237,13 +250,14 @@ mod tests {
             (json!({ "iss": null }), unfit.clone()),
             (json!({ "aud": null }), unfit.clone()),
             (json!({ "iat": null }), unfit.clone()),
-            (json!({ "repository_id": null }), unfit),
+            (json!({ "repository_id": null }), unfit.clone()),
+            (json!({ "ref": null }), unfit),
             (json!({ "repository_id": "43" }), Forbidden("another repository")),
             (json!({ "repository_id": "042" }), Forbidden("another repository")),
             (json!({ "ref": "refs/heads/main2" }), Forbidden("another branch")),
             (json!({ "ref": "refs/tags/main" }), Forbidden("another branch")),
             (json!({ "ref": "main" }), Forbidden("another branch")),
-            (json!({ "ref": "refs/pull/7/merge", "event_name": "pull_request" }), Forbidden("another branch")),
+            (json!({ "ref": "refs/pull/7/merge" }), Forbidden("another branch")),
             (
                 json!({ "job_workflow_ref": "example/registry/.github/workflows/other.yaml@refs/heads/main" }),
                 Forbidden("another workflow"),
@@ -251,11 +265,11 @@ mod tests {
             (json!({ "job_workflow_ref": null }), Forbidden("another workflow")),
         ] {
             let token = key.sign(&but(changes.clone())).unwrap();
-            assert_eq!(verifier.verify(&token, "main", now()).await, Err(denied), "{changes}");
+            assert_eq!(verify(&verifier, &token).await, Err(denied), "{changes}");
         }
         for event in ["pull_request", "pull_request_target", "workflow_run", "issue_comment", ""] {
             let token = key.sign(&but(json!({ "event_name": event }))).unwrap();
-            assert!(matches!(verifier.verify(&token, "main", now()).await, Err(Forbidden(_))), "{event}");
+            assert!(matches!(verify(&verifier, &token).await, Err(Forbidden(_))), "{event}");
         }
     }
 
@@ -264,7 +278,7 @@ mod tests {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(Policy { job_workflow_ref: None, ..policy() }, &key);
         let token = key.sign(&but(json!({ "job_workflow_ref": "example/registry/other" }))).unwrap();
-        assert!(verifier.verify(&token, "main", now()).await.is_ok());
+        assert!(verify(&verifier, &token).await.is_ok());
     }
 
     #[tokio::test]
@@ -272,7 +286,7 @@ mod tests {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);
         let refused = async |token: &str| {
-            let denied = verifier.verify(token, "main", now()).await;
+            let denied = verify(&verifier, token).await;
             assert!(matches!(denied, Err(Denied::Unauthenticated(_))), "{token}: {denied:?}");
         };
         let signed = key.sign(&good()).unwrap();
@@ -317,6 +331,6 @@ mod tests {
         for token in ["", ".", "..", "a.b.c", "Bearer x", &format!("{header}.{claims}"), &signed.repeat(20)] {
             refused(token).await;
         }
-        assert!(verifier.verify(&signed, "main", now()).await.is_ok());
+        assert!(verify(&verifier, &signed).await.is_ok());
     }
 }

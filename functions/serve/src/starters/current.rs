@@ -23,8 +23,11 @@ use tokio::sync::Semaphore;
 /// How long a look at a source counts.
 const LOOK: Duration = Duration::from_secs(5 * 60);
 
-/// How long a source that does not answer is left alone.
+/// How long a source that does not answer, or gives nothing that can be used, is left alone.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long somebody waits for a zip; the gateway ends requests after 30 s.
+const WAIT: Duration = Duration::from_secs(25);
 
 /// When the note of a state that still counts is written again: the bucket forgets what is old.
 const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -94,15 +97,30 @@ pub(crate) enum StarterError {
     /// The zip is not in the bucket any more.
     #[error("the zip is not in the cache bucket any more")]
     Gone,
+    /// All of it took too long. It goes on where it can.
+    #[error("the starter project could not be had and packed in time")]
+    Slow,
     /// The work ended early.
     #[error("the work was ended: {0}")]
     Ended(String),
 }
 
+/// The current zip of a source, or why there is none.
+type Found = Result<Current, Arc<StarterError>>;
+
 impl StarterError {
     /// Whether a host was too slow.
     pub(crate) fn is_slow(&self) -> bool {
-        matches!(self, Self::Remote(error) if error.is_slow())
+        match self {
+            Self::Remote(error) => error.is_slow(),
+            Self::Slow => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the next request may well fare better.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Gone | Self::Ended(_))
     }
 
     /// Whether the zip was there a moment ago.
@@ -115,6 +133,7 @@ impl StarterError {
         match self {
             Self::Remote(error) => error.to_string(),
             Self::File(error) => error.to_string(),
+            Self::Slow => self.to_string(),
             Self::Store(_) | Self::Gone | Self::Ended(_) => {
                 "the store of this registry does not answer; try again in a moment".into()
             }
@@ -126,7 +145,7 @@ impl StarterError {
 #[derive(Debug)]
 pub(super) struct Currents {
     work: Arc<Work>,
-    memory: Memory<(SourceKey, Option<Digest>), Current>,
+    memory: Memory<(SourceKey, Option<Digest>), Found>,
 }
 
 #[derive(Debug)]
@@ -139,12 +158,13 @@ struct Work {
 #[derive(Debug)]
 struct Until;
 
-impl Expiry<(SourceKey, Option<Digest>), Current> for Until {
-    fn expire_after_create(&self, _: &(SourceKey, Option<Digest>), current: &Current, _: Instant) -> Option<Duration> {
-        match current.freshness {
-            Freshness::Fixed => None,
-            Freshness::Checked => Some(LOOK),
-            Freshness::Stale { .. } => Some(PAUSE),
+impl Expiry<(SourceKey, Option<Digest>), Found> for Until {
+    fn expire_after_create(&self, _: &(SourceKey, Option<Digest>), found: &Found, _: Instant) -> Option<Duration> {
+        match found {
+            Ok(Current { freshness: Freshness::Fixed, .. }) => None,
+            Ok(Current { freshness: Freshness::Checked, .. }) => Some(LOOK),
+            Ok(Current { freshness: Freshness::Stale { .. }, .. }) => Some(PAUSE),
+            Err(error) => Some(if error.may_pass() { Duration::ZERO } else { PAUSE }),
         }
     }
 }
@@ -165,14 +185,19 @@ impl Currents {
     }
 
     /// The current zip.
-    pub(super) async fn find(&self, wanted: &Wanted) -> Result<Current, Arc<StarterError>> {
+    pub(super) async fn find(&self, wanted: &Wanted) -> Found {
         let (work, task) = (Arc::clone(&self.work), wanted.clone());
         let find = async move {
             // Once begun it is finished, also when the client that asked goes away.
             let finding = tokio::spawn(async move { work.find(&task).await });
-            finding.await.unwrap_or_else(|error| Err(StarterError::Ended(error.to_string())))
+            let found = match tokio::time::timeout(WAIT, finding).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => Err(StarterError::Ended(error.to_string())),
+                Err(_) => Err(StarterError::Slow),
+            };
+            found.map_err(Arc::new)
         };
-        self.memory.try_get_with(wanted.key(), find).await
+        self.memory.get_with(wanted.key(), find).await
     }
 
     /// Looks anew the next time.
@@ -311,11 +336,14 @@ mod tests {
         let state = State::Content(Digest::of(b""));
         let key = (SourceKey::of(&source), None);
         let lives = |freshness| {
-            let current = Current { zip: ZipKey::of(&source, &state), size: 1, freshness };
-            Until.expire_after_create(&key, &current, Instant::now())
+            let found = Ok(Current { zip: ZipKey::of(&source, &state), size: 1, freshness });
+            Until.expire_after_create(&key, &found, Instant::now())
         };
         assert_eq!(lives(Freshness::Fixed), None, "a commit does not change");
         assert_eq!(lives(Freshness::Checked), Some(Duration::from_secs(300)));
         assert_eq!(lives(Freshness::Stale { since: SystemTime::now() }), Some(PAUSE));
+        let fails = |error| Until.expire_after_create(&key, &Err(Arc::new(error)), Instant::now());
+        assert_eq!(fails(StarterError::Slow), Some(PAUSE), "a source that fails is not asked by every request");
+        assert_eq!(fails(StarterError::Gone), Some(Duration::ZERO), "the store of the registry may answer again");
     }
 }

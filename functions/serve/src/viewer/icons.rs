@@ -1,23 +1,22 @@
 //! Icons: those that the release holds, by digest. A page never points to another host.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use devfile_registry::cache::{Bucket, blob_key};
 use devfile_registry::digest::Digest;
 use devfile_registry::index::Entry;
+use devfile_registry::limits::ICON_BYTES;
 use devfile_registry::release::PublishedVersion;
 
+use crate::blobs::{BlobError, Blobs};
 use crate::body::{Caching, header, is_known};
 use crate::snapshot::Snapshot;
 
 /// Media types that browsers show as a picture.
 const SHOWN: [&str; 6] = ["image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "image/x-icon"];
-
-/// Largest icon that is shown, in bytes.
-const ICON_BYTES: u64 = 512 << 10;
 
 /// The icons of a release.
 #[derive(Debug, Default)]
@@ -62,15 +61,18 @@ impl Icons {
     }
 
     /// Answers with an icon; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// The bucket does not give it.
     pub(super) async fn answer(
         &self,
         name: &str,
         snapshot: &Snapshot,
-        bucket: &impl Bucket,
+        blobs: &Blobs,
         request: &HeaderMap,
-    ) -> Option<Response<Body>> {
-        let digest: Digest = format!("sha256:{name}").parse().ok()?;
-        let (media_type, size) = *self.files.get(&digest)?;
+    ) -> Result<Option<Response<Body>>, Arc<BlobError>> {
+        let Ok(digest) = format!("sha256:{name}").parse::<Digest>() else { return Ok(None) };
+        let Some((media_type, size)) = self.files.get(&digest).copied() else { return Ok(None) };
         let etag = format!("\"{}\"", digest.hex());
         let mut response = Response::new(Body::empty());
         if is_known(request, &[&etag]) {
@@ -78,13 +80,7 @@ impl Icons {
         } else {
             let bytes = match snapshot.content(&digest) {
                 Some(bytes) => bytes.clone(),
-                None => match bucket.get(&blob_key(digest), size).await {
-                    Ok(object) => object.map(|object| object.bytes).filter(|bytes| Digest::of(bytes) == digest)?,
-                    Err(error) => {
-                        tracing::warn!(%error, %digest, "an icon cannot be read");
-                        return None;
-                    }
-                },
+                None => blobs.read(digest, size).await?,
             };
             *response.body_mut() = Body::from(bytes);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -95,7 +91,7 @@ impl Icons {
         // An SVG that somebody opens by itself is a document: it must run nothing and fetch nothing.
         let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
         headers.insert(CONTENT_SECURITY_POLICY, policy);
-        Some(response)
+        Ok(Some(response))
     }
 }
 

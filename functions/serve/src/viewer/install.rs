@@ -110,7 +110,8 @@ mod tests {
         let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
-        let registry = Registry { name: "Clay", slug: "clay", origin: origin.as_ref() };
+        let (name, slug, caching) = ("Clay", "clay", crate::body::Caching::Private);
+        let registry = Registry { name, slug, origin: origin.as_ref(), caching };
         ways(&shown, registry, Some("/devfiles/x"))
             .into_iter()
             .map(|way| format!("{}:\n{}", way.name, way.commands))

@@ -37,7 +37,6 @@ pub(crate) use shelf::Shelf;
 use axum::body::Body as HttpBody;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use axum::http::{Response, StatusCode};
-use devfile_registry::cache::Bucket;
 use devfile_registry::index::EntryType;
 use devfile_registry::public_url::PublicUrl;
 
@@ -46,7 +45,9 @@ use detail::Shown;
 use link::slug;
 use page::{Page, Registry};
 
+use crate::blobs::Blobs;
 use crate::body::{Body, Caching};
+use crate::error::ApiError;
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
 
@@ -101,18 +102,19 @@ impl Viewer {
         Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
         freshness: &Freshness,
-        bucket: &impl Bucket,
+        blobs: &Blobs,
     ) -> Option<Response<HttpBody>> {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
-        let registry = Registry { name: &self.name, slug: &self.slug, origin };
+        let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
+        let registry = Registry { name: &self.name, slug: &self.slug, origin, caching };
         match (path, self.mode) {
             (["viewer", ..], Mode::Headless) => return Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)),
             (["robots.txt"], Mode::Headless) => {
                 return Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute));
             }
             (["robots.txt"], Mode::Pages) => {
-                return Some(plain(&sitemap::robots(registry), StatusCode::OK, Caching::Minute));
+                return Some(plain(&sitemap::robots(registry), StatusCode::OK, registry.caching));
             }
             (["favicon.ico" | "favicon.svg"], Mode::Pages) => {
                 return Some(assets::MARK.answer(headers, Caching::Minute));
@@ -133,11 +135,12 @@ impl Viewer {
         match path {
             ["sitemap.xml"] => {
                 let document = sitemap::sitemap(snapshot, registry)?;
-                Some(Body::new("application/xml", document.into()).answer(headers, Caching::Minute))
+                Some(Body::once("application/xml", document.into()).answer(headers, registry.caching))
             }
-            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, bucket, headers).await {
-                Some(icon) => Some(icon),
-                None => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
+            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, blobs, headers).await {
+                Ok(Some(icon)) => Some(icon),
+                Ok(None) => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
+                Err(error) => Some(ApiError::from(error).answer()),
             },
             _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
         }
@@ -150,7 +153,7 @@ impl Viewer {
         freshness: &Freshness,
         registry: Registry<'_>,
     ) -> Response<HttpBody> {
-        let found = |page: Page| page.answer(registry, headers, StatusCode::OK, Caching::Page);
+        let found = |page: Page| page.answer(registry, headers, StatusCode::OK, registry.caching);
         // What is not there now may be there when somebody looks again.
         let lost = |page: Page| page.answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never);
         match path {

@@ -31,6 +31,8 @@ pub(super) struct Registry<'a> {
     pub(super) slug: &'a str,
     /// Its URL, if it is configured or the request tells.
     pub(super) origin: Option<&'a PublicUrl>,
+    /// How its pages may be kept.
+    pub(super) caching: Caching,
 }
 
 impl Registry<'_> {
@@ -117,7 +119,7 @@ impl Page {
         status: StatusCode,
         caching: Caching,
     ) -> Response<HttpBody> {
-        let mut response = Body::new(HTML, self.render(registry).into_string().into()).answer(request, caching);
+        let mut response = Body::once(HTML, self.render(registry).into_string().into()).answer(request, caching);
         if status != StatusCode::OK && response.status() == StatusCode::OK {
             *response.status_mut() = status;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
+use devfile_registry::limits::REPORTED_PROBLEMS;
 use devfile_registry::release::Recent;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
@@ -213,7 +214,12 @@ fn warnings(warnings: &[Diagnostic]) -> Markup {
                             @if !hint.is_empty() { span.side-note { (hint) } }
                             details.files {
                                 summary { (count(warnings.len(), "place", "places")) }
-                                ul.parts { @for warning in warnings { li { code { (place(warning)) } } } }
+                                ul.parts {
+                                    @for warning in warnings.iter().take(REPORTED_PROBLEMS) {
+                                        li { code { (place(warning)) } }
+                                    }
+                                    @if warnings.len() > REPORTED_PROBLEMS { li { "and more" } }
+                                }
                             }
                         }
                     }

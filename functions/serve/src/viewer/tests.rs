@@ -1,45 +1,16 @@
 //! Whole pages, as clients get them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH};
 use bytes::Bytes;
-use devfile_registry::cache::{CacheError, Expect, Object, Stat, Written};
+use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::Digest;
 
 use super::*;
+use crate::blobs::LargeBlobs;
 use crate::icons::Image;
-
-/// A bucket without content.
-struct Empty;
-
-impl Bucket for Empty {
-    async fn get(&self, _: &str, _: u64) -> Result<Option<Object>, CacheError> {
-        Ok(None)
-    }
-
-    async fn stat(&self, _: &str) -> Result<Option<Stat>, CacheError> {
-        Ok(None)
-    }
-
-    async fn list(&self, _: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
-        Ok(BTreeMap::new())
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        Err(CacheError::new("empty", format!("delete {key}"), "pages only read"))
-    }
-
-    async fn put(&self, key: &str, _: Bytes) -> Result<(), CacheError> {
-        Err(CacheError::new("empty", format!("write {key}"), "pages only read"))
-    }
-
-    async fn put_if(&self, key: &str, _: Bytes, _: Expect) -> Result<Written, CacheError> {
-        Err(CacheError::new("empty", format!("write {key}"), "pages only read"))
-    }
-}
 
 /// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
 async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
@@ -55,7 +26,8 @@ async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap)
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
     let asked = Ask { path: &segments, query, headers: &headers };
     let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
-    viewer.answer(asked, Ok(snapshot), &freshness, &Empty).await
+    let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
+    viewer.answer(asked, Ok(snapshot), &freshness, &blobs).await
 }
 
 async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {
@@ -268,6 +240,11 @@ async fn a_host_that_is_none_is_not_repeated() {
         let shown = text(get_with(&snapshot, path, Mode::Pages, &headers).await.unwrap()).await;
         assert!(!shown.contains("evil.example"), "{path}");
     }
+    // What repeats a host that the client chose is not for the cache of others.
+    for path in ["/viewer", "/robots.txt", "/sitemap.xml"] {
+        let response = get(&snapshot, path).await;
+        assert_eq!(response.headers()[CACHE_CONTROL], "private, max-age=0, must-revalidate", "{path}");
+    }
     assert!(get_with(&snapshot, "/sitemap.xml", Mode::Pages, &headers).await.is_none());
 }
 
@@ -284,12 +261,13 @@ async fn the_configured_url_goes_before_the_host_of_a_request() {
 #[tokio::test]
 async fn pages_have_entity_tags_and_codings() {
     let snapshot = fixture::snapshot();
-    let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("br"))]);
-    let first = get_with(&snapshot, "/viewer", Mode::Pages, &headers).await.unwrap();
-    assert_eq!(first.headers()["content-encoding"], "br");
+    let viewer = Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages);
+    let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("br, gzip"))]);
+    let first = ask(&viewer, &snapshot, "/viewer", &headers).await.unwrap();
+    assert_eq!(first.headers()["content-encoding"], "gzip");
     assert_eq!(first.headers()[CACHE_CONTROL], "public, max-age=0, s-maxage=60, must-revalidate");
     headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
-    let second = get_with(&snapshot, "/viewer", Mode::Pages, &headers).await.unwrap();
+    let second = ask(&viewer, &snapshot, "/viewer", &headers).await.unwrap();
     assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
     assert!(second.headers().contains_key(CONTENT_SECURITY_POLICY));
 }
