@@ -81,6 +81,7 @@ impl App {
         let report = match action {
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile().await,
+            Action::Refetch {} => self.core.told(None, publisher.refetch()).await,
             Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash)).await,
             Action::Unpin {} => {
                 let unpinned = self.core.told(None, publisher.unpin()).await?;

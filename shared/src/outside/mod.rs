@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use self::offline::{Extent, Keep, Offline};
+use self::offline::{Extent, Keep, Known, Offline};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
@@ -153,11 +153,15 @@ impl Outside {
         &self,
         complete: &mut Complete,
         extent: Extent,
-        previous: Option<&Release>,
+        previous: Option<(&Release, Known)>,
         keep: &K,
     ) -> Result<(), K::Error> {
         match &self.offline {
-            Some(offline) => offline::take(offline, self.run(previous), complete, extent, keep).await,
+            Some(offline) => {
+                let (previous, known) =
+                    previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
+                offline::take(offline, self.run(previous), complete, (extent, known), keep).await
+            }
             None => Ok(()),
         }
     }

@@ -33,10 +33,10 @@ pub use verify::{Checked, Verification};
 
 use std::time::Instant;
 
-use self::live::{Loaded, Tags};
+use self::live::{Live, Loaded, Tags};
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
-use crate::outside::offline::Extent;
+use crate::outside::offline::{Extent, Known};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
 use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
@@ -118,6 +118,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
     pub async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(told, Known::Kept).await
+    }
+
+    /// The same, and what [offline](crate::outside::offline) stacks have of other hosts is fetched in the state that it has now.
+    ///
+    /// # Errors
+    /// As [`Publisher::refresh`].
+    pub async fn refetch(&self) -> Result<Report, PublishError> {
+        self.follow(None, Known::FetchedAgain).await
+    }
+
+    async fn follow(&self, told: Option<&CommitSha>, known: Known) -> Result<Report, PublishError> {
         let mut moved = Tags::default();
         for _ in 0..RACES {
             let mut timings = Timings::default();
@@ -130,9 +142,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let head = self.head(live.as_ref(), told).await?;
             timings.look = started.elapsed();
-            if let Some(live) =
-                live.as_ref().filter(|live| live.index.commit_hash == head && self.is_settled(&live.index))
-            {
+            let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
+            if let Some(live) = live.as_ref().filter(|live| known == Known::Kept && is_live(live)) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
             let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };
@@ -140,7 +151,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Some(live) => self.release(&live.index).await?,
                 None => None,
             };
-            let built = self.build(&head, previous.as_ref(), changed, &mut timings).await?;
+            // Nothing says which stacks have something to fetch again, so all are read.
+            let changed = changed.filter(|_| known == Known::Kept);
+            let built =
+                self.build(&head, previous.as_ref().map(|previous| (previous, known)), changed, &mut timings).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
@@ -175,11 +189,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn build(
         &self,
         commit: &CommitSha,
-        previous: Option<&Loaded>,
+        previous: Option<(&Loaded, Known)>,
         changed: scope::Changed,
         timings: &mut Timings,
     ) -> Result<Built, PublishError> {
-        let previous = previous.map(|previous| previous.release.as_ref());
+        let known = previous.map(|(previous, known)| (previous.release.as_ref(), known));
+        let previous = known.map(|(previous, _)| previous);
         let mut fetching = Instant::now();
         if let (Some(previous), Some(changed)) = (previous, &changed)
             && let Some((scope, tree)) = self.part(commit, previous, changed).await?
@@ -188,7 +203,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let building = Instant::now();
             let mut complete = self.outside.complete(tree, Some(previous)).await;
             if !scope::reaches_out(&complete.tree, &complete.repository, previous, &scope) {
-                self.outside.take_offline(&mut complete, Extent::Part, Some(previous), self).await?;
+                self.outside.take_offline(&mut complete, Extent::Part, known, self).await?;
                 let built = self.assemble(commit, &complete, Some(previous), Some(&scope)).await?;
                 timings.build = building.elapsed();
                 return Ok(built);
@@ -199,7 +214,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
         let mut complete = self.outside.complete(tree, previous).await;
-        self.outside.take_offline(&mut complete, Extent::Whole, previous, self).await?;
+        self.outside.take_offline(&mut complete, Extent::Whole, known, self).await?;
         let built = self.assemble(commit, &complete, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)

@@ -162,6 +162,12 @@ async fn nothing_elsewhere_is_needed_afterwards() {
 
     let verified = registry.invoke(&json!({"action": "verify"})).await.unwrap();
     assert_eq!(verified["problems"], json!([]));
+    let blob = format!("blobs/sha256/{}", Digest::of(&sent.body).hex());
+    registry.put(&blob, "damaged").await;
+    let damaged = registry.invoke(&json!({"action": "verify"})).await.unwrap();
+    assert_eq!(damaged["problems"], json!([format!("bucket: {blob} does not have its digest")]));
+    let report = registry.invoke(&json!({"action": "reconcile"})).await.unwrap();
+    assert_eq!(report["repaired"], json!([format!("bucket: {blob}")]));
     // The OCI registry has all of it: the bucket can be made again with all other hosts gone.
     registry.remove(&registry.keys("").await).await;
     assert_eq!(registry.invoke(&json!({"action": "restore"})).await.unwrap()["outcome"], "published");
@@ -290,10 +296,30 @@ async fn only_what_changed_is_fetched() {
 }
 
 #[tokio::test]
+async fn the_present_state_is_fetched_when_it_is_asked_for() {
+    let project = Project::new("clay").await;
+    let registry = offline(&git_starter("clay", &project.remote(), "main", "app"), "loom").await;
+    let refetch = async || registry.invoke(&json!({"action": "refetch"})).await.unwrap();
+    assert_eq!(refetch().await["outcome"], "published");
+    assert_eq!(refetch().await["outcome"], "unchanged", "the same files, the same bytes");
+    project.write("app/new", "new");
+    project.commit();
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged");
+    assert_eq!(refetch().await["outcome"], "published");
+    let serve = alone(&registry).await;
+    let files = project.files("main", "app");
+    assert_eq!(download(&serve, "clay").await, files);
+    project.host.faults().add("*", Fault::Status { status: 500 }, usize::MAX);
+    assert_eq!(refetch().await["elsewhere"].as_array().unwrap().len(), 1);
+    assert_eq!(download(&serve, "clay").await, files);
+}
+
+#[tokio::test]
 async fn stacks_can_be_chosen_and_the_choice_changed() {
     let project = Project::new("clay").await;
     let registry = offline(&git_starter("clay", &project.remote(), "main", ""), "kiln,nosuch").await;
-    registry.refresh().await.unwrap();
+    let report = registry.refresh().await.unwrap();
+    assert_eq!(report["elsewhere"][0]["message"], "there is no stack `nosuch`");
     assert_eq!(project.host.take_requests(), Vec::<String>::new());
     let serve = registry.serve().await;
     let committed = std::fs::read_to_string(registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();

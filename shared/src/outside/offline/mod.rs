@@ -4,7 +4,8 @@
 //! What was fetched is put where everything of a release is, under its digest, before anything names it; the release has it as
 //! files of the version's folder. `plan` says what a devfile names elsewhere, `parents` follows parents of parents; here is what
 //! becomes of all that. A version whose devfile is as it was when it was last published is taken over, without a look at any
-//! host: neither a branch that has moved nor a file that is another one changes what is published.
+//! host: neither a branch that has moved nor a file that is another one changes what is published, until it is
+//! [fetched again](Known::FetchedAgain) on purpose.
 
 mod parents;
 mod plan;
@@ -25,7 +26,7 @@ use self::plan::Plan;
 use super::{Complete, Run};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
-use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, Release, StoredFile};
+use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, RULES, Release, StoredFile};
 use crate::repository::{Part, Stack, StackVersion};
 use crate::source::Tree;
 use crate::starter::{Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey};
@@ -36,6 +37,9 @@ const BUDGET: Duration = Duration::from_secs(180);
 
 /// Projects that are fetched and packed at a time: each takes up to three times its size of the temporary folder.
 const AT_ONCE: usize = 2;
+
+/// What the names of its rules begin with.
+pub(crate) const RULE: &str = "offline/";
 
 /// Where fetched content is put.
 pub trait Keep: Sync {
@@ -60,6 +64,15 @@ pub enum Extent {
     Whole,
     /// Some stacks.
     Part,
+}
+
+/// What becomes of what was fetched for the release before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It stays, as long as the devfile that names it is the same.
+    Kept,
+    /// It is fetched again.
+    FetchedAgain,
 }
 
 /// Why something was not fetched.
@@ -117,13 +130,13 @@ pub(super) async fn take<K: Keep>(
     offline: &Offline,
     mut run: Run<'_>,
     complete: &mut Complete,
-    extent: Extent,
+    (extent, known): (Extent, Known),
     keep: &K,
 ) -> Result<(), K::Error> {
     run.deadline = Instant::now() + BUDGET;
     let previous = run.previous.filter(|previous| is_like(previous, &offline.settings));
     let mut taken = Taken { settings: offline.settings.clone(), lacking: BTreeSet::new() };
-    let jobs = jobs(&offline.settings, complete, previous);
+    let jobs = jobs(&offline.settings, complete, previous, known);
     if run.settled.is_none() {
         taken.lacking.extend(kept(complete, &offline.settings.stacks));
     }
@@ -154,13 +167,14 @@ pub(super) async fn take<K: Keep>(
     Ok(())
 }
 
-/// Whether a release's versions name this registry by the same URL.
+/// Whether a release's versions name this registry by the same URL and rules.
 fn is_like(release: &Release, settings: &OfflineSettings) -> bool {
-    release.offline.as_ref().is_some_and(|offline| offline.settings.public_url == settings.public_url)
+    let same_url = |offline: &Taken| offline.settings.public_url == settings.public_url;
+    release.rules == RULES && release.offline.as_ref().is_some_and(same_url)
 }
 
 /// Takes over what is as it was, and lists what has to be fetched for.
-fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&Release>) -> Vec<Job> {
+fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&Release>, is_known: Known) -> Vec<Job> {
     let before = previous.map(Release::by_folder).unwrap_or_default();
     let lacks = |stack: &str| previous.and_then(|p| p.offline.as_ref()).is_some_and(|o| o.lacking.contains(stack));
     let (mut jobs, mut same) = (Vec::new(), Vec::new());
@@ -171,7 +185,7 @@ fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&R
         let Some(content) = complete.tree.get(&path).cloned() else { continue };
         let published = before.get(version.folder.as_str()).map(|(published, _)| *published);
         let known = published.and_then(|published| Some((published, published.offline.as_ref()?)));
-        let known = known.filter(|(_, known)| known.committed == Digest::of(&content));
+        let known = known.filter(|(_, known)| is_known == Known::Kept && known.committed == Digest::of(&content));
         match known {
             Some((published, known)) if known.missing.is_empty() || !lacks(&stack.folder) => {
                 same.push((version.folder.clone(), path, published.devfile.clone(), known.clone()));
