@@ -378,6 +378,10 @@ impl<'a> Attempt<'a> {
         });
         complete.repository.warnings.extend(self.missing.iter().cloned());
         if self.job.was_whole && self.failed.is_some() {
+            // Its files are at hand, and not what is published: the next time they are to be had again.
+            if let Some(from) = complete.repository.brought.remove(&self.job.folder) {
+                complete.repository.fetched.remove(&from);
+            }
             complete.repository.keep(self.job.part.clone());
             return;
         }
@@ -404,3 +408,6 @@ fn publish(complete: &mut Complete, folder: &str, path: &str, devfile: String, v
     }
     complete.repository.offline.insert(folder.to_owned(), version);
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

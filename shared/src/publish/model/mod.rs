@@ -1,5 +1,6 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod offline;
 mod protocol;
 mod upkeep;
 
