@@ -132,6 +132,7 @@ def large(stage: Stage) -> Iterator[Row]:
     if registry is None:
         yield Row("a registry of 10,000 versions", "", "not measured: what makes it (../shared/tools) is not here")
         return
+    stage.commit(registry)
     seconds, _ = stage.refresh(registry)
     serving = stage.serve(registry)
     versions = sum(len(entry.get("versions") or []) for entry in json.loads(serving.get("/v2index/all")))
@@ -146,10 +147,14 @@ def large(stage: Stage) -> Iterator[Row]:
     yield Row(f"{name}: memory", "", f"{serving.resident_mb():.0f} MB")
     stage.stop(serving)
     times = 3 if stage.quick else 5
-    small = median(_change_one(stage, stage.published, times))
-    changed = median(_change_one(stage, registry, times))
-    target = f"2x of the small one ({small * 1000:.0f} ms) and the listing of the tree"
-    yield Row(f"{name}: refresh, one version changed", target, f"{changed * 1000:.0f} ms")
+    # Work trees both: in one of them Git tells what changed, and only that is read.
+    small = stage.registry()
+    stage.commit(small)
+    stage.refresh(small)
+    small_seconds = median(_commit_one(stage, small, times))
+    seconds = median(_commit_one(stage, registry, times))
+    target = f"2x of the small one ({small_seconds * 1000:.0f} ms) and the listing of the tree"
+    yield Row(f"{name}: refresh, one version changed", target, f"{seconds * 1000:.0f} ms")
 
 
 PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
@@ -167,14 +172,31 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
 
 def _change_one(stage: Stage, registry: Registry, times: int) -> list[float]:
     """Seconds of refreshes, each after a change of one devfile."""
-    devfile = min(registry.source.glob("stacks/*/**/devfile.yaml"))
     seconds = []
     for _ in range(times):
-        with open(devfile, "a") as file:
-            file.write("# changed\n")
-        took, report = stage.refresh(registry)
-        assert report["outcome"] == "published", report
-        seconds.append(took)
+        _change(registry)
+        seconds.append(_refresh_changed(stage, registry))
+    return seconds
+
+
+def _commit_one(stage: Stage, registry: Registry, times: int) -> list[float]:
+    """The same, each change being a commit."""
+    seconds = []
+    for _ in range(times):
+        _change(registry)
+        stage.commit(registry)
+        seconds.append(_refresh_changed(stage, registry))
+    return seconds
+
+
+def _change(registry: Registry) -> None:
+    with open(min(registry.source.glob("stacks/*/**/devfile.yaml")), "a") as file:
+        file.write("# changed\n")
+
+
+def _refresh_changed(stage: Stage, registry: Registry) -> float:
+    seconds, report = stage.refresh(registry)
+    assert report["outcome"] == "published", report
     return seconds
 
 

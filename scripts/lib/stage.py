@@ -139,6 +139,12 @@ class Stage:
             raise Failure(child.how_it_ended())
         return seconds, json.loads(answer.read_text())
 
+    def commit(self, registry: Registry) -> None:
+        """Makes the registry's folder a Git work tree, if it is none, and commits what is in it."""
+        git = ["git", "-C", str(registry.source), "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+        for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
+            subprocess.run([*git, *command], check=True)
+
     def generate_index(self, source: Path) -> float:
         """Seconds that `index-generator` takes as a process."""
         command = [str(self._binaries / "index-generator"), "--force", "--offline", str(source), str(self._data / "index.json")]

@@ -52,6 +52,9 @@ pub const REPORTED_PROBLEMS: usize = 200;
 /// keeps its own.
 pub const STACK_WARNINGS: usize = 10;
 
+/// Largest word of a refresh that is read back, in bytes: it names up to [`REPORTED_PROBLEMS`] problems of each part.
+pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
+
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 

@@ -4,8 +4,10 @@ use std::io::{BufWriter, IsTerminal};
 use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Lines that wait until somebody reads them. One takes about 400 bytes.
 const WAITING_LINES: usize = 8192;
@@ -30,7 +32,8 @@ pub fn lost_lines() -> u64 {
 /// rather than let requests wait for whoever reads the log. In AWS Lambda, where a process is frozen once a request is
 /// answered, every line is written before that.
 pub fn start() -> Log {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
+    let levels: Targets = levels.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     let for_people = std::io::stderr().is_terminal();
     let (writer, guard) = if for_people || is_lambda() {
         (BoxMakeWriter::new(std::io::stderr), None)
@@ -39,11 +42,12 @@ pub fn start() -> Log {
         LOST.get_or_init(|| writer.error_counter());
         (BoxMakeWriter::new(writer), Some(guard))
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer);
+    let log = tracing_subscriber::registry().with(levels);
     if for_people {
-        log.init();
+        log.with(lines).init();
     } else {
-        log.json().flatten_event(true).with_span_list(false).init();
+        log.with(lines.json().flatten_event(true).with_span_list(false)).init();
     }
     Log { _writer: guard }
 }

@@ -143,9 +143,10 @@ impl Core {
         told: Option<&CommitSha>,
         work: impl Future<Output = Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
-        let result = observe::refresh(work).await;
+        let (result, done) = observe::refresh(work).await;
         let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
-        let (_, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
+        let (lag, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
+        done.count(lag);
         if in_time.is_err() {
             tracing::warn!("GitHub was not told of the result in time");
         }

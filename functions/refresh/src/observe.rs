@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
@@ -38,7 +38,6 @@ struct Metrics {
     bytes: Counter,
     age: Gauge<f64, AtomicU64>,
     lag: Gauge<f64, AtomicU64>,
-    behind_since: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,8 +46,9 @@ struct OfOutcome {
 }
 
 /// What there is to count of a refresh.
+#[must_use = "it is to be counted"]
 #[derive(Debug)]
-struct Done {
+pub struct Done {
     outcome: &'static str,
     duration: Duration,
     artifacts: u64,
@@ -83,11 +83,8 @@ where
     response
 }
 
-/// Refreshes, and tells of it.
-///
-/// # Errors
-/// Those of the refresh, which are in the log by then.
-pub async fn refresh<E: std::error::Error>(work: impl Future<Output = Result<Report, E>>) -> Result<Report, E> {
+/// Refreshes, and tells the log of it.
+pub async fn refresh<E: std::error::Error>(work: impl Future<Output = Result<Report, E>>) -> (Result<Report, E>, Done) {
     let started = Instant::now();
     let context = Context::within_current();
     let result = Arc::clone(&context).scope(work).await;
@@ -100,13 +97,7 @@ pub async fn refresh<E: std::error::Error>(work: impl Future<Output = Result<Rep
         bytes: context.bytes_pushed(),
         age: result.as_ref().ok().and_then(release_age),
     };
-    let lag = METRICS.lag_after(done.outcome);
-    if logging::is_lambda() {
-        done.line(lag).write();
-    } else {
-        METRICS.count(&done, lag);
-    }
-    result
+    (result, done)
 }
 
 /// The metrics as Prometheus reads them.
@@ -130,6 +121,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
             for problem in &report.elsewhere {
                 tracing::warn!(%problem, "still elsewhere");
             }
+            let timings = &report.timings_ms;
             let parts: Vec<&str> =
                 report.changed.iter().chain(&report.removed).take(SHOWN).map(String::as_str).collect();
             tracing::info!(
@@ -146,6 +138,11 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 artifacts,
                 bytes,
                 duration_ms,
+                look_ms = milliseconds(timings.look),
+                fetch_ms = milliseconds(timings.fetch),
+                build_ms = milliseconds(timings.build),
+                upload_ms = milliseconds(timings.upload),
+                commit_ms = milliseconds(timings.commit),
                 trace_id,
                 "refresh"
             );
@@ -182,6 +179,15 @@ fn release_age(report: &Report) -> Option<Duration> {
 }
 
 impl Done {
+    /// Adds a refresh to the metrics. `lag` is the time for which no refresh has made the head live.
+    pub fn count(&self, lag: Duration) {
+        if logging::is_lambda() {
+            self.line(lag).write();
+        } else {
+            METRICS.count(self, lag);
+        }
+    }
+
     /// What a refresh adds to the metrics, for the log.
     fn line(&self, lag: Duration) -> Line {
         let line =
@@ -216,7 +222,7 @@ impl Metrics {
         registry.register("release_age_seconds", "Age of the live release at the last refresh", age.clone());
         let help = "Time for which the live release has not been known to be that of the head";
         registry.register("release_lag_seconds", help, lag.clone());
-        Self { registry, refreshes, duration, artifacts, bytes, age, lag, behind_since: Mutex::default() }
+        Self { registry, refreshes, duration, artifacts, bytes, age, lag }
     }
 
     fn count(&self, done: &Done, lag: Duration) {
@@ -229,32 +235,11 @@ impl Metrics {
             self.age.set(age.as_secs_f64());
         }
     }
-
-    /// For how long the live release has not been known to be the right one, after a refresh with this outcome: that of the
-    /// head, or a pinned one.
-    fn lag_after(&self, outcome: &str) -> Duration {
-        let mut behind_since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            "rejected" | "failed" => *behind_since = behind_since.or_else(|| Some(Instant::now())),
-            _ => *behind_since = None,
-        }
-        behind_since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_lag_grows_until_the_head_is_live() {
-        let metrics = Metrics::new();
-        assert_eq!(metrics.lag_after("published"), Duration::ZERO);
-        let first = metrics.lag_after("failed");
-        let then = metrics.lag_after("rejected");
-        assert!(then > first, "{then:?} {first:?}");
-        assert_eq!(metrics.lag_after("unchanged"), Duration::ZERO);
-    }
 
     #[test]
     fn a_line_has_the_metrics_that_alarms_name() {

@@ -7,8 +7,8 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode};
@@ -141,7 +141,7 @@ impl App {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let headers = &parts.headers;
         match segments.as_slice() {
-            [""] => return Ok(redirect(if wants_html(headers) { "/viewer" } else { "/index" })),
+            [""] => return Ok(front(headers)),
             ["health"] => return self.health(snapshot),
             ["openapi.json"] => {
                 let document = || body::Body::new(JSON, openapi::document().to_string().into());
@@ -251,10 +251,9 @@ fn json(document: String, status: StatusCode) -> Response<Body> {
     response
 }
 
-fn redirect(location: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+/// The front page: browsers are sent to the viewer, all others to the index.
+fn front(headers: &HeaderMap) -> Response<Body> {
+    let mut response = body::redirect(if wants_html(headers) { "/viewer" } else { "/index" });
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     response
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing leaves this module that does not have the digest it was asked for by.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, REDIRECT_BYTES, TR
 use moka::future::Cache as Memory;
 
 /// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
-const URL_VALID: Duration = Duration::from_secs(15 * 60);
+pub(crate) const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
 /// What a kept blob costs beside its bytes: its digest, and how the memory finds and ages it.
 const OVERHEAD_BYTES: usize = 256;
@@ -71,9 +72,7 @@ pub(crate) struct Blobs {
 impl Blobs {
     /// The blobs of a bucket.
     pub(crate) fn new(cache: Cache, large: LargeBlobs) -> Self {
-        let weigh = |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
-        let memory = Memory::builder().max_capacity(BLOB_MEMORY_BYTES).weigher(weigh).build();
-        Self { cache, memory, large }
+        Self { cache, memory: memory(BLOB_MEMORY_BYTES), large }
     }
 
     /// How a blob of this size leaves, unless it must be in the answer.
@@ -99,6 +98,12 @@ impl Blobs {
     pub(crate) async fn read(&self, digest: Digest, size: u64) -> Result<Bytes, Arc<BlobError>> {
         self.memory.try_get_with(digest, checked(&self.cache, digest, size)).await
     }
+}
+
+/// Memory for content by some key, up to so many bytes.
+pub(crate) fn memory<K: Eq + Hash + Send + Sync + 'static>(bytes: u64) -> Memory<K, Bytes> {
+    let weigh = |_: &K, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
+    Memory::builder().max_capacity(bytes).weigher(weigh).build()
 }
 
 /// Reads a blob of the bucket and checks its digest.

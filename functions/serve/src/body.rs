@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    LOCATION, VARY,
 };
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
@@ -126,6 +127,14 @@ impl Body {
             Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.identity)),
         }
     }
+}
+
+/// The answer that sends a client to another path of this registry.
+pub(crate) fn redirect(path: &'static str) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(path));
+    response
 }
 
 /// Whether `If-None-Match` names one of these entity tags (RFC 9110, section 13.1.2: compared weakly).

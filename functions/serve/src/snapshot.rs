@@ -160,7 +160,7 @@ impl Snapshot {
         let catalog = Catalog::new(release.stacks, &data_uris);
         let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
             [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
-                .map(|kind| Body::new(JSON, catalog.answer(schema, kind, &Query::default()).body))
+                .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
         });
         Self {
             etag,

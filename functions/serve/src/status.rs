@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use devfile_registry::cache::{Bucket, Cache, LAST_REFRESH_KEY};
+use devfile_registry::cache::Cache;
 use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
-
-/// Largest report of a refresh that is read, in bytes.
-const REPORT_BYTES: u64 = 1 << 20;
 
 /// Time for reading it; `/status` answers without it when the bucket is slow.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -41,8 +38,7 @@ pub(crate) fn document(
 
 /// How the last refresh ended, which need not have made anything live. None when there is no word of it.
 pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
-    let read = tokio::time::timeout(PATIENCE, cache.get(LAST_REFRESH_KEY, REPORT_BYTES)).await;
-    serde_json::from_slice(&read.ok()?.ok()??.bytes).ok()
+    tokio::time::timeout(PATIENCE, LastRefresh::read(cache)).await.ok()?
 }
 
 /// The schema of [`document`].

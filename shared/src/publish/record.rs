@@ -1,11 +1,14 @@
 //! What became of the last refresh, left in the bucket for `/status`. Nothing depends on it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, PublishError, Publisher, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
 use crate::digest::CommitSha;
 use crate::index::to_compact_json;
+use crate::limits;
 use crate::registry::Registry;
 use crate::repository::Quarantined;
 use crate::source::Source;
@@ -29,6 +32,17 @@ pub struct LastRefresh {
     /// What it mended in the stores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<String>,
+    /// Since when no refresh has made the head live; none when the last one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind_since: Option<Timestamp>,
+}
+
+impl LastRefresh {
+    /// Reads the word that the last refresh left; none when there is none, or it cannot be read.
+    pub async fn read(bucket: &impl Bucket) -> Option<Self> {
+        let object = bucket.get(LAST_REFRESH_KEY, limits::LAST_REFRESH_BYTES).await.ok()??;
+        serde_json::from_slice(&object.bytes).ok()
+    }
 }
 
 impl PublishError {
@@ -49,14 +63,20 @@ impl PublishError {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Leaves word of a refresh, unless it found nothing to do. Failing at this is logged, and nothing else.
-    pub async fn record(&self, told: Option<&CommitSha>, result: Result<&Report, &PublishError>) {
+    /// Leaves word of a refresh, unless it found nothing to do, and gives the time for which none has made the head live.
+    /// Failing at this is logged, and nothing else.
+    pub async fn record(&self, told: Option<&CommitSha>, result: Result<&Report, &PublishError>) -> Duration {
         let at = (self.clock)();
+        let was_behind = LastRefresh::read(&self.bucket).await.and_then(|last| last.behind_since);
+        let is_behind = result.is_err() || result.is_ok_and(|report| report.outcome == Outcome::Rejected);
+        let behind_since = is_behind.then(|| was_behind.clone().unwrap_or_else(|| at.clone()));
+        let lag = behind_since.as_ref().map(|since| since.instant().duration_until(at.instant()));
+        let lag = lag.and_then(|lag| lag.try_into().ok()).unwrap_or_default();
         let last = match result {
             Ok(report) => {
                 let idle = matches!(report.outcome, Outcome::Unchanged | Outcome::Superseded);
-                if idle && report.repaired.is_empty() {
-                    return;
+                if idle && report.repaired.is_empty() && was_behind.is_none() {
+                    return lag;
                 }
                 LastRefresh {
                     at,
@@ -65,6 +85,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                     failure: None,
                     quarantined: report.quarantined.clone(),
                     repaired: report.repaired.clone(),
+                    behind_since,
                 }
             }
             Err(error) => LastRefresh {
@@ -74,11 +95,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 failure: Some(error.public().to_owned()),
                 quarantined: Vec::new(),
                 repaired: Vec::new(),
+                behind_since,
             },
         };
         let written = self.bucket.put_if(LAST_REFRESH_KEY, to_compact_json(&last).into(), Expect::Anything).await;
         if let Err(error) = written {
             tracing::warn!(%error, "the last refresh is not shown at /status");
         }
+        lag
     }
 }

@@ -204,3 +204,27 @@ async fn two_functions_of_different_software() {
     assert!(error.contains("its format is 99"), "{error}");
     assert_eq!(world.registry.live().await, index);
 }
+
+/// How long the registry has been behind outlives the processes that find it so, and the end of it is told.
+#[tokio::test]
+async fn how_long_it_is_behind_is_remembered() {
+    let world = published().await;
+    let serve = world.registry.serve().await;
+    let since = async || serve.json("/status").await["last_refresh"]["behind_since"].clone();
+    assert_eq!(since().await, json!(null));
+    let before = world.registry.git(&["rev-parse", "HEAD"]);
+    world.break_stack();
+    let fails = async || {
+        let mut refresh = world.registry.invocation(&json!({"action": "refresh"}));
+        assert!(!refresh.env("OCI_REGISTRY", "127.0.0.1:1/nobody").status().await.unwrap().success());
+        since().await
+    };
+    let first = fails().await;
+    assert!(first.is_string(), "{first}");
+    assert_eq!(fails().await, first);
+    // The head is as it was before: nothing is published, and nothing is behind any more.
+    world.registry.git(&["reset", "--quiet", "--hard", &before]);
+    assert_eq!(world.registry.refresh().await.unwrap()["outcome"], "unchanged");
+    assert_eq!(since().await, json!(null));
+    assert_eq!(serve.json("/status").await["last_refresh"]["failure"], json!(null));
+}

@@ -69,7 +69,7 @@ impl Gate {
     /// Checks a signature over a body.
     pub(crate) fn verify_signature(&self, signature: &str, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
-        secret.verify(Some(signature), body)
+        secret.verify(signature, body)
     }
 
     /// Checks the token of a workflow.

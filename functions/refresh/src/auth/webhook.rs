@@ -39,8 +39,6 @@ pub struct Push {
     pub reference: String,
     /// Where it points now; none when it was deleted.
     pub after: Option<CommitSha>,
-    /// GitHub's number for the repository, which stays when it is renamed.
-    pub repository_id: u64,
     /// `OWNER/NAME`.
     pub full_name: String,
 }
@@ -68,9 +66,8 @@ impl WebhookSecret {
     /// Checks `X-Hub-Signature-256` over the body as it arrived, in a time that does not depend on where they differ.
     ///
     /// # Errors
-    /// [`Denied::Unauthenticated`] when it is missing or does not fit.
-    pub fn verify(&self, signature: Option<&str>, body: &[u8]) -> Result<(), Denied> {
-        let signature = signature.ok_or(Denied::Unauthenticated("no signature"))?;
+    /// [`Denied::Unauthenticated`] when it does not fit.
+    pub fn verify(&self, signature: &str, body: &[u8]) -> Result<(), Denied> {
         let malformed = Denied::Unauthenticated("the signature is not sha256= and 64 hexadecimal digits");
         let digits = signature.strip_prefix("sha256=").ok_or(malformed.clone())?;
         let mut expected = [0; 32];
@@ -102,7 +99,6 @@ impl Event {
         }
         #[derive(Deserialize)]
         struct Repository {
-            id: u64,
             full_name: String,
         }
         match name {
@@ -112,12 +108,7 @@ impl Event {
                 let Body { r#ref: reference, after, deleted, repository } = serde_json::from_slice(body)?;
                 // GitHub writes "nowhere" as zeros.
                 let nowhere = deleted || after.as_str().bytes().all(|digit| digit == b'0');
-                Ok(Self::Push(Push {
-                    reference,
-                    after: (!nowhere).then_some(after),
-                    repository_id: repository.id,
-                    full_name: repository.full_name,
-                }))
+                Ok(Self::Push(Push { reference, after: (!nowhere).then_some(after), full_name: repository.full_name }))
             }
             _ => Ok(Self::Other),
         }
@@ -140,32 +131,31 @@ mod tests {
     /// From GitHub's documentation.
     const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
-    fn verify(signature: Option<&str>, body: &str) -> Result<(), Denied> {
+    fn verify(signature: &str, body: &str) -> Result<(), Denied> {
         WebhookSecret::new(SECRET).unwrap().verify(signature, body.as_bytes())
     }
 
     #[test]
     fn a_signature_fits_its_body_alone() {
-        assert_eq!(verify(Some(SIGNATURE), "Hello, World!"), Ok(()));
+        assert_eq!(verify(SIGNATURE, "Hello, World!"), Ok(()));
         let upper = SIGNATURE.to_uppercase().replace("SHA256", "sha256");
-        assert_eq!(verify(Some(&upper), "Hello, World!"), Ok(()));
+        assert_eq!(verify(&upper, "Hello, World!"), Ok(()));
         for (signature, body) in [
-            (None, "Hello, World!"),
-            (Some(""), "Hello, World!"),
-            (Some("sha256="), "Hello, World!"),
-            (Some(&SIGNATURE[7..]), "Hello, World!"),
-            (Some(&SIGNATURE[..70]), "Hello, World!"),
-            (Some(&SIGNATURE.replace("sha256", "sha1")), "Hello, World!"),
-            (Some(&SIGNATURE.replace('7', "8")), "Hello, World!"),
-            (Some(&format!("{SIGNATURE}00")), "Hello, World!"),
-            (Some(SIGNATURE), "Hello, World! "),
-            (Some(SIGNATURE), ""),
+            ("", "Hello, World!"),
+            ("sha256=", "Hello, World!"),
+            (&SIGNATURE[7..], "Hello, World!"),
+            (&SIGNATURE[..70], "Hello, World!"),
+            (&SIGNATURE.replace("sha256", "sha1"), "Hello, World!"),
+            (&SIGNATURE.replace('7', "8"), "Hello, World!"),
+            (&format!("{SIGNATURE}00"), "Hello, World!"),
+            (SIGNATURE, "Hello, World! "),
+            (SIGNATURE, ""),
         ] {
             let denied = verify(signature, body);
             assert!(matches!(denied, Err(Denied::Unauthenticated(_))), "{signature:?} {body:?}: {denied:?}");
         }
         let other = WebhookSecret::new("another secret of some length").unwrap();
-        assert!(other.verify(Some(SIGNATURE), b"Hello, World!").is_err());
+        assert!(other.verify(SIGNATURE, b"Hello, World!").is_err());
     }
 
     #[test]
@@ -186,7 +176,6 @@ mod tests {
         let expected = Push {
             reference: "refs/heads/feature/x".into(),
             after: Some(commit.parse().unwrap()),
-            repository_id: 42,
             full_name: "example/registry".into(),
         };
         assert_eq!(push(&moved), expected);

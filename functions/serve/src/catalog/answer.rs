@@ -4,16 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::fragment::{EntryFragment, Fragment, IconData, Rendering};
-use super::query::Icons;
-
-/// An answer of an index route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// A JSON array of entries.
-    pub(crate) body: Bytes,
-    /// A strong entity tag, quoted, of the body without a content coding.
-    pub(crate) etag: String,
-}
+use super::query::IconForm;
 
 /// What a query keeps, as pieces of the rendered index.
 ///
@@ -47,11 +38,6 @@ impl Selection<'_> {
             None => self.pieces.concat().into(),
         }
     }
-
-    /// Tag and body.
-    pub(crate) fn answer(&self) -> Answer {
-        Answer { body: self.body(), etag: self.etag() }
-    }
 }
 
 /// Collects what is kept of a rendering, entry by entry.
@@ -64,12 +50,12 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(rendering: &'a Rendering, icons: Icons, data: &'a IconData) -> Self {
+    pub(super) fn new(rendering: &'a Rendering, icons: IconForm, data: &'a IconData) -> Self {
         Self {
             rendering,
-            icons: (icons == Icons::Data).then_some(data),
+            icons: (icons == IconForm::Data).then_some(data),
             selection: Selection { pieces: vec![b"["], digest: Sha256::new(), whole: None },
-            all: icons == Icons::Urls,
+            all: icons == IconForm::Urls,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use devfile_registry::index::Entry;
 use serde_json::json;
 
@@ -99,7 +100,7 @@ pub(super) fn parse(schema: IndexSchema, query: &str) -> Query {
 
 /// What the fixture answers, as `name@version,version` of each entry.
 pub(super) fn names(schema: IndexSchema, kind: IndexKind, query: &str) -> String {
-    let answer = catalog().answer(schema, kind, &parse(schema, query));
+    let answer = answer(catalog(), schema, kind, &parse(schema, query));
     let entries: Vec<Entry> = serde_json::from_slice(&answer.body).unwrap();
     entries.iter().map(label).collect::<Vec<_>>().join(" ")
 }
@@ -136,4 +137,16 @@ pub(super) fn many(stacks: usize, versions: usize) -> Vec<Entry> {
         })
     };
     serde_json::from_value((0..stacks).map(stack).collect()).unwrap()
+}
+
+/// An answer of an index route.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) body: Bytes,
+    pub(super) etag: String,
+}
+
+pub(super) fn answer(catalog: &Catalog, schema: IndexSchema, kind: IndexKind, query: &Query) -> Answer {
+    let selection = catalog.select(schema, kind, query);
+    Answer { body: selection.body(), etag: selection.etag() }
 }

@@ -23,7 +23,7 @@ mod fixture;
 #[cfg(test)]
 mod properties;
 
-pub(crate) use answer::{Answer, Selection};
+pub(crate) use answer::Selection;
 pub(crate) use filter::is_deprecated;
 pub(crate) use query::SchemaVersionRange;
 pub use query::{BadParameter, Query};
@@ -129,11 +129,6 @@ impl Catalog {
             }
         }
         collector.finish()
-    }
-
-    /// The answer to `query`.
-    pub(crate) fn answer(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Answer {
-        self.select(schema, kind, query).answer()
     }
 }
 

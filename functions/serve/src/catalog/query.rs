@@ -15,12 +15,12 @@ use super::text::fold;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
     pub(super) filters: Vec<Filter>,
-    pub(super) icons: Icons,
+    pub(super) icons: IconForm,
 }
 
 /// How the answer shows icons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Icons {
+pub(super) enum IconForm {
     /// As URLs.
     #[default]
     Urls,
@@ -75,7 +75,7 @@ impl Query {
             check(parameter, &values)?;
             match filter(parameter, &values)? {
                 Some(filter) => query.filters.push(filter),
-                None => query.icons = Icons::Data,
+                None => query.icons = IconForm::Data,
             }
         }
         Ok(query)
@@ -83,7 +83,7 @@ impl Query {
 
     /// Whether the answer is the whole index as it is.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filters.is_empty() && self.icons == Icons::Urls
+        self.filters.is_empty() && self.icons == IconForm::Urls
     }
 }
 

@@ -1,9 +1,9 @@
-use super::fixture::{catalog, entries, parse};
+use super::fixture::{self, Answer, catalog, entries, parse};
 use super::*;
 use serde_json::Value;
 
 fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> Answer {
-    catalog().answer(schema, kind, &parse(schema, query))
+    fixture::answer(catalog(), schema, kind, &parse(schema, query))
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn with_icon_data(mut index: Value) -> Value {
 fn the_whole_index_is_not_copied() {
     let catalog = catalog();
     let query = Query::default();
-    let answer = |kind| catalog.answer(IndexSchema::V2, kind, &query).body;
+    let answer = |kind| fixture::answer(catalog, IndexSchema::V2, kind, &query).body;
     assert_eq!(answer(IndexKind::All).as_ptr(), answer(IndexKind::All).as_ptr());
     assert_ne!(answer(IndexKind::Stack), answer(IndexKind::All));
 }
@@ -80,7 +80,7 @@ fn tags_follow_the_answer_and_nothing_else() {
     let mut changed = entries();
     changed[0].versions.remove(2);
     let changed = Catalog::new(changed, &fixture::icons());
-    let again = |query| changed.answer(IndexSchema::V2, IndexKind::All, &parse(IndexSchema::V2, query)).etag;
+    let again = |query| fixture::answer(&changed, IndexSchema::V2, IndexKind::All, &parse(IndexSchema::V2, query)).etag;
     for same in ["tags=maven", "minVersion=2.9&name=go", "name=nosuch"] {
         assert_eq!(again(same), etag(IndexSchema::V2, same), "{same}");
     }
@@ -91,7 +91,7 @@ fn tags_follow_the_answer_and_nothing_else() {
 fn a_large_index_is_answered_whole_and_in_part() {
     let catalog = Catalog::new(fixture::many(1_000, 10), &BTreeMap::new());
     let count = |query| {
-        let answer = catalog.answer(IndexSchema::V2, IndexKind::Stack, &parse(IndexSchema::V2, query));
+        let answer = fixture::answer(&catalog, IndexSchema::V2, IndexKind::Stack, &parse(IndexSchema::V2, query));
         let entries: Vec<Entry> = serde_json::from_slice(&answer.body).unwrap();
         (entries.len(), entries.iter().map(|entry| entry.versions.len()).sum::<usize>())
     };

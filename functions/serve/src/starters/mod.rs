@@ -4,7 +4,7 @@
 
 mod current;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, HeaderValue};
@@ -22,7 +22,7 @@ pub(crate) use self::current::StarterError;
 
 use self::current::{Current, Currents, Freshness, Wanted};
 use crate::app::STALE;
-use crate::blobs::{Blobs, Delivery, LargeBlobs};
+use crate::blobs::{Blobs, Delivery, LargeBlobs, URL_VALID, memory};
 use crate::body::{Caching, header};
 use crate::catalog::SchemaVersionRange;
 use crate::config::Config;
@@ -30,9 +30,6 @@ use crate::content::{Content, DOCKER_CONTENT_DIGEST, offer_ranges};
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::snapshot::{DevfileVersion, Snapshot};
-
-/// How long a client may take until it follows a redirect to the bucket.
-const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
 /// The starter projects of a registry.
 #[derive(Debug)]
@@ -46,13 +43,12 @@ pub(crate) struct Starters {
 impl Starters {
     /// Fetches nothing yet.
     pub(crate) fn new(config: &Config, cache: Cache) -> Self {
-        let weigh = |_: &ZipKey, bytes: &Bytes| u32::try_from(bytes.len() + 256).unwrap_or(u32::MAX);
         let store = StarterStore::new(cache);
         let remotes = Remotes::new(config.fetches.clone(), config.archive_hosts.clone());
         Self {
             currents: Currents::new(remotes, store.clone()),
             store,
-            zips: Memory::builder().max_capacity(STARTER_MEMORY_BYTES).weigher(weigh).build(),
+            zips: memory(STARTER_MEMORY_BYTES),
             large: config.large_blobs,
         }
     }

@@ -20,14 +20,14 @@ const SHOWN: [&str; 6] = ["image/svg+xml", "image/png", "image/jpeg", "image/gif
 
 /// The icons of a release.
 #[derive(Debug, Default)]
-pub(super) struct Icons {
+pub(super) struct Pictures {
     by_url: HashMap<String, Digest>,
     /// Logos that lie beside a devfile, by the name of the stack; of several versions that of the first in the index.
     of_stacks: HashMap<String, Digest>,
     files: HashMap<Digest, (&'static str, u64)>,
 }
 
-impl Icons {
+impl Pictures {
     /// The icons of a release: those that its entries name by URL, else the logos among the files of its versions.
     pub(super) fn new(named: &crate::icons::Icons, versions: &[PublishedVersion]) -> Self {
         let mut icons = Self::default();

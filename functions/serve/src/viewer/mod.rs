@@ -35,7 +35,7 @@ mod tests;
 pub(crate) use shelf::Shelf;
 
 use axum::body::Body as HttpBody;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
 use devfile_registry::index::EntryType;
 use devfile_registry::public_url::PublicUrl;
@@ -46,7 +46,7 @@ use link::slug;
 use page::{Page, Registry};
 
 use crate::blobs::Blobs;
-use crate::body::{Body, Caching};
+use crate::body::{Body, Caching, redirect};
 use crate::error::ApiError;
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
@@ -241,12 +241,5 @@ fn plain(text: &str, status: StatusCode, caching: Caching) -> Response<HttpBody>
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(CACHE_CONTROL, caching.header());
-    response
-}
-
-fn redirect(location: &'static str) -> Response<HttpBody> {
-    let mut response = Response::new(HttpBody::empty());
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
     response
 }

@@ -7,7 +7,7 @@ use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::PublishedVersion;
 
 use super::facet::{Facet, Facets, Narrowed};
-use super::icons::Icons;
+use super::icons::Pictures;
 use super::query::{ListQuery, Sort};
 use super::search::Words;
 use crate::catalog::fold;
@@ -16,7 +16,7 @@ use crate::catalog::fold;
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub(super) facets: Facets,
-    pub(super) icons: Icons,
+    pub(super) icons: Pictures,
     words: Words,
     /// Places in the order of the display names.
     by_name: Vec<usize>,
@@ -40,7 +40,7 @@ impl Shelf {
         }
         Self {
             facets: Facets::new(entries),
-            icons: Icons::new(icons, versions),
+            icons: Pictures::new(icons, versions),
             words: Words::new(entries),
             by_name,
             by_change,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use bytes::Bytes;
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::Digest;
