@@ -335,9 +335,11 @@ async fn stacks_can_be_chosen_and_the_choice_changed() {
     let registry = registry.with("OFFLINE", "loom");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]), "of the same commit");
     assert!(serve.get("/devfiles/loom").await.1.contains(PUBLIC_URL));
+    project.host.take_requests();
     let registry = registry.with("PUBLIC_URL", "http://127.0.0.1:8080");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
     assert!(serve.get("/devfiles/loom").await.1.contains("http://127.0.0.1:8080/stacks/loom/clay-offline.zip"));
+    assert_eq!(project.host.take_requests(), Vec::<String>::new(), "the zip is the same");
     let registry = registry.with("OFFLINE", "");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
     assert_eq!(serve.get("/devfiles/loom").await.1, committed);

@@ -26,7 +26,9 @@ use self::plan::Plan;
 use super::{Complete, Run};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
-use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, RULES, Release, StoredFile};
+use crate::release::{
+    Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, PublishedVersion, Release, StoredFile,
+};
 use crate::repository::{Part, Stack, StackVersion};
 use crate::source::Tree;
 use crate::starter::{Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey};
@@ -100,8 +102,10 @@ struct Job {
     path: String,
     content: Bytes,
     plan: Plan,
-    /// Its last published state lacks nothing.
+    /// Its last published state names this registry by the same URL, and lacks nothing.
     was_whole: bool,
+    /// Files that were fetched for the same devfile before.
+    had: BTreeMap<String, StoredFile>,
 }
 
 impl Trouble {
@@ -134,9 +138,8 @@ pub(super) async fn take<K: Keep>(
     keep: &K,
 ) -> Result<(), K::Error> {
     run.deadline = Instant::now() + BUDGET;
-    let previous = run.previous.filter(|previous| is_like(previous, &offline.settings));
     let mut taken = Taken { settings: offline.settings.clone(), lacking: BTreeSet::new() };
-    let jobs = jobs(&offline.settings, complete, previous, known);
+    let jobs = jobs(&offline.settings, complete, run.previous, known);
     if run.settled.is_none() {
         taken.lacking.extend(kept(complete, &offline.settings.stacks));
     }
@@ -145,7 +148,8 @@ pub(super) async fn take<K: Keep>(
     for job in jobs {
         let mut attempt = Attempt::new(&job, &offline.settings.public_url);
         for starter in &job.plan.starters {
-            let zip = zips.get(&SourceKey::of(&starter.source)).cloned();
+            let had = job.had.get(&starter.file()).cloned().map(Ok);
+            let zip = had.or_else(|| zips.get(&SourceKey::of(&starter.source)).cloned());
             let zip = zip.unwrap_or_else(|| Err(Trouble::passing("it was not fetched")));
             attempt.starter(starter, zip, &complete.tree);
         }
@@ -167,15 +171,16 @@ pub(super) async fn take<K: Keep>(
     Ok(())
 }
 
-/// Whether a release's versions name this registry by the same URL and rules.
+/// Whether a release's versions name this registry by the same URL.
 fn is_like(release: &Release, settings: &OfflineSettings) -> bool {
     let same_url = |offline: &Taken| offline.settings.public_url == settings.public_url;
-    release.rules == RULES && release.offline.as_ref().is_some_and(same_url)
+    release.offline.as_ref().is_some_and(same_url)
 }
 
 /// Takes over what is as it was, and lists what has to be fetched for.
 fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&Release>, is_known: Known) -> Vec<Job> {
     let before = previous.map(Release::by_folder).unwrap_or_default();
+    let is_like = previous.is_some_and(|previous| is_like(previous, settings));
     let lacks = |stack: &str| previous.and_then(|p| p.offline.as_ref()).is_some_and(|o| o.lacking.contains(stack));
     let (mut jobs, mut same) = (Vec::new(), Vec::new());
     let chosen =
@@ -187,15 +192,17 @@ fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&R
         let known = published.and_then(|published| Some((published, published.offline.as_ref()?)));
         let known = known.filter(|(_, known)| is_known == Known::Kept && known.committed == Digest::of(&content));
         match known {
-            Some((published, known)) if known.missing.is_empty() || !lacks(&stack.folder) => {
+            Some((published, known)) if is_like && (known.missing.is_empty() || !lacks(&stack.folder)) => {
                 same.push((version.folder.clone(), path, published.devfile.clone(), known.clone()));
             }
             _ => {
                 let plan = Plan::of(&path, &content, &settings.public_url);
-                let was_whole = published.is_some_and(|p| p.offline.as_ref().is_none_or(|o| o.missing.is_empty()));
+                let is_whole = |p: &PublishedVersion| p.offline.as_ref().is_none_or(|o| o.missing.is_empty());
+                let was_whole = is_like && published.is_some_and(is_whole);
+                let had = known.map(|(_, known)| known.files.clone()).unwrap_or_default();
                 let (stack, folder, part) = (stack.folder.clone(), version.folder.clone(), part(stack, version));
                 if !plan.is_empty() {
-                    jobs.push(Job { part, stack, folder, path, content, plan, was_whole });
+                    jobs.push(Job { part, stack, folder, path, content, plan, was_whole, had });
                 }
             }
         }
@@ -236,14 +243,15 @@ fn unknown_stacks(chosen: &OfflineStacks, complete: &Complete) -> Vec<Diagnostic
     unknown.map(warning).collect()
 }
 
-/// Fetches every source that is named, once.
+/// Fetches every source that is named and was not fetched before, once.
 async fn starters<K: Keep>(
     offline: &Offline,
     jobs: &[Job],
     deadline: Instant,
     keep: &K,
 ) -> Result<HashMap<SourceKey, Result<StoredFile, Trouble>>, K::Error> {
-    let all = jobs.iter().flat_map(|job| &job.plan.starters).map(|starter| &starter.source);
+    let new = |job: &'_ Job| job.plan.starters.iter().filter(|starter| !job.had.contains_key(&starter.file()));
+    let all = jobs.iter().flat_map(new).map(|starter| &starter.source);
     let sources: HashMap<SourceKey, &Source> = all.map(|source| (SourceKey::of(source), source)).collect();
     let fetching = sources.into_iter().map(|(key, source)| async move {
         let late = || Trouble::passing(format!("{}: there was no time left for it", host(source)));
@@ -318,7 +326,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn starter(&mut self, starter: &plan::Starter, zip: Result<StoredFile, Trouble>, tree: &Tree) {
-        let name = format!("{}-offline.zip", starter.name);
+        let name = starter.file();
         match zip.and_then(|zip| self.add(name.clone(), zip, tree)) {
             Ok(()) => self.swaps.push(Swap {
                 at: format!("/starterProjects/{}", starter.index),

@@ -58,6 +58,13 @@ pub(super) enum Reference {
     Unfetchable(&'static str),
 }
 
+impl Starter {
+    /// Name of the file that it becomes in the version's folder.
+    pub(super) fn file(&self) -> String {
+        format!("{}-offline.zip", self.name)
+    }
+}
+
 impl Plan {
     /// Reads a devfile that is published; `own` is the registry's own URL, which is not elsewhere.
     pub(super) fn of(path: &str, devfile: &[u8], own: &str) -> Self {

@@ -182,3 +182,30 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
     let fourth = publish(&outside, &tree, Some(&third), &keep).await;
     assert_eq!((fourth.versions, fourth.files), (third.versions, third.files));
 }
+
+#[tokio::test]
+async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
+    let down = Arc::new(AtomicU32::new(1));
+    let state = Arc::clone(&down);
+    let server = Server::start(move |path, _| match path {
+        "/two.zip" if state.load(Ordering::Relaxed) > 0 => status("503 Service Unavailable"),
+        "/one.zip" | "/two.zip" => ok(&zip("README.md", path), ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let starter = |name: &str| format!("- {{name: {name}, zip: {{location: \"{}{name}.zip\"}}}}\n", server.url("/"));
+    let devfile = format!("{}starterProjects:\n{}{}", devfile("kiln", "1.0.0"), starter("one"), starter("two"));
+    let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile)]);
+    let (outside, keep) = (outside("all"), Memory::default());
+    let first = publish(&outside, &tree, None, &keep).await;
+    assert_eq!((server.asked(), lacking(&first)), (vec!["/one.zip".to_owned(), "/two.zip".to_owned()], vec!["kiln"]));
+    assert!(first.versions[0].devfile.contains("stacks/kiln/one-offline.zip"));
+    let second = publish(&outside, &tree, Some(&first), &keep).await;
+    assert_eq!((server.asked(), &second), (vec!["/two.zip".to_owned()], &first));
+    down.store(0, Ordering::Relaxed);
+    let third = publish(&outside, &tree, Some(&second), &keep).await;
+    assert_eq!((server.asked(), lacking(&third)), (vec!["/two.zip".to_owned()], Vec::new()));
+    let names: Vec<_> = third.versions[0].offline.as_ref().unwrap().files.keys().collect();
+    assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
+    assert_eq!(third.files["stacks/kiln/one-offline.zip"], first.files["stacks/kiln/one-offline.zip"]);
+}
