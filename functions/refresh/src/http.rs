@@ -62,6 +62,7 @@ impl App {
         let answer = match path.as_str() {
             "/refresh" => self.refresh_request(request).await,
             "/webhooks/github" => self.webhook(request).await,
+            "/health" => Ok(message(StatusCode::OK, "the function is up and running")),
             _ => Err(Refused::Path),
         };
         answer.unwrap_or_else(|refused| {

@@ -122,7 +122,9 @@ async fn strangers_are_refused_and_learn_nothing() {
 
     let get = reqwest::get(format!("{}/refresh", refresh.url)).await.unwrap();
     assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
-    assert_eq!(reqwest::get(format!("{}/other", refresh.url)).await.unwrap().status(), 404);
+    for (path, status) in [("other", 404), ("health", 200)] {
+        assert_eq!(reqwest::get(format!("{}/{path}", refresh.url)).await.unwrap().status(), status, "{path}");
+    }
     assert_eq!(signed(&refresh, "[").await.0, 400);
 }
 
