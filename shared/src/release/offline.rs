@@ -20,7 +20,7 @@ pub struct OfflineSettings {
     pub stacks: OfflineStacks,
 }
 
-/// Some stacks, or all.
+/// Some stacks, or all: `all`, or their names separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

@@ -108,6 +108,13 @@ struct Job {
     had: BTreeMap<String, StoredFile>,
 }
 
+impl Job {
+    /// Starter projects that were not fetched before.
+    fn unfetched(&self) -> impl Iterator<Item = &plan::Starter> {
+        self.plan.starters.iter().filter(|starter| !self.had.contains_key(&starter.file()))
+    }
+}
+
 impl Trouble {
     fn lasting(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), chance: Chance::Never }
@@ -250,8 +257,7 @@ async fn starters<K: Keep>(
     deadline: Instant,
     keep: &K,
 ) -> Result<HashMap<SourceKey, Result<StoredFile, Trouble>>, K::Error> {
-    let new = |job: &'_ Job| job.plan.starters.iter().filter(|starter| !job.had.contains_key(&starter.file()));
-    let all = jobs.iter().flat_map(new).map(|starter| &starter.source);
+    let all = jobs.iter().flat_map(Job::unfetched).map(|starter| &starter.source);
     let sources: HashMap<SourceKey, &Source> = all.map(|source| (SourceKey::of(source), source)).collect();
     let fetching = sources.into_iter().map(|(key, source)| async move {
         let late = || Trouble::passing(format!("{}: there was no time left for it", host(source)));
