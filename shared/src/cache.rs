@@ -21,8 +21,8 @@ use crate::context;
 use crate::digest::Digest;
 use crate::trace::TRACEPARENT;
 
-/// Time to write a file.
-const UPLOAD: Duration = Duration::from_secs(20);
+/// Time to write a file, which may have 100 MiB, when nobody waits for it.
+const UPLOAD: Duration = Duration::from_secs(60);
 
 /// For what is named by its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -297,11 +297,17 @@ impl Cache {
         Ok(sent.map_err(|error| self.error(format!("read {key}"), explain(error)))?.body)
     }
 
-    /// Writes an object from a file, which is not read into memory.
-    pub(crate) async fn upload(&self, key: &str, file: &Path, media_type: &str) -> Result<(), CacheError> {
+    /// Writes an object from a file, which is not read into memory, within a time.
+    pub(crate) async fn upload(
+        &self,
+        key: &str,
+        file: &Path,
+        media_type: &str,
+        time: Duration,
+    ) -> Result<(), CacheError> {
         let failed = |reason: String| self.error(format!("write {key}"), reason);
         let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(UPLOAD).operation_timeout(UPLOAD).build();
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(time).operation_timeout(time).build();
         let patient = Builder::new()
             .timeout_config(patience)
             // A checksum at the end of a stream changes its encoding, which some servers store along.
@@ -391,7 +397,7 @@ impl Bucket for Cache {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), CacheError> {
-        self.upload(key, file, content_type(key)).await?;
+        self.upload(key, file, content_type(key), UPLOAD).await?;
         let written = tokio::fs::metadata(file).await.map_or(0, |metadata| metadata.len());
         context::count_bytes(written as usize);
         Ok(())

@@ -17,6 +17,9 @@ use crate::index::to_compact_json;
 /// Version of the zips: raised when the same files would give other bytes, or when more is refused.
 const FORMAT: u32 = 1;
 
+/// Time to write a zip: somebody waits for it.
+const WRITE: Duration = Duration::from_secs(20);
+
 /// Largest note about a project, in bytes.
 const NOTE_BYTES: u64 = 4 << 10;
 
@@ -176,7 +179,7 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not take it.
     pub async fn write(&self, key: ZipKey, file: &Path) -> Result<(), CacheError> {
-        self.0.upload(&zip(key), file, "application/zip").await
+        self.0.upload(&zip(key), file, "application/zip", WRITE).await
     }
 
     /// A URL from which anybody can read a zip for a while, under a name.
