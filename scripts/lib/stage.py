@@ -145,12 +145,16 @@ class Stage:
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
             subprocess.run([*git, *command], check=True)
 
-    def generate_index(self, source: Path) -> float:
-        """Seconds that `index-generator` takes as a process."""
+    def generate_index(self, source: Path) -> tuple[float, float]:
+        """Seconds that `index-generator` takes as a process, and the most memory that it took, in MB."""
         command = [str(self._binaries / "index-generator"), "--force", "--offline", str(source), str(self._data / "index.json")]
         begin = time.monotonic()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return time.monotonic() - begin
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.monotonic() - begin
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise Failure("index-generator fails")
+        return seconds, usage.ru_maxrss / 1000
 
     def cold_start(self, registry: Registry, runs: int) -> dict[str, Any]:
         """What the harness that plays the Lambda runtime says of `serve` (tests/src/bin/cold-start.rs)."""

@@ -79,15 +79,23 @@ pub fn is_archived(path: &str) -> bool {
 /// # Errors
 /// When it is no gzip-compressed tar, or unpacks to more than [`limits::TREE_BYTES`].
 pub fn unpack(archive: &[u8]) -> std::io::Result<Vec<Bytes>> {
-    let unpacked = flate2::read::GzDecoder::new(archive).take(limits::TREE_BYTES);
+    unpack_within(archive, limits::TREE_BYTES)
+}
+
+fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<Bytes>> {
+    let mut unpacked = flate2::read::GzDecoder::new(archive).take(limit + 1);
     let mut contents = Vec::new();
-    for entry in tar::Archive::new(unpacked).entries()? {
+    for entry in tar::Archive::new(&mut unpacked).entries()? {
         let mut entry = entry?;
         if entry.header().entry_type().is_file() {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
             contents.push(content.into());
         }
+    }
+    // Cut off between two files, an archive looks like a whole one.
+    if unpacked.limit() == 0 {
+        return Err(std::io::Error::other(format!("it unpacks to more than {limit} bytes")));
     }
     Ok(contents)
 }
@@ -244,5 +252,16 @@ mod tests {
         };
         let expected = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.devfileio.devfile.config.v2+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.devfileio.devfile.layer.v1","digest":"sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881","size":1,"annotations":{"org.opencontainers.image.title":"devfile.yaml"}}]}"#;
         assert_eq!(manifest(&[layer]), expected);
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_an_error_wherever_it_is_cut() {
+        let list = files(&[("a", "x"), ("b", "y")]);
+        let archive = archive(&list.iter().collect::<Vec<_>>());
+        let length = 4 * 512 + 1024;
+        assert_eq!(unpack_within(&archive, length).unwrap(), ["x", "y"]);
+        for limit in 0..4 * 512 {
+            assert!(unpack_within(&archive, limit).is_err(), "{limit}");
+        }
     }
 }

@@ -202,6 +202,8 @@ impl Patience {
 pub struct Cache {
     pub(crate) client: Client,
     pub(crate) bucket: String,
+    /// For reading an object, its body included.
+    time: Duration,
 }
 
 impl fmt::Debug for Cache {
@@ -238,7 +240,7 @@ impl Cache {
             loader.retry_config(RetryConfig::standard().with_max_attempts(tries)).timeout_config(timeouts).load().await;
         let config =
             aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).interceptor(InContext).build();
-        Self { client: Client::from_conf(config), bucket: bucket.into() }
+        Self { client: Client::from_conf(config), bucket: bucket.into(), time: all }
     }
 
     /// Reads an object of at most `limit` bytes unless it is in the known state.
@@ -246,6 +248,15 @@ impl Cache {
     /// # Errors
     /// [`CacheError`] when the bucket does not answer, refuses, or the object is larger.
     pub async fn fetch(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
+        // The client's own time ends with the headers of the answer.
+        let fetched = tokio::time::timeout(self.time, self.fetch_patiently(key, known, limit)).await;
+        fetched.unwrap_or_else(|_| {
+            let reason = format!("no whole answer within {} ms", self.time.as_millis());
+            Err(self.error(format!("read {key}"), reason))
+        })
+    }
+
+    async fn fetch_patiently(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
         let failed = |reason: String| self.error(format!("read {key}"), reason);
         let output = match self.open(key, known, limit).await {
             Ok(output) => output,
@@ -499,5 +510,38 @@ where
             reasons.dedup();
             reasons.join(": ")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::{Config, Credentials, Region};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_trickles_ends_the_patience() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let _read = client.read(&mut [0; 8192]).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\netag: \"a\"\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+            // Until the reader hangs up.
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let config = Config::builder()
+            .endpoint_url(endpoint)
+            .force_path_style(true)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+            .build();
+        let cache = Cache { client: Client::from_conf(config), bucket: "b".into(), time: Duration::from_millis(300) };
+        let error = cache.fetch(INDEX_KEY, None, 1 << 20).await.unwrap_err();
+        assert!(error.to_string().contains("no whole answer within 300 ms"), "{error}");
+        server.await.unwrap();
     }
 }

@@ -16,6 +16,9 @@ pub const COMMAND_GROUPS: [&str; 5] = ["build", "debug", "deploy", "run", "test"
 /// Kinds of deployment scopes.
 pub const DEPLOYMENT_SCOPES: [&str; 2] = ["innerloop", "outerloop"];
 
+/// Longest version, in bytes: it is a tag in the OCI registry (OCI distribution specification, "Pulling manifests").
+const VERSION_BYTES: usize = 128;
+
 /// A devfile that has what a registry needs: a schema version and the required metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Devfile {
@@ -93,6 +96,12 @@ impl Devfile {
                 let at = metadata.get("version").map_or(at, |version| version.at.position);
                 problems.push(Diagnostic::error(path, "metadata/version", reason.to_string(), "").at(at));
             }
+            Ok(version) if version.as_str().len() > VERSION_BYTES => {
+                let at = metadata.get("version").map_or(at, |version| version.at.position);
+                let message = format!("metadata.version has more than {VERSION_BYTES} characters");
+                let hint = "write a version such as 1.2.0";
+                problems.push(Diagnostic::error(path, "metadata/version", message, hint).at(at));
+            }
             Ok(_) => {}
         }
         let scopes = metadata.get("deploymentScopes").map_or(&[][..], Node::entries);
@@ -164,6 +173,9 @@ mod tests {
         };
         assert_eq!(rules(&KILN.replace("  version: 1.0.0\n", "")), ["metadata/version 2:1"]);
         assert_eq!(rules(&KILN.replace("version: 1.0.0", "version: one")), ["metadata/version 5:12"]);
+        let version = |length: usize| KILN.replace("1.0.0", &format!("1.0.0-{}", "a".repeat(length - 6)));
+        assert_eq!(rules(&version(129)), ["metadata/version 5:12"]);
+        assert!(read(&version(128)).is_ok());
         assert_eq!(rules(&format!("{KILN}  deploymentScopes: {{middle: true}}\n")), ["index/scopes 8:22"]);
         assert_eq!(rules(&format!("{KILN}  provider: 5\n")), ["yaml/type 8:13"]);
     }

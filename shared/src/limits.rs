@@ -45,6 +45,13 @@ pub const YAML_NODES: usize = 100_000;
 /// Most bytes of scalars that a YAML document may expand to, aliases followed.
 pub const YAML_SCALAR_BYTES: usize = 4 << 20;
 
+/// Most devfiles that one devfile takes something from, each counted as often as it is named: parents and plugins name others,
+/// so a few small files can ask for millions of readings.
+pub const FLATTENED_FILES: usize = 100;
+
+/// Most bytes of those devfiles together, for they are in memory at once.
+pub const FLATTENED_BYTES: usize = 1 << 20;
+
 /// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
 
@@ -70,6 +77,10 @@ pub const LISTED_RELEASES: usize = 200;
 
 /// Most changed or removed parts that `index.json` and `/status` name; the report names all.
 pub const LISTED_CHANGES: usize = 500;
+
+/// Most versions whose tags one run of the schedule compares with the OCI registry: a call each, and registries count calls. A
+/// larger registry is gone through in a few runs.
+pub const COMPARED_VERSIONS: usize = 1000;
 
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;

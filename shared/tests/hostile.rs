@@ -102,6 +102,17 @@ fn busy() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Devfiles whose parents and plugins name others: few bytes that ask for much reading.
+fn branching() -> Vec<(&'static str, String)> {
+    let plugins = |count, uri: &str| lines(count, |index| format!("- {{name: q{index}, plugin: {{uri: {uri}}}}}\n"));
+    // The schema version that has plugins.
+    let head = HEAD.replace("2.2.2", "2.0.0");
+    vec![
+        ("a tree of plugins", format!("{head}components:\n{}", plugins(3, "p0.yaml"))),
+        ("one plugin many times", format!("{head}components:\n{}", plugins(10_000, "base.yaml"))),
+    ]
+}
+
 /// The peak of memory while something is done, in bytes, beyond what was in use before.
 fn peak(work: impl FnOnce()) -> usize {
     HEAP.reset_peak_usage();
@@ -120,10 +131,24 @@ fn hostile_files_are_bounded() {
     // What is made once, such as compiled schemas, is not counted.
     devfile("d", HEAD.as_bytes(), &Surroundings::ALONE);
     let base = Bytes::from(base());
-    let files = |path: &str| (path == "base.yaml").then(|| base.clone());
+    let files =
+        |path: &str| match path.strip_prefix('p').and_then(|name| name.strip_suffix(".yaml")?.parse::<u32>().ok()) {
+            Some(level) => {
+                let next = |index| format!("- {{name: q{index}, plugin: {{uri: p{}.yaml}}}}\n", (level + 1) % 20);
+                Some(Bytes::from(format!("schemaVersion: 2.0.0\ncomponents:\n{}", lines(3, next))))
+            }
+            None => (path == "base.yaml").then(|| base.clone()),
+        };
     let around = Surroundings { files: &files, ..Surroundings::ALONE };
     let malformed = malformed();
     let busy = busy();
+    for (what, text) in branching() {
+        let mut checked = None;
+        let used = peak(|| checked = Some(devfile("d", text.as_bytes(), &around)));
+        let checked = checked.unwrap();
+        assert!(!checked.is_valid(), "{what} is accepted");
+        assert!(used < BOUND, "{what}: {} MiB", used / MEBIBYTE);
+    }
     let all = malformed.iter().map(|(what, bytes)| (what, bytes.as_slice(), true));
     for (what, bytes, refused) in all.chain(busy.iter().map(|(what, text)| (what, text.as_bytes(), false))) {
         let mut checked = None;

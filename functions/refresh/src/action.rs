@@ -20,6 +20,8 @@ pub enum Action {
     Reconcile {},
     /// As refresh, with what offline stacks have of other hosts in the state that it has there now.
     Refetch {},
+    /// What a schedule asks for: to reconcile, but of a large registry only a part each time.
+    Schedule {},
     /// Make the release of a commit live again, and keep it.
     Rollback {
         /// The commit.
@@ -69,14 +71,14 @@ pub enum UnknownEvent {
 }
 
 impl Action {
-    /// Reads the event of an invocation. A schedule of EventBridge means [`Action::Reconcile`].
+    /// Reads the event of an invocation. A schedule of EventBridge means [`Action::Schedule`].
     ///
     /// # Errors
     /// [`UnknownEvent`] says what to send instead.
     pub fn of_event(event: Value) -> Result<Self, UnknownEvent> {
         let is = |field: &str, value: &str| event.get(field).and_then(Value::as_str) == Some(value);
         if is("source", "aws.events") || is("source", "aws.scheduler") || is("detail-type", "Scheduled Event") {
-            return Ok(Self::Reconcile {});
+            return Ok(Self::Schedule {});
         }
         if event.get("action").is_none() {
             return Err(UnknownEvent::NoAction);
@@ -160,7 +162,7 @@ mod tests {
             (json!({"action": "restore"}), Action::Restore {}),
             (json!({"action": "verify"}), Action::Verify {}),
             (json!({"action": "reconcile"}), Action::Reconcile {}),
-            (json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}), Action::Reconcile {}),
+            (json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}), Action::Schedule {}),
         ] {
             assert_eq!(Action::of_event(event.clone()).unwrap(), action, "{event}");
             // As the function hands work to itself.

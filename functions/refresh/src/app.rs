@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::publish::{Outcome, PublishError, Publisher, Report};
+use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::OciRegistry;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
@@ -80,7 +80,8 @@ impl App {
         let publisher = &self.core.publisher;
         let report = match action {
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
-            Action::Reconcile {} => self.core.reconcile().await,
+            Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
+            Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
             Action::Refetch {} => self.core.told(None, publisher.refetch()).await,
             Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash)).await,
             Action::Unpin {} => {
@@ -118,14 +119,14 @@ impl Core {
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
-    async fn reconcile(&self) -> Result<Report, PublishError> {
+    async fn reconcile(&self, extent: Extent) -> Result<Report, PublishError> {
         self.told(None, async {
             let refreshed = match self.publisher.refresh(None).await {
                 // Without a repository the stores are all there is.
                 Err(PublishError::Source(SourceError::Off)) => Ok(None),
                 refreshed => refreshed.map(Some),
             };
-            let repaired = self.publisher.repair().await;
+            let repaired = self.publisher.repair(extent).await;
             let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
             let mut repaired = repaired?;
             repaired.pruned = pruned?;

@@ -1,6 +1,6 @@
 //! Icons of entries and versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::image::media_type;
 use super::{Brought, Icons, Run, each};
@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
 use crate::limits;
-use crate::repository::{EXTRA_ENTRIES, FetchedIcon, Part, Repository, place_in_extra_entries};
+use crate::repository::{EXTRA_ENTRIES, FetchedIcon, Part, Repository, places_in_extra_entries};
 use crate::source::Tree;
 use crate::yaml;
 
@@ -58,13 +58,14 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
             }
         }
     }
+    let places = places_in_extra_entries(tree);
     for icon in named {
         let reason = match broken.get(&icon.url) {
             Some(reason) => format!("the icon cannot be shown: {reason}"),
             None if icon.url.is_empty() => "there is no icon".to_owned(),
             None => continue,
         };
-        let (path, position) = icon.place.find(tree);
+        let (path, position) = icon.place.find(tree, &places);
         let hint = "name a PNG, JPEG, SVG, GIF or WebP that is on the internet over https";
         let message = format!("{}: {reason}", icon.what);
         let problem =
@@ -154,9 +155,9 @@ async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<Kept>
 }
 
 impl Place {
-    fn find(&self, tree: &Tree) -> (String, Option<Position>) {
+    fn find(&self, tree: &Tree, places: &HashMap<String, Position>) -> (String, Option<Position>) {
         match self {
-            Self::Entry(name) => (EXTRA_ENTRIES.to_owned(), place_in_extra_entries(tree, name)),
+            Self::Entry(name) => (EXTRA_ENTRIES.to_owned(), places.get(name).copied()),
             Self::File(path) => {
                 let document = tree.get(path).and_then(|bytes| yaml::parse(path, bytes).ok());
                 let position = document.and_then(|document| {

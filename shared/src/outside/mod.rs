@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use self::offline::{Extent, Keep, Known, Offline};
+use self::offline::{Keep, Known, Offline, Reach};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
@@ -152,7 +152,7 @@ impl Outside {
     pub async fn take_offline<K: Keep>(
         &self,
         complete: &mut Complete,
-        extent: Extent,
+        reach: Reach,
         previous: Option<(&Release, Known)>,
         keep: &K,
     ) -> Result<(), K::Error> {
@@ -160,7 +160,7 @@ impl Outside {
             Some(offline) => {
                 let (previous, known) =
                     previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
-                offline::take(offline, self.run(previous), complete, (extent, known), keep).await
+                offline::take(offline, self.run(previous), complete, (reach, known), keep).await
             }
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::fetch::Reason;
 use crate::index::Git;
 use crate::limits;
-use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, place_in_extra_entries};
+use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
 use crate::source::Tree;
 use crate::validate::{self, Surroundings};
 
@@ -39,8 +39,9 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     }
     let wanted: Vec<Wanted> = repository.samples.iter().flat_map(|sample| wanted(&sample.entry)).collect();
     let results = each(&wanted, |wanted| fetch_one(run, wanted)).await;
+    let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
-        let place = place_in_extra_entries(tree, &wanted.sample);
+        let place = places.get(&wanted.sample).copied();
         let had = result.map(Some).unwrap_or_else(|reason| {
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
             let hint = "the one that was last published stays, if there is one";

@@ -2,7 +2,7 @@
 //!
 //! Its layers are `index.json`, `release.json`, and every blob of the release that no artifact carries, without a title.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -43,49 +43,69 @@ struct Manifest {
 struct Layer {
     digest: Digest,
     #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// The index artifact of a release that is or goes live.
+#[derive(Debug)]
+pub(super) struct IndexArtifact<'a> {
+    built: &'a Built,
+    index_bytes: &'a Bytes,
+    loose: BTreeMap<Digest, u64>,
+    pub(super) manifest: Bytes,
+    pub(super) digest: Digest,
+    /// That of the commit, and [`LATEST`].
+    pub(super) tags: [&'a str; 2],
+}
+
+impl<'a> IndexArtifact<'a> {
+    /// The manifest follows the OCI image specification 1.1, "Guidelines for Artifact Usage".
+    pub(super) fn new(index: &'a LiveIndex, index_bytes: &'a Bytes, built: &'a Built) -> Self {
+        let document = |title: &str, digest: Digest, content: &Bytes| {
+            json!({
+                "mediaType": "application/json",
+                "digest": digest,
+                "size": content.len(),
+                "annotations": {TITLE: title},
+            })
+        };
+        let loose_layer = |(digest, size): (&Digest, &u64)| json!({"mediaType": "application/octet-stream", "digest": digest, "size": size});
+        let loose = loose_blobs(&built.release);
+        let mut layers = vec![
+            document("index.json", Digest::of(index_bytes), index_bytes),
+            document("release.json", built.name, &built.bytes),
+        ];
+        layers.extend(loose.iter().map(loose_layer));
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": artifact::MANIFEST_MEDIA_TYPE,
+            "artifactType": TYPE,
+            "config": {"mediaType": EMPTY_MEDIA_TYPE, "digest": Digest::of(artifact::CONFIG), "size": artifact::CONFIG.len()},
+            "layers": Value::Array(layers),
+            "annotations": {
+                "org.opencontainers.image.revision": index.commit_hash,
+                "org.opencontainers.image.source": index.source,
+                "org.opencontainers.image.created": index.generated_at,
+            },
+        });
+        let manifest: Bytes = to_compact_json(&manifest).into();
+        let digest = Digest::of(&manifest);
+        Self { built, index_bytes, loose, manifest, digest, tags: [index.commit_hash.as_str(), LATEST] }
+    }
 }
 
 /// Blobs of a release that no artifact carries, with their sizes.
-pub(super) fn loose_blobs(release: &Release) -> Vec<(Digest, u64)> {
+fn loose_blobs(release: &Release) -> BTreeMap<Digest, u64> {
+    let mut loose = release.blobs();
     let places = release.places();
-    let sizes = release.blobs();
-    let loose = places.iter().filter(|(_, place)| **place == Place::Index);
-    loose.map(|(digest, _)| (*digest, sizes.get(digest).copied().unwrap_or_default())).collect()
-}
-
-/// The manifest of the index artifact (OCI image specification 1.1, "Guidelines for Artifact Usage").
-pub(super) fn manifest(index: &LiveIndex, index_bytes: &Bytes, release: &Release, release_bytes: &Bytes) -> Bytes {
-    let document = |title: &str, content: &Bytes| {
-        json!({
-            "mediaType": "application/json",
-            "digest": Digest::of(content),
-            "size": content.len(),
-            "annotations": {TITLE: title},
-        })
-    };
-    let loose = |(digest, size)| json!({"mediaType": "application/octet-stream", "digest": digest, "size": size});
-    let mut layers = vec![document("index.json", index_bytes), document("release.json", release_bytes)];
-    layers.extend(loose_blobs(release).into_iter().map(loose));
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": artifact::MANIFEST_MEDIA_TYPE,
-        "artifactType": TYPE,
-        "config": {"mediaType": EMPTY_MEDIA_TYPE, "digest": Digest::of(artifact::CONFIG), "size": artifact::CONFIG.len()},
-        "layers": Value::Array(layers),
-        "annotations": {
-            "org.opencontainers.image.revision": index.commit_hash,
-            "org.opencontainers.image.source": index.source,
-            "org.opencontainers.image.created": index.generated_at,
-        },
-    });
-    to_compact_json(&manifest).into()
+    loose.retain(|digest, _| places.get(digest) == Some(&Place::Index));
+    loose
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Reads the index artifact with a tag; none when there is none.
     pub(super) async fn index_artifact_of(&self, tag: &str) -> Result<Option<(LiveIndex, Loaded)>, PublishError> {
-        let damaged = |reason: String| PublishError::DamagedArtifact(format!("{REPOSITORY}:{tag}"), reason);
+        let damaged = |reason: String| PublishError::DamagedArtifact { name: format!("{REPOSITORY}:{tag}"), reason };
         let Some(bytes) = self.registry.manifest(REPOSITORY, Name::Tag(tag)).await? else { return Ok(None) };
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let layer = |title: &str| {
@@ -103,47 +123,46 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Some((index, loaded)))
     }
 
-    /// Pushes the index artifact; what the release before had loose is there.
+    /// Pushes an index artifact; what the release before had loose is there.
     pub(super) async fn push_index_artifact(
         &self,
-        index: &LiveIndex,
-        index_bytes: &Bytes,
-        built: &Built,
+        artifact: &IndexArtifact<'_>,
         previous: Option<&Release>,
     ) -> Result<u64, PublishError> {
+        let documents =
+            [Bytes::from_static(artifact::CONFIG), artifact.index_bytes.clone(), artifact.built.bytes.clone()];
         let mut pushed = 0;
-        let config = Bytes::from_static(artifact::CONFIG);
-        for content in [&config, index_bytes, &built.bytes] {
-            pushed += self.push_missing(Digest::of(content), content.clone()).await?;
+        for content in documents {
+            let ready = std::future::ready(Ok(content.clone()));
+            pushed += self.push_missing(REPOSITORY, Digest::of(&content), ready).await?;
         }
-        let had: BTreeSet<Digest> = previous.map(loose_blobs).unwrap_or_default().into_iter().map(|(d, _)| d).collect();
-        let new = loose_blobs(&built.release).into_iter().map(|(digest, _)| digest).filter(|blob| !had.contains(blob));
-        let large = by_size(&built.release).large;
-        let (large, small): (Vec<_>, Vec<_>) = new.partition(|blob| large.contains(blob));
-        pushed += each(small, |blob| self.push_loose(built, blob)).await?.into_iter().sum::<u64>();
+        let had = previous.map(loose_blobs).unwrap_or_default();
+        let new = artifact.loose.keys().copied().filter(|blob| !had.contains_key(blob));
+        let large = by_size(&artifact.built.release).large;
+        let (large, small): (Vec<Digest>, Vec<Digest>) = new.partition(|blob| large.contains(blob));
+        let push =
+            |blob: Digest| async move { self.push_missing(REPOSITORY, blob, self.content(artifact.built, blob)).await };
+        pushed += each(small, push).await?.into_iter().sum::<u64>();
         for blob in large {
             pushed += self.push_large(blob).await?;
         }
-        let manifest = manifest(index, index_bytes, &built.release, &built.bytes);
-        for tag in [index.commit_hash.as_str(), LATEST] {
-            self.registry.push_manifest(REPOSITORY, Name::Tag(tag), manifest.clone()).await?;
+        for tag in artifact.tags {
+            self.registry.push_manifest(REPOSITORY, Name::Tag(tag), artifact.manifest.clone()).await?;
         }
         Ok(pushed + 2)
     }
 
-    async fn push_loose(&self, built: &Built, blob: Digest) -> Result<u64, PublishError> {
-        if self.registry.blob_exists(REPOSITORY, blob).await? {
+    /// Pushes a blob unless the repository has it, and says how many that were.
+    pub(super) async fn push_missing(
+        &self,
+        repository: &str,
+        blob: Digest,
+        content: impl Future<Output = Result<Bytes, PublishError>>,
+    ) -> Result<u64, PublishError> {
+        if self.registry.blob_exists(repository, blob).await? {
             return Ok(0);
         }
-        self.registry.push_blob(REPOSITORY, blob, self.content(built, blob).await?).await?;
-        Ok(1)
-    }
-
-    async fn push_missing(&self, digest: Digest, content: Bytes) -> Result<u64, PublishError> {
-        if self.registry.blob_exists(REPOSITORY, digest).await? {
-            return Ok(0);
-        }
-        self.registry.push_blob(REPOSITORY, digest, content).await?;
+        self.registry.push_blob(repository, blob, content.await?).await?;
         Ok(1)
     }
 }

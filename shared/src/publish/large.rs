@@ -93,7 +93,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         if Digest::of_file(file.path()).map_err(PublishError::Temporary)? != blob {
             let reason = "its bytes do not have that digest".to_owned();
-            return Err(PublishError::DamagedArtifact(format!("{REPOSITORY}@{blob}"), reason));
+            return Err(PublishError::DamagedArtifact { name: format!("{REPOSITORY}@{blob}"), reason });
         }
         Ok(Some(file))
     }

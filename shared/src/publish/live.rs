@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{PublishError, Publisher, Report, Timings};
-use crate::artifact::CATALOG;
-use crate::cache::{Bucket, Expect, INDEX_KEY, Object, Written, release_key};
+use super::index_artifact::{IndexArtifact, REPOSITORY};
+use super::upload::{each, new_versions, repository};
+use super::{PublishError, Publisher, RACES, Report, Timings};
+use crate::cache::{Bucket, ETag, Expect, INDEX_KEY, Object, Written, release_key};
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, InvalidDocument, LiveIndex, Pin, Release};
+use crate::release::{Built, InvalidDocument, LiveIndex, Pin, PublishedVersion, Release};
 use crate::source::Source;
 
 /// What is live in the bucket.
@@ -26,23 +27,6 @@ pub(super) struct Live {
 pub(super) struct Loaded {
     pub(super) release: Arc<Release>,
     pub(super) bytes: Bytes,
-}
-
-/// Tags of artifacts, as stack and version.
-#[derive(Debug, Default)]
-pub(super) struct Tags(BTreeSet<(String, String)>);
-
-impl Tags {
-    /// Those that publishing a release after another moves.
-    pub(super) fn between(release: &Release, previous: Option<&Loaded>) -> Self {
-        let had: BTreeSet<_> = previous
-            .iter()
-            .flat_map(|loaded| &loaded.release.versions)
-            .map(|v| (&v.stack, &v.version, v.manifest))
-            .collect();
-        let new = release.versions.iter().filter(|v| !had.contains(&(&v.stack, &v.version, v.manifest)));
-        Self(new.map(|version| (version.stack.clone(), version.version.clone())).collect())
-    }
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -71,7 +55,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         match self.index_artifact_of(index.commit_hash.as_str()).await {
             Ok(Some((recorded, loaded))) if recorded.release == index.release => Ok(Some(loaded)),
             Ok(_) => Ok(None),
-            Err(PublishError::DamagedArtifact(..)) => Ok(None),
+            Err(PublishError::DamagedArtifact { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -90,32 +74,68 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(&built.release, built.name, (self.clock)(), &changes, before).pinned(pinned);
-        report.writes = self.upload(built, previous.map(|previous| previous.release.as_ref()), &index).await?;
+        let bytes = index.to_bytes();
+        let previous = previous.map(|previous| previous.release.as_ref());
+        let artifact = IndexArtifact::new(&index, &bytes, built);
+        report.writes = self.upload(built, previous, &artifact).await?;
         timings.upload = uploading.elapsed();
         let committing = Instant::now();
         let expect = Expect::unchanged(live.map(|live| &live.object));
-        let written = self.bucket.put_if(INDEX_KEY, index.to_bytes(), expect).await?;
+        let won = self.commit(bytes.clone(), expect).await?;
         timings.commit = committing.elapsed();
-        if written == Written::Lost {
-            return Ok(false);
+        report.writes.bucket += u64::from(won);
+        // Tags move before the commit point. So everybody who moved some looks at them after it, the winner at those that somebody
+        // else may have moved back meanwhile: whoever looks last sees what all others did.
+        let moved = new_versions(&built.release, previous);
+        let settled = async {
+            if won && self.is_in_place(&artifact, &moved).await? { Ok(()) } else { self.settle(None, &moved).await }
+        };
+        if let Err(error) = settled.await {
+            tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile mends them");
         }
-        report.writes.bucket += 1;
-        Ok(true)
+        Ok(won)
     }
 
-    /// Puts tags that a lost race moved to where the live release has them.
-    pub(super) async fn settle(&self, live: Option<&Live>, Tags(moved): Tags) -> Result<(), PublishError> {
-        let Some(live) = live.filter(|_| !moved.is_empty()) else { return Ok(()) };
-        let Some(loaded) = self.release(&live.index).await? else { return Ok(()) };
-        let ours = |stack: &str, version: &str| moved.contains(&(stack.to_owned(), version.to_owned()));
-        for version in loaded.release.versions.iter().filter(|version| ours(&version.stack, &version.version)) {
-            let repository = format!("{CATALOG}/{}", version.stack);
-            let tagged = self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?;
-            if tagged != Some(version.manifest) {
-                self.manifest(version, Name::Tag(&version.version)).await?;
-            }
+    /// Writes `index.json`, which is the commit point; false when it is not in the expected state any more.
+    pub(super) async fn commit(&self, bytes: Bytes, expect: Expect) -> Result<bool, PublishError> {
+        if let Written::Done(_) = self.bucket.put_if(INDEX_KEY, bytes.clone(), expect).await? {
+            return Ok(true);
         }
-        Ok(())
+        // A write whose answer got lost is tried again by the client, and then finds itself.
+        Ok(self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?.is_some_and(|object| object.bytes == bytes))
+    }
+
+    /// Whether the tags of some versions and those of the index artifact name what was just made live.
+    async fn is_in_place(
+        &self,
+        artifact: &IndexArtifact<'_>,
+        moved: &[&PublishedVersion],
+    ) -> Result<bool, PublishError> {
+        let of_versions = moved.iter().map(|version| (repository(version), version.version.as_str(), version.manifest));
+        let of_index = artifact.tags.map(|tag| (REPOSITORY.to_owned(), tag, artifact.digest));
+        let tags = of_versions.chain(of_index);
+        let in_place = each(tags, |(repository, tag, manifest)| async move {
+            Ok(self.registry.manifest_digest(&repository, Name::Tag(tag)).await? == Some(manifest))
+        });
+        Ok(in_place.await?.into_iter().all(|is_in_place| is_in_place))
+    }
+
+    /// Puts tags that somebody moved, and those of the index artifact, to where the live release has them, until nothing else goes
+    /// live meanwhile. `seen` is the state of `index.json` that they were put to already.
+    pub(super) async fn settle(&self, mut seen: Option<ETag>, moved: &[&PublishedVersion]) -> Result<(), PublishError> {
+        let moved: BTreeSet<(&str, &str)> = moved.iter().map(|v| (v.stack.as_str(), v.version.as_str())).collect();
+        for _ in 0..RACES {
+            let Some(live) = self.live().await? else { return Ok(()) };
+            if seen.as_ref() == Some(&live.object.etag) {
+                return Ok(());
+            }
+            let Some(loaded) = self.release(&live.index).await? else { return Ok(()) };
+            let versions = loaded.release.versions.iter();
+            let versions = versions.filter(|version| moved.contains(&(&version.stack, &version.version)));
+            self.mend_registry(&live, &loaded, versions).await?;
+            seen = Some(live.object.etag);
+        }
+        Err(PublishError::Races)
     }
 }
 

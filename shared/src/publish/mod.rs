@@ -27,16 +27,19 @@ mod target;
 mod upload;
 mod verify;
 
+pub use reconcile::Extent;
 pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use self::live::{Live, Loaded, Tags};
+use self::live::{Live, Loaded};
 use crate::cache::{Bucket, CacheError};
+use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
-use crate::outside::offline::{Extent, Known};
+use crate::outside::offline::{Known, Reach};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
 use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
@@ -45,6 +48,10 @@ use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
 const RACES: usize = 8;
+
+/// The rule of the one warning for all dates that could not be had. A release with it is not built upon: the whole is read, and
+/// all of them are asked for again.
+const UNDATED: &str = "lastModified/history";
 
 /// What to do with a repository that has errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +104,21 @@ pub enum PublishError {
     #[error("the temporary folder failed: {0}")]
     Temporary(std::io::Error),
     /// There is nothing to go back to.
-    #[error("the OCI registry has no release {0}; {1}")]
-    NoSuchRelease(String, String),
+    #[error("the OCI registry has no release {name}; {advice}")]
+    NoSuchRelease {
+        /// The commit or tag.
+        name: String,
+        /// What there is instead.
+        advice: String,
+    },
     /// What the OCI registry has under a name is not what was put there.
-    #[error("the index artifact {0} in the OCI registry cannot be used: {1}")]
-    DamagedArtifact(String, String),
+    #[error("the artifact {name} in the OCI registry cannot be used: {reason}")]
+    DamagedArtifact {
+        /// Repository and tag or digest.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nothing is published yet.
     #[error("nothing is live yet; run refresh to publish the registry repository")]
     NothingLive,
@@ -130,13 +147,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn follow(&self, told: Option<&CommitSha>, known: Known) -> Result<Report, PublishError> {
-        let mut moved = Tags::default();
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
             // The order matters: whoever made this release live read a head that is not newer than the one read next.
             let live = self.live().await?;
-            self.settle(live.as_ref(), std::mem::take(&mut moved)).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.pinned == Pin::Pinned) {
                 return Ok(Report::pinned(&live.index, told));
             }
@@ -159,7 +174,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
-            if self.strictness == Strictness::Strict && !built.release.quarantined.is_empty() {
+            if self.rejects(&built) {
                 report.outcome = Outcome::Rejected;
                 report.timings_ms = timings;
                 return Ok(report);
@@ -172,7 +187,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 return Ok(report);
             }
             tracing::info!(commit = %head, "another refresh was first; looking again");
-            moved = Tags::between(&built.release, previous.as_ref());
         }
         Err(PublishError::Races)
     }
@@ -183,6 +197,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             (Some(has), Some(wanted)) => has.settings == *wanted && has.lacking.is_empty(),
             (has, wanted) => has.is_none() && wanted.is_none(),
         }
+    }
+
+    /// Whether a release is not to be published, because something in it is not as it stands in the repository.
+    fn rejects(&self, built: &Built) -> bool {
+        self.strictness == Strictness::Strict && !built.release.quarantined.is_empty()
     }
 
     /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
@@ -203,7 +222,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let building = Instant::now();
             let mut complete = self.outside.complete(tree, Some(previous)).await;
             if !scope::reaches_out(&complete.tree, &complete.repository, previous, &scope) {
-                self.outside.take_offline(&mut complete, Extent::Part, known, self).await?;
+                self.outside.take_offline(&mut complete, Reach::Part, known, self).await?;
                 let built = self.assemble(commit, &complete, Some(previous), Some(&scope)).await?;
                 timings.build = building.elapsed();
                 return Ok(built);
@@ -214,7 +233,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
         let mut complete = self.outside.complete(tree, previous).await;
-        self.outside.take_offline(&mut complete, Extent::Whole, known, self).await?;
+        self.outside.take_offline(&mut complete, Reach::Whole, known, self).await?;
         let built = self.assemble(commit, &complete, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)
@@ -228,13 +247,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: Option<&Release>,
         scope: Option<&Scope>,
     ) -> Result<Built, PublishError> {
-        let draft = match (previous, scope) {
+        let mut draft = match (previous, scope) {
             (Some(previous), Some(scope)) => Draft::of_part(repository, tree, previous, scope),
             (previous, _) => Draft::new(repository, tree, previous),
         };
         let undated = draft.undated();
-        let history =
-            if undated.is_empty() { Default::default() } else { self.source.last_modified(commit, &undated).await? };
+        let history = match undated.as_slice() {
+            [] => BTreeMap::new(),
+            undated => self.source.last_modified(commit, undated).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the history of the repository cannot be had");
+                BTreeMap::new()
+            }),
+        };
+        let mut unknown = undated.iter().filter(|path| !history.contains_key(*path));
+        if let Some(path) = unknown.next() {
+            let others = unknown.count();
+            let message = format!("when it last changed could not be found out; the same goes for {others} others");
+            let hint = "the next commit asks again; a last_modified.json in the repository needs no asking";
+            draft.warn(Diagnostic::warning(path, UNDATED, message, hint));
+        }
         Ok(draft.finish(commit.clone(), self.source.url(), &history))
     }
 }

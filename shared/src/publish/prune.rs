@@ -9,7 +9,7 @@ use super::{PublishError, Publisher};
 use crate::cache::{BLOBS, Bucket, RELEASES, Stat, blob_key, release_key};
 use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES};
 use crate::registry::Registry;
-use crate::release::{LiveIndex, Release};
+use crate::release::{FORMAT, InvalidDocument, LiveIndex, Release};
 use crate::source::Source;
 
 /// Whether an object is so young that it will not be pruned for a while: a publication that finds it can rely on it. Half of the
@@ -66,9 +66,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for name in names.collect::<BTreeSet<_>>() {
             // One that is gone already needs nothing.
             let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else { continue };
-            let release = Release::from_bytes(name, &object.bytes)
-                .map_err(|reason| PublishError::ForeignRelease(name, reason))?;
-            needed.extend(release.blobs().into_keys().map(blob_key));
+            match Release::from_bytes(name, &object.bytes) {
+                Ok(release) => needed.extend(release.blobs().into_keys().map(blob_key)),
+                // Nobody can go back to it, and its readers were updated.
+                Err(InvalidDocument::Format(format)) if format < FORMAT => {
+                    tracing::warn!(release = %name, format, "a kept release is of an older format; what only it names is removed");
+                }
+                Err(reason) => return Err(PublishError::ForeignRelease(name, reason)),
+            }
         }
         Ok(needed)
     }

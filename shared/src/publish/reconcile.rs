@@ -4,29 +4,60 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::index_artifact::{self, LATEST, REPOSITORY};
+use super::index_artifact::{IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
 use super::{Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
-use crate::outside::offline::Extent;
+use crate::limits::COMPARED_VERSIONS;
+use crate::outside::offline::Reach;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
-use crate::source::Source;
+use crate::source::{Source, SourceError};
+
+/// How much of the OCI registry is compared with the live release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// The index artifact and those versions whose turn it is, [`COMPARED_VERSIONS`] at most. The turns follow from the clock, so
+    /// nobody has to remember them.
+    Turn,
+}
+
+/// Length of a turn in seconds, the usual time between two runs of the schedule.
+const TURN_SECONDS: i64 = 300;
+
+impl Extent {
+    fn of(self, versions: &[PublishedVersion], now: jiff::Timestamp) -> &[PublishedVersion] {
+        let turns = versions.len().div_ceil(COMPARED_VERSIONS);
+        if self == Self::Whole || turns <= 1 {
+            return versions;
+        }
+        let turn = (now.as_second() / TURN_SECONDS).rem_euclid(turns as i64) as usize;
+        versions.chunks(COMPARED_VERSIONS).nth(turn).unwrap_or(versions)
+    }
+}
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Compares the live release with the OCI registry and the bucket, repairs what lags, and says what that was.
     ///
     /// # Errors
     /// [`PublishError`] when a server fails, or content is gone from everywhere.
-    pub async fn repair(&self) -> Result<Report, PublishError> {
+    pub async fn repair(&self, extent: Extent) -> Result<Report, PublishError> {
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
         let Some(loaded) = self.release(&live.index).await? else { return self.build_again(&live).await };
         let mut report = Report::nothing_new(&live.index, None, Timings::default());
-        report.repaired = self.mend_bucket(&live.index, &loaded).await?;
+        let lacking = self.lacking(&loaded.release).await?;
+        report.repaired = self.mend_bucket(&live.index, &loaded, &lacking).await?;
         report.writes.bucket = report.repaired.len() as u64;
-        let to_registry = self.mend_registry(&live, &loaded).await?;
+        let versions: Vec<_> = extent.of(&loaded.release.versions, (self.clock)().instant()).iter().collect();
+        let to_registry = self.mend_registry(&live, &loaded, versions.iter().copied()).await?;
+        if !to_registry.is_empty() {
+            // Something else may have gone live since, and its tags be put back.
+            self.settle(Some(live.object.etag), &versions).await?;
+        }
         report.writes.registry = to_registry.len() as u64;
         report.repaired.extend(to_registry);
         for repaired in &report.repaired {
@@ -35,19 +66,28 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(report)
     }
 
-    /// Tags that do not name what the live release says are set anew, with the blobs and manifests that they need.
-    async fn mend_registry(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
+    /// Tags of some versions, and of the index artifact, that do not name what the live release says are set anew, with the blobs
+    /// and manifests that they need.
+    pub(super) async fn mend_registry(
+        &self,
+        live: &Live,
+        loaded: &Loaded,
+        versions: impl IntoIterator<Item = &PublishedVersion>,
+    ) -> Result<Vec<String>, PublishError> {
         let built = loaded.as_built(&live.index);
-        let mended = each(&loaded.release.versions, |version| self.mend_version(&built, version)).await?;
+        let mended = each(versions, |version| self.mend_version(&built, version)).await?;
         let mut repaired: Vec<String> = mended.into_iter().flatten().collect();
-        let expected = index_artifact::manifest(&live.index, &live.object.bytes, &loaded.release, &loaded.bytes);
-        for tag in [live.index.commit_hash.as_str(), LATEST] {
-            let found = self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await?;
-            if found != Some(Digest::of(&expected)) {
-                self.push_index_artifact(&live.index, &live.object.bytes, &built, None).await?;
-                repaired.push(format!("registry: {REPOSITORY}:{tag}"));
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &built);
+        let mut lagging = Vec::new();
+        for tag in artifact.tags {
+            if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
+                lagging.push(format!("registry: {REPOSITORY}:{tag}"));
             }
         }
+        if !lagging.is_empty() {
+            self.push_index_artifact(&artifact, None).await?;
+        }
+        repaired.extend(lagging);
         Ok(repaired)
     }
 
@@ -60,18 +100,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Some(format!("registry: {}:{}", repository(version), version.version)))
     }
 
-    /// Neither store has the live release any more: it is made again from the repository.
+    /// Neither store has the live release any more: it is made again from the repository at its commit, or at the head when that
+    /// commit is gone, as after a forced push.
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
-        let commit =
-            if live.index.pinned == Pin::Pinned { live.index.commit_hash.clone() } else { self.source.head().await? };
         let mut timings = Timings::default();
-        let built = self.build(&commit, None, None, &mut timings).await?;
+        let built = match self.build(&live.index.commit_hash, None, None, &mut timings).await {
+            Err(PublishError::Source(SourceError::NotFound(what))) if live.index.pinned == Pin::Following => {
+                tracing::warn!(what, "the commit of the live release is gone; the head is published instead");
+                self.build(&self.source.head().await?, None, None, &mut timings).await?
+            }
+            built => built?,
+        };
         let mut report = Report::new(Some(live), &built, None);
-        if !self.make_live(&built, Some(live), None, live.index.pinned, &mut report, &mut timings).await? {
+        if self.rejects(&built) {
+            report.outcome = Outcome::Rejected;
+        } else if self.make_live(&built, Some(live), None, live.index.pinned, &mut report, &mut timings).await? {
+            report.repaired = vec![format!("bucket: the release of {}", report.commit_hash)];
+        } else {
             return Err(PublishError::Races);
         }
-        report.outcome = Outcome::Published;
-        report.repaired = vec![format!("bucket: the release of {commit}")];
         report.timings_ms = timings;
         Ok(report)
     }
@@ -80,7 +127,39 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
         let tree = self.source.tree(commit).await?;
         let mut complete = self.outside.complete(tree, None).await;
-        self.outside.take_offline(&mut complete, Extent::Whole, None, self).await?;
+        self.outside.take_offline(&mut complete, Reach::Whole, None, self).await?;
         Ok(self.assemble(commit, &complete, None, None).await?.contents)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_has_its_turn() {
+        let version = |number: usize| PublishedVersion {
+            name: "go".into(),
+            stack: "go".into(),
+            version: number.to_string(),
+            folder: format!("stacks/go/{number}"),
+            facts: Default::default(),
+            manifest: Digest::of(b""),
+            layers: Vec::new(),
+            devfile: String::new(),
+            fetched_from: None,
+            offline: None,
+        };
+        let versions: Vec<_> = (0..2 * COMPARED_VERSIONS + 1).map(version).collect();
+        let mut compared = std::collections::BTreeSet::new();
+        for run in 0..3 {
+            let now = jiff::Timestamp::from_second(1_000_000_007 + run * TURN_SECONDS).unwrap();
+            let turn = Extent::Turn.of(&versions, now);
+            assert!(turn.len() <= COMPARED_VERSIONS);
+            compared.extend(turn.iter().map(|version| &version.version));
+            assert_eq!(Extent::Whole.of(&versions, now).len(), versions.len());
+        }
+        assert_eq!(compared.len(), versions.len());
+        assert_eq!(Extent::Turn.of(&versions[..COMPARED_VERSIONS], jiff::Timestamp::now()).len(), COMPARED_VERSIONS);
     }
 }

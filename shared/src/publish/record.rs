@@ -50,12 +50,12 @@ impl PublishError {
     pub fn public(&self) -> &'static str {
         match self {
             Self::Source(_) => "the registry repository could not be read",
-            Self::Registry(_) | Self::DamagedArtifact(..) => "the OCI registry did not do what was asked",
+            Self::Registry(_) | Self::DamagedArtifact { .. } => "the OCI registry did not do what was asked",
             Self::Cache(_) => "the cache bucket did not do what was asked",
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
             Self::MissingBlob(_) => "content of the release is gone",
             Self::Temporary(_) => "the temporary folder failed",
-            Self::NoSuchRelease(..) => "there is no such release",
+            Self::NoSuchRelease { .. } => "there is no such release",
             Self::NothingLive => "nothing is live yet",
             Self::Races => "other refreshes were faster",
         }

@@ -67,7 +67,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(vec![(group.blob, bytes)]);
         }
         let damaged = |error: std::io::Error| {
-            PublishError::DamagedArtifact(format!("{}@{}", group.repository, group.blob), error.to_string())
+            let name = format!("{}@{}", group.repository, group.blob);
+            PublishError::DamagedArtifact { name, reason: error.to_string() }
         };
         let files = artifact::unpack(&bytes).map_err(damaged)?;
         let files = files.into_iter().map(|content| (Digest::of(&content), content));

@@ -10,15 +10,15 @@ use super::live::Loaded;
 use super::recover::{groups, known};
 use super::upload::each;
 use super::{Outcome, PublishError, Publisher, Report, Timings};
-use crate::cache::{Bucket, Expect, INDEX_KEY, Written, blob_key, release_key};
+use crate::cache::{Bucket, Expect, INDEX_KEY, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits;
 use crate::registry::Registry;
-use crate::release::LiveIndex;
+use crate::release::{LiveIndex, Release};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Puts back what the bucket lacks. When its `index.json` is gone or damaged, the newest release of the OCI registry goes live.
+    /// Puts back what the bucket lacks, and what does not have its digest. When its `index.json` is gone or damaged, the newest release of the OCI registry goes live.
     ///
     /// # Errors
     /// [`PublishError::MissingBlob`] when the OCI registry lacks content, too.
@@ -33,31 +33,50 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Some(intact) => intact,
             None => self.index_artifact_of(LATEST).await?.ok_or_else(|| {
                 let advice = "nothing was published to it yet; run refresh".to_owned();
-                PublishError::NoSuchRelease(LATEST.to_owned(), advice)
+                PublishError::NoSuchRelease { name: LATEST.to_owned(), advice }
             })?,
         };
         let mut report = Report::nothing_new(&index, None, Timings::default());
-        report.repaired = self.mend_bucket(&index, &loaded).await?;
+        let mut wrong = self.lacking(&loaded.release).await?;
+        let kept: Vec<Digest> = loaded.release.blobs().into_keys().filter(|blob| !wrong.contains(blob)).collect();
+        let read = |blob: &Digest| {
+            let blob = *blob;
+            async move { Ok(self.verify_object(blob).await?.map(|_| blob)) }
+        };
+        wrong.extend(each(&kept, read).await?.into_iter().flatten());
+        report.repaired = self.mend_bucket(&index, &loaded, &wrong).await?;
         if live.as_ref() != Some(&index) {
             let expect = Expect::unchanged(object.as_ref());
-            match self.bucket.put_if(INDEX_KEY, index.to_bytes(), expect).await? {
-                Written::Done(_) => report.repaired.push(format!("bucket: {INDEX_KEY}")),
-                Written::Lost => return Err(PublishError::Races),
+            if !self.commit(index.to_bytes(), expect).await? {
+                return Err(PublishError::Races);
             }
+            report.repaired.push(format!("bucket: {INDEX_KEY}"));
             report.outcome = Outcome::Published;
         }
         report.writes.bucket = report.repaired.len() as u64;
         Ok(report)
     }
 
-    /// Writes the objects of a release that the bucket lacks or has in another length, and names them.
-    pub(super) async fn mend_bucket(&self, index: &LiveIndex, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
+    /// Blobs of a release that the bucket does not have, or in another length.
+    pub(super) async fn lacking(&self, release: &Release) -> Result<BTreeSet<Digest>, PublishError> {
         let stored = self.bucket.list(crate::cache::BLOBS).await?;
-        let right = |digest: Digest, size: u64| stored.get(&blob_key(digest)).is_some_and(|stat| stat.size == size);
-        let sizes = loaded.release.blobs();
-        let missing: BTreeSet<Digest> =
-            sizes.into_iter().filter(|(digest, size)| !right(*digest, *size)).map(|(digest, _)| digest).collect();
-        let written = self.put_back(&loaded.release, &missing).await?;
+        let is_there = |digest: Digest, size: u64| stored.get(&blob_key(digest)).is_some_and(|stat| stat.size == size);
+        Ok(release
+            .blobs()
+            .into_iter()
+            .filter(|(digest, size)| !is_there(*digest, *size))
+            .map(|(digest, _)| digest)
+            .collect())
+    }
+
+    /// Writes some blobs of a release anew, and the release object if it is not as it should be, and names them.
+    pub(super) async fn mend_bucket(
+        &self,
+        index: &LiveIndex,
+        loaded: &Loaded,
+        missing: &BTreeSet<Digest>,
+    ) -> Result<Vec<String>, PublishError> {
+        let written = self.put_back(&loaded.release, missing).await?;
         let lost: BTreeSet<Digest> = missing.difference(&written).copied().collect();
         if !lost.is_empty() {
             self.put_back_from_source(index, &lost).await?;
@@ -73,9 +92,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     /// Copies blobs from the OCI registry to the bucket, and says which were there.
-    async fn put_back(
+    pub(super) async fn put_back(
         &self,
-        release: &crate::release::Release,
+        release: &Release,
         missing: &BTreeSet<Digest>,
     ) -> Result<BTreeSet<Digest>, PublishError> {
         let large = by_size(release).large;

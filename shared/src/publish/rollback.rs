@@ -1,5 +1,6 @@
 //! Going back on purpose, and following the branch again.
 
+use super::live::Live;
 use super::{Outcome, PublishError, Publisher, RACES, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
@@ -16,7 +17,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for _ in 0..RACES {
             let live = self.live().await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == *commit) {
-                return self.pin(live.index.clone(), Pin::Pinned).await;
+                match self.pin(live, Pin::Pinned).await? {
+                    Some(report) => return Ok(report),
+                    None => continue,
+                }
             }
             let Some((index, loaded)) = self.index_artifact_of(commit.as_str()).await? else {
                 return Err(no_such_release(commit, live.as_ref().map(|live| &live.index)));
@@ -25,6 +29,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Some(live) => self.release(&live.index).await?,
                 None => None,
             };
+            // All at once rather than one by one as they are uploaded: many of them may be in one archive.
+            let pruned = self.lacking(&loaded.release).await?;
+            self.put_back(&loaded.release, &pruned).await?;
             let built = loaded.as_built(&index);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
@@ -42,40 +49,37 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails.
     pub async fn unpin(&self) -> Result<Report, PublishError> {
-        let live = self.live().await?.ok_or(PublishError::NothingLive)?;
-        self.pin(live.index, Pin::Following).await
-    }
-
-    /// Pins the live release or not.
-    async fn pin(&self, mut index: LiveIndex, pinned: Pin) -> Result<Report, PublishError> {
         for _ in 0..RACES {
-            let mut timings = Timings::default();
-            if index.pinned == pinned {
-                return Ok(Report::nothing_new(&index, None, timings));
-            }
-            let Some(live) = self.live().await? else { return Err(PublishError::NothingLive) };
-            if live.index.release != index.release {
-                index = live.index;
-                continue;
-            }
-            let loaded = self.release(&live.index).await?.ok_or_else(|| missing(&live.index))?;
-            let built = loaded.as_built(&live.index);
-            let mut report = Report::new(Some(&live), &built, Some(&loaded));
-            report.pinned = pinned == Pin::Pinned;
-            if self.make_live(&built, Some(&live), Some(&loaded), pinned, &mut report, &mut timings).await? {
-                report.outcome = Outcome::Unchanged;
-                report.timings_ms = timings;
+            let live = self.live().await?.ok_or(PublishError::NothingLive)?;
+            if let Some(report) = self.pin(&live, Pin::Following).await? {
                 return Ok(report);
             }
-            index = self.live().await?.ok_or(PublishError::NothingLive)?.index;
         }
         Err(PublishError::Races)
+    }
+
+    /// Pins the live release or not; none when another went live meanwhile, which is not the one that was meant.
+    async fn pin(&self, live: &Live, pinned: Pin) -> Result<Option<Report>, PublishError> {
+        let mut timings = Timings::default();
+        if live.index.pinned == pinned {
+            return Ok(Some(Report::nothing_new(&live.index, None, timings)));
+        }
+        let loaded = self.release(&live.index).await?.ok_or_else(|| missing(&live.index))?;
+        let built = loaded.as_built(&live.index);
+        let mut report = Report::new(Some(live), &built, Some(&loaded));
+        report.pinned = pinned == Pin::Pinned;
+        if !self.make_live(&built, Some(live), Some(&loaded), pinned, &mut report, &mut timings).await? {
+            return Ok(None);
+        }
+        report.outcome = Outcome::Unchanged;
+        report.timings_ms = timings;
+        Ok(Some(report))
     }
 }
 
 fn missing(index: &LiveIndex) -> PublishError {
     let advice = "the live release is gone from both stores; run reconcile, which builds it again".to_owned();
-    PublishError::NoSuchRelease(index.commit_hash.to_string(), advice)
+    PublishError::NoSuchRelease { name: index.commit_hash.to_string(), advice }
 }
 
 fn no_such_release(commit: &CommitSha, live: Option<&LiveIndex>) -> PublishError {
@@ -85,5 +89,5 @@ fn no_such_release(commit: &CommitSha, live: Option<&LiveIndex>) -> PublishError
         [] => "no other release was live lately".to_owned(),
         known => format!("these were live lately: {}", known.join(", ")),
     };
-    PublishError::NoSuchRelease(commit.to_string(), advice)
+    PublishError::NoSuchRelease { name: commit.to_string(), advice }
 }

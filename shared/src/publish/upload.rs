@@ -1,10 +1,11 @@
 //! The steps before the commit point: everything that `index.json` will name is put in place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::index_artifact::IndexArtifact;
 use super::large::by_size;
 use super::{PublishError, Publisher, Writes, prune};
 use crate::artifact::{self, CATALOG};
@@ -12,7 +13,7 @@ use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits::CONCURRENT_UPLOADS;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, LiveIndex, PublishedVersion, Release};
+use crate::release::{Built, PublishedVersion, Release};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -21,21 +22,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         &self,
         built: &Built,
         previous: Option<&Release>,
-        index: &LiveIndex,
+        index: &IndexArtifact<'_>,
     ) -> Result<Writes, PublishError> {
-        let release = &built.release;
-        let had: BTreeSet<Digest> = previous.map(|release| release.blobs().into_keys().collect()).unwrap_or_default();
-        let blobs = by_size(release);
-        let new_blobs = blobs.small.into_iter().filter(|blob| !had.contains(blob));
-        let published: BTreeSet<(&str, &str, Digest)> =
-            previous.iter().flat_map(|release| &release.versions).map(key).collect();
-        let new_versions: Vec<&PublishedVersion> =
-            release.versions.iter().filter(|version| !published.contains(&key(version))).collect();
+        let mut new_blobs = by_size(&built.release);
+        for had in previous.map(Release::blobs).unwrap_or_default().keys() {
+            new_blobs.small.remove(had);
+            new_blobs.large.remove(had);
+        }
+        let new_versions = new_versions(&built.release, previous);
 
-        let to_bucket = each(new_blobs, |blob| self.bucket_blob(built, blob));
+        let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
         let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
         let (mut to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
-        for blob in blobs.large.into_iter().filter(|blob| !had.contains(blob)) {
+        for blob in new_blobs.large {
             to_bucket.push(self.bucket_large(blob).await?);
         }
         let pending: Vec<&PublishedVersion> = new_versions
@@ -47,7 +46,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
         each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
         each(pending.iter().copied(), |version| self.manifest(version, Name::Tag(&version.version))).await?;
-        let index_writes = self.push_index_artifact(index, &index.to_bytes(), built, previous).await?;
+        let index_writes = self.push_index_artifact(index, previous).await?;
         let release_key = release_key(built.name);
         let release_is_new = !self.stays(&release_key).await?;
         if release_is_new {
@@ -90,12 +89,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let config = Digest::of(artifact::CONFIG);
         let blobs: BTreeSet<Digest> = version.layers.iter().map(|layer| layer.digest).chain([config]).collect();
         for blob in blobs {
-            if self.registry.blob_exists(&repository, blob).await? {
-                continue;
-            }
-            let content = self.content(built, blob).await?;
-            self.registry.push_blob(&repository, blob, content).await?;
-            pushed += 1;
+            pushed += self.push_missing(&repository, blob, self.content(built, blob)).await?;
         }
         Ok(Some(pushed))
     }
@@ -106,10 +100,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 }
 
-fn key(version: &PublishedVersion) -> (&str, &str, Digest) {
-    (&version.stack, &version.version, version.manifest)
+/// Versions of a release that the release before does not have in the same state.
+pub(super) fn new_versions<'r>(release: &'r Release, previous: Option<&Release>) -> Vec<&'r PublishedVersion> {
+    fn key(version: &PublishedVersion) -> (&str, &str, Digest) {
+        (&version.stack, &version.version, version.manifest)
+    }
+    let had: HashSet<_> = previous.iter().flat_map(|release| &release.versions).map(key).collect();
+    release.versions.iter().filter(|version| !had.contains(&key(version))).collect()
 }
 
+/// The repository of a version's artifact.
 pub(super) fn repository(version: &PublishedVersion) -> String {
     format!("{CATALOG}/{}", version.stack)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::index_artifact::{self, LATEST, REPOSITORY};
+use super::index_artifact::{IndexArtifact, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
 use super::recover::known;
@@ -29,7 +29,7 @@ pub struct Verification {
     pub release: Digest,
     /// How much was read.
     pub checked: Checked,
-    /// What is not as it should be; `reconcile` and `restore` mend it.
+    /// What is not as it should be. `restore` mends the bucket, `reconcile` the tags of the OCI registry with what they need.
     pub problems: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Verification { intact: problems.is_empty(), commit_hash, release, checked, problems })
     }
 
-    async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
+    pub(super) async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
         let key = blob_key(blob);
         Ok(match self.bucket.get(&key, limits::TREE_BYTES).await? {
             Some(object) if Digest::of(&object.bytes) == blob => None,
@@ -103,7 +103,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Ok(Some(_)) => {}
             Ok(None) => problems.push(format!("registry: {REPOSITORY}@{blob} is missing")),
             // As in `verify_blob`.
-            Err(error @ (PublishError::Registry(_) | PublishError::DamagedArtifact(..))) => {
+            Err(error @ (PublishError::Registry(_) | PublishError::DamagedArtifact { .. })) => {
                 problems.push(format!("registry: {REPOSITORY}@{blob}: {error}"));
             }
             Err(error) => return Err(error),
@@ -134,10 +134,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn verify_index_artifact(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
-        let expected = index_artifact::manifest(&live.index, &live.object.bytes, &loaded.release, &loaded.bytes);
+        let built = loaded.as_built(&live.index);
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &built);
         let mut problems = Vec::new();
-        for tag in [live.index.commit_hash.as_str(), LATEST] {
-            if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(Digest::of(&expected)) {
+        for tag in artifact.tags {
+            if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
                 problems.push(format!("registry: {REPOSITORY}:{tag} is not that of the live release"));
             }
         }

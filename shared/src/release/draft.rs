@@ -1,6 +1,6 @@
 //! From a repository to a release, in two steps with the dates of the history between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{self, Origin, Part, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
 use crate::source::{Scope, Tree};
 use crate::timestamp::Timestamp;
 
@@ -30,6 +30,8 @@ pub struct Draft<'a> {
     contents: BTreeMap<Digest, Bytes>,
     /// Layers by the folder of the version.
     layers: BTreeMap<String, Vec<Layer>>,
+    /// What has to be said of the making, beside what the repository has.
+    warnings: Vec<Diagnostic>,
     /// Folders whose files are those of the release before, with their entry there.
     unchanged: BTreeMap<String, &'a VersionEntry>,
 }
@@ -68,6 +70,7 @@ impl<'a> Draft<'a> {
             files: BTreeMap::new(),
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
             layers: BTreeMap::new(),
+            warnings: Vec::new(),
             unchanged: BTreeMap::new(),
         };
         for (path, file) in tree.below("stacks") {
@@ -96,9 +99,12 @@ impl<'a> Draft<'a> {
         if let Some((before, entry)) = self.before.get(version.folder.as_str())
             && self.previous.is_some_and(same_files)
         {
-            self.layers.insert(version.folder.clone(), before.layers.clone());
             self.unchanged.insert(version.folder.clone(), entry);
-            return;
+            // Other rules may have made other layers of the same files.
+            if self.previous.is_some_and(|previous| previous.rules == RULES) {
+                self.layers.insert(version.folder.clone(), before.layers.clone());
+                return;
+            }
         }
         let (layers, contents): (Vec<_>, Vec<_>) = artifact::layers(&version.files).into_iter().unzip();
         self.contents.extend(layers.iter().map(|layer: &Layer| layer.digest).zip(contents));
@@ -120,6 +126,11 @@ impl<'a> Draft<'a> {
         folders.chain(devfiles).collect()
     }
 
+    /// Adds a warning.
+    pub fn warn(&mut self, warning: Diagnostic) {
+        self.warnings.push(warning);
+    }
+
     fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
         let number = version.devfile.version.as_str();
         let in_tree = self.repository.dates.stack(&stack.fields.name, number);
@@ -137,20 +148,41 @@ impl<'a> Draft<'a> {
     /// Puts the release together. `history` has the dates of [`Draft::undated`] paths, as far as there are any.
     pub fn finish(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Built {
         let mut stacks: BTreeMap<String, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
+        let mut quarantined = self.repository.quarantined.clone();
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
+        let mut held: HashMap<&str, Vec<&String>> = HashMap::new();
+        for part in self.held() {
+            match part {
+                Part::Stack { stack } => drop(kept.insert(stack)),
+                Part::Version { stack, version } => held.entry(stack).or_default().push(version),
+                Part::Sample { .. } | Part::ExtraEntries | Part::Dates => {}
+            }
+        }
+        let newcomers = self.newcomers(&kept);
         for stack in &self.repository.stacks {
-            if let Some(published) = self.stack(stack, history).or_else(|| self.kept_stack(&stack.folder)) {
+            let held = held.get(stack.folder.as_str()).map_or(&[][..], Vec::as_slice);
+            if newcomers.contains(stack.folder.as_str()) {
+                let message = format!("another stack was published as `{}` and stays as it was", stack.fields.name);
+                let hint = "give every stack a name of its own";
+                let problem = Diagnostic::error(stack.defining_file(), "stack/name", message, hint);
+                quarantined
+                    .push(Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] });
+                kept.insert(&stack.folder);
+            } else if let Some(published) = self.stack(stack, held, history).or_else(|| self.kept_stack(&stack.folder))
+            {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
-        for part in self.held() {
-            if let Part::Stack { stack } = part
-                && let Some(published) = self.kept_stack(stack)
-            {
-                stacks.insert(stack.clone(), published);
+        let mut names: HashSet<String> = stacks.values().map(|(entry, _)| entry.name.clone()).collect();
+        for folder in kept {
+            if let Some(published) = self.kept_stack(folder).filter(|(entry, _)| !names.contains(&entry.name)) {
+                names.insert(published.0.name.clone());
+                stacks.insert(folder.to_owned(), published);
             }
         }
         stacks.extend(self.stacks_out_of_scope());
         let (mut entries, mut versions) = (Vec::new(), Vec::new());
+        names.extend(stacks.values().map(|(entry, _)| entry.name.clone()));
         for (entry, published) in stacks.into_values() {
             entries.push(entry);
             versions.extend(published);
@@ -158,8 +190,9 @@ impl<'a> Draft<'a> {
         let mut samples = Vec::new();
         match self.previous {
             Some(previous) if self.keeps_extra_entries() => {
-                let has_versions = |entry: &Entry| previous.versions.iter().any(|version| version.name == entry.name);
-                let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || !has_versions(entry);
+                let had: HashSet<&str> = previous.versions.iter().map(|version| version.name.as_str()).collect();
+                let is_elsewhere = |name: &str| !had.contains(name) && !names.contains(name);
+                let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || is_elsewhere(&entry.name);
                 entries.extend(previous.stacks.iter().filter(extra).cloned());
                 samples.clone_from(&previous.samples);
             }
@@ -180,10 +213,10 @@ impl<'a> Draft<'a> {
                     entries.push(entry.clone());
                     samples.extend(devfiles.cloned());
                 }
-                entries.extend(self.repository.extra_stacks.iter().cloned());
+                let extra = self.repository.extra_stacks.iter().filter(|entry| !names.contains(&entry.name));
+                entries.extend(extra.cloned());
             }
         }
-        let mut quarantined = self.repository.quarantined.clone();
         for held in &mut quarantined {
             held.problems.truncate(limits::REPORTED_PROBLEMS);
         }
@@ -206,6 +239,17 @@ impl<'a> Draft<'a> {
         };
         let (name, bytes) = release.to_bytes();
         Built { release: Arc::new(release), name, bytes, contents: self.contents }
+    }
+
+    /// Folders of stacks that take the name under which another was published that stays as it was.
+    fn newcomers(&self, kept: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+        let published = self.previous.into_iter().flat_map(|previous| &previous.versions);
+        let holders: HashMap<&str, &str> = published
+            .filter(|version| kept.contains(version.stack.as_str()))
+            .map(|version| (version.name.as_str(), version.stack.as_str()))
+            .collect();
+        let is_newcomer = |stack: &&Stack| holders.contains_key(stack.fields.name.as_str());
+        self.repository.stacks.iter().filter(is_newcomer).map(|stack| stack.folder.as_str()).collect()
     }
 
     /// Samples that are held back, as the release before had them.
@@ -260,6 +304,7 @@ impl<'a> Draft<'a> {
 
     fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = self.repository.warnings.clone();
+        warnings.extend(self.warnings.iter().cloned());
         if let (Some(scope), Some(previous)) = (self.scope, self.previous) {
             warnings.extend(previous.warnings.iter().filter(|warning| !scope.wants(&warning.path)).cloned());
             warnings.sort();
@@ -269,7 +314,12 @@ impl<'a> Draft<'a> {
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would
     /// have no default version.
-    fn stack(&self, stack: &Stack, history: &BTreeMap<String, Timestamp>) -> Option<(Entry, Vec<PublishedVersion>)> {
+    fn stack(
+        &self,
+        stack: &Stack,
+        held: &[&String],
+        history: &BTreeMap<String, Timestamp>,
+    ) -> Option<(Entry, Vec<PublishedVersion>)> {
         let mut rows: Vec<(VersionEntry, PublishedVersion)> = Vec::new();
         for version in &stack.versions {
             let date =
@@ -280,10 +330,8 @@ impl<'a> Draft<'a> {
             let offline = self.repository.offline.get(&version.folder).cloned();
             rows.push((entry, PublishedVersion { fetched_from: from, offline, ..published(stack, version, layers) }));
         }
-        for part in self.held() {
-            if let Part::Version { stack: folder, version } = part
-                && *folder == stack.folder
-                && let Some(kept) = self.kept_version(stack, version)
+        for version in held {
+            if let Some(kept) = self.kept_version(stack, version)
                 && !rows.iter().any(|(entry, _)| entry.version == kept.0.version)
             {
                 rows.push(kept);
@@ -377,13 +425,14 @@ impl<'a> Draft<'a> {
             previous.files.iter().filter(|(path, _)| !in_scope(path)).map(|(path, file)| (path.clone(), file.clone())),
         );
         let held = |version: &&PublishedVersion| {
-            !self.layers.contains_key(&version.folder) && in_scope(&format!("{}/", version.folder))
+            self.layers.get(&version.folder) != Some(&version.layers) && in_scope(&format!("{}/", version.folder))
         };
         let kept = versions.iter().filter(held);
         for folder in kept.map(|version| version.folder.as_str()) {
             let old: Vec<(String, StoredFile)> =
                 files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
-            files.retain(|path, _| !is_below(path, folder));
+            let new: Vec<String> = files_below(&files, folder).map(|(path, _)| path.clone()).collect();
+            new.iter().for_each(|path| drop(files.remove(path)));
             files.extend(old);
         }
         files
@@ -416,10 +465,6 @@ fn first_of_each_stack(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     };
     let alike = warnings.chunk_by(|one, next| part(one) == part(next));
     alike.flat_map(|warnings| warnings.iter().take(limits::STACK_WARNINGS).cloned()).collect()
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

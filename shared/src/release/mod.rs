@@ -31,7 +31,7 @@ pub const FORMAT: u32 = 1;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 3;
+pub const RULES: u32 = 4;
 
 /// Everything published for one commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::version::Version;
 use crate::yaml;
 
 /// Names of a devfile, of which a version has exactly one.
-pub(super) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
+pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
 
 /// A devfile with what is wrong with it.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! `extraDevfileEntries.yaml`: samples, and stacks that live elsewhere; `samples/`: cached devfiles of the samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
@@ -17,11 +17,12 @@ pub(crate) const EXTRA_ENTRIES: &str = "extraDevfileEntries.yaml";
 
 const PATH: &str = EXTRA_ENTRIES;
 
-/// Where the sample of a name, or else the stack, stands in [`EXTRA_ENTRIES`].
-pub(crate) fn place_in_extra_entries(tree: &Tree, name: &str) -> Option<Position> {
-    let document = yaml::parse(PATH, tree.get(PATH)?).ok()?;
-    let mut entries = ["samples", "stacks"].into_iter().flat_map(|list| document.items_of(list));
-    Some(entries.find(|entry| entry.text_of("name") == Some(name))?.at.position)
+/// Where the samples, and the stacks of no sample's name, stand in [`EXTRA_ENTRIES`].
+pub(crate) fn places_in_extra_entries(tree: &Tree) -> HashMap<String, Position> {
+    let Some(Ok(document)) = tree.get(PATH).map(|bytes| yaml::parse(PATH, bytes)) else { return HashMap::new() };
+    // The last of a name stays: the first sample.
+    let entries = ["stacks", "samples"].into_iter().flat_map(|list| document.items_of(list).iter().rev());
+    entries.filter_map(|entry| Some((entry.text_of("name")?.to_owned(), entry.at.position))).collect()
 }
 
 /// A sample that can be published.

@@ -8,7 +8,8 @@ mod extra;
 mod last_modified;
 mod stack;
 
-pub(crate) use extra::{EXTRA_ENTRIES, place_in_extra_entries};
+pub(crate) use devfile::DEVFILE_NAMES;
+pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
 pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
 pub use stack::{Stack, StackVersion};
@@ -240,6 +241,12 @@ impl Repository {
 
     fn add_extra(&mut self, extra: extra::Extra, checked: Vec<CheckedDevfile>, reported: &mut Reported) {
         let mut samples = extra.samples;
+        let is_here = |entry: &&Entry| self.stacks.iter().any(|stack| stack.fields.name == entry.name);
+        if let Some(taken) = extra.stacks.iter().find(is_here) {
+            let message = format!("`{}`: a stack of this repository has that name already", taken.name);
+            let problem = Diagnostic::error(EXTRA_ENTRIES, "extraStacks/name", message, "names of stacks are unique");
+            return self.quarantine(Part::ExtraEntries, vec![problem]);
+        }
         self.extra_stacks = extra.stacks;
         for (part, problems) in extra.held {
             self.quarantine(part, problems);

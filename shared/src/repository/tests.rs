@@ -229,3 +229,20 @@ fn a_bad_sample_leaves_the_others_alone() {
     let names: Vec<&str> = repository.samples.iter().map(|sample| sample.entry.name.as_str()).collect();
     assert_eq!(names, ["pot", "vase"]);
 }
+
+#[test]
+fn a_stack_that_lives_elsewhere_takes_no_name_from_here() {
+    let entries = |name: &str| {
+        format!(
+            "stacks:\n  - name: {name}\n    versions:\n      - {{version: 1.0.0, schemaVersion: 2.2.0, default: true, links: {{self: x}}, \
+             resources: [devfile.yaml]}}\n"
+        )
+    };
+    let of = |name: &str| {
+        let files = [("stacks/a/devfile.yaml", devfile("loom", "1.0.0")), ("extraDevfileEntries.yaml", entries(name))];
+        let repository = parse(&files);
+        (errors(&repository), repository.extra_stacks.len())
+    };
+    assert_eq!(of("kiln"), (vec![], 1));
+    assert_eq!(of("loom"), (vec!["extraDevfileEntries.yaml extraStacks/name".to_owned()], 0));
+}

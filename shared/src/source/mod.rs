@@ -63,8 +63,8 @@ pub trait Source: Send + Sync {
         target: &CommitSha,
     ) -> impl Future<Output = Result<Comparison, SourceError>> + Send;
 
-    /// For each folder or file the author date of the newest commit, up to `commit`, that touched it. Paths without a history
-    /// are left out.
+    /// For each folder or file the author date of the newest commit, up to `commit`, that touched it. Paths without a history,
+    /// and those that the source would need too many calls for, are left out.
     fn last_modified(
         &self,
         commit: &CommitSha,

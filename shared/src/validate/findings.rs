@@ -41,6 +41,11 @@ impl Findings {
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
+    /// How many files were added, the devfile itself included.
+    pub(crate) fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// A reason not to publish.
     pub(crate) fn error(&mut self, at: Place, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.add(at, Diagnostic::error("", rule, message, hint), at.file != 0);

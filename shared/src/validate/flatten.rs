@@ -7,6 +7,7 @@ use super::findings::Findings;
 use super::merge;
 use super::schema::Schema;
 use super::{Found, Outside, Surroundings};
+use crate::limits;
 use crate::version::Version;
 use crate::yaml::{self, Data, Node, Place};
 
@@ -39,6 +40,8 @@ pub(crate) struct Flattening<'a, 'b> {
     pub(crate) findings: &'a mut Findings,
     /// The devfiles that led here.
     pub(crate) chain: Vec<Origin>,
+    /// Bytes of the parents and plugins that were read.
+    pub(crate) read: usize,
 }
 
 impl Flattening<'_, '_> {
@@ -106,6 +109,16 @@ impl Flattening<'_, '_> {
                 return None;
             }
         };
+        self.read = self.read.saturating_add(bytes.len());
+        if self.findings.files() > limits::FLATTENED_FILES || self.read > limits::FLATTENED_BYTES {
+            let message = format!(
+                "with the {kind} {path}, this devfile takes from more than {} others, or more than {} bytes of them",
+                limits::FLATTENED_FILES,
+                limits::FLATTENED_BYTES
+            );
+            self.findings.error(at, &format!("{kind}/size"), message, "name fewer parents and plugins");
+            return None;
+        }
         let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
         let node = check_alone(file, &bytes, self.findings)?;

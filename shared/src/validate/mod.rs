@@ -155,7 +155,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let document = flatten::check_alone(0, bytes, &mut findings);
     if let Some(document) = &document {
         let chain = vec![Origin::Tree(path.to_owned())];
-        let mut flat = Flattening { around, findings: &mut findings, chain }.flatten(document);
+        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document);
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::Devfile::new(&flat.root, flat.complete).check(&mut findings);
         check_metadata(document, &mut findings);

@@ -4,7 +4,7 @@
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::Outside;
-use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
+use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::OciRegistry;
 use devfile_registry::source::github::{Credentials, GitHubSource};
 use devfile_registry::timestamp::Timestamp;
@@ -75,7 +75,7 @@ async fn act(publisher: &Real, commits: &[CommitSha], act: Act) -> Result<Report
         Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
         Act::Rollback(to) => publisher.rollback(&commits[to % commits.len()]).await,
         Act::Unpin => publisher.unpin().await,
-        Act::Repair => publisher.repair().await,
+        Act::Repair => publisher.repair(Extent::Whole).await,
     }
 }
 
@@ -125,7 +125,7 @@ async fn run(steps: &[Step]) {
     let report = publisher.refresh(None).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
     assert_eq!(report.commit_hash, head(&world));
-    publisher.repair().await.unwrap();
+    publisher.repair(Extent::Whole).await.unwrap();
     assert_eq!(publisher.verify().await.unwrap().problems, [""; 0]);
 }
 

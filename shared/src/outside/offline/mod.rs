@@ -61,7 +61,7 @@ pub(super) struct Offline {
 
 /// How much of the repository is at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum Reach {
     /// All of it.
     Whole,
     /// Some stacks.
@@ -141,7 +141,7 @@ pub(super) async fn take<K: Keep>(
     offline: &Offline,
     mut run: Run<'_>,
     complete: &mut Complete,
-    (extent, known): (Extent, Known),
+    (reach, known): (Reach, Known),
     keep: &K,
 ) -> Result<(), K::Error> {
     run.deadline = Instant::now() + BUDGET;
@@ -169,7 +169,7 @@ pub(super) async fn take<K: Keep>(
         }
         attempt.finish(complete);
     }
-    if extent == Extent::Whole {
+    if reach == Reach::Whole {
         complete.repository.warnings.extend(unknown_stacks(&offline.settings.stacks, complete));
     }
     complete.repository.taken_offline = Some(taken);

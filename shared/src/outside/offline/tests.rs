@@ -68,7 +68,7 @@ impl Keep for Full {
 async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
     let mut complete = outside.complete(tree.clone(), previous).await;
     let before = previous.map(|previous| (previous, Known::Kept));
-    outside.take_offline(&mut complete, Extent::Whole, before, keep).await.unwrap();
+    outside.take_offline(&mut complete, Reach::Whole, before, keep).await.unwrap();
     let draft = Draft::new(&complete.repository, &complete.tree, previous);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default());
     Release::clone(&built.release)
@@ -126,7 +126,7 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert_eq!(server.asked(), ["/beside.yaml"], "to check the devfile with it");
 
     let mut complete = outside.complete(tree, None).await;
-    let full = outside.take_offline(&mut complete, Extent::Whole, None, &Full).await;
+    let full = outside.take_offline(&mut complete, Reach::Whole, None, &Full).await;
     assert_eq!(full, Err("full".to_owned()));
 }
 

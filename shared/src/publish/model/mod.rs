@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, release_key};
@@ -18,19 +19,49 @@ use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Comparison, File, Scope, Tree, TreePath};
 
-/// Stops all writes after a number of them, as when the publisher is killed.
+/// What happens at writes.
 #[derive(Debug, Clone, Default)]
-struct Fuse(Arc<Mutex<Option<u32>>>);
+struct Fuse(Arc<Mutex<Faults>>);
+
+#[derive(Default)]
+struct Faults {
+    /// Writes until there are no more, as when the publisher is killed.
+    left: Option<u32>,
+    /// Something that comes between, and before which of the next writes.
+    meanwhile: Option<(u32, BoxFuture<'static, ()>)>,
+    /// The next conditional write takes effect, its answer gets lost, and the client's second try finds the object changed.
+    echo: bool,
+}
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Faults").field("left", &self.left).field("echo", &self.echo).finish_non_exhaustive()
+    }
+}
 
 impl Fuse {
     fn set(&self, writes: Option<u32>) {
-        *self.0.lock().unwrap() = writes;
+        self.0.lock().unwrap().left = writes;
     }
 
     /// Lets other tasks go first, then says whether the write happens.
     async fn burn(&self) -> Result<(), String> {
         tokio::task::yield_now().await;
-        match &mut *self.0.lock().unwrap() {
+        let first = {
+            let meanwhile = &mut self.0.lock().unwrap().meanwhile;
+            match meanwhile {
+                Some((0, _)) => meanwhile.take().map(|(_, act)| act),
+                Some((left, _)) => {
+                    *left -= 1;
+                    None
+                }
+                None => None,
+            }
+        };
+        if let Some(act) = first {
+            act.await;
+        }
+        match &mut self.0.lock().unwrap().left {
             Some(0) => Err("killed".into()),
             Some(left) => {
                 *left -= 1;
@@ -103,7 +134,9 @@ impl Bucket for MemoryBucket {
             Expect::State(etag) => found == Some(etag),
             Expect::Anything => true,
         };
-        Ok(if as_expected { Written::Done(self.write(key, bytes)) } else { Written::Lost })
+        let echo = as_expected && std::mem::take(&mut self.fuse.0.lock().unwrap().echo);
+        let written = as_expected.then(|| self.write(key, bytes)).filter(|_| !echo);
+        Ok(written.map_or(Written::Lost, Written::Done))
     }
 }
 
@@ -121,6 +154,8 @@ struct MemoryRegistry {
     blobs: Arc<Mutex<BTreeMap<(String, Digest), Bytes>>>,
     /// Manifests by repository and tag or digest.
     manifests: Arc<Mutex<BTreeMap<(String, String), Bytes>>>,
+    /// Repositories that blobs were read from.
+    read: Arc<Mutex<Vec<String>>>,
     fuse: Fuse,
 }
 
@@ -151,6 +186,7 @@ impl Registry for MemoryRegistry {
 
     async fn blob(&self, repository: &str, blob: Digest, _limit: u64) -> Result<Option<Bytes>, RegistryError> {
         tokio::task::yield_now().await;
+        self.read.lock().unwrap().push(repository.to_owned());
         Ok(self.blobs.lock().unwrap().get(&(repository.to_owned(), blob)).cloned())
     }
 
@@ -202,6 +238,8 @@ struct Commits {
     head: usize,
     /// How many files were read in all.
     read: usize,
+    /// As when GitHub does not answer.
+    tells_no_dates: bool,
 }
 
 impl Commits {
@@ -289,9 +327,12 @@ impl Source for Branch {
     async fn last_modified(
         &self,
         _commit: &CommitSha,
-        _paths: &[String],
+        paths: &[String],
     ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
-        Ok(BTreeMap::new())
+        if self.0.lock().unwrap().tells_no_dates {
+            return Err(SourceError::NotFound("the history".into()));
+        }
+        Ok(paths.iter().map(|path| (path.clone(), now())).collect())
     }
 }
 

@@ -12,6 +12,8 @@ enum Step {
     Reset(usize),
     /// Somebody is killed after so many writes.
     Killed(Act, u32),
+    /// The answer to somebody's next conditional write gets lost.
+    Echoed(Act),
     /// These happen at once.
     AtOnce(Vec<Act>),
 }
@@ -38,13 +40,24 @@ impl World {
             Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
             Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
             Act::Unpin => publisher.unpin().await?,
-            Act::Repair => publisher.repair().await?,
+            Act::Repair => publisher.repair(Extent::Whole).await?,
             Act::Restore => publisher.restore().await?,
             Act::Verify => {
                 publisher.verify().await?;
                 return Ok(None);
             }
         }))
+    }
+
+    /// A rollback that succeeds, with nobody else who chooses, leaves its target live and pinned.
+    fn check_rollback(&self, acts: &[Act], results: &[Result<Option<Report>, PublishError>]) {
+        let choices = acts.iter().filter(|act| matches!(act, Act::Rollback(_) | Act::Unpin));
+        for (act, result) in acts.iter().zip(results) {
+            if let (Act::Rollback(target), Ok(Some(report)), 1) = (act, result, choices.clone().count()) {
+                let live = self.bucket.live().unwrap();
+                assert_eq!((live.commit_hash, live.pinned), (self.known(*target), Pin::Pinned), "{report:?}");
+            }
+        }
     }
 
     /// After a repair nothing lags: both stores have what `index.json` names, under every tag.
@@ -72,6 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => tree,
         1 => (0_usize..20).prop_map(Step::Reset),
         3 => (acts(), 0_u32..40).prop_map(|(act, writes)| Step::Killed(act, writes)),
+        1 => acts().prop_map(Step::Echoed),
         4 => prop::collection::vec(acts(), 1..4).prop_map(Step::AtOnce),
     ];
     prop::collection::vec(step, 1..16)
@@ -105,8 +119,16 @@ proptest! {
                     world.bucket.fuse.set(None);
                     vec![act]
                 }
+                Step::Echoed(act) => {
+                    world.bucket.fuse.0.lock().unwrap().echo = true;
+                    block_on(world.act(act)).ok();
+                    world.bucket.fuse.0.lock().unwrap().echo = false;
+                    vec![act]
+                }
                 Step::AtOnce(acts) => {
-                    block_on(futures_util::future::join_all(acts.iter().map(|act| world.act(*act))));
+                    let acting = futures_util::future::join_all(acts.iter().map(|act| world.act(*act)));
+                    let results = block_on(acting);
+                    world.check_rollback(&acts, &results);
                     acts
                 }
             };
@@ -135,9 +157,84 @@ proptest! {
         let report = block_on(publisher.refresh(None)).unwrap();
         prop_assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
         prop_assert_eq!(world.bucket.live().unwrap().commit_hash, block_on(world.branch.head()).unwrap());
-        block_on(publisher.repair()).unwrap();
+        block_on(publisher.repair(Extent::Whole)).unwrap();
         world.check_repaired();
-        let again = block_on(publisher.repair()).unwrap();
+        let again = block_on(publisher.repair(Extent::Whole)).unwrap();
         prop_assert_eq!(again.repaired, Vec::<String>::new());
+    }
+}
+
+/// Two commits that were live, the second still is, and a third that is the head.
+fn between_commits(pinned: bool) -> World {
+    let world = World::new();
+    for edit in 0..3 {
+        world.branch.commit(tree_of(&[(0, edit), (1, 0), (2 + edit, 0)]));
+        if edit < 2 {
+            block_on(world.publisher().refresh(None)).unwrap();
+        }
+    }
+    if pinned {
+        block_on(world.publisher().rollback(&Branch::named(1))).unwrap();
+    }
+    world
+}
+
+/// One act with another between any two of its writes: both succeed, what is live is whole, and no tag lags.
+#[test]
+fn whatever_comes_between_two_writes_leaves_all_in_order() {
+    let acts = [Act::Refresh(None), Act::Rollback(0), Act::Rollback(1), Act::Unpin, Act::Repair, Act::Restore];
+    let mut tried = 0;
+    for (pinned, damaged) in [(false, false), (true, false), (false, true)] {
+        for (first, second) in acts.iter().flat_map(|first| acts.map(|second| (*first, second))) {
+            for write in 0.. {
+                let world = between_commits(pinned);
+                if damaged {
+                    if !matches!(first, Act::Repair) {
+                        break;
+                    }
+                    let mut manifests = world.registry.manifests.lock().unwrap();
+                    manifests.retain(|(_, name), _| name.starts_with("sha256:") || name.ends_with("00"));
+                }
+                let doing = format!("{first:?}, with {second:?} before write {write}, pinned: {pinned}");
+                let other = Arc::new(Mutex::new(None));
+                let (meanwhile, result) = (world.clone(), Arc::clone(&other));
+                let act = Box::pin(async move {
+                    let done = meanwhile.act(second).await;
+                    *result.lock().unwrap() = Some(done);
+                });
+                world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, act));
+                let result = block_on(world.act(first));
+                let Some(other) = other.lock().unwrap().take() else { break };
+                tried += 1;
+                assert!(result.is_ok() && other.is_ok(), "{doing}: {result:?}, {other:?}");
+                world.check_rollback(&[first, second], &[result, other]);
+                world.check();
+                let problems = block_on(world.publisher().verify()).unwrap().problems;
+                assert_eq!(problems, [""; 0], "{doing}");
+            }
+        }
+    }
+    assert!(tried > 100, "only {tried} writes were interrupted");
+}
+
+#[test]
+fn a_commit_whose_answer_got_lost_is_a_commit() {
+    for (pinned, act, live) in [
+        (false, Act::Refresh(None), 2),
+        (false, Act::Rollback(0), 0),
+        (false, Act::Rollback(1), 1),
+        (true, Act::Unpin, 1),
+        (false, Act::Restore, 1),
+    ] {
+        let world = between_commits(pinned);
+        if matches!(act, Act::Restore) {
+            world.bucket.objects.lock().unwrap().remove(INDEX_KEY);
+        }
+        world.bucket.fuse.0.lock().unwrap().echo = true;
+        let report = block_on(world.act(act)).unwrap().unwrap();
+        assert!(report.writes.bucket > 0, "{act:?}: {report:?}");
+        let index = world.bucket.live().unwrap();
+        assert_eq!(index.commit_hash, Branch::named(live), "{act:?}");
+        assert_eq!(index.pinned == Pin::Pinned, matches!(act, Act::Rollback(_)), "{act:?}");
     }
 }

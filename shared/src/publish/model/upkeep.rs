@@ -45,18 +45,15 @@ fn what_both_stores_lost_comes_from_the_repository() {
     world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
     world.registry.blobs.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
     world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
-    let report = block_on(world.publisher().repair()).unwrap();
+    let report = block_on(world.publisher().repair(Extent::Whole)).unwrap();
     assert!(report.repaired.iter().any(|line| line.contains("devfile-catalog/stack-1:1.0.0")), "{report:?}");
     world.check_repaired();
 }
 
 #[test]
 fn a_release_that_is_gone_from_both_stores_is_built_again() {
-    let world = published();
-    let live = world.bucket.live().unwrap();
-    world.bucket.objects.lock().unwrap().remove(&release_key(live.release));
-    world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository != "devfile-index");
-    let report = block_on(world.publisher().repair()).unwrap();
+    let (world, live) = forgotten();
+    let report = block_on(world.publisher().repair(Extent::Whole)).unwrap();
     assert_eq!(report.outcome, Outcome::Published);
     assert_eq!(world.bucket.live().unwrap().release, live.release, "the same commit gives the same bytes");
     world.check_repaired();
@@ -93,7 +90,7 @@ fn old_releases_are_pruned_and_what_the_kept_ones_name_stays() {
     assert!(!left.contains(&release_key(first.release)) && gone.iter().all(|key| !left.contains(key)));
     world.check();
     // The index artifact has the list as it was.
-    let repaired = block_on(later.repair()).unwrap().repaired;
+    let repaired = block_on(later.repair(Extent::Whole)).unwrap().repaired;
     assert!(repaired.iter().all(|line| line.starts_with("registry: devfile-index")), "{repaired:?}");
     world.check_repaired();
     // The OCI registry still has it, so going back works.
@@ -113,4 +110,100 @@ fn a_blob_that_may_be_pruned_is_written_again() {
     let report = block_on(later.refresh(None)).unwrap();
     // The devfile, the release of another commit, the index.
     assert_eq!(report.writes.bucket, 3);
+}
+
+#[test]
+fn wrong_bytes_of_the_right_length_are_restored() {
+    let world = published();
+    let text = devfile("stack-2", "1.0.0") + "# 0\n";
+    let key = blob_key(Digest::of(text.as_bytes()));
+    world.bucket.write(&key, vec![b'x'; text.len()].into());
+    let report = block_on(world.publisher().restore()).unwrap();
+    assert_eq!(report.repaired, [format!("bucket: {key}")]);
+    world.check_repaired();
+}
+
+#[test]
+fn an_archive_is_fetched_once_for_all_its_files() {
+    let world = World::new();
+    let mut tree = tree_of(&[(1, 0)]);
+    for file in 0..20 {
+        let path = TreePath::parse(&format!("stacks/stack-1/k8s/{file}.yaml")).unwrap();
+        tree.insert(path, File::plain(format!("content {file}"))).unwrap();
+    }
+    world.branch.commit(tree);
+    block_on(world.publisher().refresh(None)).unwrap();
+    world.branch.commit(tree_of(&[(2, 0)]));
+    block_on(world.publisher().refresh(None)).unwrap();
+    world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
+    world.registry.read.lock().unwrap().clear();
+    block_on(world.publisher().rollback(&Branch::named(0))).unwrap();
+    let read = world.registry.read.lock().unwrap().clone();
+    // The devfile; the archive as a layer, and for its files.
+    assert_eq!(read.iter().filter(|repository| *repository == "devfile-catalog/stack-1").count(), 3, "{read:?}");
+    world.check();
+}
+
+#[test]
+fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
+    let world = published();
+    world.branch.commit(with_owners(1));
+    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
+    block_on(later.refresh(None)).unwrap();
+    let older = Bytes::from_static(b"{\"format\":0}");
+    let mut index = world.bucket.live().unwrap();
+    let forgotten = index.recent[1].release;
+    index.recent[1].release = Digest::of(&older);
+    world.bucket.write(&release_key(Digest::of(&older)), older.clone());
+    world.bucket.write(INDEX_KEY, index.to_bytes());
+    assert!(block_on(later.prune()).unwrap() > 0);
+    assert!(!keys(&world).contains(&release_key(forgotten)));
+    assert!(keys(&world).contains(&release_key(Digest::of(&older))));
+    world.check();
+}
+
+/// A world whose live release is gone from both stores.
+fn forgotten() -> (World, LiveIndex) {
+    let world = published();
+    let live = world.bucket.live().unwrap();
+    world.bucket.objects.lock().unwrap().remove(&release_key(live.release));
+    world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository != "devfile-index");
+    (world, live)
+}
+
+#[test]
+fn what_is_built_again_is_what_was_live() {
+    let (world, live) = forgotten();
+    world.branch.commit(with_owners(1));
+    block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    assert_eq!(world.bucket.live().unwrap().release, live.release);
+}
+
+#[test]
+fn what_is_built_again_may_be_refused() {
+    let world = World::new();
+    let mut tree = tree_of(&[(1, 0)]);
+    tree.insert(TreePath::parse("stacks/bad/devfile.yaml").unwrap(), File::plain("schemaVersion: [")).unwrap();
+    world.branch.commit(tree);
+    block_on(world.publisher().refresh(None)).unwrap();
+    let live = world.bucket.live().unwrap();
+    world.bucket.objects.lock().unwrap().remove(&release_key(live.release));
+    world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository != "devfile-index");
+    let strict = Publisher { strictness: Strictness::Strict, ..world.publisher() };
+    assert_eq!(block_on(strict.repair(Extent::Whole)).unwrap().outcome, Outcome::Rejected);
+    assert!(world.bucket.object(&release_key(live.release)).is_none());
+}
+
+#[test]
+fn dates_that_cannot_be_had_are_asked_for_again() {
+    let world = World::new();
+    world.branch.commit(tree_of(&[(1, 0), (2, 0)]));
+    world.branch.0.lock().unwrap().tells_no_dates = true;
+    block_on(world.publisher().refresh(None)).unwrap();
+    let of_stack_2 = || world.bucket.live().unwrap().stacks[1].versions[0].last_modified.clone();
+    assert_eq!(of_stack_2(), Timestamp::unknown());
+    world.branch.0.lock().unwrap().tells_no_dates = false;
+    world.branch.commit(tree_of(&[(1, 1), (2, 0)]));
+    block_on(world.publisher().refresh(None)).unwrap();
+    assert_eq!(of_stack_2(), now());
 }

@@ -20,6 +20,9 @@ const BATCH: usize = 50;
 /// Queries, or calls of an anonymous source, at a time.
 const AT_ONCE: usize = 4;
 
+/// Most calls of an anonymous source for dates: GitHub answers 60 calls an hour, and a refresh needs some for the rest.
+const ANONYMOUS_CALLS: usize = 30;
+
 /// The author date of the newest commit, up to `commit`, that touched each path.
 pub(super) async fn last_modified(
     api: &Api,
@@ -27,6 +30,7 @@ pub(super) async fn last_modified(
     paths: &[String],
 ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
     if api.is_anonymous() {
+        let paths = &paths[..paths.len().min(ANONYMOUS_CALLS)];
         let calls: Vec<_> = paths.iter().map(|path| newest(api, commit, path)).collect();
         let dates = stream::iter(calls).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
         let dated = paths.iter().cloned().zip(dates);

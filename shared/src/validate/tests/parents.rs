@@ -143,3 +143,23 @@ events: {postStart: [four]}
 ";
     assert_eq!(with(lines), ["parent/unreachable? 3:15"]);
 }
+
+#[test]
+fn what_is_taken_from_others_is_bounded() {
+    let plugins = |count: usize, uri: &str| -> String {
+        (0..count).map(|index| format!("- {{name: q{index}, plugin: {{uri: {uri}}}}}\n")).collect()
+    };
+    let of_plugins = |plugins: String| format!("{}components:\n{plugins}", HEAD.replace("2.2.2", "2.0.0"));
+    let level = |level: usize| {
+        let next = plugins(3, &format!("p{}.yaml", level + 1));
+        (format!("stacks/s/1.0.0/p{level}.yaml"), format!("schemaVersion: 2.0.0\ncomponents:\n{next}"))
+    };
+    let mut files: Vec<(String, String)> = (0..19).map(level).collect();
+    files.push(("stacks/s/1.0.0/p19.yaml".to_owned(), "schemaVersion: 2.0.0\n".to_owned()));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let is_refused =
+        |text: String| problems(&check_among(&text, &files)).iter().any(|problem| problem.starts_with("plugin/size"));
+    assert!(is_refused(of_plugins(plugins(3, "p0.yaml"))));
+    assert!(!is_refused(of_plugins(plugins(100, "p19.yaml"))));
+    assert!(is_refused(of_plugins(plugins(101, "p19.yaml"))));
+}
