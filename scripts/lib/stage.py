@@ -118,7 +118,7 @@ class Stage:
             "OCI_REGISTRY": f"{self._oci}/{name}",
             "REGISTRY_REPO_URL": str(source),
             # The targets are for local servers; how long others take is not ours to measure.
-            "OFFLINE": "true",
+            "FETCH": "false",
             "RUST_LOG": "warn",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

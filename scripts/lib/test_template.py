@@ -19,10 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 
-NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS"}
+NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS", "FETCH", "FETCH_ALLOW_LOOPBACK"}
 """Variables of the code that the template leaves at their defaults."""
 
 _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
+
+
+_READ_BY_BOTH = ("fetch/rules.rs", "starter/hosts.rs")
+"""Parts of the library that read variables for both functions."""
 
 
 def code(path: str) -> str:
@@ -31,7 +35,9 @@ def code(path: str) -> str:
 
 def read_by(function: str) -> dict[str, str]:
     """The variables that a function reads, each with whether it is required or optional."""
-    text = code(f"functions/{function}/src/config.rs").partition("#[cfg(test)]")[0]
+    paths = [f"functions/{function}/src/config.rs", *(f"shared/src/{path}" for path in _READ_BY_BOTH)]
+    paths += ["shared/src/outside/mod.rs"] if function == "refresh" else []
+    text = "".join(code(path).partition("\n#[cfg(test)]\nmod ")[0] for path in paths)
     required = set(_REQUIRED.findall(text))
     return {name: "required" if name in required else "optional" for name in _NAME.findall(text)}
 

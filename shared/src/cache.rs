@@ -2,21 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
+pub use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncWriteExt;
 
 use crate::context;
 use crate::digest::Digest;
 use crate::trace::TRACEPARENT;
+
+/// Time to write a file, which may have 100 MiB, when nobody waits for it.
+const UPLOAD: Duration = Duration::from_secs(60);
+
+/// For what is named by its content.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
 pub const INDEX_KEY: &str = "index.json";
@@ -140,6 +149,26 @@ pub trait Bucket: Send + Sync {
     /// Writes an object whose key names its content, so that writing it twice is harmless.
     fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CacheError>> + Send;
 
+    /// Writes an object from a file, whose name is that of its content. By way of memory, unless the bucket knows better.
+    fn put_file(&self, key: &str, file: &Path) -> impl Future<Output = Result<(), CacheError>> + Send {
+        async move {
+            let read = tokio::fs::read(file).await;
+            let failed = |error: std::io::Error| CacheError::new("", format!("write {key}"), error.to_string());
+            self.put(key, read.map_err(failed)?.into()).await
+        }
+    }
+
+    /// Reads an object of at most `limit` bytes into a file; false when it is not there. By way of memory, unless the bucket knows
+    /// better.
+    fn get_file(&self, key: &str, limit: u64, into: &Path) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        async move {
+            let Some(object) = self.get(key, limit).await? else { return Ok(false) };
+            let failed = |error: std::io::Error| CacheError::new("", format!("read {key}"), error.to_string());
+            tokio::fs::write(into, &object.bytes).await.map_err(failed)?;
+            Ok(true)
+        }
+    }
+
     /// Writes an object if it is in the expected state. After an error it is not known whether it was written; read again.
     fn put_if(
         &self,
@@ -229,23 +258,11 @@ impl Cache {
 
     async fn fetch_patiently(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
         let failed = |reason: String| self.error(format!("read {key}"), reason);
-        let request = self.client.get_object().bucket(&self.bucket).key(key);
-        let sent = request.set_if_none_match(known.map(|etag| etag.0.clone())).send().await;
-        let output = match sent {
+        let output = match self.open(key, known, limit).await {
             Ok(output) => output,
-            Err(error) => {
-                return match (status(&error), error.as_service_error()) {
-                    (Some(304), _) => Ok(Fetched::NotModified),
-                    (_, Some(GetObjectError::NoSuchKey(_))) => Ok(Fetched::Absent),
-                    (Some(404), Some(reason)) if reason.code() != Some("NoSuchBucket") => Ok(Fetched::Absent),
-                    _ => Err(failed(explain(error))),
-                };
-            }
+            Err(answer) => return answer,
         };
         let length = output.content_length.unwrap_or_default().max(0) as u64;
-        if length > limit {
-            return Err(failed(format!("it has {length} bytes, more than the {limit} that are read")));
-        }
         let etag = ETag(output.e_tag.ok_or_else(|| failed("the answer has no ETag".into()))?);
         let mut body = output.body;
         let mut bytes = BytesMut::with_capacity(length as usize);
@@ -256,6 +273,60 @@ impl Cache {
             }
         }
         Ok(Fetched::Found(Object { bytes: bytes.freeze(), etag }))
+    }
+
+    /// Asks for an object unless it is in the known state; the error is the answer when there is none.
+    async fn open(
+        &self,
+        key: &str,
+        known: Option<&ETag>,
+        limit: u64,
+    ) -> Result<GetObjectOutput, Result<Fetched, CacheError>> {
+        let failed = |reason: String| Err(self.error(format!("read {key}"), reason));
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let sent = request.set_if_none_match(known.map(|etag| etag.0.clone())).send().await;
+        let output = sent.map_err(|error| match (status(&error), error.as_service_error()) {
+            (Some(304), _) => Ok(Fetched::NotModified),
+            (_, Some(GetObjectError::NoSuchKey(_))) => Ok(Fetched::Absent),
+            (Some(404), Some(reason)) if reason.code() != Some("NoSuchBucket") => Ok(Fetched::Absent),
+            _ => failed(explain(error)),
+        })?;
+        let length = output.content_length.unwrap_or_default().max(0) as u64;
+        if length > limit {
+            return Err(failed(format!("it has {length} bytes, more than the {limit} that are read")));
+        }
+        Ok(output)
+    }
+
+    /// Reads the bytes from `first` to `last` of an object, piece by piece.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the bucket does not answer, or has no such object.
+    pub async fn stream(&self, key: &str, first: u64, last: u64) -> Result<ByteStream, CacheError> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let sent = request.range(format!("bytes={first}-{last}")).send().await;
+        Ok(sent.map_err(|error| self.error(format!("read {key}"), explain(error)))?.body)
+    }
+
+    /// Writes an object from a file, which is not read into memory, within a time.
+    pub(crate) async fn upload(
+        &self,
+        key: &str,
+        file: &Path,
+        media_type: &str,
+        time: Duration,
+    ) -> Result<(), CacheError> {
+        let failed = |reason: String| self.error(format!("write {key}"), reason);
+        let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(time).operation_timeout(time).build();
+        let patient = Builder::new()
+            .timeout_config(patience)
+            // A checksum at the end of a stream changes its encoding, which some servers store along.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
+        let request = request.content_type(media_type).cache_control(IMMUTABLE);
+        request.customize().config_override(patient).send().await.map_err(|error| failed(explain(error)))?;
+        Ok(())
     }
 
     /// A URL from which anybody can read an object for a while.
@@ -327,14 +398,36 @@ impl Bucket for Cache {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
-        let immutable = "public, max-age=31536000, immutable";
-        match request.content_type(content_type(key)).cache_control(immutable).send().await {
+        match request.content_type(content_type(key)).cache_control(IMMUTABLE).send().await {
             Ok(_) => {
                 context::count_bytes(length);
                 Ok(())
             }
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
+    }
+
+    async fn put_file(&self, key: &str, file: &Path) -> Result<(), CacheError> {
+        self.upload(key, file, content_type(key), UPLOAD).await?;
+        let written = tokio::fs::metadata(file).await.map_or(0, |metadata| metadata.len());
+        context::count_bytes(written as usize);
+        Ok(())
+    }
+
+    async fn get_file(&self, key: &str, limit: u64, into: &Path) -> Result<bool, CacheError> {
+        let mut body = match self.open(key, None, limit).await {
+            Ok(output) => output.body,
+            Err(Ok(_)) => return Ok(false),
+            Err(Err(error)) => return Err(error),
+        };
+        let failed = |reason: String| self.error(format!("read {key}"), reason);
+        let mut file = tokio::fs::File::create(into).await.map_err(|error| failed(error.to_string()))?;
+        while let Some(part) = body.next().await {
+            let part = part.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+            file.write_all(&part).await.map_err(|error| failed(error.to_string()))?;
+        }
+        file.flush().await.map_err(|error| failed(error.to_string()))?;
+        Ok(true)
     }
 
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {

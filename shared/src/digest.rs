@@ -1,6 +1,9 @@
 //! Names of content: SHA-256 digests, and the commits that releases are made of.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -24,9 +27,18 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of all that was put into a hash.
-    pub(crate) fn from_hash(hash: Sha256) -> Self {
-        Self(hash.finalize().into())
+    /// The digest of a file, which is not read into memory.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 64 << 10]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(Self(hash.finalize().into())),
+                read => hash.update(&buffer[..read]),
+            }
+        }
     }
 
     /// The 64 hexadecimal digits alone.

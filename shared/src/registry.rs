@@ -1,17 +1,20 @@
 //! The OCI registry: the record of all artifacts and of the index.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use bytes::Bytes;
-use futures_util::StreamExt;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, Stream, StreamExt};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
@@ -20,8 +23,14 @@ use crate::digest::Digest;
 /// Time for one call, its tries included.
 const CALL_TIME: Duration = Duration::from_secs(60);
 
+/// Time for a file, which may have 100 MiB.
+const FILE_TIME: Duration = Duration::from_secs(150);
+
 /// Time without a byte from the registry.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// Bytes of a file that are sent at a time.
+const PIECE: usize = 64 << 10;
 
 /// Where a registry is: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
 ///
@@ -144,6 +153,36 @@ pub trait Registry: Send + Sync {
         content: Bytes,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send;
 
+    /// Reads a blob of at most `limit` bytes into a file; false when the repository has no such blob. By way of memory, unless the
+    /// registry knows better.
+    fn blob_to_file(
+        &self,
+        repository: &str,
+        blob: Digest,
+        limit: u64,
+        into: &Path,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send {
+        async move {
+            let Some(content) = self.blob(repository, blob, limit).await? else { return Ok(false) };
+            let failed = |error: io::Error| RegistryError::new("", format!("give the blob {blob}"), error.to_string());
+            tokio::fs::write(into, &content).await.map_err(failed)?;
+            Ok(true)
+        }
+    }
+
+    /// Uploads a blob from a file. By way of memory, unless the registry knows better.
+    fn push_file(
+        &self,
+        repository: &str,
+        blob: Digest,
+        file: &Path,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send {
+        async move {
+            let failed = |error: io::Error| RegistryError::new("", format!("take the blob {blob}"), error.to_string());
+            self.push_blob(repository, blob, tokio::fs::read(file).await.map_err(failed)?.into()).await
+        }
+    }
+
     /// Uploads a manifest under a name.
     fn push_manifest(
         &self,
@@ -218,8 +257,16 @@ impl OciRegistry {
         }
     }
 
-    /// Calls until it works, it is clear that it will not, or the time is over.
+    /// Calls until it works, it is clear that it will not, or the usual time is over.
     async fn attempt<T, F, R>(&self, operation: &str, call: F) -> Result<T, RegistryError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, OciDistributionError>>,
+    {
+        self.attempt_within(CALL_TIME, operation, call).await
+    }
+
+    async fn attempt_within<T, F, R>(&self, time: Duration, operation: &str, call: F) -> Result<T, RegistryError>
     where
         F: FnMut() -> R,
         R: Future<Output = Result<T, OciDistributionError>>,
@@ -231,13 +278,13 @@ impl OciRegistry {
             // The client does not show what `Retry-After` says; registries mean seconds by it.
             if is_limited(error) { wait.map(|wait| wait * 5) } else { wait }
         };
-        let result = tokio::time::timeout(CALL_TIME, call.retry(backoff).when(passing).adjust(patient)).await;
+        let result = tokio::time::timeout(time, call.retry(backoff).when(passing).adjust(patient)).await;
         let (reason, kind) = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => {
                 (explain(&error), if is_not_found(&error) { ErrorKind::NotFound } else { ErrorKind::Other })
             }
-            Err(_) => (format!("no answer within {} seconds", CALL_TIME.as_secs()), ErrorKind::Other),
+            Err(_) => (format!("no answer within {} seconds", time.as_secs()), ErrorKind::Other),
         };
         let (registry, operation) = (self.address.to_string(), operation.to_owned());
         Err(RegistryError { registry, operation, reason, kind })
@@ -268,6 +315,42 @@ impl OciRegistry {
         }
         Ok(bytes.into())
     }
+}
+
+impl OciRegistry {
+    async fn read_to_file(
+        &self,
+        image: &Reference,
+        blob: Digest,
+        limit: u64,
+        into: &Path,
+    ) -> Result<(), OciDistributionError> {
+        let descriptor = OciDescriptor { digest: blob.to_string(), ..OciDescriptor::default() };
+        let mut stream = self.reader.pull_blob_stream(image, &descriptor).await?;
+        let mut file = tokio::fs::File::create(into).await?;
+        let mut read = 0;
+        while let Some(part) = stream.stream.next().await {
+            let part = part?;
+            read += part.len() as u64;
+            if read > limit {
+                return Err(OciDistributionError::GenericError(Some(format!("it has more than {limit} bytes"))));
+            }
+            file.write_all(&part).await?;
+        }
+        Ok(file.flush().await?)
+    }
+}
+
+/// A file piece by piece.
+fn pieces(file: tokio::fs::File) -> impl Stream<Item = Result<Bytes, OciDistributionError>> + Send + 'static {
+    stream::unfold(file, |mut file| async {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        match file.read_buf(&mut piece).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(piece.freeze()), file)),
+            Err(error) => Some((Err(error.into()), file)),
+        }
+    })
 }
 
 impl Registry for OciRegistry {
@@ -327,6 +410,38 @@ impl Registry for OciRegistry {
         let call = || self.writer.push_blob(&image, content.clone(), &digest);
         self.attempt(&operation, call).await?;
         context::count_bytes(content.len());
+        Ok(())
+    }
+
+    async fn blob_to_file(
+        &self,
+        repository: &str,
+        blob: Digest,
+        limit: u64,
+        into: &Path,
+    ) -> Result<bool, RegistryError> {
+        let image = self.reference(repository, Name::Digest(blob));
+        self.log_in(&self.reader).await;
+        let call = || self.read_to_file(&image, blob, limit, into);
+        match self.attempt_within(FILE_TIME, &format!("read the blob {image}"), call).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn push_file(&self, repository: &str, blob: Digest, file: &Path) -> Result<(), RegistryError> {
+        let image = self.reference(repository, Name::Digest(blob));
+        let digest = blob.to_string();
+        self.log_in(&self.writer).await;
+        let call = || async {
+            let file = tokio::fs::File::open(file).await?;
+            let size = file.metadata().await?.len();
+            self.writer.push_blob_stream(&image, pieces(file), &digest, Some(size)).await?;
+            Ok(size)
+        };
+        let size = self.attempt_within(FILE_TIME, &format!("take the blob {image}"), call).await?;
+        context::count_bytes(size as usize);
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl TestRegistry {
             ("REGISTRY_REPO_URL", repository.path().display().to_string()),
             ("REVALIDATE_SECONDS", "0".into()),
             // Nothing but the own machine is asked, whatever a fixture names.
-            ("OFFLINE", "true".into()),
+            ("FETCH", "false".into()),
             ("FETCH_HOSTS", "localhost".into()),
             ("FETCH_ALLOW_LOOPBACK", "true".into()),
             ("LISTEN_ADDR", "127.0.0.1:0".into()),
@@ -117,17 +117,23 @@ impl TestRegistry {
 
     /// Starts `serve` and waits until it listens.
     pub async fn serve(&self) -> Serving {
-        self.start("serve", "serving on ").await
+        self.serve_with(&[]).await
+    }
+
+    /// Starts `serve` with other values of some variables.
+    pub async fn serve_with(&self, variables: &[(&str, &str)]) -> Serving {
+        self.start("serve", "serving on ", variables).await
     }
 
     /// Starts `refresh` as a server and waits until it listens.
     pub async fn refreshing(&self) -> Serving {
-        self.start("refresh", "listening on ").await
+        self.start("refresh", "listening on ", &[]).await
     }
 
-    async fn start(&self, program: &str, announcement: &str) -> Serving {
+    async fn start(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Serving {
         let mut command = Command::new(binary(program));
-        command.envs(self.variables.clone()).env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
+        command.envs(self.variables.clone()).envs(variables.iter().copied());
+        command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the function starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
         let url = loop {

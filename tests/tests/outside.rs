@@ -26,7 +26,7 @@ async fn elsewhere() -> String {
 #[tokio::test]
 async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
     let elsewhere = elsewhere().await;
-    let registry = TestRegistry::of(&TestRegistry::example()).await.with("OFFLINE", "false");
+    let registry = TestRegistry::of(&TestRegistry::example()).await.with("FETCH", "true");
     std::fs::remove_dir_all(registry.repository.path().join("samples")).unwrap();
     let entries = |broken: &str| {
         format!(
@@ -43,13 +43,13 @@ async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
     let serve = registry.serve().await;
     assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
 
-    let offline = registry.with("OFFLINE", "true");
-    offline.write("extraDevfileEntries.yaml", entries("other"));
-    let report = offline.refresh().await.unwrap();
+    let closed = registry.with("FETCH", "false");
+    closed.write("extraDevfileEntries.yaml", entries("other"));
+    let report = closed.refresh().await.unwrap();
     assert_eq!(report["outcome"], "published");
     assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
 
-    let strict = offline.with("OFFLINE", "false").with("STRICT_ICONS", "true");
+    let strict = closed.with("FETCH", "true").with("STRICT_ICONS", "true");
     strict.write("extraDevfileEntries.yaml", format!("{}# again\n", entries("other")));
     let report = strict.refresh().await.unwrap();
     let held: Vec<&str> =

@@ -117,7 +117,7 @@ async fn the_community_index_is_the_same() {
     let source = LocalSource::new(&shared.join("community")).unwrap();
     let commit = source.head().await.unwrap();
     let tree = source.tree(&commit).await.unwrap();
-    let complete = Outside::offline().complete(tree, None).await;
+    let complete = Outside::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
     let draft = Draft::new(&complete.repository, &complete.tree, None);
     let built = draft.finish(commit, source.url(), &Default::default());

@@ -18,6 +18,8 @@ pub enum Action {
     Refresh(Hint),
     /// The same, and compare the live release with the OCI registry and the bucket; repair what lags, remove what is not needed.
     Reconcile {},
+    /// As refresh, with what offline stacks have of other hosts in the state that it has there now.
+    Refetch {},
     /// What a schedule asks for: to reconcile, but of a large registry only a part each time.
     Schedule {},
     /// Make the release of a commit live again, and keep it.
@@ -60,7 +62,7 @@ pub enum Answer {
 pub enum UnknownEvent {
     /// It names none.
     #[error(
-        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, rollback (with commit_hash), unpin, restore or verify"
+        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, refetch, rollback (with commit_hash), unpin, restore or verify"
     )]
     NoAction,
     /// It names one and more than that.

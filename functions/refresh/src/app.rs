@@ -82,6 +82,7 @@ impl App {
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
             Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
+            Action::Refetch {} => self.core.told(None, publisher.refetch()).await,
             Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash)).await,
             Action::Unpin {} => {
                 let unpinned = self.core.told(None, publisher.unpin()).await?;
@@ -143,7 +144,8 @@ impl Core {
         told: Option<&CommitSha>,
         work: impl Future<Output = Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
-        let (result, done) = observe::refresh(work).await;
+        // On the heap: the work is by far the largest of the futures that lead to it.
+        let (result, done) = observe::refresh(Box::pin(work)).await;
         let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
         let (lag, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
         done.count(lag);

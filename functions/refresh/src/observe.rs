@@ -118,6 +118,9 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
             for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
                 tracing::warn!(%problem, "quarantined");
             }
+            for problem in &report.elsewhere {
+                tracing::warn!(%problem, "still elsewhere");
+            }
             let timings = &report.timings_ms;
             let parts: Vec<&str> =
                 report.changed.iter().chain(&report.removed).take(SHOWN).map(String::as_str).collect();

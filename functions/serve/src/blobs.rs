@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use devfile_registry::cache::{Bucket, Cache, CacheError, blob_key};
+use devfile_registry::cache::{Bucket, ByteStream, Cache, CacheError, blob_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::limits::{BLOB_MEMORY_BYTES, REDIRECT_BYTES, TREE_BYTES};
+use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, REDIRECT_BYTES, TREE_BYTES};
 use moka::future::Cache as Memory;
 
 /// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
@@ -82,6 +82,16 @@ impl Blobs {
             return Ok(Delivery::Elsewhere(url));
         }
         self.read(digest, size).await.map(Delivery::Bytes)
+    }
+
+    /// Whether a blob of this size is sent piece by piece. None of a repository's files is that large, only what was fetched along.
+    pub(crate) fn streams(&self, size: u64) -> bool {
+        size > FILE_BYTES && self.large == LargeBlobs::Sent
+    }
+
+    /// The bytes from `first` to `last` of a blob, as they come. Its digest is for the client to check.
+    pub(crate) async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
+        self.cache.stream(&blob_key(digest), first, last).await.map_err(|error| Arc::new(error.into()))
     }
 
     /// The bytes of a blob, from memory if they are there. Requests that ask for it at once share one read.

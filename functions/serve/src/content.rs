@@ -8,7 +8,9 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
+use devfile_registry::cache::ByteStream;
 use devfile_registry::digest::Digest;
+use futures_util::stream;
 
 use crate::blobs::Delivery;
 use crate::body::{Caching, header, is_known};
@@ -113,6 +115,15 @@ impl Content {
         let mut response = self.response(StatusCode::PARTIAL_CONTENT, body);
         let range = format!("bytes {first}-{last}/{}", self.size);
         response.headers_mut().insert(CONTENT_RANGE, header(&range));
+        response
+    }
+
+    /// The answer with the bytes that were [asked](Self::asked) for, as they come.
+    pub(crate) fn streamed(&self, part: Option<(usize, usize)>, pieces: ByteStream) -> Response<Body> {
+        let length = part.map_or(self.size, |(first, last)| (last - first + 1) as u64);
+        let pieces = stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) });
+        let mut response = self.given(part, Body::from_stream(pieces));
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         response
     }
 

@@ -1,4 +1,4 @@
-//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed.
+//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, and what was fetched along with them.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -23,9 +23,15 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let file = snapshot.file(path).ok_or_else(|| ApiError::NotFound("there is no such file".into()))?;
     let media_type = media_type(path);
-    let content = Content { digest: file.digest, size: file.size, media_type, caching: Caching::Minute };
+    let caching = if file.is_named_by(path) { Caching::Immutable } else { Caching::Minute };
+    let content = Content { digest: file.digest, size: file.size, media_type, caching };
     let mut response = match content.without_bytes(request) {
         Some(response) => response,
+        None if blobs.streams(file.size) => {
+            let part = content.asked(&request.headers)?;
+            let (first, last) = part.map_or((0, file.size - 1), |(first, last)| (first as u64, last as u64));
+            content.streamed(part, blobs.pieces(file.digest, first, last).await?)
+        }
         None => {
             let delivery = match snapshot.content(&file.digest) {
                 Some(bytes) => Delivery::Bytes(bytes.clone()),

@@ -51,6 +51,8 @@ pub(crate) struct Snapshot {
     pub(crate) icons: Icons,
     /// Folders of stacks' versions by name and version.
     folders: HashMap<(String, String), String>,
+    /// The registry's own URL, when its devfiles name it.
+    pub(crate) own_url: Option<String>,
     /// Content that is in memory anyway, by digest.
     contents: HashMap<Digest, Bytes>,
 }
@@ -174,6 +176,7 @@ impl Snapshot {
             earlier: None,
             files: release.files,
             folders,
+            own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
             contents,
         }

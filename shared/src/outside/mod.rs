@@ -1,4 +1,5 @@
-//! What a registry repository takes from elsewhere: remote parents, versions in other Git repositories, devfiles of samples, icons.
+//! What a registry repository takes from elsewhere: remote parents, versions in other Git repositories, devfiles of samples,
+//! icons, and for [offline registries](offline) starter projects.
 //!
 //! This is the one step between repository and release that asks the network, so everything after it is pure again. What the
 //! release before had is not fetched again, all that is new is fetched at once, within [`Rules`](crate::fetch::Rules) and a
@@ -6,12 +7,13 @@
 
 mod icons;
 mod image;
+pub mod offline;
 mod parents;
 mod remote;
 mod samples;
 mod versions;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,13 +22,17 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
+use self::offline::{Keep, Known, Offline, Reach};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
 use crate::limits;
-use crate::release::Release;
+use crate::public_url::PublicUrl;
+use crate::release::{OfflineSettings, OfflineStacks, Release};
 use crate::repository::Repository;
 use crate::source::Tree;
+use crate::starter::{ArchiveHosts, Remotes};
+use crate::validate;
 
 /// Time for everything from elsewhere; a refresh has 25 s.
 const BUDGET: Duration = Duration::from_secs(10);
@@ -58,6 +64,7 @@ enum Wanted {
 pub struct Outside {
     fetcher: Option<Fetcher>,
     wanted: Wanted,
+    offline: Option<Offline>,
 }
 
 /// A repository with everything around it.
@@ -67,45 +74,108 @@ pub struct Complete {
     pub tree: Tree,
     /// What they mean.
     pub repository: Repository,
+    /// Parents on other hosts, as far as they were asked for.
+    parents: BTreeMap<validate::Outside, validate::Found>,
 }
 
 impl Outside {
     /// Connects nothing yet.
     pub fn new(rules: Rules, icons: Icons) -> Self {
-        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Release(icons) }
+        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Release(icons), offline: None }
     }
 
-    /// Reads `OFFLINE` (fetch nothing), `STRICT_ICONS`, and what [`Rules::from_environment`] reads.
+    /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
+    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl, rules: Rules, hosts: ArchiveHosts) -> Self {
+        let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
+        Self { offline: Some(Offline { settings, remotes: Remotes::new(rules, hosts) }), ..self }
+    }
+
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] and
+    /// [`ArchiveHosts::from_environment`] read.
     pub fn from_environment(environment: &mut Environment) -> Self {
-        let offline = environment.or("OFFLINE", "true or false", false);
+        let fetch = environment.or("FETCH", "true or false", true);
         let strict = environment.or("STRICT_ICONS", "true or false", false);
         let rules = Rules::from_environment(environment);
-        if offline { Self::offline() } else { Self::new(rules, if strict { Icons::Strict } else { Icons::Lenient }) }
+        let hosts = ArchiveHosts::from_environment(environment);
+        let stacks = environment.optional("OFFLINE", "all, or names of stacks, separated by commas");
+        let public_url: Option<PublicUrl> = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
+        if stacks.is_some() && !fetch {
+            environment.reject("OFFLINE and FETCH=false exclude each other: what is offline is fetched first");
+        }
+        if stacks.is_some() && public_url.is_none() {
+            environment.reject("OFFLINE needs PUBLIC_URL, which devfiles name in place of other hosts");
+        }
+        if !fetch {
+            return Self::without_fetches();
+        }
+        let outside = Self::new(rules.clone(), if strict { Icons::Strict } else { Icons::Lenient });
+        match (stacks, public_url) {
+            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url, rules, hosts),
+            _ => outside,
+        }
     }
 
     /// Fetches only what the index depends on: parents, and versions in other Git repositories.
     pub fn of_index(rules: Rules) -> Self {
-        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Index }
+        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Index, offline: None }
     }
 
     /// Fetches nothing: what is elsewhere stays as it was last published.
-    pub fn offline() -> Self {
-        Self { fetcher: None, wanted: Wanted::Release(Icons::Lenient) }
+    pub fn without_fetches() -> Self {
+        Self { fetcher: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
+    }
+
+    /// What is wanted of other hosts so that they are not needed; none: nothing.
+    pub fn offline_settings(&self) -> Option<&OfflineSettings> {
+        self.offline.as_ref().map(|offline| &offline.settings)
     }
 
     /// Reads a tree and fetches what it takes from elsewhere. There is always a result; what could not be had is in its
     /// warnings.
     pub async fn complete(&self, mut tree: Tree, previous: Option<&Release>) -> Complete {
-        let run =
-            Run { fetcher: self.fetcher.as_ref(), previous, deadline: Instant::now() + BUDGET, down: Mutex::default() };
-        let mut repository = versions::bring_in(&run, &mut tree).await;
+        let run = self.run(previous);
+        let (mut repository, parents) = versions::bring_in(&run, &mut tree).await;
         if let Wanted::Release(icons) = self.wanted {
             samples::fetch(&run, &tree, &mut repository).await;
             icons::fetch(&run, &tree, &mut repository, icons).await;
         }
         repository.warnings.sort();
         repository.warnings.dedup();
-        Complete { tree, repository }
+        Complete { tree, repository, parents }
+    }
+
+    /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. What does not arrive is in the
+    /// warnings.
+    ///
+    /// # Errors
+    /// When what was fetched cannot be put anywhere.
+    pub async fn take_offline<K: Keep>(
+        &self,
+        complete: &mut Complete,
+        reach: Reach,
+        previous: Option<(&Release, Known)>,
+        keep: &K,
+    ) -> Result<(), K::Error> {
+        match &self.offline {
+            Some(offline) => {
+                let (previous, known) =
+                    previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
+                offline::take(offline, self.run(previous), complete, (reach, known), keep).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn run<'a>(&'a self, previous: Option<&'a Release>) -> Run<'a> {
+        let is_alike =
+            |previous: &&Release| previous.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings();
+        Run {
+            fetcher: self.fetcher.as_ref(),
+            previous,
+            settled: previous.filter(is_alike),
+            deadline: Instant::now() + BUDGET,
+            down: Mutex::default(),
+        }
     }
 }
 
@@ -123,6 +193,8 @@ impl Icons {
 struct Run<'a> {
     fetcher: Option<&'a Fetcher>,
     previous: Option<&'a Release>,
+    /// The same, when its versions would be published in the same way now.
+    settled: Option<&'a Release>,
     deadline: Instant,
     /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,

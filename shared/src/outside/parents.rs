@@ -28,6 +28,11 @@ impl Parents for Fetched {
 }
 
 impl Fetched {
+    /// All that was fetched.
+    pub(super) fn into_found(self) -> BTreeMap<validate::Outside, Found> {
+        self.found
+    }
+
     /// Fetches what was asked for since; false when that was nothing.
     pub(super) async fn fetch_asked(&mut self, run: &Run<'_>) -> bool {
         let asked = std::mem::take(self.asked.get_mut().unwrap_or_else(PoisonError::into_inner));
@@ -40,7 +45,7 @@ impl Fetched {
     }
 }
 
-async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
+pub(super) async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
     let url = match parent {
         validate::Outside::Uri(uri) => Some(uri.clone()),
         validate::Outside::Stack { id, version, registry } => {

@@ -65,7 +65,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
 
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
-    let offline = Outside::offline().complete(tree, Some(&release)).await;
+    let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
     assert_eq!(offline.repository.icons.len(), 1);
     assert_eq!(warnings(&offline), [""; 0]);
 }
@@ -170,7 +170,7 @@ async fn devfiles_of_samples_come_from_their_repositories() {
     assert!(!asked.iter().any(|path| path.contains("vase")), "a commit does not change: {asked:?}");
     assert_eq!(asked.iter().filter(|path| path.contains("pot")).count(), 1, "where it was is looked at first");
 
-    let offline = Outside::offline().complete(tree, Some(&release)).await;
+    let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
     let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
     assert_eq!(devfiles.count(), 2, "what was published stays");
 }
@@ -223,11 +223,11 @@ async fn versions_in_other_repositories_are_published_like_the_others() {
     let (_, again) = complete(Icons::Lenient, &tree, Some(&release)).await;
     assert_eq!(again.stacks, release.stacks, "nothing is new");
     assert_eq!((again.versions, again.files), (release.versions.clone(), release.files.clone()));
-    let offline = Outside::offline().complete(tree.clone(), Some(&release)).await;
+    let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let draft = Draft::new(&offline.repository, &offline.tree, Some(&release));
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
     assert_eq!(built.release.stacks, release.stacks, "out of reach, it stays as it was");
-    let offline = Outside::offline().complete(tree, None).await;
+    let offline = Outside::without_fetches().complete(tree, None).await;
     assert_eq!(offline.repository.stacks[0].versions.len(), 1);
 }
 

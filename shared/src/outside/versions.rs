@@ -1,7 +1,7 @@
 //! Versions of stacks that live in other Git repositories: their files are brought into the tree, and from there on they are
 //! versions like all others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, Bytes};
 
@@ -11,8 +11,10 @@ use super::{Brought, Run, each};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::Reason;
 use crate::limits;
+use crate::release::PublishedVersion;
 use crate::repository::{Elsewhere, Part, Repository};
 use crate::source::{Tree, TreeError, unpack};
+use crate::validate::{Found, Outside};
 
 /// Most rounds of fetching parents, each of which may name further ones.
 const ROUNDS: usize = 5;
@@ -27,8 +29,8 @@ enum Outcome {
     Failed(Diagnostic),
 }
 
-/// Reads the tree, and fetches versions that live elsewhere and parents, until nothing is missing.
-pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> Repository {
+/// Reads the tree, and fetches versions that live elsewhere and parents, until nothing is missing. The parents are given along.
+pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTreeMap<Outside, Found>) {
     let mut parents = Fetched::default();
     let mut repository = Repository::parse_among(tree, &parents);
     let elsewhere = repository.elsewhere.clone();
@@ -73,7 +75,7 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> Repository {
         repository.brought.insert(folder, key.clone());
         repository.fetched.insert(key, etag);
     }
-    repository
+    (repository, parents.into_found())
 }
 
 /// What a version is remembered by: where it came from, and which part of that it is.
@@ -97,7 +99,11 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
         Ok(remote) => remote,
         Err(reason) => return Outcome::Failed(problem(version, reason.to_string())),
     };
-    let published = run.previous.is_some_and(|previous| previous.versions.iter().any(|v| v.folder == version.folder));
+    // What was published otherwise, or not whole, has to be at hand to be published anew.
+    let stays = |v: &PublishedVersion| {
+        v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
+    };
+    let published = run.settled.is_some_and(|previous| previous.versions.iter().any(stays));
     let known = run.known(&key(version)).filter(|_| published);
     match known {
         Some(etag) if remote.is_fixed() => return Outcome::Same(etag.map(str::to_owned)),

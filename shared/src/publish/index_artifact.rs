@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::large::by_size;
 use super::live::{self, Loaded};
 use super::upload::each;
 use super::{PublishError, Publisher};
@@ -136,12 +137,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             pushed += self.push_missing(REPOSITORY, Digest::of(&content), ready).await?;
         }
         let had = previous.map(loose_blobs).unwrap_or_default();
-        let new = artifact.loose.keys().filter(|blob| !had.contains_key(blob));
-        let push = |blob: &Digest| {
-            let blob = *blob;
-            async move { self.push_missing(REPOSITORY, blob, self.content(artifact.built, blob)).await }
-        };
-        pushed += each(new, push).await?.into_iter().sum::<u64>();
+        let new = artifact.loose.keys().copied().filter(|blob| !had.contains_key(blob));
+        let large = by_size(&artifact.built.release).large;
+        let (large, small): (Vec<Digest>, Vec<Digest>) = new.partition(|blob| large.contains(blob));
+        let push =
+            |blob: Digest| async move { self.push_missing(REPOSITORY, blob, self.content(artifact.built, blob)).await };
+        pushed += each(small, push).await?.into_iter().sum::<u64>();
+        for blob in large {
+            pushed += self.push_large(blob).await?;
+        }
         for tag in artifact.tags {
             self.registry.push_manifest(REPOSITORY, Name::Tag(tag), artifact.manifest.clone()).await?;
         }

@@ -6,10 +6,12 @@
 //!
 //! - `target`: which commit should be live; `scope`: how much of it has to be read
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
+//! - `large`: content that does not fit into memory
 //! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `recover`: content from
 //!   the OCI registry; `prune`: what nobody needs any more
 
 mod index_artifact;
+mod large;
 mod live;
 #[cfg(test)]
 mod model;
@@ -33,15 +35,15 @@ pub use verify::{Checked, Verification};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use self::live::Loaded;
+use self::live::{Live, Loaded};
 use crate::cache::{Bucket, CacheError};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
+use crate::outside::offline::{Known, Reach};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Built, Draft, InvalidDocument, Pin, Release};
-use crate::repository::Repository;
-use crate::source::{Relation, Scope, Source, SourceError, Tree};
+use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
+use crate::source::{Relation, Scope, Source, SourceError};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
@@ -98,6 +100,9 @@ pub enum PublishError {
     /// Content that should be there is not.
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
+    /// There is no room for large content.
+    #[error("the temporary folder failed: {0}")]
+    Temporary(std::io::Error),
     /// There is nothing to go back to.
     #[error("the OCI registry has no release {name}; {advice}")]
     NoSuchRelease {
@@ -130,6 +135,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
     pub async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(told, Known::Kept).await
+    }
+
+    /// The same, and what [offline](crate::outside::offline) stacks have of other hosts is fetched in the state that it has now.
+    ///
+    /// # Errors
+    /// As [`Publisher::refresh`].
+    pub async fn refetch(&self) -> Result<Report, PublishError> {
+        self.follow(None, Known::FetchedAgain).await
+    }
+
+    async fn follow(&self, told: Option<&CommitSha>, known: Known) -> Result<Report, PublishError> {
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
@@ -140,7 +157,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let head = self.head(live.as_ref(), told).await?;
             timings.look = started.elapsed();
-            if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == head) {
+            let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
+            if let Some(live) = live.as_ref().filter(|live| known == Known::Kept && is_live(live)) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
             let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };
@@ -148,7 +166,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Some(live) => self.release(&live.index).await?,
                 None => None,
             };
-            let built = self.build(&head, previous.as_ref(), changed, &mut timings).await?;
+            // Nothing says which stacks have something to fetch again, so all are read.
+            let changed = changed.filter(|_| known == Known::Kept);
+            let built =
+                self.build(&head, previous.as_ref().map(|previous| (previous, known)), changed, &mut timings).await?;
+            if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
+                return Ok(Report::nothing_new(&live.index, told, timings));
+            }
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             if self.rejects(&built) {
                 report.outcome = Outcome::Rejected;
@@ -167,6 +191,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
+    /// Whether the live release has of other hosts what is wanted of them.
+    fn is_settled(&self, index: &LiveIndex) -> bool {
+        match (&index.offline, self.outside.offline_settings()) {
+            (Some(has), Some(wanted)) => has.settings == *wanted && has.lacking.is_empty(),
+            (has, wanted) => has.is_none() && wanted.is_none(),
+        }
+    }
+
     /// Whether a release is not to be published, because something in it is not as it stands in the repository.
     fn rejects(&self, built: &Built) -> bool {
         self.strictness == Strictness::Strict && !built.release.quarantined.is_empty()
@@ -176,20 +208,22 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn build(
         &self,
         commit: &CommitSha,
-        previous: Option<&Loaded>,
+        previous: Option<(&Loaded, Known)>,
         changed: scope::Changed,
         timings: &mut Timings,
     ) -> Result<Built, PublishError> {
-        let previous = previous.map(|previous| previous.release.as_ref());
+        let known = previous.map(|(previous, known)| (previous.release.as_ref(), known));
+        let previous = known.map(|(previous, _)| previous);
         let mut fetching = Instant::now();
         if let (Some(previous), Some(changed)) = (previous, &changed)
             && let Some((scope, tree)) = self.part(commit, previous, changed).await?
         {
             timings.fetch = fetching.elapsed();
             let building = Instant::now();
-            let Complete { tree, repository } = self.outside.complete(tree, Some(previous)).await;
-            if !scope::reaches_out(&tree, &repository, previous, &scope) {
-                let built = self.assemble(commit, &tree, &repository, Some(previous), Some(&scope)).await?;
+            let mut complete = self.outside.complete(tree, Some(previous)).await;
+            if !scope::reaches_out(&complete.tree, &complete.repository, previous, &scope) {
+                self.outside.take_offline(&mut complete, Reach::Part, known, self).await?;
+                let built = self.assemble(commit, &complete, Some(previous), Some(&scope)).await?;
                 timings.build = building.elapsed();
                 return Ok(built);
             }
@@ -198,8 +232,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let tree = self.source.tree(commit).await?;
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
-        let Complete { tree, repository } = self.outside.complete(tree, previous).await;
-        let built = self.assemble(commit, &tree, &repository, previous, None).await?;
+        let mut complete = self.outside.complete(tree, previous).await;
+        self.outside.take_offline(&mut complete, Reach::Whole, known, self).await?;
+        let built = self.assemble(commit, &complete, previous, None).await?;
         timings.build = building.elapsed();
         Ok(built)
     }
@@ -208,8 +243,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn assemble(
         &self,
         commit: &CommitSha,
-        tree: &Tree,
-        repository: &Repository,
+        Complete { tree, repository, .. }: &Complete,
         previous: Option<&Release>,
         scope: Option<&Scope>,
     ) -> Result<Built, PublishError> {

@@ -11,7 +11,7 @@ use super::{Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
 use crate::limits::COMPARED_VERSIONS;
-use crate::outside::Complete;
+use crate::outside::offline::Reach;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::{Source, SourceError};
@@ -126,8 +126,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// All content that follows from the repository at a commit.
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
         let tree = self.source.tree(commit).await?;
-        let Complete { tree, repository } = self.outside.complete(tree, None).await;
-        Ok(self.assemble(commit, &tree, &repository, None, None).await?.contents)
+        let mut complete = self.outside.complete(tree, None).await;
+        self.outside.take_offline(&mut complete, Reach::Whole, None, self).await?;
+        Ok(self.assemble(commit, &complete, None, None).await?.contents)
     }
 }
 
@@ -147,6 +148,7 @@ mod tests {
             layers: Vec::new(),
             devfile: String::new(),
             fetched_from: None,
+            offline: None,
         };
         let versions: Vec<_> = (0..2 * COMPARED_VERSIONS + 1).map(version).collect();
         let mut compared = std::collections::BTreeSet::new();

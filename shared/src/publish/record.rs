@@ -54,6 +54,7 @@ impl PublishError {
             Self::Cache(_) => "the cache bucket did not do what was asked",
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
             Self::MissingBlob(_) => "content of the release is gone",
+            Self::Temporary(_) => "the temporary folder failed",
             Self::NoSuchRelease { .. } => "there is no such release",
             Self::NothingLive => "nothing is live yet",
             Self::Races => "other refreshes were faster",

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::live::{Live, Loaded};
+use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
+use crate::outside::offline;
 use crate::release::{Built, LiveIndex, Pin};
 use crate::repository::Quarantined;
 use crate::timestamp::Timestamp;
@@ -40,6 +42,9 @@ pub struct Report {
     pub removed: BTreeSet<String>,
     /// What is not published as it stands in the repository, and why.
     pub quarantined: Vec<Quarantined>,
+    /// What stays on other hosts, of stacks that are to need none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Diagnostic>,
     /// Whether a chosen release stays live, whatever happens on the branch, until `unpin`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
@@ -99,6 +104,7 @@ impl Report {
     /// The report of a release that is about to be published.
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
+        let elsewhere = built.release.warnings.iter().filter(|warning| warning.rule.starts_with(offline::RULE));
         Self {
             outcome: Outcome::Published,
             commit_hash: built.release.commit_hash.clone(),
@@ -106,6 +112,7 @@ impl Report {
             changed: changes.changed,
             removed: changes.removed,
             quarantined: built.release.quarantined.clone(),
+            elsewhere: elsewhere.cloned().collect(),
             pinned: false,
             repaired: Vec::new(),
             pruned: 0,
@@ -125,6 +132,7 @@ impl Report {
             changed: BTreeSet::new(),
             removed: BTreeSet::new(),
             quarantined: Vec::new(),
+            elsewhere: Vec::new(),
             pinned: index.pinned == Pin::Pinned,
             repaired: Vec::new(),
             pruned: 0,

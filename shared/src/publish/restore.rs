@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::index_artifact::LATEST;
+use super::large::by_size;
 use super::live::Loaded;
 use super::recover::{groups, known};
 use super::upload::each;
@@ -96,12 +97,20 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         release: &Release,
         missing: &BTreeSet<Digest>,
     ) -> Result<BTreeSet<Digest>, PublishError> {
-        let groups = groups(release, missing);
+        let large = by_size(release).large;
+        let (large, small): (BTreeSet<Digest>, _) = missing.iter().partition(|blob| large.contains(blob));
+        let groups = groups(release, &small);
         let copied = each(&groups, |group| async {
             let contents = self.fetch(group).await?;
             self.put_blobs(contents).await
         });
         let mut written: BTreeSet<Digest> = copied.await?.into_iter().flatten().collect();
+        for blob in large {
+            if let Some(file) = self.large_of_registry(blob).await? {
+                self.bucket.put_file(&blob_key(blob), file.path()).await?;
+                written.insert(blob);
+            }
+        }
         let constant = missing.iter().filter_map(|blob| Some((*blob, known(*blob)?))).collect();
         written.extend(self.put_blobs(constant).await?);
         Ok(written)
@@ -123,8 +132,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Default::default()
         });
         for blob in lost {
-            let content = contents.get(blob).ok_or(PublishError::MissingBlob(*blob))?;
-            self.bucket.put(&blob_key(*blob), content.clone()).await?;
+            match contents.get(blob) {
+                Some(content) => self.bucket.put(&blob_key(*blob), content.clone()).await?,
+                // What was fetched anew from other hosts is there by now, if it is the same.
+                None if self.bucket.stat(&blob_key(*blob)).await?.is_some() => {}
+                None => return Err(PublishError::MissingBlob(*blob)),
+            }
         }
         Ok(())
     }

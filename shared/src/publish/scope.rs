@@ -23,6 +23,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: &Release,
         changed: &BTreeSet<TreePath>,
     ) -> Result<Option<(Scope, Tree)>, PublishError> {
+        let offline = previous.offline.as_ref().map(|offline| &offline.settings);
+        if offline != self.outside.offline_settings() {
+            return Ok(None);
+        }
         let Some(scope) = scope(previous, changed) else { return Ok(None) };
         Ok(self.source.part(commit, &scope).await?.map(|tree| (scope, tree)))
     }
@@ -50,6 +54,7 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
             Part::Dates => return None,
         }
     }
+    scope.stacks.extend(previous.offline.iter().flat_map(|offline| &offline.lacking).cloned());
     let folders = folders_by_name(previous);
     let mut links: Vec<(&str, &str)> = Vec::new();
     for version in &previous.versions {

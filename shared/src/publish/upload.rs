@@ -6,6 +6,7 @@ use std::future::Future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::index_artifact::IndexArtifact;
+use super::large::by_size;
 use super::{PublishError, Publisher, Writes, prune};
 use crate::artifact::{self, CATALOG};
 use crate::cache::{Bucket, blob_key, release_key};
@@ -23,15 +24,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: Option<&Release>,
         index: &IndexArtifact<'_>,
     ) -> Result<Writes, PublishError> {
-        let mut new_blobs = built.release.blobs();
+        let mut new_blobs = by_size(&built.release);
         for had in previous.map(Release::blobs).unwrap_or_default().keys() {
-            new_blobs.remove(had);
+            new_blobs.small.remove(had);
+            new_blobs.large.remove(had);
         }
         let new_versions = new_versions(&built.release, previous);
 
-        let to_bucket = each(new_blobs.into_keys(), |blob| self.bucket_blob(built, blob));
+        let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
         let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
-        let (to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
+        let (mut to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
+        for blob in new_blobs.large {
+            to_bucket.push(self.bucket_large(blob).await?);
+        }
         let pending: Vec<&PublishedVersion> = new_versions
             .iter()
             .zip(&to_registry)
@@ -54,7 +59,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     /// Whether an object is there, and too young to be pruned before this publication is live.
-    async fn stays(&self, key: &str) -> Result<bool, PublishError> {
+    pub(super) async fn stays(&self, key: &str) -> Result<bool, PublishError> {
         let now = (self.clock)().instant();
         Ok(self.bucket.stat(key).await?.is_some_and(|stat| prune::stays(stat, now)))
     }

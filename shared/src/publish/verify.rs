@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::index_artifact::{IndexArtifact, REPOSITORY};
+use super::large::by_size;
 use super::live::{Live, Loaded};
 use super::recover::known;
 use super::upload::{each, repository};
@@ -59,11 +60,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if let Some(loaded) = self.release(index).await? {
             let release = &loaded.release;
             checked.bucket += release.blobs().len();
-            problems.extend(
-                each(release.blobs().into_keys(), |blob| self.verify_object(blob)).await?.into_iter().flatten(),
-            );
-            let blobs = registry_blobs(release);
+            let sorted = by_size(release);
+            problems.extend(each(sorted.small, |blob| self.verify_object(blob)).await?.into_iter().flatten());
+            for blob in &sorted.large {
+                problems.extend(self.verify_large(*blob).await?);
+            }
+            let mut blobs = registry_blobs(release);
             checked.registry = 2 * release.versions.len() + 2 + blobs.len();
+            blobs.retain(|(_, blob)| !sorted.large.contains(blob));
             problems
                 .extend(each(&release.versions, |version| self.verify_version(version)).await?.into_iter().flatten());
             problems.extend(each(&blobs, |(r, blob)| self.verify_blob(r, *blob)).await?.into_iter().flatten());
@@ -85,6 +89,26 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Some(_) => Some(format!("bucket: {key} does not have its digest")),
             None => Some(format!("bucket: {key} is missing")),
         })
+    }
+
+    /// Looks at a large blob in both stores.
+    async fn verify_large(&self, blob: Digest) -> Result<Vec<String>, PublishError> {
+        let mut problems = Vec::new();
+        let key = blob_key(blob);
+        if self.large_of_bucket(blob).await?.is_none() {
+            let state = if self.bucket.stat(&key).await?.is_some() { "does not have its digest" } else { "is missing" };
+            problems.push(format!("bucket: {key} {state}"));
+        }
+        match self.large_of_registry(blob).await {
+            Ok(Some(_)) => {}
+            Ok(None) => problems.push(format!("registry: {REPOSITORY}@{blob} is missing")),
+            // As in `verify_blob`.
+            Err(error @ (PublishError::Registry(_) | PublishError::DamagedArtifact { .. })) => {
+                problems.push(format!("registry: {REPOSITORY}@{blob}: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(problems)
     }
 
     async fn verify_version(&self, version: &PublishedVersion) -> Result<Option<String>, PublishError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, Icon, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
+use super::{FORMAT, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
@@ -78,6 +78,10 @@ impl<'a> Draft<'a> {
             let path = format!("stacks/{path}");
             draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
             draft.contents.insert(digest, file.content.clone());
+        }
+        for (folder, offline) in &repository.offline {
+            let files = offline.files.iter().map(|(name, file)| (format!("{folder}/{name}"), file.clone()));
+            draft.files.extend(files);
         }
         for icon in repository.icons.values() {
             draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
@@ -229,6 +233,7 @@ impl<'a> Draft<'a> {
             samples,
             icons,
             fetched,
+            offline: self.offline(),
             quarantined,
             warnings: self.warnings(),
         };
@@ -288,6 +293,15 @@ impl<'a> Draft<'a> {
         versions.into_iter().filter_map(with_entry).collect()
     }
 
+    fn offline(&self) -> Option<Offline> {
+        let mut offline = self.repository.taken_offline.clone()?;
+        if let (Some(scope), Some(before)) = (self.scope, self.previous.and_then(|previous| previous.offline.as_ref()))
+        {
+            offline.lacking.extend(before.lacking.iter().filter(|stack| !scope.stacks.contains(*stack)).cloned());
+        }
+        Some(offline)
+    }
+
     fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = self.repository.warnings.clone();
         warnings.extend(self.warnings.iter().cloned());
@@ -313,7 +327,8 @@ impl<'a> Draft<'a> {
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
             let from = self.repository.brought.get(&version.folder).cloned();
-            rows.push((entry, PublishedVersion { fetched_from: from, ..published(stack, version, layers) }));
+            let offline = self.repository.offline.get(&version.folder).cloned();
+            rows.push((entry, PublishedVersion { fetched_from: from, offline, ..published(stack, version, layers) }));
         }
         for version in held {
             if let Some(kept) = self.kept_version(stack, version)
@@ -440,6 +455,7 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
         // It was parsed, so it is UTF-8.
         devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
         fetched_from: None,
+        offline: None,
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidDocument, PublishedVersion, Release, SampleDevfile};
+use super::{InvalidDocument, Offline, PublishedVersion, Release, SampleDevfile};
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
@@ -32,6 +32,9 @@ pub struct LiveIndex {
     /// Releases that were live, the newest first, this one included: the last [`KEPT_RELEASES`] and all of the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Recent>,
+    /// What it has of other hosts, when that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Offline>,
     /// The entries, stacks then samples.
     pub stacks: Vec<Entry>,
 }
@@ -107,6 +110,7 @@ impl LiveIndex {
             recent: recent(release, name, &at, before),
             generated_at: at,
             release: name,
+            offline: release.offline.clone(),
             stacks: release.stacks.clone(),
         }
     }
@@ -225,6 +229,7 @@ mod tests {
             files: BTreeMap::new(),
             icons: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            offline: None,
             quarantined: Vec::new(),
             warnings: Vec::new(),
         };

@@ -7,10 +7,12 @@
 mod draft;
 mod entry;
 mod live;
+mod offline;
 mod places;
 
 pub use draft::{Built, Draft};
 pub use live::{Changes, LiveIndex, Pin, Recent};
+pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
 pub use places::Place;
 
 use std::collections::BTreeMap;
@@ -49,7 +51,7 @@ pub struct Release {
     pub versions: Vec<PublishedVersion>,
     /// Devfiles of samples.
     pub samples: Vec<SampleDevfile>,
-    /// Files of the stacks' folders as committed, by path in the repository.
+    /// Files of the stacks' folders by path in the repository: as committed, but for what [`OfflineVersion`] tells.
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
@@ -57,6 +59,9 @@ pub struct Release {
     /// the URLs of icons, and what versions and devfiles of samples were fetched from.
     #[serde(default)]
     pub fetched: BTreeMap<String, Option<String>>,
+    /// What was fetched so that its stacks need no other host; none when that was not wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Offline>,
     /// What is not published as it stands in the repository.
     pub quarantined: Vec<Quarantined>,
     /// What should be looked at.
@@ -85,6 +90,9 @@ pub struct PublishedVersion {
     /// What its files were fetched from; none when they were in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
+    /// What it has of other hosts; none when it needs nothing of them, or may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<OfflineVersion>,
 }
 
 /// What an entry takes from its versions when `stack.yaml` does not say it.

@@ -30,7 +30,9 @@ impl Release {
             let Some(archive) = version.layers.iter().find(|layer| layer.title == ARCHIVE) else { continue };
             for (path, file) in self.files_below(&version.folder) {
                 let inside = path.strip_prefix(&version.folder).and_then(|path| path.strip_prefix('/'));
-                if inside.is_some_and(artifact::is_archived) {
+                let fetched =
+                    |name: &str| version.offline.as_ref().is_some_and(|offline| offline.files.contains_key(name));
+                if inside.is_some_and(|path| artifact::is_archived(path) && !fetched(path)) {
                     places.entry(file.digest).or_insert(Place::Archived(&version.stack, archive.digest));
                 }
             }

@@ -26,6 +26,7 @@ use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::index::{Entry, Git};
+use crate::release::{Offline, OfflineVersion};
 use crate::source::Tree;
 use crate::validate::{Parents, Surroundings, Unreachable};
 
@@ -52,6 +53,10 @@ pub struct Repository {
     pub brought: BTreeMap<String, String>,
     /// URLs of everything that was fetched, with the entity tag of the state that it was in.
     pub fetched: BTreeMap<String, Option<String>>,
+    /// What was wanted of other hosts for whole stacks, and which of those lack something; none: nothing.
+    pub taken_offline: Option<Offline>,
+    /// What the versions in some folders have of other hosts.
+    pub offline: BTreeMap<String, OfflineVersion>,
     /// What should be looked at.
     pub warnings: Vec<Diagnostic>,
 }
@@ -286,7 +291,18 @@ impl Repository {
 
     /// Holds back a part that was fine by itself: it stays as it was last published.
     pub(crate) fn hold(&mut self, part: Part, problems: Vec<Diagnostic>) {
-        match &part {
+        self.take_out(&part);
+        self.quarantine(part, problems);
+    }
+
+    /// Leaves a part as it was last published, though nothing is wrong with it.
+    pub(crate) fn keep(&mut self, part: Part) {
+        self.take_out(&part);
+        self.kept.insert(part);
+    }
+
+    fn take_out(&mut self, part: &Part) {
+        match part {
             Part::Stack { stack } => self.stacks.retain(|read| read.folder != *stack),
             Part::Version { stack, version } => {
                 for read in self.stacks.iter_mut().filter(|read| read.folder == *stack) {
@@ -301,7 +317,6 @@ impl Repository {
             }
             Part::Dates => self.dates = Dates::default(),
         }
-        self.quarantine(part, problems);
     }
 
     /// Every error of the tree, in the order of the files.

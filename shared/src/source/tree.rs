@@ -148,6 +148,24 @@ impl Tree {
         }
     }
 
+    /// Gives a file another content; the file is there.
+    ///
+    /// # Errors
+    /// As [`Tree::insert`].
+    pub(crate) fn replace(&mut self, path: &str, content: Bytes) -> Result<(), TreeError> {
+        let file = self.files.get_mut(path).ok_or_else(|| TreeError::Path(path.to_owned()))?;
+        if content.len() as u64 > limits::FILE_BYTES {
+            return Err(TreeError::FileTooLarge { path: path.to_owned() });
+        }
+        let bytes = self.bytes - file.content.len() as u64 + content.len() as u64;
+        if bytes > limits::TREE_BYTES {
+            return Err(TreeError::TreeTooLarge);
+        }
+        self.bytes = bytes;
+        file.content = content;
+        Ok(())
+    }
+
     /// The content of a file.
     pub fn get(&self, path: &str) -> Option<&Bytes> {
         Some(&self.files.get(path)?.content)

@@ -1,13 +1,12 @@
 //! Sources on other hosts: their state, and their files.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::time::timeout;
 use url::Url;
@@ -78,6 +77,7 @@ pub struct RemoteError {
     host: String,
     reason: String,
     slow: bool,
+    lasting: bool,
 }
 
 impl RemoteError {
@@ -86,28 +86,40 @@ impl RemoteError {
         self.slow
     }
 
+    /// Whether what the host gives is refused, so that asking again is of no use until it is another one.
+    pub fn is_lasting(&self) -> bool {
+        self.lasting
+    }
+
     fn of_files(host: &str, error: ArchiveError) -> Self {
-        Self { host: host.to_owned(), reason: error.to_string(), slow: false }
+        let lasting = !matches!(error, ArchiveError::Temporary(_));
+        Self { host: host.to_owned(), reason: error.to_string(), slow: false, lasting }
     }
 
     fn of_git(remote: &Url, error: GitError) -> Self {
         match error {
             GitError::Fetch(error) => error.into(),
-            error => Self { host: host(remote), reason: error.to_string(), slow: false },
+            error => Self { host: host(remote), reason: error.to_string(), slow: false, lasting: false },
         }
     }
 
     fn here(host: &str, error: &io::Error) -> Self {
-        Self { host: host.to_owned(), reason: format!("the temporary folder failed: {error}"), slow: false }
+        Self {
+            host: host.to_owned(),
+            reason: format!("the temporary folder failed: {error}"),
+            slow: false,
+            lasting: false,
+        }
     }
 }
 
 impl From<FetchError> for RemoteError {
     fn from(error: FetchError) -> Self {
         let slow = error.reason == Reason::Slow;
+        let lasting = matches!(error.reason, Reason::TooLarge(_) | Reason::NotAllowed(_));
         let text = error.to_string();
         let reason = text.strip_prefix(&format!("{}: ", error.host)).unwrap_or(&text).to_owned();
-        Self { host: error.host, reason, slow }
+        Self { host: error.host, reason, slow, lasting }
     }
 }
 
@@ -171,7 +183,7 @@ impl Remotes {
             });
         }
         let file = download(&host, body).await?;
-        let state = State::Content(digest(file.path()).map_err(|error| RemoteError::here(&host, &error))?);
+        let state = State::Content(Digest::of_file(file.path()).map_err(|error| RemoteError::here(&host, &error))?);
         Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, Files(Place::Here(host, file))) })
     }
 
@@ -232,7 +244,12 @@ impl Remotes {
         match packed {
             Ok(Ok(packed)) => packed.map_err(|error| RemoteError::of_files(&at, error)),
             Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
-            Err(_) => Err(RemoteError { host: at, reason: "the repository takes too long to read".into(), slow: true }),
+            Err(_) => Err(RemoteError {
+                host: at,
+                reason: "the repository takes too long to read".into(),
+                slow: true,
+                lasting: false,
+            }),
         }
     }
 }
@@ -257,16 +274,6 @@ async fn download(host: &str, body: Box<Body>) -> Result<NamedTempFile, RemoteEr
     let file = NamedTempFile::new().map_err(here)?;
     body.write_to(&mut tokio::fs::File::from_std(file.reopen().map_err(here)?)).await?;
     Ok(file)
-}
-
-fn digest(file: &std::path::Path) -> io::Result<Digest> {
-    let (mut file, mut hash, mut buffer) = (File::open(file)?, Sha256::new(), vec![0; 64 << 10]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Digest::from_hash(hash)),
-            read => hash.update(&buffer[..read]),
-        }
-    }
 }
 
 fn host(url: &Url) -> String {

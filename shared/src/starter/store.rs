@@ -3,22 +3,20 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::project::{Origin, Revision, Source};
 use super::remote::State;
-use crate::cache::{Bucket, Cache, CacheError, Expect, explain};
+use crate::cache::{Bucket, Cache, CacheError, Expect, blob_key};
 use crate::digest::Digest;
 use crate::index::to_compact_json;
 
 /// Version of the zips: raised when the same files would give other bytes, or when more is refused.
 const FORMAT: u32 = 1;
 
-/// Time to write a zip.
+/// Time to write a zip: somebody waits for it.
 const WRITE: Duration = Duration::from_secs(20);
 
 /// Largest note about a project, in bytes.
@@ -28,9 +26,21 @@ const NOTE_BYTES: u64 = 4 << 10;
 #[derive(Debug, Clone)]
 pub struct StarterStore(Cache);
 
-/// Name of a zip: it follows from the source, its state and the folder of it.
+/// Name of a zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ZipKey(Digest);
+pub struct ZipKey {
+    digest: Digest,
+    maker: Maker,
+}
+
+/// Who made a zip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Maker {
+    /// `serve`, for somebody who asked. Its name follows from the source, its state and the folder of it.
+    Serve,
+    /// `refresh`, with the release. It has the name of its content.
+    Refresh,
+}
 
 /// Name of a source, whatever its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +93,11 @@ impl SourceKey {
 }
 
 impl ZipKey {
+    /// The name of a zip that is a blob of the live release.
+    pub fn published(blob: Digest) -> Self {
+        Self { digest: blob, maker: Maker::Refresh }
+    }
+
     /// The name of the zip of a source in a state.
     pub fn of(source: &Source, state: &State) -> Self {
         let place = match &source.origin {
@@ -92,12 +107,13 @@ impl ZipKey {
             // The content says it all, wherever the file is.
             Origin::File(_) => "",
         };
-        Self(Digest::of(&to_compact_json(&(FORMAT, place, state, folder(source)))))
+        let digest = Digest::of(&to_compact_json(&(FORMAT, place, state, folder(source))));
+        Self { digest, maker: Maker::Serve }
     }
 
-    /// A digest that names the bytes, though it is not that of the bytes.
+    /// A digest that names the bytes, though it need not be that of the bytes.
     pub fn digest(self) -> Digest {
-        self.0
+        self.digest
     }
 }
 
@@ -106,7 +122,10 @@ fn folder(source: &Source) -> &str {
 }
 
 fn zip(key: ZipKey) -> String {
-    format!("starter-projects/{}.zip", key.0.hex())
+    match key.maker {
+        Maker::Serve => format!("starter-projects/{}.zip", key.digest.hex()),
+        Maker::Refresh => blob_key(key.digest),
+    }
 }
 
 fn note(key: SourceKey) -> String {
@@ -132,7 +151,13 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not answer.
     pub async fn read(&self, key: ZipKey, size: u64) -> Result<Option<Bytes>, CacheError> {
-        Ok(self.0.get(&zip(key), size).await?.map(|object| object.bytes))
+        let name = zip(key);
+        let bytes = self.0.get(&name, size).await?.map(|object| object.bytes);
+        let is_damaged = |bytes: &Bytes| key.maker == Maker::Refresh && Digest::of(bytes) != key.digest;
+        if bytes.as_ref().is_some_and(is_damaged) {
+            return Err(self.0.error(format!("read {name}"), "it does not have its digest".to_owned()));
+        }
+        Ok(bytes)
     }
 
     /// Reads the bytes from `first` to `last` of a zip, piece by piece.
@@ -140,10 +165,7 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not answer, or has no such zip.
     pub async fn stream(&self, key: ZipKey, first: u64, last: u64) -> Result<ByteStream, CacheError> {
-        let name = zip(key);
-        let request = self.0.client.get_object().bucket(&self.0.bucket).key(&name);
-        let sent = request.range(format!("bytes={first}-{last}")).send().await;
-        Ok(sent.map_err(|error| self.0.error(format!("read {name}"), explain(error)))?.body)
+        self.0.stream(&zip(key), first, last).await
     }
 
     /// Writes a zip from a file, which is not read into memory.
@@ -151,18 +173,7 @@ impl StarterStore {
     /// # Errors
     /// When the bucket does not take it.
     pub async fn write(&self, key: ZipKey, file: &Path) -> Result<(), CacheError> {
-        let name = zip(key);
-        let failed = |reason: String| self.0.error(format!("write {name}"), reason);
-        let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(WRITE).operation_timeout(WRITE).build();
-        let patient = Builder::new()
-            .timeout_config(patience)
-            // A checksum at the end of a stream changes its encoding, which some servers store along.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
-        let request = self.0.client.put_object().bucket(&self.0.bucket).key(&name).body(body);
-        let request = request.content_type("application/zip").cache_control("public, max-age=31536000, immutable");
-        request.customize().config_override(patient).send().await.map_err(|error| failed(explain(error)))?;
-        Ok(())
+        self.0.upload(&zip(key), file, "application/zip", WRITE).await
     }
 
     /// A URL from which anybody can read a zip for a while, under a name.

@@ -4,6 +4,7 @@
 //! readers that clients of a registry have (YAML 1.1), so that what is published loads there.
 
 mod build;
+pub(crate) mod edit;
 mod node;
 mod scalar;
 mod text;

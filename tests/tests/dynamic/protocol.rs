@@ -64,7 +64,7 @@ async fn publisher(world: &Dynamic) -> Real {
         source: source.unwrap(),
         registry: OciRegistry::new(registry.parse().unwrap(), None),
         bucket: Cache::at(&endpoint, &world.registry.name, Patience::Writer).await,
-        outside: Outside::offline(),
+        outside: Outside::without_fetches(),
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }

@@ -1,18 +1,8 @@
 //! What is fetched again and what is not, and how it is given.
 
-use crate::fixture::{Files, Project, download, get, git_starter, published, registry};
+use crate::fixture::{Files, Project, download, get, git_starter, noise, published, registry};
 
 const CLAY: &str = "/devfiles/loom/starter-projects/clay";
-
-/// Noise of a fixed kind, which no zip makes smaller.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b' ' + (state >> 57) as u8 % 95)
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
-}
 
 #[tokio::test]
 async fn work_is_done_once() {

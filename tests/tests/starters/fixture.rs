@@ -177,3 +177,13 @@ pub(crate) async fn download(serve: &Serving, project: &str) -> Files {
     assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"{project}.zip\""));
     Files::unzipped(&answer.body)
 }
+
+/// Noise of a fixed kind, which no zip makes smaller.
+pub(crate) fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + (state >> 57) as u8 % 95)
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}

@@ -5,4 +5,5 @@
 mod caching;
 mod faults;
 mod fixture;
+mod offline;
 mod sources;

@@ -7,16 +7,16 @@ mod current;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue};
+use axum::http::header::{CONTENT_DISPOSITION, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits::{REDIRECT_BYTES, STARTER_MEMORY_BYTES};
-use devfile_registry::starter::{Origin, Remotes, StarterProject, StarterStore, ZipKey};
-use futures_util::stream;
+use devfile_registry::starter::{Origin, Remotes, Source, StarterProject, StarterStore, ZipKey};
 use moka::future::Cache as Memory;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
 
 pub(crate) use self::current::StarterError;
 
@@ -66,6 +66,9 @@ impl Starters {
         let missing = || ApiError::NotFound(format!("`{name}` has no starter project `{project}`"));
         let found = starters_of(devfile).iter().find(|starter| starter.name == project).ok_or_else(missing)?;
         let source = found.source.clone().map_err(|reason| ApiError::NoSource(project.to_owned(), reason))?;
+        if let Some(current) = fetched_along(snapshot, [name, &devfile.version, project], &source) {
+            return self.give(&current, project, request).await;
+        }
         let wanted = match &source.origin {
             Origin::File(path) => {
                 let folder = snapshot.folder(name, &devfile.version).unwrap_or_default();
@@ -117,13 +120,19 @@ impl Starters {
             let part = content.asked(&request.headers)?;
             let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
             let pieces = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
-            let pieces = stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) });
-            let mut response = content.given(part, Body::from_stream(pieces));
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(last - first + 1));
-            response
+            content.streamed(part, pieces)
         };
         Ok(as_download(response, project))
     }
+}
+
+/// The zip of a starter project that was fetched when the release was made.
+fn fetched_along(snapshot: &Snapshot, [name, version, project]: [&str; 3], source: &Source) -> Option<Current> {
+    let Origin::Zip(location) = &source.origin else { return None };
+    let path = format!("{}/{project}-offline.zip", snapshot.folder(name, version)?);
+    let own = Url::parse(&format!("{}/{path}", snapshot.own_url.as_ref()?)).ok()?;
+    let file = snapshot.file(&path).filter(|_| own == *location)?;
+    Some(Current { zip: ZipKey::published(file.digest), size: file.size, freshness: Freshness::Fixed })
 }
 
 fn starters_of(devfile: &DevfileVersion) -> &[StarterProject] {

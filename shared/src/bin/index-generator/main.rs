@@ -80,7 +80,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let rules = Rules::from_environment(&mut environment);
     environment.finish()?;
     let outside = match (arguments.offline, arguments.strict_icons) {
-        (true, _) => Outside::offline(),
+        (true, _) => Outside::without_fetches(),
         (false, true) => Outside::new(rules, Icons::Strict),
         (false, false) if arguments.check => Outside::new(rules, Icons::Lenient),
         (false, false) => Outside::of_index(rules),

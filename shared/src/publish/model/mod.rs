@@ -1,5 +1,6 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod offline;
 mod protocol;
 mod upkeep;
 
@@ -348,7 +349,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
-            outside: Outside::offline(),
+            outside: Outside::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: now,
         }

@@ -107,7 +107,11 @@ impl Source for LocalSource {
         Ok(tree)
     }
 
+    /// None when the name is that of a content: then all of it has to be read to see whether it still is.
     async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+        if self.clean_head().await.is_none() {
+            return Ok(None);
+        }
         let stacks = scope.stacks.iter().map(|stack| format!("stacks/{stack}"));
         let extra = scope.extra_entries.then(|| ["samples".to_owned(), "extraDevfileEntries.yaml".to_owned()]);
         let parts = stacks.chain(extra.into_iter().flatten()).chain(["last_modified.json".to_owned()]);

@@ -1,0 +1,157 @@
+//! Parents on other hosts, and their parents.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use bytes::Bytes;
+use serde_json::json;
+use url::Url;
+
+use super::plan::{Base, Reference, reference};
+use super::{Keep, Trouble};
+use crate::digest::Digest;
+use crate::outside::{Run, parents};
+use crate::release::StoredFile;
+use crate::validate::{Found, Outside};
+use crate::yaml::edit::{Swap, swap};
+use crate::yaml::{self, Node};
+
+/// Most parents above each other.
+const GENERATIONS: usize = 20;
+
+/// A parent with its own parents, as files of this registry.
+#[derive(Debug)]
+pub(super) struct Ancestry {
+    /// The files by name, each named by its digest.
+    pub(super) files: BTreeMap<String, StoredFile>,
+    /// Where the parent is.
+    pub(super) uri: String,
+    /// What of them stays elsewhere.
+    pub(super) notes: Vec<String>,
+}
+
+/// Parents as far as they were fetched.
+pub(super) struct Parents<'a, 'r, K> {
+    run: &'a Run<'r>,
+    found: BTreeMap<Outside, Found>,
+    keep: &'a K,
+    own: &'a str,
+}
+
+impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
+    /// Begins with what was fetched to check the devfiles.
+    pub(super) fn new(run: &'a Run<'r>, found: BTreeMap<Outside, Found>, own: &'a str, keep: &'a K) -> Self {
+        Self { run, found, keep, own }
+    }
+
+    /// Fetches a parent and all above it. The innermost is done first, since its child names it by where it is then.
+    pub(super) async fn take(
+        &mut self,
+        parent: &Outside,
+        location: impl Fn(&str) -> String,
+    ) -> Result<Result<Ancestry, Trouble>, K::Error> {
+        let (chain, notes) = match self.chain(parent).await {
+            Ok(chain) => chain,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let mut ancestry = Ancestry { files: BTreeMap::new(), uri: String::new(), notes };
+        for devfile in chain.iter().rev() {
+            let text = match text(devfile, &ancestry.uri) {
+                Ok(text) => text,
+                Err(reason) => return Ok(Err(Trouble::lasting(reason))),
+            };
+            let file = match temporary(&text) {
+                Ok(file) => file,
+                Err(error) => return Ok(Err(Trouble::temporary(&error))),
+            };
+            let stored = StoredFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64 };
+            self.keep.keep(stored.digest, file.path()).await?;
+            let name = StoredFile::parent_name(stored.digest);
+            ancestry.uri = location(&name);
+            ancestry.files.insert(name, stored);
+        }
+        Ok(Ok(ancestry))
+    }
+
+    /// The devfiles from the parent upwards, and what is to be said of them.
+    async fn chain(&mut self, parent: &Outside) -> Result<(Vec<Bytes>, Vec<String>), Trouble> {
+        let (mut chain, mut notes) = (Vec::new(), Vec::new());
+        let mut next = Some(parent.clone());
+        while let Some(target) = next {
+            if chain.len() >= GENERATIONS {
+                return Err(Trouble::lasting(format!("there are more than {GENERATIONS} parents above each other")));
+            }
+            let devfile = self.devfile(&target).await?;
+            let document = yaml::parse("", &devfile).map_err(|problems| {
+                let reason = problems.first().map(|problem| problem.message.as_str()).unwrap_or_default();
+                Trouble::lasting(format!("{target} cannot be read: {reason}"))
+            })?;
+            if let Some(component) = beside(&document) {
+                let reason = format!("the component `{component}` of {target} takes a file that is beside it there");
+                return Err(Trouble::lasting(reason));
+            }
+            if document
+                .items_of("starterProjects")
+                .iter()
+                .any(|project| project.get("git").or(project.get("zip")).is_some())
+            {
+                notes.push(format!("starter projects of {target} stay where they are"));
+            }
+            let base = match &target {
+                Outside::Uri(uri) => Url::parse(uri).map_or(Base::Registry, Base::Web),
+                Outside::Stack { .. } => Base::Registry,
+            };
+            next = match reference(&document, &base, self.own) {
+                Reference::None => None,
+                Reference::Elsewhere(target) => Some(target),
+                Reference::Unfetchable(reason) => {
+                    return Err(Trouble::lasting(format!("the parent of {target} cannot be fetched: {reason}")));
+                }
+            };
+            chain.push(devfile);
+        }
+        Ok((chain, notes))
+    }
+
+    async fn devfile(&mut self, target: &Outside) -> Result<Bytes, Trouble> {
+        let found = match self.found.get(target) {
+            Some(found) => found.clone(),
+            None => {
+                let found = parents::fetch(self.run, target).await;
+                self.found.entry(target.clone()).or_insert(found).clone()
+            }
+        };
+        match found {
+            Found::Devfile(bytes) => Ok(bytes),
+            Found::Missing => Err(Trouble::passing(format!("{target} is not there"))),
+            Found::Unreachable(reason) => Err(Trouble::passing(reason)),
+        }
+    }
+}
+
+/// The text of a parent whose own parent is at `uri`, if it has one elsewhere.
+fn text(devfile: &[u8], uri: &str) -> Result<String, String> {
+    if uri.is_empty() {
+        return yaml::text_of(devfile).map(std::borrow::Cow::into_owned).map_err(|fault| fault.message.into_owned());
+    }
+    let out = &["uri", "id", "registryUrl", "version"];
+    let swaps = [Swap { at: "/parent".to_owned(), out, key: "uri", value: json!(uri) }];
+    swap(devfile, &swaps).map_err(|reason| reason.to_string())
+}
+
+fn temporary(text: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(text.as_bytes())?;
+    file.flush()?;
+    Ok(file)
+}
+
+/// A component that takes a file from beside the devfile, where only the devfile is fetched.
+fn beside(document: &Node) -> Option<&str> {
+    let is_beside = |uri: &&str| !uri.is_empty() && !uri.contains("://");
+    let takes = |component: &&Node| {
+        let uris = ["kubernetes", "openshift"].iter().filter_map(|kind| component.get(kind)?.text_of("uri"));
+        uris.into_iter().any(|uri| is_beside(&uri))
+    };
+    document.items_of("components").iter().find(takes).map(|component| component.text_of("name").unwrap_or_default())
+}

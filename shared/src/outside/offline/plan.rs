@@ -1,0 +1,213 @@
+//! What a devfile names on other hosts.
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use crate::diagnostic::{Diagnostic, Position};
+use crate::source::TreePath;
+use crate::starter::{Origin, Source, StarterProject};
+use crate::validate::Outside;
+use crate::yaml::{self, Node};
+
+/// What has to be fetched for a devfile, and what cannot be.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) starters: Vec<Starter>,
+    pub(super) parent: Option<Parent>,
+    pub(super) problems: Vec<Diagnostic>,
+}
+
+/// A starter project on another host.
+#[derive(Debug)]
+pub(super) struct Starter {
+    /// Its place in the list of the devfile.
+    pub(super) index: usize,
+    /// Its name, which can be that of a file.
+    pub(super) name: String,
+    pub(super) source: Source,
+    pub(super) at: Option<Position>,
+}
+
+/// A parent on another host.
+#[derive(Debug)]
+pub(super) struct Parent {
+    pub(super) target: Outside,
+    pub(super) at: Option<Position>,
+}
+
+/// Where a devfile is, which is where relative references in it start.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// In the repository.
+    Tree,
+    /// At an address.
+    Web(Url),
+    /// In another registry.
+    Registry,
+}
+
+/// What the `parent` of a devfile refers to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// Nothing, or something that this registry has.
+    None,
+    /// A devfile on another host.
+    Elsewhere(Outside),
+    /// What cannot be fetched, and why.
+    Unfetchable(&'static str),
+}
+
+impl Starter {
+    /// Name of the file that it becomes in the version's folder.
+    pub(super) fn file(&self) -> String {
+        format!("{}-offline.zip", self.name)
+    }
+}
+
+impl Plan {
+    /// Reads a devfile that is published; `own` is the registry's own URL, which is not elsewhere.
+    pub(super) fn of(path: &str, devfile: &[u8], own: &str) -> Self {
+        let (Ok(document), Ok(starters)) = (yaml::parse(path, devfile), StarterProject::all(devfile)) else {
+            return Self::default();
+        };
+        let mut plan = Self::default();
+        let places = document.items_of("starterProjects");
+        let mut names = BTreeSet::new();
+        for (index, StarterProject { name, source }) in starters.into_iter().enumerate() {
+            let at = places.get(index).map(|item| item.at.position);
+            let is_new = names.insert(name.clone());
+            let mut stays = |reason: String| {
+                let message = format!("the starter project `{}` stays where it is: {reason}", name.escape_debug());
+                plan.problems.push(warning(path, "offline/starter", message, at));
+            };
+            match source {
+                Ok(Source { origin: Origin::File(_), .. }) => {}
+                Ok(Source { origin: Origin::Zip(url), .. }) if is_own(url.as_str(), own) => {}
+                Ok(_) if !is_new => stays("another one has its name".to_owned()),
+                Ok(_) if !is_file_name(&name) => stays("its name cannot be that of a file".to_owned()),
+                Ok(source) => plan.starters.push(Starter { index, name, source, at }),
+                Err(reason) => stays(reason.to_string()),
+            }
+        }
+        let at = document.get("parent").map(|parent| parent.key_at.position);
+        match reference(&document, &Base::Tree, own) {
+            Reference::None => {}
+            Reference::Elsewhere(target) => plan.parent = Some(Parent { target, at }),
+            Reference::Unfetchable(reason) => {
+                let message = format!("the parent stays where it is: {reason}");
+                plan.problems.push(warning(path, "offline/parent", message, at));
+            }
+        }
+        plan
+    }
+
+    /// Whether the devfile names nothing elsewhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.starters.is_empty() && self.parent.is_none() && self.problems.is_empty()
+    }
+}
+
+/// A warning about what an offline registry takes from elsewhere.
+pub(super) fn warning(path: &str, rule: &str, message: String, at: Option<Position>) -> Diagnostic {
+    let hint = "clients that use it need the other host; what may be had later is tried again";
+    Diagnostic::warning(path, rule, message, hint).at(at)
+}
+
+/// What the parent of a devfile at a place is.
+pub(super) fn reference(document: &Node, base: &Base, own: &str) -> Reference {
+    let Some(parent) = document.get("parent").filter(|parent| parent.is_map()) else { return Reference::None };
+    if let Some(uri) = parent.text_of("uri").filter(|uri| !uri.is_empty()) {
+        let absolute = uri.starts_with("http://") || uri.starts_with("https://");
+        let url = match base {
+            _ if absolute => Url::parse(uri).ok(),
+            Base::Tree => return Reference::None,
+            Base::Web(from) => from.join(uri).ok(),
+            Base::Registry => return Reference::Unfetchable("it is a file beside a devfile of another registry"),
+        };
+        return match url {
+            Some(url) if is_own(url.as_str(), own) => Reference::None,
+            Some(url) => Reference::Elsewhere(Outside::Uri(url.to_string())),
+            None => Reference::Unfetchable("its uri cannot be read"),
+        };
+    }
+    if let Some(id) = parent.text_of("id").filter(|id| !id.is_empty()) {
+        let registry = parent.text_of("registryUrl").filter(|url| !url.is_empty() && !is_own(url, own));
+        return registry.map_or(Reference::None, |registry| {
+            Reference::Elsewhere(Outside::Stack {
+                id: id.to_owned(),
+                version: parent.text_of("version").map(str::to_owned),
+                registry: Some(registry.to_owned()),
+            })
+        });
+    }
+    match parent.get("kubernetes") {
+        Some(_) => Reference::Unfetchable("it is in a cluster"),
+        None => Reference::None,
+    }
+}
+
+/// Whether a URL is one of this registry.
+fn is_own(url: &str, own: &str) -> bool {
+    url.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether the name of a project can be the beginning of that of a file in any folder and URL. Those that the schema allows can.
+fn is_file_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=128).contains(&name.len())
+        && name.chars().all(plain)
+        && !name.starts_with('.')
+        && TreePath::parse(name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "https://r.example.org";
+
+    #[test]
+    fn parents_that_are_elsewhere() {
+        let uri = |uri: &str| Reference::Elsewhere(Outside::Uri(uri.to_owned()));
+        let stack = |version: Option<&str>| {
+            let registry = Some("https://o.example.org".to_owned());
+            Reference::Elsewhere(Outside::Stack { id: "go".to_owned(), version: version.map(str::to_owned), registry })
+        };
+        let web = || Base::Web("https://o.example.org/a/b.yaml".parse().unwrap());
+        for (text, base, expected) in [
+            ("a: 1", Base::Tree, Reference::None),
+            ("parent: {uri: 'https://o.example.org/x.yaml', id: go}", Base::Tree, uri("https://o.example.org/x.yaml")),
+            ("parent: {uri: 'https://r.example.org/x.yaml'}", Base::Tree, Reference::None),
+            ("parent: {uri: 'https://r.example.org.evil/x'}", Base::Tree, uri("https://r.example.org.evil/x")),
+            ("parent: {uri: ../x.yaml}", Base::Tree, Reference::None),
+            ("parent: {uri: ../x.yaml}", web(), uri("https://o.example.org/x.yaml")),
+            (
+                "parent: {uri: ../x.yaml}",
+                Base::Registry,
+                Reference::Unfetchable("it is a file beside a devfile of another registry"),
+            ),
+            ("parent: {id: go}", Base::Tree, Reference::None),
+            ("parent: {id: go, registryUrl: 'https://r.example.org'}", Base::Tree, Reference::None),
+            ("parent: {id: go, registryUrl: 'https://o.example.org'}", Base::Tree, stack(None)),
+            ("parent: {id: go, version: 1.0.0, registryUrl: 'https://o.example.org'}", web(), stack(Some("1.0.0"))),
+            ("parent: {kubernetes: {name: x}}", Base::Tree, Reference::Unfetchable("it is in a cluster")),
+        ] {
+            assert_eq!(reference(&yaml::parse("", text.as_bytes()).unwrap(), &base, OWN), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn starters_that_are_elsewhere() {
+        let devfile = "starterProjects:\n- {name: git, git: {remotes: {o: 'https://x/y'}}}\n- {name: here, zip: {location: a.zip}}\n- \
+                       {name: own, zip: {location: 'https://r.example.org/stacks/x/a.zip'}}\n- {name: ../up, zip: {location: \
+                       'https://x/a.zip'}}\n- {name: zip, zip: {location: 'https://x/a.zip'}}\n- {name: zip, zip: {location: \
+                       'https://x/b.zip'}}\n- {name: ssh, git: {remotes: {o: 'git@x:y'}}}\n";
+        let plan = Plan::of("d", devfile.as_bytes(), OWN);
+        let found: Vec<_> = plan.starters.iter().map(|starter| (starter.index, starter.name.as_str())).collect();
+        assert_eq!(found, [(0, "git"), (4, "zip")]);
+        let problems: Vec<_> = plan.problems.iter().map(|p| (p.position.unwrap().line, p.rule.as_str())).collect();
+        assert_eq!(problems, [(5, "offline/starter"), (7, "offline/starter"), (8, "offline/starter")]);
+        assert!(Plan::of("d", b"a: 1", OWN).is_empty());
+    }
+}

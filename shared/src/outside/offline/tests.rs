@@ -1,0 +1,211 @@
+//! Taking versions offline from a server with faults.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder};
+use rawzip::{CompressionMethod, ZipArchiveWriter};
+
+use super::*;
+use crate::fetch::server::{Server, ok, status};
+use crate::fetch::{Hosts, Loopback, Rules};
+use crate::outside::{Icons, Outside};
+use crate::release::Draft;
+use crate::repository::tests::{devfile, tree};
+use crate::starter::ArchiveHosts;
+
+const URL: &str = "https://r.example.org";
+
+/// A zip with one file.
+pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
+    let mut zip = ZipArchiveWriter::new(Vec::new());
+    let (mut out, config) = zip.new_file(name).compression_method(CompressionMethod::DEFLATE).start().unwrap();
+    let mut writer = config.wrap(DeflateEncoder::new(&mut out, Compression::fast()));
+    writer.write_all(content.as_bytes()).unwrap();
+    let (encoder, descriptor) = writer.finish().unwrap();
+    encoder.finish().unwrap();
+    out.finish(descriptor).unwrap();
+    zip.finish().unwrap()
+}
+
+/// Asks the own machine alone.
+pub(crate) fn outside(stacks: &str) -> Outside {
+    let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed };
+    let outside = Outside::new(rules.clone(), Icons::Lenient);
+    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules, ArchiveHosts::default())
+}
+
+/// What was kept by digest.
+#[derive(Debug, Default)]
+struct Memory(Mutex<BTreeMap<Digest, Vec<u8>>>);
+
+impl Keep for Memory {
+    type Error = String;
+
+    async fn keep(&self, digest: Digest, file: &Path) -> Result<(), String> {
+        let content = std::fs::read(file).unwrap();
+        assert_eq!(Digest::of(&content), digest);
+        self.0.lock().unwrap().insert(digest, content);
+        Ok(())
+    }
+}
+
+/// No room for anything.
+#[derive(Debug)]
+struct Full;
+
+impl Keep for Full {
+    type Error = String;
+
+    async fn keep(&self, _: Digest, _: &Path) -> Result<(), String> {
+        Err("full".to_owned())
+    }
+}
+
+async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
+    let mut complete = outside.complete(tree.clone(), previous).await;
+    let before = previous.map(|previous| (previous, Known::Kept));
+    outside.take_offline(&mut complete, Reach::Whole, before, keep).await.unwrap();
+    let draft = Draft::new(&complete.repository, &complete.tree, previous);
+    let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default());
+    Release::clone(&built.release)
+}
+
+fn warned(release: &Release) -> Vec<String> {
+    let warnings = release.warnings.iter().filter(|warning| warning.rule.starts_with(RULE));
+    warnings.map(|warning| warning.message.clone()).collect()
+}
+
+fn lacking(release: &Release) -> Vec<&str> {
+    release.offline.iter().flat_map(|offline| &offline.lacking).map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
+    let clay = zip("README.md", "clay");
+    let server = Server::start(move |path, _| match path {
+        "/clay.zip" => ok(&clay, ""),
+        "/beside.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: k, kubernetes: {uri: deploy.yaml}}]\n", ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let starters = format!(
+        "parent: {{uri: \"{url}beside.yaml\"}}\nstarterProjects:\n- {{name: clay, zip: {{location: \"{url}clay.zip\"}}}}\n- {{name: \
+         taken, zip: {{location: \"{url}clay.zip\"}}}}\n- {{name: folder, zip: {{location: \"{url}clay.zip\"}}, subDir: none}}\n",
+        url = server.url("/")
+    );
+    let devfile = devfile("kiln", "1.0.0") + &starters;
+    let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile), ("stacks/kiln/taken-offline.zip", "committed")]);
+    let (outside, keep) = (outside("all"), Memory::default());
+    let release = publish(&outside, &tree, None, &keep).await;
+    let expected = [
+        "the component `k` of",
+        "the starter project `taken` was not fetched: the folder has a file taken-offline.zip already",
+        "the starter project `folder` was not fetched: 127.0.0.1: it has no folder none",
+    ];
+    let found = warned(&release);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (message, expected) in found.iter().zip(expected) {
+        assert!(message.contains(expected), "{message}: {expected}");
+    }
+    assert_eq!(lacking(&release), [""; 0], "none of it can change without the devfile");
+    let version = &release.versions[0];
+    let files: Vec<_> = version.offline.as_ref().unwrap().files.keys().collect();
+    assert_eq!(files, ["clay-offline.zip"]);
+    assert!(version.devfile.contains(&format!("{URL}/stacks/kiln/clay-offline.zip")));
+    assert_eq!(version.devfile.matches("127.0.0.1").count(), 3);
+    assert!(keep.0.lock().unwrap().contains_key(&release.files["stacks/kiln/clay-offline.zip"].digest));
+    assert_eq!(release.places()[&release.files["stacks/kiln/clay-offline.zip"].digest], crate::release::Place::Index);
+
+    server.asked();
+    let again = publish(&outside, &tree, Some(&release), &keep).await;
+    assert_eq!(again, release);
+    assert_eq!(server.asked(), ["/beside.yaml"], "to check the devfile with it");
+
+    let mut complete = outside.complete(tree, None).await;
+    let full = outside.take_offline(&mut complete, Reach::Whole, None, &Full).await;
+    assert_eq!(full, Err("full".to_owned()));
+}
+
+/// Whatever is kept for now is kept whole: the state that is asked about is the one that is published.
+#[tokio::test]
+async fn a_version_of_another_repository_waits_for_its_starter_projects() {
+    let packed = |text: &str, url: &str| {
+        let starters =
+            format!("# {text}\nstarterProjects:\n- {{name: {text}, zip: {{location: \"{url}{text}.zip\"}}}}\n");
+        let content = devfile("kiln", "2.0.0") + &starters;
+        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "kiln/devfile.yaml", content.as_bytes()).unwrap();
+        builder.into_inner().unwrap().finish().unwrap()
+    };
+    let time = Arc::new(AtomicU32::new(1));
+    let now = Arc::clone(&time);
+    let server = Server::start(move |path, head| {
+        let now = now.load(Ordering::Relaxed);
+        let url = format!("http://{}/", head.split("host: ").nth(1).unwrap().lines().next().unwrap());
+        match path {
+            "/clay/kiln/-/archive/main/archive.tar.gz" if now == 1 => ok(&packed("one", &url), "etag: \"1\"\r\n"),
+            "/clay/kiln/-/archive/main/archive.tar.gz" if head.contains("if-none-match: \"2\"") => {
+                status("304 Not Modified")
+            }
+            "/clay/kiln/-/archive/main/archive.tar.gz" => ok(&packed("two", &url), "etag: \"2\"\r\n"),
+            "/one.zip" => ok(&zip("README.md", "one"), ""),
+            "/two.zip" if now > 2 => ok(&zip("README.md", "two"), ""),
+            "/two.zip" => status("503 Service Unavailable"),
+            _ => status("404 Not Found"),
+        }
+    })
+    .await;
+    let stack = format!(
+        "name: kiln\ndisplayName: Kiln\nicon: {url}/i\nversions:\n  - {{version: 2.0.0, default: true, git: {{remotes: {{origin: \
+         \"{url}/clay/kiln\"}}, revision: main}}}}\n",
+        url = server.url("")
+    );
+    let tree = tree(&[("stacks/kiln/stack.yaml", &stack)]);
+    let (outside, keep) = (outside("kiln"), Memory::default());
+    let first = publish(&outside, &tree, None, &keep).await;
+    assert!(first.versions[0].devfile.contains("one-offline.zip"));
+    time.store(2, Ordering::Relaxed);
+    let second = publish(&outside, &tree, Some(&first), &keep).await;
+    assert_eq!((&second.versions, &second.files), (&first.versions, &first.files));
+    assert_eq!((lacking(&second), warned(&second).len()), (vec!["kiln"], 1));
+    time.store(3, Ordering::Relaxed);
+    let third = publish(&outside, &tree, Some(&second), &keep).await;
+    assert!(third.versions[0].devfile.contains("two-offline.zip"), "{}", third.versions[0].devfile);
+    assert_eq!((lacking(&third), warned(&third)), (Vec::new(), Vec::new()));
+    let fourth = publish(&outside, &tree, Some(&third), &keep).await;
+    assert_eq!((fourth.versions, fourth.files), (third.versions, third.files));
+}
+
+#[tokio::test]
+async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
+    let down = Arc::new(AtomicU32::new(1));
+    let state = Arc::clone(&down);
+    let server = Server::start(move |path, _| match path {
+        "/two.zip" if state.load(Ordering::Relaxed) > 0 => status("503 Service Unavailable"),
+        "/one.zip" | "/two.zip" => ok(&zip("README.md", path), ""),
+        _ => status("404 Not Found"),
+    })
+    .await;
+    let starter = |name: &str| format!("- {{name: {name}, zip: {{location: \"{}{name}.zip\"}}}}\n", server.url("/"));
+    let devfile = format!("{}starterProjects:\n{}{}", devfile("kiln", "1.0.0"), starter("one"), starter("two"));
+    let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile)]);
+    let (outside, keep) = (outside("all"), Memory::default());
+    let first = publish(&outside, &tree, None, &keep).await;
+    assert_eq!((server.asked(), lacking(&first)), (vec!["/one.zip".to_owned(), "/two.zip".to_owned()], vec!["kiln"]));
+    assert!(first.versions[0].devfile.contains("stacks/kiln/one-offline.zip"));
+    let second = publish(&outside, &tree, Some(&first), &keep).await;
+    assert_eq!((server.asked(), &second), (vec!["/two.zip".to_owned()], &first));
+    down.store(0, Ordering::Relaxed);
+    let third = publish(&outside, &tree, Some(&second), &keep).await;
+    assert_eq!((server.asked(), lacking(&third)), (vec!["/two.zip".to_owned()], Vec::new()));
+    let names: Vec<_> = third.versions[0].offline.as_ref().unwrap().files.keys().collect();
+    assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
+    assert_eq!(third.files["stacks/kiln/one-offline.zip"], first.files["stacks/kiln/one-offline.zip"]);
+}

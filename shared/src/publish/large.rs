@@ -1,0 +1,117 @@
+//! Content that is too large for memory, which is starter projects that were fetched along: it goes through files, one at a time.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::index_artifact::REPOSITORY;
+use super::{PublishError, Publisher};
+use crate::cache::{Bucket, blob_key};
+use crate::digest::Digest;
+use crate::limits;
+use crate::outside::offline::Keep;
+use crate::registry::Registry;
+use crate::release::{Place, Release};
+use crate::source::Source;
+
+/// The blobs of a release by how they are moved.
+#[derive(Debug, Default)]
+pub(super) struct BySize {
+    /// In memory, several at a time.
+    pub(super) small: BTreeSet<Digest>,
+    /// In files, one at a time.
+    pub(super) large: BTreeSet<Digest>,
+}
+
+/// Tells large blobs from small ones. No file of a repository is large, and no layer is made of anything else.
+pub(super) fn by_size(release: &Release) -> BySize {
+    let places = release.places();
+    let mut sorted = BySize::default();
+    for (blob, size) in release.blobs() {
+        if size > limits::FILE_BYTES && places.get(&blob) == Some(&Place::Index) {
+            sorted.large.insert(blob);
+        } else {
+            sorted.small.insert(blob);
+        }
+    }
+    sorted
+}
+
+impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
+    type Error = PublishError;
+
+    async fn keep(&self, digest: Digest, file: &Path) -> Result<(), PublishError> {
+        self.file_to_bucket(digest, file).await?;
+        self.file_to_registry(digest, file).await?;
+        Ok(())
+    }
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Writes a large blob to the bucket unless it stays there, from wherever it is; says how many were written.
+    pub(super) async fn bucket_large(&self, blob: Digest) -> Result<u64, PublishError> {
+        if self.stays(&blob_key(blob)).await? {
+            return Ok(0);
+        }
+        let file = self.large(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
+        self.file_to_bucket(blob, file.path()).await
+    }
+
+    /// Writes a large blob to the OCI registry unless it is there; says how many were written.
+    pub(super) async fn push_large(&self, blob: Digest) -> Result<u64, PublishError> {
+        if self.registry.blob_exists(REPOSITORY, blob).await? {
+            return Ok(0);
+        }
+        let file = self.large_of_bucket(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
+        self.file_to_registry(blob, file.path()).await
+    }
+
+    /// A large blob from the bucket or else from the OCI registry.
+    async fn large(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+        match self.large_of_bucket(blob).await? {
+            Some(file) => Ok(Some(file)),
+            None => self.large_of_registry(blob).await,
+        }
+    }
+
+    /// A large blob from the bucket; none when it is not there as it should be.
+    pub(super) async fn large_of_bucket(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+        let file = NamedTempFile::new().map_err(PublishError::Temporary)?;
+        if !self.bucket.get_file(&blob_key(blob), limits::TREE_BYTES, file.path()).await? {
+            return Ok(None);
+        }
+        let digest = Digest::of_file(file.path()).map_err(PublishError::Temporary)?;
+        Ok((digest == blob).then_some(file))
+    }
+
+    /// A large blob from the OCI registry; none when it is not there.
+    pub(super) async fn large_of_registry(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+        let file = NamedTempFile::new().map_err(PublishError::Temporary)?;
+        if !self.registry.blob_to_file(REPOSITORY, blob, limits::TREE_BYTES, file.path()).await? {
+            return Ok(None);
+        }
+        if Digest::of_file(file.path()).map_err(PublishError::Temporary)? != blob {
+            let reason = "its bytes do not have that digest".to_owned();
+            return Err(PublishError::DamagedArtifact { name: format!("{REPOSITORY}@{blob}"), reason });
+        }
+        Ok(Some(file))
+    }
+
+    async fn file_to_bucket(&self, blob: Digest, file: &Path) -> Result<u64, PublishError> {
+        let key = blob_key(blob);
+        if self.stays(&key).await? {
+            return Ok(0);
+        }
+        self.bucket.put_file(&key, file).await?;
+        Ok(1)
+    }
+
+    async fn file_to_registry(&self, blob: Digest, file: &Path) -> Result<u64, PublishError> {
+        if self.registry.blob_exists(REPOSITORY, blob).await? {
+            return Ok(0);
+        }
+        self.registry.push_file(REPOSITORY, blob, file).await?;
+        Ok(1)
+    }
+}
