@@ -1,4 +1,4 @@
-//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes.
+//! The bucket at an S3 server.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,11 @@ use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculati
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
-pub use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
+use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Stat, Written};
 use crate::context;
-use crate::digest::Digest;
 use crate::trace::TRACEPARENT;
 
 /// Time to write a file, which may have 100 MiB, when nobody waits for it.
@@ -26,157 +25,6 @@ const UPLOAD: Duration = Duration::from_secs(60);
 
 /// For what is named by its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-
-/// Key of the object that names the live release; writing it is the commit point (invariant 2).
-pub const INDEX_KEY: &str = "index.json";
-
-/// Key of the object with how the last refresh ended.
-pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
-
-/// Key of a release object.
-pub fn release_key(release: Digest) -> String {
-    format!("releases/{}.json", release.hex())
-}
-
-/// What the keys of all release objects begin with.
-pub const RELEASES: &str = "releases/";
-
-/// What the keys of all blobs begin with.
-pub const BLOBS: &str = "blobs/sha256/";
-
-/// Key of a blob.
-pub fn blob_key(blob: Digest) -> String {
-    format!("blobs/sha256/{}", blob.hex())
-}
-
-/// The entity tag that S3 gave to one state of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ETag(String);
-
-impl ETag {
-    /// Takes the tag as it stands in the header, quotes included.
-    pub fn new(header: impl Into<String>) -> Self {
-        Self(header.into())
-    }
-}
-
-/// An object and its state.
-#[derive(Debug, Clone)]
-pub struct Object {
-    /// The bytes.
-    pub bytes: Bytes,
-    /// The state that they are of.
-    pub etag: ETag,
-}
-
-/// The answer to a conditional read.
-#[derive(Debug)]
-pub enum Fetched {
-    /// The object is still in the known state.
-    NotModified,
-    /// There is no such object.
-    Absent,
-    /// The object in another state.
-    Found(Object),
-}
-
-/// What a conditional write expects of the object.
-#[derive(Debug, Clone)]
-pub enum Expect {
-    /// It is not there yet.
-    Absent,
-    /// It is in this state.
-    State(ETag),
-    /// Nothing: the last writer wins.
-    Anything,
-}
-
-impl Expect {
-    /// Expects what a read found.
-    pub fn unchanged(found: Option<&Object>) -> Self {
-        found.map_or(Self::Absent, |object| Self::State(object.etag.clone()))
-    }
-}
-
-/// The answer to a conditional write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written {
-    /// It was written and has this state now.
-    Done(ETag),
-    /// Somebody else was first; nothing was written.
-    Lost,
-}
-
-/// Why the bucket did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("the cache bucket {bucket} failed to {operation}: {reason}")]
-pub struct CacheError {
-    bucket: String,
-    operation: String,
-    reason: String,
-}
-
-impl CacheError {
-    /// An error of a bucket.
-    pub fn new(bucket: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), operation: operation.into(), reason: reason.into() }
-    }
-}
-
-/// What a bucket says of an object without giving it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
-    /// Its length, in bytes.
-    pub size: u64,
-    /// When it was last written, by the bucket's clock.
-    pub modified: jiff::Timestamp,
-}
-
-/// What publishing asks of the bucket.
-pub trait Bucket: Send + Sync {
-    /// Reads an object of at most `limit` bytes; none when it is not there.
-    fn get(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Object>, CacheError>> + Send;
-
-    /// Looks at an object; none when it is not there.
-    fn stat(&self, key: &str) -> impl Future<Output = Result<Option<Stat>, CacheError>> + Send;
-
-    /// Every object whose key begins with `prefix`.
-    fn list(&self, prefix: &str) -> impl Future<Output = Result<BTreeMap<String, Stat>, CacheError>> + Send;
-
-    /// Removes an object. It is no error when it is not there.
-    fn delete(&self, key: &str) -> impl Future<Output = Result<(), CacheError>> + Send;
-
-    /// Writes an object whose key names its content, so that writing it twice is harmless.
-    fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CacheError>> + Send;
-
-    /// Writes an object from a file, whose name is that of its content. By way of memory, unless the bucket knows better.
-    fn put_file(&self, key: &str, file: &Path) -> impl Future<Output = Result<(), CacheError>> + Send {
-        async move {
-            let read = tokio::fs::read(file).await;
-            let failed = |error: std::io::Error| CacheError::new("", format!("write {key}"), error.to_string());
-            self.put(key, read.map_err(failed)?.into()).await
-        }
-    }
-
-    /// Reads an object of at most `limit` bytes into a file; false when it is not there. By way of memory, unless the bucket knows
-    /// better.
-    fn get_file(&self, key: &str, limit: u64, into: &Path) -> impl Future<Output = Result<bool, CacheError>> + Send {
-        async move {
-            let Some(object) = self.get(key, limit).await? else { return Ok(false) };
-            let failed = |error: std::io::Error| CacheError::new("", format!("read {key}"), error.to_string());
-            tokio::fs::write(into, &object.bytes).await.map_err(failed)?;
-            Ok(true)
-        }
-    }
-
-    /// Writes an object if it is in the expected state. After an error it is not known whether it was written; read again.
-    fn put_if(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        expect: Expect,
-    ) -> impl Future<Output = Result<Written, CacheError>> + Send;
-}
 
 /// How patient calls are.
 #[derive(Debug, Clone, Copy)]
@@ -493,7 +341,7 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 /// The shortest text that says what went wrong: the server's words, or the chain down to the refused connection.
-pub(crate) fn explain<E>(error: SdkError<E>) -> String
+fn explain<E>(error: SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -518,6 +366,7 @@ mod tests {
     use aws_sdk_s3::config::{Config, Credentials, Region};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use super::super::INDEX_KEY;
     use super::*;
 
     #[tokio::test]

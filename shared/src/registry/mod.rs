@@ -1,0 +1,209 @@
+//! The OCI registry: the record of all artifacts and of the index. What is asked of it is here, how it is spoken to in `oci`.
+
+mod oci;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+use crate::digest::Digest;
+
+pub use oci::OciRegistry;
+
+/// Where a registry is: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
+///
+/// Loopback hosts are spoken to in plain HTTP, all others in HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryAddress {
+    host: String,
+    namespace: Option<String>,
+}
+
+/// Why a text is not a [`RegistryAddress`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the address of an OCI registry; write host, host:port or host/namespace, without https://")]
+pub struct InvalidAddress(String);
+
+impl RegistryAddress {
+    fn is_loopback(&self) -> bool {
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn repository(&self, name: &str) -> String {
+        self.namespace.as_ref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+    }
+}
+
+impl FromStr for RegistryAddress {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, namespace) = match text.split_once('/') {
+            Some((host, namespace)) => (host, Some(namespace.to_owned())),
+            None => (text, None),
+        };
+        let host_like = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+        let name_like = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        let names = namespace.iter().flat_map(|namespace| namespace.split('/'));
+        let well_formed = !host.is_empty()
+            && host.chars().all(host_like)
+            && host.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok())
+            && names.into_iter().all(|name| !name.is_empty() && name.chars().all(name_like));
+        if well_formed { Ok(Self { host: host.to_owned(), namespace }) } else { Err(InvalidAddress(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for RegistryAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}/{namespace}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// What a manifest is called.
+#[derive(Debug, Clone, Copy)]
+pub enum Name<'a> {
+    /// By a tag, which moves.
+    Tag(&'a str),
+    /// By its digest.
+    Digest(Digest),
+}
+
+/// Why the registry did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the OCI registry {registry} failed to {operation}: {reason}")]
+pub struct RegistryError {
+    registry: String,
+    operation: String,
+    reason: String,
+    kind: ErrorKind,
+}
+
+/// The one way to fail that is an answer, and all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    NotFound,
+    Other,
+}
+
+impl RegistryError {
+    /// An error of a registry.
+    pub fn new(registry: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { registry: registry.into(), operation: operation.into(), reason: reason.into(), kind: ErrorKind::Other }
+    }
+}
+
+/// What publishing asks of an OCI registry. Repositories are named without the namespace.
+pub trait Registry: Send + Sync {
+    /// Digest of the manifest with a name; none when there is no such manifest.
+    fn manifest_digest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+    ) -> impl Future<Output = Result<Option<Digest>, RegistryError>> + Send;
+
+    /// A manifest; none when there is no such manifest.
+    fn manifest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+    ) -> impl Future<Output = Result<Option<Bytes>, RegistryError>> + Send;
+
+    /// A blob of at most `limit` bytes, which are those of its digest; none when the repository has no such blob.
+    fn blob(
+        &self,
+        repository: &str,
+        blob: Digest,
+        limit: u64,
+    ) -> impl Future<Output = Result<Option<Bytes>, RegistryError>> + Send;
+
+    /// Whether a repository has a blob.
+    fn blob_exists(&self, repository: &str, blob: Digest) -> impl Future<Output = Result<bool, RegistryError>> + Send;
+
+    /// Uploads a blob.
+    fn push_blob(
+        &self,
+        repository: &str,
+        blob: Digest,
+        content: Bytes,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+
+    /// Reads a blob of at most `limit` bytes into a file; false when the repository has no such blob. By way of memory, unless the
+    /// registry knows better.
+    fn blob_to_file(
+        &self,
+        repository: &str,
+        blob: Digest,
+        limit: u64,
+        into: &Path,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send {
+        async move {
+            let Some(content) = self.blob(repository, blob, limit).await? else { return Ok(false) };
+            let failed = |error: io::Error| RegistryError::new("", format!("give the blob {blob}"), error.to_string());
+            tokio::fs::write(into, &content).await.map_err(failed)?;
+            Ok(true)
+        }
+    }
+
+    /// Uploads a blob from a file. By way of memory, unless the registry knows better.
+    fn push_file(
+        &self,
+        repository: &str,
+        blob: Digest,
+        file: &Path,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send {
+        async move {
+            let failed = |error: io::Error| RegistryError::new("", format!("take the blob {blob}"), error.to_string());
+            self.push_blob(repository, blob, tokio::fs::read(file).await.map_err(failed)?.into()).await
+        }
+    }
+
+    /// Uploads a manifest under a name.
+    fn push_manifest(
+        &self,
+        repository: &str,
+        name: Name<'_>,
+        manifest: Bytes,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+}
+
+/// User name and password for a registry.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password or token.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let address: RegistryAddress = "ghcr.io/acme/registry".parse().unwrap();
+        assert_eq!(address.repository("devfile-index"), "acme/registry/devfile-index");
+        assert!(!address.is_loopback());
+        for loopback in ["127.0.0.1:5000", "localhost:5000", "localhost"] {
+            assert!(loopback.parse::<RegistryAddress>().unwrap().is_loopback(), "{loopback}");
+        }
+        for bad in
+            ["", "https://ghcr.io", "ghcr.io/", "ghcr.io/A", "ghcr.io/a//b", "host:port", "user@host", "ghcr.io/../x y"]
+        {
+            assert!(bad.parse::<RegistryAddress>().is_err(), "{bad:?}");
+        }
+    }
+}
