@@ -197,26 +197,34 @@ fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
     }
 }
 
-/// Warnings, those that say the same together.
+/// Warnings, those of one kind together.
 fn warnings(warnings: &[Diagnostic]) -> Markup {
-    let mut alike: BTreeMap<(&str, &str, &str), Vec<&Diagnostic>> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, &str), Vec<&Diagnostic>> = BTreeMap::new();
     for warning in warnings {
-        alike.entry((&warning.rule, &warning.message, &warning.hint)).or_default().push(warning);
+        alike.entry((&warning.rule, &warning.hint)).or_default().push(warning);
     }
+    let message = |warnings: &[&Diagnostic]| -> Option<String> {
+        let all_say = &warnings.first()?.message;
+        warnings.iter().all(|warning| warning.message == *all_say).then(|| all_say.clone())
+    };
     html! {
         @if !alike.is_empty() {
             section aria-labelledby="warnings" {
                 h2 #warnings { "Warnings" }
                 ul.problems {
-                    @for ((rule, message, hint), warnings) in alike {
+                    @for ((rule, hint), warnings) in alike {
+                        @let message = message(&warnings);
                         li {
-                            span.mark { (rule) } " " (message)
-                            @if !hint.is_empty() { span.side-note { (hint) } }
+                            span.mark { (rule) } " " (message.as_deref().unwrap_or(hint))
+                            @if message.is_some() && !hint.is_empty() { span.side-note { (hint) } }
                             details.files {
                                 summary { (count(warnings.len(), "place", "places")) }
                                 ul.parts {
                                     @for warning in warnings.iter().take(REPORTED_PROBLEMS) {
-                                        li { code { (place(warning)) } }
+                                        li {
+                                            code { (place(warning)) }
+                                            @if message.is_none() { " " (warning.message) }
+                                        }
                                     }
                                     @if warnings.len() > REPORTED_PROBLEMS { li { "and more" } }
                                 }
