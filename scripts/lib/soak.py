@@ -23,6 +23,7 @@ from typing import NamedTuple, Optional
 
 from . import console, s3, servers, tools
 from .console import Failure, step
+from .functions import Plain
 from .processes import Child, Supervisor, free_ports
 from .proxy import FAULTS, Proxy
 from .readers import Known, Readers, Tally
@@ -89,15 +90,18 @@ def main(root: Path, arguments: list[str]) -> int:
     for program in ("cargo", "git"):
         if not shutil.which(program):
             raise Failure(f"{program} is not on PATH")
-    build = ["cargo", "build", "--workspace", *([] if options.dev else ["--release"])]
+    # The stand-in for GitHub is no part of what is tried.
+    stand_in = ["cargo", "build", "--workspace", "--bin", "github-stand-in"]
+    builds = [["cargo", "build", "--workspace"]] if options.dev else [Plain.build, stand_in]
     with tempfile.TemporaryDirectory(prefix="devfile-soak-") as data, Supervisor() as supervisor:
         binaries = tools.ensure(root / ".tools", ["weed", "docker-registry"])
-        step("build", " ".join(build))
-        if supervisor.run("cargo", build, cwd=root) != 0:
-            raise Failure("the build failed; what the compiler said is above")
+        for build in builds:
+            step("build", " ".join(build))
+            if supervisor.run("cargo", build, cwd=root) != 0:
+                raise Failure("the build failed; what the compiler said is above")
         kind = "debug" if options.dev else "release"
-        programs = root / os.environ.get("CARGO_TARGET_DIR", "target") / kind
-        soak = Soak(supervisor, programs, binaries, Path(data))
+        target = root / os.environ.get("CARGO_TARGET_DIR", "target")
+        soak = Soak(supervisor, target / kind, target / "debug/github-stand-in", binaries, Path(data))
         try:
             rows, notes = soak.run(phases(options.seconds))
         finally:
@@ -119,8 +123,8 @@ def main(root: Path, arguments: list[str]) -> int:
 class Soak:
     """One run."""
 
-    def __init__(self, supervisor: Supervisor, programs: Path, binaries: Path, data: Path):
-        self._supervisor, self._programs, self._data = supervisor, programs, data
+    def __init__(self, supervisor: Supervisor, programs: Path, stand_in: Path, binaries: Path, data: Path):
+        self._supervisor, self._programs, self._stand_in, self._data = supervisor, programs, stand_in, data
         self.problems: list[str] = []
         self._published = self._failed = 0
         self._stop = threading.Event()
@@ -227,7 +231,7 @@ class Soak:
 
     def _start_github(self) -> int:
         said = self._data / "github.url"
-        command = [self._programs / "github-stand-in", "--repo", self._repository]
+        command = [self._stand_in, "--repo", self._repository]
         self._supervisor.spawn("github", command, log=self._data / "github.log", answer=said)
         self._supervisor.wait(lambda: said.read_text().endswith("\n"), limit=30, what="the stand-in did not start")
         return _port(said.read_text().strip())
