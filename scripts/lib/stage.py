@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -145,6 +147,37 @@ class Stage:
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
             subprocess.run([*git, *command], check=True)
 
+    def trigger(self, registry: Registry, times: int) -> list[float]:
+        """Seconds from a signed `POST /refresh`, each after a change of one devfile, until `serve` gives the new one."""
+        secret = "a webhook secret of the bench"
+        [port] = free_ports(1)
+        environment = {**registry.environment, "LISTEN_ADDR": f"127.0.0.1:{port}", "WEBHOOK_SECRET": secret}
+        log = self._data / "refresh-server.log"
+        refreshing = self._supervisor.spawn("refresh", [self._binaries / "refresh"], env=environment, log=log)
+        self._until_healthy(port)
+        serving = self.serve(Registry(registry.source, {**registry.environment, "REVALIDATE_SECONDS": "0"}))
+        devfile = min(registry.source.glob("stacks/*/**/devfile.yaml"))
+        path = f"/{devfile.relative_to(registry.source)}"
+        signature = hmac.new(secret.encode(), b"{}", hashlib.sha256).hexdigest()
+        seconds = []
+        for number in range(times):
+            text = f"# triggered {number}\n"
+            with open(devfile, "a") as file:
+                file.write(text)
+            begin = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("POST", "/refresh", b"{}", {"x-hub-signature-256": f"sha256={signature}"})
+            answer = json.loads(connection.getresponse().read())
+            connection.close()
+            if answer.get("outcome") != "published":
+                raise Failure(f"a trigger ends in {answer}")
+            while not serving.get(path).decode().endswith(text):
+                self._supervisor.check()
+            seconds.append(time.monotonic() - begin)
+        self.stop(serving)
+        self._supervisor.drop(refreshing)
+        return seconds
+
     def generate_index(self, source: Path) -> tuple[float, float]:
         """Seconds that `index-generator` takes as a process, and the most memory that it took, in MB."""
         command = [str(self._binaries / "index-generator"), "--force", "--offline", str(source), str(self._data / "index.json")]
@@ -169,14 +202,17 @@ class Stage:
         """Starts `serve` and waits until it is healthy."""
         [port] = free_ports(1)
         environment = {**registry.environment, "LISTEN_ADDR": f"127.0.0.1:{port}"}
-        begin = time.monotonic()
         child = self._supervisor.spawn("serve", [self._binaries / "serve"], env=environment, log=self._data / "serve.log")
+        return Serving(child, port, self._until_healthy(port))
+
+    def _until_healthy(self, port: int) -> float:
+        begin = time.monotonic()
         while s3.get_status(port, "/health") != 200:
             self._supervisor.check()
             if time.monotonic() - begin > _START_SECONDS:
-                raise Failure(f"serve is not healthy after {_START_SECONDS:.0f} seconds")
+                raise Failure(f"what listens on {port} is not healthy after {_START_SECONDS:.0f} seconds")
             time.sleep(0.001)
-        return Serving(child, port, time.monotonic() - begin)
+        return time.monotonic() - begin
 
     def stop(self, serving: Serving) -> None:
         """Ends a `serve`."""
