@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::registry::{TestRegistry, binary};
@@ -36,8 +38,8 @@ impl TestRegistry {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace");
         let mut command = Command::new(tool("cargo-lambda"));
         command.args(["lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P", &port.to_string()]);
-        command.current_dir(workspace).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let emulator = command.spawn().expect("the emulator starts");
+        command.current_dir(workspace).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut emulator = command.spawn().expect("the emulator starts");
         let url = format!("http://127.0.0.1:{port}");
 
         let mut command = Command::new(binary(name));
@@ -45,7 +47,7 @@ impl TestRegistry {
         command.env("AWS_LAMBDA_RUNTIME_API", format!("{url}/.rt/{name}"));
         let about = [("NAME", name), ("VERSION", "1"), ("MEMORY_SIZE", "512")];
         command.envs(about.map(|(name, value)| (format!("AWS_LAMBDA_FUNCTION_{name}"), value))).kill_on_drop(true);
-        tokio::time::timeout(PATIENCE, connect(port)).await.expect("the emulator listens");
+        tokio::time::timeout(PATIENCE, listens(&mut emulator, port)).await.expect("the emulator listens");
         let function = command.spawn().expect("the function starts");
         let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}{path}"))).await;
         answer.expect("the function answers in time").expect("the function answers");
@@ -64,9 +66,16 @@ fn free_port() -> u16 {
     listener.local_addr().expect("a listener has an address").port()
 }
 
-/// Waits until something listens; there is no event for that but a connection.
-async fn connect(port: u16) {
-    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// Waits until the emulator listens. It says so a moment before it does.
+async fn listens(emulator: &mut Child, port: u16) {
+    let log = emulator.stdout.take().expect("its log is piped");
+    let mut lines = BufReader::new(log).lines();
+    while let Ok(Some(line)) = lines.next_line().await
+        && !line.contains("starting Runtime server")
+    {}
+    // Read on, so that it can go on writing.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        tokio::task::yield_now().await;
     }
 }

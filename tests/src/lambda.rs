@@ -102,12 +102,14 @@ impl Function {
     /// The function's error, or that it has ended or takes too long.
     pub async fn invoke(&mut self, event: Value) -> Result<Answer> {
         self.events.send(event).context("the runtime API has ended")?;
-        let answer = tokio::select! {
-            answer = self.answers.recv() => answer.context("the runtime API has ended")?,
-            status = self.process.wait() => bail!("the function has ended: {}", status?),
-            () = tokio::time::sleep(PATIENCE) => bail!("no answer within {} seconds", PATIENCE.as_secs()),
+        let answered = async {
+            tokio::select! {
+                answer = self.answers.recv() => answer.context("the runtime API has ended"),
+                status = self.process.wait() => bail!("the function has ended: {}", status?),
+            }
         };
-        let (at, result) = answer;
+        let answered = tokio::time::timeout(PATIENCE, answered).await;
+        let (at, result) = answered.with_context(|| format!("no answer within {} seconds", PATIENCE.as_secs()))??;
         let payload = result.map_err(|error| anyhow::anyhow!("the function failed: {error}"))?;
         Ok(Answer { since_start: at - self.started, payload })
     }

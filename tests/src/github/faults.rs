@@ -112,6 +112,7 @@ impl Fault {
                 reply::message(status, status.canonical_reason().unwrap_or("Error"))
             }
             Self::Slow { milliseconds } => {
+                // The fault itself: tests wait for the answer.
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 Response::from_parts(head, Body::from(whole))
             }
