@@ -186,6 +186,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 }
             };
             let (changed, before) = try_join(self.changed(live.as_ref(), &head), outline).await?;
+            timings.look = started.elapsed();
             let Some(changed) = changed else { continue };
             // Nothing says which stacks have something to fetch again, so all are read.
             let changed = changed.filter(|_| known == Known::Kept);

@@ -14,7 +14,7 @@ use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Place, PublishedVersion, Release};
+use crate::release::{PublishedVersion, Release};
 use crate::source::Source;
 
 /// What [`Publisher::verify`] found.
@@ -161,8 +161,7 @@ fn registry_blobs(release: &Release) -> BTreeSet<(String, Digest)> {
         let layers = version.layers.iter().map(|layer| layer.digest).chain([config]);
         layers.map(move |digest| (repository(version), digest))
     });
-    let places = release.places();
-    let loose = places.into_iter().filter(|(_, place)| *place == Place::Index);
+    let loose = release.loose().into_values().flatten().chain(release.documents().clone());
     let loose = loose.map(|(digest, _)| (REPOSITORY.to_owned(), digest));
     layers.chain(loose).filter(|(_, digest)| *digest == config || artifact::known(*digest).is_none()).collect()
 }

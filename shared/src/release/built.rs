@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::documents::{Document, Sorted, shards_for};
 use super::entries::text;
-use super::outline::{Document, Sorted, shards_for};
 use super::relatives::relatives;
-use super::{Content, Entries, FORMAT, Offline, Outline, RULES, Release};
+use super::{Content, Entries, FORMAT, Offline, Outline, RULES, Relative, Release, StoredFile};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::repository::Quarantined;
@@ -65,20 +65,13 @@ impl Built {
         let shards = sorted.shards(0..count, count);
         let common = sorted.common();
         let entries = Entries::of(&content.stacks);
-        let outline = Outline {
-            format: FORMAT,
-            rules: RULES,
+        let outline = about.outline(
             stacks,
-            relatives: relatives(&content.versions, |_| true),
-            entries: entries.digest(),
-            shards: shards.values().map(|document| document.file.clone()).collect(),
-            common: common.file.clone(),
-            commit_hash: about.commit_hash,
-            source: about.source,
-            offline: about.offline,
-            quarantined: about.quarantined,
-            warnings: about.warnings,
-        };
+            relatives(&content.versions, |_| true),
+            &entries,
+            shards.values().map(|document| document.file.clone()).collect(),
+            common.file.clone(),
+        );
         let documents = shards.into_values().chain([common]);
         Self::of(outline, content, entries, documents, contents)
     }
@@ -117,20 +110,7 @@ impl Built {
             shards[*number] = document.file.clone();
         }
         let common = sorted.common();
-        let outline = Outline {
-            format: FORMAT,
-            rules: RULES,
-            stacks,
-            relatives,
-            entries: entries.digest(),
-            shards,
-            common: common.file.clone(),
-            commit_hash: about.commit_hash,
-            source: about.source,
-            offline: about.offline,
-            quarantined: about.quarantined,
-            warnings: about.warnings,
-        };
+        let outline = about.outline(stacks, relatives, &entries, shards, common.file.clone());
         let documents = made.into_values().chain([common]);
         Some(Self::of(outline, content, entries, documents, contents))
     }
@@ -150,6 +130,32 @@ impl Built {
         }
         let release = Arc::new(Release { outline, content, documents: sizes });
         Self { release, name, bytes, entries, contents }
+    }
+}
+
+impl About {
+    fn outline(
+        self,
+        stacks: BTreeMap<String, String>,
+        relatives: BTreeMap<String, BTreeSet<Relative>>,
+        entries: &Entries,
+        shards: Vec<StoredFile>,
+        common: StoredFile,
+    ) -> Outline {
+        Outline {
+            format: FORMAT,
+            rules: RULES,
+            commit_hash: self.commit_hash,
+            source: self.source,
+            offline: self.offline,
+            quarantined: self.quarantined,
+            warnings: self.warnings,
+            stacks,
+            relatives,
+            entries: entries.digest(),
+            shards,
+            common,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! Its name is the digest of its outline, which names everything else.
 
 mod built;
+mod documents;
 mod draft;
 mod entries;
 mod entry;
@@ -185,7 +186,7 @@ impl Release {
     /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
     /// them. What needs no storing is left out.
     pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
-        let mut loose = outline::Sorted::new(&self.content).loose(&self.outline);
+        let mut loose = documents::Sorted::new(&self.content).loose(&self.outline);
         loose.retain(|document, _| self.documents.contains_key(document));
         loose
     }
