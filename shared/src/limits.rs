@@ -62,7 +62,7 @@ pub const STACK_WARNINGS: usize = 10;
 /// Largest word of a refresh that is read back, in bytes: it names up to [`REPORTED_PROBLEMS`] problems of each part.
 pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
 
-/// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
+/// Largest `index.json`, and most bytes of the documents of a release together, that are read back: 10,000 versions take about 25 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 
 /// Stacks that share a document of a release, on average and at most: some 200 KB, which is read and written as fast as nothing.

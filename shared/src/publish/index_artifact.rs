@@ -1,8 +1,8 @@
 //! The index artifact: what the OCI registry has of a whole release, and from which the bucket can be rebuilt.
 //!
-//! Its layers are `index.json` and `release.json`, the release object. Each document that the latter names is an artifact of its
-//! own in the same repository, whose further layers, without a title, are the blobs that it tells of and no other artifact
-//! carries. So a registry writes no more than what changed, and no manifest grows with it.
+//! Its layers are `index.json`, `release.json`, which is the release object, and, without a title, the documents that the latter
+//! names. Each document is a layer of an artifact of its own, too, whose further layers are the blobs that it tells of and no
+//! other artifact carries. So a refresh names no more than what changed and what is common to all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, LiveIndex, Release};
+use crate::release::{Built, LiveIndex, Outline, Release};
 use crate::source::Source;
 
 /// Repository of the index artifact in the OCI registry.
@@ -92,12 +92,22 @@ fn titled(title: &str, digest: Digest, size: u64) -> Value {
     json!({"mediaType": "application/json", "digest": digest, "size": size, "annotations": {TITLE: title}})
 }
 
+fn untitled((digest, size): (Digest, u64)) -> Value {
+    json!({"mediaType": "application/octet-stream", "digest": digest, "size": size})
+}
+
 impl<'a> IndexArtifact<'a> {
-    pub(super) fn new(index: &'a LiveIndex, index_bytes: &'a Bytes, outline_bytes: &'a Bytes) -> Self {
-        let layers = vec![
+    pub(super) fn new(
+        index: &'a LiveIndex,
+        index_bytes: &'a Bytes,
+        outline: &Outline,
+        outline_bytes: &'a Bytes,
+    ) -> Self {
+        let mut layers = vec![
             titled("index.json", Digest::of(index_bytes), index_bytes.len() as u64),
             titled("release.json", index.release, outline_bytes.len() as u64),
         ];
+        layers.extend(outline.documents().into_iter().map(untitled));
         let annotations = json!({
             "org.opencontainers.image.revision": index.commit_hash,
             "org.opencontainers.image.source": index.source,
@@ -116,19 +126,17 @@ impl DocumentArtifact {
         let artifact = |(document, size): (&Digest, &u64)| {
             let loose = loose.remove(document).unwrap_or_default();
             let mut layers = vec![titled("document.json", *document, *size)];
-            layers.extend(loose.iter().map(
-                |(digest, size)| json!({"mediaType": "application/octet-stream", "digest": digest, "size": size}),
-            ));
+            layers.extend(loose.iter().map(|(digest, size)| untitled((*digest, *size))));
             let blobs = loose.into_keys().chain([*document]).collect();
             let (digest, manifest) = manifest(DOCUMENT_TYPE, layers, Value::Null);
             Self { document: *document, blobs, manifest, digest, tag: format!("document-{}", document.hex()) }
         };
-        release.documents().iter().map(artifact).collect()
+        release.read_from().iter().map(artifact).collect()
     }
 
     /// Whether a release has the document, too.
     pub(super) fn is_of(&self, release: &Release) -> bool {
-        release.documents().contains_key(&self.document)
+        release.read_from().contains_key(&self.document)
     }
 }
 
@@ -157,20 +165,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Some(loaded) => Ok(Some((index, loaded))),
             None => Err(PublishError::DamagedArtifact {
                 name: format!("{REPOSITORY}:{tag}"),
-                reason: "a document of its release is gone".to_owned(),
+                reason: "a document of its release cannot be had".to_owned(),
             }),
         }
     }
 
-    /// Pushes the layers of an index artifact, and says how many were missing.
+    /// Pushes the config of all artifacts of the repository. Before all else: what a registry is given a second time, it may be
+    /// unable to find for a moment.
+    pub(super) async fn index_config(&self) -> Result<u64, PublishError> {
+        let config = async { Ok(Bytes::from_static(artifact::CONFIG)) };
+        self.push_missing(REPOSITORY, Digest::of(artifact::CONFIG), config).await
+    }
+
+    /// Pushes the layers of an index artifact that are not documents of the release, and says how many were missing.
     pub(super) async fn index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
-        let config = Bytes::from_static(artifact::CONFIG);
-        let documents = artifact.documents.into_iter().chain([&config]);
         let push = |content: &Bytes| {
             let content = content.clone();
             async move { self.push_missing(REPOSITORY, Digest::of(&content), async { Ok(content.clone()) }).await }
         };
-        Ok(each(documents, push).await?.into_iter().sum())
+        Ok(each(artifact.documents, push).await?.into_iter().sum())
     }
 
     /// Tags an index artifact whose layers are there: what [`LATEST`] names always has its commit's tag, too.
@@ -181,29 +194,37 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(artifact.tags.len() as u64)
     }
 
-    /// Pushes the artifact of a document, unless it is there; but not what the release before `had` loose, which is. Says how much
-    /// was missing.
-    pub(super) async fn push_document(
+    /// Pushes the artifacts of documents that are not there, but of them not what the release before `had` loose, which is. Says
+    /// which that were, and how much was written.
+    pub(super) async fn push_documents<'d>(
         &self,
         built: &Built,
-        artifact: &DocumentArtifact,
+        artifacts: impl IntoIterator<Item = &'d DocumentArtifact>,
         had: &BTreeSet<Digest>,
-    ) -> Result<u64, PublishError> {
-        let tag = Name::Tag(&artifact.tag);
-        if self.registry.manifest_digest(REPOSITORY, tag).await? == Some(artifact.digest) {
-            return Ok(0);
+    ) -> Result<(Vec<&'d DocumentArtifact>, u64), PublishError> {
+        let missing = each(artifacts, |artifact| async move {
+            let found = self.registry.manifest_digest(REPOSITORY, Name::Tag(&artifact.tag)).await?;
+            Ok((found != Some(artifact.digest)).then_some(artifact))
+        });
+        let missing: Vec<&DocumentArtifact> = missing.await?.into_iter().flatten().collect();
+        if missing.is_empty() {
+            return Ok((missing, 0));
         }
+        let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).copied();
+        let blobs: BTreeSet<Digest> = blobs.filter(|blob| !had.contains(blob)).collect();
         let large = by_size(&built.release).large;
-        let config = Digest::of(artifact::CONFIG);
-        let new = artifact.blobs.iter().chain([&config]).copied().filter(|blob| !had.contains(blob));
-        let (large, small): (Vec<Digest>, Vec<Digest>) = new.partition(|blob| large.contains(blob));
+        let (large, small): (Vec<Digest>, Vec<Digest>) = blobs.into_iter().partition(|blob| large.contains(blob));
         let push = |blob| async move { self.push_missing(REPOSITORY, blob, self.content(built, blob)).await };
         let mut pushed = each(small, push).await?.into_iter().sum::<u64>();
         for blob in large {
             pushed += self.push_large(blob).await?;
         }
-        self.registry.push_manifest(REPOSITORY, tag, artifact.manifest.clone()).await?;
-        Ok(pushed + 1)
+        let tag = |artifact: &'d DocumentArtifact| async move {
+            let name = Name::Tag(&artifact.tag);
+            Ok(self.registry.push_manifest(REPOSITORY, name, artifact.manifest.clone()).await?)
+        };
+        pushed += each(missing.iter().copied(), tag).await?.len() as u64;
+        Ok((missing, pushed))
     }
 
     /// Pushes a blob unless the repository has it, and says how many that were.

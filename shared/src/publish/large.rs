@@ -30,7 +30,7 @@ pub(super) fn by_size(release: &Release) -> BySize {
     let places = release.places();
     let mut sorted = BySize::default();
     for (blob, size) in release.blobs() {
-        let is_file = places.get(&blob) == Some(&Place::Index) && !release.documents().contains_key(&blob);
+        let is_file = places.get(&blob) == Some(&Place::Index) && !release.read_from().contains_key(&blob);
         if is_file && size > limits::FILE_BYTES {
             sorted.large.insert(blob);
         } else {

@@ -13,7 +13,7 @@ use crate::cache::{Bucket, ETag, Expect, INDEX_KEY, Object, Written, blob_key, r
 use crate::digest::Digest;
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, InvalidDocument, LiveIndex, Outline, Pin, PublishedVersion, Release};
+use crate::release::{Built, Entries, InvalidDocument, LiveIndex, Outline, Pin, PublishedVersion, Release};
 use crate::source::Source;
 
 /// What is live in the bucket.
@@ -86,14 +86,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         stored: &Stored,
         documents: impl IntoIterator<Item = Digest>,
     ) -> Result<Option<Loaded>, PublishError> {
+        let documents: BTreeSet<Digest> = documents.into_iter().collect();
+        let wanted = documents.len();
+        let loaded = self.load_found(stored, documents).await?;
+        Ok(loaded.filter(|loaded| loaded.release.read_from().len() == wanted))
+    }
+
+    /// As much of a release as those of some of its documents tell that can be had.
+    pub(super) async fn load_found(
+        &self,
+        stored: &Stored,
+        documents: impl IntoIterator<Item = Digest>,
+    ) -> Result<Option<Loaded>, PublishError> {
         let read = each(documents, |name| async move { Ok((name, self.document(name).await?)) }).await?;
         let mut found = Vec::new();
         for (name, document) in read {
-            let Some(document) = document else {
-                tracing::warn!(document = %name, "a document of the release is gone from both stores");
-                return Ok(None);
-            };
-            found.push((name, document));
+            match document {
+                Some(document) => found.push((name, document)),
+                None => tracing::warn!(document = %name, "a document of the release is gone from both stores"),
+            }
         }
         match stored.outline.clone().with(found) {
             Ok(release) => Ok(Some(Loaded { release: Arc::new(release), bytes: stored.bytes.clone() })),
@@ -104,7 +115,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
     }
 
-    async fn document(&self, name: Digest) -> Result<Option<Bytes>, PublishError> {
+    /// A document from the bucket, or else from the OCI registry.
+    pub(super) async fn document(&self, name: Digest) -> Result<Option<Bytes>, PublishError> {
         let stored = self.bucket.get(&blob_key(name), limits::RELEASE_BYTES).await?;
         match stored.filter(|object| Digest::of(&object.bytes) == name) {
             Some(object) => Ok(Some(object.bytes)),
@@ -123,12 +135,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings: &mut Timings,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
+        built.release.outline.clone().checked().map_err(PublishError::Unreadable)?;
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
         let bytes = index.to_bytes();
         let previous = previous.map(|previous| previous.release.as_ref());
-        let artifact = IndexArtifact::new(&index, &bytes, &built.bytes);
+        let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
         report.writes = self.upload(built, previous, &artifact).await?;
         timings.upload = uploading.elapsed();
         let committing = Instant::now();
@@ -181,7 +194,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             if seen.as_ref() == Some(&live.object.etag) {
                 return Ok(());
             }
-            let Some(loaded) = self.release(&live.index).await? else { return Ok(()) };
+            let Some(stored) = self.outline(&live.index).await? else { return Ok(()) };
+            let stacks = moved.iter().map(|(stack, _)| (*stack).to_owned()).collect();
+            let documents = stored.outline.documents_of(&stacks);
+            let Some(loaded) = self.load(&stored, documents).await? else { return Ok(()) };
             let versions = loaded.release.content.versions.iter();
             let versions = versions.filter(|version| moved.contains(&(&version.stack, &version.version)));
             self.mend_registry(&live, &loaded, versions).await?;
@@ -199,13 +215,13 @@ impl Stored {
 }
 
 impl Loaded {
-    /// The release as one that was just built, without its content.
-    pub(super) fn as_built(&self, index: &LiveIndex) -> Built {
+    /// The whole release as one that was just built, without its content.
+    pub(super) fn as_built(&self, name: Digest) -> Built {
         Built {
             release: Arc::clone(&self.release),
-            name: index.release,
+            name,
             bytes: self.bytes.clone(),
-            entries: index.stacks.clone(),
+            entries: Entries::of(&self.release.content.stacks),
             contents: Default::default(),
         }
     }

@@ -1,8 +1,9 @@
 //! Publishing: from the registry repository to the live release.
 //!
-//! The order of the steps is what keeps readers safe (invariant 3): blobs, manifests, tags, index artifact, release object, and
-//! last `index.json`, whose conditional write is the only commit point (invariant 2). Whatever stops in between leaves the
-//! old release live and whole; running again finishes the work, because every step before the last only adds.
+//! The order of the steps is what keeps readers safe (invariant 3): blobs (and the artifacts of documents, which nothing names
+//! yet), manifests, tags, index artifact, release object, and last `index.json`, whose conditional write is the only commit point
+//! (invariant 2). Whatever stops in between leaves the old release live and whole; running again finishes the work, because every
+//! step before the last only adds.
 //!
 //! - `target`: which commit should be live; `scope`: how much of it has to be read
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
@@ -102,6 +103,9 @@ pub enum PublishError {
     /// Content that should be there is not.
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
+    /// The release is too large to be read again.
+    #[error("the release cannot be published: {0}")]
+    Unreadable(InvalidDocument),
     /// There is no room for large content.
     #[error("the temporary folder failed: {0}")]
     Temporary(std::io::Error),
@@ -240,7 +244,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(made);
         }
         let previous = match before {
-            Some(before) => self.load(&before.stored, before.stored.outline.documents().into_keys()).await?,
+            Some(before) => self.load_found(&before.stored, before.stored.outline.documents().into_keys()).await?,
             None => None,
         };
         let release = previous.as_ref().map(|previous| previous.release.as_ref());
@@ -264,9 +268,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         changed: &BTreeSet<TreePath>,
         timings: &mut Timings,
     ) -> Result<Option<Made>, PublishError> {
-        let Some(scope) = self.scope(&before.stored.outline, changed) else { return Ok(None) };
+        let outline = &before.stored.outline;
+        let Some(scope) = self.scope(outline, changed) else { return Ok(None) };
+        if before.live.index.stacks.digest() != outline.entries {
+            tracing::warn!("the entries of index.json are not those of the live release; all are made anew");
+            return Ok(None);
+        }
         let fetching = Instant::now();
-        let documents = before.stored.outline.documents_of(&scope.stacks);
+        let documents = outline.documents_of(&scope.stacks);
         let reading = async { Ok(self.source.part(commit, &scope).await?) };
         let (tree, previous) = try_join(reading, self.load(&before.stored, documents)).await?;
         timings.fetch += fetching.elapsed();

@@ -62,7 +62,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Keys of the blobs that the kept releases name.
     async fn needed(&self, index: &LiveIndex) -> Result<BTreeSet<String>, PublishError> {
-        let mut needed = BTreeSet::new();
+        let (mut needed, mut read) = (BTreeSet::new(), BTreeSet::new());
         let names = index.recent.iter().map(|recent| recent.release).chain([index.release]);
         for name in names.collect::<BTreeSet<_>>() {
             // What is gone already needs nothing.
@@ -77,12 +77,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Err(reason) => return Err(PublishError::ForeignRelease(name, reason)),
             };
             // Most documents are those of other releases, too.
-            let keys = outline.documents().into_keys().map(|document| (document, blob_key(document)));
-            let new: Vec<(Digest, String)> = keys.filter(|(_, key)| !needed.contains(key)).collect();
-            let read = each(&new, |(document, key)| async move {
-                Ok((*document, self.bucket.get(key, limits::RELEASE_BYTES).await?))
-            });
-            let found = read.await?.into_iter().filter_map(|(document, object)| Some((document, object?.bytes)));
+            let new: Vec<Digest> = outline.documents().into_keys().filter(|document| read.insert(*document)).collect();
+            let documents = each(&new, |document| async move { Ok((*document, self.document(*document).await?)) });
+            let mut found = Vec::new();
+            for (document, content) in documents.await? {
+                match content {
+                    Some(content) => found.push((document, content)),
+                    None if name == index.release => return Err(PublishError::MissingBlob(document)),
+                    None => {}
+                }
+            }
             let release = outline.with(found).map_err(|reason| PublishError::ForeignRelease(name, reason))?;
             needed.extend(release.blobs().into_keys().map(blob_key));
         }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
-use super::{Outcome, PublishError, Publisher, Report, Timings};
-use crate::cache::Bucket;
+use super::{Before, Outcome, PublishError, Publisher, Report, Timings};
+use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::{CommitSha, Digest};
 use crate::limits::COMPARED_VERSIONS;
-use crate::outside::offline::Reach;
+use crate::outside::offline::{Known, Reach};
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::{Source, SourceError};
@@ -21,7 +21,7 @@ use crate::source::{Source, SourceError};
 pub enum Extent {
     /// All of it.
     Whole,
-    /// The index artifact and those versions whose turn it is, [`COMPARED_VERSIONS`] at most. The turns follow from the clock, so
+    /// The index artifact, all documents, and those versions whose turn it is, [`COMPARED_VERSIONS`] at most. The turns follow from the clock, so
     /// nobody has to remember them.
     Turn,
 }
@@ -48,6 +48,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub async fn repair(&self, extent: Extent) -> Result<Report, PublishError> {
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
         let Some(loaded) = self.release(&live.index).await? else { return self.build_again(&live).await };
+        if live.index.stacks.digest() != loaded.release.outline.entries {
+            return self.correct_index(&live, &loaded).await;
+        }
         let mut report = Report::nothing_new(&live.index, None, Timings::default());
         let lacking = self.lacking(&loaded.release).await?;
         report.repaired = self.mend_bucket(&live.index, &loaded, &lacking).await?;
@@ -74,16 +77,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         loaded: &Loaded,
         versions: impl IntoIterator<Item = &PublishedVersion>,
     ) -> Result<Vec<String>, PublishError> {
-        let built = loaded.as_built(&live.index);
+        let built = loaded.as_built(live.index.release);
         let mended = each(versions, |version| self.mend_version(&built, version)).await?;
         let mut repaired: Vec<String> = mended.into_iter().flatten().collect();
         let documents = DocumentArtifact::all(&loaded.release);
-        let mended = each(&documents, async |artifact| {
-            let pushed = self.push_document(&built, artifact, &BTreeSet::new()).await?;
-            Ok((pushed > 0).then(|| format!("registry: {REPOSITORY}:{}", artifact.tag)))
-        });
-        repaired.extend(mended.await?.into_iter().flatten());
-        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.bytes);
+        self.index_config().await?;
+        let (mended, _) = self.push_documents(&built, &documents, &BTreeSet::new()).await?;
+        repaired.extend(mended.into_iter().map(|artifact| format!("registry: {REPOSITORY}:{}", artifact.tag)));
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
         let mut lagging = Vec::new();
         for tag in artifact.tags {
             if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
@@ -107,14 +108,30 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Some(format!("registry: {}:{}", repository(version), version.version)))
     }
 
+    /// The entries of `index.json` are not those of its release: it is written anew.
+    async fn correct_index(&self, live: &Live, loaded: &Loaded) -> Result<Report, PublishError> {
+        let built = loaded.as_built(live.index.release);
+        let mut report = Report::new(Some(live), &built, Some(loaded));
+        let mut timings = Timings::default();
+        if !self.make_live(&built, Some(live), Some(loaded), live.index.pinned, &mut report, &mut timings).await? {
+            return Err(PublishError::Races);
+        }
+        report.outcome = Outcome::Unchanged;
+        report.repaired = vec![format!("bucket: {INDEX_KEY}")];
+        report.timings_ms = timings;
+        Ok(report)
+    }
+
     /// Neither store has the live release any more: it is made again from the repository at its commit, or at the head when that
     /// commit is gone, as after a forced push.
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
         let mut timings = Timings::default();
-        let made = match self.build(&live.index.commit_hash, None, None, &mut timings).await {
+        let stored = self.outline(&live.index).await?;
+        let before = stored.map(|stored| Before { live, stored, known: Known::Kept });
+        let made = match self.build(&live.index.commit_hash, before.as_ref(), None, &mut timings).await {
             Err(PublishError::Source(SourceError::NotFound(what))) if live.index.pinned == Pin::Following => {
                 tracing::warn!(what, "the commit of the live release is gone; the head is published instead");
-                self.build(&self.source.head().await?, None, None, &mut timings).await?
+                self.build(&self.source.head().await?, before.as_ref(), None, &mut timings).await?
             }
             made => made?,
         };

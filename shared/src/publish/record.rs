@@ -53,6 +53,7 @@ impl PublishError {
             Self::Registry(_) | Self::DamagedArtifact { .. } => "the OCI registry did not do what was asked",
             Self::Cache(_) => "the cache bucket did not do what was asked",
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
+            Self::Unreadable(_) => "the release is too large",
             Self::MissingBlob(_) => "content of the release is gone",
             Self::Temporary(_) => "the temporary folder failed",
             Self::NoSuchRelease { .. } => "there is no such release",

@@ -83,6 +83,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             self.put_back_from_source(index, &lost).await?;
         }
         let mut repaired: Vec<String> = missing.iter().map(|blob| format!("bucket: {}", blob_key(*blob))).collect();
+        // What readers cannot do without is compared byte by byte.
+        let documents = loaded.release.read_from().keys().filter(|document| !missing.contains(document));
+        let wrong =
+            each(documents, |document| async move { Ok(self.verify_object(*document).await?.map(|_| *document)) });
+        let wrong: BTreeSet<Digest> = wrong.await?.into_iter().flatten().collect();
+        self.put_back(&loaded.release, &wrong).await?;
+        repaired.extend(wrong.iter().map(|document| format!("bucket: {}", blob_key(*document))));
         let key = release_key(index.release);
         let kept = self.bucket.get(&key, limits::RELEASE_BYTES).await?;
         if kept.is_none_or(|object| Digest::of(&object.bytes) != index.release) {

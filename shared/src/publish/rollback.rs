@@ -32,7 +32,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             // All at once rather than one by one as they are uploaded: many of them may be in one archive.
             let pruned = self.lacking(&loaded.release).await?;
             self.put_back(&loaded.release, &pruned).await?;
-            let built = loaded.as_built(&index);
+            let built = loaded.as_built(index.release);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
             let mut timings = Timings::default();
@@ -65,7 +65,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(Some(Report::nothing_new(&live.index, None, timings)));
         }
         let loaded = self.release(&live.index).await?.ok_or_else(|| missing(&live.index))?;
-        let built = loaded.as_built(&live.index);
+        let built = loaded.as_built(live.index.release);
         let mut report = Report::new(Some(live), &built, Some(&loaded));
         report.pinned = pinned == Pin::Pinned;
         if !self.make_live(&built, Some(live), Some(&loaded), pinned, &mut report, &mut timings).await? {

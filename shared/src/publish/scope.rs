@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Publisher, UNDATED};
 use crate::cache::Bucket;
 use crate::index::EntryType;
+use crate::outside::offline::UNKNOWN_STACKS;
 use crate::registry::Registry;
 use crate::release::{Outline, RULES, Reference, Relative, Release, references};
 use crate::repository::{Part, Repository};
@@ -23,7 +24,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
 /// What has to be read again: what changed, what was not in order, and what takes something from either.
 fn scope(previous: &Outline, changed: &BTreeSet<TreePath>) -> Option<Scope> {
-    if previous.rules != RULES || previous.warnings.iter().any(|warning| warning.rule == UNDATED) {
+    // Any change may be the one that makes these wrong.
+    let of_all = [UNDATED, UNKNOWN_STACKS];
+    if previous.rules != RULES || previous.warnings.iter().any(|warning| of_all.contains(&warning.rule.as_str())) {
         return None;
     }
     let mut scope = Scope::default();
@@ -38,7 +41,11 @@ fn scope(previous: &Outline, changed: &BTreeSet<TreePath>) -> Option<Scope> {
     }
     for held in &previous.quarantined {
         match &held.part {
-            Part::Version { stack, .. } | Part::Stack { stack } => drop(scope.stacks.insert(stack.clone())),
+            Part::Version { stack, .. } | Part::Stack { stack } => {
+                scope.stacks.insert(stack.clone());
+                // An entry that has the name under which it stays is not in the index.
+                scope.extra_entries = true;
+            }
             Part::Sample { .. } | Part::ExtraEntries => scope.extra_entries = true,
             Part::Dates => return None,
         }
@@ -109,7 +116,7 @@ mod tests {
     use super::*;
     use crate::digest::CommitSha;
     use crate::limits::SHARD_STACKS;
-    use crate::release::{Base, Built, Draft};
+    use crate::release::{Base, Built, Draft, Entries};
     use crate::repository::tests::{devfile, tree};
 
     fn built(tree: &Tree, previous: Option<&Release>) -> Built {
@@ -177,6 +184,34 @@ mod tests {
         assert_eq!((entries[0].versions[0].version.as_str(), entries.len()), ("2.0.0", 1));
     }
 
+    /// A stack that cannot be published as it stands keeps its name, even when its file gives it another.
+    #[test]
+    fn no_name_is_given_twice() {
+        let versions =
+            |name: &str, version: &str| format!("name: {name}\nversions:\n- version: {version}\n  default: true\n");
+        let good = [
+            ("stacks/a/stack.yaml", versions("loom", "1.0.0")),
+            ("stacks/a/1.0.0/devfile.yaml", devfile("loom", "1.0.0")),
+            ("stacks/c/devfile.yaml", devfile("kiln", "1.0.0")),
+        ];
+        let bad = [
+            ("stacks/a/stack.yaml", versions("other", "2.0.0")),
+            ("stacks/a/2.0.0/devfile.yaml", "schemaVersion: [".to_owned()),
+            ("stacks/b/devfile.yaml", devfile("loom", "3.0.0")),
+            ("stacks/c/devfile.yaml", devfile("kiln", "1.0.0")),
+        ];
+        let tree_of = |files: &[(&str, String)]| {
+            tree(&files.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>())
+        };
+        let first = release(&tree_of(&good), None);
+        let second = built(&tree_of(&bad), Some(&first));
+        assert_eq!(second.release.content.stacks, first.content.stacks);
+        assert_eq!(second.entries, Entries::of(&first.content.stacks));
+        let held: Vec<_> = second.release.outline.quarantined.iter().map(|held| held.part.clone()).collect();
+        let version = Part::Version { stack: "a".to_owned(), version: "2.0.0".to_owned() };
+        assert_eq!(held, [version, Part::Stack { stack: "b".to_owned() }]);
+    }
+
     #[test]
     fn layers_of_older_rules_are_made_again() {
         let files = tree(&[("stacks/a/devfile.yaml", &devfile("a", "1.0.0")), ("stacks/a/x", "x")]);
@@ -190,8 +225,20 @@ mod tests {
     /// Files of a stack with an edit, some of which are not valid.
     fn stack(name: usize, edit: u8) -> Vec<(String, String)> {
         let folder = format!("stacks/stack-{name}");
+        let file = |path: &str, text: String| (format!("{folder}/{path}"), text);
         let text = match edit {
             0 => return Vec::new(),
+            9.. => {
+                // With stack.yaml: a name of its own or another's, and a default version that is in order or not.
+                let named = if edit % 2 == 0 { name } else { name / 2 };
+                let default = if edit < 11 { "schemaVersion: [".to_owned() } else { devfile("any", "2.0.0") };
+                let list = "versions:\n- version: 1.0.0\n- version: 2.0.0\n  default: true\n";
+                return vec![
+                    file("stack.yaml", format!("name: stack-{named}\n{list}")),
+                    file("1.0.0/devfile.yaml", devfile("any", "1.0.0")),
+                    file("2.0.0/devfile.yaml", default),
+                ];
+            }
             1 => "schemaVersion: [".to_owned(),
             2 => devfile(&format!("stack-{}", name / 2), "1.0.0"),
             3..=6 => {
@@ -208,19 +255,33 @@ mod tests {
         };
         let base = format!("schemaVersion: {}\n", if edit == 8 { "9" } else { "2.2.2" });
         let files = [("devfile.yaml", text), ("base.yaml", base), ("OWNERS", format!("{edit}"))];
-        files.map(|(file, text)| (format!("{folder}/{file}"), text)).into()
+        files.map(|(path, text)| file(path, text)).into()
+    }
+
+    /// The entries that live elsewhere: none, broken ones, or a stack that may have the name of one here.
+    fn extra(edit: u8) -> Option<(String, String)> {
+        let text = match edit {
+            0 => return None,
+            1 => "stacks: [".to_owned(),
+            edit => format!(
+                "stacks:\n- {{name: stack-{edit}, git: {{remotes: {{origin: \"https://example.org/x.git\"}}}}}}\n"
+            ),
+        };
+        Some(("extraDevfileEntries.yaml".to_owned(), text))
     }
 
     proptest! {
         /// A release from a part of the tree is byte for byte the one from all of it, or it is not made.
         #[test]
         fn a_part_gives_what_the_whole_gives(
-            earlier in prop::collection::vec(0_u8..9, 5),
-            before in prop::collection::vec(0_u8..9, 5),
-            edits in prop::collection::btree_map(0_usize..5, 0_u8..9, 0..4),
+            earlier in prop::collection::vec(0_u8..13, 5),
+            before in prop::collection::vec(0_u8..13, 5),
+            edits in prop::collection::btree_map(0_usize..5, 0_u8..13, 0..4),
+            extras in prop::array::uniform3(0_u8..5),
         ) {
-            let files = |edits: &[u8]| -> Vec<(String, String)> {
-                edits.iter().enumerate().flat_map(|(name, edit)| stack(name, *edit)).collect()
+            let files = |edits: &[u8], elsewhere: u8| -> Vec<(String, String)> {
+                let stacks = edits.iter().enumerate().flat_map(|(name, edit)| stack(name, *edit));
+                stacks.chain(extra(elsewhere)).collect()
             };
             let tree_of = |files: &[(String, String)]| {
                 let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
@@ -228,8 +289,8 @@ mod tests {
             };
             let mut after = before.clone();
             after.iter_mut().enumerate().for_each(|(name, edit)| *edit = edits.get(&name).copied().unwrap_or(*edit));
-            let (old, new) = (files(&before), files(&after));
-            let first = release(&tree_of(&files(&earlier)), None);
+            let (old, new) = (files(&before, extras[1]), files(&after, extras[2]));
+            let first = release(&tree_of(&files(&earlier, extras[0])), None);
             let before = built(&tree_of(&old), Some(&first));
             let previous = &before.release;
             let names: Vec<_> = previous.content.stacks.iter().map(|entry| &entry.name).collect();
@@ -266,7 +327,7 @@ mod tests {
                     prop_assert_eq!(&built.release.outline, &expected.release.outline);
                     prop_assert_eq!(&built.entries, &expected.entries);
                     prop_assert_eq!(built.bytes, expected.bytes);
-                    for document in built.release.documents().keys() {
+                    for document in built.release.read_from().keys() {
                         prop_assert_eq!(&built.contents[document], &expected.contents[document]);
                     }
                 }

@@ -38,8 +38,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
         // Nothing names them before the index artifact does.
         let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
-        let of_documents = each(new_documents, |artifact| self.push_document(built, artifact, &had));
-        let (mut to_bucket, to_registry, of_documents, of_index) =
+        let of_config = self.index_config().await?;
+        let of_documents = self.push_documents(built, new_documents, &had);
+        let (mut to_bucket, to_registry, (_, of_documents), of_index) =
             futures_util::future::try_join4(to_bucket, to_registry, of_documents, self.index_blobs(index)).await?;
         for blob in new_blobs.large {
             to_bucket.push(self.bucket_large(blob).await?);
@@ -61,7 +62,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Ok(Writes {
             bucket: to_bucket.into_iter().sum::<u64>() + u64::from(release_is_new),
-            registry: to_registry.into_iter().flatten().chain(of_documents).sum::<u64>()
+            registry: to_registry.into_iter().flatten().sum::<u64>()
+                + of_config
+                + of_documents
                 + 2 * pending.len() as u64
                 + of_index
                 + index_tags,

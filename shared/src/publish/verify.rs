@@ -58,6 +58,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         if let Some(loaded) = self.release(index).await? {
             let release = &loaded.release;
+            if index.stacks.digest() != release.outline.entries {
+                problems.push("bucket: the entries of index.json are not those of the release".to_owned());
+            }
             checked.bucket += release.blobs().len();
             let sorted = by_size(release);
             problems.extend(each(sorted.small, |blob| self.verify_object(blob)).await?.into_iter().flatten());
@@ -65,7 +68,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 problems.extend(self.verify_large(*blob).await?);
             }
             let mut blobs = registry_blobs(release);
-            checked.registry = 2 * release.content.versions.len() + 2 + release.documents().len() + blobs.len();
+            checked.registry = 2 * release.content.versions.len() + 2 + release.read_from().len() + blobs.len();
             blobs.retain(|(_, blob)| !sorted.large.contains(blob));
             problems.extend(
                 each(&release.content.versions, |version| self.verify_version(version)).await?.into_iter().flatten(),
@@ -134,7 +137,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn verify_index_artifact(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
-        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.bytes);
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
         let mut problems = Vec::new();
         for tag in artifact.tags {
             if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
@@ -161,7 +164,7 @@ fn registry_blobs(release: &Release) -> BTreeSet<(String, Digest)> {
         let layers = version.layers.iter().map(|layer| layer.digest).chain([config]);
         layers.map(move |digest| (repository(version), digest))
     });
-    let loose = release.loose().into_values().flatten().chain(release.documents().clone());
+    let loose = release.loose().into_values().flatten().chain(release.read_from().clone());
     let loose = loose.map(|(digest, _)| (REPOSITORY.to_owned(), digest));
     layers.chain(loose).filter(|(_, digest)| *digest == config || artifact::known(*digest).is_none()).collect()
 }

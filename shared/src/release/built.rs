@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::documents::{Document, Sorted, shards_for};
+use super::documents::{ByStack, Document, shards_for};
 use super::entries::text;
 use super::relatives::relatives;
 use super::{Content, Entries, FORMAT, Offline, Outline, RULES, Relative, Release, StoredFile};
@@ -59,12 +59,12 @@ pub struct Base<'a> {
 impl Built {
     /// A whole release.
     pub fn whole(about: About, content: Content, contents: BTreeMap<Digest, Bytes>) -> Self {
-        let sorted = Sorted::new(&content);
-        let stacks = sorted.names();
+        let by_stack = ByStack::new(&content);
+        let stacks = by_stack.names();
         let count = shards_for(stacks.len());
-        let shards = sorted.shards(0..count, count);
-        let common = sorted.common();
-        let entries = Entries::of(&content.stacks);
+        let shards = by_stack.shards(0..count, count);
+        let common = by_stack.common();
+        let entries: Entries = by_stack.entries().map(text).collect();
         let outline = about.outline(
             stacks,
             relatives(&content.versions, |_| true),
@@ -77,20 +77,25 @@ impl Built {
     }
 
     /// A release that differs from the one before in the stacks in scope, and perhaps in what belongs to no stack. None when only
-    /// the whole can tell what it is.
+    /// the whole can tell what it is. The entries before must be those that the outline has the digest of.
     pub fn upon(base: &Base<'_>, about: About, content: Content, contents: BTreeMap<Digest, Bytes>) -> Option<Self> {
         let before = &base.release.outline;
         // Nothing says whether other stacks name what is not named here any more.
-        if !urls(&base.release.content).is_subset(&urls(&content)) || base.entries.digest() != before.entries {
+        if !urls(&base.release.content).is_subset(&urls(&content)) {
             return None;
         }
-        let sorted = Sorted::new(&content);
+        let by_stack = ByStack::new(&content);
         let read = before.shards_of(&base.scope.stacks);
         let is_other = |folder: &String| !read.contains(&before.shard_of(folder));
         let others = before.stacks.iter().filter(|(folder, _)| is_other(folder));
         let mut stacks: BTreeMap<String, String> = others.map(|(f, name)| (f.clone(), name.clone())).collect();
-        stacks.extend(sorted.names());
+        stacks.extend(by_stack.names());
         if shards_for(stacks.len()) != before.shards.len() {
+            return None;
+        }
+        // Offline registries are told of stacks that they want and do not have.
+        let is_gone = |stack: &String| before.stacks.contains_key(stack) && !stacks.contains_key(stack);
+        if about.offline.is_some() && base.scope.stacks.iter().any(is_gone) {
             return None;
         }
         let in_scope = |folder: &str| base.scope.stacks.contains(folder);
@@ -99,17 +104,18 @@ impl Built {
         relatives.extend(others.map(|(folder, all)| (folder.clone(), all.clone())));
 
         let others: BTreeMap<&String, _> = before.stacks.keys().zip(base.entries.texts()).collect();
-        let entry =
-            |folder: &String| sorted.entry(folder).map(text).or_else(|| others.get(folder).map(|text| (*text).clone()));
+        let entry = |folder: &String| {
+            by_stack.entry(folder).map(text).or_else(|| others.get(folder).map(|text| (*text).clone()))
+        };
         let entries = stacks.keys().map(entry).collect::<Option<Vec<_>>>()?;
-        let entries: Entries = entries.into_iter().chain(sorted.other_entries().map(text)).collect();
+        let entries: Entries = entries.into_iter().chain(by_stack.other_entries().map(text)).collect();
 
-        let made = sorted.shards(read.iter().copied(), before.shards.len());
+        let made = by_stack.shards(read.iter().copied(), before.shards.len());
         let mut shards = before.shards.clone();
         for (number, document) in &made {
             shards[*number] = document.file.clone();
         }
-        let common = sorted.common();
+        let common = by_stack.common();
         let outline = about.outline(stacks, relatives, &entries, shards, common.file.clone());
         let documents = made.into_values().chain([common]);
         Some(Self::of(outline, content, entries, documents, contents))
@@ -128,7 +134,7 @@ impl Built {
             sizes.insert(document.file.digest, document.file.size);
             contents.insert(document.file.digest, document.bytes);
         }
-        let release = Arc::new(Release { outline, content, documents: sizes });
+        let release = Arc::new(Release { outline, content, read_from: sizes });
         Self { release, name, bytes, entries, contents }
     }
 }

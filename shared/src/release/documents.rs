@@ -1,7 +1,7 @@
 //! The documents of a release, so that what changes little costs little.
 //!
-//! Stacks are spread over shards by their folders. Whoever changes one of ten thousand versions reads and writes the outline and
-//! one shard.
+//! Stacks are spread over shards by their folders. Whoever changes one of ten thousand versions reads and writes the outline, one
+//! shard, and what is common to all.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -60,7 +60,7 @@ pub(super) fn shards_for(stacks: usize) -> usize {
 /// The shard of a stack, by its folder, among so many.
 pub(super) fn shard_of(folder: &str, shards: usize) -> usize {
     let [first, second, ..] = Digest::of(folder.as_bytes()).bytes();
-    usize::from(u16::from_be_bytes([first, second])) % shards.max(1)
+    usize::from(u16::from_be_bytes([first, second])) % shards
 }
 
 /// The folder of the stack that a file belongs to.
@@ -70,12 +70,12 @@ fn stack_of(path: &str) -> Option<&str> {
 
 /// The content of a release, by the stack that it belongs to.
 #[derive(Debug)]
-pub(super) struct Sorted<'a> {
+pub(super) struct ByStack<'a> {
     stacks: BTreeMap<&'a str, StackContent<'a>>,
     common: Common<'a>,
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> ByStack<'a> {
     pub(super) fn new(content: &'a Content) -> Self {
         let folders: HashMap<&str, &str> =
             content.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect();
@@ -113,6 +113,11 @@ impl<'a> Sorted<'a> {
     /// The entry of a stack, by its folder.
     pub(super) fn entry(&self, folder: &str) -> Option<&Entry> {
         self.stacks.get(folder)?.entry.as_deref()
+    }
+
+    /// All entries, in the order of the index.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.stacks.values().filter_map(|stack| stack.entry.as_deref()).chain(self.other_entries())
     }
 
     /// Entries of no stack here: samples, and stacks that live elsewhere.

@@ -158,9 +158,16 @@ impl<'a> Draft<'a> {
                 Part::Sample { .. } | Part::ExtraEntries | Part::Dates => {}
             }
         }
-        let newcomers = self.newcomers(&kept);
+        let mut made: BTreeMap<&str, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
         for stack in &self.repository.stacks {
             let held = held.get(stack.folder.as_str()).map_or(&[][..], Vec::as_slice);
+            match self.stack(stack, held, history) {
+                Some(published) => drop(made.insert(&stack.folder, published)),
+                None => drop(kept.insert(&stack.folder)),
+            }
+        }
+        let newcomers = self.newcomers(&kept);
+        for stack in &self.repository.stacks {
             if newcomers.contains(stack.folder.as_str()) {
                 let message = format!("another stack was published as `{}` and stays as it was", stack.fields.name);
                 let hint = "give every stack a name of its own";
@@ -168,8 +175,7 @@ impl<'a> Draft<'a> {
                 quarantined
                     .push(Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] });
                 kept.insert(&stack.folder);
-            } else if let Some(published) = self.stack(stack, held, history).or_else(|| self.kept_stack(&stack.folder))
-            {
+            } else if let Some(published) = made.remove(stack.folder.as_str()) {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
@@ -241,7 +247,8 @@ impl<'a> Draft<'a> {
             .filter(|version| kept.contains(version.stack.as_str()))
             .map(|version| (version.name.as_str(), version.stack.as_str()))
             .collect();
-        let is_newcomer = |stack: &&Stack| holders.contains_key(stack.fields.name.as_str());
+        let holder = |stack: &Stack| holders.get(stack.fields.name.as_str());
+        let is_newcomer = |stack: &&Stack| holder(stack).is_some_and(|holder| *holder != stack.folder);
         self.repository.stacks.iter().filter(is_newcomer).map(|stack| stack.folder.as_str()).collect()
     }
 
@@ -299,13 +306,15 @@ impl<'a> Draft<'a> {
 
     fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = self.repository.warnings.clone();
-        warnings.extend(self.warnings.iter().cloned());
         if let Some(Base { release: previous, scope, .. }) = self.base {
             let others = previous.outline.warnings.iter().filter(|warning| !scope.wants(&warning.path));
             warnings.extend(others.cloned());
             warnings.sort();
         }
-        first_of_each_stack(warnings)
+        let mut warnings = first_of_each_stack(warnings);
+        warnings.extend(self.warnings.iter().cloned());
+        warnings.sort();
+        warnings
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would

@@ -32,7 +32,7 @@ impl Entries {
     }
 
     /// The digest of the whole list: of the texts, each with a line feed after it.
-    pub(super) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of_lines(self.0.iter().map(|text| text.get()))
     }
 }

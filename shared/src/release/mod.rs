@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{self, Layer};
 use crate::digest::Digest;
 use crate::index::{Entry, EntryType, VersionEntry};
+use crate::limits::RELEASE_BYTES;
 
 /// The format of releases that this software writes and reads.
 pub const FORMAT: u32 = 2;
@@ -48,7 +49,7 @@ pub struct Release {
     /// The rest, as far as it was read.
     pub content: Content,
     /// The documents that the content is from, with their sizes.
-    documents: BTreeMap<Digest, u64>,
+    read_from: BTreeMap<Digest, u64>,
 }
 
 /// What a release has, beside its [`Outline`].
@@ -148,6 +149,9 @@ pub enum InvalidDocument {
     /// Its bytes do not have the digest that names it.
     #[error("the bytes do not have the digest {0}")]
     Digest(Digest),
+    /// What it names is larger than anybody reads.
+    #[error("it takes {0} bytes, and at most {RELEASE_BYTES} are read")]
+    TooLarge(u64),
     /// It was written by software of another format.
     #[error("its format is {0}, this software reads {FORMAT}; use the same version of refresh and serve")]
     Format(u32),
@@ -174,20 +178,20 @@ impl Release {
         let layers = content.versions.iter().flat_map(|v| &v.layers).map(|layer| (layer.digest, layer.size));
         let files = content.files.values().map(|file| (file.digest, file.size));
         let icons = content.icons.values().map(|icon| (icon.digest, icon.size));
-        let documents = self.documents.iter().map(|(digest, size)| (*digest, *size));
+        let documents = self.read_from.iter().map(|(digest, size)| (*digest, *size));
         std::iter::once(config).chain(layers).chain(files).chain(icons).chain(documents).collect()
     }
 
-    /// The documents that it was read from, with their sizes.
-    pub fn documents(&self) -> &BTreeMap<Digest, u64> {
-        &self.documents
+    /// The documents that it was read from, or is to be, with their sizes.
+    pub fn read_from(&self) -> &BTreeMap<Digest, u64> {
+        &self.read_from
     }
 
     /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
     /// them. What needs no storing is left out.
     pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
-        let mut loose = documents::Sorted::new(&self.content).loose(&self.outline);
-        loose.retain(|document, _| self.documents.contains_key(document));
+        let mut loose = documents::ByStack::new(&self.content).loose(&self.outline);
+        loose.retain(|document, _| self.read_from.contains_key(document));
         loose
     }
 

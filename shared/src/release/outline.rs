@@ -10,6 +10,7 @@ use super::{FORMAT, InvalidDocument, Offline, Relative, Release, StoredFile};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::to_compact_json;
+use crate::limits::RELEASE_BYTES;
 use crate::repository::Quarantined;
 
 /// What is known of a release before its documents are read: the release object. Its digest is the release's name.
@@ -61,16 +62,24 @@ impl Outline {
         if Digest::of(bytes) != name {
             return Err(InvalidDocument::Digest(name));
         }
-        match serde_json::from_slice::<Self>(bytes) {
-            Ok(outline) if outline.format == FORMAT => Ok(outline),
-            // Another format need not have our fields: say so, rather than which of them is missing.
-            read => match (serde_json::from_slice::<Format>(bytes), read) {
-                (Ok(Format { format }), _) if format != FORMAT => Err(InvalidDocument::Format(format)),
-                (_, Err(error)) => Err(error.into()),
-                (Err(error), Ok(_)) => Err(error.into()),
-                (Ok(Format { format }), Ok(_)) => Err(InvalidDocument::Format(format)),
-            },
+        // Another format need not have our fields: say so, rather than which of them is missing.
+        match serde_json::from_slice::<Format>(bytes)?.format {
+            FORMAT => serde_json::from_slice::<Self>(bytes)?.checked(),
+            format => Err(InvalidDocument::Format(format)),
         }
+    }
+
+    /// Checks that its shards can be told apart, and that all of it can be read.
+    ///
+    /// # Errors
+    /// [`InvalidDocument::TooLarge`], or a content that this software does not write.
+    pub(crate) fn checked(self) -> Result<Self, InvalidDocument> {
+        if !self.shards.len().is_power_of_two() {
+            let reason: serde_json::Error = serde::de::Error::custom("the number of shards is no power of two");
+            return Err(reason.into());
+        }
+        let size = self.documents().values().sum();
+        if size > RELEASE_BYTES { Err(InvalidDocument::TooLarge(size)) } else { Ok(self) }
     }
 
     /// The documents that it names, each once.
@@ -112,6 +121,6 @@ impl Outline {
                 stacks.append(&mut serde_json::from_slice::<Shard<'_>>(&bytes)?);
             }
         }
-        Ok(Release { outline: self, content: joined(stacks, common), documents: read })
+        Ok(Release { outline: self, content: joined(stacks, common), read_from: read })
     }
 }

@@ -35,7 +35,7 @@ impl Release {
         }
         let files = content.files.values().map(|file| file.digest);
         let icons = content.icons.values().map(|icon| icon.digest);
-        for digest in files.chain(icons).chain(self.documents.keys().copied()) {
+        for digest in files.chain(icons).chain(self.read_from.keys().copied()) {
             places.entry(digest).or_insert(Place::Index);
         }
         places.retain(|digest, _| artifact::known(*digest).is_none());

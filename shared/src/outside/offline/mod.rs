@@ -43,6 +43,9 @@ const AT_ONCE: usize = 2;
 /// What the names of its rules begin with.
 pub(crate) const RULE: &str = "offline/";
 
+/// The rule of stacks that are wanted offline and do not exist.
+pub(crate) const UNKNOWN_STACKS: &str = "offline/stacks";
+
 /// Where fetched content is put.
 pub trait Keep: Sync {
     /// Why it was not.
@@ -246,7 +249,7 @@ fn unknown_stacks(chosen: &OfflineStacks, complete: &Complete) -> Vec<Diagnostic
     let unknown = chosen.iter().filter(|name| !known.contains(name.as_str()));
     let warning = |name: &String| {
         let message = format!("there is no stack `{name}`");
-        Diagnostic::warning("OFFLINE", "offline/stacks", message, "correct the setting OFFLINE")
+        Diagnostic::warning("OFFLINE", UNKNOWN_STACKS, message, "correct the setting OFFLINE")
     };
     unknown.map(warning).collect()
 }

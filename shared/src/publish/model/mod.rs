@@ -394,9 +394,13 @@ impl World {
             self.registry.tag("devfile-index", live.commit_hash.as_str()).is_some(),
             "the index artifact is pushed"
         );
-        for document in release.documents().keys() {
+        for (document, loose) in release.loose() {
             let tag = format!("document-{}", document.hex());
             assert!(self.registry.tag("devfile-index", &tag).is_some(), "every document is pushed");
+            for blob in loose.into_keys().chain([document]) {
+                let pushed = self.registry.blobs.lock().unwrap().contains_key(&("devfile-index".to_owned(), blob));
+                assert!(pushed, "what no artifact carries is pushed");
+            }
         }
     }
 }
