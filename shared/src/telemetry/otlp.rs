@@ -62,14 +62,14 @@ struct Collector {
 
 impl Exporter {
     pub(super) fn start(service: &'static str) -> Self {
-        if ENDPOINTS.iter().any(|name| variable(name).is_some()) {
-            match provider(service) {
-                Ok(provider) => {
-                    let tracer = provider.tracer("devfile-registry");
-                    TRACER.get_or_init(|| (provider, tracer));
-                }
-                Err(error) => tracing::warn!(%error, "spans are not exported"),
+        let named = ENDPOINTS.iter().find_map(|name| Some((*name, variable(name)?)));
+        match named.map(|(name, endpoint)| provider(service, name, &endpoint)) {
+            None => {}
+            Some(Ok(provider)) => {
+                let tracer = provider.tracer("devfile-registry");
+                TRACER.get_or_init(|| (provider, tracer));
             }
+            Some(Err(error)) => tracing::warn!(%error, "spans are not exported"),
         }
         Self
     }
@@ -146,7 +146,10 @@ fn position(context: &SpanContext) -> Option<TraceParent> {
     TraceParent::of_parts(u128::from_be_bytes(trace), u64::from_be_bytes(span), context.trace_flags().to_u8())
 }
 
-fn provider(service: &'static str) -> anyhow::Result<SdkTracerProvider> {
+fn provider(service: &'static str, variable_name: &str, endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    // The SDK finds it again, but it would repeat what it does not understand, and that may have a password in it.
+    let known = url::Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    anyhow::ensure!(known, "{variable_name} is not a URL of http or https");
     let given = TIMEOUTS.iter().find_map(|name| variable(name)?.parse().ok()).map(Duration::from_millis);
     let time = given.unwrap_or(CALL);
     let (time, retries) = if logging::is_lambda() {
