@@ -41,6 +41,11 @@ impl Digest {
         }
     }
 
+    /// Its 32 bytes.
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The 64 hexadecimal digits alone.
     pub fn hex(&self) -> String {
         hex::encode(self.0)

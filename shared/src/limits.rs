@@ -65,6 +65,10 @@ pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
 /// Largest release object or `index.json` that is read back, in bytes: 10,000 versions take about 30 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 
+/// Stacks that share a document of a release, on average and at most: some 200 KB, which is read and written as fast as nothing.
+/// Unit tests have small registries, and shards all the same.
+pub const SHARD_STACKS: usize = if cfg!(test) { 2 } else { 64 };
+
 /// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry.
 pub const KEPT_RELEASES: usize = 20;
 

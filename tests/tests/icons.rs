@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use devfile_registry::cache::{INDEX_KEY, blob_key, release_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::release::{Icon, LiveIndex, Release};
+use devfile_registry::release::{About, Built, Icon, LiveIndex, Outline, Release};
 use registry_tests::registry::{Serving, TestRegistry};
 
 const KILN: &str = "https://example.com/icons/kiln.svg";
@@ -15,18 +15,33 @@ const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
 async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> String {
     let mut index = LiveIndex::from_bytes(&registry.object(INDEX_KEY).await).expect("an index");
     let bytes = registry.object(&release_key(index.release)).await;
-    let mut release = Release::from_bytes(index.release, &bytes).expect("a release");
-    release.icons = BTreeMap::new();
-    for (url, media_type, content) in icons {
-        let (digest, size) = (Digest::of(content), content.len() as u64);
-        registry.put(&blob_key(digest), content).await;
-        release.icons.insert((*url).to_owned(), Icon { media_type: (*media_type).to_owned(), digest, size });
+    let outline = Outline::from_bytes(index.release, &bytes).expect("a release");
+    let mut documents = Vec::new();
+    for name in outline.documents().into_keys() {
+        documents.push((name, registry.object(&blob_key(name)).await.into()));
     }
-    let (name, bytes) = release.to_bytes();
-    registry.put(&release_key(name), bytes).await;
-    index.release = name;
+    let Release { outline, mut content, .. } = outline.with(documents).expect("documents");
+    content.icons = BTreeMap::new();
+    for (url, media_type, bytes) in icons {
+        let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+        registry.put(&blob_key(digest), bytes).await;
+        content.icons.insert((*url).to_owned(), Icon { media_type: (*media_type).to_owned(), digest, size });
+    }
+    let about = About {
+        commit_hash: outline.commit_hash,
+        source: outline.source,
+        offline: outline.offline,
+        quarantined: outline.quarantined,
+        warnings: outline.warnings,
+    };
+    let built = Built::whole(about, content, BTreeMap::new());
+    for (name, document) in built.contents {
+        registry.put(&blob_key(name), document).await;
+    }
+    registry.put(&release_key(built.name), built.bytes).await;
+    index.release = built.name;
     registry.put(INDEX_KEY, index.to_bytes()).await;
-    name.to_string()
+    built.name.to_string()
 }
 
 /// The icons that an index shows, by entry and `/version`.

@@ -309,6 +309,8 @@ async fn a_blob_is_read_once_for_all_who_ask_at_once() {
     let bucket = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
     let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", bucket.address()));
     let serve = registry.serve().await;
+    // Its start reads the documents of the release.
+    bucket.take_requests();
     bucket.faults().add("GET */blobs/*", Fault::Slow { milliseconds: 300 }, 100);
     let asked = (0..20).map(|_| serve.ask("GET", "/stacks/kiln/1.1.0/docker/Dockerfile", &[]));
     let answers = futures_util::future::join_all(asked).await;

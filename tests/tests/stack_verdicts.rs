@@ -47,7 +47,7 @@ async fn index(folder: &Path) -> Result<String, String> {
     }
     let draft = Draft::new(&complete.repository, &complete.tree, None);
     let built = draft.finish(commit, source.url(), &Default::default());
-    Ok(String::from_utf8(to_pretty_json(&built.release.stacks)).unwrap())
+    Ok(String::from_utf8(to_pretty_json(&built.release.content.stacks)).unwrap())
 }
 
 fn write(folder: &Path, path: &str, content: &str) {
@@ -123,7 +123,7 @@ async fn the_community_index_is_the_same() {
     let built = draft.finish(commit, source.url(), &Default::default());
     let reference = std::fs::read(shared.join("conformance/community-index.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_slice(&reference).unwrap();
-    let ours = serde_json::to_value(&built.release.stacks).unwrap();
+    let ours = serde_json::to_value(&built.release.content.stacks).unwrap();
     for (ours, reference) in ours.as_array().unwrap().iter().zip(reference.as_array().unwrap()) {
         assert_eq!(ours, reference);
     }

@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use devfile_registry::cache::{Bucket, Cache, CacheError, Fetched, INDEX_KEY, release_key};
+use bytes::Bytes;
+use devfile_registry::cache::{Bucket, Cache, CacheError, Fetched, INDEX_KEY, blob_key, release_key};
 use devfile_registry::context::Context;
-use devfile_registry::limits::RELEASE_BYTES;
-use devfile_registry::release::{InvalidDocument, LiveIndex, Release};
+use devfile_registry::digest::Digest;
+use devfile_registry::limits::{CONCURRENT_READS, RELEASE_BYTES};
+use devfile_registry::release::{InvalidDocument, LiveIndex, Outline};
 use devfile_registry::request::milliseconds;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
@@ -81,13 +84,13 @@ pub(crate) enum Failure {
     #[error("the release {name} in the cache bucket cannot be used: {reason}")]
     Release {
         /// Its name.
-        name: devfile_registry::digest::Digest,
+        name: Digest,
         /// What is wrong with it.
         reason: InvalidDocument,
     },
-    /// The release object is not there.
-    #[error("the release {0} is not in the cache bucket")]
-    ReleaseMissing(devfile_registry::digest::Digest),
+    /// The release object, or a document that it names, is not there.
+    #[error("{0}, of the live release, is not in the cache bucket")]
+    Missing(Digest),
     /// An error in the software.
     #[error("the look at the cache bucket did not come to an end")]
     Ended,
@@ -189,14 +192,16 @@ impl Inner {
         let index_read = started.elapsed();
         let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
         let name = index.release;
-        let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::ReleaseMissing(name))?;
+        let failed = |reason| Failure::Release { name, reason };
+        let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::Missing(name))?;
+        let outline = Outline::from_bytes(name, &stored.bytes).map_err(failed)?;
+        let documents = self.documents(&outline).await?;
         let release_read = started.elapsed();
         // Large registries take a while, and requests are answered meanwhile.
-        let release = aside(move || Release::from_bytes(name, &stored.bytes)).await?;
-        let mut release = release.map_err(|reason| Failure::Release { name, reason })?;
+        let mut release = aside(move || outline.with(documents)).await?.map_err(failed)?;
         let parsed = started.elapsed();
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
-        let icons = icons::load(std::mem::take(&mut release.icons), before, &self.cache).await;
+        let icons = icons::load(std::mem::take(&mut release.content.icons), before, &self.cache).await;
         let icons_loaded = started.elapsed();
         let snapshot = aside(move || {
             Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons).after(current.as_deref()))
@@ -212,6 +217,16 @@ impl Inner {
             "serving a new release"
         );
         Ok(Some(snapshot))
+    }
+
+    /// The documents of a release, each with its name.
+    async fn documents(&self, outline: &Outline) -> Result<Vec<(Digest, Bytes)>, Failure> {
+        let read = |name| async move {
+            let stored = self.cache.get(&blob_key(name), RELEASE_BYTES).await?;
+            Ok((name, stored.ok_or(Failure::Missing(name))?.bytes))
+        };
+        let reads: Vec<_> = outline.documents().into_keys().map(read).collect();
+        stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await
     }
 }
 

@@ -118,7 +118,8 @@ impl Snapshot {
     /// Works out all answers. `index_bytes` are the bytes that `index` was read from; `icons` are those of the release that
     /// could be read.
     pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
-        let count = |kind| release.stacks.iter().filter(|entry| entry.entry_type == kind).count();
+        let Release { outline, content, .. } = release;
+        let count = |kind| content.stacks.iter().filter(|entry| entry.entry_type == kind).count();
         let about = About {
             commit_hash: index.commit_hash.clone(),
             source: index.source.clone(),
@@ -130,21 +131,21 @@ impl Snapshot {
             recent: index.recent.clone(),
             stacks: count(EntryType::Stack),
             samples: count(EntryType::Sample),
-            versions: release.versions.len(),
-            quarantined: release.quarantined,
-            warnings: release.warnings.len(),
+            versions: content.versions.len(),
+            quarantined: outline.quarantined,
+            warnings: outline.warnings.len(),
         };
-        let repositories = repositories(&release.versions);
-        let shelf = Shelf::new(&release.stacks, &icons, &release.versions);
+        let repositories = repositories(&content.versions);
+        let shelf = Shelf::new(&content.stacks, &icons, &content.versions);
         let folder =
             |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
-        let folders = release.versions.iter().map(folder).collect();
-        let texts: BTreeMap<(EntryType, String, String), Bytes> = release
+        let folders = content.versions.iter().map(folder).collect();
+        let texts: BTreeMap<(EntryType, String, String), Bytes> = content
             .versions
             .into_iter()
             .map(|version| (EntryType::Stack, version.name, version.version, version.devfile))
             .chain(
-                release
+                content
                     .samples
                     .into_iter()
                     .map(|sample| (EntryType::Sample, sample.name, sample.version, sample.devfile)),
@@ -157,7 +158,7 @@ impl Snapshot {
             .chain(icons.values().map(|icon| (icon.digest, icon.bytes.clone())))
             .collect();
         let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
-        let catalog = Catalog::new(release.stacks, &data_uris);
+        let catalog = Catalog::new(content.stacks, &data_uris);
         let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
             [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
                 .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
@@ -167,14 +168,14 @@ impl Snapshot {
             commit: index.commit_hash,
             about,
             shelf,
-            warnings: release.warnings,
+            warnings: outline.warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&catalog, &texts),
             unfiltered,
             catalog,
             repositories: Arc::new(repositories),
             earlier: None,
-            files: release.files,
+            files: content.files,
             folders,
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,

@@ -120,7 +120,7 @@ fn look_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> 
 
 /// The icon in the release before.
 fn had(run: &Run<'_>, url: &str) -> Option<FetchedIcon> {
-    let icon = run.previous?.icons.get(url)?;
+    let icon = run.previous?.content.icons.get(url)?;
     Some(FetchedIcon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size, content: None })
 }
 

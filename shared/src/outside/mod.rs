@@ -167,8 +167,9 @@ impl Outside {
     }
 
     fn run<'a>(&'a self, previous: Option<&'a Release>) -> Run<'a> {
-        let is_alike =
-            |previous: &&Release| previous.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings();
+        let is_alike = |previous: &&Release| {
+            previous.outline.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings()
+        };
         Run {
             fetcher: self.fetcher.as_ref(),
             previous,
@@ -212,7 +213,7 @@ enum Brought {
 impl Run<'_> {
     /// Entity tag of the state in the release before; none when it had nothing from the URL.
     fn known(&self, url: &str) -> Option<Option<&str>> {
-        self.previous?.fetched.get(url).map(Option::as_deref)
+        self.previous?.content.fetched.get(url).map(Option::as_deref)
     }
 
     /// Fetches one URL; the error is for people.

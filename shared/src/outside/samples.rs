@@ -77,7 +77,7 @@ fn wanted(entry: &crate::index::Entry) -> Vec<Wanted> {
 
 /// The devfile in the release before.
 fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
-    let mut published = run.previous?.samples.iter();
+    let mut published = run.previous?.content.samples.iter();
     let devfile = published.find(|devfile| devfile.name == wanted.sample && devfile.version == wanted.version)?;
     let url = devfile.fetched_from.clone().unwrap_or_default();
     let etag = run.known(&url).flatten().map(str::to_owned);

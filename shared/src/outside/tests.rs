@@ -59,9 +59,9 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     let (first, release) = complete(Icons::Strict, &tree, None).await;
     assert_eq!(warnings(&first), [""; 0]);
     assert_eq!(server.asked(), ["/i"], "one icon, named twice");
-    let icon = &release.icons[&server.url("/i")];
+    let icon = &release.content.icons[&server.url("/i")];
     assert_eq!((icon.media_type.as_str(), icon.size), ("image/svg+xml", SVG.len() as u64));
-    assert_eq!(release.fetched[&server.url("/i")].as_deref(), Some("\"1\""));
+    assert_eq!(release.content.fetched[&server.url("/i")].as_deref(), Some("\"1\""));
 
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
@@ -91,23 +91,26 @@ async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("stacks/kiln/stack.yaml:3:7: warning[index/icon]: `kiln`: "), "{}", found[0]);
         assert!(found[0].contains(reason), "{}", found[0]);
-        assert_eq!(release.stacks.len(), 1, "it is published");
+        assert_eq!(release.content.stacks.len(), 1, "it is published");
         let (strict, release) = complete(Icons::Strict, &kiln(&server.url(path)), None).await;
         assert_eq!(strict.repository.errors()[0].rule, "index/icon");
-        assert!(release.stacks.is_empty());
+        assert!(release.content.stacks.is_empty());
     }
 
     let tree = kiln(&server.url("/i"));
     let (_, before) = complete(Icons::Lenient, &tree, None).await;
     gone.store(1, Ordering::Relaxed);
     let (broken, after) = complete(Icons::Lenient, &tree, Some(&before)).await;
-    assert_eq!(after.icons, before.icons);
+    assert_eq!(after.content.icons, before.content.icons);
     assert!(warnings(&broken)[0].contains("this is not an image"));
     let (_, strict) = complete(Icons::Strict, &tree, Some(&before)).await;
-    assert_eq!((strict.icons, strict.stacks), (before.icons.clone(), before.stacks.clone()));
+    assert_eq!(
+        (strict.content.icons, strict.content.stacks),
+        (before.content.icons.clone(), before.content.stacks.clone())
+    );
     gone.store(2, Ordering::Relaxed);
     let (flaky, after) = complete(Icons::Strict, &tree, Some(&before)).await;
-    assert_eq!(after.icons, before.icons);
+    assert_eq!(after.content.icons, before.content.icons);
     assert_eq!(warnings(&flaky), [""; 0], "a server that is down for now breaks nothing");
 }
 
@@ -153,7 +156,7 @@ async fn devfiles_of_samples_come_from_their_repositories() {
     ];
     let tree = samples("", &format!("samples:\n{}", rows.concat()));
     let (first, release) = complete(Icons::Strict, &tree, None).await;
-    let devfiles: Vec<&str> = release.samples.iter().map(|devfile| devfile.name.as_str()).collect();
+    let devfiles: Vec<&str> = release.content.samples.iter().map(|devfile| devfile.name.as_str()).collect();
     assert_eq!(devfiles, ["pot", "vase"]);
     let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
     assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
@@ -165,7 +168,7 @@ async fn devfiles_of_samples_come_from_their_repositories() {
 
     server.asked();
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
-    assert_eq!(again.samples, release.samples);
+    assert_eq!(again.content.samples, release.content.samples);
     let asked = server.asked();
     assert!(!asked.iter().any(|path| path.contains("vase")), "a commit does not change: {asked:?}");
     assert_eq!(asked.iter().filter(|path| path.contains("pot")).count(), 1, "where it was is looked at first");
@@ -212,21 +215,25 @@ async fn versions_in_other_repositories_are_published_like_the_others() {
     let tree =
         tree(&[("stacks/kiln/stack.yaml", &stack(&server.url("/i"), &rows)), ("stacks/kiln/1.0.0/devfile.yaml", &own)]);
     let (first, release) = complete(Icons::Lenient, &tree, None).await;
-    let versions: Vec<&str> = release.stacks[0].versions.iter().map(|version| version.version.as_str()).collect();
+    let versions: Vec<&str> =
+        release.content.stacks[0].versions.iter().map(|version| version.version.as_str()).collect();
     assert_eq!(versions, ["2.0.0", "1.0.0"]);
-    assert_eq!(release.stacks[0].versions[0].resources, ["archive.tar", "devfile.yaml"]);
-    assert!(release.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"));
+    assert_eq!(release.content.stacks[0].versions[0].resources, ["archive.tar", "devfile.yaml"]);
+    assert!(release.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"));
     let git = warnings(&first).into_iter().filter(|warning| warning.contains("stack/git")).collect::<Vec<_>>();
     assert_eq!(git.len(), 1, "{git:?}");
     assert!(git[0].starts_with("stacks/kiln/stack.yaml:7:5: warning[stack/git]: version 3.0.0 could not be read"));
 
     let (_, again) = complete(Icons::Lenient, &tree, Some(&release)).await;
-    assert_eq!(again.stacks, release.stacks, "nothing is new");
-    assert_eq!((again.versions, again.files), (release.versions.clone(), release.files.clone()));
+    assert_eq!(again.content.stacks, release.content.stacks, "nothing is new");
+    assert_eq!(
+        (again.content.versions, again.content.files),
+        (release.content.versions.clone(), release.content.files.clone())
+    );
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let draft = Draft::new(&offline.repository, &offline.tree, Some(&release));
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
-    assert_eq!(built.release.stacks, release.stacks, "out of reach, it stays as it was");
+    assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
     let offline = Outside::without_fetches().complete(tree, None).await;
     assert_eq!(offline.repository.stacks[0].versions.len(), 1);
 }

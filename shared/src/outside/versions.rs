@@ -103,7 +103,7 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
     let stays = |v: &PublishedVersion| {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
     };
-    let published = run.settled.is_some_and(|previous| previous.versions.iter().any(stays));
+    let published = run.settled.is_some_and(|previous| previous.content.versions.iter().any(stays));
     let known = run.known(&key(version)).filter(|_| published);
     match known {
         Some(etag) if remote.is_fixed() => return Outcome::Same(etag.map(str::to_owned)),

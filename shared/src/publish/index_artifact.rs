@@ -1,15 +1,17 @@
 //! The index artifact: what the OCI registry has of a whole release, and from which the bucket can be rebuilt.
 //!
-//! Its layers are `index.json`, `release.json`, and every blob of the release that no artifact carries, without a title.
+//! Its layers are `index.json` and `release.json`, the release object. Each document that the latter names is an artifact of its
+//! own in the same repository, whose further layers, without a title, are the blobs that it tells of and no other artifact
+//! carries. So a registry writes no more than what changed, and no manifest grows with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::large::by_size;
-use super::live::{self, Loaded};
+use super::live::{Loaded, Stored};
 use super::upload::each;
 use super::{PublishError, Publisher};
 use crate::artifact;
@@ -18,7 +20,7 @@ use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, LiveIndex, Place, Release};
+use crate::release::{Built, LiveIndex, Release};
 use crate::source::Source;
 
 /// Repository of the index artifact in the OCI registry.
@@ -28,6 +30,8 @@ pub(super) const REPOSITORY: &str = "devfile-index";
 pub(super) const LATEST: &str = "latest";
 
 const TYPE: &str = "application/vnd.devfileio.registry.index.v1+json";
+
+const DOCUMENT_TYPE: &str = "application/vnd.devfileio.registry.document.v1+json";
 
 /// Config of artifacts that need none (OCI image specification 1.1, "Guidance for an Empty Descriptor").
 const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
@@ -49,107 +53,157 @@ struct Layer {
 /// The index artifact of a release that is or goes live.
 #[derive(Debug)]
 pub(super) struct IndexArtifact<'a> {
-    built: &'a Built,
-    index_bytes: &'a Bytes,
-    loose: BTreeMap<Digest, u64>,
+    /// `index.json` and the release object.
+    documents: [&'a Bytes; 2],
     pub(super) manifest: Bytes,
     pub(super) digest: Digest,
     /// That of the commit, and [`LATEST`].
     pub(super) tags: [&'a str; 2],
 }
 
+/// The artifact of a document of a release. Its name follows from its content, so it is never moved.
+#[derive(Debug)]
+pub(super) struct DocumentArtifact {
+    document: Digest,
+    /// The document, and what it tells of.
+    blobs: BTreeSet<Digest>,
+    manifest: Bytes,
+    pub(super) digest: Digest,
+    pub(super) tag: String,
+}
+
+/// A manifest by the OCI image specification 1.1, "Guidelines for Artifact Usage".
+fn manifest(kind: &str, layers: Vec<Value>, annotations: Value) -> (Digest, Bytes) {
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": artifact::MANIFEST_MEDIA_TYPE,
+        "artifactType": kind,
+        "config": {"mediaType": EMPTY_MEDIA_TYPE, "digest": Digest::of(artifact::CONFIG), "size": artifact::CONFIG.len()},
+        "layers": layers,
+    });
+    if !annotations.is_null() {
+        manifest["annotations"] = annotations;
+    }
+    let bytes = to_compact_json(&manifest);
+    (Digest::of(&bytes), bytes.into())
+}
+
+fn titled(title: &str, digest: Digest, size: u64) -> Value {
+    json!({"mediaType": "application/json", "digest": digest, "size": size, "annotations": {TITLE: title}})
+}
+
 impl<'a> IndexArtifact<'a> {
-    /// The manifest follows the OCI image specification 1.1, "Guidelines for Artifact Usage".
-    pub(super) fn new(index: &'a LiveIndex, index_bytes: &'a Bytes, built: &'a Built) -> Self {
-        let document = |title: &str, digest: Digest, content: &Bytes| {
-            json!({
-                "mediaType": "application/json",
-                "digest": digest,
-                "size": content.len(),
-                "annotations": {TITLE: title},
-            })
-        };
-        let loose_layer = |(digest, size): (&Digest, &u64)| json!({"mediaType": "application/octet-stream", "digest": digest, "size": size});
-        let loose = loose_blobs(&built.release);
-        let mut layers = vec![
-            document("index.json", Digest::of(index_bytes), index_bytes),
-            document("release.json", built.name, &built.bytes),
+    pub(super) fn new(index: &'a LiveIndex, index_bytes: &'a Bytes, outline_bytes: &'a Bytes) -> Self {
+        let layers = vec![
+            titled("index.json", Digest::of(index_bytes), index_bytes.len() as u64),
+            titled("release.json", index.release, outline_bytes.len() as u64),
         ];
-        layers.extend(loose.iter().map(loose_layer));
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": artifact::MANIFEST_MEDIA_TYPE,
-            "artifactType": TYPE,
-            "config": {"mediaType": EMPTY_MEDIA_TYPE, "digest": Digest::of(artifact::CONFIG), "size": artifact::CONFIG.len()},
-            "layers": Value::Array(layers),
-            "annotations": {
-                "org.opencontainers.image.revision": index.commit_hash,
-                "org.opencontainers.image.source": index.source,
-                "org.opencontainers.image.created": index.generated_at,
-            },
+        let annotations = json!({
+            "org.opencontainers.image.revision": index.commit_hash,
+            "org.opencontainers.image.source": index.source,
+            "org.opencontainers.image.created": index.generated_at,
         });
-        let manifest: Bytes = to_compact_json(&manifest).into();
-        let digest = Digest::of(&manifest);
-        Self { built, index_bytes, loose, manifest, digest, tags: [index.commit_hash.as_str(), LATEST] }
+        let (digest, manifest) = manifest(TYPE, layers, annotations);
+        let documents = [index_bytes, outline_bytes];
+        Self { documents, manifest, digest, tags: [index.commit_hash.as_str(), LATEST] }
     }
 }
 
-/// Blobs of a release that no artifact carries, with their sizes.
-fn loose_blobs(release: &Release) -> BTreeMap<Digest, u64> {
-    let mut loose = release.blobs();
-    let places = release.places();
-    loose.retain(|digest, _| places.get(digest) == Some(&Place::Index));
-    loose
+impl DocumentArtifact {
+    /// Those of the documents that a release was read from, or that were made for it.
+    pub(super) fn all(release: &Release) -> Vec<Self> {
+        let mut loose = release.loose();
+        let artifact = |(document, size): (&Digest, &u64)| {
+            let loose = loose.remove(document).unwrap_or_default();
+            let mut layers = vec![titled("document.json", *document, *size)];
+            layers.extend(loose.iter().map(
+                |(digest, size)| json!({"mediaType": "application/octet-stream", "digest": digest, "size": size}),
+            ));
+            let blobs = loose.into_keys().chain([*document]).collect();
+            let (digest, manifest) = manifest(DOCUMENT_TYPE, layers, Value::Null);
+            Self { document: *document, blobs, manifest, digest, tag: format!("document-{}", document.hex()) }
+        };
+        release.documents().iter().map(artifact).collect()
+    }
+
+    /// Whether a release has the document, too.
+    pub(super) fn is_of(&self, release: &Release) -> bool {
+        release.documents().contains_key(&self.document)
+    }
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Reads the index artifact with a tag; none when there is none.
-    pub(super) async fn index_artifact_of(&self, tag: &str) -> Result<Option<(LiveIndex, Loaded)>, PublishError> {
+    pub(super) async fn recorded_outline(&self, tag: &str) -> Result<Option<(LiveIndex, Stored)>, PublishError> {
         let damaged = |reason: String| PublishError::DamagedArtifact { name: format!("{REPOSITORY}:{tag}"), reason };
         let Some(bytes) = self.registry.manifest(REPOSITORY, Name::Tag(tag)).await? else { return Ok(None) };
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let layer = |title: &str| {
+        let document = async |title: &str| {
             let named = manifest.layers.iter().find(|layer| layer.annotations.get(TITLE).is_some_and(|t| t == title));
-            named.map(|layer| layer.digest).ok_or_else(|| damaged(format!("it has no layer {title}")))
-        };
-        let mut documents = Vec::new();
-        for digest in [layer("index.json")?, layer("release.json")?] {
+            let digest = named.map(|layer| layer.digest).ok_or_else(|| damaged(format!("it has no layer {title}")))?;
             let content = self.registry.blob(REPOSITORY, digest, limits::RELEASE_BYTES).await?;
-            documents.push(content.ok_or_else(|| damaged(format!("its layer {digest} is gone")))?);
-        }
-        let release_bytes = documents.pop().unwrap_or_default();
-        let index = LiveIndex::from_bytes(&documents.pop().unwrap_or_default()).map_err(|e| damaged(e.to_string()))?;
-        let loaded = live::read(&index, release_bytes).map_err(|error| damaged(error.to_string()))?;
-        Ok(Some((index, loaded)))
+            content.ok_or_else(|| damaged(format!("its layer {digest} is gone")))
+        };
+        let index = LiveIndex::from_bytes(&document("index.json").await?).map_err(|e| damaged(e.to_string()))?;
+        let stored =
+            Stored::read(index.release, document("release.json").await?).map_err(|e| damaged(e.to_string()))?;
+        Ok(Some((index, stored)))
     }
 
-    /// Pushes an index artifact; what the release before had loose is there.
-    pub(super) async fn push_index_artifact(
-        &self,
-        artifact: &IndexArtifact<'_>,
-        previous: Option<&Release>,
-    ) -> Result<u64, PublishError> {
-        let documents =
-            [Bytes::from_static(artifact::CONFIG), artifact.index_bytes.clone(), artifact.built.bytes.clone()];
-        let mut pushed = 0;
-        for content in documents {
-            let ready = std::future::ready(Ok(content.clone()));
-            pushed += self.push_missing(REPOSITORY, Digest::of(&content), ready).await?;
+    /// The release that the index artifact with a tag tells of; none when there is none.
+    pub(super) async fn recorded(&self, tag: &str) -> Result<Option<(LiveIndex, Loaded)>, PublishError> {
+        let Some((index, stored)) = self.recorded_outline(tag).await? else { return Ok(None) };
+        match self.load(&stored, stored.outline.documents().into_keys()).await? {
+            Some(loaded) => Ok(Some((index, loaded))),
+            None => Err(PublishError::DamagedArtifact {
+                name: format!("{REPOSITORY}:{tag}"),
+                reason: "a document of its release is gone".to_owned(),
+            }),
         }
-        let had = previous.map(loose_blobs).unwrap_or_default();
-        let new = artifact.loose.keys().copied().filter(|blob| !had.contains_key(blob));
-        let large = by_size(&artifact.built.release).large;
-        let (large, small): (Vec<Digest>, Vec<Digest>) = new.partition(|blob| large.contains(blob));
-        let push =
-            |blob: Digest| async move { self.push_missing(REPOSITORY, blob, self.content(artifact.built, blob)).await };
-        pushed += each(small, push).await?.into_iter().sum::<u64>();
-        for blob in large {
-            pushed += self.push_large(blob).await?;
-        }
+    }
+
+    /// Pushes the layers of an index artifact, and says how many were missing.
+    pub(super) async fn index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
+        let config = Bytes::from_static(artifact::CONFIG);
+        let documents = artifact.documents.into_iter().chain([&config]);
+        let push = |content: &Bytes| {
+            let content = content.clone();
+            async move { self.push_missing(REPOSITORY, Digest::of(&content), async { Ok(content.clone()) }).await }
+        };
+        Ok(each(documents, push).await?.into_iter().sum())
+    }
+
+    /// Tags an index artifact whose layers are there: what [`LATEST`] names always has its commit's tag, too.
+    pub(super) async fn tag_index(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
         for tag in artifact.tags {
             self.registry.push_manifest(REPOSITORY, Name::Tag(tag), artifact.manifest.clone()).await?;
         }
-        Ok(pushed + 2)
+        Ok(artifact.tags.len() as u64)
+    }
+
+    /// Pushes the artifact of a document, unless it is there; but not what the release before `had` loose, which is. Says how much
+    /// was missing.
+    pub(super) async fn push_document(
+        &self,
+        built: &Built,
+        artifact: &DocumentArtifact,
+        had: &BTreeSet<Digest>,
+    ) -> Result<u64, PublishError> {
+        let tag = Name::Tag(&artifact.tag);
+        if self.registry.manifest_digest(REPOSITORY, tag).await? == Some(artifact.digest) {
+            return Ok(0);
+        }
+        let large = by_size(&built.release).large;
+        let config = Digest::of(artifact::CONFIG);
+        let new = artifact.blobs.iter().chain([&config]).copied().filter(|blob| !had.contains(blob));
+        let (large, small): (Vec<Digest>, Vec<Digest>) = new.partition(|blob| large.contains(blob));
+        let push = |blob| async move { self.push_missing(REPOSITORY, blob, self.content(built, blob)).await };
+        let mut pushed = each(small, push).await?.into_iter().sum::<u64>();
+        for blob in large {
+            pushed += self.push_large(blob).await?;
+        }
+        self.registry.push_manifest(REPOSITORY, tag, artifact.manifest.clone()).await?;
+        Ok(pushed + 1)
     }
 
     /// Pushes a blob unless the repository has it, and says how many that were.

@@ -24,12 +24,14 @@ pub(super) struct BySize {
     pub(super) large: BTreeSet<Digest>,
 }
 
-/// Tells large blobs from small ones. No file of a repository is large, and no layer is made of anything else.
+/// Tells large blobs from small ones. No file of a repository is large, no layer is made of anything else, and documents are in
+/// memory anyway.
 pub(super) fn by_size(release: &Release) -> BySize {
     let places = release.places();
     let mut sorted = BySize::default();
     for (blob, size) in release.blobs() {
-        if size > limits::FILE_BYTES && places.get(&blob) == Some(&Place::Index) {
+        let is_file = places.get(&blob) == Some(&Place::Index) && !release.documents().contains_key(&blob);
+        if is_file && size > limits::FILE_BYTES {
             sorted.large.insert(blob);
         } else {
             sorted.small.insert(blob);

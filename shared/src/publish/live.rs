@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::index_artifact::{IndexArtifact, REPOSITORY};
 use super::upload::{each, new_versions, repository};
 use super::{PublishError, Publisher, RACES, Report, Timings};
-use crate::cache::{Bucket, ETag, Expect, INDEX_KEY, Object, Written, release_key};
+use crate::cache::{Bucket, ETag, Expect, INDEX_KEY, Object, Written, blob_key, release_key};
+use crate::digest::Digest;
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, InvalidDocument, LiveIndex, Pin, PublishedVersion, Release};
+use crate::release::{Built, InvalidDocument, LiveIndex, Outline, Pin, PublishedVersion, Release};
 use crate::source::Source;
 
 /// What is live in the bucket.
@@ -22,10 +23,18 @@ pub(super) struct Live {
     pub(super) object: Object,
 }
 
-/// A release as it was stored.
+/// A release object as it was stored.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) outline: Outline,
+    pub(super) bytes: Bytes,
+}
+
+/// A release as it was stored, or as much of it as was read.
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) release: Arc<Release>,
+    /// Those of the release object.
     pub(super) bytes: Bytes,
 }
 
@@ -36,15 +45,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Some(Live { index, object }))
     }
 
-    /// The live release, from the bucket or else from the OCI registry. None when neither has it, or it is of an older format:
-    /// that costs its quarantined versions and nothing else.
+    /// The outline of the live release, from the bucket or else from the OCI registry. None when neither has it, or it is of an
+    /// older format: that costs its quarantined versions and nothing else.
     ///
     /// # Errors
     /// [`PublishError::ForeignRelease`] when newer software made it: publishing over it would lose what only that understands.
-    pub(super) async fn release(&self, index: &LiveIndex) -> Result<Option<Loaded>, PublishError> {
+    pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<Stored>, PublishError> {
         let stored = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await?;
-        let reason = match stored.map(|object| read(index, object.bytes)) {
-            Some(Ok(loaded)) => return Ok(Some(loaded)),
+        let reason = match stored.map(|object| Stored::read(index.release, object.bytes)) {
+            Some(Ok(stored)) => return Ok(Some(stored)),
             Some(Err(InvalidDocument::Format(format))) if format > crate::release::FORMAT => {
                 return Err(PublishError::ForeignRelease(index.release, InvalidDocument::Format(format)));
             }
@@ -52,11 +61,54 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             None => "it is not there".to_owned(),
         };
         tracing::warn!(release = %index.release, reason, "the live release cannot be had from the bucket");
-        match self.index_artifact_of(index.commit_hash.as_str()).await {
-            Ok(Some((recorded, loaded))) if recorded.release == index.release => Ok(Some(loaded)),
+        match self.recorded_outline(index.commit_hash.as_str()).await {
+            Ok(Some((recorded, stored))) if recorded.release == index.release => Ok(Some(stored)),
             Ok(_) => Ok(None),
             Err(PublishError::DamagedArtifact { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The live release whole; none as for [`Publisher::outline`], or when a document of it is gone from both stores.
+    ///
+    /// # Errors
+    /// As [`Publisher::outline`].
+    pub(super) async fn release(&self, index: &LiveIndex) -> Result<Option<Loaded>, PublishError> {
+        match self.outline(index).await? {
+            Some(stored) => self.load(&stored, stored.outline.documents().into_keys()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// As much of a release as some of its documents tell; none when one is gone from both stores.
+    pub(super) async fn load(
+        &self,
+        stored: &Stored,
+        documents: impl IntoIterator<Item = Digest>,
+    ) -> Result<Option<Loaded>, PublishError> {
+        let read = each(documents, |name| async move { Ok((name, self.document(name).await?)) }).await?;
+        let mut found = Vec::new();
+        for (name, document) in read {
+            let Some(document) = document else {
+                tracing::warn!(document = %name, "a document of the release is gone from both stores");
+                return Ok(None);
+            };
+            found.push((name, document));
+        }
+        match stored.outline.clone().with(found) {
+            Ok(release) => Ok(Some(Loaded { release: Arc::new(release), bytes: stored.bytes.clone() })),
+            Err(reason) => {
+                tracing::warn!(%reason, "a document of the release cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn document(&self, name: Digest) -> Result<Option<Bytes>, PublishError> {
+        let stored = self.bucket.get(&blob_key(name), limits::RELEASE_BYTES).await?;
+        match stored.filter(|object| Digest::of(&object.bytes) == name) {
+            Some(object) => Ok(Some(object.bytes)),
+            None => Ok(self.registry.blob(REPOSITORY, name, limits::RELEASE_BYTES).await?),
         }
     }
 
@@ -73,10 +125,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let uploading = Instant::now();
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
-        let index = LiveIndex::of(&built.release, built.name, (self.clock)(), &changes, before).pinned(pinned);
+        let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
         let bytes = index.to_bytes();
         let previous = previous.map(|previous| previous.release.as_ref());
-        let artifact = IndexArtifact::new(&index, &bytes, built);
+        let artifact = IndexArtifact::new(&index, &bytes, &built.bytes);
         report.writes = self.upload(built, previous, &artifact).await?;
         timings.upload = uploading.elapsed();
         let committing = Instant::now();
@@ -130,12 +182,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 return Ok(());
             }
             let Some(loaded) = self.release(&live.index).await? else { return Ok(()) };
-            let versions = loaded.release.versions.iter();
+            let versions = loaded.release.content.versions.iter();
             let versions = versions.filter(|version| moved.contains(&(&version.stack, &version.version)));
             self.mend_registry(&live, &loaded, versions).await?;
             seen = Some(live.object.etag);
         }
         Err(PublishError::Races)
+    }
+}
+
+impl Stored {
+    /// Reads a release object.
+    pub(super) fn read(name: Digest, bytes: Bytes) -> Result<Self, InvalidDocument> {
+        Ok(Self { outline: Outline::from_bytes(name, &bytes)?, bytes })
     }
 }
 
@@ -146,13 +205,8 @@ impl Loaded {
             release: Arc::clone(&self.release),
             name: index.release,
             bytes: self.bytes.clone(),
+            entries: index.stacks.clone(),
             contents: Default::default(),
         }
     }
-}
-
-/// Reads the release that an index names.
-pub(super) fn read(index: &LiveIndex, bytes: Bytes) -> Result<Loaded, InvalidDocument> {
-    let release = Arc::new(Release::from_bytes(index.release, &bytes)?);
-    Ok(Loaded { release, bytes })
 }

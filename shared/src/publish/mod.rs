@@ -32,18 +32,20 @@ pub use record::LastRefresh;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use self::live::{Live, Loaded};
+use futures_util::future::try_join;
+
+use self::live::{Live, Loaded, Stored};
 use crate::cache::{Bucket, CacheError};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::outside::offline::{Known, Reach};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
-use crate::source::{Relation, Scope, Source, SourceError};
+use crate::release::{Base, Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
+use crate::source::{Relation, Source, SourceError, TreePath};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
@@ -127,6 +129,22 @@ pub enum PublishError {
     Races,
 }
 
+/// The release that is live before another is made.
+#[derive(Debug)]
+struct Before<'a> {
+    live: &'a Live,
+    stored: Stored,
+    /// What becomes of what it has of other hosts.
+    known: Known,
+}
+
+/// A release that was made, and as much of the one before.
+#[derive(Debug)]
+struct Made {
+    built: Built,
+    previous: Option<Loaded>,
+}
+
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Makes the head of the repository live, if it is not and no release is pinned.
     ///
@@ -161,15 +179,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             if let Some(live) = live.as_ref().filter(|live| known == Known::Kept && is_live(live)) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
-            let Some(changed) = self.changed(live.as_ref(), &head).await? else { continue };
-            let previous = match &live {
-                Some(live) => self.release(&live.index).await?,
-                None => None,
+            let outline = async {
+                match &live {
+                    Some(live) => self.outline(&live.index).await,
+                    None => Ok(None),
+                }
             };
+            let (changed, before) = try_join(self.changed(live.as_ref(), &head), outline).await?;
+            timings.look = started.elapsed();
+            let Some(changed) = changed else { continue };
             // Nothing says which stacks have something to fetch again, so all are read.
             let changed = changed.filter(|_| known == Known::Kept);
-            let built =
-                self.build(&head, previous.as_ref().map(|previous| (previous, known)), changed, &mut timings).await?;
+            let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known });
+            let Made { built, previous } = self.build(&head, before.as_ref(), changed, &mut timings).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
                 return Ok(Report::nothing_new(&live.index, told, timings));
             }
@@ -201,56 +223,81 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Whether a release is not to be published, because something in it is not as it stands in the repository.
     fn rejects(&self, built: &Built) -> bool {
-        self.strictness == Strictness::Strict && !built.release.quarantined.is_empty()
+        self.strictness == Strictness::Strict && !built.release.outline.quarantined.is_empty()
     }
 
     /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
     async fn build(
         &self,
         commit: &CommitSha,
-        previous: Option<(&Loaded, Known)>,
+        before: Option<&Before<'_>>,
         changed: scope::Changed,
         timings: &mut Timings,
-    ) -> Result<Built, PublishError> {
-        let known = previous.map(|(previous, known)| (previous.release.as_ref(), known));
-        let previous = known.map(|(previous, _)| previous);
-        let mut fetching = Instant::now();
-        if let (Some(previous), Some(changed)) = (previous, &changed)
-            && let Some((scope, tree)) = self.part(commit, previous, changed).await?
+    ) -> Result<Made, PublishError> {
+        if let (Some(before), Some(changed)) = (before, &changed)
+            && let Some(made) = self.build_part(commit, before, changed, timings).await?
         {
-            timings.fetch = fetching.elapsed();
-            let building = Instant::now();
-            let mut complete = self.outside.complete(tree, Some(previous)).await;
-            if !scope::reaches_out(&complete.tree, &complete.repository, previous, &scope) {
-                self.outside.take_offline(&mut complete, Reach::Part, known, self).await?;
-                let built = self.assemble(commit, &complete, Some(previous), Some(&scope)).await?;
-                timings.build = building.elapsed();
-                return Ok(built);
-            }
-            fetching = Instant::now();
+            return Ok(made);
         }
+        let previous = match before {
+            Some(before) => self.load(&before.stored, before.stored.outline.documents().into_keys()).await?,
+            None => None,
+        };
+        let release = previous.as_ref().map(|previous| previous.release.as_ref());
+        let fetching = Instant::now();
         let tree = self.source.tree(commit).await?;
         timings.fetch += fetching.elapsed();
         let building = Instant::now();
-        let mut complete = self.outside.complete(tree, previous).await;
+        let mut complete = self.outside.complete(tree, release).await;
+        let known = release.zip(before.map(|before| before.known));
         self.outside.take_offline(&mut complete, Reach::Whole, known, self).await?;
-        let built = self.assemble(commit, &complete, previous, None).await?;
-        timings.build = building.elapsed();
-        Ok(built)
+        let built = self.assemble(commit, &complete, release).await?;
+        timings.build += building.elapsed();
+        Ok(Made { built, previous })
     }
 
-    /// Makes a release of a repository, or of a part of it and the release before.
+    /// The same from the stacks that changed, with what is stored together with them. None when that does not suffice.
+    async fn build_part(
+        &self,
+        commit: &CommitSha,
+        before: &Before<'_>,
+        changed: &BTreeSet<TreePath>,
+        timings: &mut Timings,
+    ) -> Result<Option<Made>, PublishError> {
+        let fetching = Instant::now();
+        let Some((scope, tree)) = self.part(commit, &before.stored.outline, changed).await? else { return Ok(None) };
+        timings.fetch += fetching.elapsed();
+        let building = Instant::now();
+        let documents = before.stored.outline.documents_of(&scope.stacks);
+        let Some(previous) = self.load(&before.stored, documents).await? else { return Ok(None) };
+        let release = previous.release.as_ref();
+        let mut complete = self.outside.complete(tree, Some(release)).await;
+        if scope::reaches_out(&complete.tree, &complete.repository, release, &scope) {
+            return Ok(None);
+        }
+        self.outside.take_offline(&mut complete, Reach::Part, Some((release, before.known)), self).await?;
+        let base = Base { release, entries: &before.live.index.stacks, scope: &scope };
+        let mut draft = Draft::of_part(&complete.repository, &complete.tree, base);
+        let history = self.history(commit, &mut draft).await;
+        let built = draft.finish_part(commit.clone(), self.source.url(), &history);
+        timings.build += building.elapsed();
+        Ok(built.map(|built| Made { built, previous: Some(previous) }))
+    }
+
+    /// Makes a release of a whole repository.
     async fn assemble(
         &self,
         commit: &CommitSha,
-        Complete { tree, repository, .. }: &Complete,
+        complete: &Complete,
         previous: Option<&Release>,
-        scope: Option<&Scope>,
     ) -> Result<Built, PublishError> {
-        let mut draft = match (previous, scope) {
-            (Some(previous), Some(scope)) => Draft::of_part(repository, tree, previous, scope),
-            (previous, _) => Draft::new(repository, tree, previous),
-        };
+        let mut draft = Draft::new(&complete.repository, &complete.tree, previous);
+        let history = self.history(commit, &mut draft).await;
+        Ok(draft.finish(commit.clone(), self.source.url(), &history))
+    }
+
+    /// The dates that only the history of the repository knows. What that does not tell is a warning of the draft.
+    async fn history(&self, commit: &CommitSha, draft: &mut Draft<'_>) -> BTreeMap<String, Timestamp> {
         let undated = draft.undated();
         let history = match undated.as_slice() {
             [] => BTreeMap::new(),
@@ -266,6 +313,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let hint = "the next commit asks again; a last_modified.json in the repository needs no asking";
             draft.warn(Diagnostic::warning(path, UNDATED, message, hint));
         }
-        Ok(draft.finish(commit.clone(), self.source.url(), &history))
+        history
     }
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use super::upload::each;
 use super::{PublishError, Publisher};
 use crate::cache::{BLOBS, Bucket, RELEASES, Stat, blob_key, release_key};
+use crate::digest::Digest;
 use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES};
 use crate::registry::Registry;
-use crate::release::{FORMAT, InvalidDocument, LiveIndex, Release};
+use crate::release::{FORMAT, InvalidDocument, LiveIndex, Outline};
 use crate::source::Source;
 
 /// Whether an object is so young that it will not be pruned for a while: a publication that finds it can rely on it. Half of the
@@ -64,16 +65,26 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut needed = BTreeSet::new();
         let names = index.recent.iter().map(|recent| recent.release).chain([index.release]);
         for name in names.collect::<BTreeSet<_>>() {
-            // One that is gone already needs nothing.
+            // What is gone already needs nothing.
             let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else { continue };
-            match Release::from_bytes(name, &object.bytes) {
-                Ok(release) => needed.extend(release.blobs().into_keys().map(blob_key)),
+            let outline = match Outline::from_bytes(name, &object.bytes) {
+                Ok(outline) => outline,
                 // Nobody can go back to it, and its readers were updated.
                 Err(InvalidDocument::Format(format)) if format < FORMAT => {
                     tracing::warn!(release = %name, format, "a kept release is of an older format; what only it names is removed");
+                    continue;
                 }
                 Err(reason) => return Err(PublishError::ForeignRelease(name, reason)),
-            }
+            };
+            // Most documents are those of other releases, too.
+            let keys = outline.documents().into_keys().map(|document| (document, blob_key(document)));
+            let new: Vec<(Digest, String)> = keys.filter(|(_, key)| !needed.contains(key)).collect();
+            let read = each(&new, |(document, key)| async move {
+                Ok((*document, self.bucket.get(key, limits::RELEASE_BYTES).await?))
+            });
+            let found = read.await?.into_iter().filter_map(|(document, object)| Some((document, object?.bytes)));
+            let release = outline.with(found).map_err(|reason| PublishError::ForeignRelease(name, reason))?;
+            needed.extend(release.blobs().into_keys().map(blob_key));
         }
         Ok(needed)
     }

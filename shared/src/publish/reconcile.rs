@@ -1,10 +1,10 @@
 //! The live release against both stores (invariant 8): what lags is repaired, from whatever has the content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::index_artifact::{IndexArtifact, REPOSITORY};
+use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
 use super::{Outcome, PublishError, Publisher, Report, Timings};
@@ -52,7 +52,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let lacking = self.lacking(&loaded.release).await?;
         report.repaired = self.mend_bucket(&live.index, &loaded, &lacking).await?;
         report.writes.bucket = report.repaired.len() as u64;
-        let versions: Vec<_> = extent.of(&loaded.release.versions, (self.clock)().instant()).iter().collect();
+        let versions: Vec<_> = extent.of(&loaded.release.content.versions, (self.clock)().instant()).iter().collect();
         let to_registry = self.mend_registry(&live, &loaded, versions.iter().copied()).await?;
         if !to_registry.is_empty() {
             // Something else may have gone live since, and its tags be put back.
@@ -77,7 +77,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let built = loaded.as_built(&live.index);
         let mended = each(versions, |version| self.mend_version(&built, version)).await?;
         let mut repaired: Vec<String> = mended.into_iter().flatten().collect();
-        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &built);
+        let documents = DocumentArtifact::all(&loaded.release);
+        let mended = each(&documents, async |artifact| {
+            let pushed = self.push_document(&built, artifact, &BTreeSet::new()).await?;
+            Ok((pushed > 0).then(|| format!("registry: {REPOSITORY}:{}", artifact.tag)))
+        });
+        repaired.extend(mended.await?.into_iter().flatten());
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.bytes);
         let mut lagging = Vec::new();
         for tag in artifact.tags {
             if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
@@ -85,7 +91,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
         }
         if !lagging.is_empty() {
-            self.push_index_artifact(&artifact, None).await?;
+            self.index_blobs(&artifact).await?;
+            self.tag_index(&artifact).await?;
         }
         repaired.extend(lagging);
         Ok(repaired)
@@ -104,13 +111,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// commit is gone, as after a forced push.
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
         let mut timings = Timings::default();
-        let built = match self.build(&live.index.commit_hash, None, None, &mut timings).await {
+        let made = match self.build(&live.index.commit_hash, None, None, &mut timings).await {
             Err(PublishError::Source(SourceError::NotFound(what))) if live.index.pinned == Pin::Following => {
                 tracing::warn!(what, "the commit of the live release is gone; the head is published instead");
                 self.build(&self.source.head().await?, None, None, &mut timings).await?
             }
-            built => built?,
+            made => made?,
         };
+        let built = made.built;
         let mut report = Report::new(Some(live), &built, None);
         if self.rejects(&built) {
             report.outcome = Outcome::Rejected;
@@ -128,7 +136,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let tree = self.source.tree(commit).await?;
         let mut complete = self.outside.complete(tree, None).await;
         self.outside.take_offline(&mut complete, Reach::Whole, None, self).await?;
-        Ok(self.assemble(commit, &complete, None, None).await?.contents)
+        Ok(self.assemble(commit, &complete, None).await?.contents)
     }
 }
 

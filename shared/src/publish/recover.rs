@@ -43,7 +43,7 @@ pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// The content of one blob of a release.
     pub(super) async fn content(&self, built: &Built, blob: Digest) -> Result<Bytes, PublishError> {
-        if let Some(content) = built.contents.get(&blob).cloned().or_else(|| known(blob)) {
+        if let Some(content) = built.contents.get(&blob).cloned().or_else(|| artifact::known(blob)) {
             return Ok(content);
         }
         let stored = self.bucket.get(&blob_key(blob), limits::TREE_BYTES).await?;
@@ -74,9 +74,4 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let files = files.into_iter().map(|content| (Digest::of(&content), content));
         Ok(files.filter(|(digest, _)| group.wanted.contains(digest)).collect())
     }
-}
-
-/// Content that need not be stored to be had.
-pub(super) fn known(blob: Digest) -> Option<Bytes> {
-    [artifact::CONFIG, b""].into_iter().find(|content| Digest::of(content) == blob).map(Bytes::from_static)
 }

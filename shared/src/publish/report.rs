@@ -104,14 +104,15 @@ impl Report {
     /// The report of a release that is about to be published.
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
-        let elsewhere = built.release.warnings.iter().filter(|warning| warning.rule.starts_with(offline::RULE));
+        let outline = &built.release.outline;
+        let elsewhere = outline.warnings.iter().filter(|warning| warning.rule.starts_with(offline::RULE));
         Self {
             outcome: Outcome::Published,
-            commit_hash: built.release.commit_hash.clone(),
+            commit_hash: outline.commit_hash.clone(),
             previous: live.map(|live| live.index.commit_hash.clone()),
             changed: changes.changed,
             removed: changes.removed,
-            quarantined: built.release.quarantined.clone(),
+            quarantined: outline.quarantined.clone(),
             elsewhere: elsewhere.cloned().collect(),
             pinned: false,
             repaired: Vec::new(),

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use super::index_artifact::LATEST;
 use super::large::by_size;
 use super::live::Loaded;
-use super::recover::{groups, known};
+use super::recover::groups;
 use super::upload::each;
 use super::{Outcome, PublishError, Publisher, Report, Timings};
+use crate::artifact;
 use crate::cache::{Bucket, Expect, INDEX_KEY, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits;
@@ -31,7 +32,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         };
         let (index, loaded) = match intact {
             Some(intact) => intact,
-            None => self.index_artifact_of(LATEST).await?.ok_or_else(|| {
+            None => self.recorded(LATEST).await?.ok_or_else(|| {
                 let advice = "nothing was published to it yet; run refresh".to_owned();
                 PublishError::NoSuchRelease { name: LATEST.to_owned(), advice }
             })?,
@@ -111,7 +112,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 written.insert(blob);
             }
         }
-        let constant = missing.iter().filter_map(|blob| Some((*blob, known(*blob)?))).collect();
+        let constant = missing.iter().filter_map(|blob| Some((*blob, artifact::known(*blob)?))).collect();
         written.extend(self.put_blobs(constant).await?);
         Ok(written)
     }

@@ -22,7 +22,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                     None => continue,
                 }
             }
-            let Some((index, loaded)) = self.index_artifact_of(commit.as_str()).await? else {
+            let Some((index, loaded)) = self.recorded(commit.as_str()).await? else {
                 return Err(no_such_release(commit, live.as_ref().map(|live| &live.index)));
             };
             let previous = match &live {

@@ -7,10 +7,9 @@ use crate::cache::Bucket;
 use crate::digest::CommitSha;
 use crate::index::EntryType;
 use crate::registry::Registry;
-use crate::release::{RULES, Release};
-use crate::repository::{DEVFILE_NAMES, Part, Repository};
+use crate::release::{Outline, RULES, Reference, Relative, Release, references};
+use crate::repository::{Part, Repository};
 use crate::source::{Scope, Source, Tree, TreePath};
-use crate::yaml::{self, Node};
 
 /// The files that changed; none when that is not known.
 pub(super) type Changed = Option<BTreeSet<TreePath>>;
@@ -20,7 +19,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn part(
         &self,
         commit: &CommitSha,
-        previous: &Release,
+        previous: &Outline,
         changed: &BTreeSet<TreePath>,
     ) -> Result<Option<(Scope, Tree)>, PublishError> {
         let offline = previous.offline.as_ref().map(|offline| &offline.settings);
@@ -33,7 +32,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 }
 
 /// What has to be read again: what changed, what was not in order, and what takes something from either.
-fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
+fn scope(previous: &Outline, changed: &BTreeSet<TreePath>) -> Option<Scope> {
     if previous.rules != RULES || previous.warnings.iter().any(|warning| warning.rule == UNDATED) {
         return None;
     }
@@ -57,18 +56,14 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
     scope.stacks.extend(previous.offline.iter().flat_map(|offline| &offline.lacking).cloned());
     let folders = folders_by_name(previous);
     let mut links: Vec<(&str, &str)> = Vec::new();
-    for version in &previous.versions {
-        for parent in parents(&version.folder, &version.devfile) {
-            match parent {
-                Parent::Named(name) => {
-                    links.extend(folders.get(name.as_str()).map(|folder| (version.stack.as_str(), *folder)));
+    for (stack, relatives) in &previous.relatives {
+        for relative in relatives {
+            match relative {
+                Relative::Named(name) => {
+                    links.extend(folders.get(name.as_str()).map(|folder| (stack.as_str(), *folder)))
                 }
-                Parent::File(path) => {
-                    // Of a file that is no published devfile, the release does not say what it takes from others in turn.
-                    let (folder, _) = path.rsplit_once('/').filter(|(_, name)| DEVFILE_NAMES.contains(name))?;
-                    let parent = previous.versions.iter().find(|version| version.folder == folder)?;
-                    links.push((&version.stack, &parent.stack));
-                }
+                Relative::Folder(folder) => links.push((stack, folder)),
+                Relative::Unknown => return None,
             }
         }
     }
@@ -88,69 +83,31 @@ fn scope(previous: &Release, changed: &BTreeSet<TreePath>) -> Option<Scope> {
 
 /// Whether what was read has to do with stacks that were not: it takes a name, or has a parent among them.
 pub(super) fn reaches_out(tree: &Tree, repository: &Repository, previous: &Release, scope: &Scope) -> bool {
-    let mut others = folders_by_name(previous);
+    let folders = folders_by_name(&previous.outline);
+    let mut others = folders.clone();
     others.retain(|_, folder| !scope.stacks.contains(*folder));
-    let names: BTreeSet<&str> = previous.versions.iter().map(|version| version.name.as_str()).collect();
     let lives_elsewhere = |name: &str| {
-        let mut stacks = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
-        !scope.extra_entries && !names.contains(name) && stacks.any(|entry| entry.name == name)
+        let mut stacks = previous.content.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
+        !scope.extra_entries && !folders.contains_key(name) && stacks.any(|entry| entry.name == name)
     };
-    let mut taken = repository.stacks.iter().map(|stack| stack.fields.name.as_str());
-    let takes_name = taken.any(|name| others.contains_key(name) || lives_elsewhere(name))
+    let taken = Repository::names(tree);
+    let takes_name = taken.iter().any(|name| others.contains_key(name.as_str()) || lives_elsewhere(name))
         || repository.extra_stacks.iter().any(|entry| others.contains_key(entry.name.as_str()));
     let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
     let has_parent = tree.iter().filter(|(path, _)| is_yaml(path.as_str())).any(|(path, file)| {
         let folder = path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
         let text = String::from_utf8_lossy(&file.content);
-        parents(folder, &text).into_iter().any(|parent| match parent {
-            Parent::Named(name) => others.contains_key(name.as_str()),
-            Parent::File(path) => !scope.wants(&path),
+        references(folder, &text).into_iter().any(|reference| match reference {
+            Reference::Name(name) => others.contains_key(name.as_str()),
+            Reference::File(path) => !scope.wants(&path),
         })
     });
     takes_name || has_parent
 }
 
 /// Folders of stacks by the names that parents mean them by.
-fn folders_by_name(release: &Release) -> BTreeMap<&str, &str> {
-    release.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect()
-}
-
-/// What a devfile takes something from.
-#[derive(Debug, PartialEq, Eq)]
-enum Parent {
-    /// The stack of a name.
-    Named(String),
-    /// A file, by its path in the tree.
-    File(String),
-}
-
-/// The parents and plugins of a devfile in a folder that may be in the tree. Only few devfiles have any, so few are parsed.
-fn parents(folder: &str, devfile: &str) -> Vec<Parent> {
-    if !devfile.contains("parent") && !devfile.contains("plugin") {
-        return Vec::new();
-    }
-    // What cannot be read takes nothing from others, and is not in order.
-    let Ok(document) = yaml::parse(folder, devfile.as_bytes()) else { return Vec::new() };
-    let plugins = document.items_of("components").iter().filter_map(|component| component.get("plugin"));
-    let parent = |reference: &Node| match (reference.text_of("uri"), reference.text_of("id")) {
-        (Some(uri), _) if uri.starts_with("http://") || uri.starts_with("https://") => None,
-        (Some(uri), _) => Some(Parent::File(join(folder, uri)?)),
-        (None, id) => Some(Parent::Named(id?.to_owned())),
-    };
-    document.get("parent").into_iter().chain(plugins).filter_map(parent).collect()
-}
-
-/// The path that a relative `uri` means; none when it leads out of the tree.
-fn join(folder: &str, uri: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').collect();
-    for part in uri.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+fn folders_by_name(outline: &Outline) -> BTreeMap<&str, &str> {
+    outline.stacks.iter().map(|(folder, name)| (name.as_str(), folder.as_str())).collect()
 }
 
 #[cfg(test)]
@@ -160,14 +117,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::release::Draft;
+    use crate::limits::SHARD_STACKS;
+    use crate::release::{Base, Built, Draft};
     use crate::repository::tests::{devfile, tree};
 
-    fn release(tree: &Tree, previous: Option<&Release>) -> Release {
+    fn built(tree: &Tree, previous: Option<&Release>) -> Built {
         let repository = Repository::parse(tree);
         let draft = Draft::new(&repository, tree, previous);
-        let built = draft.finish("0".repeat(40).parse().unwrap(), "https://example.org", &BTreeMap::new());
-        std::sync::Arc::unwrap_or_clone(built.release)
+        draft.finish("0".repeat(40).parse().unwrap(), "https://example.org", &BTreeMap::new())
+    }
+
+    fn release(tree: &Tree, previous: Option<&Release>) -> Release {
+        std::sync::Arc::unwrap_or_clone(built(tree, previous).release)
     }
 
     fn paths(paths: &[&str]) -> BTreeSet<TreePath> {
@@ -187,13 +148,13 @@ mod tests {
             ("stacks/other/devfile.yaml", &devfile("other", "1.0.0")),
         ]);
         let release = release(&files, None);
-        let of = |changed: &[&str]| stacks(scope(&release, &paths(changed)));
+        let of = |changed: &[&str]| stacks(scope(&release.outline, &paths(changed)));
         assert_eq!(of(&["stacks/other/devfile.yaml"]).unwrap(), ["other"]);
         assert_eq!(of(&["stacks/base/devfile.yaml"]).unwrap(), ["base", "child"]);
         assert_eq!(of(&["stacks/child/devfile.yaml"]).unwrap(), ["base", "child"]);
         assert_eq!(of(&["last_modified.json"]), None);
         assert_eq!(of(&["stacks/README.md"]), None);
-        let older = Release { rules: RULES - 1, ..release.clone() };
+        let older = Outline { rules: RULES - 1, ..release.outline.clone() };
         assert_eq!(scope(&older, &paths(&["stacks/other/devfile.yaml"])), None);
     }
 
@@ -211,46 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn parents_are_what_a_devfile_names() {
-        let of = |lines: &str| parents("stacks/a/1.0.0", &format!("schemaVersion: 2.0.0\n{lines}"));
-        let named = |name: &str| Parent::Named(name.into());
-        let file = |path: &str| Parent::File(path.into());
-        for (lines, expected) in [
-            ("parent:\n  id:\n    c++\n", vec![named("c++")]),
-            ("x: &p {id: base}\nparent: *p\n", vec![named("base")]),
-            ("parent: {uri: ../../../samples/x/devfile.yaml}\n", vec![file("samples/x/devfile.yaml")]),
-            ("parent: {uri: \"https://example.org/devfile.yaml\"}\n", vec![]),
-            (
-                "components: [{name: a, plugin: {id: p}}, {name: b, plugin: {uri: q.yaml}}]\n",
-                vec![named("p"), file("stacks/a/1.0.0/q.yaml")],
-            ),
-            ("metadata: {description: no parent and no plugin}\n", vec![]),
-        ] {
-            assert_eq!(of(lines), expected, "{lines}");
-        }
-    }
-
-    #[test]
     fn a_name_stays_with_the_stack_that_was_published_under_it() {
         let (old, new) =
             (("stacks/b/devfile.yaml", devfile("loom", "1.0.0")), ("stacks/a/devfile.yaml", devfile("loom", "2.0.0")));
         let first = release(&tree(&[(old.0, &old.1)]), None);
         let second = release(&tree(&[(old.0, &old.1), (new.0, &new.1)]), Some(&first));
-        assert_eq!(second.stacks, first.stacks);
-        let held: Vec<_> = second.quarantined.iter().map(|held| held.part.clone()).collect();
+        assert_eq!(second.content.stacks, first.content.stacks);
+        let held: Vec<_> = second.outline.quarantined.iter().map(|held| held.part.clone()).collect();
         let stack = |stack: &str| Part::Stack { stack: stack.to_owned() };
         assert_eq!(held, [stack("b"), stack("a")]);
         let third = release(&tree(&[(new.0, &new.1)]), Some(&second));
-        assert_eq!((third.stacks[0].versions[0].version.as_str(), third.stacks.len()), ("2.0.0", 1));
+        let entries = third.content.stacks;
+        assert_eq!((entries[0].versions[0].version.as_str(), entries.len()), ("2.0.0", 1));
     }
 
     #[test]
     fn layers_of_older_rules_are_made_again() {
         let files = tree(&[("stacks/a/devfile.yaml", &devfile("a", "1.0.0")), ("stacks/a/x", "x")]);
         let mut older = release(&files, None);
-        older.versions[0].layers.clear();
+        older.content.versions[0].layers.clear();
         assert_ne!(release(&files, Some(&older)), release(&files, None));
-        older.rules -= 1;
+        older.outline.rules -= 1;
         assert_eq!(release(&files, Some(&older)), release(&files, None));
     }
 
@@ -297,8 +239,9 @@ mod tests {
             after.iter_mut().enumerate().for_each(|(name, edit)| *edit = edits.get(&name).copied().unwrap_or(*edit));
             let (old, new) = (files(&before), files(&after));
             let first = release(&tree_of(&files(&earlier)), None);
-            let previous = release(&tree_of(&old), Some(&first));
-            let names: Vec<_> = previous.stacks.iter().map(|entry| &entry.name).collect();
+            let before = built(&tree_of(&old), Some(&first));
+            let previous = &before.release;
+            let names: Vec<_> = previous.content.stacks.iter().map(|entry| &entry.name).collect();
             prop_assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{:?}", names);
             let changed: BTreeSet<TreePath> = old
                 .iter()
@@ -309,22 +252,32 @@ mod tests {
             let commit: CommitSha = "1".repeat(40).parse().unwrap();
             let whole = tree_of(&new);
             let repository = Repository::parse(&whole);
-            let expected = Draft::new(&repository, &whole, Some(&previous))
+            let expected = Draft::new(&repository, &whole, Some(previous))
                 .finish(commit.clone(), "https://example.org", &BTreeMap::new());
-            if let Some(scope) = scope(&previous, &changed) {
+            if let Some(scope) = scope(&previous.outline, &changed) {
                 let mut part = Tree::default();
                 for (path, file) in whole.iter().filter(|(path, _)| scope.wants(path.as_str())) {
                     part.insert(path.clone(), file.clone()).unwrap();
                 }
                 let repository = Repository::parse(&part);
-                if !reaches_out(&part, &repository, &previous, &scope) {
-                    let built = Draft::of_part(&repository, &part, &previous, &scope)
-                        .finish(commit, "https://example.org", &BTreeMap::new());
-                    prop_assert_eq!(
-                        serde_json::to_value(&*built.release).unwrap(),
-                        serde_json::to_value(&*expected.release).unwrap()
-                    );
+                let documents = previous.outline.documents_of(&scope.stacks);
+                let documents = documents.into_iter().map(|name| (name, before.contents[&name].clone()));
+                let read = previous.outline.clone().with(documents).unwrap();
+                if !reaches_out(&part, &repository, &read, &scope) {
+                    let base = Base { release: &read, entries: &before.entries, scope: &scope };
+                    let built = Draft::of_part(&repository, &part, base)
+                        .finish_part(commit, "https://example.org", &BTreeMap::new());
+                    let published = |release: &Release| release.outline.stacks.len().div_ceil(SHARD_STACKS);
+                    let Some(built) = built else {
+                        prop_assert_ne!(published(&expected.release), published(previous), "the part suffices");
+                        return Ok(());
+                    };
+                    prop_assert_eq!(&built.release.outline, &expected.release.outline);
+                    prop_assert_eq!(&built.entries, &expected.entries);
                     prop_assert_eq!(built.bytes, expected.bytes);
+                    for document in built.release.documents().keys() {
+                        prop_assert_eq!(&built.contents[document], &expected.contents[document]);
+                    }
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The steps before the commit point: everything that `index.json` will name is put in place.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::index_artifact::IndexArtifact;
+use super::index_artifact::{DocumentArtifact, IndexArtifact};
 use super::large::by_size;
 use super::{PublishError, Publisher, Writes, prune};
 use crate::artifact::{self, CATALOG};
@@ -30,10 +30,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             new_blobs.large.remove(had);
         }
         let new_versions = new_versions(&built.release, previous);
+        let documents = DocumentArtifact::all(&built.release);
+        let had: BTreeSet<Digest> =
+            previous.map(Release::loose).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
 
         let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
         let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
-        let (mut to_bucket, to_registry) = futures_util::future::try_join(to_bucket, to_registry).await?;
+        // Nothing names them before the index artifact does.
+        let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
+        let of_documents = each(new_documents, |artifact| self.push_document(built, artifact, &had));
+        let (mut to_bucket, to_registry, of_documents, of_index) =
+            futures_util::future::try_join4(to_bucket, to_registry, of_documents, self.index_blobs(index)).await?;
         for blob in new_blobs.large {
             to_bucket.push(self.bucket_large(blob).await?);
         }
@@ -46,7 +53,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
         each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
         each(pending.iter().copied(), |version| self.manifest(version, Name::Tag(&version.version))).await?;
-        let index_writes = self.push_index_artifact(index, previous).await?;
+        let index_tags = self.tag_index(index).await?;
         let release_key = release_key(built.name);
         let release_is_new = !self.stays(&release_key).await?;
         if release_is_new {
@@ -54,7 +61,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Ok(Writes {
             bucket: to_bucket.into_iter().sum::<u64>() + u64::from(release_is_new),
-            registry: to_registry.into_iter().flatten().sum::<u64>() + 2 * pending.len() as u64 + index_writes,
+            registry: to_registry.into_iter().flatten().chain(of_documents).sum::<u64>()
+                + 2 * pending.len() as u64
+                + of_index
+                + index_tags,
         })
     }
 
@@ -105,8 +115,8 @@ pub(super) fn new_versions<'r>(release: &'r Release, previous: Option<&Release>)
     fn key(version: &PublishedVersion) -> (&str, &str, Digest) {
         (&version.stack, &version.version, version.manifest)
     }
-    let had: HashSet<_> = previous.iter().flat_map(|release| &release.versions).map(key).collect();
-    release.versions.iter().filter(|version| !had.contains(&key(version))).collect()
+    let had: HashSet<_> = previous.iter().flat_map(|release| &release.content.versions).map(key).collect();
+    release.content.versions.iter().filter(|version| !had.contains(&key(version))).collect()
 }
 
 /// The repository of a version's artifact.

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::index_artifact::{IndexArtifact, REPOSITORY};
+use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::recover::known;
 use super::upload::{each, repository};
 use super::{PublishError, Publisher};
 use crate::artifact;
@@ -15,7 +14,7 @@ use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{Place, PublishedVersion, Release};
+use crate::release::{PublishedVersion, Release};
 use crate::source::Source;
 
 /// What [`Publisher::verify`] found.
@@ -66,10 +65,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 problems.extend(self.verify_large(*blob).await?);
             }
             let mut blobs = registry_blobs(release);
-            checked.registry = 2 * release.versions.len() + 2 + blobs.len();
+            checked.registry = 2 * release.content.versions.len() + 2 + release.documents().len() + blobs.len();
             blobs.retain(|(_, blob)| !sorted.large.contains(blob));
-            problems
-                .extend(each(&release.versions, |version| self.verify_version(version)).await?.into_iter().flatten());
+            problems.extend(
+                each(&release.content.versions, |version| self.verify_version(version)).await?.into_iter().flatten(),
+            );
             problems.extend(each(&blobs, |(r, blob)| self.verify_blob(r, *blob)).await?.into_iter().flatten());
             problems.extend(self.verify_index_artifact(&live, &loaded).await?);
         } else {
@@ -134,12 +134,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn verify_index_artifact(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
-        let built = loaded.as_built(&live.index);
-        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &built);
+        let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.bytes);
         let mut problems = Vec::new();
         for tag in artifact.tags {
             if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
                 problems.push(format!("registry: {REPOSITORY}:{tag} is not that of the live release"));
+            }
+        }
+        for artifact in DocumentArtifact::all(&loaded.release) {
+            let tag = Name::Tag(&artifact.tag);
+            if self.registry.manifest_digest(REPOSITORY, tag).await? != Some(artifact.digest) {
+                problems.push(format!("registry: {REPOSITORY}:{} is not as published", artifact.tag));
             }
         }
         for document in [&live.object.bytes, &loaded.bytes] {
@@ -152,12 +157,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 /// Every blob that the artifacts and the index artifact name, by repository.
 fn registry_blobs(release: &Release) -> BTreeSet<(String, Digest)> {
     let config = Digest::of(artifact::CONFIG);
-    let layers = release.versions.iter().flat_map(|version| {
+    let layers = release.content.versions.iter().flat_map(|version| {
         let layers = version.layers.iter().map(|layer| layer.digest).chain([config]);
         layers.map(move |digest| (repository(version), digest))
     });
-    let places = release.places();
-    let loose = places.into_iter().filter(|(_, place)| *place == Place::Index);
+    let loose = release.loose().into_values().flatten().chain(release.documents().clone());
     let loose = loose.map(|(digest, _)| (REPOSITORY.to_owned(), digest));
-    layers.chain(loose).filter(|(_, digest)| *digest == config || known(*digest).is_none()).collect()
+    layers.chain(loose).filter(|(_, digest)| *digest == config || artifact::known(*digest).is_none()).collect()
 }

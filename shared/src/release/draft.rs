@@ -1,19 +1,21 @@
 //! From a repository to a release, in two steps with the dates of the history between them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::entry::{facts, stack_entry, version_entry};
-use super::{FORMAT, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below};
+use super::{
+    About, Base, Built, Content, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile,
+    files_below,
+};
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
-use crate::source::{Scope, Tree};
+use crate::source::Tree;
 use crate::timestamp::Timestamp;
 
 /// A release that waits for dates.
@@ -21,8 +23,8 @@ use crate::timestamp::Timestamp;
 pub struct Draft<'a> {
     repository: &'a Repository,
     previous: Option<&'a Release>,
-    /// What was read, if that is not the whole: the rest is as the release before has it.
-    scope: Option<&'a Scope>,
+    /// What was read, if that is not the whole: all else is as the release before has it.
+    base: Option<Base<'a>>,
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
@@ -36,19 +38,6 @@ pub struct Draft<'a> {
     unchanged: BTreeMap<String, &'a VersionEntry>,
 }
 
-/// A release and the content that it is the first to have.
-#[derive(Debug, Clone)]
-pub struct Built {
-    /// The release.
-    pub release: Arc<Release>,
-    /// Its name.
-    pub name: Digest,
-    /// Its bytes.
-    pub bytes: Bytes,
-    /// Blobs by digest. Blobs of unchanged versions may be missing: the release before had them.
-    pub contents: BTreeMap<Digest, Bytes>,
-}
-
 impl<'a> Draft<'a> {
     /// Builds the artifacts of everything that changed since `previous`.
     pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>) -> Self {
@@ -57,15 +46,15 @@ impl<'a> Draft<'a> {
 
     /// The same from a part of the tree. Everything else is in the state of the release before, which must be free of errors
     /// there.
-    pub fn of_part(repository: &'a Repository, tree: &Tree, previous: &'a Release, scope: &'a Scope) -> Self {
-        Self::read(repository, tree, Some(previous), Some(scope))
+    pub fn of_part(repository: &'a Repository, tree: &Tree, base: Base<'a>) -> Self {
+        Self::read(repository, tree, Some(base.release), Some(base))
     }
 
-    fn read(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, scope: Option<&'a Scope>) -> Self {
+    fn read(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, base: Option<Base<'a>>) -> Self {
         let mut draft = Self {
             repository,
             previous,
-            scope,
+            base,
             before: previous.map(Release::by_folder).unwrap_or_default(),
             files: BTreeMap::new(),
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
@@ -94,14 +83,14 @@ impl<'a> Draft<'a> {
 
     fn add_artifact(&mut self, version: &StackVersion) {
         let same_files = |previous: &Release| {
-            files_below(&previous.files, &version.folder).eq(files_below(&self.files, &version.folder))
+            files_below(&previous.content.files, &version.folder).eq(files_below(&self.files, &version.folder))
         };
         if let Some((before, entry)) = self.before.get(version.folder.as_str())
             && self.previous.is_some_and(same_files)
         {
             self.unchanged.insert(version.folder.clone(), entry);
             // Other rules may have made other layers of the same files.
-            if self.previous.is_some_and(|previous| previous.rules == RULES) {
+            if self.previous.is_some_and(|previous| previous.outline.rules == RULES) {
                 self.layers.insert(version.folder.clone(), before.layers.clone());
                 return;
             }
@@ -145,8 +134,19 @@ impl<'a> Draft<'a> {
         self.repository.dates.sample(name, version)
     }
 
-    /// Puts the release together. `history` has the dates of [`Draft::undated`] paths, as far as there are any.
+    /// Puts the release of a whole tree together. `history` has the dates of [`Draft::undated`] paths, as far as there are any.
     pub fn finish(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Built {
+        let (about, content) = self.put_together(commit, source, history);
+        Built::whole(about, content, self.contents)
+    }
+
+    /// The same from a part of the tree; none when only the whole can tell what the release is.
+    pub fn finish_part(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Option<Built> {
+        let (about, content) = self.put_together(commit, source, history);
+        Built::upon(&self.base?, about, content, self.contents)
+    }
+
+    fn put_together(&self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> (About, Content) {
         let mut stacks: BTreeMap<String, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
         let mut quarantined = self.repository.quarantined.clone();
         let mut kept: BTreeSet<&str> = BTreeSet::new();
@@ -190,11 +190,12 @@ impl<'a> Draft<'a> {
         let mut samples = Vec::new();
         match self.previous {
             Some(previous) if self.keeps_extra_entries() => {
-                let had: HashSet<&str> = previous.versions.iter().map(|version| version.name.as_str()).collect();
+                let had: HashSet<&str> =
+                    previous.content.versions.iter().map(|version| version.name.as_str()).collect();
                 let is_elsewhere = |name: &str| !had.contains(name) && !names.contains(name);
                 let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || is_elsewhere(&entry.name);
-                entries.extend(previous.stacks.iter().filter(extra).cloned());
-                samples.clone_from(&previous.samples);
+                entries.extend(previous.content.stacks.iter().filter(extra).cloned());
+                samples.clone_from(&previous.content.samples);
             }
             _ => {
                 for sample in &self.repository.samples {
@@ -222,28 +223,20 @@ impl<'a> Draft<'a> {
         }
         let icons = self.icons(&entries);
         let fetched = self.fetched(&icons, &versions, &samples);
-        let release = Release {
-            format: FORMAT,
-            rules: RULES,
+        let about = About {
             commit_hash: commit,
             source: source.to_owned(),
-            stacks: entries,
-            files: self.published_files(&versions),
-            versions,
-            samples,
-            icons,
-            fetched,
             offline: self.offline(),
             quarantined,
             warnings: self.warnings(),
         };
-        let (name, bytes) = release.to_bytes();
-        Built { release: Arc::new(release), name, bytes, contents: self.contents }
+        let files = self.published_files(&versions);
+        (about, Content { stacks: entries, versions, samples, files, icons, fetched })
     }
 
     /// Folders of stacks that take the name under which another was published that stays as it was.
     fn newcomers(&self, kept: &BTreeSet<&str>) -> BTreeSet<&'a str> {
-        let published = self.previous.into_iter().flat_map(|previous| &previous.versions);
+        let published = self.previous.into_iter().flat_map(|previous| &previous.content.versions);
         let holders: HashMap<&str, &str> = published
             .filter(|version| kept.contains(version.stack.as_str()))
             .map(|version| (version.name.as_str(), version.stack.as_str()))
@@ -257,9 +250,9 @@ impl<'a> Draft<'a> {
         let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
         let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
         self.previous.into_iter().flat_map(move |previous| {
-            let samples = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
+            let samples = previous.content.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
             let kept = samples.filter(move |entry| is_held(entry) && !is_here(entry));
-            kept.map(|entry| (entry, previous.samples.iter().filter(|devfile| devfile.name == entry.name)))
+            kept.map(|entry| (entry, previous.content.samples.iter().filter(|devfile| devfile.name == entry.name)))
         })
     }
 
@@ -274,12 +267,13 @@ impl<'a> Draft<'a> {
 
     fn keeps_extra_entries(&self) -> bool {
         let quarantined = self.quarantines(&Part::ExtraEntries);
-        quarantined || self.scope.is_some_and(|scope| !scope.extra_entries)
+        quarantined || self.base.is_some_and(|base| !base.scope.extra_entries)
     }
 
     /// Stacks that were not read, each with its versions, by their folders.
     fn stacks_out_of_scope(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
-        let (Some(scope), Some(previous)) = (self.scope, self.previous) else { return BTreeMap::new() };
+        let Some(Base { release: previous, scope, .. }) = self.base else { return BTreeMap::new() };
+        let previous = &previous.content;
         let mut versions: BTreeMap<&str, Vec<PublishedVersion>> = BTreeMap::new();
         for version in previous.versions.iter().filter(|version| !scope.stacks.contains(&version.stack)) {
             versions.entry(&version.stack).or_default().push(version.clone());
@@ -295,7 +289,8 @@ impl<'a> Draft<'a> {
 
     fn offline(&self) -> Option<Offline> {
         let mut offline = self.repository.taken_offline.clone()?;
-        if let (Some(scope), Some(before)) = (self.scope, self.previous.and_then(|previous| previous.offline.as_ref()))
+        if let Some((scope, before)) =
+            self.base.and_then(|base| Some((base.scope, base.release.outline.offline.as_ref()?)))
         {
             offline.lacking.extend(before.lacking.iter().filter(|stack| !scope.stacks.contains(*stack)).cloned());
         }
@@ -305,8 +300,9 @@ impl<'a> Draft<'a> {
     fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = self.repository.warnings.clone();
         warnings.extend(self.warnings.iter().cloned());
-        if let (Some(scope), Some(previous)) = (self.scope, self.previous) {
-            warnings.extend(previous.warnings.iter().filter(|warning| !scope.wants(&warning.path)).cloned());
+        if let Some(Base { release: previous, scope, .. }) = self.base {
+            let others = previous.outline.warnings.iter().filter(|warning| !scope.wants(&warning.path));
+            warnings.extend(others.cloned());
             warnings.sort();
         }
         first_of_each_stack(warnings)
@@ -353,7 +349,7 @@ impl<'a> Draft<'a> {
 
     /// The stack as the release before had it.
     fn kept_stack(&self, folder: &str) -> Option<(Entry, Vec<PublishedVersion>)> {
-        let previous = self.previous?;
+        let previous = &self.previous?.content;
         let versions: Vec<_> = previous.versions.iter().filter(|version| version.stack == folder).cloned().collect();
         let name = &versions.first()?.name;
         let entry = previous.stacks.iter().find(|e| e.entry_type == EntryType::Stack && e.name == *name)?;
@@ -384,15 +380,17 @@ impl<'a> Draft<'a> {
         entry
     }
 
-    /// The icons that entries name, as they were fetched or, for what is not read again, as they were.
+    /// The icons that the index names, as they were fetched or, for what is not read again, as they were.
     fn icons(&self, entries: &[Entry]) -> BTreeMap<String, Icon> {
         let named = entries
             .iter()
             .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)));
-        let found = named.filter_map(|url| {
+        // Of stacks that were not read.
+        let others = self.base.iter().flat_map(|base| base.release.content.icons.keys());
+        let found = named.chain(others).filter_map(|url| {
             let icon = match self.repository.icons.get(url) {
                 Some(icon) => Icon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size },
-                None => self.previous?.icons.get(url)?.clone(),
+                None => self.previous?.content.icons.get(url)?.clone(),
             };
             Some((url.clone(), icon))
         });
@@ -408,9 +406,10 @@ impl<'a> Draft<'a> {
     ) -> BTreeMap<String, Option<String>> {
         let versions = versions.iter().filter_map(|version| version.fetched_from.as_ref());
         let samples = samples.iter().filter_map(|sample| sample.fetched_from.as_ref());
-        let used = icons.keys().chain(versions).chain(samples);
+        let others = self.base.iter().flat_map(|base| base.release.content.fetched.keys());
+        let used = icons.keys().chain(versions).chain(samples).chain(others);
         let state = |url: &String| {
-            let before = || self.previous?.fetched.get(url);
+            let before = || self.previous?.content.fetched.get(url);
             Some((url.clone(), self.repository.fetched.get(url).or_else(before)?.clone()))
         };
         used.filter_map(state).collect()
@@ -420,10 +419,10 @@ impl<'a> Draft<'a> {
     fn published_files(&self, versions: &[PublishedVersion]) -> BTreeMap<String, StoredFile> {
         let mut files = self.files.clone();
         let Some(previous) = self.previous else { return files };
-        let in_scope = |path: &str| self.scope.is_none_or(|scope| scope.wants(path));
-        files.extend(
-            previous.files.iter().filter(|(path, _)| !in_scope(path)).map(|(path, file)| (path.clone(), file.clone())),
-        );
+        let previous = &previous.content;
+        let in_scope = |path: &str| self.base.is_none_or(|base| base.scope.wants(path));
+        let others = previous.files.iter().filter(|(path, _)| !in_scope(path));
+        files.extend(others.map(|(path, file)| (path.clone(), file.clone())));
         let held = |version: &&PublishedVersion| {
             self.layers.get(&version.folder) != Some(&version.layers) && in_scope(&format!("{}/", version.folder))
         };

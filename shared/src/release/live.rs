@@ -6,7 +6,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidDocument, Offline, PublishedVersion, Release, SampleDevfile};
+use super::{Built, Entries, InvalidDocument, Offline, PublishedVersion, Release, SampleDevfile};
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
@@ -36,7 +36,8 @@ pub struct LiveIndex {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<Offline>,
     /// The entries, stacks then samples.
-    pub stacks: Vec<Entry>,
+    #[schemars(with = "Vec<Entry>")]
+    pub stacks: Entries,
 }
 
 /// Whether the live release follows the branch.
@@ -101,17 +102,19 @@ impl Changes {
 
 impl LiveIndex {
     /// The index of a release that goes live at a time, after another if there was one.
-    pub fn of(release: &Release, name: Digest, at: Timestamp, changes: &Changes, before: Option<&Self>) -> Self {
+    pub fn of(built: &Built, at: Timestamp, changes: &Changes, before: Option<&Self>) -> Self {
+        let outline = &built.release.outline;
+        let this = Recent { commit_hash: outline.commit_hash.clone(), release: built.name, generated_at: at.clone() };
         Self {
-            commit_hash: release.commit_hash.clone(),
-            source: release.source.clone(),
+            commit_hash: outline.commit_hash.clone(),
+            source: outline.source.clone(),
             pinned: Pin::Following,
             changes: changes.first(LISTED_CHANGES),
-            recent: recent(release, name, &at, before),
+            recent: recent(this, before),
             generated_at: at,
-            release: name,
-            offline: release.offline.clone(),
-            stacks: release.stacks.clone(),
+            release: built.name,
+            offline: outline.offline.clone(),
+            stacks: built.entries.clone(),
         }
     }
 
@@ -139,13 +142,13 @@ impl LiveIndex {
     }
 }
 
-fn recent(release: &Release, name: Digest, at: &Timestamp, before: Option<&LiveIndex>) -> Vec<Recent> {
-    let this = Recent { commit_hash: release.commit_hash.clone(), release: name, generated_at: at.clone() };
+fn recent(this: Recent, before: Option<&LiveIndex>) -> Vec<Recent> {
+    let (name, now) = (this.release, this.generated_at.instant().as_second());
     let mut recent = vec![this];
     // When the one after it went live, a release stopped being live.
-    let mut until = at.instant().as_second();
+    let mut until = now;
     for old in before.map(|before| before.recent.as_slice()).unwrap_or_default() {
-        let lately = at.instant().as_second() - until < KEPT_SECONDS;
+        let lately = now - until < KEPT_SECONDS;
         until = old.generated_at.instant().as_second();
         if old.release != name && recent.len() < LISTED_RELEASES && (recent.len() < KEPT_RELEASES || lately) {
             recent.push(old.clone());
@@ -156,6 +159,7 @@ fn recent(release: &Release, name: Digest, at: &Timestamp, before: Option<&LiveI
 
 impl Release {
     /// What differs from the release before: folders of versions, stacks and samples that are new or changed, and that are gone.
+    /// Of both as much must have been read.
     pub fn changes_since(&self, previous: Option<&Self>) -> Changes {
         let (now, before) = (self.parts(), previous.map(Self::parts).unwrap_or_default());
         Changes {
@@ -171,11 +175,12 @@ impl Release {
             parts.insert(folder.to_owned(), Part::Version(version, entry));
         }
         let mut devfiles: BTreeMap<&str, Vec<&SampleDevfile>> = BTreeMap::new();
-        for sample in &self.samples {
+        for sample in &self.content.samples {
             devfiles.entry(&sample.name).or_default().push(sample);
         }
-        let folders: BTreeMap<&str, &str> = self.versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
-        for entry in &self.stacks {
+        let folders: BTreeMap<&str, &str> =
+            self.content.versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
+        for entry in &self.content.stacks {
             let (name, part) = match (entry.entry_type, folders.get(entry.name.as_str())) {
                 // The versions are parts of their own.
                 (EntryType::Stack, Some(folder)) => {
@@ -215,26 +220,18 @@ impl PartialEq for Part<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{About, Content};
     use super::*;
 
-    fn release(number: u64) -> (Release, Digest) {
-        let release = Release {
-            format: 1,
-            rules: 1,
+    fn release(number: u64) -> Built {
+        let about = About {
             commit_hash: format!("{number:040x}").parse().unwrap(),
             source: "https://example.org/registry".into(),
-            stacks: Vec::new(),
-            versions: Vec::new(),
-            samples: Vec::new(),
-            files: BTreeMap::new(),
-            icons: BTreeMap::new(),
-            fetched: BTreeMap::new(),
             offline: None,
             quarantined: Vec::new(),
             warnings: Vec::new(),
         };
-        let name = release.to_bytes().0;
-        (release, name)
+        Built::whole(about, Content::default(), BTreeMap::new())
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -245,8 +242,8 @@ mod tests {
     fn after(count: u64, seconds: i64) -> LiveIndex {
         let mut live: Option<LiveIndex> = None;
         for number in 0..count {
-            let (release, name) = release(number);
-            live = Some(LiveIndex::of(&release, name, at(number as i64 * seconds), &Changes::default(), live.as_ref()));
+            let at = at(number as i64 * seconds);
+            live = Some(LiveIndex::of(&release(number), at, &Changes::default(), live.as_ref()));
         }
         live.unwrap()
     }
@@ -265,18 +262,16 @@ mod tests {
     #[test]
     fn a_release_that_is_live_again_is_listed_once() {
         let before = after(3, 60);
-        let (release, name) = release(0);
-        let live = LiveIndex::of(&release, name, at(1000), &Changes::default(), Some(&before));
+        let live = LiveIndex::of(&release(0), at(1000), &Changes::default(), Some(&before));
         assert_eq!(live.recent.len(), 3);
-        assert_eq!(live.recent[0], Recent { commit_hash: release.commit_hash, release: name, generated_at: at(1000) });
+        let again = Recent { generated_at: at(1000), ..before.recent[2].clone() };
+        assert_eq!(live.recent[0], again);
         assert!(live.knows(&before.commit_hash));
     }
 
     #[test]
     fn an_index_without_the_new_fields_is_read() {
-        let (release, name) = release(0);
-        let mut document =
-            serde_json::to_value(LiveIndex::of(&release, name, at(0), &Changes::default(), None)).unwrap();
+        let mut document = serde_json::to_value(LiveIndex::of(&release(0), at(0), &Changes::default(), None)).unwrap();
         document.as_object_mut().unwrap().remove("recent");
         let names: Vec<_> = document.as_object().unwrap().keys().cloned().collect();
         assert_eq!(names, ["commit_hash", "source", "generated_at", "release", "stacks"]);

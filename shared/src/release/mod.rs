@@ -2,50 +2,59 @@
 //!
 //! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), the dates of its history and, for
 //! what is quarantined or unchanged, the release before; the same inputs give the same bytes on every machine (invariant 6).
-//! Its name is the digest of those bytes.
+//! Its name is the digest of its outline, which names everything else.
 
+mod built;
+mod documents;
 mod draft;
+mod entries;
 mod entry;
 mod live;
 mod offline;
+mod outline;
 mod places;
+mod relatives;
 
-pub use draft::{Built, Draft};
+pub use built::{About, Base, Built};
+pub use draft::Draft;
+pub use entries::Entries;
 pub use live::{Changes, LiveIndex, Pin, Recent};
 pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
+pub use outline::Outline;
 pub use places::Place;
+pub use relatives::Relative;
+pub(crate) use relatives::{Reference, references};
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{self, Layer};
-use crate::diagnostic::Diagnostic;
-use crate::digest::{CommitSha, Digest};
-use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
-use crate::repository::Quarantined;
+use crate::digest::Digest;
+use crate::index::{Entry, EntryType, VersionEntry};
 
 /// The format of releases that this software writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
 pub const RULES: u32 = 4;
 
-/// Everything published for one commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Everything published for one commit, or as much of it as was read.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Release {
-    /// Format of this document, [`FORMAT`].
-    pub format: u32,
-    /// The rules it was made by, [`RULES`].
-    #[serde(default)]
-    pub rules: u32,
-    /// The commit it follows from.
-    pub commit_hash: CommitSha,
-    /// URL of the registry repository.
-    pub source: String,
-    /// The index: stacks, then samples and stacks that live elsewhere.
+    /// What is known of the whole.
+    pub outline: Outline,
+    /// The rest, as far as it was read.
+    pub content: Content,
+    /// The documents that the content is from, with their sizes.
+    documents: BTreeMap<Digest, u64>,
+}
+
+/// What a release has, beside its [`Outline`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Content {
+    /// The index: stacks in the order of their folders, then samples and stacks that live elsewhere.
     pub stacks: Vec<Entry>,
     /// Published versions, in the order of the index.
     pub versions: Vec<PublishedVersion>,
@@ -57,15 +66,7 @@ pub struct Release {
     pub icons: BTreeMap<String, Icon>,
     /// Everything that was fetched, with the entity tag of the state it was in, so that the next release fetches only what changed:
     /// the URLs of icons, and what versions and devfiles of samples were fetched from.
-    #[serde(default)]
     pub fetched: BTreeMap<String, Option<String>>,
-    /// What was fetched so that its stacks need no other host; none when that was not wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offline: Option<Offline>,
-    /// What is not published as it stands in the repository.
-    pub quarantined: Vec<Quarantined>,
-    /// What should be looked at.
-    pub warnings: Vec<Diagnostic>,
 }
 
 /// A version of a stack, as it is published.
@@ -155,64 +156,54 @@ pub enum InvalidDocument {
     Content(#[from] serde_json::Error),
 }
 
+impl PublishedVersion {
+    /// Whether its archive has a file, by its path in the repository.
+    fn archives(&self, path: &str) -> bool {
+        let inside = path.strip_prefix(&self.folder).and_then(|path| path.strip_prefix('/'));
+        let fetched = |name: &str| self.offline.as_ref().is_some_and(|offline| offline.files.contains_key(name));
+        let has_archive = || self.layers.iter().any(|layer| layer.title == artifact::ARCHIVE);
+        inside.is_some_and(|path| artifact::is_archived(path) && !fetched(path) && has_archive())
+    }
+}
+
 impl Release {
-    /// The bytes of the release object, and its name.
-    pub fn to_bytes(&self) -> (Digest, Bytes) {
-        let bytes = to_compact_json(self);
-        (Digest::of(&bytes), bytes.into())
-    }
-
-    /// Reads a release object.
-    ///
-    /// # Errors
-    /// [`InvalidDocument`] when the bytes are not what `name` names, or of another format.
-    pub fn from_bytes(name: Digest, bytes: &[u8]) -> Result<Self, InvalidDocument> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        if Digest::of(bytes) != name {
-            return Err(InvalidDocument::Digest(name));
-        }
-        match serde_json::from_slice::<Self>(bytes) {
-            Ok(release) if release.format == FORMAT => Ok(release),
-            // Another format need not have our fields: say so, rather than which of them is missing.
-            read => match (serde_json::from_slice::<Format>(bytes), read) {
-                (Ok(Format { format }), _) if format != FORMAT => Err(InvalidDocument::Format(format)),
-                (_, Err(error)) => Err(error.into()),
-                (Err(error), Ok(_)) => Err(error.into()),
-                (Ok(Format { format }), Ok(_)) => Err(InvalidDocument::Format(format)),
-            },
-        }
-    }
-
-    /// Every blob that readers may ask for, with its size: config, layers, files and icons.
+    /// Every blob that readers may ask for, with its size: config, layers, files, icons, and the documents that say so.
     pub fn blobs(&self) -> BTreeMap<Digest, u64> {
+        let content = &self.content;
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
-        let layers = self.versions.iter().flat_map(|v| &v.layers).map(|layer| (layer.digest, layer.size));
-        let files = self.files.values().map(|file| (file.digest, file.size));
-        let icons = self.icons.values().map(|icon| (icon.digest, icon.size));
-        std::iter::once(config).chain(layers).chain(files).chain(icons).collect()
+        let layers = content.versions.iter().flat_map(|v| &v.layers).map(|layer| (layer.digest, layer.size));
+        let files = content.files.values().map(|file| (file.digest, file.size));
+        let icons = content.icons.values().map(|icon| (icon.digest, icon.size));
+        let documents = self.documents.iter().map(|(digest, size)| (*digest, *size));
+        std::iter::once(config).chain(layers).chain(files).chain(icons).chain(documents).collect()
+    }
+
+    /// The documents that it was read from, with their sizes.
+    pub fn documents(&self) -> &BTreeMap<Digest, u64> {
+        &self.documents
+    }
+
+    /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
+    /// them. What needs no storing is left out.
+    pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+        let mut loose = documents::Sorted::new(&self.content).loose(&self.outline);
+        loose.retain(|document, _| self.documents.contains_key(document));
+        loose
     }
 
     /// Published versions by their folder, each with its entry in the index.
     pub fn by_folder(&self) -> BTreeMap<&str, (&PublishedVersion, &VersionEntry)> {
         let mut published: BTreeMap<(&str, &str), &PublishedVersion> = BTreeMap::new();
-        for version in &self.versions {
+        for version in &self.content.versions {
             published.insert((&version.name, &version.version), version);
         }
-        let stacks = self.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
+        let stacks = self.content.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
         let entries = stacks.flat_map(|entry| entry.versions.iter().map(move |version| (entry, version)));
         let both = entries.filter_map(|(entry, version)| {
             let published = *published.get(&(entry.name.as_str(), version.version.as_str()))?;
             Some((published.folder.as_str(), (published, version)))
         });
         both.collect()
-    }
-
-    /// Files below a folder, in the order of their paths.
-    pub(crate) fn files_below(&self, folder: &str) -> impl Iterator<Item = (&String, &StoredFile)> {
-        files_below(&self.files, folder)
     }
 }
 

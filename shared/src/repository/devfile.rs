@@ -128,7 +128,8 @@ impl<'a> AllParents<'a> {
         paths.find(|path| self.tree.get(path).is_some())
     }
 
-    fn name_of(&self, listing: &Listing) -> Option<String> {
+    /// The name that a stack claims, valid or not.
+    pub(super) fn name_of(&self, listing: &Listing) -> Option<String> {
         if let Some(fields) = &listing.fields {
             return Some(fields.name.clone());
         }

@@ -127,6 +127,14 @@ pub enum Part {
 }
 
 impl Repository {
+    /// The names that the stacks of a tree claim, those of stacks that are not valid included.
+    pub(crate) fn names(tree: &Tree) -> BTreeSet<String> {
+        let listings: Vec<Listing> =
+            tree.folders("stacks").into_iter().filter_map(|folder| stack::list(tree, folder).ok()).collect();
+        let parents = AllParents::new(tree, &listings, &Unreachable);
+        listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
+    }
+
     /// Reads a tree, with nothing known of what is outside.
     pub fn parse(tree: &Tree) -> Self {
         Self::parse_among(tree, &Unreachable)

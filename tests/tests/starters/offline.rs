@@ -284,7 +284,7 @@ async fn only_what_changed_is_fetched() {
     registry.commit();
     let report = registry.refresh().await.unwrap();
     assert_eq!((&report["outcome"], &report["removed"]), (&json!("published"), &json!(["samples/pot"])));
-    assert_eq!(report["writes"]["bucket"], 2, "the release and the index");
+    assert_eq!(report["writes"]["bucket"], 3, "the document of samples, the release and the index");
     // Other files of the folder have nothing to do with it.
     registry.write("stacks/loom/more/file", "more");
     registry.commit();

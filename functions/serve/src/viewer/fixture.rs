@@ -1,10 +1,13 @@
 //! A small release to render in tests, and one whose every text attacks the page.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use devfile_registry::cache::ETag;
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::release::{FORMAT, LiveIndex, Release};
+use devfile_registry::release::{About, Built, Changes, Content, Facts, LiveIndex, PublishedVersion, SampleDevfile};
 use devfile_registry::repository::{Part, Quarantined};
 use serde_json::json;
 
@@ -65,33 +68,41 @@ pub(super) const KILN: &str = include_str!("../../../../tests/fixtures/registry/
 
 const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
 
-/// A snapshot of a release with these entries and devfiles of stacks. Written as JSON, what the viewer does not look at can
-/// be left out.
+/// A snapshot of a release with these entries and devfiles of stacks.
 pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
-    let version = |(name, version, devfile): &(&str, &str, &str)| {
-        json!({
-            "name": name, "stack": name, "version": version, "folder": format!("stacks/{name}/{version}"), "facts": {},
-            "manifest": Digest::of(devfile.as_bytes()), "layers": [], "devfile": devfile,
-        })
+    let version = |(name, version, devfile): &(&str, &str, &str)| PublishedVersion {
+        name: (*name).to_owned(),
+        stack: (*name).to_owned(),
+        version: (*version).to_owned(),
+        folder: format!("stacks/{name}/{version}"),
+        facts: Facts::default(),
+        manifest: Digest::of(devfile.as_bytes()),
+        layers: Vec::new(),
+        devfile: (*devfile).to_owned(),
+        fetched_from: None,
+        offline: None,
     };
-    let release = json!({
-        "format": FORMAT, "commit_hash": "0123456789abcdef0123456789abcdef01234567", "source": source, "stacks": entries,
-        "versions": devfiles.iter().map(version).collect::<Vec<_>>(),
-        "samples": [{"name": "pot", "version": "1.0.0", "devfile": KILN}],
-        "files": {}, "icons": {},
-        "quarantined": [Quarantined {
+    let pot = SampleDevfile { name: "pot".into(), version: "1.0.0".into(), devfile: KILN.into(), fetched_from: None };
+    let content = Content {
+        stacks: entries,
+        versions: devfiles.iter().map(version).collect(),
+        samples: vec![pot],
+        ..Content::default()
+    };
+    let about = About {
+        commit_hash: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        source: source.to_owned(),
+        offline: None,
+        quarantined: vec![Quarantined {
             part: Part::Version { stack: "anvil".into(), version: "2.0.0".into() },
             problems: vec![Diagnostic::error("stacks/anvil/2.0.0/devfile.yaml", "yaml/syntax", "a <key> is open", "")],
         }],
-        "warnings": [Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
-    });
-    let release: Release = serde_json::from_value(release).unwrap();
-    let index = json!({
-        "commit_hash": release.commit_hash, "source": source, "generated_at": "2025-11-01T10:00:00Z",
-        "release": release.to_bytes().0, "stacks": release.stacks,
-    });
-    let index: LiveIndex = serde_json::from_value(index).unwrap();
+        warnings: vec![Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
+    };
+    let built = Built::whole(about, content, BTreeMap::new());
+    let index = LiveIndex::of(&built, "2025-11-01T10:00:00Z".parse().unwrap(), &Changes::default(), None);
     let bytes = index.to_bytes();
+    let release = Arc::unwrap_or_clone(built.release);
     Snapshot::new(ETag::new("\"1\""), index, bytes, release, Icons::new())
 }
 

@@ -142,7 +142,7 @@ async fn generate(
     let draft = Draft::new(&complete.repository, &complete.tree, None);
     let history = source.last_modified(&commit, &draft.undated()).await?;
     let built = draft.finish(commit, source.url(), &history);
-    let entries = &built.release.stacks;
+    let entries = &built.release.content.stacks;
     std::fs::write(index, to_pretty_json(entries)).with_context(|| format!("cannot write {}", index.display()))?;
     println!("wrote {} entries to {}", entries.len(), index.display());
     Ok(Verdict::Clean)

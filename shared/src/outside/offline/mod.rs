@@ -181,14 +181,15 @@ pub(super) async fn take<K: Keep>(
 /// Whether a release's versions name this registry by the same URL.
 fn is_like(release: &Release, settings: &OfflineSettings) -> bool {
     let same_url = |offline: &Taken| offline.settings.public_url == settings.public_url;
-    release.offline.as_ref().is_some_and(same_url)
+    release.outline.offline.as_ref().is_some_and(same_url)
 }
 
 /// Takes over what is as it was, and lists what has to be fetched for.
 fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&Release>, is_known: Known) -> Vec<Job> {
     let before = previous.map(Release::by_folder).unwrap_or_default();
     let is_like = previous.is_some_and(|previous| is_like(previous, settings));
-    let lacks = |stack: &str| previous.and_then(|p| p.offline.as_ref()).is_some_and(|o| o.lacking.contains(stack));
+    let lacks =
+        |stack: &str| previous.and_then(|p| p.outline.offline.as_ref()).is_some_and(|o| o.lacking.contains(stack));
     let (mut jobs, mut same) = (Vec::new(), Vec::new());
     let chosen =
         complete.repository.stacks.iter().filter(|stack| settings.stacks.has([&stack.fields.name, &stack.folder]));

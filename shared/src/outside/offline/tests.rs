@@ -75,12 +75,12 @@ async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, kee
 }
 
 fn warned(release: &Release) -> Vec<String> {
-    let warnings = release.warnings.iter().filter(|warning| warning.rule.starts_with(RULE));
+    let warnings = release.outline.warnings.iter().filter(|warning| warning.rule.starts_with(RULE));
     warnings.map(|warning| warning.message.clone()).collect()
 }
 
 fn lacking(release: &Release) -> Vec<&str> {
-    release.offline.iter().flat_map(|offline| &offline.lacking).map(String::as_str).collect()
+    release.outline.offline.iter().flat_map(|offline| &offline.lacking).map(String::as_str).collect()
 }
 
 #[tokio::test]
@@ -112,13 +112,16 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
         assert!(message.contains(expected), "{message}: {expected}");
     }
     assert_eq!(lacking(&release), [""; 0], "none of it can change without the devfile");
-    let version = &release.versions[0];
+    let version = &release.content.versions[0];
     let files: Vec<_> = version.offline.as_ref().unwrap().files.keys().collect();
     assert_eq!(files, ["clay-offline.zip"]);
     assert!(version.devfile.contains(&format!("{URL}/stacks/kiln/clay-offline.zip")));
     assert_eq!(version.devfile.matches("127.0.0.1").count(), 3);
-    assert!(keep.0.lock().unwrap().contains_key(&release.files["stacks/kiln/clay-offline.zip"].digest));
-    assert_eq!(release.places()[&release.files["stacks/kiln/clay-offline.zip"].digest], crate::release::Place::Index);
+    assert!(keep.0.lock().unwrap().contains_key(&release.content.files["stacks/kiln/clay-offline.zip"].digest));
+    assert_eq!(
+        release.places()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
+        crate::release::Place::Index
+    );
 
     server.asked();
     let again = publish(&outside, &tree, Some(&release), &keep).await;
@@ -170,17 +173,17 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
     let tree = tree(&[("stacks/kiln/stack.yaml", &stack)]);
     let (outside, keep) = (outside("kiln"), Memory::default());
     let first = publish(&outside, &tree, None, &keep).await;
-    assert!(first.versions[0].devfile.contains("one-offline.zip"));
+    assert!(first.content.versions[0].devfile.contains("one-offline.zip"));
     time.store(2, Ordering::Relaxed);
     let second = publish(&outside, &tree, Some(&first), &keep).await;
-    assert_eq!((&second.versions, &second.files), (&first.versions, &first.files));
+    assert_eq!((&second.content.versions, &second.content.files), (&first.content.versions, &first.content.files));
     assert_eq!((lacking(&second), warned(&second).len()), (vec!["kiln"], 1));
     time.store(3, Ordering::Relaxed);
     let third = publish(&outside, &tree, Some(&second), &keep).await;
-    assert!(third.versions[0].devfile.contains("two-offline.zip"), "{}", third.versions[0].devfile);
+    assert!(third.content.versions[0].devfile.contains("two-offline.zip"), "{}", third.content.versions[0].devfile);
     assert_eq!((lacking(&third), warned(&third)), (Vec::new(), Vec::new()));
     let fourth = publish(&outside, &tree, Some(&third), &keep).await;
-    assert_eq!((fourth.versions, fourth.files), (third.versions, third.files));
+    assert_eq!((fourth.content.versions, fourth.content.files), (third.content.versions, third.content.files));
 }
 
 #[tokio::test]
@@ -199,13 +202,13 @@ async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
     let (outside, keep) = (outside("all"), Memory::default());
     let first = publish(&outside, &tree, None, &keep).await;
     assert_eq!((server.asked(), lacking(&first)), (vec!["/one.zip".to_owned(), "/two.zip".to_owned()], vec!["kiln"]));
-    assert!(first.versions[0].devfile.contains("stacks/kiln/one-offline.zip"));
+    assert!(first.content.versions[0].devfile.contains("stacks/kiln/one-offline.zip"));
     let second = publish(&outside, &tree, Some(&first), &keep).await;
     assert_eq!((server.asked(), &second), (vec!["/two.zip".to_owned()], &first));
     down.store(0, Ordering::Relaxed);
     let third = publish(&outside, &tree, Some(&second), &keep).await;
     assert_eq!((server.asked(), lacking(&third)), (vec!["/two.zip".to_owned()], Vec::new()));
-    let names: Vec<_> = third.versions[0].offline.as_ref().unwrap().files.keys().collect();
+    let names: Vec<_> = third.content.versions[0].offline.as_ref().unwrap().files.keys().collect();
     assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
-    assert_eq!(third.files["stacks/kiln/one-offline.zip"], first.files["stacks/kiln/one-offline.zip"]);
+    assert_eq!(third.content.files["stacks/kiln/one-offline.zip"], first.content.files["stacks/kiln/one-offline.zip"]);
 }

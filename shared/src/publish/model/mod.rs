@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, release_key};
+use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::registry::Name;
-use crate::release::{LiveIndex, Release};
+use crate::release::{LiveIndex, Outline, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Comparison, File, Scope, Tree, TreePath};
@@ -362,18 +362,27 @@ impl World {
         Self { registry, ..world }
     }
 
+    /// The whole release that an index names.
+    fn release(&self, index: &LiveIndex) -> Release {
+        let object = self.bucket.object(&release_key(index.release)).expect("the release is in the bucket");
+        let outline = Outline::from_bytes(index.release, &object.bytes).expect("the release can be read");
+        let document =
+            |name| (name, self.bucket.object(&blob_key(name)).expect("every document is in the bucket").bytes);
+        let documents: Vec<_> = outline.documents().into_keys().map(document).collect();
+        outline.with(documents).expect("its documents can be read")
+    }
+
     /// Invariants 1 and 2: what `index.json` names is whole, in the bucket and in the registry.
     fn check(&self) {
         let Some(live) = self.bucket.live() else { return };
-        let object = self.bucket.object(&release_key(live.release)).expect("the live release is in the bucket");
-        let release = Release::from_bytes(live.release, &object.bytes).expect("the live release can be read");
-        assert_eq!(release.commit_hash, live.commit_hash);
-        assert_eq!(release.stacks, live.stacks);
+        let release = self.release(&live);
+        assert_eq!(release.outline.commit_hash, live.commit_hash);
+        assert_eq!(release.content.stacks, live.stacks.read().unwrap());
         for blob in release.blobs().into_keys() {
-            let stored = self.bucket.object(&crate::cache::blob_key(blob)).expect("every blob is in the bucket");
+            let stored = self.bucket.object(&blob_key(blob)).expect("every blob is in the bucket");
             assert_eq!(Digest::of(&stored.bytes), blob);
         }
-        for version in &release.versions {
+        for version in &release.content.versions {
             let repository = format!("devfile-catalog/{}", version.stack);
             assert!(
                 self.registry.tag(&repository, &version.manifest.to_string()).is_some(),
@@ -385,6 +394,10 @@ impl World {
             self.registry.tag("devfile-index", live.commit_hash.as_str()).is_some(),
             "the index artifact is pushed"
         );
+        for document in release.documents().keys() {
+            let tag = format!("document-{}", document.hex());
+            assert!(self.registry.tag("devfile-index", &tag).is_some(), "every document is pushed");
+        }
     }
 }
 
@@ -424,8 +437,9 @@ fn reads_and_writes_are_in_proportion_to_what_changed() {
     let second = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(second.changed, ["stacks/stack-7".to_owned()].into());
     assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
-    // A devfile, the release and the index; a devfile, its manifest and tag, and the index artifact's two layers and tags.
-    assert_eq!(second.writes, Writes { bucket: 3, registry: 7 });
+    // A devfile, the document that tells of it, the release and the index; a devfile, its manifest and tag, the document and its
+    // artifact, and the index artifact's two layers and tags.
+    assert_eq!(second.writes, Writes { bucket: 4, registry: 9 });
     let third = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!((third.outcome, third.writes), (Outcome::Unchanged, Writes::default()));
     world.check();
@@ -451,8 +465,9 @@ fn a_bad_version_keeps_its_last_published_state() {
     assert_eq!(report.quarantined.len(), 1);
     assert_eq!(report.quarantined[0].problems[0].path, "stacks/stack-1/devfile.yaml");
     let live = world.bucket.live().unwrap();
-    assert_eq!(live.stacks[0], good.stacks[0]);
-    assert_eq!(live.stacks[1].versions[0].version, "1.1.0");
+    let (live, good) = (live.stacks.read().unwrap(), good.stacks.read().unwrap());
+    assert_eq!(live[0], good[0]);
+    assert_eq!(live[1].versions[0].version, "1.1.0");
     world.check();
 }
 

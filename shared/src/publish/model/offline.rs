@@ -34,9 +34,8 @@ async fn a_publisher_that_is_killed_while_it_fetches_leaves_nothing_half() {
         publisher().refresh(None).await.unwrap();
         world.check();
         let live = world.bucket.live().unwrap();
-        let object = world.bucket.object(&release_key(live.release)).unwrap();
-        let release = Release::from_bytes(live.release, &object.bytes).unwrap();
-        let fetched = &release.versions[0].offline.as_ref().unwrap().files;
+        let release = world.release(&live);
+        let fetched = &release.content.versions[0].offline.as_ref().unwrap().files;
         assert_eq!(fetched.len(), 2);
         for file in fetched.values() {
             assert!(world.registry.blobs.lock().unwrap().contains_key(&("devfile-index".to_owned(), file.digest)));

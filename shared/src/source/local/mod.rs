@@ -64,20 +64,11 @@ impl LocalSource {
         if differences.is_empty() { head.parse().ok() } else { None }
     }
 
-    /// Fails unless the folder is at a commit now.
-    async fn must_be_at(&self, commit: &CommitSha, tree: Option<&Tree>) -> Result<(), SourceError> {
-        let now = match (self.clean_head().await, tree) {
-            (Some(head), _) => Some(head),
-            (None, Some(tree)) => Some(tree.digest().into()),
-            (None, None) => None,
-        };
-        if now.as_ref() == Some(commit) {
-            return Ok(());
-        }
-        Err(SourceError::Unavailable {
+    fn changed_meanwhile(&self) -> SourceError {
+        SourceError::Unavailable {
             what: format!("reading {}", self.folder.display()),
             reason: "the folder changed while it was read; run refresh again".into(),
-        })
+        }
     }
 
     /// Output of a git command in the folder; none when git is not there or refuses.
@@ -103,21 +94,21 @@ impl Source for LocalSource {
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
         let tree = self.read(all()).await?;
-        self.must_be_at(commit, Some(&tree)).await?;
-        Ok(tree)
+        let now = self.clean_head().await.unwrap_or_else(|| tree.digest().into());
+        if now == *commit { Ok(tree) } else { Err(self.changed_meanwhile()) }
     }
 
     /// None when the name is that of a content: then all of it has to be read to see whether it still is.
     async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
-        if self.clean_head().await.is_none() {
-            return Ok(None);
-        }
         let stacks = scope.stacks.iter().map(|stack| format!("stacks/{stack}"));
         let extra = scope.extra_entries.then(|| ["samples".to_owned(), "extraDevfileEntries.yaml".to_owned()]);
         let parts = stacks.chain(extra.into_iter().flatten()).chain(["last_modified.json".to_owned()]);
         let tree = self.read(parts.collect()).await?;
-        self.must_be_at(commit, None).await?;
-        Ok(Some(tree))
+        match self.clean_head().await {
+            Some(head) if head == *commit => Ok(Some(tree)),
+            Some(_) => Err(self.changed_meanwhile()),
+            None => Ok(None),
+        }
     }
 
     async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {

@@ -1,0 +1,117 @@
+//! The release object: what names a release, and the documents that it is stored as.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::documents::{Shard, joined, shard_of};
+use super::{FORMAT, InvalidDocument, Offline, Relative, Release, StoredFile};
+use crate::diagnostic::Diagnostic;
+use crate::digest::{CommitSha, Digest};
+use crate::index::to_compact_json;
+use crate::repository::Quarantined;
+
+/// What is known of a release before its documents are read: the release object. Its digest is the release's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Format of this document and those that it names, [`FORMAT`].
+    pub format: u32,
+    /// The rules it was made by, [`RULES`](super::RULES).
+    pub rules: u32,
+    /// The commit it follows from.
+    pub commit_hash: CommitSha,
+    /// URL of the registry repository.
+    pub source: String,
+    /// What was fetched so that its stacks need no other host; none when that was not wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Offline>,
+    /// What is not published as it stands in the repository.
+    pub quarantined: Vec<Quarantined>,
+    /// What should be looked at.
+    pub warnings: Vec<Diagnostic>,
+    /// Names of the published stacks, by their folders. Their entries are in the index in this order, before all others.
+    pub stacks: BTreeMap<String, String>,
+    /// What stacks take something from, by their folders.
+    pub relatives: BTreeMap<String, BTreeSet<Relative>>,
+    /// Digest of the entries as `index.json` has them.
+    pub entries: Digest,
+    /// The documents of the stacks; which one a stack is in follows from its folder.
+    pub shards: Vec<StoredFile>,
+    /// The document of all that belongs to no stack.
+    pub common: StoredFile,
+}
+
+impl Outline {
+    /// The bytes of the release object, and the release's name.
+    pub fn to_bytes(&self) -> (Digest, Bytes) {
+        let bytes = to_compact_json(self);
+        (Digest::of(&bytes), bytes.into())
+    }
+
+    /// Reads a release object.
+    ///
+    /// # Errors
+    /// [`InvalidDocument`] when the bytes are not what `name` names, or of another format.
+    pub fn from_bytes(name: Digest, bytes: &[u8]) -> Result<Self, InvalidDocument> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        if Digest::of(bytes) != name {
+            return Err(InvalidDocument::Digest(name));
+        }
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(outline) if outline.format == FORMAT => Ok(outline),
+            // Another format need not have our fields: say so, rather than which of them is missing.
+            read => match (serde_json::from_slice::<Format>(bytes), read) {
+                (Ok(Format { format }), _) if format != FORMAT => Err(InvalidDocument::Format(format)),
+                (_, Err(error)) => Err(error.into()),
+                (Err(error), Ok(_)) => Err(error.into()),
+                (Ok(Format { format }), Ok(_)) => Err(InvalidDocument::Format(format)),
+            },
+        }
+    }
+
+    /// The documents that it names, each once.
+    pub fn documents(&self) -> BTreeMap<Digest, u64> {
+        self.shards.iter().chain([&self.common]).map(|document| (document.digest, document.size)).collect()
+    }
+
+    /// The documents that tell of some stacks, by their folders, and of what belongs to no stack.
+    pub fn documents_of(&self, stacks: &BTreeSet<String>) -> BTreeSet<Digest> {
+        let shards = self.shards_of(stacks);
+        let wanted = shards.iter().filter_map(|shard| self.shards.get(*shard));
+        wanted.chain([&self.common]).map(|document| document.digest).collect()
+    }
+
+    /// The number of the shard that a stack is in, by its folder.
+    pub(super) fn shard_of(&self, folder: &str) -> usize {
+        shard_of(folder, self.shards.len())
+    }
+
+    /// The numbers of the shards that some stacks are in.
+    pub(super) fn shards_of<'f>(&self, folders: impl IntoIterator<Item = &'f String>) -> BTreeSet<usize> {
+        folders.into_iter().map(|folder| self.shard_of(folder)).collect()
+    }
+
+    /// A release, or as much of it as these documents tell; each comes with its name.
+    ///
+    /// # Errors
+    /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
+    pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
+        let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
+        for (name, bytes) in documents {
+            if Digest::of(&bytes) != name {
+                return Err(InvalidDocument::Digest(name));
+            }
+            read.insert(name, bytes.len() as u64);
+            if name == self.common.digest {
+                common = Some(serde_json::from_slice(&bytes)?);
+            } else {
+                stacks.append(&mut serde_json::from_slice::<Shard<'_>>(&bytes)?);
+            }
+        }
+        Ok(Release { outline: self, content: joined(stacks, common), documents: read })
+    }
+}
