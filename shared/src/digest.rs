@@ -27,6 +27,16 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of some texts, each with a line feed after it.
+    pub(crate) fn of_lines<'l>(lines: impl IntoIterator<Item = &'l str>) -> Self {
+        let mut hash = Sha256::new();
+        for line in lines {
+            hash.update(line);
+            hash.update("\n");
+        }
+        Self(hash.finalize().into())
+    }
+
     /// The digest of a file, which is not read into memory.
     ///
     /// # Errors

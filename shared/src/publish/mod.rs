@@ -264,12 +264,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         changed: &BTreeSet<TreePath>,
         timings: &mut Timings,
     ) -> Result<Option<Made>, PublishError> {
+        let Some(scope) = self.scope(&before.stored.outline, changed) else { return Ok(None) };
         let fetching = Instant::now();
-        let Some((scope, tree)) = self.part(commit, &before.stored.outline, changed).await? else { return Ok(None) };
-        timings.fetch += fetching.elapsed();
-        let building = Instant::now();
         let documents = before.stored.outline.documents_of(&scope.stacks);
-        let Some(previous) = self.load(&before.stored, documents).await? else { return Ok(None) };
+        let reading = async { Ok(self.source.part(commit, &scope).await?) };
+        let (tree, previous) = try_join(reading, self.load(&before.stored, documents)).await?;
+        timings.fetch += fetching.elapsed();
+        let (Some(tree), Some(previous)) = (tree, previous) else { return Ok(None) };
+        let building = Instant::now();
         let release = previous.release.as_ref();
         let mut complete = self.outside.complete(tree, Some(release)).await;
         if scope::reaches_out(&complete.tree, &complete.repository, release, &scope) {

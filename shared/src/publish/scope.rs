@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PublishError, Publisher, UNDATED};
+use super::{Publisher, UNDATED};
 use crate::cache::Bucket;
-use crate::digest::CommitSha;
 use crate::index::EntryType;
 use crate::registry::Registry;
 use crate::release::{Outline, RULES, Reference, Relative, Release, references};
@@ -15,19 +14,10 @@ use crate::source::{Scope, Source, Tree, TreePath};
 pub(super) type Changed = Option<BTreeSet<TreePath>>;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Reads what changed since the release before; none when the whole has to be read.
-    pub(super) async fn part(
-        &self,
-        commit: &CommitSha,
-        previous: &Outline,
-        changed: &BTreeSet<TreePath>,
-    ) -> Result<Option<(Scope, Tree)>, PublishError> {
+    /// What has to be read after some files changed since the release before; none when that is the whole.
+    pub(super) fn scope(&self, previous: &Outline, changed: &BTreeSet<TreePath>) -> Option<Scope> {
         let offline = previous.offline.as_ref().map(|offline| &offline.settings);
-        if offline != self.outside.offline_settings() {
-            return Ok(None);
-        }
-        let Some(scope) = scope(previous, changed) else { return Ok(None) };
-        Ok(self.source.part(commit, &scope).await?.map(|tree| (scope, tree)))
+        if offline == self.outside.offline_settings() { scope(previous, changed) } else { None }
     }
 }
 
@@ -117,6 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::digest::CommitSha;
     use crate::limits::SHARD_STACKS;
     use crate::release::{Base, Built, Draft};
     use crate::repository::tests::{devfile, tree};

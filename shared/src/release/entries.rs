@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::digest::Digest;
-use crate::index::{Entry, to_compact_json};
+use crate::index::Entry;
 
 /// The entries, stacks then samples, each as its JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,15 +31,15 @@ impl Entries {
         &self.0
     }
 
-    /// The digest of the whole list.
+    /// The digest of the whole list: of the texts, each with a line feed after it.
     pub(super) fn digest(&self) -> Digest {
-        Digest::of(&to_compact_json(self))
+        Digest::of_lines(self.0.iter().map(|text| text.get()))
     }
 }
 
 /// The JSON of one entry.
 pub(super) fn text(entry: &Entry) -> Box<RawValue> {
-    // As in `to_compact_json`: our types have string keys and write to memory.
+    // As everywhere: our types have string keys and write to memory.
     serde_json::value::to_raw_value(entry).expect("serializing to memory cannot fail")
 }
 

@@ -55,10 +55,12 @@ impl LocalSource {
         tokio::task::spawn_blocking(read).await.map_err(|error| unavailable(&self.folder, &error))?
     }
 
-    /// The commit of the work tree, or none when it is not one or differs from it. Both by one look.
-    async fn clean_head(&self) -> Option<CommitSha> {
+    /// The commit of the work tree, or none when it is not one or differs from it in some parts. Both by one look.
+    async fn clean_head(&self, parts: &[String]) -> Option<CommitSha> {
         let status = ["status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all", "--"];
-        let output = self.git(&[status.as_slice(), PARTS.as_slice()].concat()).await?;
+        let literal: Vec<String> = parts.iter().map(|part| format!(":(literal){part}")).collect();
+        let output =
+            self.git(&status.into_iter().chain(literal.iter().map(String::as_str)).collect::<Vec<_>>()).await?;
         let (headers, differences): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with("# "));
         let head = headers.iter().find_map(|line| line.strip_prefix("# branch.oid "))?;
         if differences.is_empty() { head.parse().ok() } else { None }
@@ -86,7 +88,7 @@ impl Source for LocalSource {
     }
 
     async fn head(&self) -> Result<CommitSha, SourceError> {
-        match self.clean_head().await {
+        match self.clean_head(&all()).await {
             Some(commit) => Ok(commit),
             None => Ok(self.read(all()).await?.digest().into()),
         }
@@ -94,7 +96,7 @@ impl Source for LocalSource {
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
         let tree = self.read(all()).await?;
-        let now = self.clean_head().await.unwrap_or_else(|| tree.digest().into());
+        let now = self.clean_head(&all()).await.unwrap_or_else(|| tree.digest().into());
         if now == *commit { Ok(tree) } else { Err(self.changed_meanwhile()) }
     }
 
@@ -103,8 +105,10 @@ impl Source for LocalSource {
         let stacks = scope.stacks.iter().map(|stack| format!("stacks/{stack}"));
         let extra = scope.extra_entries.then(|| ["samples".to_owned(), "extraDevfileEntries.yaml".to_owned()]);
         let parts = stacks.chain(extra.into_iter().flatten()).chain(["last_modified.json".to_owned()]);
-        let tree = self.read(parts.collect()).await?;
-        match self.clean_head().await {
+        let parts: Vec<String> = parts.collect();
+        let tree = self.read(parts.clone()).await?;
+        // That the rest is as committed was seen with the head.
+        match self.clean_head(&parts).await {
             Some(head) if head == *commit => Ok(Some(tree)),
             Some(_) => Err(self.changed_meanwhile()),
             None => Ok(None),
