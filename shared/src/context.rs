@@ -39,7 +39,7 @@ impl Context {
         CURRENT.scope(self, future)
     }
 
-    /// The trace, if the caller named one.
+    /// Where it is in a trace, if it belongs to one.
     pub fn trace(&self) -> Option<TraceParent> {
         self.trace
     }
@@ -65,8 +65,8 @@ pub fn inherit<F: Future>(future: F) -> impl Future<Output = F::Output> {
     CURRENT.try_with(Arc::clone).unwrap_or_default().scope(future)
 }
 
-/// The trace of what is under way.
-pub(crate) fn trace() -> Option<TraceParent> {
+/// Where what is under way is in a trace.
+pub fn trace() -> Option<TraceParent> {
     CURRENT.try_with(|current| current.trace).ok().flatten()
 }
 

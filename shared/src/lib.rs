@@ -22,6 +22,7 @@ pub mod repository;
 pub mod request;
 pub mod source;
 pub mod starter;
+pub mod telemetry;
 pub mod timestamp;
 pub mod trace;
 pub mod validate;

@@ -9,13 +9,17 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::telemetry::{self, Export};
+
 /// Lines that wait until somebody reads them. One takes about 400 bytes.
 const WAITING_LINES: usize = 8192;
 
-/// The log of a process; what was logged is written when it is dropped.
-#[must_use = "lines that still wait are lost with it"]
+/// The log of a process, and the export of its spans; what was logged is written and what ended exported when it is dropped.
+#[must_use = "lines and spans that still wait are lost with it"]
 #[derive(Debug)]
 pub struct Log {
+    // First, because it may have something to log.
+    _export: Export,
     _writer: Option<WorkerGuard>,
 }
 
@@ -26,12 +30,13 @@ pub fn lost_lines() -> u64 {
     LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
 
-/// Starts logging to standard error: lines for people on a terminal, JSON elsewhere. `RUST_LOG` sets the levels.
+/// Starts logging to standard error: lines for people on a terminal, JSON elsewhere. `RUST_LOG` sets the levels. Spans are
+/// exported under the service's name.
 ///
 /// A process that goes on between requests writes from a thread of its own, many lines at a time, and gives lines up
 /// rather than let requests wait for whoever reads the log. In AWS Lambda, where a process is frozen once a request is
 /// answered, every line is written before that.
-pub fn start() -> Log {
+pub fn start(service: &'static str) -> Log {
     let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
     let levels: Targets = levels.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     let for_people = std::io::stderr().is_terminal();
@@ -49,7 +54,7 @@ pub fn start() -> Log {
     } else {
         log.with(lines.json().flatten_event(true).with_span_list(false)).init();
     }
-    Log { _writer: guard }
+    Log { _export: telemetry::start(service), _writer: guard }
 }
 
 /// Whether this process is a function in AWS Lambda, or believes so.

@@ -1,10 +1,11 @@
-//! One line in the log for each HTTP request, alike in both functions, with nothing in it that a client made up.
+//! One line in the log and one span for each HTTP request, alike in both functions, with nothing in them that a client made up.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::telemetry::{Kind, Span};
 use crate::trace::{TRACEPARENT, TraceParent};
 
 /// Longest id of a request that is taken over from a proxy, in bytes.
@@ -18,7 +19,7 @@ const XRAY_BYTES: usize = 256;
 pub struct Origin {
     id: RequestId,
     method: &'static str,
-    trace: Option<TraceParent>,
+    span: Span,
     xray: Option<String>,
 }
 
@@ -49,7 +50,7 @@ pub struct Answered<'a> {
 }
 
 impl Origin {
-    /// Reads the headers of a request, and the id that the Lambda runtime gave it. The runtime also puts X-Ray's header
+    /// Begins with a request: reads its headers, and the id that the Lambda runtime gave it. The runtime also puts X-Ray's header
     /// there; anywhere else that header is a client's.
     pub fn of(method: &Method, headers: &HeaderMap, lambda: Option<&str>) -> Self {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -57,7 +58,7 @@ impl Origin {
         Self {
             id: id.map_or_else(|| RequestId::Own(fastrand::u64(..)), |id| RequestId::Given(id.to_owned())),
             method: known(method),
-            trace: header(TRACEPARENT).and_then(|value| value.parse().ok()),
+            span: Span::begin(Kind::Server, "request", header(TRACEPARENT).and_then(|value| value.parse().ok())),
             xray: lambda
                 .and_then(|_| header("x-amzn-trace-id"))
                 .filter(|value| made_of(value, XRAY_BYTES, "-=;:"))
@@ -65,13 +66,14 @@ impl Origin {
         }
     }
 
-    /// The trace that the request belongs to.
+    /// Where the request is in a trace, if it belongs to one.
     pub fn trace(&self) -> Option<TraceParent> {
-        self.trace
+        self.span.position()
     }
 
-    /// Writes the line: a warning if the answer is a failure of ours, else for information.
+    /// Ends the span and writes the line: a warning if the answer is a failure of ours, else for information.
     pub fn log(&self, answered: &Answered<'_>) {
+        self.end_span(answered);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -83,13 +85,27 @@ impl Origin {
                     duration_ms = milliseconds(answered.duration),
                     cache = answered.cache,
                     commit = answered.commit,
-                    trace_id = self.trace.map(|trace| tracing::field::display(trace.trace_id())),
+                    trace_id = self.trace().map(|trace| tracing::field::display(trace.trace_id())),
                     xray = self.xray.as_deref(),
                     "request"
                 )
             };
         }
         if answered.status.is_server_error() { line!(warn) } else { line!(info) }
+    }
+
+    /// Ends the span, with OpenTelemetry's conventions for HTTP servers but for what the client made up.
+    fn end_span(&self, answered: &Answered<'_>) {
+        let (method, attribute) = if self.method == "other" { ("HTTP", "_OTHER") } else { (self.method, self.method) };
+        self.span.rename(format_args!("{method} {}", answered.route));
+        self.span.set("http.request.method", attribute);
+        self.span.set("http.route", answered.route);
+        self.span.set("http.response.status_code", answered.status.as_u16());
+        self.span.set("http.response.body.size", answered.bytes);
+        if answered.status.is_server_error() {
+            self.span.fail(answered.status.as_str());
+        }
+        self.span.end();
     }
 }
 

@@ -29,6 +29,18 @@ impl TraceParent {
         Self { span: fastrand::u64(1..), ..self }
     }
 
+    /// The position with a trace, a span and flags. None is all zeros.
+    #[cfg(feature = "otel")]
+    pub(crate) fn of_parts(trace: u128, span: u64, flags: u8) -> Option<Self> {
+        (trace != 0 && span != 0).then_some(Self { trace, span, flags })
+    }
+
+    /// Its trace, span and flags.
+    #[cfg(feature = "otel")]
+    pub(crate) fn parts(self) -> (u128, u64, u8) {
+        (self.trace, self.span, self.flags)
+    }
+
     /// The trace, as logs name it: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)

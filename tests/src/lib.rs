@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod browser;
+pub mod collector;
 pub mod emulator;
 pub mod github;
 pub mod lambda;

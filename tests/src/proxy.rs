@@ -36,6 +36,7 @@ struct Shared {
     faults: Faults,
     fuse: Fuse,
     requests: Mutex<Vec<String>>,
+    traces: Mutex<Vec<String>>,
 }
 
 impl Default for Fuse {
@@ -73,6 +74,7 @@ impl Proxy {
             faults: Faults::default(),
             fuse,
             requests: Mutex::default(),
+            traces: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -99,6 +101,11 @@ impl Proxy {
         std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The `traceparent` of each request so far that has one; the list starts anew.
+    pub fn take_traces(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Nobody listens any more.
     pub fn stop(&self) {
         self.server.abort();
@@ -114,6 +121,9 @@ impl Drop for Proxy {
 async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let what = format!("{} {}", request.method(), request.uri().path());
     shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
+    if let Some(trace) = request.headers().get("traceparent").and_then(|trace| trace.to_str().ok()) {
+        shared.traces.lock().unwrap_or_else(PoisonError::into_inner).push(trace.to_owned());
+    }
     // Beginning an upload changes nothing yet.
     let writes = matches!(*request.method(), Method::PUT | Method::DELETE | Method::PATCH);
     if writes && !shared.fuse.burn() {

@@ -18,7 +18,7 @@ async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> Stri
     let outline = Outline::from_bytes(index.release, &bytes).expect("a release");
     let mut documents = Vec::new();
     for name in outline.documents().into_keys() {
-        documents.push((name, registry.object(&blob_key(name)).await.into()));
+        documents.push((name, registry.object(&blob_key(name)).await));
     }
     let Release { outline, mut content, .. } = outline.with(documents).expect("documents");
     content.icons = BTreeMap::new();

@@ -147,6 +147,8 @@ async fn no_log_holds_a_secret() {
         ("OCI_PASSWORD", "oci-password-5f1c9a"),
         ("AWS_SECRET_ACCESS_KEY", "aws-secret-5f1c9a"),
         ("AWS_SESSION_TOKEN", "aws-session-5f1c9a"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=otlp-header-5f1c9a"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://somebody:otlp-password-5f1c9a@127.0.0.1:1"),
     ];
     let gone = "http://127.0.0.1:1";
     for faults in [

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::OciRegistry;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
+use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 
 use crate::action::{Action, Answer};
@@ -82,17 +84,23 @@ impl App {
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
             Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
-            Action::Refetch {} => self.core.told(None, publisher.refetch()).await,
-            Action::Rollback { commit_hash } => self.core.told(None, publisher.rollback(&commit_hash)).await,
+            Action::Refetch {} => self.core.told("refetch", None, publisher.refetch()).await,
+            Action::Rollback { commit_hash } => {
+                self.core.told("rollback", None, publisher.rollback(&commit_hash)).await
+            }
             Action::Unpin {} => {
-                let unpinned = self.core.told(None, publisher.unpin()).await?;
+                let unpinned = self.core.told("unpin", None, publisher.unpin()).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
                     _ => self.core.refresh(None).await,
                 }
             }
-            Action::Restore {} => self.core.told(None, publisher.restore()).await,
-            Action::Verify {} => return Ok(Answer::Verification(publisher.verify().await?)),
+            Action::Restore {} => self.core.told("restore", None, publisher.restore()).await,
+            Action::Verify {} => {
+                let span = Span::begin(Kind::Internal, "verify", context::trace());
+                let verified = Context::new(span.position()).scope(publisher.verify()).await;
+                return Ok(Answer::Verification(verified?));
+            }
         };
         Ok(Answer::Report(Box::new(report?)))
     }
@@ -115,12 +123,12 @@ impl App {
 
 impl Core {
     async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.told(told, self.publisher.refresh(told)).await
+        self.told("refresh", told, self.publisher.refresh(told)).await
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
     async fn reconcile(&self, extent: Extent) -> Result<Report, PublishError> {
-        self.told(None, async {
+        self.told("reconcile", None, async {
             let refreshed = match self.publisher.refresh(None).await {
                 // Without a repository the stores are all there is.
                 Err(PublishError::Source(SourceError::Off)) => Ok(None),
@@ -138,21 +146,26 @@ impl Core {
         .await
     }
 
-    /// Tells the log, the metrics, `/status` and GitHub what becomes of some work.
+    /// Carries an action out as a span, and tells the log, the metrics, `/status` and GitHub what becomes of it.
     async fn told(
         &self,
+        action: &'static str,
         told: Option<&CommitSha>,
         work: impl Future<Output = Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
-        // On the heap: the work is by far the largest of the futures that lead to it.
-        let (result, done) = observe::refresh(Box::pin(work)).await;
-        let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
-        let (lag, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
-        done.count(lag);
-        if in_time.is_err() {
-            tracing::warn!("GitHub was not told of the result in time");
-        }
-        result
+        let span = Span::begin(Kind::Internal, action, context::trace());
+        let whole = async {
+            // On the heap: the work is by far the largest of the futures that lead to it.
+            let (result, done) = observe::refresh(&span, Box::pin(work)).await;
+            let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
+            let (lag, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
+            done.count(lag);
+            if in_time.is_err() {
+                tracing::warn!("GitHub was not told of the result in time");
+            }
+            result
+        };
+        Context::new(span.position()).scope(Box::pin(whole)).await
     }
 
     /// Shows the result at the commit on GitHub.

@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use devfile_registry::logging;
+use devfile_registry::{logging, telemetry};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use refresh::action::Action;
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
         ["invoke", event] => Some((*event).to_owned()),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
     };
-    let _log = logging::start();
+    let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
@@ -75,8 +75,19 @@ async fn show_metrics() -> Response {
     ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response()
 }
 
-/// One event of the Lambda runtime: an HTTP request of the gateway, or a direct invocation.
+/// One event of the Lambda runtime, its spans exported before it is answered.
 async fn invoke(app: Arc<App>, router: Router, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
+    let answer = answer_event(app, router, event).await;
+    telemetry::flush().await;
+    answer
+}
+
+/// An HTTP request of the gateway, or a direct invocation.
+async fn answer_event(
+    app: Arc<App>,
+    router: Router,
+    event: LambdaEvent<Value>,
+) -> Result<Value, lambda_runtime::Error> {
     let LambdaEvent { payload, context } = event;
     if payload.get("requestContext").is_some() {
         let payload: LambdaRequest = serde_json::from_value(payload)?;

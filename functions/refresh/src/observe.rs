@@ -15,6 +15,7 @@ use devfile_registry::emf::{Line, Unit};
 use devfile_registry::logging;
 use devfile_registry::publish::{Outcome, Report};
 use devfile_registry::request::{Answered, Origin, milliseconds};
+use devfile_registry::telemetry::Span;
 use lambda_http::RequestExt;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -83,15 +84,23 @@ where
     response
 }
 
-/// Refreshes, and tells the log of it.
-pub async fn refresh<E: std::error::Error>(work: impl Future<Output = Result<Report, E>>) -> (Result<Report, E>, Done) {
+/// Refreshes, and tells the log and the action's span of it.
+pub async fn refresh<E: std::error::Error>(
+    span: &Span,
+    work: impl Future<Output = Result<Report, E>>,
+) -> (Result<Report, E>, Done) {
     let started = Instant::now();
     let context = Context::within_current();
     let result = Arc::clone(&context).scope(work).await;
     let duration = started.elapsed();
     log(&result, &context, duration);
+    let outcome = outcome(result.as_ref().ok());
+    span.set("devfile_registry.outcome", outcome);
+    if result.is_err() {
+        span.fail(outcome);
+    }
     let done = Done {
-        outcome: outcome(result.as_ref().ok()),
+        outcome,
         duration,
         artifacts: context.artifacts_pushed(),
         bytes: context.bytes_pushed(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::Response;
 use axum::http::header::CONTENT_ENCODING;
+use devfile_registry::telemetry;
 use lambda_http::{Body as LambdaBody, IntoResponse, Request, service_fn};
 
 use crate::Observer;
@@ -41,6 +42,8 @@ impl IntoResponse for Exact {
                     Default::default()
                 }
             };
+            // Once the answer has left, the process may be frozen.
+            telemetry::flush().await;
             let coded = head.headers.contains_key(CONTENT_ENCODING);
             let body = match String::from_utf8(bytes.into()) {
                 Ok(text) if !coded => LambdaBody::Text(text),

@@ -24,7 +24,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let started = Instant::now();
-    let _log = logging::start();
+    let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let configured = started.elapsed();
     let cache = Cache::from_env(&config.bucket, Patience::Reader).await;

@@ -6,18 +6,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Stat, Written};
 use crate::context;
+use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
 
 /// Time to write a file, which may have 100 MiB, when nobody waits for it.
@@ -299,9 +302,13 @@ impl Bucket for Cache {
     }
 }
 
-/// Makes each call a part of the trace and the tally of what it is made for.
+/// Makes each call, further attempts included, a span below what it is made for, and counts it there.
 #[derive(Debug)]
 struct InContext;
+
+impl Storable for Span {
+    type Storer = StoreReplace<Self>;
+}
 
 impl Intercept for InContext {
     fn name(&self) -> &'static str {
@@ -313,12 +320,41 @@ impl Intercept for InContext {
         &self,
         call: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        known: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         context::count_bucket_call();
-        if let Some(trace) = context::trace() {
-            call.request_mut().headers_mut().insert(TRACEPARENT, trace.child().to_string());
+        let span = Span::begin(Kind::Client, "S3", context::trace());
+        if let Some(operation) = known.load::<Metadata>() {
+            span.rename(format_args!("S3.{}", operation.name()));
+            span.set("rpc.method", operation.name());
         }
+        span.set("rpc.system", "aws-api");
+        span.set("rpc.service", "S3");
+        if let Some(position) = span.position() {
+            call.request_mut().headers_mut().insert(TRACEPARENT, position.to_string());
+        }
+        known.interceptor_state().store_put(span);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        call: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        known: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(span) = known.load::<Span>() else { return Ok(()) };
+        match call.response().map(|response| response.status().as_u16()) {
+            Some(status) => {
+                span.set("http.response.status_code", status);
+                // What is absent or not in the state that was asked for is an answer like any other.
+                if status >= 400 && !matches!(status, 404 | 409 | 412) {
+                    span.fail(status.to_string().as_str());
+                }
+            }
+            None => span.fail("no_answer"),
+        }
+        span.end();
         Ok(())
     }
 }

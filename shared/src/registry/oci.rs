@@ -18,6 +18,7 @@ use super::{Credentials, ErrorKind, Name, Registry, RegistryAddress, RegistryErr
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
 use crate::digest::Digest;
+use crate::telemetry::{Kind, Span};
 
 /// Time for one call, its tries included.
 const CALL_TIME: Duration = Duration::from_secs(60);
@@ -82,15 +83,21 @@ impl OciRegistry {
     }
 
     /// Calls until it works, it is clear that it will not, or the usual time is over.
-    async fn attempt<T, F, R>(&self, operation: &str, call: F) -> Result<T, RegistryError>
+    async fn attempt<T, F, R>(&self, operation: &'static str, image: &Reference, call: F) -> Result<T, RegistryError>
     where
         F: FnMut() -> R,
         R: Future<Output = Result<T, OciDistributionError>>,
     {
-        self.attempt_within(CALL_TIME, operation, call).await
+        self.attempt_within(CALL_TIME, operation, image, call).await
     }
 
-    async fn attempt_within<T, F, R>(&self, time: Duration, operation: &str, call: F) -> Result<T, RegistryError>
+    async fn attempt_within<T, F, R>(
+        &self,
+        time: Duration,
+        operation: &'static str,
+        image: &Reference,
+        mut call: F,
+    ) -> Result<T, RegistryError>
     where
         F: FnMut() -> R,
         R: Future<Output = Result<T, OciDistributionError>>,
@@ -102,6 +109,7 @@ impl OciRegistry {
             // The client does not show what `Retry-After` says; registries mean seconds by it.
             if is_limited(error) { wait.map(|wait| wait * 5) } else { wait }
         };
+        let call = || self.as_span(operation, call());
         let result = tokio::time::timeout(time, call.retry(backoff).when(passing).adjust(patient)).await;
         let (reason, kind) = match result {
             Ok(Ok(value)) => return Ok(value),
@@ -110,8 +118,28 @@ impl OciRegistry {
             }
             Err(_) => (format!("no answer within {} seconds", time.as_secs()), ErrorKind::Other),
         };
-        let (registry, operation) = (self.address.to_string(), operation.to_owned());
+        let (registry, operation) = (self.address.to_string(), format!("{operation} {image}"));
         Err(RegistryError { registry, operation, reason, kind })
+    }
+
+    /// Makes a call a span. The client library lets no header through, so the trace ends with it.
+    async fn as_span<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, OciDistributionError>>,
+    ) -> Result<T, OciDistributionError> {
+        let span = Span::begin(Kind::Client, operation, context::trace());
+        span.rename(format_args!("OCI: {operation}"));
+        span.set("server.address", self.address.host.as_str());
+        let result = call.await;
+        match &result {
+            Err(error) if !is_not_found(error) => match status(error) {
+                Some(status) => span.fail(status.to_string().as_str()),
+                None => span.fail("_OTHER"),
+            },
+            _ => {}
+        }
+        result
     }
 }
 
@@ -181,7 +209,7 @@ impl Registry for OciRegistry {
     async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
         let image = self.reference(repository, name);
         let call = || self.reader.pull_manifest_raw(&image, &self.auth, &[MANIFEST_MEDIA_TYPE]);
-        match self.attempt(&format!("read the manifest {image}"), call).await {
+        match self.attempt("read the manifest", &image, call).await {
             Ok((bytes, _)) => Ok(Some(bytes)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -191,10 +219,14 @@ impl Registry for OciRegistry {
     async fn blob(&self, repository: &str, blob: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
         let image = self.reference(repository, Name::Digest(blob));
         self.log_in(&self.reader).await;
-        let operation = format!("read the blob {image}");
-        match self.attempt(&operation, || self.read_blob(&image, blob, limit)).await {
+        let operation = "read the blob";
+        match self.attempt(operation, &image, || self.read_blob(&image, blob, limit)).await {
             Ok(bytes) if Digest::of(&bytes) == blob => Ok(Some(bytes)),
-            Ok(_) => Err(RegistryError::new(self.address.to_string(), operation, "its bytes do not have that digest")),
+            Ok(_) => Err(RegistryError::new(
+                self.address.to_string(),
+                format!("{operation} {image}"),
+                "its bytes do not have that digest",
+            )),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -203,7 +235,7 @@ impl Registry for OciRegistry {
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let image = self.reference(repository, name);
         let call = || self.reader.fetch_manifest_digest(&image, &self.auth);
-        match self.attempt(&format!("look for the manifest {image}"), call).await {
+        match self.attempt("look for the manifest", &image, call).await {
             Ok(digest) => Ok(digest.parse().ok()),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -214,7 +246,7 @@ impl Registry for OciRegistry {
         let image = self.reference(repository, Name::Digest(blob));
         let digest = blob.to_string();
         self.log_in(&self.writer).await;
-        match self.attempt(&format!("look for the blob {image}"), || self.writer.blob_exists(&image, &digest)).await {
+        match self.attempt("look for the blob", &image, || self.writer.blob_exists(&image, &digest)).await {
             Ok(exists) => Ok(exists),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -225,14 +257,14 @@ impl Registry for OciRegistry {
         let image = self.reference(repository, Name::Digest(blob));
         let digest = blob.to_string();
         self.log_in(&self.writer).await;
-        let operation = format!("take the blob {image}");
+        let operation = "take the blob";
         if content.is_empty() {
             // The usual way refuses to send nothing.
             let call = || self.writer.push_blob_stream(&image, futures_util::stream::empty(), &digest, Some(0));
-            return self.attempt(&operation, call).await.map(|_| ());
+            return self.attempt(operation, &image, call).await.map(|_| ());
         }
         let call = || self.writer.push_blob(&image, content.clone(), &digest);
-        self.attempt(&operation, call).await?;
+        self.attempt(operation, &image, call).await?;
         context::count_bytes(content.len());
         Ok(())
     }
@@ -247,7 +279,7 @@ impl Registry for OciRegistry {
         let image = self.reference(repository, Name::Digest(blob));
         self.log_in(&self.reader).await;
         let call = || self.read_to_file(&image, blob, limit, into);
-        match self.attempt_within(FILE_TIME, &format!("read the blob {image}"), call).await {
+        match self.attempt_within(FILE_TIME, "read the blob", &image, call).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -264,7 +296,7 @@ impl Registry for OciRegistry {
             self.writer.push_blob_stream(&image, pieces(file), &digest, Some(size)).await?;
             Ok(size)
         };
-        let size = self.attempt_within(FILE_TIME, &format!("take the blob {image}"), call).await?;
+        let size = self.attempt_within(FILE_TIME, "take the blob", &image, call).await?;
         context::count_bytes(size as usize);
         Ok(())
     }
@@ -274,7 +306,7 @@ impl Registry for OciRegistry {
         let media_type = http::HeaderValue::from_static(MANIFEST_MEDIA_TYPE);
         self.log_in(&self.writer).await;
         let call = || self.writer.push_manifest_raw(&image, manifest.clone(), media_type.clone());
-        self.attempt(&format!("take the manifest {image}"), call).await?;
+        self.attempt("take the manifest", &image, call).await?;
         context::count_bytes(manifest.len());
         if matches!(name, Name::Digest(_)) {
             context::count_artifact();
@@ -293,6 +325,15 @@ fn is_passing(error: &OciDistributionError) -> bool {
         // A download that ended early or arrived damaged.
         OciDistributionError::IoError(_) | OciDistributionError::DigestError(_) => true,
         error => is_limited(error),
+    }
+}
+
+/// The status that the registry refused with, as far as the client library shows it.
+fn status(error: &OciDistributionError) -> Option<u16> {
+    match error {
+        OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
+        OciDistributionError::ServerError { code, .. } => Some(*code),
+        _ => None,
     }
 }
 

@@ -1,0 +1,126 @@
+//! Spans: what a request, an action and each of its calls were, how long they took and what became of them.
+//!
+//! With the feature `otel`, and a collector that the environment names, they are exported by OpenTelemetry's protocol (OTLP over
+//! HTTP). Otherwise a span is a position in its caller's trace, which calls pass on, and no more. No other module knows the
+//! difference.
+
+#[cfg_attr(feature = "otel", path = "otlp.rs")]
+#[cfg_attr(not(feature = "otel"), path = "off.rs")]
+mod exporter;
+
+use std::fmt;
+
+use crate::trace::TraceParent;
+
+/// A part of the work. It ends when this is dropped, unless it [ended](Span::end) before.
+#[derive(Debug)]
+pub struct Span {
+    position: Option<TraceParent>,
+    recording: exporter::Recording,
+}
+
+/// Which side of a call a span is.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A request is answered.
+    Server,
+    /// Another server is called.
+    Client,
+    /// Neither.
+    Internal,
+}
+
+/// What a span can be told.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// A word of ours or of another server, but no text that a client made up, and no secret.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+}
+
+/// Keeps the export going; what was not exported yet is exported when it is dropped, within a time.
+#[must_use = "spans that still wait are lost with it"]
+#[derive(Debug)]
+pub(crate) struct Export {
+    _exporter: exporter::Exporter,
+}
+
+/// Starts the export of a service's spans, if the environment names a collector.
+pub(crate) fn start(service: &'static str) -> Export {
+    Export { _exporter: exporter::Exporter::start(service) }
+}
+
+/// Exports the spans that ended, for a process that may be frozen afterwards. It takes a limited time, and fails nothing.
+pub async fn flush() {
+    exporter::flush().await;
+}
+
+impl Span {
+    /// Begins a span below its cause, of which it takes over whether it is exported.
+    pub fn begin(kind: Kind, name: &'static str, parent: Option<TraceParent>) -> Self {
+        let (recorded, recording) = exporter::Recording::begin(kind, name, parent);
+        Self { position: recorded.or_else(|| parent.map(TraceParent::child)), recording }
+    }
+
+    /// Where it is in a trace: what a call on its behalf passes on.
+    pub fn position(&self) -> Option<TraceParent> {
+        self.position
+    }
+
+    /// Gives it a name that says more than the one it began with.
+    pub fn rename(&self, name: fmt::Arguments<'_>) {
+        self.recording.rename(name);
+    }
+
+    /// Sets an attribute, of OpenTelemetry's semantic conventions if they have it.
+    pub fn set<'v>(&self, attribute: &'static str, value: impl Into<Value<'v>>) {
+        self.recording.set(attribute, value.into());
+    }
+
+    /// Marks it as failed, by a kind of error as in `error.type`.
+    pub fn fail<'v>(&self, kind: impl Into<Value<'v>>) {
+        self.recording.set("error.type", kind.into());
+        self.recording.fail();
+    }
+
+    /// Ends it now.
+    pub fn end(&self) {
+        self.recording.end();
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u16> for Value<'_> {
+    fn from(number: u16) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the feature is on or off.
+    #[test]
+    fn without_a_collector_a_span_is_a_position() {
+        let parent: TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
+        let span = Span::begin(Kind::Client, "a call", Some(parent));
+        let position = span.position().unwrap();
+        assert_eq!(position.trace_id(), parent.trace_id());
+        assert_ne!(position, parent);
+        assert!(position.to_string().ends_with("-00"), "what the caller leaves out is left out");
+        assert!(Span::begin(Kind::Client, "a call", None).position().is_none(), "nobody asked for a trace");
+    }
+}
