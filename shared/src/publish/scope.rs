@@ -187,8 +187,11 @@ mod tests {
     /// A stack that cannot be published as it stands keeps its name, even when its file gives it another.
     #[test]
     fn no_name_is_given_twice() {
-        let versions =
-            |name: &str, version: &str| format!("name: {name}\nversions:\n- version: {version}\n  default: true\n");
+        let versions = |name: &str, version: &str| {
+            format!(
+                "name: {name}\ndisplayName: x\nicon: https://example.org/i.svg\nversions:\n- version: {version}\n  default: true\n"
+            )
+        };
         let good = [
             ("stacks/a/stack.yaml", versions("loom", "1.0.0")),
             ("stacks/a/1.0.0/devfile.yaml", devfile("loom", "1.0.0")),
@@ -204,6 +207,7 @@ mod tests {
             tree(&files.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>())
         };
         let first = release(&tree_of(&good), None);
+        assert_eq!(first.outline.quarantined, []);
         let second = built(&tree_of(&bad), Some(&first));
         assert_eq!(second.release.content.stacks, first.content.stacks);
         assert_eq!(second.entries, Entries::of(&first.content.stacks));
@@ -234,7 +238,10 @@ mod tests {
                 let default = if edit < 11 { "schemaVersion: [".to_owned() } else { devfile("any", "2.0.0") };
                 let list = "versions:\n- version: 1.0.0\n- version: 2.0.0\n  default: true\n";
                 return vec![
-                    file("stack.yaml", format!("name: stack-{named}\n{list}")),
+                    file(
+                        "stack.yaml",
+                        format!("name: stack-{named}\ndisplayName: x\nicon: https://example.org/i.svg\n{list}"),
+                    ),
                     file("1.0.0/devfile.yaml", devfile("any", "1.0.0")),
                     file("2.0.0/devfile.yaml", default),
                 ];
