@@ -234,7 +234,7 @@ mod tests {
             0 => return Vec::new(),
             9.. => {
                 // With stack.yaml: a name of its own or another's, and a default version that is in order or not.
-                let named = if edit % 2 == 0 { name } else { name / 2 };
+                let named = if edit.is_multiple_of(2) { name } else { name / 2 };
                 let default = if edit < 11 { "schemaVersion: [".to_owned() } else { devfile("any", "2.0.0") };
                 let list = "versions:\n- version: 1.0.0\n- version: 2.0.0\n  default: true\n";
                 return vec![
