@@ -158,8 +158,10 @@ def large(stage: Stage) -> Iterator[Row]:
     stage.refresh(small)
     small_seconds = median(_commit_one(stage, small, times))
     seconds = median(_commit_one(stage, registry, times))
-    target = f"2x of the small one ({small_seconds * 1000:.0f} ms) and the listing of the tree"
-    yield Row(f"{name}: refresh, one version changed", target, f"{seconds * 1000:.0f} ms")
+    listing = median(stage.list_tree(registry) for _ in range(times))
+    target = f"2x of the small one ({small_seconds * 1000:.0f} ms) and the listing of the tree ({listing * 1000:.0f} ms)"
+    met = seconds <= 2 * small_seconds + listing
+    yield Row(f"{name}: refresh, one version changed", target, f"{seconds * 1000:.0f} ms", met)
 
 
 PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {

@@ -147,6 +147,13 @@ class Stage:
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
             subprocess.run([*git, *command], check=True)
 
+    def list_tree(self, registry: Registry) -> float:
+        """Seconds that Git takes to compare the registry's folder with its last commit, as a refresh of a folder does."""
+        command = ["git", "-C", str(registry.source), "status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all"]
+        begin = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"})
+        return time.monotonic() - begin
+
     def trigger(self, registry: Registry, times: int) -> list[float]:
         """Seconds from a signed `POST /refresh`, each after a change of one devfile, until `serve` gives the new one."""
         secret = "a webhook secret of the bench"
