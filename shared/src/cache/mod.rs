@@ -7,6 +7,7 @@ use std::path::Path;
 
 pub use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use crate::digest::Digest;
 
@@ -117,10 +118,23 @@ pub struct Stat {
     pub modified: jiff::Timestamp,
 }
 
+/// Reads the state of an object that was settled upon, whatever becomes of the object meanwhile.
+pub type Opened<'b> = BoxFuture<'b, Result<Object, CacheError>>;
+
 /// What publishing asks of the bucket.
 pub trait Bucket: Send + Sync {
+    /// Settles which state of an object of at most `limit` bytes is read, and gives what reads it; none when it is not there.
+    fn open(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Opened<'_>>, CacheError>> + Send;
+
     /// Reads an object of at most `limit` bytes; none when it is not there.
-    fn get(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Object>, CacheError>> + Send;
+    fn get(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Object>, CacheError>> + Send {
+        async move {
+            match self.open(key, limit).await? {
+                Some(opened) => Ok(Some(opened.await?)),
+                None => Ok(None),
+            }
+        }
+    }
 
     /// Looks at an object; none when it is not there.
     fn stat(&self, key: &str) -> impl Future<Output = Result<Option<Stat>, CacheError>> + Send;

@@ -18,7 +18,7 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
-use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Stat, Written};
+use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
@@ -99,20 +99,29 @@ impl Cache {
     /// # Errors
     /// [`CacheError`] when the bucket does not answer, refuses, or the object is larger.
     pub async fn fetch(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
-        // The client's own time ends with the headers of the answer.
-        let fetched = tokio::time::timeout(self.time, self.fetch_patiently(key, known, limit)).await;
-        fetched.unwrap_or_else(|_| {
+        self.in_time(key, async {
+            match self.ask(key, known, limit).await {
+                Ok(output) => Ok(Fetched::Found(self.read(key, output, limit).await?)),
+                Err(answer) => answer,
+            }
+        })
+        .await
+    }
+
+    /// The client's own time ends with the headers of an answer.
+    async fn in_time<T>(
+        &self,
+        key: &str,
+        reading: impl Future<Output = Result<T, CacheError>>,
+    ) -> Result<T, CacheError> {
+        tokio::time::timeout(self.time, reading).await.unwrap_or_else(|_| {
             let reason = format!("no whole answer within {} ms", self.time.as_millis());
             Err(self.error(format!("read {key}"), reason))
         })
     }
 
-    async fn fetch_patiently(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
+    async fn read(&self, key: &str, output: GetObjectOutput, limit: u64) -> Result<Object, CacheError> {
         let failed = |reason: String| self.error(format!("read {key}"), reason);
-        let output = match self.open(key, known, limit).await {
-            Ok(output) => output,
-            Err(answer) => return answer,
-        };
         let length = output.content_length.unwrap_or_default().max(0) as u64;
         let etag = ETag(output.e_tag.ok_or_else(|| failed("the answer has no ETag".into()))?);
         let mut body = output.body;
@@ -123,11 +132,11 @@ impl Cache {
                 return Err(failed(format!("it has more than the {limit} bytes that are read")));
             }
         }
-        Ok(Fetched::Found(Object { bytes: bytes.freeze(), etag }))
+        Ok(Object { bytes: bytes.freeze(), etag })
     }
 
     /// Asks for an object unless it is in the known state; the error is the answer when there is none.
-    async fn open(
+    async fn ask(
         &self,
         key: &str,
         known: Option<&ETag>,
@@ -209,10 +218,14 @@ impl Cache {
 }
 
 impl Bucket for Cache {
-    async fn get(&self, key: &str, limit: u64) -> Result<Option<Object>, CacheError> {
-        match self.fetch(key, None, limit).await? {
-            Fetched::Found(object) => Ok(Some(object)),
-            Fetched::Absent | Fetched::NotModified => Ok(None),
+    async fn open(&self, key: &str, limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
+        match self.ask(key, None, limit).await {
+            Ok(output) => {
+                let key = key.to_owned();
+                Ok(Some(Box::pin(async move { self.in_time(&key, self.read(&key, output, limit)).await })))
+            }
+            Err(Ok(_)) => Ok(None),
+            Err(Err(error)) => Err(error),
         }
     }
 
@@ -266,7 +279,7 @@ impl Bucket for Cache {
     }
 
     async fn get_file(&self, key: &str, limit: u64, into: &Path) -> Result<bool, CacheError> {
-        let mut body = match self.open(key, None, limit).await {
+        let mut body = match self.ask(key, None, limit).await {
             Ok(output) => output.body,
             Err(Ok(_)) => return Ok(false),
             Err(Err(error)) => return Err(error),

@@ -54,7 +54,7 @@ struct Layer {
 #[derive(Debug)]
 pub(super) struct IndexArtifact<'a> {
     /// `index.json` and the release object.
-    documents: [&'a Bytes; 2],
+    documents: [(Digest, &'a Bytes); 2],
     pub(super) manifest: Bytes,
     pub(super) digest: Digest,
     /// That of the commit, and [`LATEST`].
@@ -103,10 +103,9 @@ impl<'a> IndexArtifact<'a> {
         outline: &Outline,
         outline_bytes: &'a Bytes,
     ) -> Self {
-        let mut layers = vec![
-            titled("index.json", Digest::of(index_bytes), index_bytes.len() as u64),
-            titled("release.json", index.release, outline_bytes.len() as u64),
-        ];
+        let documents = [(Digest::of(index_bytes), index_bytes), (index.release, outline_bytes)];
+        let title = |(title, (digest, bytes)): (_, (Digest, &Bytes))| titled(title, digest, bytes.len() as u64);
+        let mut layers: Vec<Value> = ["index.json", "release.json"].into_iter().zip(documents).map(title).collect();
         layers.extend(outline.documents().into_iter().map(untitled));
         let annotations = json!({
             "org.opencontainers.image.revision": index.commit_hash,
@@ -114,7 +113,6 @@ impl<'a> IndexArtifact<'a> {
             "org.opencontainers.image.created": index.generated_at,
         });
         let (digest, manifest) = manifest(TYPE, layers, annotations);
-        let documents = [index_bytes, outline_bytes];
         Self { documents, manifest, digest, tags: [index.commit_hash.as_str(), LATEST] }
     }
 }
@@ -179,9 +177,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Pushes the layers of an index artifact that are not documents of the release, and says how many were missing.
     pub(super) async fn index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
-        let push = |content: &Bytes| {
+        let push = |(digest, content): (Digest, &Bytes)| {
             let content = content.clone();
-            async move { self.push_missing(REPOSITORY, Digest::of(&content), async { Ok(content.clone()) }).await }
+            self.push_missing(REPOSITORY, digest, async { Ok(content) })
         };
         Ok(each(artifact.documents, push).await?.into_iter().sum())
     }

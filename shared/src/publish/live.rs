@@ -40,9 +40,7 @@ pub(super) struct Loaded {
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn live(&self) -> Result<Option<Live>, PublishError> {
-        let Some(object) = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await? else { return Ok(None) };
-        let index = LiveIndex::from_bytes(&object.bytes).map_err(PublishError::DamagedIndex)?;
-        Ok(Some(Live { index, object }))
+        self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?.map(Live::read).transpose()
     }
 
     /// The outline of the live release, from the bucket or else from the OCI registry. None when neither has it, or it is of an
@@ -135,7 +133,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings: &mut Timings,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
-        built.release.outline.clone().checked().map_err(PublishError::Unreadable)?;
+        built.release.outline.check().map_err(PublishError::Unreadable)?;
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
@@ -204,6 +202,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             seen = Some(live.object.etag);
         }
         Err(PublishError::Races)
+    }
+}
+
+impl Live {
+    /// Reads `index.json`.
+    pub(super) fn read(object: Object) -> Result<Self, PublishError> {
+        let index = LiveIndex::from_bytes(&object.bytes).map_err(PublishError::DamagedIndex)?;
+        Ok(Self { index, object })
     }
 }
 

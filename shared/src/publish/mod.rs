@@ -36,9 +36,10 @@ pub use verify::{Checked, Verification};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join3};
 
 use self::live::{Live, Loaded, Stored};
+use self::target::Look;
 use crate::cache::{Bucket, CacheError};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
@@ -172,12 +173,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
-            // The order matters: whoever made this release live read a head that is not newer than the one read next.
-            let live = self.live().await?;
-            if let Some(live) = live.as_ref().filter(|live| live.index.pinned == Pin::Pinned) {
-                return Ok(Report::pinned(&live.index, told));
-            }
-            let head = self.head(live.as_ref(), told).await?;
+            let (live, head) = match self.look(told).await? {
+                Look::Pinned(live) => return Ok(Report::pinned(&live.index, told)),
+                Look::At { live, head } => (live, head),
+            };
             timings.look = started.elapsed();
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
             if let Some(live) = live.as_ref().filter(|live| known == Known::Kept && is_live(live)) {
@@ -270,15 +269,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ) -> Result<Option<Made>, PublishError> {
         let outline = &before.stored.outline;
         let Some(scope) = self.scope(outline, changed) else { return Ok(None) };
-        if before.live.index.stacks.digest() != outline.entries {
-            tracing::warn!("the entries of index.json are not those of the live release; all are made anew");
-            return Ok(None);
-        }
         let fetching = Instant::now();
         let documents = outline.documents_of(&scope.stacks);
         let reading = async { Ok(self.source.part(commit, &scope).await?) };
-        let (tree, previous) = try_join(reading, self.load(&before.stored, documents)).await?;
+        // Last, so that it is found out while the others wait.
+        let is_whole = async { Ok(before.live.index.stacks.digest() == outline.entries) };
+        let (tree, previous, is_whole) = try_join3(reading, self.load(&before.stored, documents), is_whole).await?;
         timings.fetch += fetching.elapsed();
+        if !is_whole {
+            tracing::warn!("the entries of index.json are not those of the live release; all are made anew");
+            return Ok(None);
+        }
         let (Some(tree), Some(previous)) = (tree, previous) else { return Ok(None) };
         let building = Instant::now();
         let release = previous.release.as_ref();

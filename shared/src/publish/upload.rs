@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 
+use futures_util::future::{try_join, try_join4};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
@@ -34,41 +35,35 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let had: BTreeSet<Digest> =
             previous.map(Release::loose).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
 
-        let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
-        let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
+        let of_config = self.index_config().await?;
+        let of_versions = async {
+            let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
+            let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
+            let (mut to_bucket, to_registry) = try_join(to_bucket, to_registry).await?;
+            for blob in new_blobs.large {
+                to_bucket.push(self.bucket_large(blob).await?);
+            }
+            let pushed = new_versions.iter().copied().zip(&to_registry);
+            let pending: Vec<&PublishedVersion> =
+                pushed.filter(|(_, pushed)| pushed.is_some()).map(|(version, _)| version).collect();
+            each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
+            each(pending.iter().copied(), |version| self.manifest(version, Name::Tag(&version.version))).await?;
+            let registry = to_registry.into_iter().flatten().sum::<u64>() + 2 * pending.len() as u64;
+            Ok(Writes { bucket: to_bucket.into_iter().sum(), registry })
+        };
         // Nothing names them before the index artifact does.
         let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
-        let of_config = self.index_config().await?;
         let of_documents = self.push_documents(built, new_documents, &had);
-        let (mut to_bucket, to_registry, (_, of_documents), of_index) =
-            futures_util::future::try_join4(to_bucket, to_registry, of_documents, self.index_blobs(index)).await?;
-        for blob in new_blobs.large {
-            to_bucket.push(self.bucket_large(blob).await?);
-        }
-        let pending: Vec<&PublishedVersion> = new_versions
-            .iter()
-            .zip(&to_registry)
-            .filter(|(_, pushed)| pushed.is_some())
-            .map(|(version, _)| *version)
-            .collect();
-
-        each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
-        each(pending.iter().copied(), |version| self.manifest(version, Name::Tag(&version.version))).await?;
-        let index_tags = self.tag_index(index).await?;
         let release_key = release_key(built.name);
-        let release_is_new = !self.stays(&release_key).await?;
-        if release_is_new {
+        let (mut writes, (_, of_documents), of_index, release_stays) =
+            try_join4(of_versions, of_documents, self.index_blobs(index), self.stays(&release_key)).await?;
+
+        writes.registry += of_config + of_documents + of_index + self.tag_index(index).await?;
+        if !release_stays {
             self.bucket.put(&release_key, built.bytes.clone()).await?;
+            writes.bucket += 1;
         }
-        Ok(Writes {
-            bucket: to_bucket.into_iter().sum::<u64>() + u64::from(release_is_new),
-            registry: to_registry.into_iter().flatten().sum::<u64>()
-                + of_config
-                + of_documents
-                + 2 * pending.len() as u64
-                + of_index
-                + index_tags,
-        })
+        Ok(writes)
     }
 
     /// Whether an object is there, and too young to be pruned before this publication is live.

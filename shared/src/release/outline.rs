@@ -64,7 +64,11 @@ impl Outline {
         }
         // Another format need not have our fields: say so, rather than which of them is missing.
         match serde_json::from_slice::<Format>(bytes)?.format {
-            FORMAT => serde_json::from_slice::<Self>(bytes)?.checked(),
+            FORMAT => {
+                let outline: Self = serde_json::from_slice(bytes)?;
+                outline.check()?;
+                Ok(outline)
+            }
             format => Err(InvalidDocument::Format(format)),
         }
     }
@@ -73,13 +77,13 @@ impl Outline {
     ///
     /// # Errors
     /// [`InvalidDocument::TooLarge`], or a content that this software does not write.
-    pub(crate) fn checked(self) -> Result<Self, InvalidDocument> {
+    pub(crate) fn check(&self) -> Result<(), InvalidDocument> {
         if !self.shards.len().is_power_of_two() {
             let reason: serde_json::Error = serde::de::Error::custom("the number of shards is no power of two");
             return Err(reason.into());
         }
         let size = self.documents().values().sum();
-        if size > RELEASE_BYTES { Err(InvalidDocument::TooLarge(size)) } else { Ok(self) }
+        if size > RELEASE_BYTES { Err(InvalidDocument::TooLarge(size)) } else { Ok(()) }
     }
 
     /// The documents that it names, each once.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::cache::{ETag, Expect, INDEX_KEY, Object, Stat, Written, blob_key, release_key};
+use crate::cache::{ETag, Expect, INDEX_KEY, Object, Opened, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::registry::Name;
 use crate::release::{LiveIndex, Outline, Release};
@@ -98,9 +98,15 @@ impl MemoryBucket {
 }
 
 impl Bucket for MemoryBucket {
-    async fn get(&self, key: &str, _limit: u64) -> Result<Option<Object>, CacheError> {
+    async fn open(&self, key: &str, _limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
         tokio::task::yield_now().await;
-        Ok(self.object(key))
+        let settled = self.object(key);
+        Ok(settled.map(|object| -> Opened<'_> {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(object)
+            })
+        }))
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
