@@ -29,6 +29,10 @@ pub const TARBALL_ENTRIES: usize = 50_000;
 /// [`FILE_BYTES`] as it is takes 8.
 pub const GITHUB_ANSWER_BYTES: usize = 16 << 20;
 
+/// Largest manifest that is read, in bytes: as large as every OCI registry has to take one (OCI distribution specification 1.1,
+/// "Pushing Manifests").
+pub const MANIFEST_BYTES: u64 = 4 << 20;
+
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 

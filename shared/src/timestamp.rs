@@ -61,22 +61,23 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidTimestamp(text.chars().take(64).collect());
-        let shaped = text.len() >= 20 && text.as_bytes()[10] == b'T' && text.is_ascii();
-        let instant = shaped.then(|| text.parse().ok()).flatten().ok_or_else(invalid)?;
-        let text = match text.strip_suffix("+00:00") {
-            Some(date_time) => format!("{date_time}Z"),
-            None => text.to_owned(),
-        };
-        Ok(Self { text, instant })
+        text.to_owned().try_into()
     }
 }
 
 impl TryFrom<String> for Timestamp {
     type Error = InvalidTimestamp;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+    fn try_from(mut text: String) -> Result<Self, Self::Error> {
+        let shaped = text.len() >= 20 && text.as_bytes()[10] == b'T' && text.is_ascii();
+        let Some(instant) = shaped.then(|| text.parse().ok()).flatten() else {
+            return Err(InvalidTimestamp(text.chars().take(64).collect()));
+        };
+        if text.ends_with("+00:00") {
+            text.truncate(text.len() - "+00:00".len());
+            text.push('Z');
+        }
+        Ok(Self { text, instant })
     }
 }
 

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod collector;
 pub mod emulator;
 pub mod github;
+pub mod guard;
 pub mod lambda;
 pub mod proxy;
 pub mod raw;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -36,7 +36,7 @@ struct Shared {
     faults: Faults,
     fuse: Fuse,
     requests: Mutex<Vec<String>>,
-    traces: Mutex<Vec<String>>,
+    headers: Mutex<Vec<HeaderMap>>,
 }
 
 impl Default for Fuse {
@@ -74,7 +74,7 @@ impl Proxy {
             faults: Faults::default(),
             fuse,
             requests: Mutex::default(),
-            traces: Mutex::default(),
+            headers: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -101,9 +101,11 @@ impl Proxy {
         std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The `traceparent` of each request so far that has one; the list starts anew.
-    pub fn take_traces(&self) -> Vec<String> {
-        std::mem::take(&mut *self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner))
+    /// A header of each request so far that has it; the list starts anew.
+    pub fn take_headers(&self, name: &str) -> Vec<String> {
+        let headers = std::mem::take(&mut *self.shared.headers.lock().unwrap_or_else(PoisonError::into_inner));
+        let values = headers.iter().filter_map(|headers| headers.get(name));
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
     }
 
     /// Nobody listens any more.
@@ -121,9 +123,7 @@ impl Drop for Proxy {
 async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let what = format!("{} {}", request.method(), request.uri().path());
     shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
-    if let Some(trace) = request.headers().get("traceparent").and_then(|trace| trace.to_str().ok()) {
-        shared.traces.lock().unwrap_or_else(PoisonError::into_inner).push(trace.to_owned());
-    }
+    shared.headers.lock().unwrap_or_else(PoisonError::into_inner).push(request.headers().clone());
     // Beginning an upload changes nothing yet.
     let writes = matches!(*request.method(), Method::PUT | Method::DELETE | Method::PATCH);
     if writes && !shared.fuse.burn() {

@@ -49,8 +49,11 @@ async fn a_refresh_and_its_calls_are_in_the_callers_trace() {
     let collector = Collector::start(Mood::Well).await;
     let s3 = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
     let registry = exporting(&collector.endpoint, "50").await;
+    let oci = Proxy::start(&std::env::var("TEST_OCI_REGISTRY").unwrap(), Fuse::default()).await;
+    let namespace = format!("{}/{}", oci.address(), registry.name);
     let registry = registry
         .with("AWS_ENDPOINT_URL_S3", &format!("http://{}", s3.address()))
+        .with("OCI_REGISTRY", &namespace)
         .with("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=kiln")
         .with("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
         .with("WEBHOOK_SECRET", SECRET);
@@ -90,9 +93,11 @@ async fn a_refresh_and_its_calls_are_in_the_callers_trace() {
     for operation in ["S3.GetObject", "S3.PutObject", "OCI: take the blob", "OCI: take the manifest"] {
         assert!(operations.contains(operation), "{operations:?}");
     }
-    let passed_on: BTreeSet<String> = s3.take_traces().into_iter().collect();
-    let exported = to_bucket.iter().map(|call| format!("00-{TRACE}-{}-01", call.id)).collect();
-    assert_eq!(passed_on, exported, "what the bucket is told of is what the collector knows");
+    for (server, calls) in [(s3, to_bucket), (oci, to_registry)] {
+        let passed_on: BTreeSet<String> = server.take_headers("traceparent").into_iter().collect();
+        let exported = calls.iter().map(|call| format!("00-{TRACE}-{}-01", call.id)).collect();
+        assert_eq!(passed_on, exported, "what a server is told of is what the collector knows");
+    }
 }
 
 #[tokio::test]
@@ -104,7 +109,7 @@ async fn what_the_caller_leaves_out_is_not_exported() {
     let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", s3.address()));
     let serve = registry.serve().await;
     let left_out = TRACE.replace('4', "5");
-    s3.take_traces();
+    s3.take_headers("traceparent");
     for (trace, flags) in [(&*left_out, "00"), (TRACE, "01")] {
         let headers = [("traceparent", &*caller(trace, flags))];
         assert_eq!(serve.ask("GET", "/devfiles/kiln?secret=hush", &headers).await.status, 200);
@@ -121,7 +126,7 @@ async fn what_the_caller_leaves_out_is_not_exported() {
     let look = spans.iter().find(|span| is_look(span)).unwrap();
     assert_eq!(look.parent, request.id);
     assert!(spans.iter().all(|span| span.trace != left_out), "{spans:#?}");
-    let passed_on = s3.take_traces();
+    let passed_on = s3.take_headers("traceparent");
     assert!(passed_on.contains(&format!("00-{TRACE}-{}-01", look.id)), "{passed_on:?}");
     let still_known = passed_on.iter().any(|trace| trace.contains(&left_out) && trace.ends_with("-00"));
     assert!(still_known, "who leaves a trace out still names it: {passed_on:?}");

@@ -119,6 +119,8 @@ impl Snapshot {
     /// could be read.
     pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
         let Release { outline, content, .. } = release;
+        let mut warnings: Vec<Diagnostic> = content.warnings.into_values().flatten().chain(outline.warnings).collect();
+        warnings.sort();
         let count = |kind| content.stacks.iter().filter(|entry| entry.entry_type == kind).count();
         let about = About {
             commit_hash: index.commit_hash.clone(),
@@ -133,7 +135,7 @@ impl Snapshot {
             samples: count(EntryType::Sample),
             versions: content.versions.len(),
             quarantined: outline.quarantined,
-            warnings: outline.warnings.len(),
+            warnings: warnings.len(),
         };
         let repositories = repositories(&content.versions);
         let shelf = Shelf::new(&content.stacks, &icons, &content.versions);
@@ -168,7 +170,7 @@ impl Snapshot {
             commit: index.commit_hash,
             about,
             shelf,
-            warnings: outline.warnings,
+            warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&catalog, &texts),
             unfiltered,

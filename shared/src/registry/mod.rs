@@ -1,5 +1,8 @@
-//! The OCI registry: the record of all artifacts and of the index. What is asked of it is here, how it is spoken to in `oci`.
+//! The OCI registry: the record of all artifacts and of the index. What is asked of it is here, how it is asked in `oci`, how one
+//! call is made in `calls`, and what it shows of us in `access`.
 
+mod access;
+mod calls;
 mod oci;
 
 use std::fmt;
@@ -7,6 +10,8 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::digest::Digest;
@@ -31,6 +36,10 @@ impl RegistryAddress {
     fn is_loopback(&self) -> bool {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
         name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_loopback() { "http" } else { "https" }
     }
 
     fn repository(&self, name: &str) -> String {
@@ -82,20 +91,12 @@ pub struct RegistryError {
     registry: String,
     operation: String,
     reason: String,
-    kind: ErrorKind,
-}
-
-/// The one way to fail that is an answer, and all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ErrorKind {
-    NotFound,
-    Other,
 }
 
 impl RegistryError {
     /// An error of a registry.
     pub fn new(registry: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { registry: registry.into(), operation: operation.into(), reason: reason.into(), kind: ErrorKind::Other }
+        Self { registry: registry.into(), operation: operation.into(), reason: reason.into() }
     }
 }
 
@@ -180,6 +181,13 @@ pub struct Credentials {
     pub username: String,
     /// Password or token.
     pub password: String,
+}
+
+impl Credentials {
+    /// The value of an `Authorization` header (RFC 7617).
+    fn basic(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
+    }
 }
 
 impl fmt::Debug for Credentials {

@@ -41,7 +41,7 @@ pub struct About {
     pub offline: Option<Offline>,
     /// What is not published as it stands in the repository.
     pub quarantined: Vec<Quarantined>,
-    /// What should be looked at.
+    /// What should be looked at, beside the warnings of the content.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -105,7 +105,7 @@ impl Built {
 
         let others: BTreeMap<&String, _> = before.stacks.keys().zip(base.entries.texts()).collect();
         let entry = |folder: &String| {
-            by_stack.entry(folder).map(text).or_else(|| others.get(folder).map(|text| (*text).clone()))
+            by_stack.entry(folder).map(text).or_else(|| others.get(folder).map(|text| Arc::clone(text)))
         };
         let entries = stacks.keys().map(entry).collect::<Option<Vec<_>>>()?;
         let entries: Entries = entries.into_iter().chain(by_stack.other_entries().map(text)).collect();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Content, Icon, Outline, PublishedVersion, SampleDevfile, StoredFile};
 use crate::artifact;
+use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::index::{Entry, EntryType, to_compact_json};
 use crate::limits::SHARD_STACKS;
@@ -26,6 +27,8 @@ pub(super) struct StackContent<'a> {
     entry: Option<Cow<'a, Entry>>,
     versions: Vec<Cow<'a, PublishedVersion>>,
     files: BTreeMap<Cow<'a, str>, Cow<'a, StoredFile>>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    warnings: Cow<'a, [Diagnostic]>,
 }
 
 /// The document of what belongs to no stack.
@@ -63,8 +66,8 @@ pub(super) fn shard_of(folder: &str, shards: usize) -> usize {
     usize::from(u16::from_be_bytes([first, second])) % shards
 }
 
-/// The folder of the stack that a file belongs to.
-fn stack_of(path: &str) -> Option<&str> {
+/// The folder of the stack that a file belongs to, below `stacks/`.
+pub(super) fn stack_of(path: &str) -> Option<&str> {
     Some(path.strip_prefix("stacks/")?.split_once('/')?.0)
 }
 
@@ -96,6 +99,9 @@ impl<'a> ByStack<'a> {
                 None => &mut files,
             };
             files.insert(Cow::Borrowed(path), Cow::Borrowed(file));
+        }
+        for (folder, warnings) in &content.warnings {
+            stacks.entry(folder).or_default().warnings = Cow::Borrowed(warnings);
         }
         let Content { samples, icons, fetched, .. } = content;
         let (icons, fetched) = (Cow::Borrowed(icons), Cow::Borrowed(fetched));
@@ -179,7 +185,10 @@ impl StackContent<'_> {
 /// The content that documents tell of, stacks in the order of their folders.
 pub(super) fn joined(stacks: Shard<'_>, common: Option<Common<'_>>) -> Content {
     let mut content = Content::default();
-    for stack in stacks.into_values() {
+    for (folder, stack) in stacks {
+        if !stack.warnings.is_empty() {
+            content.warnings.insert(folder, stack.warnings.into_owned());
+        }
         content.stacks.extend(stack.entry.map(Cow::into_owned));
         content.versions.extend(stack.versions.into_iter().map(Cow::into_owned));
         content.files.extend(owned(stack.files));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::documents::stack_of;
 use super::entry::{facts, stack_entry, version_entry};
 use super::{
     About, Base, Built, Content, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile,
@@ -14,6 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
+use crate::outside::offline;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
 use crate::source::Tree;
 use crate::timestamp::Timestamp;
@@ -229,15 +231,16 @@ impl<'a> Draft<'a> {
         }
         let icons = self.icons(&entries);
         let fetched = self.fetched(&icons, &versions, &samples);
+        let (warnings, others) = self.warnings();
         let about = About {
             commit_hash: commit,
             source: source.to_owned(),
             offline: self.offline(),
             quarantined,
-            warnings: self.warnings(),
+            warnings: others,
         };
         let files = self.published_files(&versions);
-        (about, Content { stacks: entries, versions, samples, files, icons, fetched })
+        (about, Content { stacks: entries, versions, samples, files, icons, fetched, warnings })
     }
 
     /// Folders of stacks that take the name under which another was published that stays as it was.
@@ -304,17 +307,25 @@ impl<'a> Draft<'a> {
         Some(offline)
     }
 
-    fn warnings(&self) -> Vec<Diagnostic> {
+    /// What should be looked at: in stacks, by their folders, and elsewhere. What an offline stack still needs of other hosts is
+    /// elsewhere, too, since every report lists it.
+    fn warnings(&self) -> (BTreeMap<String, Vec<Diagnostic>>, Vec<Diagnostic>) {
         let mut warnings = self.repository.warnings.clone();
-        if let Some(Base { release: previous, scope, .. }) = self.base {
-            let others = previous.outline.warnings.iter().filter(|warning| !scope.wants(&warning.path));
-            warnings.extend(others.cloned());
-            warnings.sort();
+        if let Some(Base { release: Release { outline, content, .. }, scope, .. }) = self.base {
+            let before = content.warnings.values().chain([&outline.warnings]).flatten();
+            warnings.extend(before.filter(|warning| !scope.wants(&warning.path)).cloned());
         }
-        let mut warnings = first_of_each_stack(warnings);
-        warnings.extend(self.warnings.iter().cloned());
         warnings.sort();
-        warnings
+        let mut of_stacks: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
+        let mut others = self.warnings.clone();
+        for warning in first_of_each_stack(warnings) {
+            match stack_of(&warning.path).filter(|_| !warning.rule.starts_with(offline::RULE)) {
+                Some(stack) => of_stacks.entry(stack.to_owned()).or_default().push(warning),
+                None => others.push(warning),
+            }
+        }
+        others.sort();
+        (of_stacks, others)
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would
@@ -469,10 +480,9 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
 
 /// Sorted warnings, as many of each stack, and of each file outside stacks, as a release carries.
 fn first_of_each_stack(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let part = |warning: &Diagnostic| match warning.path.split('/').collect::<Vec<_>>()[..] {
-        ["stacks", stack, _, ..] => stack.to_owned(),
-        _ => warning.path.clone(),
-    };
+    fn part(warning: &Diagnostic) -> &str {
+        stack_of(&warning.path).unwrap_or(&warning.path)
+    }
     let alike = warnings.chunk_by(|one, next| part(one) == part(next));
     alike.flat_map(|warnings| warnings.iter().take(limits::STACK_WARNINGS).cloned()).collect()
 }

@@ -10,7 +10,7 @@ use crate::index::Entry;
 
 /// The entries, stacks then samples, each as its JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Entries(Arc<[Box<RawValue>]>);
+pub struct Entries(Arc<[Arc<RawValue>]>);
 
 impl Entries {
     /// The JSON of some entries.
@@ -27,7 +27,7 @@ impl Entries {
     }
 
     /// The texts, one an entry.
-    pub(super) fn texts(&self) -> &[Box<RawValue>] {
+    pub(super) fn texts(&self) -> &[Arc<RawValue>] {
         &self.0
     }
 
@@ -38,13 +38,13 @@ impl Entries {
 }
 
 /// The JSON of one entry.
-pub(super) fn text(entry: &Entry) -> Box<RawValue> {
+pub(super) fn text(entry: &Entry) -> Arc<RawValue> {
     // As everywhere: our types have string keys and write to memory.
-    serde_json::value::to_raw_value(entry).expect("serializing to memory cannot fail")
+    serde_json::value::to_raw_value(entry).expect("serializing to memory cannot fail").into()
 }
 
-impl FromIterator<Box<RawValue>> for Entries {
-    fn from_iter<I: IntoIterator<Item = Box<RawValue>>>(texts: I) -> Self {
+impl FromIterator<Arc<RawValue>> for Entries {
+    fn from_iter<I: IntoIterator<Item = Arc<RawValue>>>(texts: I) -> Self {
         Self(texts.into_iter().collect())
     }
 }

@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{self, Layer};
+use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits::RELEASE_BYTES;
@@ -39,7 +40,7 @@ pub const FORMAT: u32 = 2;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 4;
+pub const RULES: u32 = 5;
 
 /// Everything published for one commit, or as much of it as was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +69,8 @@ pub struct Content {
     /// Everything that was fetched, with the entity tag of the state it was in, so that the next release fetches only what changed:
     /// the URLs of icons, and what versions and devfiles of samples were fetched from.
     pub fetched: BTreeMap<String, Option<String>>,
+    /// What should be looked at in stacks, by their folders; what else should be is in the outline.
+    pub warnings: BTreeMap<String, Vec<Diagnostic>>,
 }
 
 /// A version of a stack, as it is published.

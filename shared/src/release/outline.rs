@@ -29,7 +29,7 @@ pub struct Outline {
     pub offline: Option<Offline>,
     /// What is not published as it stands in the repository.
     pub quarantined: Vec<Quarantined>,
-    /// What should be looked at.
+    /// What should be looked at, but for what the documents tell of single stacks.
     pub warnings: Vec<Diagnostic>,
     /// Names of the published stacks, by their folders. Their entries are in the index in this order, before all others.
     pub stacks: BTreeMap<String, String>,

@@ -1,6 +1,6 @@
 //! `last_modified.json`: when each version last changed, as the reference's build writes it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
@@ -14,17 +14,29 @@ pub const SAMPLE_WITHOUT_VERSION: &str = "undefined";
 /// Dates of versions, by name and version.
 #[derive(Debug, Default)]
 pub struct Dates {
-    stacks: BTreeMap<(String, String), Timestamp>,
-    samples: BTreeMap<(String, String), Timestamp>,
+    stacks: Table,
+    samples: Table,
+}
+
+/// Rows of name, version and date, in the order of names and versions. Of most of many rows nobody asks.
+#[derive(Debug, Default)]
+struct Table(Vec<(String, String, Timestamp)>);
+
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(borrow, default)]
+    stacks: Vec<Row<'a>>,
+    #[serde(borrow, default)]
+    samples: Vec<Row<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    version: String,
+struct Row<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    version: Cow<'a, str>,
     #[serde(default)]
     last_modified: Option<Timestamp>,
 }
@@ -32,12 +44,28 @@ struct Row {
 impl Dates {
     /// The date of a stack's version.
     pub fn stack(&self, name: &str, version: &str) -> Option<&Timestamp> {
-        self.stacks.get(&(name.to_owned(), version.to_owned()))
+        self.stacks.get(name, version)
     }
 
     /// The date of a sample's version; one without versions has [`SAMPLE_WITHOUT_VERSION`].
     pub fn sample(&self, name: &str, version: &str) -> Option<&Timestamp> {
-        self.samples.get(&(name.to_owned(), version.to_owned()))
+        self.samples.get(name, version)
+    }
+}
+
+impl Table {
+    fn new(rows: Vec<Row<'_>>) -> Self {
+        let dated = |row: Row<'_>| Some((row.name.into_owned(), row.version.into_owned(), row.last_modified?));
+        let mut rows: Vec<_> = rows.into_iter().filter_map(dated).collect();
+        rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        Self(rows)
+    }
+
+    /// The date in the last of the rows of a version.
+    fn get(&self, name: &str, version: &str) -> Option<&Timestamp> {
+        let end = self.0.partition_point(|row| (row.0.as_str(), row.1.as_str()) <= (name, version));
+        let (last_name, last_version, date) = self.0.get(end.checked_sub(1)?)?;
+        (last_name == name && last_version == version).then_some(date)
     }
 }
 
@@ -45,14 +73,41 @@ impl Dates {
 pub(super) fn parse(tree: &Tree) -> Result<Dates, Box<Diagnostic>> {
     const PATH: &str = "last_modified.json";
     let Some(bytes) = tree.get(PATH) else { return Ok(Dates::default()) };
-    let mut file: BTreeMap<String, Vec<Row>> = serde_json::from_slice(bytes).map_err(|error| {
+    let file: File<'_> = serde_json::from_slice(bytes).map_err(|error| {
         let position = Position { line: error.line() as u32, column: error.column().max(1) as u32 };
         let hint = "write it anew, or remove it: then dates come from the history of the repository";
         Box::new(Diagnostic::error(PATH, "lastModified/json", error.to_string(), hint).at(position))
     })?;
-    let mut table = |name: &str| {
-        let rows = file.remove(name).unwrap_or_default().into_iter();
-        rows.filter_map(|row| Some(((row.name, row.version), row.last_modified?))).collect()
-    };
-    Ok(Dates { stacks: table("stacks"), samples: table("samples") })
+    Ok(Dates { stacks: Table::new(file.stacks), samples: Table::new(file.samples) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::tree;
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_last_row() {
+        let row = |name: &str, version: &str, day: u8| {
+            format!(r#"{{"name": "{name}", "version": "{version}", "lastModified": "2026-01-{day:02}T00:00:00Z"}}"#)
+        };
+        let rows = [row("loom", "2.0.0", 1), row("kiln", "1.0.0", 2), row("loom", "1.0.0", 3), row("loom", "2.0.0", 4)];
+        let undated = r#"{"name": "a\u006evil", "version": "1.0.0"}, {"name": "anvil", "version": "2.0.0", "lastModified": null}"#;
+        let file = format!(r#"{{"stacks": [{undated}, {}], "others": 1}}"#, rows.join(","));
+        let dates = parse(&tree(&[("last_modified.json", &file)])).unwrap();
+        let day = |name: &str, version: &str| dates.stack(name, version).map(|date| date.utc_day().day());
+        for (name, version, expected) in [
+            ("loom", "2.0.0", Some(4)),
+            ("loom", "1.0.0", Some(3)),
+            ("kiln", "1.0.0", Some(2)),
+            ("anvil", "1.0.0", None),
+            ("anvil", "2.0.0", None),
+            ("loom", "1.5.0", None),
+            ("zither", "1.0.0", None),
+        ] {
+            assert_eq!(day(name, version), expected, "{name} {version}");
+        }
+        assert!(dates.sample("loom", "2.0.0").is_none());
+        assert_eq!(parse(&tree(&[])).unwrap().stack("loom", "2.0.0"), None);
+    }
 }

@@ -129,8 +129,11 @@ async fn the_oci_registry_in_trouble() {
     ] {
         let commit = world.edit(&format!("{fault:?}"));
         world.oci.faults().add("*", fault.clone(), 2);
+        let begin = Instant::now();
         let report = world.registry.refresh().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
         assert_eq!(report["commit_hash"], commit.as_str(), "{fault:?}");
+        let asked_for = if let Fault::RateLimit { retry_after, .. } = fault { retry_after } else { None };
+        assert!(begin.elapsed() >= Duration::from_secs(asked_for.unwrap_or_default()), "{fault:?}");
     }
     assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));
 }
@@ -147,6 +150,12 @@ async fn content_that_arrives_changed_is_not_believed() {
     world.oci.faults().add("GET /v2/*/blobs/*", other, 10_000);
     let error = world.registry.invoke(&json!({"action": "restore"})).await.unwrap_err();
     assert!(error.contains("failed to read the blob"), "{error}");
+    world.oci.faults().clear();
+    let endless = Fault::Body(Bytes::from(vec![b' '; (4 << 20) + 1]));
+    world.oci.faults().add("GET /v2/*/manifests/*", endless, 10_000);
+    let rollback = json!({"action": "rollback", "commit_hash": "1".repeat(40)});
+    let error = world.registry.invoke(&rollback).await.unwrap_err();
+    assert!(error.contains("it has more than 4194304 bytes"), "{error}");
     world.oci.faults().clear();
     world.act(json!({"action": "restore"})).await;
     assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));

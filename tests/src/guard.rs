@@ -1,0 +1,145 @@
+//! A guard before a registry that itself asks nobody who they are: it gives tokens, and lets through who has one
+//! (distribution specification of Docker, "Token Authentication", which OCI registries follow).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The name and password that the guard gives tokens to.
+pub const KNOWN: (&str, &str) = ("kiln", "kiln-password");
+
+/// What a guard does beside asking for tokens.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    /// Calls that a token is good for.
+    pub calls: usize,
+    /// Another address, `host:port`, where blobs are uploaded to.
+    pub uploads_at: Option<String>,
+}
+
+/// A guard. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Guard {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: SocketAddr,
+    target: String,
+    manners: Manners,
+    client: reqwest::Client,
+    /// The repository that a token is for, and the calls that are left to it.
+    tokens: Mutex<HashMap<String, (String, usize)>>,
+    given: AtomicUsize,
+}
+
+impl Guard {
+    /// A guard before the registry at an address, `host:port`.
+    pub async fn start(target: &str, manners: Manners) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            address,
+            target: target.to_owned(),
+            manners,
+            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            tokens: Mutex::default(),
+            given: AtomicUsize::new(0),
+        });
+        let router = Router::new().route("/token", get(give)).fallback(pass).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            // Ends with the task, and only then.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, shared, server }
+    }
+
+    /// Where it listens, `host:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The number of tokens that it gave.
+    pub fn given(&self) -> usize {
+        self.shared.given.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Gives a token for what `scope` names, `repository:<name>:<actions>`, to who may have one.
+async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let (name, password) = KNOWN;
+    let known = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    if request.headers().get(AUTHORIZATION).is_none_or(|shown| shown.as_bytes() != known.as_bytes()) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let url = reqwest::Url::parse(&format!("http://{}{}", shared.address, request.uri())).ok();
+    let scope = url.and_then(|url| Some(url.query_pairs().find(|(name, _)| name == "scope")?.1.into_owned()));
+    let scope = scope.as_deref().and_then(|scope| scope.strip_prefix("repository:")?.rsplit_once(':'));
+    let Some((repository, _)) = scope else { return StatusCode::BAD_REQUEST.into_response() };
+    let token = format!("token-{}", shared.given.fetch_add(1, Ordering::Relaxed));
+    let good_for = (repository.to_owned(), shared.manners.calls);
+    shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), good_for);
+    let answer = json!({"token": token, "expires_in": 300}).to_string();
+    ([(CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    if !shared.lets_through(&request) {
+        let address = shared.address;
+        let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"guard\"");
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
+    }
+    let (mut head, body) = request.into_parts();
+    head.headers.remove(AUTHORIZATION);
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let sent = shared.client.request(head.method, format!("http://{}{path}", shared.target)).headers(head.headers);
+    let Ok(answer) = sent.body(body.to_bytes()).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let mut answer = axum::http::Response::from(answer).map(Body::new);
+    if let (Some(elsewhere), Some(place)) = (&shared.manners.uploads_at, answer.headers().get(LOCATION))
+        && let Ok(place) = place.to_str()
+        && place.contains("/blobs/uploads/")
+        && let Ok(place) = HeaderValue::from_str(&place.replace(&shared.address.to_string(), elsewhere))
+    {
+        answer.headers_mut().insert(LOCATION, place);
+    }
+    answer
+}
+
+impl Shared {
+    /// Whether a request shows a token for its repository that is still good.
+    fn lets_through(&self, request: &Request<Body>) -> bool {
+        let shown = request.headers().get(AUTHORIZATION).and_then(|shown| shown.to_str().ok()?.strip_prefix("Bearer "));
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((repository, calls)) = shown.and_then(|token| tokens.get_mut(token)) else { return false };
+        if *calls == 0 || !request.uri().path().starts_with(&format!("/v2/{repository}/")) {
+            return false;
+        }
+        *calls -= 1;
+        true
+    }
+}

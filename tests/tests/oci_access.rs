@@ -1,0 +1,110 @@
+//! Registries that want to know who calls, and what they are shown.
+
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
+use std::process::Stdio;
+
+use registry_tests::guard::{Guard, KNOWN, Manners};
+use registry_tests::proxy::{Fuse, Proxy};
+use registry_tests::registry::TestRegistry;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// As `htpasswd -B` writes [`KNOWN`].
+const HTPASSWD: &str = "kiln:$2b$04$k93AD7JlRGdUyKHRfLjQUOVH5ka49D2qTUXGFxNH2wQJBBpEhKYSe\n";
+
+const SECRET: &str = "not-the-password";
+
+fn real() -> String {
+    std::env::var("TEST_OCI_REGISTRY").unwrap()
+}
+
+/// The example registry, published to another OCI registry with some password.
+async fn example(address: &str, password: &str) -> TestRegistry {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let namespace = format!("{address}/{}", registry.name);
+    registry.with("OCI_REGISTRY", &namespace).with("OCI_USERNAME", KNOWN.0).with("OCI_PASSWORD", password)
+}
+
+/// Publishes, changes and checks a registry.
+async fn works(registry: &TestRegistry) {
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    let devfile = std::fs::read_to_string(registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();
+    registry.write("stacks/loom/devfile.yaml", format!("{devfile}# changed\n"));
+    assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
+    for action in ["reconcile", "restore", "verify"] {
+        let report =
+            registry.invoke(&json!({"action": action})).await.unwrap_or_else(|error| panic!("{action}: {error}"));
+        assert_eq!(report.get("problems").unwrap_or(&json!([])), &json!([]), "{action}: {report}");
+    }
+}
+
+/// A wrong password is an error that says so, and what it was is not told.
+async fn refuses(address: &str, said: &str) {
+    let error = example(address, SECRET).await.refresh().await.unwrap_err();
+    assert!(error.contains(said) && !error.contains(SECRET), "{error}");
+}
+
+/// Distribution that asks for a password itself.
+async fn distribution(folder: &std::path::Path) -> (Child, String) {
+    std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
+    let config = json!({
+        "version": "0.1",
+        "log": {"accesslog": {"disabled": true}},
+        "storage": {"filesystem": {"rootdirectory": folder.join("storage")}},
+        "http": {"addr": "127.0.0.1:0"},
+        "auth": {"htpasswd": {"realm": "kiln", "path": folder.join("htpasswd")}},
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
+    let mut command = Command::new(format!("{tools}/docker-registry"));
+    command.arg("serve").arg(folder.join("config.json")).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = log.next_line().await.unwrap().expect("Distribution says where it listens");
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            break rest.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':')).collect();
+        }
+    };
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    (process, address)
+}
+
+#[tokio::test]
+async fn a_registry_with_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_process, address) = distribution(folder.path()).await;
+    works(&example(&address, KNOWN.1).await).await;
+    refuses(&address, "the registry answered 401; it wants other credentials").await;
+}
+
+#[tokio::test]
+async fn a_registry_with_tokens() {
+    let guard = Guard::start(&real(), Manners { calls: 1000, uploads_at: None }).await;
+    let registry = example(&guard.address(), KNOWN.1).await;
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
+    refuses(&guard.address(), "no token can be had with these credentials").await;
+}
+
+#[tokio::test]
+async fn tokens_that_do_not_last_are_renewed() {
+    let guard = Guard::start(&real(), Manners { calls: 7, uploads_at: None }).await;
+    works(&example(&guard.address(), KNOWN.1).await).await;
+    assert!(guard.given() > 3, "{}", guard.given());
+}
+
+#[tokio::test]
+async fn an_upload_to_another_host_does_not_tell_it_who_calls() {
+    let elsewhere = Proxy::start(&real(), Fuse::default()).await;
+    let manners = Manners { calls: 1000, uploads_at: Some(elsewhere.address()) };
+    let guard = Guard::start(&real(), manners).await;
+    let registry = example(&guard.address(), KNOWN.1).await;
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    let uploads = elsewhere.take_requests();
+    assert!(!uploads.is_empty() && uploads.iter().all(|request| request.starts_with("PUT ")), "{uploads:?}");
+    assert_eq!(elsewhere.take_headers("authorization"), [""; 0]);
+    assert_eq!(registry.invoke(&json!({"action": "verify"})).await.unwrap()["problems"], json!([]));
+}
