@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod emf;
 pub mod environment;
+mod error;
 pub mod fetch;
 pub mod index;
 pub mod limits;

@@ -20,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
+use crate::error::chain;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
 
@@ -397,16 +398,7 @@ where
     match (status(&error), error.code(), error.message()) {
         (Some(status), Some(code), Some(message)) => format!("{status} {code}: {message}"),
         (Some(status), Some(code), None) => format!("{status} {code}"),
-        _ => {
-            let mut reasons = vec![error.to_string()];
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                reasons.push(error.to_string());
-                cause = error.source();
-            }
-            reasons.dedup();
-            reasons.join(": ")
-        }
+        _ => chain(&error),
     }
 }
 

@@ -13,8 +13,9 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use tokio::sync::OnceCell;
 
-use super::calls::{CONNECT, Failure, SILENCE, USER_AGENT, chain};
+use super::calls::{CONNECT, Failure, SILENCE, USER_AGENT};
 use super::{Credentials, RegistryAddress};
+use crate::error::chain;
 
 /// What is shown to one registry, and known of its tokens.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use super::access::Access;
 use super::{Credentials, Name, RegistryAddress, RegistryError};
 use crate::context;
 use crate::digest::Digest;
+use crate::error::chain;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
 
@@ -288,16 +289,4 @@ impl fmt::Display for Failure {
             Self::Broken(reason) | Self::Final(reason) => f.write_str(reason),
         }
     }
-}
-
-/// The chain of reasons, down to the refused connection.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut reasons = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        reasons.push(error.to_string());
-        cause = error.source();
-    }
-    reasons.dedup();
-    reasons.join(": ")
 }

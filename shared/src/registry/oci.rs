@@ -11,11 +11,12 @@ use reqwest::{Body, Method, Response, Url};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::calls::{CALL_TIME, Calls, Failure, Subject, body, chain, checked, too_large};
+use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, too_large};
 use super::{Credentials, Name, Registry, RegistryAddress, RegistryError};
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
 use crate::digest::Digest;
+use crate::error::chain;
 use crate::limits;
 
 /// Time for a file, which may have 100 MiB.

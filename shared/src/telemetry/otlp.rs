@@ -21,6 +21,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use super::{Kind, Value};
+use crate::error::chain;
 use crate::logging;
 use crate::trace::TraceParent;
 
@@ -198,7 +199,7 @@ impl HttpClient for Collector {
         let trouble = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(answer.status().to_string()),
-            Err(error) => Some(explain(&**error)),
+            Err(error) => Some(chain(&**error)),
         };
         match trouble {
             None => self.failing.store(false, Ordering::Relaxed),
@@ -217,11 +218,4 @@ async fn call(client: reqwest::Client, request: Request<Bytes>) -> Result<Respon
     let answer = client.execute(request).await.map_err(reqwest::Error::without_url)?;
     let (head, body) = Response::<reqwest::Body>::from(answer).into_parts();
     Ok(Response::from_parts(head, Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes()))
-}
-
-/// The chain of reasons, down to the refused connection.
-fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let reasons: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    reasons.join(": ")
 }

@@ -250,20 +250,11 @@ impl fmt::Debug for Api {
     }
 }
 
-/// The error and its causes, on one line.
+/// An error and its causes, on one line.
 pub(super) fn chain(error: &dyn Error) -> String {
-    let text = error.to_string();
+    let text = crate::error::chain(error);
     // The client's own name for "it did not work" says nothing.
-    let mut text = text.strip_prefix("Service Error: ").unwrap_or(&text).to_owned();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let this = error.to_string();
-        if !text.contains(&this) {
-            text = format!("{text}: {this}");
-        }
-        cause = error.source();
-    }
-    text.lines().next().unwrap_or_default().to_owned()
+    text.strip_prefix("Service Error: ").unwrap_or(&text).to_owned()
 }
 
 async fn collect(what: &str, answer: http::Response<Body>) -> Result<Answer, Failure> {
