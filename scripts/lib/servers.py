@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -19,6 +20,9 @@ from .processes import Child, Supervisor, free_ports, port_is_free
 
 REGION = "us-east-1"
 _READY_SECONDS = 60.0
+_LEAST_FREE = 0.02
+"""Share of the disk. Below half of it SeaweedFS takes nothing any more, and answers every write with an inner error."""
+
 _TRIES = 3
 
 _WEED_PORTS = (
@@ -50,6 +54,12 @@ def start_s3(
 ) -> Bucket:
     """Starts SeaweedFS with its data in a folder, where its choice of ports is kept for the next start."""
     data.mkdir(parents=True, exist_ok=True)
+    disk = shutil.disk_usage(data)
+    if disk.free < _LEAST_FREE * disk.total:
+        raise Failure(
+            f"the disk of {data} is nearly full: {disk.free / 1e9:.1f} GB are free, and the S3 server stores nothing below "
+            f"{_LEAST_FREE:.0%} of its {disk.total / 1e9:.0f} GB; make room, for example with `cargo clean`"
+        )
 
     def attempt(ports: list[int]) -> tuple[Child, Callable[[], bool]]:
         supervisor.at_end(lambda: _remove_sockets(ports))

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 import unittest
@@ -153,6 +154,14 @@ class Ports(Folder):
         ports = free_ports(2)
         kept.write_text(json.dumps(ports))
         self.assertEqual(servers._kept_ports(kept, 2), ports)
+
+
+class Disk(Folder):
+    def test_one_that_is_nearly_full_is_told_of_before_anything_starts(self) -> None:
+        full = unittest.mock.Mock(total=250_000_000_000, free=4_000_000_000)
+        with unittest.mock.patch.object(shutil, "disk_usage", return_value=full):
+            with self.assertRaisesRegex(Failure, r"nearly full: 4\.0 GB are free, .* below 2% of its 250 GB"):
+                servers.start_s3(unittest.mock.Mock(), self.folder, self.folder / "s3", self.folder / "log", "b", "key", "secret")
 
 
 class Settings(Folder):
