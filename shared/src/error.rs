@@ -4,16 +4,17 @@ use std::error::Error;
 
 /// An error and its causes on one line, down to the refused connection. What a cause says that was said already is left out.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let mut text = line(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let this = error.to_string();
+        let this = line(error);
         if !text.contains(&this) {
             text = format!("{text}: {this}");
         }
         cause = error.source();
     }
-    text.lines().next().unwrap_or_default().to_owned()
+    text
 }
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn causes_are_told_once_and_on_one_line() {
-        let errors = ["no answer", "no answer", "cannot connect", "connection refused\nby 127.0.0.1"];
+        let errors = ["no answer", "no answer", "cannot connect\nto it", "connection refused\nby 127.0.0.1"];
         let caused =
             errors.into_iter().rev().fold(None, |source, text| Some(Box::new(Caused { text, source }))).unwrap();
         assert_eq!(chain(&*caused), "no answer: cannot connect: connection refused");

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
@@ -28,8 +28,8 @@ pub const KNOWN: (&str, &str) = ("kiln", "kiln-password");
 pub struct Manners {
     /// Calls that a token is good for.
     pub calls: usize,
-    /// Another address, `host:port`, where blobs are uploaded to.
-    pub uploads_at: Option<String>,
+    /// Another address, `host:port`, where blobs are uploaded to and read from.
+    pub blobs_at: Option<String>,
 }
 
 /// A guard. It ends when this is dropped.
@@ -108,10 +108,21 @@ async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    // As some registries are.
+    if *request.method() == Method::POST && !request.headers().contains_key(CONTENT_LENGTH) {
+        return StatusCode::LENGTH_REQUIRED.into_response();
+    }
     if !shared.lets_through(&request) {
         let address = shared.address;
         let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"guard\"");
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
+    }
+    let path = request.uri().path();
+    if let Some(elsewhere) = &shared.manners.blobs_at
+        && *request.method() == Method::GET
+        && path.contains("/blobs/sha256:")
+    {
+        return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("http://{elsewhere}{path}"))]).into_response();
     }
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);
@@ -120,7 +131,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     let sent = shared.client.request(head.method, format!("http://{}{path}", shared.target)).headers(head.headers);
     let Ok(answer) = sent.body(body.to_bytes()).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
     let mut answer = axum::http::Response::from(answer).map(Body::new);
-    if let (Some(elsewhere), Some(place)) = (&shared.manners.uploads_at, answer.headers().get(LOCATION))
+    if let (Some(elsewhere), Some(place)) = (&shared.manners.blobs_at, answer.headers().get(LOCATION))
         && let Ok(place) = place.to_str()
         && place.contains("/blobs/uploads/")
         && let Ok(place) = HeaderValue::from_str(&place.replace(&shared.address.to_string(), elsewhere))

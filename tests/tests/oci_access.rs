@@ -82,7 +82,7 @@ async fn a_registry_with_passwords() {
 
 #[tokio::test]
 async fn a_registry_with_tokens() {
-    let guard = Guard::start(&real(), Manners { calls: 1000, uploads_at: None }).await;
+    let guard = Guard::start(&real(), Manners { calls: 1000, blobs_at: None }).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
@@ -91,20 +91,22 @@ async fn a_registry_with_tokens() {
 
 #[tokio::test]
 async fn tokens_that_do_not_last_are_renewed() {
-    let guard = Guard::start(&real(), Manners { calls: 7, uploads_at: None }).await;
+    let guard = Guard::start(&real(), Manners { calls: 12, blobs_at: None }).await;
     works(&example(&guard.address(), KNOWN.1).await).await;
     assert!(guard.given() > 3, "{}", guard.given());
 }
 
 #[tokio::test]
-async fn an_upload_to_another_host_does_not_tell_it_who_calls() {
+async fn another_host_that_has_the_blobs_is_not_told_who_calls() {
     let elsewhere = Proxy::start(&real(), Fuse::default()).await;
-    let manners = Manners { calls: 1000, uploads_at: Some(elsewhere.address()) };
+    let manners = Manners { calls: 1000, blobs_at: Some(elsewhere.address()) };
     let guard = Guard::start(&real(), manners).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
-    let uploads = elsewhere.take_requests();
-    assert!(!uploads.is_empty() && uploads.iter().all(|request| request.starts_with("PUT ")), "{uploads:?}");
-    assert_eq!(elsewhere.take_headers("authorization"), [""; 0]);
     assert_eq!(registry.invoke(&json!({"action": "verify"})).await.unwrap()["problems"], json!([]));
+    let requests = elsewhere.take_requests();
+    for method in ["PUT ", "GET "] {
+        assert!(requests.iter().any(|request| request.starts_with(method)), "{method}: {requests:?}");
+    }
+    assert_eq!(elsewhere.take_headers("authorization"), [""; 0]);
 }

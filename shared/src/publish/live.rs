@@ -221,7 +221,7 @@ impl Stored {
 }
 
 impl Loaded {
-    /// The whole release as one that was just built, without its content.
+    /// The release, as much of it as was read, as one that was just built, without its content.
     pub(super) fn as_built(&self, name: Digest) -> Built {
         Built {
             release: Arc::clone(&self.release),

@@ -77,12 +77,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Err(reason) => return Err(PublishError::ForeignRelease(name, reason)),
             };
             // Most documents are those of other releases, too.
-            let new: Vec<Digest> = outline.documents().into_keys().filter(|document| read.insert(*document)).collect();
+            let new: Vec<Digest> =
+                outline.documents().into_keys().filter(|document| !read.contains(document)).collect();
             let documents = each(&new, |document| async move { Ok((*document, self.document(*document).await?)) });
             let mut found = Vec::new();
             for (document, content) in documents.await? {
                 match content {
-                    Some(content) => found.push((document, content)),
+                    Some(content) => {
+                        read.insert(document);
+                        found.push((document, content));
+                    }
                     None if name == index.release => return Err(PublishError::MissingBlob(document)),
                     None => {}
                 }

@@ -47,18 +47,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let pending: Vec<&PublishedVersion> =
                 pushed.filter(|(_, pushed)| pushed.is_some()).map(|(version, _)| version).collect();
             each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
-            each(pending.iter().copied(), |version| self.manifest(version, Name::Tag(&version.version))).await?;
-            let registry = to_registry.into_iter().flatten().sum::<u64>() + 2 * pending.len() as u64;
-            Ok(Writes { bucket: to_bucket.into_iter().sum(), registry })
+            let registry = to_registry.into_iter().flatten().sum::<u64>() + pending.len() as u64;
+            Ok((Writes { bucket: to_bucket.into_iter().sum(), registry }, pending))
         };
         // Nothing names them before the index artifact does.
         let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
         let of_documents = self.push_documents(built, new_documents, &had);
         let release_key = release_key(built.name);
-        let (mut writes, (_, of_documents), of_index, release_stays) =
+        let ((mut writes, pending), (_, of_documents), of_index, release_stays) =
             try_join4(of_versions, of_documents, self.index_blobs(index), self.stays(&release_key)).await?;
 
-        writes.registry += of_config + of_documents + of_index + self.tag_index(index).await?;
+        let tagged = each(pending, |version| self.manifest(version, Name::Tag(&version.version))).await?.len() as u64;
+        writes.registry += of_config + of_documents + of_index + tagged + self.tag_index(index).await?;
         if !release_stays {
             self.bucket.put(&release_key, built.bytes.clone()).await?;
             writes.bucket += 1;

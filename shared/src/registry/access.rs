@@ -13,7 +13,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use tokio::sync::OnceCell;
 
-use super::calls::{CONNECT, Failure, SILENCE, USER_AGENT};
+use super::calls::{CONNECT, Failure, SILENCE, USER_AGENT, shortened};
 use super::{Credentials, RegistryAddress};
 use crate::error::chain;
 
@@ -88,8 +88,8 @@ impl Inner {
         let image = Reference::with_tag(self.address.host.clone(), repository.to_owned(), "latest".to_owned());
         let token = client.auth(&image, &auth, operation).await.map_err(|error| {
             let reason = match &error {
-                // Its text is what the server of tokens says, if anything.
-                AuthenticationFailure(_) if self.credentials.is_some() => "they may be wrong".to_owned(),
+                AuthenticationFailure(said) if said.trim().is_empty() => "they may be wrong".to_owned(),
+                AuthenticationFailure(said) => shortened(said),
                 error => chain(error),
             };
             Failure::Broken(format!("no token can be had with these credentials: {reason}"))

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Method, Request, RequestBuilder, Response, Url};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::access::Access;
 use super::{Credentials, Name, RegistryAddress, RegistryError};
@@ -27,8 +29,8 @@ pub(super) const CONNECT: Duration = Duration::from_secs(3);
 /// Time without a byte from the registry.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
-/// The longest wait that a registry may ask for before another try.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Redirects that are followed for one answer.
+const REDIRECTS: usize = 5;
 
 /// Bytes of the answer that says why a call was refused.
 const REASON_BYTES: u64 = 16 << 10;
@@ -59,7 +61,7 @@ pub(super) struct Subject {
 }
 
 /// Why a try did not work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Failure {
     /// The registry refused.
     Refused {
@@ -87,7 +89,7 @@ impl Calls {
         // As `reqwest::Client::new` has it: without TLS there is nothing that could be done.
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .redirect(Policy::none())
             .user_agent(USER_AGENT)
             .build()
             .expect("the TLS library starts");
@@ -122,20 +124,11 @@ impl Calls {
         time: Duration,
         work: impl FnMut() -> R,
     ) -> Result<Option<T>, RegistryError> {
-        let backoff =
-            ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter();
-        let patient = |failure: &Failure, usual: Option<Duration>| match failure {
-            Failure::Refused { wait: Some(asked), .. } => usual.map(|usual| usual.max(*asked)),
-            _ => usual,
-        };
-        let tried = work.retry(backoff).when(Failure::is_passing).adjust(patient);
-        let reason = match tokio::time::timeout(time, tried).await {
-            Ok(Ok(value)) => return Ok(Some(value)),
-            Ok(Err(Failure::Refused { status: StatusCode::NOT_FOUND, .. })) => return Ok(None),
-            Ok(Err(failure)) => failure.to_string(),
-            Err(_) => format!("no answer within {} seconds", time.as_secs()),
-        };
-        Err(self.error(subject, reason))
+        match patiently(time, work).await {
+            Ok(value) => Ok(Some(value)),
+            Err(Failure::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(failure) => Err(self.error(subject, &failure)),
+        }
     }
 
     /// The same of what must be there.
@@ -145,14 +138,29 @@ impl Calls {
         time: Duration,
         work: impl FnMut() -> R,
     ) -> Result<T, RegistryError> {
-        let done = self.attempt(subject, time, work).await?;
-        done.ok_or_else(|| self.error(subject, "the registry answered 404: there is no such place".to_owned()))
+        patiently(time, work).await.map_err(|failure| self.error(subject, &failure))
     }
 
-    /// Sends a request once. The answer is a good one, its body yet to come.
+    /// Sends a request, and what only reads to where the registry redirects it. The answer is a good one, its body yet to come.
     pub(super) async fn send(&self, subject: &Subject, request: RequestBuilder) -> Result<Response, Failure> {
         let mut request = request.build().map_err(|error| Failure::Final(chain(&error.without_url())))?;
-        // Whoever else an upload goes to is not told who calls (CVE-2020-15157).
+        for _ in 0..=REDIRECTS {
+            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+            let again = if reads { request.try_clone() } else { None };
+            let answer = self.send_once(subject, request).await?;
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+            let Some(mut redirected) = again else { return Err(refusal(answer).await) };
+            *redirected.url_mut() = place(&answer)?;
+            request = redirected;
+        }
+        Err(Failure::Final(format!("the registry redirects more than {REDIRECTS} times")))
+    }
+
+    /// Sends a request once. The answer is a good one or a redirect.
+    async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, Failure> {
+        // Whoever else the registry names is not told who calls (CVE-2020-15157).
         let shown = if self.is_here(request.url()) { self.access.of(&subject.repository).await? } else { None };
         if let Some(shown) = &shown {
             request.headers_mut().insert(AUTHORIZATION, shown.clone());
@@ -165,19 +173,17 @@ impl Calls {
         if let Some(position) = span.position().and_then(|position| HeaderValue::try_from(position.to_string()).ok()) {
             request.headers_mut().insert(TRACEPARENT, position);
         }
-        let answer = match self.http.execute(request).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                span.fail("no_answer");
-                return Err(Failure::of(error));
-            }
-        };
+        let uploads = request.body().is_some();
+        let answer = async { self.http.execute(request).await.map_err(Failure::of) };
+        // Of an upload the registry says nothing before it has the whole.
+        let answer = if uploads { answer.await } else { unless_silent(answer).await };
+        let answer = answer.inspect_err(|_| span.fail("no_answer"))?;
         let status = answer.status();
         span.set("http.response.status_code", status.as_u16());
-        if status.is_success() {
+        if status.is_success() || status.is_redirection() {
             return Ok(answer);
         }
-        if status == StatusCode::UNAUTHORIZED {
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             self.access.refused(&subject.repository, shown.as_ref());
         }
         // What is not there is an answer like any other.
@@ -193,17 +199,54 @@ impl Calls {
             .is_ok_and(|here| here.origin() == url.origin())
     }
 
-    fn error(&self, subject: &Subject, reason: String) -> RegistryError {
+    fn error(&self, subject: &Subject, failure: &Failure) -> RegistryError {
         let Subject { operation, repository, name } = subject;
         let operation = format!("{operation} {}/{repository}{name}", self.address.host);
-        RegistryError { registry: self.address.to_string(), operation, reason }
+        RegistryError { registry: self.address.to_string(), operation, reason: failure.to_string() }
     }
+}
+
+/// Tries until it works, it is clear that it will not, or the time is over.
+async fn patiently<T, R: Future<Output = Result<T, Failure>>>(
+    time: Duration,
+    work: impl FnMut() -> R,
+) -> Result<T, Failure> {
+    let backoff =
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter();
+    let end = Instant::now() + time;
+    // Who asks for more time than there is, is told of now.
+    let wait = |failure: &Failure, usual: Option<Duration>| {
+        Some(failure.wait(usual?)).filter(|wait| Instant::now() + *wait < end)
+    };
+    let mut before = String::new();
+    let tried = work.retry(backoff).when(Failure::is_passing).adjust(wait);
+    let tried =
+        tokio::time::timeout(time, tried.notify(|failure, _| before = format!("; before that: {failure}"))).await;
+    tried.unwrap_or_else(|_| Err(Failure::Broken(format!("no answer within {} seconds{before}", time.as_secs()))))
+}
+
+/// Waits for a registry that is to say something.
+async fn unless_silent<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let silent = |_| Err(Failure::Broken(format!("nothing came for {} seconds", SILENCE.as_secs())));
+    tokio::time::timeout(SILENCE, answer).await.unwrap_or_else(silent)
+}
+
+/// Where an answer sends its caller.
+pub(super) fn place(answer: &Response) -> Result<Url, Failure> {
+    let told = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+    let place = told.and_then(|place| answer.url().join(place).ok());
+    place.ok_or_else(|| Failure::Broken("the registry sends its caller on and does not say where".to_owned()))
+}
+
+/// The next part of the body of an answer.
+pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, Failure> {
+    unless_silent(async { answer.chunk().await.map_err(Failure::of) }).await
 }
 
 /// Reads the body of an answer, which may have at most so many bytes.
 pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Bytes, Failure> {
     let mut bytes = BytesMut::with_capacity(answer.content_length().unwrap_or_default().min(limit) as usize);
-    while let Some(part) = answer.chunk().await.map_err(Failure::of)? {
+    while let Some(part) = part(&mut answer).await? {
         if (bytes.len() + part.len()) as u64 > limit {
             return Err(too_large(limit));
         }
@@ -218,11 +261,11 @@ pub(super) fn too_large(limit: u64) -> Failure {
 
 /// Checks that bytes are those of a digest.
 pub(super) fn checked(bytes: Bytes, digest: Digest) -> Result<Bytes, Failure> {
-    if Digest::of(&bytes) == digest {
-        Ok(bytes)
-    } else {
-        Err(Failure::Broken("its bytes do not have that digest".to_owned()))
-    }
+    if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(damaged()) }
+}
+
+pub(super) fn damaged() -> Failure {
+    Failure::Broken("its bytes do not have that digest".to_owned())
 }
 
 /// What an answer that is no success says (OCI distribution specification 1.1, "Error Codes").
@@ -238,8 +281,8 @@ async fn refusal(answer: Response) -> Failure {
         message: String,
     }
     let status = answer.status();
-    let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let wait = wait.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+    let wait =
+        answer.headers().get(RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?, jiff::Timestamp::now()));
     let is_json = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("json"));
     let said = if answer.headers().get(CONTENT_TYPE).is_some_and(is_json) {
         let body = body(answer, REASON_BYTES).await.unwrap_or_default();
@@ -250,8 +293,21 @@ async fn refusal(answer: Response) -> Failure {
     } else {
         String::new()
     };
-    let said = said.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Failure::Refused { status, said, wait }
+    Failure::Refused { status, said: shortened(&said), wait }
+}
+
+/// The beginning of what a server says, on one line.
+pub(super) fn shortened(said: &str) -> String {
+    said.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The time that `Retry-After` asks for, in seconds or by a date (RFC 9110, section 10.2.3).
+fn wait_of(text: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let until = || jiff::fmt::rfc2822::parse(text).ok().map(|date| now.duration_until(date.timestamp()));
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(until()?.try_into().unwrap_or_default()),
+    }
 }
 
 impl Failure {
@@ -259,8 +315,19 @@ impl Failure {
     pub(super) fn of(error: reqwest::Error) -> Self {
         // The query of an upload's address may be what signs it.
         let error = error.without_url();
-        let reason = chain(&error);
-        if error.is_redirect() { Self::Final(reason) } else { Self::Broken(reason) }
+        Self::Broken(chain(&error))
+    }
+
+    /// How long to wait before another try, which usually is some time.
+    fn wait(&self, usual: Duration) -> Duration {
+        match self {
+            // With something else to show, at once.
+            Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => Duration::ZERO,
+            Self::Refused { wait: Some(asked), .. } => *asked + usual,
+            // Registries that do not say it mean seconds.
+            Self::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. } => usual * 5,
+            _ => usual,
+        }
     }
 
     /// Whether another try may work a moment later.
@@ -279,14 +346,73 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, said, .. } => {
+            Self::Refused { status, said, wait } => {
                 write!(f, "the registry answered {}", status.as_u16())?;
                 if !said.is_empty() {
                     write!(f, ": {said}")?;
                 }
-                if *status == StatusCode::UNAUTHORIZED { f.write_str("; it wants other credentials") } else { Ok(()) }
+                match wait {
+                    _ if *status == StatusCode::UNAUTHORIZED => f.write_str("; it wants other credentials"),
+                    Some(wait) => write!(f, "; it wants to be asked again in {} s", wait.as_secs()),
+                    None => Ok(()),
+                }
             }
             Self::Broken(reason) | Self::Final(reason) => f.write_str(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, wait: Option<u64>) -> Failure {
+        let status = StatusCode::from_u16(status).unwrap();
+        Failure::Refused { status, said: String::new(), wait: wait.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn a_wait_is_a_number_or_a_date() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Thu, 01 Jan 2026 00:01:00 GMT", Some(60)),
+            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(wait_of(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    /// What is answered to the first tries, the seconds until the end, and what is said of it.
+    #[tokio::test(start_paused = true)]
+    async fn patience_has_its_measure() {
+        for (failures, at_least, at_most, said) in [
+            (vec![], 0, 0, Ok(())),
+            (vec![refused(500, None), refused(503, None)], 0, 2, Ok(())),
+            (vec![refused(401, None), refused(401, None)], 0, 0, Ok(())),
+            (vec![refused(429, Some(20)), refused(429, Some(7))], 27, 29, Ok(())),
+            (vec![refused(429, None); 3], 7, 15, Ok(())),
+            (vec![refused(429, Some(90))], 0, 0, Err("the registry answered 429; it wants to be asked again in 90 s")),
+            (vec![refused(403, None)], 0, 0, Err("the registry answered 403")),
+            (vec![refused(500, None); 9], 2, 7, Err("the registry answered 500")),
+        ] {
+            let begin = Instant::now();
+            let mut failures = failures.into_iter();
+            let tried = patiently(CALL_TIME, || std::future::ready(failures.next().map_or(Ok(()), Err))).await;
+            assert_eq!(tried.map_err(|failure| failure.to_string()), said.map_err(str::to_owned));
+            let took = begin.elapsed().as_secs();
+            assert!((at_least..=at_most).contains(&took), "{took} s: {said:?}");
+        }
+        let mut tries = 0;
+        let hangs = || {
+            tries += 1;
+            let first = tries == 1;
+            async move { if first { Err(refused(502, None)) } else { std::future::pending::<Result<(), _>>().await } }
+        };
+        let said = patiently(CALL_TIME, hangs).await.unwrap_err().to_string();
+        assert_eq!(said, "no answer within 60 seconds; before that: the registry answered 502");
     }
 }

@@ -135,8 +135,8 @@ pub trait Registry: Send + Sync {
         content: Bytes,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send;
 
-    /// Reads a blob of at most `limit` bytes into a file; false when the repository has no such blob. By way of memory, unless the
-    /// registry knows better.
+    /// Reads a blob of at most `limit` bytes, which are those of its digest, into a file; false when the repository has no such blob.
+    /// By way of memory, unless the registry knows better.
     fn blob_to_file(
         &self,
         repository: &str,

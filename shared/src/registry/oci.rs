@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Body, Method, Response, Url};
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method, Response};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, too_large};
+use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, damaged, part, place, too_large};
 use super::{Credentials, Name, Registry, RegistryAddress, RegistryError};
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
@@ -68,26 +69,31 @@ impl OciRegistry {
         let mut answer = self.open_blob(subject, blob).await?;
         let mut file = File::create(into).await.map_err(on_our_side)?;
         let mut read = 0;
-        while let Some(part) = answer.chunk().await.map_err(Failure::of)? {
+        while let Some(part) = part(&mut answer).await? {
             read += part.len() as u64;
             if read > limit {
                 return Err(too_large(limit));
             }
             file.write_all(&part).await.map_err(on_our_side)?;
         }
-        file.flush().await.map_err(on_our_side)
+        file.flush().await.map_err(on_our_side)?;
+        if Digest::of_file(into).map_err(on_our_side)? == blob { Ok(()) } else { Err(damaged()) }
     }
 
     /// Uploads a blob in one piece ("Pushing a blob monolithically", by POST and then PUT).
     async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), Failure> {
-        let begun = self.calls.send(subject, self.calls.request(Method::POST, subject, "blobs/uploads/")).await?;
-        let place = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
-        let unclear = || Failure::Broken("the registry does not say where to upload to".to_owned());
-        let mut place: Url = begun.url().join(place.ok_or_else(unclear)?).map_err(|_| unclear())?;
+        // Some registries want the length of nothing to be told.
+        let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
+        let mut place = place(&self.calls.send(subject, begin).await?)?;
         place.query_pairs_mut().append_pair("digest", &blob.to_string());
         let request = self.calls.request_at(Method::PUT, place).header(CONTENT_TYPE, "application/octet-stream");
-        self.calls.send(subject, request.header(CONTENT_LENGTH, size).body(content)).await?;
-        Ok(())
+        match self.calls.send(subject, request.header(CONTENT_LENGTH, size).body(content)).await {
+            // The registry has forgotten of the upload; another may do.
+            Err(gone @ Failure::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+                Err(Failure::Broken(gone.to_string()))
+            }
+            uploaded => uploaded.map(drop),
+        }
     }
 }
 
