@@ -158,6 +158,29 @@ fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
     world.check();
 }
 
+/// What it tells of is not known, so nothing may go, whatever older releases need.
+#[test]
+fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
+    let world = published();
+    let first = world.bucket.live().unwrap().release;
+    for edit in 1..5 {
+        world.branch.commit(with_owners(edit));
+        block_on(world.publisher().refresh(None)).unwrap();
+    }
+    let mut index = world.bucket.live().unwrap();
+    index.recent.retain(|recent| recent.release != first);
+    assert!(index.recent.iter().any(|recent| recent.release < index.release), "one is looked at before the live one");
+    world.bucket.write(INDEX_KEY, index.to_bytes());
+    // That of what belongs to no stack is the same in all of them.
+    let shared = world.release(&index).outline.common.digest;
+    world.bucket.objects.lock().unwrap().remove(&blob_key(shared));
+    world.registry.blobs.lock().unwrap().retain(|(_, blob), _| *blob != shared);
+    let before = keys(&world);
+    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
+    assert!(matches!(block_on(later.prune()), Err(PublishError::MissingBlob(blob)) if blob == shared));
+    assert_eq!(keys(&world), before);
+}
+
 /// A world whose live release is gone from both stores.
 fn forgotten() -> (World, LiveIndex) {
     let world = published();
