@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response, Url};
@@ -28,6 +28,9 @@ pub(super) const CONNECT: Duration = Duration::from_secs(3);
 
 /// Time without a byte from the registry.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
+
+/// Bytes of an upload that have to get through in a second, sixteen of them at a time.
+const SLOWEST: u64 = 512 << 10;
 
 /// Redirects that are followed for one answer.
 const REDIRECTS: usize = 5;
@@ -173,10 +176,9 @@ impl Calls {
         if let Some(position) = span.position().and_then(|position| HeaderValue::try_from(position.to_string()).ok()) {
             request.headers_mut().insert(TRACEPARENT, position);
         }
-        let uploads = request.body().is_some();
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let answer = async { self.http.execute(request).await.map_err(Failure::of) };
-        // Of an upload the registry says nothing before it has the whole.
-        let answer = if uploads { answer.await } else { unless_silent(answer).await };
+        let answer = unless_silent(length.unwrap_or_default(), answer).await;
         let answer = answer.inspect_err(|_| span.fail("no_answer"))?;
         let status = answer.status();
         span.set("http.response.status_code", status.as_u16());
@@ -225,10 +227,11 @@ async fn patiently<T, R: Future<Output = Result<T, Failure>>>(
     tried.unwrap_or_else(|_| Err(Failure::Broken(format!("no answer within {} seconds{before}", time.as_secs()))))
 }
 
-/// Waits for a registry that is to say something.
-async fn unless_silent<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let silent = |_| Err(Failure::Broken(format!("nothing came for {} seconds", SILENCE.as_secs())));
-    tokio::time::timeout(SILENCE, answer).await.unwrap_or_else(silent)
+/// Waits for a registry that is to say something, when it has the bytes that it is sent.
+async fn unless_silent<T>(sent: u64, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let time = SILENCE + Duration::from_secs(sent / SLOWEST);
+    let silent = |_| Err(Failure::Broken(format!("nothing came for {} seconds", time.as_secs())));
+    tokio::time::timeout(time, answer).await.unwrap_or_else(silent)
 }
 
 /// Where an answer sends its caller.
@@ -240,7 +243,7 @@ pub(super) fn place(answer: &Response) -> Result<Url, Failure> {
 
 /// The next part of the body of an answer.
 pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, Failure> {
-    unless_silent(async { answer.chunk().await.map_err(Failure::of) }).await
+    unless_silent(0, async { answer.chunk().await.map_err(Failure::of) }).await
 }
 
 /// Reads the body of an answer, which may have at most so many bytes.
@@ -414,5 +417,15 @@ mod tests {
         };
         let said = patiently(CALL_TIME, hangs).await.unwrap_err().to_string();
         assert_eq!(said, "no answer within 60 seconds; before that: the registry answered 502");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_large_is_waited_for_longer() {
+        for (sent, seconds) in [(0, 15), (1000, 15), (8 << 20, 31), (100 << 20, 215)] {
+            let begin = Instant::now();
+            let hangs = std::future::pending::<Result<(), _>>();
+            let said = unless_silent(sent, hangs).await.unwrap_err().to_string();
+            assert_eq!((said, begin.elapsed().as_secs()), (format!("nothing came for {seconds} seconds"), seconds));
+        }
     }
 }
