@@ -161,7 +161,8 @@ impl Repository {
             let here = versions.map(|version| (!version.is_elsewhere(tree)).then_some(version));
             here.map(|version| Some(devfile::check_version(tree, &file, version?, &around))).collect()
         };
-        let checked: Vec<Vec<Option<CheckedDevfile>>> = listings.par_iter().map(check).collect();
+        let check_all = || -> Vec<Vec<Option<CheckedDevfile>>> { listings.par_iter().map(check).collect() };
+        let (checked, dates) = rayon::join(check_all, || last_modified::parse(tree));
         let (extra, checked_samples) = match extra::parse(tree) {
             Ok(extra) => {
                 let check = |(_, path, content): &(_, String, Bytes)| devfile::check_sample(path, content, &around);
@@ -183,7 +184,7 @@ impl Repository {
         if let Some(extra) = extra {
             repository.add_extra(extra, checked_samples, &mut reported);
         }
-        match last_modified::parse(tree) {
+        match dates {
             Ok(dates) => repository.dates = dates,
             Err(problem) => repository.quarantine(Part::Dates, vec![*problem]),
         }
