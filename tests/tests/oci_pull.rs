@@ -2,6 +2,7 @@
 //! registry's "Pull" and "Content Discovery" workflows, and what this registry adds.
 
 use bytes::Bytes;
+use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
 use devfile_registry::digest::Digest;
 use registry_tests::answer::Answer;
 use registry_tests::github::Fault;
@@ -317,4 +318,28 @@ async fn a_blob_is_read_once_for_all_who_ask_at_once() {
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
     let reads = bucket.take_requests().into_iter().filter(|request| request.contains("/blobs/")).count();
     assert_eq!(reads, 1);
+}
+
+#[tokio::test]
+async fn a_pull_that_an_update_overtakes_needs_no_bucket_for_the_devfile() {
+    let bucket = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", bucket.address()));
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    let (_, before) = serve.get("/devfiles/loom").await;
+    let tag = serve.json("/v2/devfile-catalog/loom/tags/list").await["tags"][0].as_str().unwrap().to_owned();
+    let manifest = serve
+        .ask("GET", &format!("/v2/devfile-catalog/loom/manifests/{tag}"), &[("accept", MANIFEST_MEDIA_TYPE)])
+        .await;
+    let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
+    let is_devfile = |layer: &&Value| layer["annotations"]["org.opencontainers.image.title"] == "devfile.yaml";
+    let layer = manifest["layers"].as_array().unwrap().iter().find(is_devfile).unwrap()["digest"].as_str().unwrap();
+
+    let after = format!("{before}# changed\n");
+    registry.write("stacks/loom/devfile.yaml", &after);
+    registry.refresh().await.unwrap();
+    assert_eq!(serve.get("/devfiles/loom").await, (200, after));
+    bucket.faults().add("*", Fault::Status { status: 503 }, 1000);
+    assert_eq!(serve.get(&format!("/v2/devfile-catalog/loom/blobs/{layer}")).await, (200, before));
 }

@@ -43,8 +43,8 @@ pub(crate) struct Snapshot {
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
     repositories: Arc<BTreeMap<String, Repository>>,
-    /// Those of the release before, for clients that have begun to pull from it.
-    earlier: Option<Arc<BTreeMap<String, Repository>>>,
+    /// What the release before had, for clients that have begun to pull from it.
+    earlier: Earlier,
     /// Files of the stacks' folders by path.
     files: BTreeMap<String, StoredFile>,
     /// The icons that are in memory, by the URL that the index names.
@@ -54,6 +54,14 @@ pub(crate) struct Snapshot {
     /// The registry's own URL, when its devfiles name it.
     pub(crate) own_url: Option<String>,
     /// Content that is in memory anyway, by digest.
+    contents: HashMap<Digest, Bytes>,
+}
+
+/// The release before, as far as clients may still ask for it.
+#[derive(Debug, Default)]
+struct Earlier {
+    repositories: Arc<BTreeMap<String, Repository>>,
+    /// What it alone had in memory.
     contents: HashMap<Digest, Bytes>,
 }
 
@@ -176,7 +184,7 @@ impl Snapshot {
             unfiltered,
             catalog,
             repositories: Arc::new(repositories),
-            earlier: None,
+            earlier: Earlier::default(),
             files: content.files,
             folders,
             own_url: index.offline.map(|offline| offline.settings.public_url),
@@ -187,7 +195,10 @@ impl Snapshot {
 
     /// The same, also with the artifacts of the release that it follows.
     pub(crate) fn after(self, before: Option<&Self>) -> Self {
-        Self { earlier: before.map(|before| Arc::clone(&before.repositories)), ..self }
+        let Some(before) = before else { return self };
+        let alone = before.contents.iter().filter(|(digest, _)| !self.contents.contains_key(*digest));
+        let contents = alone.map(|(digest, content)| (*digest, content.clone())).collect();
+        Self { earlier: Earlier { repositories: Arc::clone(&before.repositories), contents }, ..self }
     }
 
     /// Compresses what most requests ask for.
@@ -235,7 +246,7 @@ impl Snapshot {
     }
 
     fn with_earlier(&self, stack: &str) -> impl Iterator<Item = &Repository> {
-        [Some(&self.repositories), self.earlier.as_ref()].into_iter().flatten().filter_map(move |all| all.get(stack))
+        [&self.repositories, &self.earlier.repositories].into_iter().filter_map(move |all| all.get(stack))
     }
 
     /// All repositories by the folder of their stack.
@@ -255,7 +266,7 @@ impl Snapshot {
 
     /// Content that is in memory.
     pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
-        self.contents.get(digest)
+        self.contents.get(digest).or_else(|| self.earlier.contents.get(digest))
     }
 }
 
