@@ -165,9 +165,16 @@ impl Registry for OciRegistry {
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
         let subject = self.calls.subject("take the manifest", repository, name);
-        let push = || {
+        let push = || async {
             let request = self.calls.request(Method::PUT, &subject, &manifest_path(name));
-            self.calls.send(&subject, request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone()))
+            let request = request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone());
+            match self.calls.send(&subject, request).await {
+                // What it names was there. Somebody else gives it to the registry once more, which cannot find it meanwhile.
+                Err(Failure::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
+                    Err(Failure::Broken(format!("the registry answered {}: {said}", status.as_u16())))
+                }
+                pushed => pushed.map(drop),
+            }
         };
         self.calls.carry_out(&subject, CALL_TIME, push).await?;
         context::count_bytes(manifest.len());
