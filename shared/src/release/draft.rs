@@ -4,18 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::documents::stack_of;
 use super::entry::{facts, stack_entry, version_entry};
 use super::{
     About, Base, Built, Content, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile,
-    files_below,
+    files_below, warnings,
 };
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::outside::offline;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
 use crate::source::Tree;
 use crate::timestamp::Timestamp;
@@ -307,23 +305,15 @@ impl<'a> Draft<'a> {
         Some(offline)
     }
 
-    /// What should be looked at: in stacks, by their folders, and elsewhere. What an offline stack still needs of other hosts is
-    /// elsewhere, too, since every report lists it.
+    /// What should be looked at: in stacks, by their folders, and elsewhere.
     fn warnings(&self) -> (BTreeMap<String, Vec<Diagnostic>>, Vec<Diagnostic>) {
         let mut warnings = self.repository.warnings.clone();
         if let Some(Base { release: Release { outline, content, .. }, scope, .. }) = self.base {
             let before = content.warnings.values().chain([&outline.warnings]).flatten();
             warnings.extend(before.filter(|warning| !scope.wants(&warning.path)).cloned());
         }
-        warnings.sort();
-        let mut of_stacks: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
-        let mut others = self.warnings.clone();
-        for warning in first_of_each_stack(warnings) {
-            match stack_of(&warning.path).filter(|_| !warning.rule.starts_with(offline::RULE)) {
-                Some(stack) => of_stacks.entry(stack.to_owned()).or_default().push(warning),
-                None => others.push(warning),
-            }
-        }
+        let (of_stacks, mut others) = warnings::by_stack(warnings);
+        others.extend(self.warnings.iter().cloned());
         others.sort();
         (of_stacks, others)
     }
@@ -475,35 +465,5 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
         devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
         fetched_from: None,
         offline: None,
-    }
-}
-
-/// Sorted warnings, as many of each stack, and of each file outside stacks, as a release carries.
-fn first_of_each_stack(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    fn part(warning: &Diagnostic) -> &str {
-        stack_of(&warning.path).unwrap_or(&warning.path)
-    }
-    let alike = warnings.chunk_by(|one, next| part(one) == part(next));
-    alike.flat_map(|warnings| warnings.iter().take(limits::STACK_WARNINGS).cloned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_are_counted_by_stack() {
-        let some = |path: &str, count: usize| {
-            (0..count).map(|n| Diagnostic::warning(path, "index/icon", format!("{n:03}"), "")).collect::<Vec<_>>()
-        };
-        let warnings = [
-            some("extraDevfileEntries.yaml", 12),
-            some("stacks/kiln/1.0.0/devfile.yaml", 7),
-            some("stacks/kiln/stack.yaml", 7),
-            some("stacks/loom/devfile.yaml", 3),
-        ];
-        let kept = first_of_each_stack(warnings.concat());
-        let of = |path: &str| kept.iter().filter(|warning| warning.path.starts_with(path)).count();
-        assert_eq!([of("extra"), of("stacks/kiln/"), of("stacks/kiln/stack.yaml"), of("stacks/loom")], [10, 10, 3, 3]);
     }
 }

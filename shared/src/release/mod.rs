@@ -14,6 +14,7 @@ mod offline;
 mod outline;
 mod places;
 mod relatives;
+mod warnings;
 
 pub use built::{About, Base, Built};
 pub use draft::Draft;
