@@ -1,0 +1,1 @@
+//! The cache bucket: lost, altered and damaged objects.

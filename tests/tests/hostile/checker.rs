@@ -1,0 +1,1 @@
+//! The checker: what a registry repository can hold against it.

@@ -1,0 +1,1 @@
+//! The memory limits of the deployment.

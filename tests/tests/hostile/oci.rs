@@ -1,0 +1,1 @@
+//! The OCI registry: answers that no server should give.

@@ -1,0 +1,1 @@
+//! Git repositories and archives that attack their reader.
