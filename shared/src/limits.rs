@@ -132,9 +132,12 @@ pub const STARTER_ENTRIES: usize = 50_000;
 /// Most bytes of the names of a starter project's files together, for the same reason.
 pub const STARTER_NAMES_BYTES: usize = 8 << 20;
 
-/// Largest object of a Git repository that is read without the help of its host, in bytes: three of them are in memory at
-/// a time, a file, what it is a change of, and the change.
-pub const GIT_OBJECT_BYTES: usize = 16 << 20;
+/// Most memory for reading one object of a Git repository, in bytes: a file that is stored as a change of another takes twice
+/// its size and the size of the change, so files of [`FILE_BYTES`] fit whatever the host made of them.
+pub const GIT_OBJECT_BYTES: usize = 40 << 20;
+
+/// Largest pack of a registry repository, or of its history, in bytes: a registry of 10,000 versions takes 6 MB.
+pub const PACK_BYTES: u64 = 64 << 20;
 
 /// Largest answer of a Git host about its references, in bytes.
 pub const GIT_ANSWER_BYTES: u64 = 1 << 20;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
 use devfile_registry::public_url::PublicUrl;
-use devfile_registry::starter::ArchiveHosts;
 
 use crate::blobs::LargeBlobs;
 use crate::observe::UsageEvents;
@@ -29,8 +28,6 @@ pub struct Config {
     pub(crate) large_blobs: LargeBlobs,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
     pub(crate) fetches: Rules,
-    /// `ARCHIVE_HOSTS`: Git hosts that give archives of commits.
-    pub(crate) archive_hosts: ArchiveHosts,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
     /// `PUBLIC_URL`: the URL under which clients reach the registry; without it the one that each request names.
@@ -67,21 +64,8 @@ impl Config {
             false => LargeBlobs::Sent,
         };
         let fetches = Rules::from_environment(&mut environment);
-        let archive_hosts = ArchiveHosts::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self {
-            bucket,
-            revalidate,
-            listen,
-            metrics,
-            usage,
-            large_blobs,
-            fetches,
-            archive_hosts,
-            name,
-            public_url,
-            viewer,
-        })
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer })
     }
 }

@@ -12,6 +12,17 @@ pub struct FetchError {
     pub reason: Reason,
 }
 
+impl FetchError {
+    /// Whether a later attempt may succeed.
+    pub fn is_temporary(&self) -> bool {
+        match &self.reason {
+            Reason::NotAllowed(_) | Reason::TooLarge(_) | Reason::NotFound | Reason::Redirects(_) => false,
+            Reason::Status(status) => matches!(status, 408 | 409 | 425 | 429 | 500..),
+            Reason::Unresolved | Reason::Refused(_) | Reason::Slow | Reason::Broken(_) | Reason::NotStored(_) => true,
+        }
+    }
+}
+
 fn redirected(from: Option<&str>) -> String {
     from.map_or(String::new(), |from| format!(" (redirected from {from})"))
 }

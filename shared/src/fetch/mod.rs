@@ -55,6 +55,8 @@ pub struct Request<'a> {
 pub struct Message<'a> {
     /// Headers that the protocol asks for.
     pub headers: &'a [(&'static str, &'static str)],
+    /// `Authorization` for the host of the URL; a redirect to another host leaves it out.
+    pub authorization: Option<&'a HeaderValue>,
     /// The body of a POST; none: a GET. It must be a question, since a redirect asks it again.
     pub body: Option<&'a Bytes>,
 }
@@ -109,9 +111,12 @@ impl Fetcher {
         let deadline = Instant::now() + request.time;
         let mut place = Place::default();
         let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
+        let origin = url.origin();
         for _ in 0..=limits::REDIRECTS {
             place.moved_to(&url);
             self.rules.check(&url).map_err(|reason| place.error(reason))?;
+            let authorization = message.authorization.filter(|_| url.origin() == origin);
+            let message = Message { authorization, ..message };
             let response =
                 self.send(&url, request.known, message, deadline).await.map_err(|reason| place.error(reason))?;
             match response.status() {
@@ -146,6 +151,9 @@ impl Fetcher {
         request = request.header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in message.headers {
             request = request.header(*name, *value);
+        }
+        if let Some(authorization) = message.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
         }
         if let Some(etag) = known.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(header::IF_NONE_MATCH, etag);

@@ -31,7 +31,7 @@ use crate::public_url::PublicUrl;
 use crate::release::{OfflineSettings, OfflineStacks, Release};
 use crate::repository::Repository;
 use crate::source::Tree;
-use crate::starter::{ArchiveHosts, Remotes};
+use crate::starter::Remotes;
 use crate::validate;
 
 /// Time for everything from elsewhere; a refresh has 25 s.
@@ -85,18 +85,16 @@ impl Outside {
     }
 
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
-    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl, rules: Rules, hosts: ArchiveHosts) -> Self {
+    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl, rules: Rules) -> Self {
         let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
-        Self { offline: Some(Offline { settings, remotes: Remotes::new(rules, hosts) }), ..self }
+        Self { offline: Some(Offline { settings, remotes: Remotes::new(rules) }), ..self }
     }
 
-    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] and
-    /// [`ArchiveHosts::from_environment`] read.
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] reads.
     pub fn from_environment(environment: &mut Environment) -> Self {
         let fetch = environment.or("FETCH", "true or false", true);
         let strict = environment.or("STRICT_ICONS", "true or false", false);
         let rules = Rules::from_environment(environment);
-        let hosts = ArchiveHosts::from_environment(environment);
         let stacks = environment.optional("OFFLINE", "all, or names of stacks, separated by commas");
         let public_url: Option<PublicUrl> = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
         if stacks.is_some() && !fetch {
@@ -110,7 +108,7 @@ impl Outside {
         }
         let outside = Self::new(rules.clone(), if strict { Icons::Strict } else { Icons::Lenient });
         match (stacks, public_url) {
-            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url, rules, hosts),
+            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url, rules),
             _ => outside,
         }
     }

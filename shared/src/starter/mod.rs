@@ -2,22 +2,17 @@
 //!
 //! - `project`: which source a starter project has
 //! - `remote`: asks a source for its state, and downloads it within the [rules](crate::fetch::Rules) of fetches
-//! - `hosts`: where hosts of Git repositories give archives of a commit
-//! - `git`: reading a repository from any other host, with the Git protocol
 //! - `archive`: the zip that comes out, and reading the zips that come in; nothing in those is trusted
 //! - `store`: finished zips in the cache bucket
 //!
 //! Everything goes through files in the temporary folder, so that memory does not grow with a project.
 
 mod archive;
-mod git;
-mod hosts;
 mod project;
 mod remote;
 mod store;
 
 pub use archive::{ArchiveError, Layout, repack};
-pub use hosts::{ArchiveHosts, InvalidArchiveHosts};
-pub use project::{NoSource, Origin, Revision, Source, StarterProject};
+pub use project::{NoSource, Origin, Source, StarterProject};
 pub use remote::{Files, Look, Remote, RemoteError, Remotes, State, pack_zip};
 pub use store::{LastGood, SourceKey, StarterStore, ZipKey};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use url::Url;
 
-use crate::digest::CommitSha;
+use crate::git::Revision;
 use crate::source::TreePath;
 use crate::yaml::{self, nullable};
 
@@ -44,17 +44,6 @@ pub enum Origin {
     Zip(Url),
     /// A zip file in the folder of the version.
     File(TreePath),
-}
-
-/// What is checked out of a Git repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Revision {
-    /// The default branch.
-    Default,
-    /// A branch, or else a tag.
-    Name(String),
-    /// A commit.
-    Commit(CommitSha),
 }
 
 /// Why a starter project has no source that can be fetched.
@@ -164,15 +153,8 @@ fn git_origin(git: &Git) -> Result<Origin, NoSource> {
     let text = chosen.map(|remote| remote.trim()).filter(|remote| !remote.is_empty()).ok_or(NoSource::Nothing)?;
     let mut remote = web_address(text.trim_end_matches('/')).ok_or_else(|| NoSource::Address(text.to_owned()))?;
     remote.set_fragment(None);
-    let revision = match git.checkout_from.revision.trim() {
-        "" => Revision::Default,
-        text if is_hash(text) => match text.to_ascii_lowercase().parse() {
-            Ok(commit) => Revision::Commit(commit),
-            Err(_) => return Err(NoSource::Revision(text.to_owned())),
-        },
-        text if is_reference(text) => Revision::Name(text.to_owned()),
-        text => return Err(NoSource::Revision(text.to_owned())),
-    };
+    let revision = git.checkout_from.revision.trim();
+    let revision = Revision::parse(revision).map_err(|_| NoSource::Revision(revision.to_owned()))?;
     Ok(Origin::Git { remote, revision })
 }
 
@@ -192,24 +174,6 @@ fn zip_origin(location: &str) -> Result<Origin, NoSource> {
 /// A URL of the web. Whether it may be fetched is for the rules of fetches to say, `http` and the own machine included.
 fn web_address(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
-}
-
-/// A full hash of SHA-1, which is what Git hosts have.
-fn is_hash(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether Git admits it as the name of a branch or tag (git-check-ref-format, in short).
-fn is_reference(text: &str) -> bool {
-    let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
-    let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.ends_with(".lock");
-    text.len() <= 255
-        && !text.contains(forbidden)
-        && !text.contains("..")
-        && !text.contains("@{")
-        && !text.ends_with('.')
-        && !text.starts_with('-')
-        && text.split('/').all(plain)
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gix_hash::ObjectId;
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempDir};
-use tokio::time::timeout;
+use tempfile::NamedTempFile;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::archive::Packer;
 use super::archive::{ArchiveError, Layout, repack};
-use super::git::{self, GitError, Repository};
-use super::hosts::ArchiveHosts;
-use super::project::Revision;
 use crate::digest::{CommitSha, Digest};
 use crate::fetch::{Answer, Body, FetchError, Fetcher, Reason, Request, Rules};
+use crate::git::{self, EntryType, Filter, GitError, Packed, Revision, Wanted, object_id};
 use crate::limits;
 use crate::source::TreePath;
 
@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Time for a download. With looking, packing and writing, all is done within the 30 seconds that a gateway waits.
 const DOWNLOAD: Duration = Duration::from_secs(12);
 
-/// Time for reading a pack.
+/// More time for the files of a Git repository, which are packed anew.
 const PACK: Duration = Duration::from_secs(10);
 
 /// What a source is at a time.
@@ -96,10 +96,16 @@ impl RemoteError {
         Self { host: host.to_owned(), reason: error.to_string(), slow: false, lasting }
     }
 
-    fn of_git(remote: &Url, error: GitError) -> Self {
+    fn of_git(host: &str, error: GitError) -> Self {
+        let is_lasting = !error.is_temporary();
         match error {
             GitError::Fetch(error) => error.into(),
-            error => Self { host: host(remote), reason: error.to_string(), slow: false, lasting: false },
+            error => {
+                let slow = matches!(error, GitError::Slow);
+                let text = error.to_string();
+                let reason = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned();
+                Self { host: host.to_owned(), reason, slow, lasting: is_lasting }
+            }
         }
     }
 
@@ -127,13 +133,12 @@ impl From<FetchError> for RemoteError {
 #[derive(Debug)]
 pub struct Remotes {
     fetcher: Fetcher,
-    hosts: ArchiveHosts,
 }
 
 impl Remotes {
     /// Connects nothing yet.
-    pub fn new(rules: Rules, hosts: ArchiveHosts) -> Self {
-        Self { fetcher: Fetcher::new(rules), hosts }
+    pub fn new(rules: Rules) -> Self {
+        Self { fetcher: Fetcher::new(rules) }
     }
 
     /// Asks for the state of a source.
@@ -143,10 +148,9 @@ impl Remotes {
     pub async fn look(&self, remote: Remote<'_>, known: Option<&State>) -> Result<Look, RemoteError> {
         match remote {
             Remote::Git(url, revision) => {
-                let commit = match revision {
-                    Revision::Commit(commit) => commit.clone(),
-                    revision => self.resolve(url, revision).await.map_err(|error| RemoteError::of_git(url, error))?,
-                };
+                let remote = git::Remote::new(&self.fetcher, url.clone(), None);
+                let resolved = remote.resolve(revision, Instant::now() + LOOK).await;
+                let commit = resolved.map_err(|error| RemoteError::of_git(&host(url), error))?;
                 let state = State::Commit(commit.clone());
                 Ok(if known == Some(&state) {
                     Look::Unchanged
@@ -156,10 +160,6 @@ impl Remotes {
             }
             Remote::Zip(url) => self.look_at_zip(url, known).await,
         }
-    }
-
-    async fn resolve(&self, remote: &Url, revision: &Revision) -> Result<CommitSha, GitError> {
-        Repository::at(&self.fetcher, remote, LOOK).await?.resolve(revision, LOOK).await
     }
 
     async fn look_at_zip(&self, url: &Url, known: Option<&State>) -> Result<Look, RemoteError> {
@@ -183,7 +183,10 @@ impl Remotes {
             });
         }
         let file = download(&host, body).await?;
-        let state = State::Content(Digest::of_file(file.path()).map_err(|error| RemoteError::here(&host, &error))?);
+        let path = file.path().to_owned();
+        let digest = tokio::task::spawn_blocking(move || Digest::of_file(&path)).await;
+        let digest = digest.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let state = State::Content(digest.map_err(|error| RemoteError::here(&host, &error))?);
         Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, Files(Place::Here(host, file))) })
     }
 
@@ -193,19 +196,7 @@ impl Remotes {
     /// When its host does not give them, or what it gives is refused.
     pub async fn zip(&self, files: Files, folder: Option<&TreePath>) -> Result<NamedTempFile, RemoteError> {
         let (host, file, layout) = match files.0 {
-            Place::Git(remote, commit) => match self.hosts.archive(&remote, &commit) {
-                Some(archive) => {
-                    let request =
-                        Request { url: archive.as_str(), limit: limits::STARTER_BYTES, time: DOWNLOAD, known: None };
-                    let Answer::Found(body) = self.fetcher.get(&request).await? else {
-                        return Err(RemoteError::of_git(&remote, GitError::Protocol("nothing was known")));
-                    };
-                    let host = host(&remote);
-                    let file = download(&host, body).await?;
-                    (host, file, Layout::OneFolder)
-                }
-                None => return self.clone_one(&remote, commit, folder).await,
-            },
+            Place::Git(remote, commit) => return self.zip_of_commit(&remote, commit, folder).await,
             Place::Zip(host, body) => {
                 let file = download(&host, body).await?;
                 (host, file, Layout::Any)
@@ -217,41 +208,71 @@ impl Remotes {
             .map_err(|error| RemoteError::of_files(&host, error))
     }
 
-    async fn clone_one(
+    async fn zip_of_commit(
         &self,
-        remote: &Url,
+        url: &Url,
         commit: CommitSha,
         folder: Option<&TreePath>,
     ) -> Result<NamedTempFile, RemoteError> {
-        let (at, failed) = (host(remote), |error| RemoteError::of_git(remote, error));
-        let here = |error: io::Error| RemoteError::here(&host(remote), &error);
-        let repository = Repository::at(&self.fetcher, remote, LOOK).await.map_err(failed)?;
-        let scratch = TempDir::new().map_err(here)?;
-        let pack = scratch.path().join("fetched.pack");
-        let mut file = tokio::fs::File::create(&pack).await.map_err(here)?;
-        repository.fetch(&commit, DOWNLOAD, &mut file).await.map_err(failed)?;
-        drop(file);
+        let at = host(url);
+        let failed = |error| RemoteError::of_git(&at, error);
+        let commit = object_id(&commit).map_err(failed)?;
+        let wanted = Wanted {
+            objects: &[commit],
+            known: None,
+            depth: Some(1),
+            filter: Filter::Nothing,
+            limit_bytes: limits::STARTER_BYTES,
+        };
+        let remote = git::Remote::new(&self.fetcher, url.clone(), None);
+        let deadline = Instant::now() + DOWNLOAD + PACK;
+        let packed = remote.fetch(wanted, deadline).await.map_err(failed)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (folder, stopped) = (folder.cloned(), Arc::clone(&stop));
-        let packing = tokio::task::spawn_blocking(move || {
-            let zip = NamedTempFile::new().map_err(ArchiveError::Temporary)?;
-            let into = zip.reopen().map_err(ArchiveError::Temporary)?;
-            git::pack(&pack, &commit, folder.as_ref(), scratch.path(), &stopped, into)?;
-            Ok(zip)
-        });
-        let packed = timeout(PACK, packing).await;
+        let packing = tokio::task::spawn_blocking(move || pack_commit(&packed, commit, folder.as_ref(), &stopped));
+        let zip = timeout_at(deadline, packing).await;
         stop.store(true, Ordering::Relaxed);
-        match packed {
-            Ok(Ok(packed)) => packed.map_err(|error| RemoteError::of_files(&at, error)),
-            Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
-            Err(_) => Err(RemoteError {
-                host: at,
-                reason: "the repository takes too long to read".into(),
-                slow: true,
-                lasting: false,
+        match zip {
+            Ok(Ok(zip)) => zip.map_err(|error| match error {
+                ArchiveError::Git(error) => failed(error),
+                error => RemoteError::of_files(&at, error),
             }),
+            Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
+            Err(_) => Err(failed(GitError::Slow)),
         }
     }
+}
+
+/// Packs the files of a commit: those of `folder`, or all. Ends early when `stop` is set.
+fn pack_commit(
+    packed: &Packed,
+    commit: ObjectId,
+    folder: Option<&TreePath>,
+    stop: &AtomicBool,
+) -> Result<NamedTempFile, ArchiveError> {
+    let zip = NamedTempFile::new().map_err(ArchiveError::Temporary)?;
+    let mut packer = Packer::new(zip.reopen().map_err(ArchiveError::Temporary)?);
+    let pack = &packed.pack;
+    let root = pack.root(&commit)?;
+    let root = folder.map_or(Ok(root), |folder| pack.folder(root, folder.as_str()))?;
+    pack.walk(root, limits::STARTER_ENTRIES, &mut |entry| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(GitError::Slow.into());
+        }
+        let name = || ArchiveError::Name(entry.path.chars().take(200).collect());
+        let path = TreePath::parse(&entry.path).ok().filter(|_| entry.is_utf8).ok_or_else(name)?;
+        match entry.kind {
+            EntryType::File(mode) => {
+                let content = pack.object(&entry.id, gix_object::Kind::Blob)?;
+                packer.add(path, mode, content.as_slice())
+            }
+            EntryType::Link => Err(ArchiveError::NotAFile(path.to_string())),
+            // Another repository; archives of commits have an empty folder in its place.
+            EntryType::Submodule | EntryType::Folder => Ok(()),
+        }
+    })?;
+    packer.finish()?;
+    Ok(zip)
 }
 
 /// Packs the files of a zip anew; see [`repack`].

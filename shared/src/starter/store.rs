@@ -7,10 +7,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::project::{Origin, Revision, Source};
+use super::project::{Origin, Source};
 use super::remote::State;
 use crate::cache::{Bucket, Cache, CacheError, Expect, blob_key};
 use crate::digest::Digest;
+use crate::git::Revision;
 use crate::index::to_compact_json;
 
 /// Version of the zips: raised when the same files would give other bytes, or when more is refused.

@@ -38,11 +38,6 @@ impl Project {
         format!("{}/example/registry", self.host.url())
     }
 
-    /// Host and port, as `ARCHIVE_HOSTS` takes them.
-    pub(crate) fn authority(&self) -> &str {
-        self.host.url().strip_prefix("http://").unwrap()
-    }
-
     pub(crate) fn write(&self, path: &str, content: &str) {
         let path = self.folder.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

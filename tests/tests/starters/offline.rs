@@ -108,8 +108,7 @@ async fn nothing_elsewhere_is_needed_afterwards() {
         "  - name: here\n    zip: {location: loom-starter-offline.zip}\n".to_owned(),
         format!("parent:\n  id: base\n  version: 1.0.0\n  registryUrl: {}\n", host.url),
     ];
-    let registry =
-        offline(&starters.concat(), "all").await.with("ARCHIVE_HOSTS", &format!("{}=github", project.authority()));
+    let registry = offline(&starters.concat(), "all").await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(warnings(&registry, "offline/").await.iter().filter(|warning| warning.contains("loom")).count(), 0);
     let expected =

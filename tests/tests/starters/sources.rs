@@ -2,9 +2,9 @@
 
 use crate::fixture::{Files, Project, download, git_starter, published, registry, set_starters};
 
-/// Every kind of host gives the same files for every kind of revision.
+/// The files are those that Git checks out, for every kind of revision.
 #[tokio::test]
-async fn hosts_revisions_and_folders() {
+async fn revision_and_folder_give_the_files_that_git_checks_out() {
     let project = Project::new("one").await;
     let first = project.git(&["rev-parse", "HEAD"]).trim().to_owned();
     project.write("README.md", "two");
@@ -26,25 +26,13 @@ async fn hosts_revisions_and_folders() {
         starters += &git_starter(name, &project.remote(), revision, "");
         starters += &git_starter(&format!("{name}-app"), &format!("{}.git", project.remote()), revision, "/app");
     }
-    let known = |kind: &str| format!("{}={kind}", project.authority());
-    for (host, hosts) in [("github", known("github")), ("gitlab", known("gitlab")), ("any", String::new())] {
-        // Each kind of host has a bucket of its own, so that none gives what another has made.
-        let registry = registry(&starters).await.with("ARCHIVE_HOSTS", &hosts);
-        let serve = published(&registry).await;
-        project.host.take_requests();
-        for (name, _, checked_out) in revisions {
-            assert_eq!(download(&serve, name).await, project.files(checked_out, ""), "{host} {name}");
-            let app = download(&serve, &format!("{name}-app")).await;
-            assert_eq!(app, project.files(checked_out, "app"), "{host} {name}");
-            assert!(app.0["build.sh"].0 && !app.0["src/main.rs"].0, "the owner may run the script");
-        }
-        let asked = project.host.take_requests();
-        let expected = match host {
-            "github" => "GET /example/registry/archive/",
-            "gitlab" => "GET /example/registry/-/archive/",
-            _ => "POST /example/registry/git-upload-pack",
-        };
-        assert!(asked.iter().any(|request| request.starts_with(expected)), "{host}: {asked:?}");
+    let registry = registry(&starters).await;
+    let serve = published(&registry).await;
+    for (name, _, checked_out) in revisions {
+        assert_eq!(download(&serve, name).await, project.files(checked_out, ""), "{name}");
+        let app = download(&serve, &format!("{name}-app")).await;
+        assert_eq!(app, project.files(checked_out, "app"), "{name}");
+        assert!(app.0["build.sh"].0 && !app.0["src/main.rs"].0, "the owner may run the script");
     }
 }
 

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use devfile_registry::cache::CacheError;
 use devfile_registry::digest::Digest;
+use devfile_registry::git::Revision;
 use devfile_registry::starter::{
-    ArchiveError, Files, LastGood, Layout, Look, Origin, Remote, RemoteError, Remotes, Revision, Source, SourceKey,
-    StarterStore, State, ZipKey, pack_zip,
+    ArchiveError, Files, LastGood, Layout, Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey, StarterStore,
+    State, ZipKey, pack_zip,
 };
 use moka::Expiry;
 use moka::future::Cache as Memory;

@@ -44,7 +44,7 @@ impl Starters {
     /// Fetches nothing yet.
     pub(crate) fn new(config: &Config, cache: Cache) -> Self {
         let store = StarterStore::new(cache);
-        let remotes = Remotes::new(config.fetches.clone(), config.archive_hosts.clone());
+        let remotes = Remotes::new(config.fetches.clone());
         Self {
             currents: Currents::new(remotes, store.clone()),
             store,

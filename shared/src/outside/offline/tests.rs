@@ -15,7 +15,6 @@ use crate::fetch::{Hosts, Loopback, Rules};
 use crate::outside::{Icons, Outside};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
-use crate::starter::ArchiveHosts;
 
 const URL: &str = "https://r.example.org";
 
@@ -35,7 +34,7 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 pub(crate) fn outside(stacks: &str) -> Outside {
     let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed };
     let outside = Outside::new(rules.clone(), Icons::Lenient);
-    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules, ArchiveHosts::default())
+    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules)
 }
 
 /// What was kept by digest.

@@ -10,6 +10,7 @@ use std::io;
 pub(super) use packer::Packer;
 pub use unpack::{Layout, repack};
 
+use crate::git::GitError;
 use crate::limits;
 
 /// Why a project was not packed.
@@ -48,6 +49,9 @@ pub enum ArchiveError {
     /// What came is not an archive, or only a part of one.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
+    /// The Git repository that it is packed from cannot be read.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The temporary folder failed.
     #[error("the temporary folder failed: {0}")]
     Temporary(io::Error),

@@ -2,12 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{GitError, refused};
-
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// What it says.
+    /// Its content.
     Data(Bytes),
     /// The end of a message.
     End,
@@ -15,24 +13,33 @@ pub(super) enum Line {
     Section,
 }
 
-/// Lines from bytes that arrive in parts.
+/// Why bytes are not a line that says something.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotALine {
+    /// They are not in the form of lines.
+    Malformed(&'static str),
+    /// The host refuses the request, with this reason.
+    Refusal(Bytes),
+}
+
+/// Lines from bytes that arrive in chunks.
 #[derive(Debug, Default)]
 pub(super) struct Lines(BytesMut);
 
 impl Lines {
-    /// Takes a part.
-    pub(super) fn push(&mut self, part: &[u8]) {
-        self.0.extend_from_slice(part);
+    /// Takes a chunk.
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        self.0.extend_from_slice(chunk);
     }
 
     /// The next line; none until more has arrived. A line is at most 65,520 bytes long, so no more than that is kept.
-    pub(super) fn next(&mut self) -> Result<Option<Line>, GitError> {
+    pub(super) fn next(&mut self) -> Result<Option<Line>, NotALine> {
         let Some(digits) = self.0.get(..4) else { return Ok(None) };
         let length = std::str::from_utf8(digits).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        let length = match length.ok_or(GitError::Protocol("its answer is not in lines"))? {
+        let length = match length.ok_or(NotALine::Malformed("its answer is not in lines"))? {
             0 => return Ok(Some(self.mark(Line::End))),
             1 | 2 => return Ok(Some(self.mark(Line::Section))),
-            3 => return Err(GitError::Protocol("a line has a length that means nothing")),
+            3 => return Err(NotALine::Malformed("a line has a length without a meaning")),
             length => length,
         };
         if self.0.len() < length {
@@ -40,10 +47,7 @@ impl Lines {
         }
         let mut line = self.0.split_to(length).freeze();
         line.advance(4);
-        match line.strip_prefix(b"ERR ") {
-            Some(reason) => Err(refused(reason)),
-            None => Ok(Some(Line::Data(line))),
-        }
+        if line.starts_with(b"ERR ") { Err(NotALine::Refusal(line.split_off(4))) } else { Ok(Some(Line::Data(line))) }
     }
 
     fn mark(&mut self, line: Line) -> Line {
@@ -53,7 +57,7 @@ impl Lines {
 }
 
 /// The message of a command.
-pub(super) fn question(command: &str, arguments: &[String]) -> Vec<u8> {
+pub(super) fn command(command: &str, arguments: &[String]) -> Vec<u8> {
     let mut message = Vec::new();
     let mut line = |text: &str| message.extend(format!("{:04x}{text}\n", text.len() + 5).bytes());
     line(&format!("command={command}"));
@@ -70,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_in_parts() {
+    fn chunks_of_any_size_give_the_same_lines() {
         let whole = b"0009text\n0001000apack\x01\x02000000";
         for size in 1..whole.len() {
             let mut lines = Lines::default();
             let mut found = Vec::new();
-            for part in whole.chunks(size) {
-                lines.push(part);
+            for chunk in whole.chunks(size) {
+                lines.push(chunk);
                 while let Some(line) = lines.next().unwrap() {
                     found.push(line);
                 }
@@ -87,23 +91,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line() {
+    fn malformed_lines_and_refusals_are_told_apart() {
         for bytes in [&b"0003"[..], b"<html>", b"zzzz", b"\xff\xff\xff\xff"] {
             let mut lines = Lines::default();
             lines.push(bytes);
-            assert!(matches!(lines.next(), Err(GitError::Protocol(_))), "{bytes:?}");
+            assert!(matches!(lines.next(), Err(NotALine::Malformed(_))), "{bytes:?}");
         }
         let mut lines = Lines::default();
         lines.push(b"0010ERR go away\n");
-        assert!(matches!(lines.next(), Err(GitError::Refused(reason)) if reason == "go away"));
+        assert_eq!(lines.next(), Err(NotALine::Refusal(Bytes::from_static(b"go away\n"))));
     }
 
     #[test]
-    fn questions() {
-        let asked = String::from_utf8(question("ls-refs", &["peel".into(), "ref-prefix HEAD".into()])).unwrap();
+    fn command_has_its_arguments_after_the_delimiter() {
+        let sent = String::from_utf8(command("ls-refs", &["peel".into(), "ref-prefix HEAD".into()])).unwrap();
         let agent = concat!("agent=devfile-registry/", env!("CARGO_PKG_VERSION"), "\n");
         assert_eq!(
-            asked,
+            sent,
             format!("0014command=ls-refs\n{:04x}{agent}00010009peel\n0014ref-prefix HEAD\n0000", agent.len() + 4)
         );
     }

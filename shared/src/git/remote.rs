@@ -1,0 +1,284 @@
+//! One repository on its host: its references, and packs of its objects.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use gix_hash::ObjectId;
+use http::HeaderValue;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use url::Url;
+
+use super::Revision;
+use super::error::GitError;
+use super::pack::Pack;
+use super::wire::{self, Line, Lines, NotALine};
+use crate::digest::CommitSha;
+use crate::fetch::{Answer, Body, Fetcher, Message, Request};
+use crate::limits;
+
+const VERSION_2: (&str, &str) = ("git-protocol", "version=2");
+
+/// A Git repository over HTTP, protocol version 2 (git documentation, "gitprotocol-v2" and "gitprotocol-http").
+#[derive(Debug)]
+pub struct Remote<'a> {
+    fetcher: &'a Fetcher,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    /// What the host offers, asked for before the first pack.
+    offers: OnceCell<Offers>,
+}
+
+/// What a host offers beside version 2 of the protocol.
+#[derive(Debug, Clone)]
+struct Offers {
+    /// Where its commands are sent, after all redirects.
+    service: Url,
+    filter: bool,
+}
+
+/// What a pack leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Nothing.
+    Nothing,
+    /// Files.
+    Blobs,
+    /// Trees and files that are so deep or deeper; the root tree is at depth 0.
+    Depth(u8),
+}
+
+/// A pack to ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// Commits, trees or files, which come with all that they reach.
+    pub objects: &'w [ObjectId],
+    /// A commit whose history is not sent.
+    pub known: Option<&'w CommitSha>,
+    /// Most commits in a row of each history; none: all.
+    pub depth: Option<u32>,
+    /// What is left out where the host can do so. Without that, the pack has more.
+    pub filter: Filter,
+    /// Most bytes of the pack.
+    pub limit_bytes: u64,
+}
+
+/// A pack, and the commits in it whose parents were left out.
+#[derive(Debug)]
+pub struct Packed {
+    /// The objects.
+    pub pack: Pack,
+    /// Commits at the end of `depth`.
+    pub shallow: BTreeSet<ObjectId>,
+}
+
+impl<'a> Remote<'a> {
+    /// Takes the URL of a repository; connects nothing yet. `authorization` is sent to the host of the URL alone.
+    pub fn new(fetcher: &'a Fetcher, url: Url, authorization: Option<HeaderValue>) -> Self {
+        Self { fetcher, url, authorization, offers: OnceCell::new() }
+    }
+
+    /// Returns the commit that a revision names now, with one request.
+    ///
+    /// # Errors
+    /// [`GitError`] when the host does not answer, or the repository has no such revision.
+    pub async fn resolve(&self, revision: &Revision, deadline: Instant) -> Result<CommitSha, GitError> {
+        let names = match revision {
+            Revision::Commit(commit) => return Ok(commit.clone()),
+            Revision::Default => vec!["HEAD".to_owned()],
+            Revision::Name(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
+        };
+        let mut arguments = vec!["peel".to_owned()];
+        arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
+        // Every command is a request of its own, so the host's offers need not be known.
+        let service = self.path("git-upload-pack");
+        let answer = self.command(&service, "ls-refs", &arguments, limits::GIT_ANSWER_BYTES, deadline).await?;
+        let mut lines = Lines::default();
+        lines.push(&answer.bytes().await?);
+        let mut found: Vec<(String, CommitSha)> = Vec::new();
+        loop {
+            match self.line(lines.next())? {
+                Some(Line::Data(data)) => found.extend(reference(&data)),
+                Some(Line::Section) => {}
+                Some(Line::End) => break,
+                None => return Err(self.protocol("its list of references ends early")),
+            }
+        }
+        let of = |name: &String| found.iter().find(|(found, _)| found == name);
+        let commit = names.iter().find_map(of).map(|(_, commit)| commit.clone());
+        commit.ok_or_else(|| match revision {
+            Revision::Name(name) => GitError::NoSuchRevision { host: self.host(), name: name.clone() },
+            _ => GitError::Empty(self.host()),
+        })
+    }
+
+    /// Whether the host leaves out of packs what a [`Filter`] says.
+    ///
+    /// # Errors
+    /// [`GitError`] when the host does not answer, or not in version 2 of the protocol.
+    pub async fn has_filters(&self, deadline: Instant) -> Result<bool, GitError> {
+        Ok(self.offers(deadline).await?.filter)
+    }
+
+    /// Fetches a pack.
+    ///
+    /// # Errors
+    /// [`GitError`] when the host does not send it whole, in time and within the limit, or it cannot be read.
+    pub async fn fetch(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<Packed, GitError> {
+        let offers = self.offers(deadline).await?;
+        let mut arguments: Vec<String> = wanted.objects.iter().map(|id| format!("want {id}")).collect();
+        arguments.extend(wanted.known.map(|commit| format!("have {commit}")));
+        arguments.extend(wanted.depth.map(|depth| format!("deepen {depth}")));
+        if offers.filter {
+            match wanted.filter {
+                Filter::Nothing => {}
+                Filter::Blobs => arguments.push("filter blob:none".to_owned()),
+                Filter::Depth(depth) => arguments.push(format!("filter tree:{depth}")),
+            }
+        }
+        arguments.extend(["no-progress", "ofs-delta", "done"].map(str::to_owned));
+        let mut body = self.command(&offers.service, "fetch", &arguments, wanted.limit_bytes, deadline).await?;
+        let scratch = tempfile::tempdir().map_err(|error| GitError::temporary(&error))?;
+        let path = scratch.path().join("fetched.pack");
+        let mut file = tokio::fs::File::create(&path).await.map_err(|error| GitError::temporary(&error))?;
+        let mut shallow = BTreeSet::new();
+        let (mut lines, mut in_pack, mut is_whole) = (Lines::default(), false, false);
+        while let Some(chunk) = body.part().await? {
+            lines.push(&chunk);
+            while let Some(line) = self.line(lines.next())? {
+                match line {
+                    Line::Data(data) if in_pack => match data.split_first() {
+                        Some((1, pack)) => {
+                            file.write_all(pack).await.map_err(|error| GitError::temporary(&error))?;
+                        }
+                        Some((3, reason)) => return Err(self.refused(reason)),
+                        // Progress, for people.
+                        _ => {}
+                    },
+                    Line::Data(data) => match data.trim_ascii_end() {
+                        b"packfile" => in_pack = true,
+                        other => {
+                            shallow.extend(other.strip_prefix(b"shallow ").and_then(|id| ObjectId::from_hex(id).ok()))
+                        }
+                    },
+                    Line::End => is_whole |= in_pack,
+                    Line::Section => {}
+                }
+            }
+        }
+        if !is_whole {
+            return Err(self.protocol("its pack ends early"));
+        }
+        file.flush().await.map_err(|error| GitError::temporary(&error))?;
+        drop(file);
+        Ok(Packed { pack: Pack::read(path, scratch, deadline).await?, shallow })
+    }
+
+    /// The host, for errors and logs.
+    pub fn host(&self) -> String {
+        self.url.host_str().unwrap_or_default().to_owned()
+    }
+
+    async fn offers(&self, deadline: Instant) -> Result<&Offers, GitError> {
+        self.offers.get_or_try_init(|| self.discover(deadline)).await
+    }
+
+    /// Asks for the host's capabilities.
+    async fn discover(&self, deadline: Instant) -> Result<Offers, GitError> {
+        let mut url = self.path("info/refs");
+        url.set_query(Some("service=git-upload-pack"));
+        let body = self.ask(&url, &[VERSION_2], None, limits::GIT_ANSWER_BYTES, deadline).await?;
+        let mut service = body.url().clone();
+        let mut lines = Lines::default();
+        lines.push(&body.bytes().await?);
+        let (mut is_version_2, mut filter) = (false, false);
+        while let Some(line) = self.line(lines.next())? {
+            // Over HTTP, a first section may name the service.
+            let Line::Data(data) = line else { continue };
+            let data = data.trim_ascii_end();
+            is_version_2 |= data == b"version 2";
+            if data.starts_with(b"object-format=") && data != b"object-format=sha1" {
+                return Err(self.protocol("its object names are not SHA-1"));
+            }
+            let features = data.strip_prefix(b"fetch=").unwrap_or_default();
+            filter |= features.split(|byte| *byte == b' ').any(|feature| feature == b"filter");
+        }
+        if !is_version_2 {
+            return Err(self.protocol("its first answer has no `version 2`"));
+        }
+        let path = service.path().strip_suffix("/info/refs").map(|path| format!("{path}/git-upload-pack"));
+        service.set_path(&path.ok_or_else(|| self.protocol("it redirects to something else"))?);
+        service.set_query(None);
+        Ok(Offers { service, filter })
+    }
+
+    async fn command(
+        &self,
+        service: &Url,
+        command: &str,
+        arguments: &[String],
+        limit: u64,
+        deadline: Instant,
+    ) -> Result<Body, GitError> {
+        const HEADERS: [(&str, &str); 3] = [
+            VERSION_2,
+            ("content-type", "application/x-git-upload-pack-request"),
+            ("accept", "application/x-git-upload-pack-result"),
+        ];
+        let body: Bytes = wire::command(command, arguments).into();
+        self.ask(service, &HEADERS, Some(&body), limit, deadline).await
+    }
+
+    async fn ask(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, &'static str)],
+        body: Option<&Bytes>,
+        limit: u64,
+        deadline: Instant,
+    ) -> Result<Body, GitError> {
+        let time = deadline.saturating_duration_since(Instant::now());
+        let request = Request { url: url.as_str(), limit, time, known: None };
+        let message = Message { headers, body, authorization: self.authorization.as_ref() };
+        match self.fetcher.ask(&request, message).await? {
+            Answer::Found(body) => Ok(*body),
+            Answer::NotModified => Err(self.protocol("it answers 304 to a request without conditions")),
+        }
+    }
+
+    fn path(&self, name: &str) -> Url {
+        let mut url = self.url.clone();
+        let mut path = self.url.path().trim_end_matches('/').to_owned();
+        // Writing to a string cannot fail.
+        let _ = write!(path, "/{name}");
+        url.set_path(&path);
+        url
+    }
+
+    fn line(&self, line: Result<Option<Line>, NotALine>) -> Result<Option<Line>, GitError> {
+        line.map_err(|error| match error {
+            NotALine::Malformed(reason) => self.protocol(reason),
+            NotALine::Refusal(reason) => self.refused(&reason),
+        })
+    }
+
+    fn protocol(&self, reason: &'static str) -> GitError {
+        GitError::Protocol { host: self.host(), reason }
+    }
+
+    fn refused(&self, reason: &[u8]) -> GitError {
+        let reason = String::from_utf8_lossy(reason.trim_ascii());
+        let reason = reason.chars().filter(|c| !c.is_control()).take(200).collect();
+        GitError::Refused { host: self.host(), reason }
+    }
+}
+
+/// Name and commit of a line `<hash> <name>[ peeled:<hash>]`; a tag counts as the commit that it is on.
+fn reference(line: &[u8]) -> Option<(String, CommitSha)> {
+    let mut words = std::str::from_utf8(line).ok()?.trim_end().split(' ');
+    let (hash, name) = (words.next()?, words.next()?);
+    let peeled = words.find_map(|word| word.strip_prefix("peeled:"));
+    Some((name.to_owned(), peeled.unwrap_or(hash).parse().ok()?))
+}
