@@ -136,6 +136,13 @@ pub const STARTER_NAMES_BYTES: usize = 8 << 20;
 /// its size and the size of the change, so files of [`FILE_BYTES`] fit whatever the host made of them.
 pub const GIT_OBJECT_BYTES: usize = 40 << 20;
 
+/// Most bytes of versions in other Git repositories that one refresh reads, together and unpacked: they are in memory at once,
+/// beside the tree of the registry repository.
+pub const UPSTREAM_BYTES: u64 = 64 << 20;
+
+/// Packs of upstream repositories under way at a time. Each takes disk, and [`GIT_OBJECT_BYTES`] of memory while it is read.
+pub const CONCURRENT_PACKS: usize = 4;
+
 /// Largest pack of a registry repository, or of its history, in bytes: a registry of 10,000 versions takes 6 MB.
 pub const PACK_BYTES: u64 = 64 << 20;
 

@@ -6,16 +6,16 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use devfile_registry::digest::Digest;
+use registry_tests::github::GitHub;
 use registry_tests::registry::TestRegistry;
 
 const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg'/>";
 const DEVFILE: &str = "schemaVersion: 2.2.0\nmetadata: {name: vase}\n";
 
-/// An icon, and a repository `clay/vase` as GitLab serves it.
-async fn elsewhere() -> String {
+/// A server of an icon.
+async fn icons() -> String {
     let app = Router::new()
         .route("/icon", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], SVG) }))
-        .route("/clay/vase/-/raw/v1/.devfile.yaml", get(|| async { DEVFILE }))
         .fallback(|| async { StatusCode::NOT_FOUND });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,14 +25,20 @@ async fn elsewhere() -> String {
 
 #[tokio::test]
 async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
-    let elsewhere = elsewhere().await;
+    let elsewhere = icons().await;
+    let vase = TestRegistry::of(&TestRegistry::example()).await;
+    vase.write(".devfile.yaml", DEVFILE);
+    vase.commit();
+    vase.git(&["tag", "v1"]);
+    let host = GitHub::start_example(vase.repository.path()).await.unwrap();
+    let git_host = host.url().to_owned();
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("FETCH", "true");
     std::fs::remove_dir_all(registry.repository.path().join("samples")).unwrap();
     let entries = |broken: &str| {
         format!(
             "samples:\n  - name: vase\n    displayName: Vase\n    icon: {elsewhere}/icon\n    git: {{remotes: {{origin: \
-             {elsewhere}/clay/vase.git}}, revision: v1}}\n  - name: bowl\n    icon: {elsewhere}/{broken}\n    git: {{remotes: \
-             {{origin: {elsewhere}/clay/bowl}}}}\n"
+             {git_host}/example/registry.git}}, revision: v1}}\n  - name: bowl\n    icon: {elsewhere}/{broken}\n    git: {{remotes: \
+             {{origin: {git_host}/clay/bowl}}}}\n"
         )
     };
     registry.write("extraDevfileEntries.yaml", entries("none"));

@@ -12,6 +12,10 @@ mod error;
 mod history;
 mod pack;
 mod remote;
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 mod url;
 mod wire;
 

@@ -13,7 +13,8 @@ use url::Url;
 
 use super::Revision;
 use super::error::GitError;
-use super::pack::Pack;
+use super::history::object_id;
+use super::pack::{Entry, EntryType, Pack};
 use super::wire::{self, Line, Lines, NotALine};
 use crate::digest::CommitSha;
 use crate::fetch::{Answer, Body, Fetcher, Message, Request};
@@ -174,6 +175,66 @@ impl<'a> Remote<'a> {
         file.flush().await.map_err(|error| GitError::temporary(&error))?;
         drop(file);
         Ok(Packed { pack: Pack::read(path, scratch, deadline).await?, shallow })
+    }
+
+    /// Fetches a folder of a commit with everything below it. Where the host has filters, nothing else is sent but folders.
+    ///
+    /// # Errors
+    /// [`GitError::NoSuchFolder`], or as [`Remote::fetch`].
+    pub async fn folder(
+        &self,
+        commit: &CommitSha,
+        path: &str,
+        limit_bytes: u64,
+        deadline: Instant,
+    ) -> Result<(Pack, ObjectId), GitError> {
+        let commit = [object_id(commit)?];
+        let has_filters = !path.is_empty() && self.has_filters(deadline).await?;
+        let filter = if has_filters { Filter::Blobs } else { Filter::Nothing };
+        let wanted = Wanted { objects: &commit, known: None, depth: Some(1), filter, limit_bytes };
+        let Packed { pack, .. } = self.fetch(wanted, deadline).await?;
+        let root = pack.root(&commit[0])?;
+        let folder = if path.is_empty() { root } else { pack.folder(root, path)? };
+        if !has_filters {
+            return Ok((pack, folder));
+        }
+        let wanted = Wanted { objects: &[folder], depth: None, filter: Filter::Nothing, ..wanted };
+        Ok((self.fetch(wanted, deadline).await?.pack, folder))
+    }
+
+    /// Fetches the first of some files of a commit: which it is, and its content. `None` when the commit has none of them.
+    ///
+    /// # Errors
+    /// As [`Remote::fetch`].
+    pub async fn first_file(
+        &self,
+        commit: &CommitSha,
+        paths: &[String],
+        limit_bytes: u64,
+        deadline: Instant,
+    ) -> Result<Option<(usize, Vec<u8>)>, GitError> {
+        let commit = [object_id(commit)?];
+        let wanted = Wanted { objects: &commit, known: None, depth: Some(1), filter: Filter::Blobs, limit_bytes };
+        let Packed { pack, .. } = self.fetch(wanted, deadline).await?;
+        let root = pack.root(&commit[0])?;
+        for (number, path) in paths.iter().enumerate() {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let folder = if folder.is_empty() { Ok(root) } else { pack.folder(root, folder) };
+            let folder = match folder {
+                Err(GitError::NoSuchFolder(_)) => continue,
+                folder => folder?,
+            };
+            let mut entries = pack.entries(&folder)?.into_iter();
+            let is_file = |entry: &Entry| matches!(entry.kind, EntryType::File(_)) && entry.is_utf8;
+            let Some(entry) = entries.find(|entry| is_file(entry) && entry.path == name) else { continue };
+            if let Some(content) = pack.find(&entry.id, gix_object::Kind::Blob)? {
+                return Ok(Some((number, content)));
+            }
+            let wanted = Wanted { objects: &[entry.id], depth: None, filter: Filter::Nothing, ..wanted };
+            let file = self.fetch(wanted, deadline).await?.pack.object(&entry.id, gix_object::Kind::Blob)?;
+            return Ok(Some((number, file)));
+        }
+        Ok(None)
     }
 
     /// The host, for errors and logs.

@@ -15,17 +15,20 @@ mod versions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::offline::{Keep, Known, Offline, Reach};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
+use crate::git::GitError;
 use crate::limits;
 use crate::public_url::PublicUrl;
 use crate::release::{OfflineSettings, OfflineStacks, Release};
@@ -174,6 +177,8 @@ impl Outside {
             settled: previous.filter(is_alike),
             deadline: Instant::now() + BUDGET,
             down: Mutex::default(),
+            bytes_left: Arc::new(AtomicU64::new(limits::UPSTREAM_BYTES)),
+            packs: Semaphore::new(limits::CONCURRENT_PACKS),
         }
     }
 }
@@ -197,6 +202,10 @@ struct Run<'a> {
     deadline: Instant,
     /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,
+    /// Bytes that may still be read from other Git repositories.
+    bytes_left: Arc<AtomicU64>,
+    /// Packs that may be under way.
+    packs: Semaphore,
 }
 
 /// What a fetch brought.
@@ -219,8 +228,7 @@ impl Run<'_> {
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let error = |reason| FetchError { host: host.clone(), redirected_from: None, reason };
         let fetcher = self.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
-        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
-        if let Some(reason) = down {
+        if let Some(reason) = self.down(&host) {
             return Err(error(reason));
         }
         let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
@@ -234,13 +242,31 @@ impl Run<'_> {
             }
         };
         let brought: Result<Brought, FetchError> = brought.await;
-        if let Err(FetchError { host: failed, reason: reason @ (Reason::Unresolved | Reason::Refused(_)), .. }) =
-            &brought
-            && *failed == host
-        {
-            self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(host, reason.clone());
+        if let Err(error) = &brought {
+            self.note(error);
         }
         brought
+    }
+
+    /// Why a host is not asked again, if it is not.
+    fn down(&self, host: &str) -> Option<Reason> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
+    /// Remembers a host that has no address or takes no connection.
+    fn note(&self, error: &FetchError) {
+        if error.redirected_from.is_none() && matches!(error.reason, Reason::Unresolved | Reason::Refused(_)) {
+            let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+            down.insert(error.host.clone(), error.reason.clone());
+        }
+    }
+
+    /// The same for a Git repository; passes the result on.
+    fn note_down<T>(&self, result: Result<T, GitError>) -> Result<T, GitError> {
+        if let Err(GitError::Fetch(error)) = &result {
+            self.note(error);
+        }
+        result
     }
 }
 

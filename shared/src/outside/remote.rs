@@ -1,125 +1,168 @@
-//! Files and archives of Git repositories at GitHub and GitLab, by their URLs.
+//! Git repositories that entries name: which repository, revision and folder they mean, and what is read of those.
 
-use url::Url;
+use std::time::Duration;
 
+use bytes::Bytes;
+use gix_hash::ObjectId;
+use tokio::time::Instant;
+
+use super::Run;
+use crate::digest::CommitSha;
+use crate::fetch::{FetchError, Reason};
+use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Pack, RepositoryUrl, Revision};
 use crate::index::Git;
+use crate::limits;
+use crate::source::{File, Tree, TreeError, TreePath};
 
-/// A Git repository at a revision, at a host that serves its files.
+/// Time for one repository.
+const TIME: Duration = Duration::from_secs(8);
+
+/// A folder of a Git repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remote {
-    kind: Kind,
-    /// The host with its scheme and port.
-    origin: Url,
-    /// Owner and name, or groups and name.
-    path: String,
-    revision: String,
+    url: RepositoryUrl,
+    revision: Revision,
+    /// Empty for the whole repository.
     folder: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    GitHub,
-    GitLab,
-}
-
-/// Why files of a Git repository cannot be fetched.
+/// Why an entry names no repository that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoRemote {
+pub(super) enum InvalidRemote {
     #[error("no remote is given")]
     Missing,
-    #[error("`{0}` is not the URL of a Git repository over https")]
-    Url(String),
-    #[error("the revision or the folder cannot stand in a URL")]
-    Path,
+    #[error(transparent)]
+    Url(#[from] InvalidRepositoryUrl),
+    #[error("the revision is neither a branch, a tag nor a commit")]
+    Revision,
+    #[error("the folder is not a plain relative path")]
+    Folder,
+}
+
+/// Why files of a repository were not read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Refused(#[from] TreeError),
+    #[error("the repository has nothing in its folder `{0}`")]
+    Nothing(String),
+    #[error("everything that is fetched has more than {} bytes together", limits::UPSTREAM_BYTES)]
+    BudgetSpent,
 }
 
 impl Remote {
-    /// The remote that an entry means: the one it names, or the only one. Hosts other than GitHub are taken for GitLab servers,
-    /// which have any name.
-    pub(super) fn new(git: &Git) -> Result<Self, NoRemote> {
+    /// The remote that an entry means: the one it names, `origin`, or the only one.
+    pub(super) fn new(git: &Git) -> Result<Self, InvalidRemote> {
         let named = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
         let written = named.or_else(|| git.remotes.values().next()).unwrap_or(&git.url);
         if written.is_empty() {
-            return Err(NoRemote::Missing);
+            return Err(InvalidRemote::Missing);
         }
-        let invalid = || NoRemote::Url(written.chars().take(200).collect());
-        let mut origin =
-            Url::parse(written).ok().filter(|url| matches!(url.scheme(), "https" | "http")).ok_or_else(invalid)?;
-        let path = origin.path().trim_matches('/').trim_end_matches(".git").to_owned();
-        origin.set_path("");
-        origin.set_query(None);
-        origin.set_fragment(None);
-        let kind = match origin.host_str() {
-            Some("github.com" | "www.github.com") => Kind::GitHub,
-            _ => Kind::GitLab,
+        let url: RepositoryUrl = written.parse()?;
+        let revision = match (git.revision.as_str(), url.branch()) {
+            ("", Some(branch)) => Revision::Name(branch.to_owned()),
+            (revision, _) => Revision::parse(revision).map_err(|_| InvalidRemote::Revision)?,
         };
-        if path.split('/').count() < 2 || !is_plain(&path) {
-            return Err(invalid());
+        let folder = git.sub_dir.trim_matches('/');
+        let folder = folder.strip_prefix("./").unwrap_or(folder);
+        let folder = if folder == "." { "" } else { folder };
+        if !folder.is_empty() && TreePath::parse(folder).is_err() {
+            return Err(InvalidRemote::Folder);
         }
-        let folder = git.sub_dir.trim_matches('/').trim_start_matches("./").to_owned();
-        let revision = if git.revision.is_empty() { "HEAD" } else { &git.revision };
-        if !is_plain(revision) || !(folder.is_empty() || is_plain(&folder)) {
-            return Err(NoRemote::Path);
-        }
-        Ok(Self { kind, origin, path, revision: revision.to_owned(), folder })
+        Ok(Self { url, revision, folder: folder.to_owned() })
     }
 
-    /// Whether the revision is a commit, which never means anything else later.
-    pub(super) fn is_fixed(&self) -> bool {
-        self.revision.len() == 40 && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+    /// The name under which releases remember a file or folder below the folder: `URL@REVISION#PATH`.
+    pub(super) fn name(&self, path: &str) -> String {
+        let revision = match &self.revision {
+            Revision::Default => "HEAD",
+            Revision::Name(name) => name,
+            Revision::Commit(commit) => commit.as_str(),
+        };
+        format!("{}@{revision}#{}", self.url.url(), self.path(path))
     }
 
-    /// The folder inside the repository; empty for all of it.
-    pub(super) fn folder(&self) -> &str {
-        &self.folder
-    }
-
-    /// The URL of one file below the folder, as it is.
-    pub(super) fn file(&self, name: &str) -> String {
-        let path = if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) };
-        match self.kind {
-            Kind::GitHub => url("https://raw.githubusercontent.com", &[&self.path, &self.revision, &path]),
-            Kind::GitLab => url(self.origin.as_str(), &[&self.path, "-/raw", &self.revision, &path]),
+    /// Returns the commit that the revision names now.
+    pub(super) async fn commit(&self, run: &Run<'_>) -> Result<CommitSha, GitError> {
+        match &self.revision {
+            Revision::Commit(commit) => Ok(commit.clone()),
+            revision => {
+                let (remote, deadline) = self.open(run)?;
+                run.note_down(remote.resolve(revision, deadline).await)
+            }
         }
     }
 
-    /// The URL of everything as a tar, compressed with gzip, one folder at its top.
-    pub(super) fn archive(&self) -> String {
-        match self.kind {
-            Kind::GitHub => url("https://codeload.github.com", &[&self.path, "tar.gz", &self.revision]),
-            Kind::GitLab => url(self.origin.as_str(), &[&self.path, "-/archive", &self.revision, "archive.tar.gz"]),
+    /// Reads the files below the folder, as files of a tree below `to`.
+    pub(super) async fn files(&self, run: &Run<'_>, commit: &CommitSha, to: &str) -> Result<Tree, ReadError> {
+        let (remote, deadline) = self.open(run)?;
+        let _place = run.packs.acquire().await;
+        let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
+        let (pack, id) = folder;
+        let (to, left) = (to.to_owned(), std::sync::Arc::clone(&run.bytes_left));
+        let reading = tokio::task::spawn_blocking(move || tree(&pack, id, &to, &left));
+        let tree = reading.await.unwrap_or_else(|panic| Err(GitError::Temporary(panic.to_string()).into()))?;
+        if tree.iter().next().is_none() { Err(ReadError::Nothing(self.folder.clone())) } else { Ok(tree) }
+    }
+
+    /// Reads the first of some files below the folder; `None` when there is none of them.
+    pub(super) async fn first_file<'p>(
+        &self,
+        run: &Run<'_>,
+        commit: &CommitSha,
+        paths: &[&'p str],
+    ) -> Result<Option<(&'p str, Bytes)>, ReadError> {
+        let (remote, deadline) = self.open(run)?;
+        let _place = run.packs.acquire().await;
+        let full: Vec<String> = paths.iter().map(|path| self.path(path)).collect();
+        let found = run.note_down(remote.first_file(commit, &full, limits::PACK_BYTES, deadline).await)?;
+        let Some((at, content)) = found else { return Ok(None) };
+        if content.len() > limits::DEVFILE_BYTES {
+            return Err(GitError::TooLarge { limit: limits::DEVFILE_BYTES as u64, unit: "bytes in its devfile" }.into());
         }
+        Ok(paths.get(at).map(|path| (*path, Bytes::from(content))))
+    }
+
+    fn path(&self, path: &str) -> String {
+        match (self.folder.as_str(), path) {
+            ("", path) => path.to_owned(),
+            (folder, "") => folder.to_owned(),
+            (folder, path) => format!("{folder}/{path}"),
+        }
+    }
+
+    fn open<'r>(&self, run: &Run<'r>) -> Result<(git::Remote<'r>, Instant), GitError> {
+        let host = self.url.url().host_str().unwrap_or_default();
+        let error = |reason| FetchError { host: host.to_owned(), redirected_from: None, reason };
+        let fetcher = run.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
+        if let Some(reason) = run.down(host) {
+            return Err(error(reason).into());
+        }
+        Ok((git::Remote::new(fetcher, self.url.url().clone(), None), run.deadline.min(Instant::now() + TIME)))
     }
 }
 
-/// Whether a path leads nowhere else, whatever it is joined to.
-fn is_plain(path: &str) -> bool {
-    let plain = |name: &str| {
-        !matches!(name, "" | "." | "..") && !name.contains(|c: char| c.is_control() || matches!(c, '\\' | '%'))
-    };
-    path.len() <= 1024 && path.split('/').all(plain)
+/// Reads everything below a folder of a pack, with its paths below `to`. The bytes come out of the budget of the run.
+fn tree(pack: &Pack, folder: ObjectId, to: &str, bytes_left: &std::sync::atomic::AtomicU64) -> Result<Tree, ReadError> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut tree = Tree::default();
+    pack.walk(folder, limits::TREE_FILES, &mut |entry| {
+        let path = format!("{to}/{}", entry.path);
+        let mode = match entry.kind {
+            EntryType::File(mode) => mode,
+            EntryType::Link => return Err(TreeError::NotAFile(path).into()),
+            EntryType::Submodule | EntryType::Folder => return Ok(()),
+        };
+        let path = if entry.is_utf8 { TreePath::parse(&path)? } else { return Err(TreeError::Path(path).into()) };
+        let content = pack.object(&entry.id, gix_object::Kind::Blob)?;
+        let take = |left: u64| left.checked_sub(content.len() as u64);
+        bytes_left.fetch_update(Relaxed, Relaxed, take).map_err(|_| ReadError::BudgetSpent)?;
+        tree.insert(path, File { content: content.into(), mode }).map_err(ReadError::from)
+    })?;
+    Ok(tree)
 }
-
-fn url(origin: &str, parts: &[&str]) -> String {
-    let mut url = origin.trim_end_matches('/').to_owned();
-    for segment in parts.iter().flat_map(|part| part.split('/')) {
-        url.push('/');
-        url.extend(percent_encoding::utf8_percent_encode(segment, SEGMENT));
-    }
-    url
-}
-
-/// What cannot stand in a segment of a path. The path of a remote is encoded already.
-const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}');
 
 #[cfg(test)]
 mod tests {
@@ -131,52 +174,25 @@ mod tests {
     }
 
     #[test]
-    fn urls_of_files_and_archives() {
-        for (url, revision, folder, file, archive) in [
-            (
-                "https://github.com/clay/pot.git",
-                "",
-                "",
-                "https://raw.githubusercontent.com/clay/pot/HEAD/devfile.yaml",
-                "https://codeload.github.com/clay/pot/tar.gz/HEAD",
-            ),
-            (
-                "https://github.com/clay/pot/",
-                "feature/a b",
-                "/glazed/",
-                "https://raw.githubusercontent.com/clay/pot/feature/a%20b/glazed/devfile.yaml",
-                "https://codeload.github.com/clay/pot/tar.gz/feature/a%20b",
-            ),
-            (
-                "https://gitlab.com/clay/guild/pot.git",
-                "v1",
-                "",
-                "https://gitlab.com/clay/guild/pot/-/raw/v1/devfile.yaml",
-                "https://gitlab.com/clay/guild/pot/-/archive/v1/archive.tar.gz",
-            ),
-            (
-                "http://127.0.0.1:8080/clay/pot",
-                "v1",
-                "",
-                "http://127.0.0.1:8080/clay/pot/-/raw/v1/devfile.yaml",
-                "http://127.0.0.1:8080/clay/pot/-/archive/v1/archive.tar.gz",
-            ),
+    fn remote_is_named_by_url_revision_and_path() {
+        let commit = "0123456789012345678901234567890123456789";
+        for (url, revision, folder, name) in [
+            ("https://github.com/clay/pot.git", "", "", "https://github.com/clay/pot.git@HEAD#devfile.yaml"),
+            ("https://x.org/a/b/c", "feature/a", "/glazed/", "https://x.org/a/b/c@feature/a#glazed/devfile.yaml"),
+            ("https://x.org/a/b/tree/v1", "", "./", "https://x.org/a/b@v1#devfile.yaml"),
+            ("https://x.org/a", commit, ".", &format!("https://x.org/a@{commit}#devfile.yaml")),
         ] {
             let remote = Remote::new(&git(url, revision, folder)).unwrap();
-            assert_eq!((remote.file("devfile.yaml").as_str(), remote.archive().as_str()), (file, archive));
+            assert_eq!(remote.name("devfile.yaml"), name);
         }
-        let commit = git("https://github.com/clay/pot", "0123456789012345678901234567890123456789", "");
-        assert!(Remote::new(&commit).unwrap().is_fixed());
-        assert!(!Remote::new(&git("https://github.com/clay/pot", "main", "")).unwrap().is_fixed());
     }
 
     #[test]
-    fn what_leads_elsewhere_is_refused() {
+    fn remote_that_cannot_be_read_is_refused() {
         for (url, revision, folder) in [
             ("", "", ""),
             ("git@github.com:clay/pot.git", "", ""),
             ("ssh://git@github.com/clay/pot", "", ""),
-            ("https://github.com/pot", "", ""),
             ("https://github.com/clay//pot", "", ""),
             ("https://github.com/clay/pot", "../../other", ""),
             ("https://github.com/clay/pot", "", "../x"),

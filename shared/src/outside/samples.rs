@@ -3,17 +3,15 @@
 use bytes::Bytes;
 
 use super::remote::Remote;
-use super::{Brought, Run, each};
+use super::{Run, each};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::fetch::Reason;
 use crate::index::Git;
-use crate::limits;
 use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
 use crate::source::Tree;
 use crate::validate::{self, Surroundings};
 
-/// Where repositories have their devfile, the usual place first.
-const PLACES: [&str; 3] = ["devfile.yaml", ".devfile.yaml", ".devfile/devfile.yaml"];
+/// Where repositories have their devfile, the usual path first.
+const PATHS: [&str; 3] = ["devfile.yaml", ".devfile.yaml", ".devfile/devfile.yaml"];
 
 /// A devfile to fetch.
 #[derive(Debug)]
@@ -24,10 +22,10 @@ struct Wanted {
     git: Git,
 }
 
-/// A devfile that was had.
+/// A devfile with the name of its file and the commit that it is from.
 struct Had {
-    url: String,
-    etag: Option<String>,
+    name: String,
+    commit: Option<String>,
     content: Bytes,
 }
 
@@ -55,9 +53,9 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
             repository.hold(Part::Sample { name: wanted.sample }, errors);
             continue;
         }
-        repository.fetched.insert(had.url.clone(), had.etag);
+        repository.fetched.insert(had.name.clone(), had.commit);
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {
-            let devfile = SampleDevfile { origin: Origin::Fetched(had.url), content: had.content };
+            let devfile = SampleDevfile { origin: Origin::Fetched(had.name), content: had.content };
             sample.devfiles.insert(wanted.version, devfile);
         }
     }
@@ -79,39 +77,27 @@ fn wanted(entry: &crate::index::Entry) -> Vec<Wanted> {
 fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
     let mut published = run.previous?.content.samples.iter();
     let devfile = published.find(|devfile| devfile.name == wanted.sample && devfile.version == wanted.version)?;
-    let url = devfile.fetched_from.clone().unwrap_or_default();
-    let etag = run.known(&url).flatten().map(str::to_owned);
-    Some(Had { url, etag, content: Bytes::from(devfile.devfile.clone()) })
+    let name = devfile.fetched_from.clone().unwrap_or_default();
+    let commit = run.known(&name).flatten().map(str::to_owned);
+    Some(Had { name, commit, content: Bytes::from(devfile.devfile.clone()) })
 }
 
 async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, String> {
     let remote = Remote::new(&wanted.git).map_err(|error| error.to_string())?;
-    let urls = PLACES.map(|name| remote.file(name));
-    let mut known = published(run, wanted).filter(|had| urls.contains(&had.url));
-    match known {
-        Some(had) if remote.is_fixed() => return Ok(had),
-        _ => {}
+    let known = published(run, wanted).filter(|had| PATHS.iter().any(|path| remote.name(path) == had.name));
+    let commit = remote.commit(run).await.map_err(|error| error.to_string())?;
+    if let Some(had) = known.filter(|had| had.commit.as_deref() == Some(commit.as_str())) {
+        return Ok(had);
     }
-    let first = known.as_ref().map(|had| had.url.clone());
-    let others = urls.iter().filter(|url| Some(*url) != first.as_ref());
-    for url in first.iter().chain(others) {
-        let known = known.take();
-        let etag = known.as_ref().and_then(|had| had.etag.as_deref());
-        match (run.get(url, limits::DEVFILE_BYTES as u64, etag).await, known) {
-            (Ok(Brought::Content(content, etag)), _) => return Ok(Had { url: url.clone(), etag, content }),
-            (Ok(Brought::Same), Some(had)) => return Ok(had),
-            (Ok(Brought::Same), None) => return Err("the answer was empty".to_owned()),
-            (Err(error), _) if error.reason == Reason::NotFound => {}
-            (Err(error), _) => return Err(error.to_string()),
-        }
+    match remote.first_file(run, &commit, &PATHS).await.map_err(|error| error.to_string())? {
+        Some((path, content)) => Ok(Had { name: remote.name(path), commit: Some(commit.into()), content }),
+        None => Err(format!("{} has none of {}", remote.name(""), PATHS.join(", "))),
     }
-    let remote = wanted.git.remotes.values().next().unwrap_or(&wanted.git.url);
-    Err(format!("{remote} has none of {} there", PLACES.join(", ")))
 }
 
 /// What is wrong with a devfile from elsewhere, told of the entry that names it.
 fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
-    let checked = validate::sample(&had.url, &had.content, &Surroundings::ALONE);
+    let checked = validate::sample(&had.name, &had.content, &Surroundings::ALONE);
     // Its parents are not looked for: they are its own repository's business.
     let errors = checked.diagnostics.into_iter().filter(|problem| {
         problem.severity == Severity::Error
@@ -120,7 +106,7 @@ fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
     });
     let told = errors.map(|problem| {
         let line = problem.position.map_or(String::new(), |position| format!("line {} of ", position.line));
-        let message = format!("`{sample}`: {} ({line}{})", problem.message, had.url);
+        let message = format!("`{sample}`: {} ({line}{})", problem.message, had.name);
         Diagnostic::error(EXTRA_ENTRIES, &problem.rule, message, problem.hint)
     });
     told.collect()

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
 use super::*;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback};
+use crate::git::server::{Filters, GitHost};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};
@@ -133,83 +131,77 @@ async fn an_entry_without_an_icon_is_reported() {
 
 const SAMPLE: &str = "schemaVersion: 2.2.0\nmetadata: {name: pot}\n";
 
+const DATE: &str = "2026-01-01T00:00:00Z";
+
 #[tokio::test]
-async fn devfiles_of_samples_come_from_their_repositories() {
-    let server = Server::start(|path, head| match path {
-        "/i" => ok(SVG, ""),
-        "/clay/pot/-/raw/v1/devfile.yaml" => status("404 Not Found"),
-        "/clay/pot/-/raw/v1/.devfile.yaml" if head.contains("if-none-match: \"7\"") => status("304 Not Modified"),
-        "/clay/pot/-/raw/v1/.devfile.yaml" => ok(SAMPLE.as_bytes(), "etag: \"7\"\r\n"),
-        "/clay/vase/-/raw/0123456789012345678901234567890123456789/sub/devfile.yaml" => ok(SAMPLE.as_bytes(), ""),
-        "/clay/bad/-/raw/HEAD/devfile.yaml" => ok(b"schemaVersion: 2.2.0\nx: 1\n", ""),
-        _ => status("404 Not Found"),
-    })
-    .await;
-    let row = |name: &str, git: &str| format!("  - name: {name}\n    icon: {}\n    git: {git}\n", server.url("/i"));
-    let remote = |name: &str| format!("remotes: {{origin: \"{}\"}}", server.url(&format!("/clay/{name}.git")));
-    let rows = [
-        row("pot", &format!("{{{}, revision: v1}}", remote("pot"))),
-        row("vase", &format!("{{{}, revision: \"{COMMIT}\", subDir: sub}}", remote("vase"))),
-        row("bad", &format!("{{{}}}", remote("bad"))),
-        row("none", &format!("{{{}}}", remote("none"))),
-        row("far", "{remotes: {origin: \"https://git.example.org/clay/far\"}}"),
-    ];
-    let tree = samples("", &format!("samples:\n{}", rows.concat()));
-    let (first, release) = complete(Icons::Strict, &tree, None).await;
-    let devfiles: Vec<&str> = release.content.samples.iter().map(|devfile| devfile.name.as_str()).collect();
-    assert_eq!(devfiles, ["pot", "vase"]);
-    let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
-    assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
-    let error = first.repository.errors()[0].to_string();
-    assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
-    let warned = warnings(&first);
-    assert_eq!(warned.len(), 2, "{warned:?}");
-    assert!(warned[0].contains("`none`: its devfile could not be fetched: ") && warned[1].contains("git.example.org"));
+async fn sample_devfile_comes_from_its_repository_on_any_host() {
+    let server = Server::start(|_, _| ok(SVG, "")).await;
+    for filters in [Filters::Allowed, Filters::Refused] {
+        let host = GitHost::start(filters).await;
+        host.commit("clay/pot.git", &[(".devfile.yaml", SAMPLE)], DATE);
+        host.git("clay/pot.git", &["tag", "v1"]);
+        let vase = host.commit("guild/clay/vase", &[("sub/devfile.yaml", SAMPLE), ("devfile.yaml", "x")], DATE);
+        host.commit("bad", &[("devfile.yaml", "schemaVersion: 2.2.0\nx: 1\n")], DATE);
+        host.commit("none", &[("README.md", "nothing to see")], DATE);
+        let row = |name: &str, path: &str, rest: &str| {
+            let remote = if path.contains("://") { path.to_owned() } else { host.url(path) };
+            let git = format!("{{remotes: {{origin: \"{remote}\"}}{rest}}}");
+            format!("  - name: {name}\n    icon: {}\n    git: {git}\n", server.url("/i"))
+        };
+        let rows = [
+            row("pot", "clay/pot.git", ", revision: v1"),
+            row("vase", "guild/clay/vase", &format!(", revision: \"{vase}\", subDir: sub")),
+            row("bad", "bad", ""),
+            row("none", "none", ""),
+            row("far", "https://git.example.org/clay/far", ""),
+        ];
+        let tree = samples("", &format!("samples:\n{}", rows.concat()));
+        let (first, release) = complete(Icons::Strict, &tree, None).await;
+        let devfiles: Vec<&str> = release.content.samples.iter().map(|devfile| devfile.name.as_str()).collect();
+        assert_eq!(devfiles, ["pot", "vase"]);
+        assert_eq!(release.content.samples[1].devfile, SAMPLE);
+        let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
+        assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
+        let error = first.repository.errors()[0].to_string();
+        assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
+        let warned = warnings(&first);
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        assert!(
+            warned[0].contains("`none`: its devfile could not be fetched: ") && warned[1].contains("git.example.org")
+        );
 
-    server.asked();
-    let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
-    assert_eq!(again.content.samples, release.content.samples);
-    let asked = server.asked();
-    assert!(!asked.iter().any(|path| path.contains("vase")), "a commit does not change: {asked:?}");
-    assert_eq!(asked.iter().filter(|path| path.contains("pot")).count(), 1, "where it was is looked at first");
+        host.take_asked();
+        let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
+        assert_eq!(again.content.samples, release.content.samples);
+        let asked = host.take_asked();
+        assert!(!asked.iter().any(|path| path.contains("vase")), "a commit does not change: {asked:?}");
+        let pot = asked.iter().filter(|path| path.contains("pot")).collect::<Vec<_>>();
+        assert_eq!(pot, ["POST /clay/pot.git/git-upload-pack"], "a tag is resolved, and nothing else is fetched");
 
-    let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
-    let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
-    assert_eq!(devfiles.count(), 2, "what was published stays");
-}
-
-fn archive(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (path, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
+        let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
+        assert_eq!(devfiles.count(), 2, "what was published stays");
     }
-    builder.into_inner().unwrap().finish().unwrap()
 }
 
 #[tokio::test]
-async fn versions_in_other_repositories_are_published_like_the_others() {
-    let packed = archive(&[
-        ("kiln-v2/README.md", "read me"),
-        ("kiln-v2/stack/devfile.yaml", &devfile("kiln", "2.0.0")),
-        ("kiln-v2/stack/deploy/app.yaml", "kind: Deployment\n"),
-    ]);
-    let server = Server::start(move |path, head| match path {
-        "/clay/kiln/-/archive/v2/archive.tar.gz" if head.contains("if-none-match: \"2\"") => status("304 Not Modified"),
-        "/clay/kiln/-/archive/v2/archive.tar.gz" => ok(&packed, "etag: \"2\"\r\n"),
-        "/i" => ok(SVG, ""),
-        _ => status("404 Not Found"),
-    })
-    .await;
-    let remote = |name: &str, rest: &str| {
-        format!("{{remotes: {{origin: \"{}\"}}, {rest}}}", server.url(&format!("/clay/{name}")))
-    };
+async fn version_of_another_repository_is_published_like_the_others() {
+    let server = Server::start(|_, _| ok(SVG, "")).await;
+    let host = GitHost::start(Filters::Allowed).await;
+    let second = devfile("kiln", "2.0.0");
+    let files = [
+        ("README.md", "read me"),
+        ("stack/devfile.yaml", second.as_str()),
+        ("stack/deploy/app.yaml", "kind: Deployment\n"),
+        ("stack/.gitattributes", "deploy export-ignore\ndevfile.yaml export-subst\n"),
+    ];
+    host.commit("clay/kiln", &files, DATE);
+    host.git("clay/kiln", &["branch", "v2"]);
+    let remote = |rest: &str| format!("{{remotes: {{origin: \"{}\"}}, {rest}}}", host.url("clay/kiln"));
     let rows = format!(
         "  - {{version: 2.0.0, git: {}}}\n  - {{version: 3.0.0, git: {}}}\n",
-        remote("kiln", "revision: v2, subDir: stack"),
-        remote("kiln", "revision: v3")
+        remote("revision: v2, subDir: stack"),
+        remote("revision: v3")
     );
     let own = devfile("kiln", "1.0.0").replace("https://example.org/i.svg", &server.url("/i"));
     let tree =
@@ -230,12 +222,39 @@ async fn versions_in_other_repositories_are_published_like_the_others() {
         (again.content.versions, again.content.files),
         (release.content.versions.clone(), release.content.files.clone())
     );
+    host.git("clay/kiln", &["checkout", "--quiet", "v2"]);
+    host.commit("clay/kiln", &files[..2], DATE);
+    let (_, moved) = complete(Icons::Lenient, &tree, Some(&release)).await;
+    assert!(!moved.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"), "the branch is followed");
+
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let draft = Draft::new(&offline.repository, &offline.tree, Some(&release));
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
     assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
     let offline = Outside::without_fetches().complete(tree, None).await;
     assert_eq!(offline.repository.stacks[0].versions.len(), 1);
+}
+
+#[tokio::test]
+async fn versions_of_other_repositories_share_one_budget_of_bytes() {
+    let server = Server::start(|_, _| ok(SVG, "")).await;
+    let host = GitHost::start(Filters::Refused).await;
+    let large = "a".repeat(limits::FILE_BYTES as usize);
+    let numbers: Vec<u64> = (1..=2 + limits::UPSTREAM_BYTES / limits::FILE_BYTES).collect();
+    let mut rows = String::new();
+    for number in &numbers {
+        let text = devfile("kiln", &format!("{number}.0.1"));
+        host.commit(&format!("kiln-{number}"), &[("devfile.yaml", text.as_str()), ("large", large.as_str())], DATE);
+        let url = host.url(&format!("kiln-{number}"));
+        rows += &format!("  - {{version: {number}.0.1, git: {{remotes: {{origin: \"{url}\"}}}}}}\n");
+    }
+    let own = devfile("kiln", "1.0.0");
+    let tree =
+        tree(&[("stacks/kiln/stack.yaml", &stack(&server.url("/i"), &rows)), ("stacks/kiln/1.0.0/devfile.yaml", &own)]);
+    let (complete, release) = complete(Icons::Lenient, &tree, None).await;
+    let refused = warnings(&complete).into_iter().filter(|warning| warning.contains("bytes together")).count();
+    let published = release.content.stacks[0].versions.len() - 1;
+    assert_eq!((refused + published, refused > 0, published > 0), (numbers.len(), true, true), "{refused} {published}");
 }
 
 #[tokio::test]

@@ -3,17 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Buf, Bytes};
-
 use super::parents::Fetched;
 use super::remote::Remote;
-use super::{Brought, Run, each};
+use super::{Run, each};
 use crate::diagnostic::Diagnostic;
-use crate::fetch::Reason;
-use crate::limits;
 use crate::release::PublishedVersion;
 use crate::repository::{Elsewhere, Part, Repository};
-use crate::source::{Tree, TreeError, unpack};
+use crate::source::{Tree, TreeError};
 use crate::validate::{Found, Outside};
 
 /// Most rounds of fetching parents, each of which may name further ones.
@@ -78,10 +74,9 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
     (repository, parents.into_found())
 }
 
-/// What a version is remembered by: where it came from, and which part of that it is.
+/// The name by which a release remembers a version's files.
 fn key(version: &Elsewhere) -> String {
-    let archive = Remote::new(&version.git).map(|remote| format!("{}#{}", remote.archive(), remote.folder()));
-    archive.unwrap_or_default()
+    Remote::new(&version.git).map(|remote| remote.name("")).unwrap_or_default()
 }
 
 fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
@@ -104,40 +99,19 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
     };
     let published = run.settled.is_some_and(|previous| previous.content.versions.iter().any(stays));
-    let known = run.known(&key(version)).filter(|_| published);
-    match known {
-        Some(etag) if remote.is_fixed() => return Outcome::Same(etag.map(str::to_owned)),
-        _ => {}
-    }
-    match run.get(&remote.archive(), limits::TARBALL_BYTES, known.flatten()).await {
-        Ok(Brought::Same) => Outcome::Same(known.flatten().map(str::to_owned)),
-        Ok(Brought::Content(packed, etag)) => {
-            let (from, to) = (remote.folder().to_owned(), version.folder.clone());
-            let unpacking = tokio::task::spawn_blocking(move || unpack_folder(&packed, &from, &to)).await;
-            match unpacking.unwrap_or_else(|_| Err("the unpacking stopped".to_owned())) {
-                Ok(files) => Outcome::Files(files, etag),
-                Err(reason) => Outcome::Failed(problem(version, reason)),
-            }
-        }
-        Err(error) if error.reason == Reason::NotFound => {
-            let reason = format!("{} has no such repository, or no revision `{}`", error.host, version.git.revision);
-            Outcome::Failed(problem(version, reason))
-        }
-        Err(error) => Outcome::Failed(problem(version, error.to_string())),
-    }
-}
-
-/// The files of an archive below the folder `from`, as files of a tree below `to`.
-fn unpack_folder(packed: &Bytes, from: &str, to: &str) -> Result<Tree, String> {
-    let select = |name: &str| {
-        let below = if from.is_empty() { Some(name) } else { name.strip_prefix(from)?.strip_prefix('/') };
-        below.filter(|below| !below.is_empty()).map(|below| format!("{to}/{below}"))
+    let known = run.known(&key(version)).flatten().filter(|_| published);
+    let failed = |error: &dyn std::fmt::Display| Outcome::Failed(problem(version, error.to_string()));
+    let commit = match remote.commit(run).await {
+        Ok(commit) => commit,
+        Err(error) => return failed(&error),
     };
-    let files = unpack::unpack(packed.clone().reader(), &select).map_err(|error| error.to_string())?;
-    if files.iter().next().is_none() {
-        return Err(format!("there is nothing in its folder `{from}`"));
+    if known == Some(commit.as_str()) {
+        return Outcome::Same(Some(commit.into()));
     }
-    Ok(files)
+    match remote.files(run, &commit, &version.folder).await {
+        Ok(files) => Outcome::Files(files, Some(commit.into())),
+        Err(error) => failed(&error),
+    }
 }
 
 fn add(tree: &mut Tree, files: Tree) -> Result<(), TreeError> {

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::DeflateEncoder;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::*;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
+use crate::git::server::{Filters, GitHost};
 use crate::outside::{Icons, Outside};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
@@ -135,49 +136,36 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
 /// Whatever is kept for now is kept whole: the state that is asked about is the one that is published.
 #[tokio::test]
 async fn a_version_of_another_repository_waits_for_its_starter_projects() {
-    let packed = |text: &str, url: &str| {
-        let starters =
-            format!("# {text}\nstarterProjects:\n- {{name: {text}, zip: {{location: \"{url}{text}.zip\"}}}}\n");
-        let content = devfile("kiln", "2.0.0") + &starters;
-        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, "kiln/devfile.yaml", content.as_bytes()).unwrap();
-        builder.into_inner().unwrap().finish().unwrap()
-    };
-    let time = Arc::new(AtomicU32::new(1));
-    let now = Arc::clone(&time);
-    let server = Server::start(move |path, head| {
-        let now = now.load(Ordering::Relaxed);
-        let url = format!("http://{}/", head.split("host: ").nth(1).unwrap().lines().next().unwrap());
-        match path {
-            "/clay/kiln/-/archive/main/archive.tar.gz" if now == 1 => ok(&packed("one", &url), "etag: \"1\"\r\n"),
-            "/clay/kiln/-/archive/main/archive.tar.gz" if head.contains("if-none-match: \"2\"") => {
-                status("304 Not Modified")
-            }
-            "/clay/kiln/-/archive/main/archive.tar.gz" => ok(&packed("two", &url), "etag: \"2\"\r\n"),
-            "/one.zip" => ok(&zip("README.md", "one"), ""),
-            "/two.zip" if now > 2 => ok(&zip("README.md", "two"), ""),
-            "/two.zip" => status("503 Service Unavailable"),
-            _ => status("404 Not Found"),
-        }
+    let down = Arc::new(AtomicU32::new(1));
+    let state = Arc::clone(&down);
+    let server = Server::start(move |path, _| match path {
+        "/two.zip" if state.load(Ordering::Relaxed) > 0 => status("503 Service Unavailable"),
+        "/one.zip" | "/two.zip" => ok(&zip("README.md", path), ""),
+        _ => status("404 Not Found"),
     })
     .await;
+    let host = GitHost::start(Filters::Allowed).await;
+    let push = |text: &str| {
+        let location = server.url(&format!("/{text}.zip"));
+        let starters = format!("starterProjects:\n- {{name: {text}, zip: {{location: \"{location}\"}}}}\n");
+        host.commit("kiln", &[("devfile.yaml", &(devfile("kiln", "2.0.0") + &starters))], "2026-01-01T00:00:00Z");
+    };
+    push("one");
     let stack = format!(
-        "name: kiln\ndisplayName: Kiln\nicon: {url}/i\nversions:\n  - {{version: 2.0.0, default: true, git: {{remotes: {{origin: \
-         \"{url}/clay/kiln\"}}, revision: main}}}}\n",
-        url = server.url("")
+        "name: kiln\ndisplayName: Kiln\nicon: {}\nversions:\n  - {{version: 2.0.0, default: true, git: {{remotes: {{origin: \
+         \"{}\"}}, revision: main}}}}\n",
+        server.url("/i"),
+        host.url("kiln")
     );
     let tree = tree(&[("stacks/kiln/stack.yaml", &stack)]);
     let (outside, keep) = (outside("kiln"), Memory::default());
     let first = publish(&outside, &tree, None, &keep).await;
     assert!(first.content.versions[0].devfile.contains("one-offline.zip"));
-    time.store(2, Ordering::Relaxed);
+    push("two");
     let second = publish(&outside, &tree, Some(&first), &keep).await;
     assert_eq!((&second.content.versions, &second.content.files), (&first.content.versions, &first.content.files));
     assert_eq!((lacking(&second), warned(&second).len()), (vec!["kiln"], 1));
-    time.store(3, Ordering::Relaxed);
+    down.store(0, Ordering::Relaxed);
     let third = publish(&outside, &tree, Some(&second), &keep).await;
     assert!(third.content.versions[0].devfile.contains("two-offline.zip"), "{}", third.content.versions[0].devfile);
     assert_eq!((lacking(&third), warned(&third)), (Vec::new(), Vec::new()));
