@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Mapping, NamedTuple, Optional
@@ -46,14 +47,20 @@ def _paths(folder: Path, before: str, after: str) -> Optional[list[str]]:
     if _git(folder, "cat-file", "-e", f"{before}^{{commit}}") is None:
         # The usual checkout has one commit.
         _git(folder, "fetch", "--quiet", "--depth=1", "origin", before)
-    output = _git(folder, "diff", "--name-only", "--no-renames", "-z", before, after, "--")
+    output = _git(folder, "diff", "--name-only", "--no-ext-diff", "--no-textconv", "--no-renames", "-z", before, after, "--")
     return None if output is None else [path for path in output.split("\0") if path]
 
 
 def _git(folder: Path, *arguments: str) -> Optional[str]:
-    command = ["git", "-C", str(folder), *arguments]
+    # What was pushed runs nothing: a committed repository is not one, and no configuration but the checkout's own counts.
+    settings = ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.hooksPath=/dev/null", "safe.directory=*")
+    options = [word for setting in settings for word in ("-c", setting)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
+    command = ["git", *options, "-C", str(folder), *arguments]
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        done = subprocess.run(command, **out, env=environment, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

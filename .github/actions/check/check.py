@@ -13,6 +13,12 @@ from typing import Mapping, Optional
 CANNOT_RUN = 2
 """The exit status of index-generator when it could not be tried, and of this script."""
 
+_GIT = [
+    *("git", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+    *("-c", "safe.directory=*"),
+]
+"""Git, in a folder that a pull request filled: a committed repository is not one, and no program of a configuration runs."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -33,12 +39,18 @@ def base_of(environment: Mapping[str, str]) -> Optional[str]:
     return base if isinstance(base, str) and _COMMIT.fullmatch(base) else None
 
 
+def _environment() -> dict[str, str]:
+    """Without what a step before may have told Git: no configuration but the checkout's own, which the runner wrote."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {**kept, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
+
+
 def fetch(folder: Path, base: str) -> None:
     """Gets the base commit when the checkout is too shallow to have it. A checkout without a remote is left as it is."""
-    known = ["git", "-C", str(folder), "cat-file", "-e", f"{base}^{{commit}}"]
-    if _COMMIT.fullmatch(base) and subprocess.run(known, capture_output=True).returncode != 0:
-        command = ["git", "-C", str(folder), "fetch", "--quiet", "--no-tags", "--depth=1", "origin", base]
-        if subprocess.run(command, stdout=sys.stderr, timeout=120).returncode != 0:
+    known = [*_GIT, "-C", str(folder), "cat-file", "-e", f"{base}^{{commit}}"]
+    if _COMMIT.fullmatch(base) and subprocess.run(known, capture_output=True, env=_environment()).returncode != 0:
+        command = [*_GIT, "-C", str(folder), "fetch", "--quiet", "--no-tags", "--depth=1", "origin", base]
+        if subprocess.run(command, stdout=sys.stderr, timeout=120, env=_environment()).returncode != 0:
             raise CannotRun(f"the commit {base} that the pull request starts from cannot be fetched")
 
 

@@ -1,13 +1,12 @@
 //! The history of a branch: whether a commit descends from another, and when folders were last touched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use gix_hash::{Kind, ObjectId};
-use gix_object::CommitRefIter;
 use tokio::time::Instant;
 
 use super::error::GitError;
-use super::pack::{EntryType, Pack};
+use super::objects::{History, Objects};
 use super::remote::{Filter, Packed, Remote, Wanted};
 use crate::digest::CommitSha;
 use crate::limits;
@@ -18,14 +17,6 @@ const ANCESTRY_DEPTHS: [u32; 3] = [64, 1024, 16_384];
 
 /// Commits in a row that are fetched for dates. Each brings the trees that it changed.
 const DATES_DEPTHS: [u32; 3] = [32, 256, 2_048];
-
-/// A commit, as far as histories need it.
-#[derive(Debug, Clone)]
-struct Commit {
-    tree: ObjectId,
-    parents: Vec<ObjectId>,
-    authored: Option<Timestamp>,
-}
 
 impl Remote<'_> {
     /// Whether `head` descends from `ancestor`, as far as the last [`ANCESTRY_DEPTHS`] commits say.
@@ -113,90 +104,21 @@ fn ancestry(packed: &Packed, start: ObjectId, end: ObjectId) -> Result<Ancestry,
         if id == end {
             return Ok(Ancestry::Descends);
         }
-        let Some(commit) = commit(&packed.pack, id)? else { continue };
+        let Some(commit) = packed.pack.commit(&id)? else { continue };
         queue.extend(commit.parents.into_iter().filter(|parent| seen.insert(*parent)));
     }
     let ends_early = packed.shallow.iter().any(|id| seen.contains(id));
     Ok(if ends_early { Ancestry::Deeper } else { Ancestry::DoesNot })
 }
 
-/// Finds the newest commit that touched each path. Where a merge has a path as one of its parents has it, that parent is followed.
+/// The dates of those paths that a part of a history tells of.
 fn touched(packed: &Packed, start: ObjectId, paths: &[&str]) -> Result<BTreeMap<String, Timestamp>, GitError> {
-    let mut history = History { packed, commits: HashMap::new(), entries: HashMap::new() };
+    let mut history = History::new(&packed.pack, &packed.shallow);
     let mut dates = BTreeMap::new();
     for path in paths {
-        let mut at = start;
-        let Some(id) = history.id_at(at, path)? else { continue };
-        'commits: while let Some(commit) = history.commit(at)? {
-            if packed.shallow.contains(&at) {
-                break;
-            }
-            for parent in &commit.parents {
-                if history.id_at(*parent, path)? == Some(id) {
-                    at = *parent;
-                    continue 'commits;
-                }
-            }
-            dates.extend(commit.authored.map(|date| ((*path).to_owned(), date)));
-            break;
-        }
+        dates.extend(history.last_modified(start, path)?.map(|date| ((*path).to_owned(), date)));
     }
     Ok(dates)
-}
-
-/// A history with what was read of it.
-struct History<'p> {
-    packed: &'p Packed,
-    commits: HashMap<ObjectId, Option<Commit>>,
-    /// Entries of folders: most commits have most folders in common.
-    entries: HashMap<ObjectId, HashMap<String, (EntryType, ObjectId)>>,
-}
-
-impl History<'_> {
-    fn commit(&mut self, id: ObjectId) -> Result<Option<Commit>, GitError> {
-        if !self.commits.contains_key(&id) {
-            let read = commit(&self.packed.pack, id)?;
-            self.commits.insert(id, read);
-        }
-        Ok(self.commits.get(&id).cloned().flatten())
-    }
-
-    /// The object at a path of a commit.
-    fn id_at(&mut self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>, GitError> {
-        let Some(commit) = self.commit(commit)? else { return Ok(None) };
-        let mut found = (EntryType::Folder, commit.tree);
-        for name in path.split('/') {
-            let (EntryType::Folder, folder) = found else { return Ok(None) };
-            if !self.entries.contains_key(&folder) {
-                let entries = self.packed.pack.entries(&folder)?;
-                let by_name = entries.into_iter().map(|entry| (entry.path, (entry.kind, entry.id)));
-                self.entries.insert(folder, by_name.collect());
-            }
-            match self.entries.get(&folder).and_then(|entries| entries.get(name)) {
-                Some(next) => found = *next,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(found.1))
-    }
-}
-
-/// Reads a commit of the pack, or `None` when the pack does not have it.
-fn commit(pack: &Pack, id: ObjectId) -> Result<Option<Commit>, GitError> {
-    let Some(content) = pack.find(&id, gix_object::Kind::Commit)? else { return Ok(None) };
-    let damaged = |error: &dyn std::fmt::Display| GitError::object(id, error.to_string());
-    let tree = CommitRefIter::from_bytes(&content, Kind::Sha1).tree_id().map_err(|error| damaged(&error))?;
-    let parents = CommitRefIter::from_bytes(&content, Kind::Sha1).parent_ids().collect();
-    let author = CommitRefIter::from_bytes(&content, Kind::Sha1).author().map_err(|error| damaged(&error))?;
-    let authored = author.time().ok().and_then(|time| date(time.seconds, time.offset));
-    Ok(Some(Commit { tree, parents, authored }))
-}
-
-/// The time of an author in RFC 3339, as `git log --format=%aI` writes it.
-fn date(seconds: i64, offset_seconds: i32) -> Option<Timestamp> {
-    let offset = jiff::tz::Offset::from_seconds(offset_seconds).ok()?;
-    let time = jiff::Timestamp::from_second(seconds).ok()?;
-    time.display_with_offset(offset).to_string().parse().ok()
 }
 
 /// The id of a commit as Git's objects name it.

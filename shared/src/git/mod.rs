@@ -5,23 +5,30 @@
 //!
 //! - [`RepositoryUrl`]: what people write; start here
 //! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`
-//! - [`Pack`]: the objects that came; `history`: ancestry and dates
+//! - [`Objects`]: commits and folders by their ids, in a [`Pack`] that came or in a [`LocalRepository`]; `history`: ancestry and dates
+//! - [`folder_id`]: the id that Git gives to a folder
 //! - `wire`: the lines of the protocol
 
 mod error;
 mod history;
+mod local;
+mod objects;
 mod pack;
 mod remote;
 #[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
+mod tree_id;
 mod url;
 mod wire;
 
 pub use error::GitError;
-pub use pack::{Entry, EntryType, Pack};
+pub use local::LocalRepository;
+pub use objects::{Commit, Entry, EntryType, Objects};
+pub use pack::Pack;
 pub use remote::{Filter, Packed, Remote, Wanted};
+pub use tree_id::{blob_id, folder_id};
 pub use url::{InvalidRepositoryUrl, RepositoryUrl, is_reference};
 
 use crate::digest::CommitSha;

@@ -1,6 +1,6 @@
 //! One repository on its host: its references, and packs of its objects.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use url::Url;
 use super::Revision;
 use super::error::GitError;
 use super::history::object_id;
-use super::pack::{Entry, EntryType, Pack};
+use super::objects::{Entry, EntryType, Objects};
+use super::pack::Pack;
 use super::wire::{self, Line, Lines, NotALine};
 use crate::digest::CommitSha;
 use crate::fetch::{Answer, Body, Fetcher, Message, Request};
@@ -72,7 +73,7 @@ pub struct Packed {
     /// The objects.
     pub pack: Pack,
     /// Commits at the end of `depth`.
-    pub shallow: BTreeSet<ObjectId>,
+    pub shallow: HashSet<ObjectId>,
 }
 
 impl<'a> Remote<'a> {
@@ -144,7 +145,7 @@ impl<'a> Remote<'a> {
         let scratch = tempfile::tempdir().map_err(|error| GitError::temporary(&error))?;
         let path = scratch.path().join("fetched.pack");
         let mut file = tokio::fs::File::create(&path).await.map_err(|error| GitError::temporary(&error))?;
-        let mut shallow = BTreeSet::new();
+        let mut shallow = HashSet::new();
         let (mut lines, mut in_pack, mut is_whole) = (Lines::default(), false, false);
         while let Some(chunk) = body.part().await? {
             lines.push(&chunk);

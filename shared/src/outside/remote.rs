@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Run;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Pack, RepositoryUrl, Revision};
+use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
 use crate::source::{File, Tree, TreeError, TreePath};

@@ -171,6 +171,11 @@ impl Tree {
         Some(&self.files.get(path)?.content)
     }
 
+    /// A file.
+    pub fn file(&self, path: &str) -> Option<&File> {
+        self.files.get(path)
+    }
+
     /// All files, in the byte order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &File)> {
         self.files.iter()

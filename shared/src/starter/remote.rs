@@ -16,7 +16,7 @@ use super::archive::Packer;
 use super::archive::{ArchiveError, Layout, repack};
 use crate::digest::{CommitSha, Digest};
 use crate::fetch::{Answer, Body, FetchError, Fetcher, Reason, Request, Rules};
-use crate::git::{self, EntryType, Filter, GitError, Packed, Revision, Wanted, object_id};
+use crate::git::{self, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
 use crate::limits;
 use crate::source::TreePath;
 

@@ -1,54 +1,67 @@
-//! What differs from a Git revision.
+//! The stacks and files that differ from a Git revision.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use tokio::process::Command;
+use devfile_registry::git::{EntryType, LocalRepository, Objects, blob_id, folder_id};
+use devfile_registry::source::Tree;
 
-/// Files that differ, and the stacks that they belong to.
+/// Folders whose entries are compared one by one.
+const FOLDERS: [&str; 2] = ["stacks", "samples"];
+
+/// Files that are compared as a whole.
+const FILES: [&str; 2] = ["extraDevfileEntries.yaml", "last_modified.json"];
+
+/// Stacks, samples and files that differ, by their paths.
 #[derive(Debug)]
 pub(crate) struct Changes {
     paths: BTreeSet<String>,
 }
 
 impl Changes {
-    /// Compares the folder, with what is not committed yet, to where it and the revision part.
-    pub(crate) async fn since(registry: &Path, revision: &str) -> anyhow::Result<Self> {
-        if revision.starts_with('-') {
-            bail!("`{revision}` is not a revision");
-        }
-        let commit = git(registry, &["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")]).await;
-        let commit = commit.with_context(|| {
+    /// Compares the files of a folder, committed or not, with the commit where its history and the revision part.
+    pub(crate) fn since(registry: &Path, tree: &Tree, revision: &str) -> anyhow::Result<Self> {
+        let Some(repository) = LocalRepository::of(registry) else {
+            bail!("cannot compare {} with `{revision}`: it is not in a Git repository", registry.display());
+        };
+        let commit = repository.resolve(revision).with_context(|| {
             format!("`{revision}` is not a revision that is known here; in a shallow clone, fetch it first")
         })?;
-        let base = git(registry, &["merge-base", commit.trim(), "HEAD"]).await.unwrap_or(commit);
-        let differing = git(registry, &["diff", "--name-only", "--relative", "-z", base.trim(), "--", "."]).await?;
-        let new = git(registry, &["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
-        let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());
-        Ok(Self { paths: paths.map(str::to_owned).collect() })
+        let head = repository.head();
+        let base = head.map(|head| repository.merge_base(commit, head)).transpose()?.flatten().unwrap_or(commit);
+        let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
+        for folder in FOLDERS {
+            let entry = repository.entry_at(base, folder)?.filter(|entry| entry.kind == EntryType::Folder);
+            let entries = entry.map(|entry| repository.entries(&entry.id)).transpose()?;
+            before.extend(entries.into_iter().flatten().map(|entry| (format!("{folder}/{}", entry.path), entry.id)));
+            let here = tree.folders(folder).into_iter().map(|name| {
+                let path = format!("{folder}/{name}");
+                let id = folder_id(tree.below(&path));
+                (path, id)
+            });
+            after.extend(here);
+            let files = tree.below(folder).filter(|(name, _)| !name.contains('/'));
+            after.extend(files.map(|(name, file)| (format!("{folder}/{name}"), blob_id(&file.content))));
+        }
+        for path in FILES {
+            before.extend(repository.entry_at(base, path)?.map(|entry| (path.to_owned(), entry.id)));
+            after.extend(tree.get(path).map(|content| (path.to_owned(), blob_id(content))));
+        }
+        Ok(Self { paths: before.symmetric_difference(&after).map(|(path, _)| path.clone()).collect() })
     }
 
-    /// Whether a file, or the stack that it belongs to, differs.
+    /// Whether a file, or the stack or sample that it belongs to, differs.
     pub(crate) fn concern(&self, path: &str) -> bool {
-        let stack = |path: &str| {
-            let mut names = path.split('/');
-            let name = (names.next() == Some("stacks")).then(|| names.next()).flatten()?;
-            names.next().map(|_| name.to_owned())
+        let whole = match path.split_once('/') {
+            Some((folder, rest)) if FOLDERS.contains(&folder) => {
+                let name = rest.split_once('/').map_or(rest, |(name, _)| name);
+                &path[..folder.len() + 1 + name.len()]
+            }
+            _ => path,
         };
-        let own = stack(path);
-        self.paths.contains(path) || (own.is_some() && self.paths.iter().any(|changed| stack(changed) == own))
+        self.paths.contains(whole)
     }
-}
-
-async fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder).args(arguments).env("GIT_OPTIONAL_LOCKS", "0").kill_on_drop(true);
-    let output = command.output().await.context("git cannot be run")?;
-    if !output.status.success() {
-        bail!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]
@@ -56,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_concerns_all_of_its_stack() {
-        let paths = ["stacks/go/1.0.0/devfile.yaml", "stacks/base.yaml", "extraDevfileEntries.yaml"];
+    fn change_concerns_all_of_its_stack() {
+        let paths = ["stacks/go", "stacks/base.yaml", "extraDevfileEntries.yaml"];
         let changes = Changes { paths: paths.map(str::to_owned).into() };
         for (path, expected) in [
             ("stacks/go/stack.yaml", true),

@@ -101,26 +101,28 @@ async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) ->
     let progress = Progress::start("reading");
     let commit = source.head().await?;
     let tree = source.tree(&commit).await?;
+    let changes = arguments.changed_since.as_deref();
+    let changes =
+        changes.map(|revision| Changes::since(Path::new(&arguments.registry), &tree, revision)).transpose()?;
     progress.now("checking");
     let complete = outside.complete(tree, None).await;
     drop(progress);
     match &arguments.index {
-        None => check(arguments, &complete).await,
+        None => Ok(check(arguments, &complete, changes.as_ref())),
         Some(index) => generate(arguments, source, commit, &complete, index).await,
     }
 }
 
-async fn check(arguments: &Arguments, complete: &Complete) -> anyhow::Result<Verdict> {
+fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) -> Verdict {
     let mut problems = problems(complete);
-    if let Some(revision) = &arguments.changed_since {
-        let changes = Changes::since(Path::new(&arguments.registry), revision).await?;
+    if let Some(changes) = changes {
         problems.retain(|problem| changes.concern(&problem.path));
     }
     let verdict = verdict(&problems);
     let report = report(&arguments.registry, complete, problems, arguments.format, colour(&std::io::stdout()));
     // Whoever reads it may have seen enough, and closed the pipe.
     let _ = std::io::stdout().write_all(report.as_bytes());
-    Ok(verdict)
+    verdict
 }
 
 async fn generate(

@@ -1,31 +1,27 @@
 //! A registry repository in a local folder: for development, tests and air gaps.
 
-mod history;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use tokio::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Comparison, File, Mode, Relation, Scope, Source, SourceError, Tree, TreeError, TreePath};
 use crate::digest::CommitSha;
+use crate::git::{self, EntryType, LocalRepository, object_id};
 use crate::limits;
 use crate::timestamp::Timestamp;
-
-/// Longest time for one call of `git`.
-const GIT_TIME: Duration = Duration::from_secs(30);
 
 /// The parts of the folder that releases are made of.
 const PARTS: [&str; 4] = ["stacks", "samples", "extraDevfileEntries.yaml", "last_modified.json"];
 
-/// A folder. In a Git work tree whose registry files are as committed, the commit is `HEAD`; otherwise the folder is named by the
-/// digest of its tree, since the same commit must always mean the same bytes (invariant 6).
+/// A folder. Where its registry files are those of the commit that is checked out, it is called by that commit; otherwise by the digest
+/// of its tree, since the same commit must always mean the same bytes (invariant 6).
 #[derive(Debug)]
 pub struct LocalSource {
     folder: PathBuf,
     url: String,
+    /// The files that the last head was named by.
+    read: Mutex<Option<(CommitSha, Tree)>>,
 }
 
 impl LocalSource {
@@ -39,31 +35,30 @@ impl LocalSource {
             return Err(SourceError::NotFound(format!("the folder {} of a registry repository", stacks.display())));
         }
         let folder = folder.canonicalize().map_err(|error| unavailable(folder, &error))?;
-        Ok(Self { url: format!("file://{}", folder.display()), folder })
+        Ok(Self { url: format!("file://{}", folder.display()), folder, read: Mutex::default() })
     }
 
-    /// Reads the files below some folders.
-    async fn read(&self, parts: Vec<String>) -> Result<Tree, SourceError> {
-        let folder = self.folder.clone();
-        let read = move || {
+    /// Reads the files, and names them.
+    async fn read(&self) -> Result<(CommitSha, Tree), SourceError> {
+        self.blocking(|folder| {
             let mut tree = Tree::default();
-            for part in parts {
-                collect(&folder, &part, &mut tree)?;
+            for part in PARTS {
+                collect(folder, part, &mut tree)?;
             }
-            Ok(tree)
-        };
-        tokio::task::spawn_blocking(read).await.map_err(|error| unavailable(&self.folder, &error))?
+            let commit = clean_head(folder, &tree).unwrap_or_else(|| tree.digest().into());
+            Ok((commit, tree))
+        })
+        .await
     }
 
-    /// The commit of the work tree, or none when it is not one or differs from it in some parts. Both by one look.
-    async fn clean_head(&self, parts: &[String]) -> Option<CommitSha> {
-        let status = ["status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all", "--"];
-        let literal: Vec<String> = parts.iter().map(|part| format!(":(literal){part}")).collect();
-        let output =
-            self.git(&status.into_iter().chain(literal.iter().map(String::as_str)).collect::<Vec<_>>()).await?;
-        let (headers, differences): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with("# "));
-        let head = headers.iter().find_map(|line| line.strip_prefix("# branch.oid "))?;
-        if differences.is_empty() { head.parse().ok() } else { None }
+    /// The files of the last head, without reading them again; what is read now must have that name.
+    async fn files(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((_, tree)) = known.filter(|(name, _)| name == commit) {
+            return Ok(tree);
+        }
+        let (now, tree) = self.read().await?;
+        if now == *commit { Ok(tree) } else { Err(self.changed_meanwhile()) }
     }
 
     fn changed_meanwhile(&self) -> SourceError {
@@ -73,12 +68,14 @@ impl LocalSource {
         }
     }
 
-    /// Output of a git command in the folder; none when git is not there or refuses.
-    async fn git(&self, arguments: &[&str]) -> Option<String> {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(&self.folder).args(arguments).env("GIT_OPTIONAL_LOCKS", "0").kill_on_drop(true);
-        let output = tokio::time::timeout(GIT_TIME, command.output()).await.ok()?.ok()?;
-        output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
+    /// Reads the disk where it keeps nobody waiting.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Path) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        let folder = self.folder.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&folder)).await;
+        reading.map_err(|error| unavailable(&self.folder, &error))?
     }
 }
 
@@ -88,64 +85,82 @@ impl Source for LocalSource {
     }
 
     async fn head(&self) -> Result<CommitSha, SourceError> {
-        match self.clean_head(&all()).await {
-            Some(commit) => Ok(commit),
-            None => Ok(self.read(all()).await?.digest().into()),
-        }
+        let (commit, tree) = self.read().await?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some((commit.clone(), tree));
+        Ok(commit)
     }
 
     async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
-        let tree = self.read(all()).await?;
-        let now = self.clean_head(&all()).await.unwrap_or_else(|| tree.digest().into());
-        if now == *commit { Ok(tree) } else { Err(self.changed_meanwhile()) }
+        self.files(commit).await
     }
 
-    /// None when the name is that of a content: then all of it has to be read to see whether it still is.
     async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
-        let stacks = scope.stacks.iter().map(|stack| format!("stacks/{stack}"));
-        let extra = scope.extra_entries.then(|| ["samples".to_owned(), "extraDevfileEntries.yaml".to_owned()]);
-        let parts = stacks.chain(extra.into_iter().flatten()).chain(["last_modified.json".to_owned()]);
-        let parts: Vec<String> = parts.collect();
-        let tree = self.read(parts.clone()).await?;
-        // That the rest is as committed was seen with the head.
-        match self.clean_head(&parts).await {
-            Some(head) if head == *commit => Ok(Some(tree)),
-            Some(_) => Err(self.changed_meanwhile()),
-            None => Ok(None),
+        let mut part = Tree::default();
+        for (path, file) in self.files(commit).await?.iter().filter(|(path, _)| scope.wants(path.as_str())) {
+            part.insert(path.clone(), file.clone())?;
         }
+        Ok(Some(part))
     }
 
     async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
         if base == target {
             return Ok(Comparison { relation: Relation::Same, changed: Some(BTreeSet::new()) });
         }
-        let is_ancestor = async |a: &CommitSha, b: &CommitSha| {
-            self.git(&["merge-base", "--is-ancestor", a.as_str(), b.as_str()]).await.is_some()
-        };
-        if is_ancestor(base, target).await {
-            let diff = ["diff", "--name-only", "--no-renames", "-z", base.as_str(), target.as_str(), "--"];
-            let changed = self.git(&[diff.as_slice(), PARTS.as_slice()].concat()).await;
-            let paths = |output: String| {
-                output.split_terminator('\0').map(TreePath::parse).collect::<Result<BTreeSet<_>, _>>().ok()
+        let unknown = Comparison { relation: Relation::Diverged, changed: None };
+        let (Ok(base), Ok(target)) = (object_id(base), object_id(target)) else { return Ok(unknown) };
+        self.blocking(move |folder| {
+            let compare = || -> Option<Comparison> {
+                let repository = LocalRepository::of(folder)?;
+                if repository.descends(target, base).ok()? {
+                    let changed = repository.changed(base, target, &PARTS).ok()?;
+                    let changed = changed.iter().map(|path| TreePath::parse(path)).collect::<Result<_, _>>().ok();
+                    return Some(Comparison { relation: Relation::Ahead, changed });
+                }
+                let behind = repository.descends(base, target).ok()?;
+                let relation = if behind { Relation::Behind } else { Relation::Diverged };
+                Some(Comparison { relation, changed: None })
             };
-            return Ok(Comparison { relation: Relation::Ahead, changed: changed.and_then(paths) });
-        }
-        let relation = if is_ancestor(target, base).await { Relation::Behind } else { Relation::Diverged };
-        Ok(Comparison { relation, changed: None })
+            Ok(compare().unwrap_or(unknown))
+        })
+        .await
     }
 
+    /// An uncommitted tree has no commit, and the history that counts is that of `HEAD`.
     async fn last_modified(
         &self,
         commit: &CommitSha,
         paths: &[String],
     ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
-        let dates = history::last_modified(&self.folder, commit, paths);
-        Ok(tokio::time::timeout(GIT_TIME, dates).await.unwrap_or_default())
+        let (commit, paths) = (object_id(commit).ok(), paths.to_vec());
+        self.blocking(move |folder| {
+            let dates = || -> Option<BTreeMap<String, Timestamp>> {
+                let repository = LocalRepository::of(folder)?;
+                let head = commit.or_else(|| repository.head())?;
+                let dates = repository.last_modified(head, &paths).ok()?;
+                Some(paths.into_iter().zip(dates).filter_map(|(path, date)| Some((path, date?))).collect())
+            };
+            Ok(dates().unwrap_or_default())
+        })
+        .await
     }
 }
 
-fn all() -> Vec<String> {
-    PARTS.map(str::to_owned).to_vec()
+/// The commit that is checked out, if it has just these files.
+fn clean_head(folder: &Path, tree: &Tree) -> Option<CommitSha> {
+    let repository = LocalRepository::of(folder)?;
+    let head = repository.head()?;
+    for part in PARTS {
+        let committed = repository.entry_at(head, part).ok()?.map(|entry| (entry.kind, entry.id));
+        let here = match tree.file(part) {
+            Some(file) => Some((EntryType::File(file.mode), git::blob_id(&file.content))),
+            None if tree.below(part).next().is_none() => None,
+            None => Some((EntryType::Folder, git::folder_id(tree.below(part)))),
+        };
+        if committed != here {
+            return None;
+        }
+    }
+    head.to_string().parse().ok()
 }
 
 fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
