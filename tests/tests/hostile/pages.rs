@@ -96,7 +96,7 @@ async fn pages_of_large_devfiles_are_bounded_and_say_that_they_are_cut() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.write(
         "stacks/press/stack.yaml",
-        "name: press\ndisplayName: Press\nversions:\n  - version: 1.0.0\n  - version: 2.0.0\n    default: true\n",
+        "name: press\ndisplayName: Press\nicon: https://icons.example/a.svg\nversions:\n  - version: 1.0.0\n  - version: 2.0.0\n    default: true\n",
     );
     for (version, seed) in [("1.0.0", 1), ("2.0.0", 2)] {
         registry.write(&format!("stacks/press/{version}/devfile.yaml"), large_devfile(version, seed));
