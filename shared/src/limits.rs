@@ -99,8 +99,35 @@ pub const CONCURRENT_FETCHES: usize = 32;
 /// Most redirects of one fetch: from an old address to a new one, and from there to where files are kept.
 pub const REDIRECTS: usize = 5;
 
+/// Longest path that `serve` reads, in bytes, percent-encoded as it came. A path in a Git repository has at most 4096 bytes; pages
+/// repeat a path, and looking for names like it takes time.
+pub const PATH_BYTES: usize = 8 << 10;
+
 /// Longest query string that `serve` reads, in bytes.
 pub const QUERY_BYTES: usize = 8 << 10;
+
+/// Longest name of a stack or sample, in bytes: it is a component of a repository name in the OCI registry and a segment of URLs.
+pub const ENTRY_NAME_BYTES: usize = 128;
+
+/// Most picked values of a list of the viewer, over all facets. Every one of them has links that repeat all the others.
+pub const PICKED_VALUES: usize = 20;
+
+/// Largest page of the viewer, in bytes: twice as much, in base64 or with quotes escaped, still fits into a Lambda answer of 6 MB.
+pub const PAGE_BYTES: usize = 2 << 20;
+
+/// Bytes that a request may compress, parse or search on the thread that serves its connection: 2 ms of a slow processor. More goes
+/// to a thread of its own.
+pub const INLINE_BYTES: usize = 32 << 10;
+
+/// Most requests that wait for one of the threads that do longer work; further ones get 503. At 10 ms each the last waits for
+/// seconds, and clients give up.
+pub const WAITING_REQUESTS: usize = 1024;
+
+/// Longest line of the log, in bytes. Up to 8192 lines wait in memory; those of requests take 400 bytes.
+pub const LOG_LINE_BYTES: usize = 16 << 10;
+
+/// Longest text of a client or another server in the log, in bytes.
+pub const LOGGED_TEXT_BYTES: usize = 512;
 
 /// Largest request body that `refresh` reads, in bytes.
 pub const REQUEST_BODY_BYTES: usize = 1 << 20;

@@ -1,4 +1,11 @@
 //! Logs and the end of a process, alike in both functions.
+//!
+//! Clients, repositories and other servers put texts into the log. [`foreign`] cuts and escapes one such text. Every line passes
+//! [`line::Lines`] as well, so a text that nobody thought of cannot fill the log or pass for another line.
+
+mod line;
+
+pub use line::{Foreign, foreign};
 
 use std::io::{BufWriter, IsTerminal};
 use std::sync::OnceLock;
@@ -9,6 +16,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::line::Lines;
 use crate::telemetry::{self, Export};
 
 /// Lines that wait until somebody reads them. One takes about 400 bytes.
@@ -47,7 +55,8 @@ pub fn start(service: &'static str) -> Log {
         LOST.get_or_init(|| writer.error_counter());
         (BoxMakeWriter::new(writer), Some(guard))
     };
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer);
+    // Colours are control characters, like those that a stranger may send.
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(Lines(writer));
     let log = tracing_subscriber::registry().with(levels);
     if for_people {
         log.with(lines).init();

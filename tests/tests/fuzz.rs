@@ -74,6 +74,11 @@ fn queries() {
 }
 
 #[test]
+fn viewer_queries() {
+    run(seeds("viewer"), 150, entry::viewer);
+}
+
+#[test]
 fn tarballs() {
     let packed = seeds("tarball");
     run(packed.clone(), 300, entry::tarball);

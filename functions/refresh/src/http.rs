@@ -9,6 +9,7 @@ use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::digest::CommitSha;
 use devfile_registry::limits;
+use devfile_registry::logging::foreign;
 use devfile_registry::publish::Report;
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
@@ -66,7 +67,7 @@ impl App {
             _ => Err(Refused::Path),
         };
         answer.unwrap_or_else(|refused| {
-            tracing::info!(path = path.get(..64).unwrap_or(&path), reason = %refused, "refused");
+            tracing::info!(path = %foreign(&path), reason = %foreign(&refused.to_string()), "refused");
             refused.answer()
         })
     }
@@ -129,7 +130,7 @@ impl App {
                 Err(reason) => return Ok(ignored(reason)),
             },
         };
-        tracing::info!(%commit, delivery = text(&headers, "x-github-delivery").get(..36), "push");
+        tracing::info!(%commit, delivery = %foreign(text(&headers, "x-github-delivery")), "push");
         match &self.handover {
             None => drop(self.submit(Some(commit))),
             Some(handover) => {
@@ -151,10 +152,10 @@ impl App {
         let Some(Monitored { branch, .. }) = monitored else { return Err(Denied::Forbidden("no branch is monitored")) };
         let caller = caller.must_be_on(&branch)?;
         tracing::info!(
-            repository = caller.repository,
-            workflow = caller.job_workflow_ref,
-            event = caller.event_name,
-            actor = caller.actor,
+            repository = %foreign(&caller.repository),
+            workflow = %foreign(&caller.job_workflow_ref),
+            event = %foreign(&caller.event_name),
+            actor = %foreign(&caller.actor),
             "a workflow calls"
         );
         Ok(())

@@ -31,6 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::starters::Starters;
 use crate::status;
 use crate::viewer::{Ask, Viewer};
+use crate::workers;
 
 /// The commit that an answer is from.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
@@ -121,14 +122,16 @@ impl App {
     }
 
     async fn route(&self, parts: &Parts, snapshot: Option<&Snapshot>) -> Result<Response<Body>, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
+        let (path, query) = (path_as_sent(parts), parts.uri.query().unwrap_or_default());
+        if path.len() > limits::PATH_BYTES {
+            return Err(ApiError::PathTooLong);
+        }
         if query.len() > limits::QUERY_BYTES {
             return Err(ApiError::QueryTooLong);
         }
         if parts.method == Method::OPTIONS {
             return Ok(preflight());
         }
-        let path = path_as_sent(parts);
         match parts.method {
             Method::GET | Method::HEAD => {}
             // As the reference: to clients that push, nothing here can be written to.
@@ -157,7 +160,7 @@ impl App {
         if Viewer::owns(&segments) {
             let ask = Ask { path: &segments, query, headers };
             let held = snapshot.ok_or_else(|| self.why_no_release());
-            let page = self.viewer.answer(ask, held, &self.live.freshness(), &self.blobs).await;
+            let page = self.viewer.answer(ask, held, &self.live.freshness(), &self.blobs).await?;
             return page.ok_or_else(nothing);
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;
@@ -167,14 +170,14 @@ impl App {
             }
             ["stacks", ..] => files::answer(snapshot, &self.blobs, path.get(1..).unwrap_or_default(), parts).await,
             ["index.json"] => Ok(snapshot.index_json.answer(headers, Caching::Minute)),
-            ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers),
-            ["v2index"] => index(snapshot, IndexSchema::V2, IndexKind::Stack, query, headers),
+            ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers).await,
+            ["v2index"] => index(snapshot, IndexSchema::V2, IndexKind::Stack, query, headers).await,
             [schema @ ("index" | "v2index"), kind] => {
                 let kind = IndexKind::from_path(kind).ok_or_else(|| {
                     ApiError::NotFound(format!("`{kind}` is not a type of entries; use stack, sample or all"))
                 })?;
                 let schema = if *schema == "index" { IndexSchema::V1 } else { IndexSchema::V2 };
-                index(snapshot, schema, kind, query, headers)
+                index(snapshot, schema, kind, query, headers).await
             }
             ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
             ["devfiles", name, "starter-projects", project] => {
@@ -217,7 +220,7 @@ fn decode(path: &str) -> Result<String, ApiError> {
     if decoded.contains('\0') { Err(ApiError::BadPath) } else { Ok(decoded.into_owned()) }
 }
 
-fn index(
+async fn index(
     snapshot: &Snapshot,
     schema: IndexSchema,
     kind: IndexKind,
@@ -228,10 +231,18 @@ fn index(
     if query.is_empty() {
         return Ok(snapshot.unfiltered(schema, kind).answer(headers, Caching::Minute));
     }
-    let selection = snapshot.catalog.select(schema, kind, &query);
-    let etag = selection.etag();
-    let known = body::is_known(headers, &[&etag]);
-    let content = if known { Bytes::new() } else { selection.body() };
+    let select = || {
+        let selection = snapshot.catalog.select(schema, kind, &query);
+        let etag = selection.etag();
+        let known = body::is_known(headers, &[&etag]);
+        let content = if known { Bytes::new() } else { selection.body() };
+        (etag, known, content)
+    };
+    let (etag, known, content) = if snapshot.catalog.effort(schema, &query) <= limits::INLINE_BYTES {
+        select()
+    } else {
+        workers::run(select).await?
+    };
     let mut response = Response::new(Body::from(content));
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let answer = response.headers_mut();

@@ -12,6 +12,8 @@ use devfile_registry::digest::Digest;
 use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, REDIRECT_BYTES, TREE_BYTES};
 use moka::future::Cache as Memory;
 
+use crate::workers;
+
 /// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
 pub(crate) const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
@@ -109,7 +111,11 @@ pub(crate) fn memory<K: Eq + Hash + Send + Sync + 'static>(bytes: u64) -> Memory
 /// Reads a blob of the bucket and checks its digest.
 pub(crate) async fn checked(cache: &Cache, digest: Digest, size: u64) -> Result<Bytes, BlobError> {
     let object = cache.get(&blob_key(digest), size.min(TREE_BYTES)).await?.ok_or(BlobError::Missing(digest))?;
-    if Digest::of(&object.bytes) == digest { Ok(object.bytes) } else { Err(BlobError::Damaged(digest)) }
+    if workers::run_now(|| Digest::of(&object.bytes)) == digest {
+        Ok(object.bytes)
+    } else {
+        Err(BlobError::Damaged(digest))
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use axum::http::header::{
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::digest::Digest;
+use devfile_registry::limits::INLINE_BYTES;
+
+use crate::workers;
 
 /// Media type of JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -90,21 +93,41 @@ impl Body {
         self.coded(Coding::Brotli);
     }
 
-    /// The answer to a request with these headers: the body in the best coding it takes, or 304.
+    /// The answer to a request with these headers: the body in the best coding it takes, or 304. A large body that no processor is
+    /// free to compress leaves as it is.
     pub(crate) fn answer(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
-        let coding =
-            if self.identity.len() < WORTH_COMPRESSING { Coding::Identity } else { accepted(request, self.best) };
+        let coding = self.coding(request);
+        let known = is_known(request, &[&self.etag(coding), &self.etag(Coding::Identity)]);
+        let ready = known || self.is_ready(coding) || workers::try_run(|| self.coded(coding)).is_some();
+        self.coded_answer(if ready { coding } else { Coding::Identity }, known, caching)
+    }
+
+    /// The same from within [`workers`].
+    pub(crate) fn answer_now(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
+        let coding = self.coding(request);
+        let known = is_known(request, &[&self.etag(coding), &self.etag(Coding::Identity)]);
+        self.coded_answer(coding, known, caching)
+    }
+
+    /// The best coding that a request takes.
+    fn coding(&self, request: &HeaderMap) -> Coding {
+        if self.identity.len() < WORTH_COMPRESSING { Coding::Identity } else { accepted(request, self.best) }
+    }
+
+    fn etag(&self, coding: Coding) -> String {
         let suffix = match coding {
             Coding::Identity => "",
             Coding::Gzip => "-gzip",
             Coding::Brotli => "-br",
         };
-        let etag = format!("\"{}{suffix}\"", self.tag);
-        let known = is_known(request, &[&etag, &format!("\"{}\"", self.tag)]);
+        format!("\"{}{suffix}\"", self.tag)
+    }
+
+    fn coded_answer(&self, coding: Coding, known: bool, caching: Caching) -> Response<axum::body::Body> {
         let body = if known { Bytes::new() } else { self.coded(coding).clone() };
         let mut response = Response::new(axum::body::Body::from(body));
         let headers = response.headers_mut();
-        headers.insert(ETAG, header(&etag));
+        headers.insert(ETAG, header(&self.etag(coding)));
         headers.insert(CACHE_CONTROL, caching.header());
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if known {
@@ -118,6 +141,16 @@ impl Body {
             Coding::Brotli => drop(headers.insert(CONTENT_ENCODING, HeaderValue::from_static("br"))),
         }
         response
+    }
+
+    /// Whether a coding takes no time worth mentioning.
+    fn is_ready(&self, coding: Coding) -> bool {
+        self.identity.len() <= INLINE_BYTES
+            || match coding {
+                Coding::Identity => true,
+                Coding::Gzip => self.gzip.get().is_some(),
+                Coding::Brotli => self.brotli.get().is_some(),
+            }
     }
 
     fn coded(&self, coding: Coding) -> &Bytes {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
+use devfile_registry::logging::foreign;
 use devfile_registry::starter::NoSource;
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use crate::body::{Caching, JSON};
 use crate::catalog::BadParameter;
 use crate::content::OutOfRange;
 use crate::starters::StarterError;
+use crate::workers::Busy;
 
 /// Why a request has no better answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub(crate) enum ApiError {
     /// A query parameter has a value that it does not take.
     #[error(transparent)]
     BadParameter(#[from] BadParameter),
+    /// The path is too long.
+    #[error("the path is longer than {} bytes", devfile_registry::limits::PATH_BYTES)]
+    PathTooLong,
     /// The query is too long.
     #[error("the query is longer than {} bytes", devfile_registry::limits::QUERY_BYTES)]
     QueryTooLong,
@@ -50,6 +55,9 @@ pub(crate) enum ApiError {
     /// There is no release to answer from.
     #[error("{0}")]
     NoRelease(&'static str),
+    /// Too many requests want longer work.
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 #[derive(Serialize)]
@@ -65,12 +73,12 @@ impl ApiError {
         match self {
             Self::BadPath | Self::BadParameter(_) | Self::NoSource(..) => StatusCode::BAD_REQUEST,
             Self::Starter(_, error) if error.is_slow() => StatusCode::GATEWAY_TIMEOUT,
-            Self::QueryTooLong => StatusCode::URI_TOO_LONG,
+            Self::PathTooLong | Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::OutOfRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Blob(_) | Self::Starter(..) => StatusCode::BAD_GATEWAY,
-            Self::NoRelease(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRelease(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -95,10 +103,12 @@ impl ApiError {
         let caching = if matches!(self, Self::NotFound(_)) { Caching::Missing } else { Caching::Never };
         headers.insert(CACHE_CONTROL, caching.header());
         match self {
-            Self::NoRelease(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
+            Self::NoRelease(_) | Self::Busy(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
             Self::OutOfRange(range) => headers.extend([range.header()]),
             Self::Blob(error) => tracing::warn!(%error, "a blob cannot be given"),
-            Self::Starter(name, error) => tracing::warn!(starter = name, %error, "a starter project cannot be given"),
+            Self::Starter(name, error) => {
+                tracing::warn!(starter = %foreign(name), %error, "a starter project cannot be given")
+            }
             _ => {}
         }
         response

@@ -22,8 +22,10 @@ mod snapshot;
 mod starters;
 mod status;
 mod viewer;
+mod workers;
 
 pub use app::App;
 pub use catalog::{BadParameter, IndexSchema, Query};
 pub use config::Config;
 pub use observe::{Observer, UsageEvents};
+pub use viewer::Gallery;

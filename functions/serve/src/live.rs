@@ -19,6 +19,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
+use crate::workers;
 
 /// Longest that a request waits for the check it started.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -190,11 +191,11 @@ impl Inner {
             Fetched::Found(object) => object,
         };
         let index_read = started.elapsed();
-        let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
+        let index = workers::run_now(|| LiveIndex::from_bytes(&object.bytes)).map_err(Failure::Index)?;
         let name = index.release;
         let failed = |reason| Failure::Release { name, reason };
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::Missing(name))?;
-        let outline = Outline::from_bytes(name, &stored.bytes).map_err(failed)?;
+        let outline = workers::run_now(|| Outline::from_bytes(name, &stored.bytes)).map_err(failed)?;
         let documents = self.documents(&outline).await?;
         let release_read = started.elapsed();
         // Large registries take a while, and requests are answered meanwhile.

@@ -12,7 +12,7 @@ pub(crate) use devfile::DEVFILE_NAMES;
 pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
 pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
-pub use stack::{Stack, StackVersion};
+pub use stack::{Stack, StackVersion, is_entry_name};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

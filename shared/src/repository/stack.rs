@@ -4,6 +4,7 @@ use super::devfile::DEVFILE_NAMES;
 use crate::devfile::{Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::Git;
+use crate::limits::ENTRY_NAME_BYTES;
 use crate::source::{File, Tree};
 use crate::version::Version;
 use crate::yaml::{self, Data, Node};
@@ -239,11 +240,11 @@ fn is_repository_name(name: &str) -> bool {
     let allowed = name.bytes().all(|b| alphanumeric(b) || matches!(b, b'.' | b'_' | b'-'));
     let ends = [name.bytes().next(), name.bytes().last()].iter().all(|end| end.is_some_and(alphanumeric));
     let separated = !["..", "._", "_.", "-.", ".-", "_-", "-_", "___"].iter().any(|pair| name.contains(pair));
-    allowed && ends && separated && name.len() <= 128
+    allowed && ends && separated && name.len() <= ENTRY_NAME_BYTES
 }
 
 /// Whether a name can stand in a URL of the REST API.
-pub(super) fn is_entry_name(name: &str) -> bool {
+pub fn is_entry_name(name: &str) -> bool {
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '\\' | '?' | '#' | '%');
-    (1..=128).contains(&name.len()) && name.chars().all(plain) && !matches!(name, "." | "..")
+    (1..=ENTRY_NAME_BYTES).contains(&name.len()) && name.chars().all(plain) && !matches!(name, "." | "..")
 }

@@ -48,6 +48,20 @@ impl Column {
         Found(self.texts.iter().map(|text| text.contains(folded)).collect())
     }
 
+    /// What each of some texts finds. After one that finds nothing, nothing can hold them all, and the others are not looked for.
+    pub(super) fn find_all(&self, folded: &[String]) -> Vec<Found> {
+        let mut all = Vec::with_capacity(folded.len());
+        for text in folded {
+            let found = self.find(text);
+            let nothing = !found.0.contains(&true);
+            all.push(found);
+            if nothing {
+                break;
+            }
+        }
+        all
+    }
+
     /// The texts of an entry.
     pub(super) fn of_entry(&self, entry: usize) -> &[u32] {
         self.entries.row(entry)
@@ -117,6 +131,14 @@ mod tests {
         assert_eq!(texts.len(), column.texts.len());
         let found = |text| column.find(text).0.into_iter().filter(|found| *found).count();
         assert_eq!((found("go"), found("")), (1, column.texts.len()));
+    }
+
+    #[test]
+    fn text_that_finds_nothing_ends_the_search() {
+        let column = Column::new(Field::Tags, &fixture::entries());
+        let texts = ["go", "nosuch", "go", "go"].map(str::to_owned);
+        assert_eq!(column.find_all(&texts).len(), 2);
+        assert_eq!(column.find_all(&texts[..1]).len(), 1);
     }
 
     #[test]

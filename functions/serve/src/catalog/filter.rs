@@ -100,7 +100,7 @@ impl<'a> Sieve<'a> {
         let test = |filter: &'a Filter| match filter {
             Filter::Texts(field, texts) => {
                 let column = &facts.columns[*field as usize];
-                Test::Texts(*field, column, texts.iter().map(|text| column.find(text)).collect())
+                Test::Texts(*field, column, column.find_all(texts))
             }
             other => Test::Other(other),
         };

@@ -108,6 +108,15 @@ impl Catalog {
         &self.entries
     }
 
+    /// How much work a query is, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
+    pub(crate) fn effort(&self, schema: IndexSchema, query: &Query) -> usize {
+        let rendering = match schema {
+            IndexSchema::V1 => &self.v1,
+            IndexSchema::V2 => &self.v2,
+        };
+        (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1))
+    }
+
     /// What `query` keeps: the entity tag at once, the body when it is wanted.
     pub(crate) fn select(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Selection<'_> {
         let rendering = match schema {

@@ -1,6 +1,7 @@
 //! Query strings: reading and checking them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use devfile_registry::version::Version;
 use jiff::civil::Date;
@@ -79,6 +80,12 @@ impl Query {
             }
         }
         Ok(query)
+    }
+
+    /// How many texts are looked for.
+    pub(super) fn texts(&self) -> usize {
+        let texts = |filter: &Filter| if let Filter::Texts(_, texts) = filter { texts.len() } else { 0 };
+        self.filters.iter().map(texts).sum()
     }
 
     /// Whether the answer is the whole index as it is.
@@ -181,7 +188,8 @@ fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParame
 fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filter>, BadParameter> {
     let bad = || refuse(parameter, "has a value that it does not take");
     let value = values.first().map_or("", |value| value.as_ref());
-    let texts = || values.iter().map(|value| fold(value)).collect();
+    // To look for a text twice finds nothing else.
+    let texts = || values.iter().map(|value| fold(value)).collect::<BTreeSet<_>>().into_iter().collect();
     Ok(Some(match parameter.kind {
         Kind::Text(field) | Kind::Texts(field, _) => Filter::Texts(field, texts()),
         Kind::Words(field, words) => {
@@ -300,6 +308,13 @@ mod tests {
         ] {
             assert!(v2(raw).is_ok(), "{raw}");
         }
+    }
+
+    #[test]
+    fn text_that_is_given_again_is_looked_for_once() {
+        let once = v2("tags=go&links=a").unwrap();
+        assert_eq!(v2(&format!("links=a{}", "&tags=go&tags=+GO".repeat(500))).unwrap(), once);
+        assert_eq!(once.texts(), 2);
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl OciAnswers {
 }
 
 fn too_long(error: Value) -> Answer {
-    with(Answer::content(414, "The query is too long", JSON, error), &[CACHING])
+    with(Answer::content(414, "The path or query is too long", JSON, error), &[CACHING])
 }
 
 /// What can happen to content that comes from the store.

@@ -30,6 +30,7 @@ use crate::content::{Content, DOCKER_CONTENT_DIGEST, offer_ranges};
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::snapshot::{DevfileVersion, Snapshot};
+use crate::workers;
 
 /// The starter projects of a registry.
 #[derive(Debug)]
@@ -137,7 +138,7 @@ fn fetched_along(snapshot: &Snapshot, [name, version, project]: [&str; 3], sourc
 
 fn starters_of(devfile: &DevfileVersion) -> &[StarterProject] {
     devfile.starters.get_or_init(|| {
-        StarterProject::all(devfile.body.bytes()).unwrap_or_else(|problem| {
+        workers::run_now(|| StarterProject::all(devfile.body.bytes())).unwrap_or_else(|problem| {
             tracing::warn!(problem, "the starter projects of a devfile cannot be read");
             Vec::new()
         })

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use devfile_registry::digest::Digest;
-use moka::future::Cache;
+use moka::sync::Cache;
 
 use super::devfile::Devfile;
+use super::room::Fitting;
 use super::{flow, highlight};
 
 /// Most bytes of contents that are kept.
@@ -14,8 +15,8 @@ const KEPT: u64 = 2 << 20;
 /// A devfile as pages show it.
 #[derive(Debug)]
 pub(super) struct Content {
-    /// The text in colour, as HTML.
-    pub(super) code: String,
+    /// The text in colour, as far as a page shows it.
+    pub(super) code: Fitting,
     /// Its parts, if it is a devfile.
     pub(super) devfile: Option<Devfile>,
     /// Which command runs on which component, as SVG.
@@ -32,16 +33,16 @@ impl Contents {
     pub(super) fn new() -> Self {
         let weight = |_: &Digest, content: &Arc<Content>| {
             // The parts hold the text once more, in small pieces.
-            let bytes = content.code.len() * 2 + content.picture.as_ref().map_or(0, String::len);
+            let bytes = content.code.rows.0.len() * 2 + content.picture.as_ref().map_or(0, String::len);
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self { kept: Cache::builder().max_capacity(KEPT).weigher(weight).build() }
     }
 
     /// The content of a text.
-    pub(super) async fn of(&self, text: &str) -> Arc<Content> {
+    pub(super) fn of(&self, text: &str) -> Arc<Content> {
         let digest = Digest::of(text.as_bytes());
-        self.kept.get_with(digest, async { Arc::new(Content::new(text)) }).await
+        self.kept.get_with(digest, || Arc::new(Content::new(text)))
     }
 }
 
@@ -49,6 +50,6 @@ impl Content {
     fn new(text: &str) -> Self {
         let devfile = Devfile::read(text);
         let picture = devfile.as_ref().and_then(flow::picture).map(maud::Markup::into_string);
-        Self { code: highlight::yaml(text).into_string(), devfile, picture }
+        Self { code: highlight::yaml(text), devfile, picture }
     }
 }

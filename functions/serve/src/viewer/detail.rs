@@ -1,19 +1,23 @@
 //! The page of a stack or sample: one version of it, and everything to know before using it.
 
 use devfile_registry::index::{Entry, EntryType, VersionEntry};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::content::Content;
-use super::facet::Facet;
+use super::facet::{Facet, VALUE_BYTES};
 use super::install;
 use super::link::{EntryPath, commit_page, outside, repository_page, segment};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
 use super::query::ListQuery;
+use super::room::{self, LIST_BYTES, Room, SECTION_BYTES, brief, left_out, short};
 use super::shelf::title;
 use super::tables;
 use crate::catalog::{fold, is_deprecated};
 use crate::snapshot::{DevfileVersion, Snapshot};
+
+/// Longest version, in bytes: a tag of an OCI registry (OCI distribution specification, "Pulling manifests").
+const VERSION_BYTES: usize = 128;
 
 /// The version of an entry that a page shows.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +35,10 @@ impl<'a> Shown<'a> {
     pub(super) fn find(snapshot: &'a Snapshot, entry: &'a Entry, wanted: &str) -> Option<Self> {
         let versions = sorted(entry);
         let version = match wanted {
-            "" | "default" => entry.default_version().or_else(|| versions.first().copied()),
+            "" | "default" => {
+                let default = versions.iter().find(|version| version.default);
+                default.or_else(|| versions.first()).copied()
+            }
             "latest" => versions.first().copied(),
             wanted => Some(*versions.iter().find(|version| version.version == wanted)?),
         };
@@ -43,7 +50,7 @@ impl<'a> Shown<'a> {
 
     /// The version's name; may be empty.
     pub(super) fn name(&self) -> &'a str {
-        self.version.map_or(&self.entry.version, |version| &version.version)
+        short(self.version.map_or(&self.entry.version, |version| &version.version))
     }
 
     /// The text of its devfile.
@@ -75,13 +82,30 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Versions, the newest first. An index keeps those of a sample in the order of the file.
-pub(super) fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
-    let mut versions: Vec<&VersionEntry> = entry.versions.iter().collect();
+/// Versions, the newest first. An index keeps those of a sample in the order of the file. A longer name than an OCI registry takes as
+/// a tag is no version.
+fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
+    let mut versions: Vec<&VersionEntry> =
+        entry.versions.iter().filter(|version| version.version.len() <= VERSION_BYTES).collect();
     versions.sort_by_cached_key(|version| {
         std::cmp::Reverse(version.version.parse::<devfile_registry::version::Version>().ok())
     });
     versions
+}
+
+/// The versions to choose from, as many as there is room for, and the chosen one.
+pub(super) fn options(entry: &Entry, chosen: &str) -> Markup {
+    let sorted = sorted(entry);
+    let option = |version: &&VersionEntry| {
+        html! {
+            option value=(version.version) selected[version.version == chosen] {
+                (version.version) @if version.default { " (default)" }
+            }
+        }
+    };
+    let fitting = room::section(&sorted, option);
+    let chosen = sorted[fitting.count..].iter().find(|version| version.version == chosen);
+    html! { (fitting.rows) @if let Some(version) = chosen { (option(version)) } }
 }
 
 /// The page.
@@ -145,7 +169,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'
     };
     let description = match shown.description().trim() {
         "" => format!("{} in {}", title(entry), registry.name),
-        text => text.to_owned(),
+        text => brief(text).into_owned(),
     };
     let canonical =
         if shown.version.is_some_and(|version| !version.default) { path.version(version) } else { path.page() };
@@ -153,7 +177,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'
 }
 
 /// The path of the devfile in the REST API.
-fn rest_path(shown: &Shown<'_>) -> String {
+pub(super) fn rest_path(shown: &Shown<'_>) -> String {
     let name = segment(&shown.entry.name);
     match shown.name() {
         "" => format!("/devfiles/{name}"),
@@ -190,9 +214,9 @@ fn head(snapshot: &Snapshot, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup 
                     (type_mark(entry.entry_type))
                     @if shown.is_deprecated() { span.mark.deprecated { "Deprecated" } }
                     code { (entry.name) }
-                    @if !entry.provider.trim().is_empty() { span { "by " (entry.provider) } }
+                    @if !entry.provider.trim().is_empty() { span { "by " (short(&entry.provider)) } }
                 }
-                p.about { (shown.description()) }
+                p.about { (brief(shown.description())) }
             }
             @if !entry.versions.is_empty() { (version_select(entry, shown, path)) }
         }
@@ -206,11 +230,7 @@ fn version_select(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Mar
             label for="version" { "Version" }
             div {
                 select #version name="devfile-version" data-submit {
-                    @for version in sorted(entry) {
-                        option value=(version.version) selected[version.version == shown.name()] {
-                            (version.version) @if version.default { " (default)" }
-                        }
-                    }
+                    (options(entry, shown.name()))
                 }
                 button.plain.no-script type="submit" { "Show" }
             }
@@ -224,7 +244,9 @@ fn devfile_section(shown: &Shown<'_>, content: &Content, rest: Option<&str>, sha
             div.section-head {
                 h2 #devfile { "Devfile" }
                 div.actions {
-                    button.plain.script type="button" data-copy="#code" { (glyph(Glyph::Copy)) span { "Copy" } }
+                    @if !content.code.is_cut {
+                        button.plain.script type="button" data-copy="#code" { (glyph(Glyph::Copy)) span { "Copy" } }
+                    }
                     @if let Some(rest) = rest {
                         a.plain href=(rest) { (glyph(Glyph::Raw)) "Raw" }
                         a.plain href=(rest) download="devfile.yaml" { (glyph(Glyph::Download)) "Download" }
@@ -233,7 +255,13 @@ fn devfile_section(shown: &Shown<'_>, content: &Content, rest: Option<&str>, sha
                 }
             }
             pre.code tabindex="0" role="region" aria-label={ "devfile.yaml of " (title(shown.entry)) " " (shown.name()) } {
-                code #code { (PreEscaped(&content.code)) }
+                code #code { (content.code.rows) }
+            }
+            @if content.code.is_cut {
+                p.notice {
+                    "The lines after line " (content.code.count) " are not shown here. "
+                    @if let Some(rest) = rest { a href=(rest) { "The whole devfile" } "." }
+                }
             }
         }
     }
@@ -241,6 +269,24 @@ fn devfile_section(shown: &Shown<'_>, content: &Content, rest: Option<&str>, sha
 
 fn versions(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
     let sorted = sorted(entry);
+    let rows = Room(SECTION_BYTES).fit(sorted.iter().enumerate(), |(place, version)| {
+        html! {
+            tr {
+                td {
+                    a href=(path.version(&version.version)) aria-current=[(version.version == shown.name()).then_some("true")] { (version.version) }
+                    @if version.default { " " span.mark { "default" } }
+                    @if version.tags.iter().any(|tag| fold(tag) == "deprecated") { " " span.mark.deprecated { "deprecated" } }
+                }
+                td { (short(&version.schema_version)) }
+                td { @if let Some(day) = day(&version.last_modified) { (day) } @else { "–" } }
+                td {
+                    @if let Some(older) = sorted.get(place + 1) {
+                        a href=(path.compare(&older.version, &version.version)) { "since " (older.version) }
+                    } @else { "–" }
+                }
+            }
+        }
+    });
     html! {
         @if sorted.len() > 1 {
             section aria-labelledby="versions" {
@@ -251,26 +297,10 @@ fn versions(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
                 div.table tabindex="0" role="region" aria-label="Table of versions" {
                     table {
                         thead { tr { th scope="col" { "Version" } th scope="col" { "Schema" } th scope="col" { "Updated" } th scope="col" { "Changes" } } }
-                        tbody {
-                            @for (place, version) in sorted.iter().enumerate() {
-                                tr {
-                                    td {
-                                        a href=(path.version(&version.version)) aria-current=[(version.version == shown.name()).then_some("true")] { (version.version) }
-                                        @if version.default { " " span.mark { "default" } }
-                                        @if version.tags.iter().any(|tag| fold(tag) == "deprecated") { " " span.mark.deprecated { "deprecated" } }
-                                    }
-                                    td { (version.schema_version) }
-                                    td { @if let Some(day) = day(&version.last_modified) { (day) } @else { "–" } }
-                                    td {
-                                        @if let Some(older) = sorted.get(place + 1) {
-                                            a href=(path.compare(&older.version, &version.version)) { "since " (older.version) }
-                                        } @else { "–" }
-                                    }
-                                }
-                            }
-                        }
+                        tbody { (rows.rows) }
                     }
                 }
+                (left_out(sorted.len() - rows.count))
             }
         }
     }
@@ -282,41 +312,37 @@ fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> M
     let metadata = content.and_then(|content| content.devfile.as_ref()).map(|devfile| &devfile.metadata);
     let git = version.and_then(|version| version.git.as_ref()).or(entry.git.as_ref());
     let architectures = shown.either(|version| &version.architectures, &entry.architectures);
-    let text = |text: &str| (!text.trim().is_empty()).then(|| html! { (text) });
+    let text = |text: &str| (!text.trim().is_empty()).then(|| html! { (brief(text)) });
+    let value = |facet: Facet, value: &str| {
+        if value.len() > VALUE_BYTES {
+            return text(value);
+        }
+        text(value).map(|name| html! { a href=(ListQuery::only(facet, value).href()) { (name) } })
+    };
     let link = |url: &str| {
         outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
     };
     let support = [entry.support_url.as_str(), metadata.map_or("", |metadata| &metadata.support_url)];
     let memory = [entry.global_memory_limit.as_str(), metadata.map_or("", |metadata| &metadata.global_memory_limit)];
     let links = version.into_iter().flat_map(|version| &version.links).chain(&entry.links);
-    let more_links: Vec<_> =
-        links.filter(|(name, _)| *name != "self").filter_map(|(name, url)| Some((name, link(url)?))).collect();
+    let more_links = links.filter(|(name, _)| *name != "self").filter_map(|(name, url)| Some((name, link(url)?)));
+    let more_links =
+        Room(LIST_BYTES).fit(more_links, |(name, link)| html! { div { dt { (short(name)) } dd { (link) } } });
+    let tags = shown.tags().iter().filter(|tag| tag.len() <= VALUE_BYTES);
+    let tags = Room(LIST_BYTES)
+        .fit(tags, |tag| html! { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } });
     let commit = &snapshot.about.commit_hash;
     let rows = [
         ("Version", text(shown.name())),
         ("Schema version", version.and_then(|version| text(&version.schema_version))),
         ("Project type", text(&entry.project_type)),
-        (
-            "Language",
-            text(&entry.language).map(|name| {
-                html! {
-                    a href=(ListQuery::only(Facet::Languages, &entry.language).href()) { (name) }
-                }
-            }),
-        ),
-        (
-            "Provider",
-            text(&entry.provider).map(|name| {
-                html! {
-                    a href=(ListQuery::only(Facet::Providers, &entry.provider).href()) { (name) }
-                }
-            }),
-        ),
+        ("Language", value(Facet::Languages, &entry.language)),
+        ("Provider", value(Facet::Providers, &entry.provider)),
         (
             "Architectures",
             Some(match architectures {
                 [] => html! { "all" },
-                some => html! { (some.join(", ")) },
+                some => html! { (brief(&some.join(", "))) },
             }),
         ),
         ("Memory", memory.iter().find_map(|memory| text(memory))),
@@ -340,22 +366,21 @@ fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> M
                 @for (name, value) in rows.into_iter().filter_map(|(name, value)| Some((name, value?))) {
                     div { dt { (name) } dd { (value) } }
                 }
-                @for (name, link) in more_links { div { dt { (name) } dd { (link) } } }
+                (more_links.rows)
             }
             @if let Some(git) = git {
                 h3 { "Git" }
                 ul.remotes {
-                    @for (name, remote) in &git.remotes { li { (name) ": " (remote_link(remote)) } }
+                    (Room(LIST_BYTES).fit(&git.remotes, |(name, remote)| html! { li { (short(name)) ": " (remote_link(remote)) } }).rows)
                     @if git.remotes.is_empty() && !git.url.is_empty() { li { (remote_link(&git.url)) } }
-                    @if !git.revision.is_empty() { li { "Revision: " code { (git.revision) } } }
-                    @if !git.sub_dir.is_empty() { li { "Folder: " code { (git.sub_dir) } } }
+                    @if !git.revision.is_empty() { li { "Revision: " code { (brief(&git.revision)) } } }
+                    @if !git.sub_dir.is_empty() { li { "Folder: " code { (brief(&git.sub_dir)) } } }
                 }
             }
             @if !shown.tags().is_empty() {
                 h3 { "Tags" }
-                ul.tags aria-label="Tags" {
-                    @for tag in shown.tags() { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } }
-                }
+                ul.tags aria-label="Tags" { (tags.rows) }
+                (left_out(shown.tags().len() - tags.count))
             }
             @if entry.entry_type == EntryType::Stack && entry.versions.len() > 1 {
                 p.side-note { (count(entry.versions.len(), "version", "versions")) " in this registry" }
@@ -369,7 +394,7 @@ pub(super) fn remote_link(remote: &str) -> Markup {
     html! {
         @match repository_page(remote) {
             Some(page) => { a href=(page) rel="noopener noreferrer nofollow" { (short_url(page)) } }
-            None => { code { (remote) } }
+            None => { code { (brief(remote)) } }
         }
     }
 }

@@ -21,7 +21,17 @@ pub(super) struct Devfile {
     /// Commands by the event that runs them.
     #[serde(deserialize_with = "nullable")]
     pub(super) events: BTreeMap<String, Vec<String>>,
+    /// How many components, commands and starter projects there are beyond those that are shown.
+    #[serde(skip)]
+    pub(super) more: [usize; 3],
 }
+
+/// Most components, commands and starter projects that are shown, and most names in a list of one of them. Published devfiles have
+/// below twenty; each command is looked for in all lists.
+const SHOWN: usize = 200;
+
+/// Most events that are shown; the schema has four.
+const EVENTS: usize = 8;
 
 /// What the index does not repeat of the metadata.
 #[derive(Debug, Default, Deserialize)]
@@ -178,6 +188,13 @@ pub(super) struct ZipSource {
     pub(super) location: String,
 }
 
+/// Leaves the first items of a list; returns how many are gone.
+fn cut<T>(list: &mut Vec<T>) -> usize {
+    let more = list.len().saturating_sub(SHOWN);
+    list.truncate(SHOWN);
+    more
+}
+
 /// A text, however it is written: a port may be a number, a version too.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
@@ -191,7 +208,18 @@ impl Devfile {
     /// Reads a devfile; `None` when it is not as a devfile is.
     pub(super) fn read(text: &str) -> Option<Self> {
         let document = yaml::parse("devfile.yaml", text.as_bytes()).ok()?;
-        yaml::decode("devfile.yaml", &document).ok()
+        let mut devfile: Self = yaml::decode("devfile.yaml", &document).ok()?;
+        devfile.more = [cut(&mut devfile.components), cut(&mut devfile.commands), cut(&mut devfile.starter_projects)];
+        for command in &mut devfile.commands {
+            [&mut command.exec, &mut command.apply, &mut command.composite].into_iter().flatten().for_each(|body| {
+                cut(&mut body.commands);
+            });
+        }
+        devfile.events = devfile.events.into_iter().take(EVENTS).collect();
+        devfile.events.values_mut().for_each(|commands| {
+            cut(commands);
+        });
+        Some(devfile)
     }
 }
 
@@ -252,6 +280,13 @@ mod tests {
         );
         assert_eq!(devfile.components[2].endpoints()[0].target_port, "8000");
         assert_eq!(devfile.commands[4].body().unwrap().commands, ["build-image", "apply-deployment"]);
+    }
+
+    #[test]
+    fn parts_beyond_those_shown_are_counted() {
+        let commands: String = (0..SHOWN + 3).map(|number| format!("  - id: c{number}\n")).collect();
+        let devfile = Devfile::read(&format!("commands:\n{commands}")).unwrap();
+        assert_eq!((devfile.commands.len(), devfile.more), (SHOWN, [0, 3, 0]));
     }
 
     #[test]

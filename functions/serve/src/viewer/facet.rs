@@ -20,6 +20,12 @@ pub(super) enum Facet {
     Deprecated,
 }
 
+/// Longest value of a facet, in bytes. A longer one is offered nowhere, and picking it picks nothing.
+pub(super) const VALUE_BYTES: usize = 100;
+
+/// Most values of one facet that an entry has.
+const ENTRY_VALUES: usize = 100;
+
 /// How many facets there are.
 pub(super) const FACETS: usize = 7;
 
@@ -67,7 +73,7 @@ impl Facet {
     }
 
     fn of(self, entry: &Entry) -> Vec<&str> {
-        let some = |text: &'_ str| !text.trim().is_empty();
+        let some = |text: &'_ str| !text.trim().is_empty() && text.len() <= VALUE_BYTES;
         match self {
             Self::Types => vec![match entry.entry_type {
                 EntryType::Stack => "Stack",
@@ -140,6 +146,13 @@ pub(super) struct Narrowed {
     picked: [Vec<Option<u32>>; FACETS],
 }
 
+impl Narrowed {
+    /// Whether an entry of the release has the picked value of a facet with a number.
+    pub(super) fn is_known(&self, facet: Facet, number: usize) -> bool {
+        self.picked[facet as usize][number].is_some()
+    }
+}
+
 impl Column {
     fn new(facet: Facet, entries: &[Entry]) -> Self {
         let mut known: HashMap<String, u32> = HashMap::new();
@@ -147,7 +160,7 @@ impl Column {
             Self { values: vec![], numbers: vec![], ends: Vec::with_capacity(entries.len()), order: vec![] };
         for entry in entries {
             let start = column.numbers.len();
-            for text in facet.of(entry) {
+            for text in facet.of(entry).into_iter().take(ENTRY_VALUES) {
                 let folded = fold(text);
                 let number = *known.entry(folded.clone()).or_insert_with(|| {
                     column.values.push(Value { label: text.trim().to_owned(), folded });

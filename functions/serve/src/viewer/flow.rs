@@ -15,8 +15,9 @@ const REACH: usize = 72;
 /// Longest text that fits into a box.
 const CHARACTERS: usize = 21;
 
-/// What has more boxes than this is no small picture any more.
+/// What has more boxes or lines than this is no small picture any more.
 const BOXES: usize = 40;
+const LINES: usize = 120;
 
 /// The kinds of boxes, from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,8 +38,11 @@ struct Node<'a> {
 /// The picture; none when there is nothing to connect or too much for a picture.
 pub(super) fn picture(devfile: &Devfile) -> Option<Markup> {
     let edges = edges(devfile);
+    if edges.is_empty() || edges.len() > LINES {
+        return None;
+    }
     let (nodes, places) = nodes(devfile, &edges);
-    if edges.is_empty() || nodes.len() > BOXES {
+    if nodes.len() > BOXES {
         return None;
     }
     let width = nodes.iter().map(|node| node.x + WIDTH).max()?;
@@ -53,7 +57,7 @@ pub(super) fn picture(devfile: &Devfile) -> Option<Markup> {
                 }
                 @for node in &nodes {
                     g class=(class(node.kind)) transform=(format!("translate({} {})", node.x, node.y)) {
-                        title { (node.text) }
+                        title { (super::room::short(node.text)) }
                         rect width=(WIDTH) height=(HEIGHT) rx="7" {}
                         text x="12" y="21" { (short(node.text)) }
                     }

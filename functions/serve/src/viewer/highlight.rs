@@ -5,7 +5,9 @@
 use std::ops::Range;
 
 use granit_parser::{ScalarStyle, Scanner, StrInput, TokenType};
-use maud::{Markup, PreEscaped, Render, html};
+use maud::{PreEscaped, Render, html};
+
+use super::room::{CODE_BYTES, Fitting, Room};
 
 /// What a piece of a text is; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +37,15 @@ impl Kind {
     }
 }
 
-/// A YAML text as numbered lines, each an element with the id `L<number>`.
-pub(super) fn yaml(text: &str) -> Markup {
+/// Most of a text that is read for colours, in bytes.
+const READ_BYTES: usize = CODE_BYTES / 2;
+
+/// A YAML text as numbered lines, each an element with the id `L<number>`, as many as there is room for.
+pub(super) fn yaml(text: &str) -> Fitting {
+    let read = &text[..text.floor_char_boundary(READ_BYTES)];
     let mut lines = vec![String::new()];
-    for (range, kind) in pieces(text) {
-        for (place, part) in text[range].split('\n').enumerate() {
+    for (range, kind) in pieces(read) {
+        for (place, part) in read[range].split('\n').enumerate() {
             if place > 0 {
                 lines.push(String::new());
             }
@@ -51,14 +57,15 @@ pub(super) fn yaml(text: &str) -> Markup {
             }
         }
     }
-    if lines.last().is_some_and(String::is_empty) {
+    let is_cut = read.len() < text.len();
+    // The last line is half a line, or what follows the last line break.
+    if is_cut || lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
-    html! {
-        @for (number, line) in (1..).zip(lines) {
-            span.line id={ "L" (number) } { (PreEscaped(line)) "\n" }
-        }
-    }
+    let fitting = Room(CODE_BYTES).fit((1..).zip(lines), |(number, line)| {
+        html! { span.line id={ "L" (number) } { (PreEscaped(line)) "\n" } }
+    });
+    Fitting { is_cut: fitting.is_cut || is_cut, ..fitting }
 }
 
 /// The whole text in pieces, in order and without gaps.
@@ -156,7 +163,7 @@ mod tests {
     fn every_kind_has_its_class() {
         let text =
             "# head\na: &x 'one'\nb: [1, -2.5, true] # tail\n\"c\": *x\nd: |\n  # no comment\n  <b>\ne: plain text\n";
-        insta::assert_snapshot!(yaml(text).into_string(), @r#"
+        insta::assert_snapshot!(yaml(text).rows.into_string(), @r#"
         <span class="line" id="L1"><span class="y-c"># head</span>
         </span><span class="line" id="L2"><span class="y-k">a</span>: <span class="y-r">&amp;x</span> <span class="y-s">'one'</span>
         </span><span class="line" id="L3"><span class="y-k">b</span>: <span class="y-p">[</span><span class="y-n">1</span><span class="y-p">,</span> <span class="y-n">-2.5</span><span class="y-p">,</span> <span class="y-b">true</span><span class="y-p">]</span> <span class="y-c"># tail</span>
@@ -171,16 +178,28 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_text() {
-        let markup = yaml(fixture::KILN).into_string();
+        let markup = yaml(fixture::KILN).rows.into_string();
         assert_eq!(shown(&markup), fixture::KILN);
         assert!(markup.contains("id=\"L1\"") && markup.contains(&format!("id=\"L{}\"", fixture::KILN.lines().count())));
         assert!(!markup.contains(&format!("id=\"L{}\"", fixture::KILN.lines().count() + 1)));
     }
 
     #[test]
+    fn text_beyond_the_room_ends_with_a_whole_line() {
+        for line in ["- a\n", "[[[[[[[[\n", "\"\"\"\"\"\"\n", "# é\n"] {
+            let text = line.repeat((1 << 20) / line.len());
+            let code = yaml(&text);
+            assert!(code.is_cut && code.count > 1000, "{line}: {} lines", code.count);
+            let shown = shown(&code.rows.into_string());
+            assert_eq!(shown, line.repeat(shown.len() / line.len()), "{line}");
+        }
+        assert!(!yaml(&"a: b\n".repeat(5000)).is_cut);
+    }
+
+    #[test]
     fn what_is_no_yaml_is_shown_too() {
         for text in ["a: [\n", "\tx: 1\n", "a: b: c\nd: e\n", "}{\n", "'\n", "a: \"\u{1}\"\n", "\"><b>&lt;\n"] {
-            assert_eq!(shown(&yaml(text).into_string()), text, "{text:?}");
+            assert_eq!(shown(&yaml(text).rows.into_string()), text, "{text:?}");
         }
     }
 
@@ -188,7 +207,7 @@ mod tests {
         #[test]
         fn nothing_is_lost_or_added(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
             let lines = |text: &str| text.trim_end_matches('\n').to_owned();
-            prop_assert_eq!(lines(&shown(&yaml(&text).into_string())), lines(&text));
+            prop_assert_eq!(lines(&shown(&yaml(&text).rows.into_string())), lines(&text));
         }
     }
 }

@@ -6,6 +6,9 @@ use maud::{Markup, html};
 use super::detail::Shown;
 use super::page::{Glyph, Registry, glyph};
 
+/// Longest commands of one way, in bytes: what one line of a terminal takes.
+const COMMANDS_BYTES: usize = 4096;
+
 /// A way to use a version.
 #[derive(Debug, PartialEq, Eq)]
 struct Way {
@@ -84,6 +87,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
         let commands = format!("curl --fail --output devfile.yaml {}", shell(&format!("{url}{rest}")));
         ways.push(Way { id: "use-curl", name: "curl", commands });
     }
+    // A command that is cut is none.
+    ways.retain(|way| way.commands.len() <= COMMANDS_BYTES);
     ways
 }
 

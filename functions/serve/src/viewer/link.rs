@@ -4,6 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use devfile_registry::index::EntryType;
 
+use super::room::LINK_BYTES;
+
 /// What stays as it is in one segment of a path (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -16,7 +18,8 @@ pub(super) fn segment(text: &str) -> String {
 /// so that a devfile cannot bring a script or lead to another scheme.
 pub(super) fn outside(text: &str) -> Option<&str> {
     let text = text.trim();
-    let plain = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "\\\"<>".contains(c));
+    let plain = (1..=LINK_BYTES).contains(&text.len())
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "\\\"<>".contains(c));
     let scheme = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let host = || text.get(8..).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
     let relative = || text.starts_with('/') && !text.starts_with("//");
@@ -110,6 +113,7 @@ mod tests {
         {
             assert_eq!(outside(good), Some(good.trim()), "{good}");
         }
+        assert_eq!(outside(&format!("https://example.com/{}", "a".repeat(LINK_BYTES))), None);
         for bad in [
             "",
             "javascript:alert(1)",

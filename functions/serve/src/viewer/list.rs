@@ -3,10 +3,11 @@
 use devfile_registry::index::{Entry, EntryType};
 use maud::{Markup, html};
 
-use super::facet::{Choice, Facet, Narrowed};
+use super::facet::{Choice, Facet, Narrowed, VALUE_BYTES};
 use super::link::EntryPath;
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
 use super::query::{ListQuery, Sort};
+use super::room::{brief, short};
 use super::shelf::{Shelf, title};
 use crate::catalog::{fold, is_deprecated};
 use crate::snapshot::Snapshot;
@@ -140,7 +141,7 @@ fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
                 }
                 div.facets #facets data-part {
                     @for facet in Facet::ALL {
-                        (choices(facet, &shelf.facets.choices(facet, found), query))
+                        (choices(facet, &shelf.facets.choices(facet, found), found, query))
                     }
                     button.primary.no-script type="submit" { "Apply filters" }
                 }
@@ -149,12 +150,11 @@ fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
     }
 }
 
-fn choices(facet: Facet, choices: &[Choice<'_>], query: &ListQuery) -> Markup {
-    let unknown: Vec<Choice<'_>> = query
-        .picked(facet)
-        .iter()
-        .filter(|value| !choices.iter().any(|choice| fold(choice.label) == fold(value)))
-        .map(|value| Choice { label: value, count: 0, picked: true })
+fn choices(facet: Facet, choices: &[Choice<'_>], found: &Narrowed, query: &ListQuery) -> Markup {
+    let unknown: Vec<Choice<'_>> = (0..)
+        .zip(query.picked(facet))
+        .filter(|(number, _)| !found.is_known(facet, *number))
+        .map(|(_, value)| Choice { label: value, count: 0, picked: true })
         .collect();
     let (first, rest): (Vec<_>, Vec<_>) = unknown
         .iter()
@@ -204,7 +204,7 @@ pub(super) fn path_of<'a>(entry: &'a Entry, shelf: &Shelf, registry: Registry<'a
 }
 
 fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
-    let is_shown = |tag: &&String| !tag.trim().is_empty() && fold(tag) != "deprecated";
+    let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && fold(tag) != "deprecated";
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
         article.card {
@@ -215,11 +215,11 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
                     p.by {
                         (type_mark(entry.entry_type))
                         @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
-                        @if !entry.provider.trim().is_empty() { span.provider { (entry.provider) } }
+                        @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
                 }
             }
-            p.about { (entry.description) }
+            p.about { (brief(&entry.description)) }
             @if !tags.is_empty() {
                 ul.tags aria-label="Tags" {
                     @for tag in tags.iter().take(TAGS) {
@@ -230,7 +230,7 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
             }
             p.card-foot {
                 span {
-                    (entry.language)
+                    (short(&entry.language))
                     @if entry.versions.len() > 1 {
                         @if !entry.language.trim().is_empty() { " · " }
                         (entry.versions.len()) " versions"
@@ -259,7 +259,7 @@ fn nothing(query: &ListQuery) -> Markup {
                     @if !query.search.is_empty() {
                         li { a href=(query.without_search().href()) { "the search for “" (query.search) "”" } }
                     }
-                    @for (name, without) in relax { li { a href=(without.href()) { "the " (name) } } }
+                    @for (name, without) in relax.into_iter().take(FIRST) { li { a href=(without.href()) { "the " (name) } } }
                 }
             }
             p { a href=(query.opened().href()) { "Show everything" } }

@@ -1,10 +1,12 @@
 //! What is not there, said in a way that helps.
 
+use devfile_registry::limits::PAGE_BYTES;
 use maud::{Markup, html};
 
 use super::list::path_of;
 use super::page::{Page, Registry, Section};
 use super::query::ListQuery;
+use super::room::short;
 use super::search::near_names;
 use super::shelf::title;
 use crate::snapshot::Snapshot;
@@ -14,20 +16,20 @@ pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> 
     let near = near_names(name, snapshot.shelf.names());
     let search = ListQuery::searching(name);
     page(html! {
-        h1 { "There is no “" (name) "” here" }
+        h1 { "There is no “" (short(name)) "” here" }
         p { "This registry has no stack or sample of that name. It may have been removed, or have another name." }
         @if !near.is_empty() {
             p { "Names like it:" }
             ul.near { @for near in near { @if let Some(link) = link_to(snapshot, registry, near) { li { (link) } } } }
         }
-        p { a href=(search.href()) { "Search for “" (name) "”" } " or " a href="/viewer" { "browse everything" } "." }
+        p { a href=(search.href()) { "Search for “" (short(name)) "”" } " or " a href="/viewer" { "browse everything" } "." }
     })
 }
 
 /// A version that an entry does not have.
 pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, version: &str) -> Page {
     page(html! {
-        h1 { "“" (name) "” has no version “" (version) "”" }
+        h1 { "“" (short(name)) "” has no version “" (short(version)) "”" }
         p { "It may have been removed, or not be published yet." }
         @if let Some(link) = link_to(snapshot, registry, name) { p { "See what there is: " (link) } }
         p { a href="/viewer" { "Browse everything" } }
@@ -38,7 +40,7 @@ pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, v
 pub(super) fn registry(snapshot: &Snapshot, registry: Registry<'_>, asked: &str, name: Option<&str>) -> Page {
     let here = name.and_then(|name| link_to(snapshot, registry, name));
     page(html! {
-        h1 { "There is no registry “" (asked) "” here" }
+        h1 { "There is no registry “" (short(asked)) "” here" }
         p { "This is " (registry.name) "." }
         @if let Some(link) = here { p { "It has an entry of that name: " (link) } }
         p { a href="/viewer" { "Browse everything" } }
@@ -61,6 +63,19 @@ pub(super) fn release(reason: &str) -> Page {
         p { (reason) "." }
         p { a href="/viewer" { "Try again" } }
     })
+}
+
+/// A page that would be larger than pages may be.
+pub(super) fn too_large() -> Page {
+    Page {
+        title: "Too large".into(),
+        description: "This page would be too large.".into(),
+        ..page(html! {
+            h1 { "This page would be too large" }
+            p { "It would have more than " (PAGE_BYTES >> 20) " MiB. Programs get its content piece by piece from the " a href="/openapi.json" { "API" } "." }
+            p { a href="/viewer" { "Browse stacks and samples" } }
+        })
+    }
 }
 
 fn link_to(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Option<Markup> {

@@ -12,6 +12,7 @@ mod detail;
 mod devfile;
 mod facet;
 mod flow;
+mod gallery;
 mod highlight;
 mod icons;
 mod install;
@@ -21,6 +22,7 @@ mod missing;
 mod origin;
 mod page;
 mod query;
+mod room;
 mod search;
 mod shelf;
 mod sitemap;
@@ -28,10 +30,13 @@ mod status;
 mod tables;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use gallery::Gallery;
 pub(crate) use shelf::Shelf;
 
 use axum::body::Body as HttpBody;
@@ -50,6 +55,7 @@ use crate::body::{Body, Caching, redirect};
 use crate::error::ApiError;
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
+use crate::workers::{self, Busy};
 
 /// Whether there is a viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,56 +103,64 @@ impl Viewer {
 
     /// Answers a GET or HEAD of a path that the viewer [owns](Self::owns); `None` when there is nothing at it. Without a
     /// release, `snapshot` says why.
+    ///
+    /// # Errors
+    /// Too many other requests wait for pages.
     pub(crate) async fn answer(
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
         freshness: &Freshness,
         blobs: &Blobs,
-    ) -> Option<Response<HttpBody>> {
+    ) -> Result<Option<Response<HttpBody>>, Busy> {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
         let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
         let registry = Registry { name: &self.name, slug: &self.slug, origin, caching };
         match (path, self.mode) {
-            (["viewer", ..], Mode::Headless) => return Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)),
+            (["viewer", ..], Mode::Headless) => {
+                return Ok(Some(plain(HEADLESS, StatusCode::BAD_REQUEST, Caching::Never)));
+            }
             (["robots.txt"], Mode::Headless) => {
-                return Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute));
+                return Ok(Some(plain(sitemap::NO_ROBOTS, StatusCode::OK, Caching::Minute)));
             }
             (["robots.txt"], Mode::Pages) => {
-                return Some(plain(&sitemap::robots(registry), StatusCode::OK, registry.caching));
+                return Ok(Some(plain(&sitemap::robots(registry), StatusCode::OK, registry.caching)));
             }
             (["favicon.ico" | "favicon.svg"], Mode::Pages) => {
-                return Some(assets::MARK.answer(headers, Caching::Minute));
+                return Ok(Some(assets::MARK.answer(headers, Caching::Minute)));
             }
             (["viewer", "assets", name], Mode::Pages) if assets::find(name).is_some() => {
-                return assets::find(name).map(|asset| asset.answer(headers, Caching::Immutable));
+                return Ok(assets::find(name).map(|asset| asset.answer(headers, Caching::Immutable)));
             }
             (["viewer", ..] | ["sitemap.xml"], Mode::Pages) => {}
-            _ => return None,
+            _ => return Ok(None),
         }
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(reason) => {
                 let page = missing::release(reason);
-                return Some(page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never));
+                return Ok(Some(page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never)));
             }
         };
-        match path {
+        if let ["viewer", "icons", name] = path {
+            match snapshot.shelf.icons.answer(name, snapshot, blobs, headers).await {
+                Ok(Some(icon)) => return Ok(Some(icon)),
+                Ok(None) => {}
+                Err(error) => return Ok(Some(ApiError::from(error).answer())),
+            }
+        }
+        let render = || match path {
             ["sitemap.xml"] => {
                 let document = sitemap::sitemap(snapshot, registry)?;
-                Some(Body::once("application/xml", document.into()).answer(headers, registry.caching))
+                Some(Body::once("application/xml", document.into()).answer_now(headers, registry.caching))
             }
-            ["viewer", "icons", name] => match snapshot.shelf.icons.answer(name, snapshot, blobs, headers).await {
-                Ok(Some(icon)) => Some(icon),
-                Ok(None) => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
-                Err(error) => Some(ApiError::from(error).answer()),
-            },
-            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
-        }
+            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry)),
+        };
+        workers::run(render).await
     }
 
-    async fn page(
+    fn page(
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: &Snapshot,
@@ -184,10 +198,7 @@ impl Viewer {
                 match rest {
                     [] | [""] => {
                         let Some(shown) = shown(&asked.version) else { return no_version(&asked.version) };
-                        let content = match shown.text() {
-                            Some(text) => Some(self.contents.of(text).await),
-                            None => None,
-                        };
+                        let content = shown.text().map(|text| self.contents.of(text));
                         found(detail::render(snapshot, registry, shown, content.as_deref()))
                     }
                     ["compare"] => {

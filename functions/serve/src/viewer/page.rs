@@ -5,12 +5,15 @@ use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
+use devfile_registry::limits::PAGE_BYTES;
+use devfile_registry::logging::foreign;
 use devfile_registry::public_url::PublicUrl;
 use devfile_registry::timestamp::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{MARK, SCRIPT, STYLE};
 use super::icons::placeholder;
+use super::missing;
 use crate::body::{Body, Caching};
 
 /// Media type of pages.
@@ -111,6 +114,16 @@ impl Page {
         }
     }
 
+    /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`], whatever its content, is none.
+    pub(super) fn document(&self, registry: Registry<'_>) -> Option<String> {
+        let document = self.render(registry).into_string();
+        if document.len() > PAGE_BYTES {
+            tracing::error!(title = %foreign(&self.title), bytes = document.len(), limit = PAGE_BYTES, "a page is too large");
+            return None;
+        }
+        Some(document)
+    }
+
     /// The page as an answer.
     pub(super) fn answer(
         &self,
@@ -119,7 +132,11 @@ impl Page {
         status: StatusCode,
         caching: Caching,
     ) -> Response<HttpBody> {
-        let mut response = Body::once(HTML, self.render(registry).into_string().into()).answer(request, caching);
+        let (document, status) = match self.document(registry) {
+            Some(document) => (document, status),
+            None => (missing::too_large().render(registry).into_string(), StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        let mut response = Body::once(HTML, document.into()).answer_now(request, caching);
         if status != StatusCode::OK && response.status() == StatusCode::OK {
             *response.status_mut() = status;
         }

@@ -5,7 +5,10 @@
 
 use form_urlencoded::Serializer;
 
-use super::facet::{FACETS, Facet};
+use devfile_registry::limits::PICKED_VALUES;
+
+use super::facet::{FACETS, Facet, VALUE_BYTES};
+use super::room::start;
 use crate::catalog::fold;
 
 /// How hits are ordered.
@@ -50,25 +53,23 @@ pub(super) struct ListQuery {
 /// Longest search that is looked at; the rest of a longer one is cut off.
 const SEARCH_CHARS: usize = 200;
 
-/// Most values of one facet that are looked at.
-const PICKED: usize = 100;
-
 impl ListQuery {
-    /// Reads a query string. Nothing is an error: what makes no sense is left out.
+    /// Reads a query string. Nothing is an error: what makes no sense is left out, and so are values after the first
+    /// [`PICKED_VALUES`].
     ///
     /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
     pub(super) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
-                "search" => query.search = value.trim().chars().take(SEARCH_CHARS).collect(),
+                "search" => query.search = start(value.trim(), SEARCH_CHARS).to_owned(),
                 "page" => query.page = value.parse().unwrap_or(1).max(1),
                 "sort" => {
                     let found = Sort::ALL.into_iter().find(|(_, name, _)| *name == value);
                     query.sort = found.map_or(Sort::default(), |(sort, ..)| sort);
                 }
                 name => {
-                    if let Some(facet) = Facet::from_parameter(name) {
+                    if let Some(facet) = Facet::from_parameter(name).filter(|_| !query.is_full()) {
                         let whole = is_known(facet, &value);
                         let values = if whole { vec![value.as_ref()] } else { value.split(',').collect() };
                         values.into_iter().for_each(|value| query.pick(facet, value));
@@ -87,10 +88,15 @@ impl ListQuery {
         } else {
             (facet, value)
         };
+        let fits = (1..=VALUE_BYTES).contains(&value.len()) && !self.is_full();
         let values = &mut self.picked[facet as usize];
-        if !value.is_empty() && values.len() < PICKED && !values.iter().any(|known| fold(known) == fold(value)) {
+        if fits && !values.iter().any(|known| fold(known) == fold(value)) {
             values.push(value.to_owned());
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.picked.iter().map(Vec::len).sum::<usize>() >= PICKED_VALUES
     }
 
     /// The picked values of a facet.
@@ -127,7 +133,7 @@ impl ListQuery {
 
     /// The list of what a search finds.
     pub(super) fn searching(search: &str) -> Self {
-        Self { search: search.to_owned(), page: 1, ..Self::default() }
+        Self { search: start(search, SEARCH_CHARS).to_owned(), page: 1, ..Self::default() }
     }
 
     /// The list of everything with one value.
@@ -189,6 +195,21 @@ mod tests {
         }
         assert_eq!(parse("tags=go&tags=Go,GO").picked(Facet::Tags), ["go"]);
         assert_eq!(parse(&format!("search={}", "a".repeat(5000))).search.len(), SEARCH_CHARS);
+    }
+
+    #[test]
+    fn values_beyond_twenty_are_left_out_over_all_facets() {
+        let query = parse(&format!(
+            "types=stack&tags={}&languages=Go",
+            "a,b,".repeat(3) + &(0..100).map(|n| format!("x{n},")).collect::<String>()
+        ));
+        let picked: Vec<&String> = Facet::ALL.into_iter().flat_map(|facet| query.picked(facet)).collect();
+        assert_eq!(
+            (picked.len(), picked[0].as_str(), picked[PICKED_VALUES - 1].as_str()),
+            (PICKED_VALUES, "stack", "x16")
+        );
+        assert!(query.picked(Facet::Languages).is_empty());
+        assert!(parse(&format!("tags={}", "a".repeat(VALUE_BYTES + 1))).is_open());
     }
 
     #[test]

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 
 use devfile_registry::index::Entry;
+use devfile_registry::repository::is_entry_name;
 use strsim::osa_distance;
 
+use super::room::start;
 use crate::catalog::fold;
 
 /// How much a word weighs, by where it stands.
@@ -25,6 +27,15 @@ const TYPO: u32 = 1;
 
 /// Most words of a search that are looked for.
 const SEARCHED_WORDS: usize = 12;
+
+/// Longest word that may have a typo, in characters; comparing two takes the product of their lengths.
+const TYPO_CHARS: usize = 40;
+
+/// Most characters of a text whose words are found. The words of a text are compared with each other.
+const FOUND_CHARS: usize = 2000;
+
+/// Most tags of an entry that are found.
+const FOUND_TAGS: usize = 100;
 
 /// The words of a release.
 #[derive(Debug, Default)]
@@ -47,9 +58,9 @@ impl Words {
         let mut words: Vec<Word> = Vec::new();
         for (place, entry) in (0_u32..).zip(entries) {
             let texts = [(&entry.name, NAME), (&entry.display_name, DISPLAY_NAME), (&entry.description, DESCRIPTION)];
-            let tags = entry.tags.iter().map(|tag| (tag, TAG));
+            let tags = entry.tags.iter().take(FOUND_TAGS).map(|tag| (tag, TAG));
             for (text, weight) in texts.into_iter().chain(tags) {
-                for text in forms(&fold(text)) {
+                for text in forms(&fold(start(text, FOUND_CHARS))) {
                     let number = *known.entry(text).or_insert_with_key(|text| {
                         let length = text.chars().count();
                         words.push(Word { text: text.as_str().into(), length, entries: Vec::new() });
@@ -101,20 +112,20 @@ impl Words {
     fn misspelled(&self, wanted: &str, entries: usize) -> Vec<u32> {
         let length = wanted.chars().count();
         let allowed = match length {
-            0..=3 => return vec![0; entries],
+            0..=3 | TYPO_CHARS.. => return vec![0; entries],
             4..=7 => 1,
             _ => 2,
         };
         self.score(entries, |word| {
             let near = |text: &str| osa_distance(wanted, text) <= allowed;
-            let start = |length: usize| word.text.char_indices().nth(length).map(|(end, _)| &word.text[..end]);
+            let prefix = |length: usize| word.text.char_indices().nth(length).map(|(end, _)| &word.text[..end]);
             if word.length + allowed < length || word.length < 3 {
                 0
             } else if word.length <= length + allowed {
                 if near(&word.text) { TYPO * 2 } else { 0 }
             } else {
                 // The start of a longer word, as somebody types it.
-                u32::from(start(length).is_some_and(near)) * TYPO
+                u32::from(prefix(length).is_some_and(near)) * TYPO
             }
         })
     }
@@ -153,8 +164,11 @@ fn squashed(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// The names that are nearest to a name that is not there, the nearest first.
+/// The names that are nearest to a name that is not there, the nearest first; none for a text that cannot be a name.
 pub(super) fn near_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    if !is_entry_name(wanted) {
+        return Vec::new();
+    }
     let wanted = fold(wanted);
     let mut rated: Vec<(f64, &str)> = names
         .filter_map(|name| {
@@ -249,7 +263,9 @@ mod tests {
         assert_eq!(near("maven"), ["java-maven"]);
         assert_eq!(near("golang"), ["go"]);
         assert!(near("qqqq").is_empty());
-        assert!(near("").is_empty());
+        for no_name in ["", "nodjs x", "nodjs?", &format!("nodjs{}", "x".repeat(128))] {
+            assert!(near(no_name).is_empty(), "{no_name}");
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use devfile_registry::release::PublishedVersion;
 use super::facet::{Facet, Facets, Narrowed};
 use super::icons::Pictures;
 use super::query::{ListQuery, Sort};
+use super::room::short;
 use super::search::Words;
 use crate::catalog::fold;
 
@@ -97,7 +98,7 @@ fn kind(entry_type: EntryType) -> usize {
 
 /// The name of an entry for people.
 pub(super) fn title(entry: &Entry) -> &str {
-    if entry.display_name.trim().is_empty() { &entry.name } else { &entry.display_name }
+    short(if entry.display_name.trim().is_empty() { &entry.name } else { &entry.display_name })
 }
 
 #[cfg(test)]

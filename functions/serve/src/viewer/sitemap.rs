@@ -1,14 +1,19 @@
 //! What crawlers ask for: the pages there are, and which of them to read.
 
+use devfile_registry::limits::PAGE_BYTES;
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use super::list::path_of;
 use super::page::Registry;
+use super::room::Room;
 use crate::snapshot::Snapshot;
 
 /// Most pages that one sitemap may name (sitemaps.org protocol, "Sitemap file limits").
 const PAGES: usize = 50_000;
+
+/// Room for what is around the pages.
+const FRAME_BYTES: usize = 512;
 
 /// The sitemap, XML of the sitemaps.org protocol. It names full URLs, so there is none for a request that does not tell
 /// where the registry is.
@@ -24,15 +29,17 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
             }
         }
     };
-    let entries = snapshot.catalog.entries().iter().take(PAGES - 2);
+    let all = snapshot.catalog.entries();
+    let own = html! { (page("/viewer", None)) (page("/viewer/status", None)) };
+    let entries = Room(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(all.iter().take(PAGES - 2), |entry| {
+        page(&path_of(entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified))
+    });
     let document = html! {
         (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"))
         urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" {
-            (page("/viewer", None))
-            (page("/viewer/status", None))
-            @for entry in entries {
-                (page(&path_of(entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified)))
-            }
+            (own)
+            (entries.rows)
+            @if entries.count < all.len() { (PreEscaped(format!("<!-- {} more are left out -->", all.len() - entries.count))) }
         }
     };
     Some(document.into_string())

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::limits::REPORTED_PROBLEMS;
 use devfile_registry::release::Recent;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
@@ -12,6 +11,7 @@ use maud::{Markup, html};
 
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
+use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
 
@@ -35,7 +35,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
             html! {
                 @match repository_page(&about.source) {
                     Some(page) => { a href=(page) rel="noopener noreferrer" { (page) } }
-                    None => { code { (about.source) } }
+                    None => { code { (brief(&about.source)) } }
                 }
             },
         ),
@@ -48,7 +48,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
                 h1 { "Status" }
                 p class={ "state " (state.0) } { (state.1) }
             }
-            @if let Some(failure) = &freshness.failure { p.notice { (failure) } }
+            @if let Some(failure) = &freshness.failure { p.notice { (brief(failure)) } }
             ul.numbers {
                 li { strong { (about.stacks) } " " (word(about.stacks, "stack", "stacks")) }
                 li { strong { (about.versions) } " " (word(about.versions, "published version", "published versions")) }
@@ -110,6 +110,14 @@ fn ago(seconds: i64) -> String {
 
 /// What is held back, and why.
 fn quarantined(parts: &[Quarantined]) -> Markup {
+    let fitting = section(parts, |part| {
+        html! {
+            li {
+                h3 { (brief(&part_name(&part.part))) }
+                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem)) } }).rows) }
+            }
+        }
+    });
     html! {
         section aria-labelledby="held-back" {
             h2 #held-back { "Held back" }
@@ -117,14 +125,8 @@ fn quarantined(parts: &[Quarantined]) -> Markup {
                 p.empty-note { "Nothing: everything in the repository is published as it stands there." }
             } @else {
                 p { "These stay as they were last published until their files are mended:" }
-                ul.problems {
-                    @for part in parts {
-                        li {
-                            h3 { (part_name(&part.part)) }
-                            ul { @for problem in &part.problems { li { (diagnostic(problem)) } } }
-                        }
-                    }
-                }
+                ul.problems { (fitting.rows) }
+                (left_out(parts.len() - fitting.count))
             }
         }
     }
@@ -143,9 +145,9 @@ fn part_name(part: &Part) -> String {
 fn diagnostic(problem: &Diagnostic) -> Markup {
     html! {
         span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
-        " " (problem.message) " "
-        code { (place(problem)) }
-        @if !problem.hint.is_empty() { span.side-note { (problem.hint) } }
+        " " (brief(&problem.message)) " "
+        code { (brief(&place(problem))) }
+        @if !problem.hint.is_empty() { span.side-note { (brief(&problem.hint)) } }
     }
 }
 
@@ -158,10 +160,12 @@ fn place(problem: &Diagnostic) -> String {
 /// What the last refresh changed.
 fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
     let list = |name: &'static str, parts: &BTreeSet<String>| {
+        let fitting = Room(SECTION_BYTES).fit(parts, |part| html! { li { code { (brief(part)) } } });
         html! {
             @if !parts.is_empty() {
                 h3 { (name) }
-                ul.parts { @for part in parts { li { code { (part) } } } }
+                ul.parts { (fitting.rows) }
+                (left_out(parts.len() - fitting.count))
             }
         }
     };
@@ -178,6 +182,11 @@ fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
 
 /// Releases that were live, the newest first.
 fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
+    let fitting = section(releases, |release| {
+        html! {
+            tr { td { (commit(source, &release.commit_hash)) } td { (moment(&release.generated_at, now)) } }
+        }
+    });
     html! {
         @if !releases.is_empty() {
             section aria-labelledby="recent" {
@@ -185,13 +194,10 @@ fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
                 div.table tabindex="0" role="region" aria-label="Table of releases" {
                     table {
                         thead { tr { th scope="col" { "Commit" } th scope="col" { "Live since" } } }
-                        tbody {
-                            @for release in releases {
-                                tr { td { (commit(source, &release.commit_hash)) } td { (moment(&release.generated_at, now)) } }
-                            }
-                        }
+                        tbody { (fitting.rows) }
                     }
                 }
+                (left_out(releases.len() - fitting.count))
             }
         }
     }
@@ -207,31 +213,35 @@ fn warnings(warnings: &[Diagnostic]) -> Markup {
         let all_say = &warnings.first()?.message;
         warnings.iter().all(|warning| warning.message == *all_say).then(|| all_say.clone())
     };
+    let kinds = alike.len();
+    let fitting = Room(SECTION_BYTES).fit(alike, |((rule, hint), warnings)| {
+        let message = message(&warnings);
+        let places = Room(LIST_BYTES).fit(&warnings, |warning| {
+            html! {
+                li {
+                    code { (brief(&place(warning))) }
+                    @if message.is_none() { " " (brief(&warning.message)) }
+                }
+            }
+        });
+        html! {
+            li {
+                span.mark { (short(rule)) } " " (brief(message.as_deref().unwrap_or(hint)))
+                @if message.is_some() && !hint.is_empty() { span.side-note { (brief(hint)) } }
+                details.files {
+                    summary { (count(warnings.len(), "place", "places")) }
+                    ul.parts { (places.rows) }
+                    (left_out(warnings.len() - places.count))
+                }
+            }
+        }
+    });
     html! {
-        @if !alike.is_empty() {
+        @if kinds > 0 {
             section aria-labelledby="warnings" {
                 h2 #warnings { "Warnings" }
-                ul.problems {
-                    @for ((rule, hint), warnings) in alike {
-                        @let message = message(&warnings);
-                        li {
-                            span.mark { (rule) } " " (message.as_deref().unwrap_or(hint))
-                            @if message.is_some() && !hint.is_empty() { span.side-note { (hint) } }
-                            details.files {
-                                summary { (count(warnings.len(), "place", "places")) }
-                                ul.parts {
-                                    @for warning in warnings.iter().take(REPORTED_PROBLEMS) {
-                                        li {
-                                            code { (place(warning)) }
-                                            @if message.is_none() { " " (warning.message) }
-                                        }
-                                    }
-                                    @if warnings.len() > REPORTED_PROBLEMS { li { "and more" } }
-                                }
-                            }
-                        }
-                    }
-                }
+                ul.problems { (fitting.rows) }
+                (left_out(kinds - fitting.count))
             }
         }
     }

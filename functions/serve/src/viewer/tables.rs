@@ -6,16 +6,17 @@ use super::detail::remote_link;
 use super::devfile::{Body, Command, Component, Devfile, Endpoint, StarterProject};
 use super::link::segment;
 use super::page::{Glyph, glyph};
+use super::room::{left_out, section};
 
 /// Starter projects; `rest` is the path of the devfile in the REST API, from which they are downloaded.
 pub(super) fn starter_projects(devfile: &Devfile, rest: Option<&str>) -> Markup {
+    let fitting = section(&devfile.starter_projects, |project| html! { li { (starter_project(project, rest)) } });
     html! {
         @if !devfile.starter_projects.is_empty() {
             section aria-labelledby="starter-projects" {
                 h2 #starter-projects { "Starter projects" }
-                ul.starters {
-                    @for project in &devfile.starter_projects { li { (starter_project(project, rest)) } }
-                }
+                ul.starters { (fitting.rows) }
+                (left_out(devfile.starter_projects.len() - fitting.count + devfile.more[2]))
             }
         }
     }
@@ -45,6 +46,7 @@ fn starter_project(project: &StarterProject, rest: Option<&str>) -> Markup {
 
 /// Commands, and the picture of where they run.
 pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
+    let fitting = section(&devfile.commands, |command| command_row(command, devfile));
     html! {
         @if !devfile.commands.is_empty() {
             section aria-labelledby="commands" {
@@ -55,9 +57,10 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
                 div.table tabindex="0" role="region" aria-label="Table of commands" {
                     table {
                         thead { tr { th scope="col" { "Command" } th scope="col" { "Group" } th scope="col" { "Runs on" } th scope="col" { "What it does" } } }
-                        tbody { @for command in &devfile.commands { (command_row(command, devfile)) } }
+                        tbody { (fitting.rows) }
                     }
                 }
+                (left_out(devfile.commands.len() - fitting.count + devfile.more[1]))
             }
         }
     }
@@ -99,6 +102,7 @@ fn command_row(command: &Command, devfile: &Devfile) -> Markup {
 
 /// Components.
 pub(super) fn components(devfile: &Devfile) -> Markup {
+    let fitting = section(&devfile.components, component_row);
     html! {
         @if !devfile.components.is_empty() {
             section aria-labelledby="components" {
@@ -106,9 +110,10 @@ pub(super) fn components(devfile: &Devfile) -> Markup {
                 div.table tabindex="0" role="region" aria-label="Table of components" {
                     table {
                         thead { tr { th scope="col" { "Component" } th scope="col" { "Kind" } th scope="col" { "Image, file or size" } th scope="col" { "Limits" } th scope="col" { "Endpoints" } } }
-                        tbody { @for component in &devfile.components { (component_row(component)) } }
+                        tbody { (fitting.rows) }
                     }
                 }
+                (left_out(devfile.components.len() - fitting.count + devfile.more[0]))
             }
         }
     }

@@ -27,7 +27,7 @@ async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap)
     let asked = Ask { path: &segments, query, headers: &headers };
     let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
     let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
-    viewer.answer(asked, Ok(snapshot), &freshness, &blobs).await
+    viewer.answer(asked, Ok(snapshot), &freshness, &blobs).await.unwrap()
 }
 
 async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {

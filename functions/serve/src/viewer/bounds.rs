@@ -1,0 +1,276 @@
+//! No content and no request makes a page larger than its bound, nor legal content one that is refused for its size.
+
+use std::time::Duration;
+
+use axum::body::HttpBody as _;
+use axum::http::StatusCode;
+use axum::http::header::HeaderMap;
+use devfile_registry::diagnostic::Diagnostic;
+use devfile_registry::index::{Entry, EntryType, Git, VersionEntry};
+use devfile_registry::limits::{DEVFILE_BYTES, ENTRY_NAME_BYTES, PAGE_BYTES, QUERY_BYTES};
+use maud::PreEscaped;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::facet::Facet;
+use super::link::segment;
+use super::page::{Page, Registry};
+use super::{Ask, Mode, Viewer, fixture, missing, sitemap};
+use crate::body::Caching;
+use crate::live::Freshness;
+use crate::snapshot::Snapshot;
+
+/// A text that repeats a piece, which says all of it in a failure.
+#[derive(Debug, Clone)]
+struct Text(&'static str, usize);
+
+/// So many texts with a number before each.
+#[derive(Debug, Clone)]
+struct Many(Text, usize);
+
+/// The texts and lists of an entry.
+#[derive(Debug, Clone)]
+struct Shape {
+    name: Text,
+    texts: [Text; 8],
+    tags: Many,
+    architectures: Many,
+    versions: Many,
+    remotes: Many,
+    is_stack: bool,
+}
+
+/// A devfile.
+#[derive(Debug, Clone)]
+enum File {
+    /// This text.
+    Text(Text),
+    /// So many of each of its parts.
+    Parts(Many),
+}
+
+/// A value of a query's parameter.
+#[derive(Debug, Clone)]
+enum Value {
+    Text(String),
+    /// So many values with commas between them.
+    List(usize),
+    Encoded(Text),
+}
+
+impl Text {
+    fn make(&self) -> String {
+        self.0.repeat(self.1 / self.0.len())
+    }
+}
+
+impl Many {
+    fn make(&self) -> Vec<String> {
+        let text = self.0.make();
+        (0..self.1).map(|number| format!("{number}{text}")).collect()
+    }
+}
+
+impl Shape {
+    fn make(&self) -> Entry {
+        let [display_name, description, icon, project_type, language, provider, support_url, revision] =
+            self.texts.each_ref().map(Text::make);
+        let (tags, remotes) = (self.tags.make(), self.remotes.make());
+        let links =
+            || remotes.iter().map(|text| (text.clone(), format!("https://example.com/{}", segment(text)))).collect();
+        let version = |(number, version): (usize, String)| VersionEntry {
+            schema_version: version.clone(),
+            default: number == 0,
+            tags: tags.iter().take(3).cloned().collect(),
+            version,
+            ..VersionEntry::default()
+        };
+        Entry {
+            name: "n".to_owned() + &self.name.make(),
+            versions: self.versions.make().into_iter().enumerate().map(version).collect(),
+            links: links(),
+            git: Some(Git { remotes: links(), revision, ..Git::default() }),
+            architectures: self.architectures.make(),
+            entry_type: if self.is_stack { EntryType::Stack } else { EntryType::Sample },
+            display_name,
+            description,
+            icon,
+            project_type,
+            language,
+            provider,
+            support_url,
+            tags,
+            ..Entry::default()
+        }
+    }
+}
+
+impl File {
+    fn make(&self) -> String {
+        let text = match self {
+            Self::Text(text) => text.make(),
+            Self::Parts(Many(text, count)) => {
+                let quoted = serde_json::to_string(&text.make()).unwrap();
+                let rows = |row: &dyn Fn(usize) -> String| (0..*count).map(row).collect::<String>();
+                format!(
+                    "schemaVersion: 2.2.0\ncommands:\n{}components:\n{}starterProjects:\n{}events: {{preStart: [{}]}}\n",
+                    rows(&|n| format!("- {{id: c{n}, exec: {{component: a{n}, commandLine: {quoted}}}}}\n")),
+                    rows(&|n| format!("- {{name: a{n}, container: {{image: {quoted}}}}}\n")),
+                    rows(&|n| format!("- {{name: {quoted}, git: {{remotes: {{o{n}: {quoted}}}}}}}\n")),
+                    rows(&|n| format!("c{n}, ")),
+                )
+            }
+        };
+        text[..text.floor_char_boundary(DEVFILE_BYTES)].to_owned()
+    }
+}
+
+fn text(most: usize) -> impl Strategy<Value = Text> {
+    // Pieces that grow when they are escaped, encoded or coloured.
+    let pieces = vec!["a", "\"", "&", "<", "é", "\u{10ffff}", "'", "- [", "[", "\n", "a b ", "#", "x, ", "Z9."];
+    (select(pieces), prop_oneof![0..20_usize, 0..=most]).prop_map(|(piece, bytes)| Text(piece, bytes))
+}
+
+fn many(most: usize) -> impl Strategy<Value = Many> {
+    (text(300), prop_oneof![0..5_usize, 0..=most]).prop_map(|(text, count)| Many(text, count))
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let name = (select(vec!["a", "\"", "&", "é", "'", "<"]), 0..ENTRY_NAME_BYTES)
+        .prop_map(|(piece, bytes)| Text(piece, bytes));
+    let texts = prop::array::uniform8(text(60_000));
+    let parts = (name, texts, many(3000), many(300), many(2000), many(300), any::<bool>());
+    parts.prop_map(|(name, texts, tags, architectures, versions, remotes, is_stack)| Shape {
+        name,
+        texts,
+        tags,
+        architectures,
+        versions,
+        remotes,
+        is_stack,
+    })
+}
+
+fn file() -> impl Strategy<Value = File> {
+    prop_oneof![text(DEVFILE_BYTES).prop_map(File::Text), many(3000).prop_map(File::Parts)]
+}
+
+/// Parameters that pages read, with values.
+fn query() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+    let names: Vec<_> =
+        Facet::ALL.map(Facet::parameter).into_iter().chain(["search", "sort", "page", "type", "x"]).collect();
+    let value = prop_oneof![
+        "[a-zA-Z0-9%&,+=\"<é.-]{0,40}".prop_map(Value::Text),
+        select(vec!["modified".to_owned(), "9".repeat(30)]).prop_map(Value::Text),
+        (0..900_usize).prop_map(Value::List),
+        text(3000).prop_map(Value::Encoded),
+    ];
+    prop::collection::vec((select(names), value), 0..12)
+}
+
+/// The query string, as far as a request may have it.
+fn query_string(query: &[(&'static str, Value)]) -> String {
+    let value = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        Value::List(count) => (0..*count).map(|number| format!("{number},")).collect(),
+        Value::Encoded(text) => segment(&text.make()),
+    };
+    let pairs: Vec<String> = query.iter().map(|(name, given)| format!("{name}={}", value(given))).collect();
+    let query = pairs.join("&");
+    query[..query.floor_char_boundary(QUERY_BYTES)].to_owned()
+}
+
+const REGISTRY: Registry<'static> =
+    Registry { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private };
+
+/// The status and size of the page at a path, `viewer` left out.
+fn page(snapshot: &Snapshot, path: &[&str], query: &str) -> (StatusCode, usize) {
+    let viewer = Viewer::new("Clay Works", None, Mode::Pages);
+    let freshness = Freshness { checked: Duration::from_secs(2), failure: Some("é".repeat(60_000)), looks: 1 };
+    let response = viewer.page(Ask { path, query, headers: &HeaderMap::new() }, snapshot, &freshness, REGISTRY);
+    let size = response.body().size_hint().exact().unwrap();
+    (response.status(), usize::try_from(size).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_page_of_hostile_content_is_bounded(
+        shapes in prop::collection::vec(shape(), 1..5), files in prop::array::uniform2(file()), query in query(),
+        lost in text(6000), source in text(60_000), said in text(500),
+    ) {
+        let mut entries: Vec<Entry> = shapes.iter().map(Shape::make).collect();
+        entries[0].entry_type = EntryType::Stack;
+        let name = entries[0].name.clone();
+        let versions: Vec<String> = entries[0].versions.iter().map(|version| version.version.clone()).take(2).collect();
+        let files = files.each_ref().map(File::make);
+        let devfiles: Vec<(&str, &str, &str)> =
+            versions.iter().zip(&files).map(|(version, file)| (name.as_str(), version.as_str(), file.as_str())).collect();
+        let mut snapshot = fixture::snapshot_of(entries, &devfiles, &source.make());
+        let (lost, said) = (format!("x{}", lost.make()), said.make());
+        let warning = |number: usize| Diagnostic::warning(lost.clone(), "rule", said.clone(), number.to_string());
+        snapshot.warnings = (0..3000).map(warning).collect();
+        snapshot.about.changed = (0..500).map(|number| format!("{number}{lost}")).collect();
+
+        let (list, missing) = (query_string(&query), format!("devfile-version={}", segment(&lost)));
+        let entry = ["devfiles", "clay-works", name.as_str()];
+        let compare = ["devfiles", "clay-works", name.as_str(), "compare"];
+        let lost = ["devfiles", "clay-works", lost.as_str()];
+        let mut pages = vec![
+            (&[][..], String::new(), 200),
+            (&[], list, 200),
+            (&["status"], String::new(), 200),
+            (&entry, String::new(), 200),
+            (&compare, String::new(), 200),
+            (&lost, String::new(), 404),
+            (&lost[1..], String::new(), 404),
+            (&entry, missing, 404),
+        ];
+        if let [new, old] = &versions[..] && new.len() <= 128 && old.len() <= 128 {
+            let (new, old) = (segment(new), segment(old));
+            pages.push((&entry, format!("devfile-version={old}"), 200));
+            pages.push((&compare, format!("from={old}&to={new}"), 200));
+        }
+        for (path, query, status) in pages {
+            let (found, size) = page(&snapshot, path, &query);
+            prop_assert_eq!(found, status, "{:?} {}", path, query);
+            prop_assert!(size <= PAGE_BYTES, "{:?} {}: {} bytes", path, query, size);
+        }
+        let origin = "https://clay.example".parse().unwrap();
+        let sitemap = sitemap::sitemap(&snapshot, Registry { origin: Some(&origin), ..REGISTRY }).unwrap();
+        prop_assert!(sitemap.len() <= PAGE_BYTES && sitemap.ends_with("</urlset>"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_list_of_a_usual_registry_is_small(query in query()) {
+        let (status, size) = page(&fixture::snapshot(), &[], &query_string(&query));
+        prop_assert!(status == 200 && size <= PAGE_BYTES / 4, "{} bytes", size);
+    }
+}
+
+#[test]
+fn sitemap_of_a_huge_registry_is_bounded_and_says_what_is_missing() {
+    let entry = |number: usize| Entry { name: format!("{}-{number}", "é".repeat(50)), ..Entry::default() };
+    let snapshot = fixture::snapshot_of((0..9000).map(entry).collect(), &[], "");
+    let origin = "https://clay.example".parse().unwrap();
+    let sitemap = sitemap::sitemap(&snapshot, Registry { origin: Some(&origin), ..REGISTRY }).unwrap();
+    assert!(sitemap.len() <= PAGE_BYTES, "{} bytes", sitemap.len());
+    let shown = sitemap.matches("<loc>").count() - 2;
+    assert!(sitemap.ends_with(&format!("<!-- {} more are left out --></urlset>", 9000 - shown)), "{shown}");
+}
+
+#[test]
+fn page_beyond_the_bound_is_an_error_that_says_so() {
+    let page = Page { main: PreEscaped("x".repeat(PAGE_BYTES)), ..missing::path() };
+    assert!(page.document(REGISTRY).is_none());
+    let response = page.answer(REGISTRY, &HeaderMap::new(), StatusCode::OK, REGISTRY.caching);
+    assert_eq!(response.status(), 500);
+    assert!(response.body().size_hint().exact().unwrap() < 4096);
+    let shown = missing::too_large().render(REGISTRY).into_string();
+    assert!(shown.contains("more than 2 MiB") && shown.contains("href=\"/openapi.json\""), "{shown}");
+}
