@@ -178,7 +178,7 @@ class Results(Case):
         self.registry.will("/refresh", 200, {"outcome": "published", "quarantined": [HELD], "changed": ["stacks/x"]})
         status, printed = self.run_action()
         self.assertEqual(status, 1)
-        annotation = "::error file=stacks/go/devfile.yaml,line=3,col=5,title=yaml/syntax::50%25 of it: a list%0Ais open (close it)"
+        annotation = "::error file=stacks/go/devfile.yaml,line=3,col=5,title=yaml/syntax::50%25 of it: a list\\u000ais open (close it)"
         self.assertIn(annotation, printed)
         self.assertIn("| stacks/go/devfile.yaml | 3 | 50% of it: a list is open (close it) |", self.written("summary"))
 
@@ -300,7 +300,7 @@ class Tokens(Case):
 class Commands(unittest.TestCase):
     def test_nothing_breaks_out_of_a_command(self) -> None:
         line = workflow.command("error", "a\n::set-output::b", file="x,line=1:2\r\n", line=None)
-        self.assertEqual(line, "::error file=x%2Cline=1%3A2%0D%0A::a%0A::set-output::b")
+        self.assertEqual(line, "::error file=x%2Cline=1%3A2\\u000d\\u000a::a\\u000a::set-output::b")
         self.assertEqual(workflow.escape("<b>|`x`\n"), "\\<b\\>\\|\\`x\\`")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, Iterable, Mapping, Optional
 
 _LISTED = 50
@@ -16,7 +17,15 @@ def command(name: str, message: str, **properties: Any) -> str:
 
 
 def _escape_data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25")
+
+
+def printable(text: str) -> str:
+    """Text from the registry or a repository, as the log of a step may hold it: without control characters, marks of direction,
+    and the older form of commands, which the runner looks for anywhere in a line."""
+    marks = ("\u061c", "\u200e", "\u200f", *map(chr, range(0x2028, 0x202F)), *map(chr, range(0x2066, 0x206A)))
+    shown = (f"\\u{ord(c):04x}" if unicodedata.category(c) == "Cc" or c in marks else c for c in text)
+    return "".join(shown).replace("##[", "# #[")
 
 
 def _escape_property(text: str) -> str:
@@ -25,9 +34,10 @@ def _escape_property(text: str) -> str:
 
 def escape(text: str) -> str:
     """Text as Markdown shows it, whatever is in it."""
+    text = printable(" ".join(text.split()))
     for character in "\\`*_[]<>|#":
         text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
+    return text
 
 
 def output(environment: Mapping[str, str], **values: str) -> None:
@@ -60,7 +70,7 @@ def tell(environment: Mapping[str, str], report: Mapping[str, Any], stacks: Opti
         print(command("warning", notice), flush=True)
     summarize(environment, _summary(outcome, report, problems))
     failed = outcome == "rejected" or bool(ours)
-    print(f"{outcome}: {len(_list(report, 'changed'))} changed, {len(_list(report, 'removed'))} removed, "
+    print(f"{printable(outcome)}: {len(_list(report, 'changed'))} changed, {len(_list(report, 'removed'))} removed, "
           f"{len(_list(report, 'quarantined'))} quarantined", flush=True)
     return 1 if failed else 0
 

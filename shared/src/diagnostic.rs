@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::limits::DIAGNOSTIC_TEXT_BYTES;
+use crate::text::shortened;
 
 /// How bad a [`Diagnostic`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,10 +31,11 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The rule's stable name, such as `stack/default`.
     pub rule: String,
-    /// What is wrong, one sentence without a full stop.
+    /// The problem, one sentence without a full stop, of at most [`DIAGNOSTIC_TEXT_BYTES`] and the number of bytes left out.
+    #[serde(deserialize_with = "short")]
     pub message: String,
-    /// What to do about it; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// The remedy, as long at most; may be empty.
+    #[serde(default, deserialize_with = "short", skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
 
@@ -52,8 +56,8 @@ impl Diagnostic {
             position: None,
             severity: Severity::Error,
             rule: rule.to_owned(),
-            message: message.into(),
-            hint: hint.into(),
+            message: cut(message.into()),
+            hint: cut(hint.into()),
         }
     }
 
@@ -62,10 +66,25 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(path, rule, message, hint) }
     }
 
+    /// The same problem with another message.
+    pub fn because(self, message: impl Into<String>) -> Self {
+        Self { message: cut(message.into()), ..self }
+    }
+
     /// The same problem at a place in the file.
     pub fn at(self, position: impl Into<Option<Position>>) -> Self {
         Self { position: position.into(), ..self }
     }
+}
+
+/// Whatever a repository holds, a problem in it takes little room in reports, logs, `/status` and releases.
+fn cut(text: String) -> String {
+    if text.len() <= DIAGNOSTIC_TEXT_BYTES { text } else { shortened(&text, DIAGNOSTIC_TEXT_BYTES).into_owned() }
+}
+
+/// Releases of before may have longer texts.
+fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(cut)
 }
 
 /// `stacks/go/1.0.0/devfile.yaml:3:5: error[yaml/duplicate-key]: message (hint)`, the form that editors and terminals link.
@@ -81,5 +100,24 @@ impl fmt::Display for Diagnostic {
         };
         write!(f, ": {severity}[{}]: {}", self.rule, self.message)?;
         if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_end_at_the_limit_wherever_they_come_from() {
+        let long = "é".repeat(400_000);
+        let problem = Diagnostic::error("a", "x/y", long.clone(), long.clone());
+        let stored = format!(r#"{{"path":"a","severity":"error","rule":"x/y","message":"{long}","hint":"{long}"}}"#);
+        let read: Diagnostic = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read, problem);
+        let replaced = problem.clone().because(long);
+        for text in [&problem.message, &problem.hint, &replaced.message] {
+            assert!(text.len() < DIAGNOSTIC_TEXT_BYTES + 40 && text.ends_with("more bytes)"), "{text}");
+        }
+        assert_eq!(Diagnostic::error("a", "x/y", "short", "").message, "short");
     }
 }

@@ -25,6 +25,7 @@ pub mod request;
 pub mod source;
 pub mod starter;
 pub mod telemetry;
+pub mod text;
 pub mod timestamp;
 pub mod trace;
 pub mod validate;

@@ -56,8 +56,18 @@ pub const FLATTENED_FILES: usize = 100;
 /// Most bytes of those devfiles together, for they are in memory at once.
 pub const FLATTENED_BYTES: usize = 512 << 10;
 
+/// Longest message or hint of a problem, in bytes: a paragraph, whatever a repository names its things.
+pub const DIAGNOSTIC_TEXT_BYTES: usize = 400;
+
+/// Most bytes that variables may add to the texts of one devfile: a devfile of a few bytes a variable expands a thousandfold.
+pub const EXPANDED_BYTES: usize = 4 << 20;
+
 /// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
+
+/// Most problems of all that is quarantined that a release carries, shared among the stacks and versions; each has one at least, and
+/// [`STACK_WARNINGS`] at most. Refresh, the checker and the log say more; `serve` has all of these in memory.
+pub const QUARANTINE_PROBLEMS: usize = 5_000;
 
 /// Most warnings that a release carries of one stack. Each stack is counted by itself, so that a stack that is not read again
 /// keeps its own.

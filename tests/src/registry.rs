@@ -18,6 +18,27 @@ pub struct TestRegistry {
     /// The S3 server, to look behind the scenes.
     pub s3: aws_sdk_s3::Client,
     variables: Vec<(String, String)>,
+    limited: bool,
+}
+
+/// Address space of a function in kB: the memory of the deployment (template.yaml, `MemorySize`), and what threads and libraries reserve
+/// without using it.
+const ADDRESS_SPACE_KB: [(&str, u64); 2] =
+    [("refresh", (512 << 10) + RESERVED_KB), ("serve", (256 << 10) + RESERVED_KB)];
+
+/// Stacks of threads, arenas of malloc and the program itself.
+const RESERVED_KB: u64 = 512 << 10;
+
+/// The command that starts a function, with a limit of its address space if one is wanted: an allocation beyond fails.
+fn command(name: &str, limited: bool) -> Command {
+    let program = binary(name);
+    let limit = ADDRESS_SPACE_KB.iter().find(|(limited, _)| *limited == name).filter(|_| limited);
+    let Some((_, kilobytes)) = limit else { return Command::new(program) };
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -v {kilobytes} && exec \"$0\" \"$@\"")).arg(program);
+    // One arena: each reserves 64 MiB of addresses.
+    command.env("MALLOC_ARENA_MAX", "1");
+    command
 }
 
 /// A running function in plain HTTP; it ends when this is dropped.
@@ -65,7 +86,7 @@ impl TestRegistry {
         let client = aws_sdk_s3::Client::from_conf(config);
         client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { name, repository, s3: client, variables }
+        Self { name, repository, s3: client, variables, limited: false }
     }
 
     /// The environment of its functions.
@@ -77,6 +98,12 @@ impl TestRegistry {
     pub fn with(mut self, variable: &str, value: &str) -> Self {
         self.variables.retain(|(name, _)| name != variable);
         self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same registry, whose functions get no more memory than the deployment gives them.
+    pub fn within_memory_limit(mut self) -> Self {
+        self.limited = true;
         self
     }
 
@@ -109,7 +136,7 @@ impl TestRegistry {
 
     /// The command that invokes `refresh` with an event.
     pub fn invocation(&self, event: &serde_json::Value) -> Command {
-        let mut command = Command::new(binary("refresh"));
+        let mut command = command("refresh", self.limited);
         command.args(["invoke", &event.to_string()]).envs(self.variables.clone()).env("RUST_LOG", "off");
         command.kill_on_drop(true);
         command
@@ -131,7 +158,7 @@ impl TestRegistry {
     }
 
     async fn start(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Serving {
-        let mut command = Command::new(binary(program));
+        let mut command = command(program, self.limited);
         command.envs(self.variables.clone()).envs(variables.iter().copied());
         command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the function starts");

@@ -1,13 +1,14 @@
 //! Lines of the log: printable and bounded, whoever wrote their texts.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::limits::{LOG_LINE_BYTES, LOGGED_TEXT_BYTES};
+use crate::text::{escaped, shortened};
 
 /// A text of a client, a repository or another server, for the log.
 #[derive(Debug, Clone, Copy)]
@@ -27,37 +28,8 @@ pub fn foreign(text: &str) -> Foreign<'_> {
 
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.0[..self.0.floor_char_boundary(LOGGED_TEXT_BYTES)];
-        f.write_str(&escaped(shown))?;
-        match self.0.len() - shown.len() {
-            0 => Ok(()),
-            more => write!(f, "... ({more} more bytes)"),
-        }
+        f.write_str(&escaped(&shortened(self.0, LOGGED_TEXT_BYTES)))
     }
-}
-
-/// Whether a character does something other than to be shown: controls of ISO 6429, and the marks of Unicode that set the
-/// direction of a text (UAX 9, "Explicit Directional Formatting Characters") or end a line.
-fn controls(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A text in which every such character stands as JSON writes it: `\u001b`.
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(controls) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if controls(c) {
-            // All of them are below U+10000; writing to a string cannot fail.
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// A line as it may leave. A line of JSON stays JSON: its long texts are cut, one by one.
@@ -163,7 +135,7 @@ mod tests {
         for json in [true, false] {
             let lines = logged(json, || tracing::info!(quoted = text, shown = %text, "{text}"));
             assert_eq!(lines.lines().count(), 1, "{lines}");
-            assert!(!lines.trim_end_matches('\n').contains(controls), "{lines:?}");
+            assert!(!lines.trim_end_matches('\n').contains(crate::text::is_control), "{lines:?}");
         }
         let line: Value = serde_json::from_str(&logged(true, || tracing::info!(text, "said"))).unwrap();
         assert_eq!(line["text"], text, "a program reads what was said");
@@ -186,11 +158,11 @@ mod tests {
         fn any_text_is_a_bounded_printable_line(text in "(\\PC|\\pC|\\pZ){0,30}", times in 1_usize..3000) {
             let text = text.repeat(times);
             let shown = foreign(&text).to_string();
-            prop_assert!(shown.len() <= LOGGED_TEXT_BYTES * 6 + 40 && !shown.contains(controls));
+            prop_assert!(shown.len() <= LOGGED_TEXT_BYTES * 6 + 40 && !shown.contains(crate::text::is_control));
             for json in [true, false] {
                 let line = logged(json, || tracing::info!(text, more = %text, "said"));
                 prop_assert!(line.len() <= LOG_LINE_BYTES * 6 && line.ends_with('\n'));
-                prop_assert!(!line.trim_end_matches('\n').contains(controls));
+                prop_assert!(!line.trim_end_matches('\n').contains(crate::text::is_control));
             }
         }
     }

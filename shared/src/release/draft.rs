@@ -224,8 +224,9 @@ impl<'a> Draft<'a> {
                 entries.extend(extra.cloned());
             }
         }
+        let most = (limits::QUARANTINE_PROBLEMS / quarantined.len().max(1)).clamp(1, limits::STACK_WARNINGS);
         for held in &mut quarantined {
-            held.problems.truncate(limits::REPORTED_PROBLEMS);
+            held.problems.truncate(most);
         }
         let icons = self.icons(&entries);
         let fetched = self.fetched(&icons, &versions, &samples);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::word;
 use crate::diagnostic::Diagnostic;
+use crate::text::printable;
 
 /// One command a problem.
 pub fn github(diagnostics: &[Diagnostic]) -> String {
@@ -23,9 +24,10 @@ pub fn github(diagnostics: &[Diagnostic]) -> String {
     out
 }
 
-/// Escapes the text of a command, so that nothing in a devfile can begin one of its own.
+/// Escapes the text of a command, so that nothing in a devfile can begin one of its own: neither on a line of its own, nor in the older
+/// form `##[command]`, which the runner looks for anywhere in a line.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text).replace('%', "%25")
 }
 
 /// Escapes a property of a command.

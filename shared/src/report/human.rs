@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::{Sources, counts, word};
 use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::text::{is_control, printable};
 use crate::validate::text_of;
 
 /// Most characters of a source line to show.
@@ -58,7 +59,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
         Severity::Warning => ("1;33", "1;34"),
     };
     let title = format!("{}[{}]", word(diagnostic.severity), diagnostic.rule);
-    let message = colour.paint("1", &format!(": {}", visible(&diagnostic.message)));
+    let message = colour.paint("1", &format!(": {}", printable(&diagnostic.message)));
     let _ = writeln!(out, "{}{message}", colour.paint(code, &title));
     let line = diagnostic.position.map_or(String::new(), |position| position.line.to_string());
     let margin = " ".repeat(line.len());
@@ -66,7 +67,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
         Some(Position { line, column }) => format!("{}:{line}:{column}", diagnostic.path),
         None => diagnostic.path.clone(),
     };
-    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), visible(&place));
+    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), printable(&place));
     let bar = colour.paint(blue, "|");
     if let Some((shown, before, width)) = excerpt(diagnostic.position, source) {
         let _ = writeln!(out, "{margin} {bar}");
@@ -75,7 +76,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
         let _ = writeln!(out, "{margin} {bar} {}{caret}", " ".repeat(before));
     }
     if !diagnostic.hint.is_empty() {
-        let _ = writeln!(out, "{margin} {} hint: {}", colour.paint(blue, "="), visible(&diagnostic.hint));
+        let _ = writeln!(out, "{margin} {} hint: {}", colour.paint(blue, "="), printable(&diagnostic.hint));
     }
     out.push('\n');
 }
@@ -88,9 +89,9 @@ fn excerpt(position: Option<Position>, source: Option<&str>) -> Option<(String, 
     let width = word_at(line, column).max(1);
     // Of a long line, the part around the place.
     let start = if column + width < WIDTH { 0 } else { column.saturating_sub(WIDTH / 2) };
-    let shown: String = line.chars().skip(start).take(WIDTH).map(printable).collect();
+    let shown: String = line.chars().skip(start).take(WIDTH).map(replaced).collect();
     let before = (column - start).min(shown.chars().count());
-    Some((shown.trim_end().to_owned(), before, width.min(WIDTH - before.min(WIDTH - 1))))
+    Some((shown.trim_end().replace("##[", "#\u{fffd}["), before, width.min(WIDTH - before.min(WIDTH - 1))))
 }
 
 /// Lines as YAML has them: after a line feed, a carriage return, or both.
@@ -112,16 +113,11 @@ fn word_at(line: &str, column: usize) -> usize {
     }
 }
 
-/// A character as it may go to a terminal.
-fn printable(character: char) -> char {
+/// A character of a source line as it may go to a terminal: one for one, so that the caret stands below it.
+fn replaced(character: char) -> char {
     match character {
         '\t' => ' ',
-        control if control.is_control() => '\u{fffd}',
+        control if is_control(control) => '\u{fffd}',
         other => other,
     }
-}
-
-/// A text as it may go to a terminal: a devfile cannot smuggle escape sequences into it.
-fn visible(text: &str) -> String {
-    text.chars().map(printable).collect()
 }

@@ -7,12 +7,13 @@ mod sarif;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use self::github::github;
 pub use self::human::{Colour, human};
 pub use self::sarif::sarif;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::text::escaped;
 
 /// Gives the bytes of a file by its path, to show lines of it.
 pub type Sources<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
@@ -62,7 +63,19 @@ pub fn render(format: Format, diagnostics: &[Diagnostic], sources: Sources<'_>, 
 /// All problems with their counts as JSON.
 pub fn json(diagnostics: &[Diagnostic]) -> String {
     let (errors, warnings) = counts(diagnostics);
-    format!("{:#}\n", json!({"errors": errors, "warnings": warnings, "diagnostics": diagnostics}))
+    document(&json!({"errors": errors, "warnings": warnings, "diagnostics": diagnostics}))
+}
+
+/// A JSON document that does nothing to the terminal or the log that it is shown in: it means the same, and no text in it holds a
+/// character that sets the direction of a line, or begins a command of a workflow.
+fn document(content: &Value) -> String {
+    let mut text = String::new();
+    // A control outside of strings is a line feed of the form.
+    for line in format!("{content:#}").lines() {
+        text.push_str(&escaped(line).replace("##[", "#\\u0023["));
+        text.push('\n');
+    }
+    text
 }
 
 /// How many errors and warnings there are.

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::word;
+use super::{document, word};
 use crate::diagnostic::Diagnostic;
 
 /// What a path in a URI cannot hold as it is.
@@ -28,7 +28,7 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> String {
             "results": diagnostics.iter().map(|diagnostic| result(diagnostic, &rules)).collect::<Vec<_>>(),
         }],
     });
-    format!("{log:#}\n")
+    document(&log)
 }
 
 fn result(diagnostic: &Diagnostic, rules: &[&str]) -> Value {

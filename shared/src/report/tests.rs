@@ -60,7 +60,7 @@ fn texts_of_a_devfile_stay_texts() {
     let hostile = [hostile];
     assert_eq!(
         github(&hostile),
-        "::error file=a%2Cb%3Ac%25.yaml,line=1,col=2,title=x/y::100%25%0A::error::\x1b[2J%0A%0D\n"
+        "::error file=a%2Cb%3Ac%25.yaml,line=1,col=2,title=x/y::100%25\\u000a::error::\\u001b[2J%0A\\u000d\n"
     );
     let shown = human(&hostile, &|_| Some(Bytes::from_static(b"\x1b[2Jx")), Colour::Never);
     assert!(!shown.contains('\x1b'), "{shown}");
@@ -80,4 +80,30 @@ fn odd_places() {
         "xml".parse::<Format>().unwrap_err().to_string(),
         "`xml` is not a format: use human, json, github or sarif"
     );
+}
+
+/// Whatever a repository holds, no line of any form begins a command of a workflow, and none controls a terminal.
+#[test]
+fn hostile_text_is_printable_in_every_format() {
+    let hostile =
+        "x\n::error file=a::b\r\n::stop-commands::t\n##[add-mask]s ##[error]\u{1b}[2J\u{9b}2J\u{202e}\u{2066}\u{7f}";
+    let problem = Diagnostic::error(hostile, "x/y", hostile, hostile).at(Position { line: 1, column: 1 });
+    let source = Bytes::from(format!("{}\n", hostile.replace('\n', " ")));
+    for format in [Format::Human, Format::Json, Format::Github, Format::Sarif] {
+        let shown = render(format, std::slice::from_ref(&problem), &|_| Some(source.clone()), Colour::Never);
+        assert!(!shown.contains("##["), "{format:?}: {shown}");
+        for line in shown.lines() {
+            assert!(!line.contains(crate::text::is_control), "{format:?}: {line:?}");
+            let is_ours = format == Format::Github && line.starts_with("::error file=");
+            assert!(is_ours || !line.trim_start().starts_with("::"), "{format:?}: {line}");
+        }
+        if let Format::Json | Format::Sarif = format {
+            let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            assert!(read.to_string().contains("[add-mask]s"), "it means the same");
+        }
+        assert_eq!(
+            shown.matches("\n::").count() + usize::from(shown.starts_with("::")),
+            usize::from(format == Format::Github)
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use super::suggest;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits;
+use crate::text::shortened;
 use crate::yaml::{Fault, Place};
 
 /// The files of one validation and the problems in them.
@@ -107,7 +108,9 @@ impl Findings {
                 break;
             };
             let line = at.position.line;
-            diagnostic.message = format!("{} (line {line} of {})", diagnostic.message, file.path);
+            let path = shortened(&file.path, limits::DIAGNOSTIC_TEXT_BYTES / 2);
+            let message = format!("{} (line {line} of {path})", diagnostic.message);
+            diagnostic = diagnostic.because(message);
             at = shown_at;
         }
         let list = if of_parent { &mut self.of_parents } else { &mut self.list };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
+use crate::limits;
 use crate::yaml::{Data, Node};
 
 /// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
@@ -59,13 +60,20 @@ pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) 
     let entries = root.get("variables").map_or(&[][..], Node::entries);
     let known: HashMap<String, String> =
         entries.iter().filter_map(|(name, value)| Some((name.clone(), value.text()?.to_owned()))).collect();
+    let mut budget = limits::EXPANDED_BYTES;
+    let mut is_spent = false;
     for place in PLACES {
         visit(root, place, &mut |node| {
             let Data::Text(text) = &node.data else { return };
-            if !text.contains("{{") {
+            if is_spent || !text.contains("{{") {
                 return;
             }
-            let (replaced, undefined) = expand(text, &known);
+            let Some((replaced, undefined)) = expand(text, &known, &mut budget) else {
+                is_spent = true;
+                let message = format!("variables expand to more than {} bytes", limits::EXPANDED_BYTES);
+                findings.error(node.at, "variables/size", message, "use shorter variables, or use them less often");
+                return;
+            };
             for name in undefined.into_iter().filter(|_| complete) {
                 let hint = findings.nearest(&name, known.keys().map(String::as_str)).map_or_else(
                     || format!("add `{name}:` to the variables; until then the text stays as it is"),
@@ -90,13 +98,18 @@ fn visit(node: &mut Node, path: &[&str], act: &mut impl FnMut(&mut Node)) {
     }
 }
 
-/// Replaces once: what a value brings in is not replaced again.
-fn expand(text: &str, known: &HashMap<String, String>) -> (String, Vec<String>) {
+/// Replaces once: nothing that a value brings in is replaced again. `None` when the text with its values takes more than the budget, from
+/// which it is taken.
+fn expand(text: &str, known: &HashMap<String, String>, budget: &mut usize) -> Option<(String, Vec<String>)> {
+    *budget = budget.checked_sub(text.len())?;
     let (mut done, mut undefined, mut rest) = (String::new(), Vec::new(), text);
     while let Some((before, name, after)) = next(rest) {
         done.push_str(before);
         match known.get(name) {
-            Some(value) => done.push_str(value),
+            Some(value) => {
+                *budget = budget.checked_sub(value.len())?;
+                done.push_str(value);
+            }
             None => {
                 done.push_str(&rest[before.len()..rest.len() - after.len()]);
                 undefined.push(name.to_owned());
@@ -105,7 +118,7 @@ fn expand(text: &str, known: &HashMap<String, String>) -> (String, Vec<String>) 
         rest = after;
     }
     done.push_str(rest);
-    (done, undefined)
+    Some((done, undefined))
 }
 
 /// What is before the first `{{name}}`, its name and what is after it.
@@ -129,7 +142,18 @@ mod tests {
             ("}}{{b}}", "}}2", vec![]),
             ("{{}}", "{{}}", vec![""]),
         ] {
-            assert_eq!(expand(text, &known), (expected.to_owned(), missing.into_iter().map(str::to_owned).collect()));
+            let expanded = expand(text, &known, &mut 100);
+            assert_eq!(expanded, Some((expected.to_owned(), missing.into_iter().map(str::to_owned).collect())));
         }
+    }
+
+    #[test]
+    fn expansion_beyond_the_budget_stops_at_once() {
+        let known = HashMap::from([("a".to_owned(), "x".repeat(20_000))]);
+        let mut budget = limits::EXPANDED_BYTES;
+        assert_eq!(expand(&"{{a}}".repeat(60_000), &known, &mut budget), None);
+        let mut budget = 40_010;
+        assert!(expand("{{a}}{{a}}", &known, &mut budget).is_some_and(|(text, _)| text.len() == 40_000));
+        assert_eq!(budget, 0);
     }
 }

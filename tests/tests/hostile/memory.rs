@@ -1,1 +1,37 @@
-//! The memory limits of the deployment.
+//! The memory limits of the deployment: 512 MB for refresh, 256 MB for serve (template.yaml).
+
+use registry_tests::registry::TestRegistry;
+
+/// How many stacks are broken.
+const BROKEN: usize = 400;
+
+/// Broken stacks, each with as many problems as are reported, and names that are as long as names can be.
+fn fill(registry: &TestRegistry) {
+    for number in 0..BROKEN {
+        let mut text = String::from("schemaVersion: 2.2.2\nmetadata: {name: x}\ncomponents:\n");
+        for component in 0..120 {
+            text.push_str(&format!("  - name: {}-{component}\n    containr: {{image: x}}\n", "n".repeat(40)));
+        }
+        registry.write(&format!("stacks/broken-{number}/devfile.yaml"), text);
+    }
+}
+
+#[tokio::test]
+async fn broken_registry_is_published_and_served_within_the_limits() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await.within_memory_limit();
+    fill(&registry);
+    let report = registry.refresh().await.unwrap();
+    assert_eq!(report["outcome"], "published");
+    assert!(report["quarantined"].as_array().unwrap().len() >= BROKEN);
+    let serve = registry.serve().await;
+    let (status, body) = serve.get("/status").await;
+    assert!(status == 200 && body.len() < 5 << 20, "{} bytes", body.len());
+    for path in ["/viewer/status", "/v2index", "/index", "/viewer", "/devfiles/loom"] {
+        assert_eq!(serve.get(path).await.0, 200, "{path}");
+    }
+    let peak = serve.peak_memory();
+    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
+    // The second release follows from the first, which has to be readable.
+    registry.write("stacks/broken-0/devfile.yaml", "schemaVersion: 2.2.2\n");
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+}

@@ -19,6 +19,7 @@ use devfile_registry::release::Draft;
 use devfile_registry::report::{Colour, Format, render};
 use devfile_registry::source::github::{Credentials, GitHubSource};
 use devfile_registry::source::{LocalSource, Source};
+use devfile_registry::text::printable;
 
 use crate::changes::Changes;
 use crate::progress::Progress;
@@ -62,7 +63,8 @@ async fn main() -> ExitCode {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Problems) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("index-generator: {error:#}");
+            // A reason may repeat names of the repository, which somebody chose.
+            eprintln!("index-generator: {}", printable(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }
