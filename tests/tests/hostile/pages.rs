@@ -86,7 +86,10 @@ async fn name_that_no_entry_can_have_gets_no_suggestions() {
 
 /// A devfile of 529 kB, none of whose lines is in one of another seed.
 fn large_devfile(version: &str, seed: usize) -> String {
-    let head = format!("schemaVersion: 2.2.2\nmetadata:\n  name: press\n  version: {version}\n");
+    let head = format!(
+        "schemaVersion: 2.2.2\nmetadata:\n  name: press\n  displayName: Press\n  description: Prints\n  language: C\n  \
+         projectType: Press\n  provider: Printers\n  tags: [Print]\n  icon: https://icons.example/a.svg\n  version: {version}\n"
+    );
     let lines = (0..66_000).map(|number| format!("# {seed}{number:05}\n"));
     head + &lines.collect::<String>()
 }

@@ -74,7 +74,8 @@ pub(super) struct RestAnswers(Vec<Answer>);
 impl RestAnswers {
     /// A route that needs a release to answer from.
     pub(super) fn of(good: Answer) -> Self {
-        let none = Answer::content(503, "There is no release to answer from yet", JSON, schema_of("Error"));
+        let description = "There is no release to answer from yet, or too many requests wait";
+        let none = Answer::content(503, description, JSON, schema_of("Error"));
         Self(vec![good, too_long(schema_of("Error")), with(none, &[CACHING, RETRY])])
     }
 

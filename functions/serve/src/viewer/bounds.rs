@@ -193,7 +193,7 @@ fn page(snapshot: &Snapshot, path: &[&str], query: &str) -> (StatusCode, usize) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn every_page_of_hostile_content_is_bounded(
