@@ -287,12 +287,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept() {
-        let asks =
-            |value: &'static str| asks_for_manifest(&[(ACCEPT, HeaderValue::from_static(value))].into_iter().collect());
-        assert!(asks_for_manifest(&HeaderMap::new()));
-        assert!(asks(MANIFEST_MEDIA_TYPE) && asks("") && asks("*/*;q=0.1, application/vnd.OCI.image.manifest.v1+json"));
-        assert!(!asks("*/*") && !asks("application/*") && !asks("application/json") && !asks(INDEX_MEDIA_TYPE));
+    fn accept_that_admits_manifests_is_met() {
+        let admits = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(ACCEPT, HeaderValue::from_static(value));
+            }
+            admits_manifests(&headers)
+        };
+        assert!(admits(&[]) && admits(&[""]) && admits(&["*/*"]) && admits(&["*/*;q=0.1"]) && admits(&["text/html, */*"]));
+        assert!(admits(&[MANIFEST_MEDIA_TYPE]) && admits(&["application/vnd.OCI.image.manifest.v1+json ; q=0.5"]));
+        assert!(admits(&[INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE]) && admits(&["application/json", "*/*"]));
+        assert!(!admits(&["application/*"]) && !admits(&["application/json"]) && !admits(&[INDEX_MEDIA_TYPE, "text/html"]));
+        assert!(!admits(&["*/*;q=0"]) && !admits(&["application/vnd.oci.image.manifest.v1+json;q=0, */*"]));
+        assert!(admits(&["application/vnd.oci.image.manifest.v1+json, */*;q=0.0"]));
     }
 
     #[test]

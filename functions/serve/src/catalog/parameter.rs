@@ -327,12 +327,10 @@ mod tests {
                 "name": "arch",
                 "in": "query",
                 "description": "Keeps entries and versions that run on all of these architectures; those that name \
-                                none run on all. Takes one of amd64, arm64, ppc64le, s390x each time it is given, \
-                                none of them twice.",
+                                none run on all. Takes one of amd64, arm64, ppc64le, s390x each time it is given.",
                 "schema": {
                     "type": "array",
-                    "items": {"type": "string", "enum": ["amd64", "arm64", "ppc64le", "s390x"]},
-                    "uniqueItems": true
+                    "items": {"type": "string", "enum": ["amd64", "arm64", "ppc64le", "s390x"]}
                 },
                 "style": "form",
                 "explode": true,
