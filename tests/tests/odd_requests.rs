@@ -99,7 +99,7 @@ async fn trailing_slash_on_any_route_answers_like_the_path_without_it() {
         (&format!("/v2/devfile-catalog/kiln/referrers/{digest}"), "", 200),
         ("/viewer", "", 200),
         ("/viewer/status", "", 200),
-        ("/viewer/devfiles", "", 307),
+        ("/viewer/devfiles", "", 302),
         ("/viewer/devfiles/devfile-registry/kiln", "?devfile-version=1.0.0", 200),
         ("/viewer/devfiles/devfile-registry/kiln/compare", "", 200),
         ("/sitemap.xml", "", 200),
