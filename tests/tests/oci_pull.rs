@@ -198,7 +198,8 @@ async fn discovery() {
 async fn manifest_is_answered_to_any_accept_that_admits_it() {
     let (_registry, serve) = example().await;
     let path = format!("{REPOSITORY}/manifests/1.1.0");
-    for accept in [MANIFEST, "*/*", "text/html, */*;q=0.1", &format!("*/*, {MANIFEST};q=0.5"), &format!("{INDEX}, {MANIFEST}")]
+    for accept in
+        [MANIFEST, "*/*", "text/html, */*;q=0.1", &format!("*/*, {MANIFEST};q=0.5"), &format!("{INDEX}, {MANIFEST}")]
     {
         let answer = serve.ask("GET", &path, &[("accept", accept)]).await;
         assert_eq!((answer.status, answer.header("vary")), (200, "accept"), "{accept}");
