@@ -59,7 +59,8 @@ fn schema_1_shows_and_filters_tags_and_architectures_of_the_default_version() {
         let (mut entry, mut version) = (own, default);
         version["default"] = true.into();
         entry["name"] = name.into();
-        entry["versions"] = serde_json::json!([{"version": "0.1.0", "tags": ["old"], "architectures": ["s390x"]}, version]);
+        entry["versions"] =
+            serde_json::json!([{"version": "0.1.0", "tags": ["old"], "architectures": ["s390x"]}, version]);
         entry
     };
     let both = serde_json::json!({"tags": ["new", "old"], "architectures": ["amd64", "s390x"]});
