@@ -184,7 +184,7 @@ fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filte
     let texts = || values.iter().map(|value| fold(value)).collect();
     Ok(Some(match parameter.kind {
         Kind::Text(field) | Kind::Texts(field, _) => Filter::Texts(field, texts()),
-        Kind::Words(field, words) => {
+        Kind::Words(field, words, _) => {
             let all = values.iter().all(|value| words.contains(&value.as_ref()));
             all.then(|| Filter::Texts(field, texts())).ok_or_else(bad)?
         }
