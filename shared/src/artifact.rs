@@ -105,7 +105,7 @@ fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<Bytes>> {
     Ok(contents)
 }
 
-/// Makes the layers of a version folder, in the order of their names.
+/// Makes the layers of a version folder, in the order of their digests, as the reference's library pushes them.
 ///
 /// `files` are the folder's files by relative path, in byte order.
 pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
@@ -124,7 +124,7 @@ pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
     let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
     layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));
-    layers.sort_by(|(a, _), (b, _)| a.title.cmp(&b.title));
+    layers.sort_by(|(a, _), (b, _)| a.digest.cmp(&b.digest).then_with(|| a.title.cmp(&b.title)));
     layers
 }
 
@@ -226,8 +226,10 @@ mod tests {
     fn layers_are_in_the_order_of_their_digests() {
         let list = files(&[("devfile.yaml", "a"), ("logo.png", "b"), ("logo.svg", "c")]);
         let (layers, _): (Vec<Layer>, Vec<Bytes>) = layers(&list).into_iter().unzip();
-        let order: Vec<_> = layers.iter().map(|layer| (&layer.digest.hex()[..4], layer.title.as_str())).collect();
-        assert_eq!(order, [("2e7d", "logo.svg"), ("3e23", "logo.png"), ("ca97", "devfile.yaml")]);
+        let order: Vec<_> =
+            layers.iter().map(|layer| (layer.digest.hex()[..4].to_owned(), layer.title.as_str())).collect();
+        let expected = [("2e7d", "logo.svg"), ("3e23", "logo.png"), ("ca97", "devfile.yaml")];
+        assert_eq!(order, expected.map(|(digest, title)| (digest.to_owned(), title)));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct LiveIndex {
     pub generated_at: Timestamp,
     /// Name of the release: `releases/<hex>.json` in the bucket.
     pub release: Digest,
+    /// Number of the rules that it was made by; 0 where older software did not say so.
+    #[serde(default)]
+    pub rules: u32,
     /// Whether the release stays until `unpin`.
     #[serde(default, skip_serializing_if = "Pin::is_following")]
     pub pinned: Pin,
@@ -113,6 +116,7 @@ impl LiveIndex {
             recent: recent(this, before),
             generated_at: at,
             release: built.name,
+            rules: outline.rules,
             offline: outline.offline.clone(),
             stacks: built.entries.clone(),
         }
