@@ -65,18 +65,25 @@ async fn the_emulator_changes_what_is_listed_and_nothing_else() {
 /// Makes the registry that [`SYNTHETIC`] was recorded for. The reference does not publish a hidden devfile, so it got them visible.
 async fn make_synthetic(shared: &Path, folder: &Path) {
     let mut make = tokio::process::Command::new("python3");
-    make.arg(shared.join("tools/make-registry")).arg(folder).args(["--stacks", "40", "--versions", "4", "--seed", "1505"]);
+    make.arg(shared.join("tools/make-registry")).arg(folder).args([
+        "--stacks",
+        "40",
+        "--versions",
+        "4",
+        "--seed",
+        "1505",
+    ]);
     assert!(make.status().await.expect("python3 runs").success());
     show_devfiles(folder);
 }
 
 fn show_devfiles(folder: &Path) {
-    for entry in folder.read_dir().unwrap() {
-        let path = entry.unwrap().path();
+    for entry in folder.read_dir().expect("the folder is there") {
+        let path = entry.expect("the folder can be read").path();
         if path.is_dir() {
             show_devfiles(&path);
         } else if path.ends_with(".devfile.yaml") {
-            std::fs::rename(&path, path.with_file_name("devfile.yaml")).unwrap();
+            std::fs::rename(&path, path.with_file_name("devfile.yaml")).expect("a file can be renamed");
         }
     }
 }
