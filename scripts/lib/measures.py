@@ -74,7 +74,8 @@ def http(stage: Stage) -> Iterator[Row]:
     stack, version = ("go", "2.6.0") if stage.is_community else ("kiln", "1.1.0")
     manifest = f"/v2/devfile-catalog/{stack}/manifests/{version}"
     layers = json.loads(serving.get(manifest, _MANIFEST))["layers"]
-    blob = f"/v2/devfile-catalog/{stack}/blobs/{layers[0]['digest']}"
+    archive = next(layer for layer in layers if "archive.tar" in layer["annotations"].values())
+    blob = f"/v2/devfile-catalog/{stack}/blobs/{archive['digest']}"
     filtered = "/v2index?tags=Java&language=java" if stage.is_community else "/v2index?tags=Python&language=python"
     for what, path, headers, reference, factor, limit in (
         ("`/v2index/all`", "/v2index/all", None, 550, 20, 10.0),

@@ -105,7 +105,7 @@ fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<Bytes>> {
     Ok(contents)
 }
 
-/// Makes the layers of a version folder, in the order of their names.
+/// Makes the layers of a version folder, in the order of their digests, as the reference's library pushes them.
 ///
 /// `files` are the folder's files by relative path, in byte order.
 pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
@@ -124,7 +124,7 @@ pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
     let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
     layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));
-    layers.sort_by(|(a, _), (b, _)| a.title.cmp(&b.title));
+    layers.sort_by(|(a, _), (b, _)| a.digest.cmp(&b.digest).then_with(|| a.title.cmp(&b.title)));
     layers
 }
 
@@ -195,8 +195,12 @@ mod tests {
         list.iter().map(|(path, content)| ((*path).to_owned(), File::plain(content.as_bytes().to_vec()))).collect()
     }
 
-    fn titles(list: &[(&str, &str)]) -> Vec<String> {
+    fn titles(list: &[(&str, &str)]) -> BTreeSet<String> {
         layers(&files(list)).into_iter().map(|(layer, _)| layer.title).collect()
+    }
+
+    fn content(list: &[(String, File)], title: &str) -> Bytes {
+        layers(list).into_iter().find(|(layer, _)| layer.title == title).unwrap().1
     }
 
     #[test]
@@ -212,27 +216,45 @@ mod tests {
             ("logo.svg", ""),
             ("meta.yaml", ""),
         ]);
-        assert_eq!(found, [".devfile.yaml", "a.vsx", "archive.tar", "logo.png", "logo.svg"]);
-        assert_eq!(titles(&[("devfile.yaml", ""), ("deploy.yaml", "")]), ["archive.tar", "devfile.yaml"]);
-        assert_eq!(titles(&[("devfile.yaml", ""), ("OWNERS", "")]), ["devfile.yaml"]);
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(found, set(&[".devfile.yaml", "a.vsx", "archive.tar", "logo.png", "logo.svg"]));
+        assert_eq!(titles(&[("devfile.yaml", ""), ("deploy.yaml", "")]), set(&["archive.tar", "devfile.yaml"]));
+        assert_eq!(titles(&[("devfile.yaml", ""), ("OWNERS", "")]), set(&["devfile.yaml"]));
+    }
+
+    #[test]
+    fn layers_are_in_the_order_of_their_digests() {
+        let list = files(&[("devfile.yaml", "a"), ("logo.png", "b"), ("logo.svg", "c")]);
+        let (layers, _): (Vec<Layer>, Vec<Bytes>) = layers(&list).into_iter().unzip();
+        let order: Vec<_> =
+            layers.iter().map(|layer| (layer.digest.hex()[..4].to_owned(), layer.title.as_str())).collect();
+        let expected = [("2e7d", "logo.svg"), ("3e23", "logo.png"), ("ca97", "devfile.yaml")];
+        assert_eq!(order, expected.map(|(digest, title)| (digest.to_owned(), title)));
+    }
+
+    #[test]
+    fn layers_of_one_digest_are_in_the_order_of_their_names() {
+        let list = files(&[(".devfile.yaml", "a"), ("devfile.yaml", "a")]);
+        let found: Vec<_> = layers(&list).into_iter().map(|(layer, _)| layer.title).collect();
+        assert_eq!(found, [".devfile.yaml", "devfile.yaml"]);
     }
 
     #[test]
     fn a_finished_archive_is_taken_as_it_is() {
-        let built = layers(&files(&[("archive.tar", "bytes"), ("devfile.yaml", "")]));
-        assert_eq!(&built[0].1[..], b"bytes");
-        let built = layers(&files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "")]));
-        assert_ne!(&built[0].1[..], b"bytes");
+        let finished = files(&[("archive.tar", "bytes"), ("devfile.yaml", "")]);
+        assert_eq!(content(&finished, ARCHIVE), "bytes");
+        let with_more = files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "")]);
+        assert_ne!(content(&with_more, ARCHIVE), "bytes");
     }
 
     #[test]
     fn archives_hold_folders_and_no_times() {
         let mut list = files(&[("Containerfile", "FROM x"), ("a/b/run.sh", "#!/bin/sh"), ("a/z", "")]);
         list[1].1.mode = Mode::Executable;
-        let content = layers(&list).remove(0).1;
-        assert_eq!(content, layers(&list).remove(0).1, "the same files give the same bytes");
+        let packed = content(&list, ARCHIVE);
+        assert_eq!(packed, content(&list, ARCHIVE), "the same files give the same bytes");
         let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(&content[..]).read_to_end(&mut unpacked).unwrap();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
         let mut archive = tar::Archive::new(&unpacked[..]);
         let entries: Vec<_> = archive
             .entries()

@@ -195,14 +195,19 @@ async fn discovery() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_given_to_who_names_its_type_or_nothing() {
+async fn manifest_is_answered_to_any_accept_that_admits_it() {
     let (_registry, serve) = example().await;
     let path = format!("{REPOSITORY}/manifests/1.1.0");
-    for accept in [MANIFEST, &format!("*/*, {MANIFEST};q=0.5"), &format!("{INDEX}, {MANIFEST}")] {
+    for accept in
+        [MANIFEST, "*/*", "text/html, */*;q=0.1", &format!("*/*, {MANIFEST};q=0.5"), &format!("{INDEX}, {MANIFEST}")]
+    {
         let answer = serve.ask("GET", &path, &[("accept", accept)]).await;
         assert_eq!((answer.status, answer.header("vary")), (200, "accept"), "{accept}");
+        assert_eq!(answer.header("content-type"), MANIFEST, "{accept}");
     }
-    for accept in ["*/*", "application/*", "application/json", INDEX] {
+    let twice = serve.ask("HEAD", &path, &[("accept", INDEX), ("accept", MANIFEST)]).await;
+    assert_eq!(twice.status, 200, "the second of two headers admits it");
+    for accept in ["application/*", "application/json", INDEX, "*/*;q=0"] {
         let answer = serve.ask("GET", &path, &[("accept", accept)]).await;
         assert_error(&answer, 404, "MANIFEST_UNKNOWN");
         assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains(MANIFEST), "it says what to send");
@@ -211,6 +216,24 @@ async fn a_manifest_is_given_to_who_names_its_type_or_nothing() {
     // reqwest sends `Accept: */*` by itself.
     let silent = format!("GET {path} HTTP/1.1\r\nhost: registry\r\nconnection: close\r\n\r\n");
     assert_eq!(raw::ask(&serve.url, silent).await.status, 200);
+}
+
+#[tokio::test]
+async fn archive_among_the_files_of_a_version_is_that_of_its_artifact() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.write("stacks/loom/archive.tar", "a finished archive");
+    registry.write("stacks/kiln/1.1.0/archive.tar", "an archive that the artifact has made anew");
+    let (_registry, serve) = published(registry).await;
+    let (digest, size) = layer(&serve, "archive.tar").await;
+    let path = "/stacks/kiln/1.1.0/archive.tar";
+    let file = serve.ask("GET", path, &[]).await;
+    assert_eq!((file.status, file.header("content-type")), (200, "application/octet-stream"));
+    assert_eq!((Digest::of(&file.body).to_string(), file.body.len()), (digest.clone(), size));
+    assert_eq!((file.header("docker-content-digest"), file.header("cache-control")), (&*digest, "public, max-age=60"));
+    let head = serve.ask("HEAD", path, &[]).await;
+    assert_eq!((head.status, head.header("content-length")), (200, &*size.to_string()));
+    assert_eq!(serve.get("/stacks/loom/archive.tar").await, (200, "a finished archive".to_owned()));
+    assert_eq!(serve.get("/stacks/kiln/1.0.0/archive.tar").await.0, 404, "all of its files are layers of their own");
 }
 
 #[tokio::test]

@@ -50,7 +50,12 @@ async fn odd_paths_and_queries() {
         ("/stacks/", 404),
         ("/v2//", 404),
         ("/v2/devfile-catalog/../devfile-catalog/kiln/tags/list", 404),
-        ("/index/all/", 404),
+        ("//", 404),
+        ("/health//", 404),
+        ("/index/all//", 404),
+        ("/devfiles/", 404),
+        ("/devfiles/kiln%2F", 200),
+        ("/stacks/kiln/stack.yaml/", 404),
         ("/INDEX", 404),
         ("http://other.example/health", 200),
         ("*", 404),
@@ -60,6 +65,59 @@ async fn odd_paths_and_queries() {
         if status != 200 {
             answer.json();
             assert_eq!(answer.header("access-control-allow-origin"), "*", "{target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailing_slash_on_any_route_answers_like_the_path_without_it() {
+    let (_registry, serve) = example().await;
+    let tags = "/v2/devfile-catalog/kiln/tags/list";
+    let manifest = "/v2/devfile-catalog/kiln/manifests/1.1.0";
+    let digest = get(&serve, manifest, "").await.header("docker-content-digest").to_owned();
+    for (path, query, status) in [
+        ("/health", "", 200),
+        ("/status", "", 200),
+        ("/openapi.json", "", 200),
+        ("/index.json", "", 200),
+        ("/index", "", 200),
+        ("/index", "?language=python", 200),
+        ("/index/sample", "", 200),
+        ("/index/nope", "", 404),
+        ("/v2index", "?tags=x", 200),
+        ("/v2index", "?arch=x", 400),
+        ("/v2index/all", "", 200),
+        ("/devfiles/kiln", "", 200),
+        ("/devfiles/kiln/1.0.0", "", 200),
+        ("/devfiles/nope", "", 404),
+        ("/devfiles/loom/starter-projects/loom-starter", "", 202),
+        ("/devfiles/loom/1.0.0/starter-projects/nope", "", 404),
+        ("/v2", "", 200),
+        ("/v2/_catalog", "", 200),
+        (tags, "?n=1", 200),
+        (manifest, "", 200),
+        (&format!("/v2/devfile-catalog/kiln/blobs/{digest}"), "", 404),
+        (&format!("/v2/devfile-catalog/kiln/referrers/{digest}"), "", 200),
+        ("/viewer", "", 200),
+        ("/viewer/status", "", 200),
+        ("/viewer/devfiles", "", 302),
+        ("/viewer/devfiles/devfile-registry/kiln", "?devfile-version=1.0.0", 200),
+        ("/viewer/devfiles/devfile-registry/kiln/compare", "", 200),
+        ("/sitemap.xml", "", 200),
+        ("/robots.txt", "", 200),
+        ("/favicon.ico", "", 200),
+        ("/nothing", "", 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let without = serve.ask(method, &format!("{path}{query}"), &[]).await;
+            let with = serve.ask(method, &format!("{path}/{query}"), &[]).await;
+            assert_eq!((without.status, with.status), (status, status), "{method} {path}{query}");
+            if path != "/status" && path != "/viewer/status" {
+                assert_eq!(with.body, without.body, "{method} {path}{query}");
+            }
+            for name in ["content-type", "etag", "cache-control", "location", "link", "docker-content-digest"] {
+                assert_eq!(with.header(name), without.header(name), "{method} {path}{query} {name}");
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ impl App {
             _ => return Err(ApiError::Method),
         }
         let path = decode(path)?;
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let segments: Vec<&str> = segments(&path).collect();
         let headers = &parts.headers;
         match segments.as_slice() {
             [""] => return Ok(front(headers)),
@@ -168,6 +168,7 @@ impl App {
             ["v2", rest @ ..] => {
                 Ok(oci::answer(snapshot, &self.blobs, rest, parts).await.unwrap_or_else(OciError::answer))
             }
+            // Not the segments: a file's path with a slash at the end names a folder, which has no answer in the reference either.
             ["stacks", ..] => files::answer(snapshot, &self.blobs, path.get(1..).unwrap_or_default(), parts).await,
             ["index.json"] => Ok(snapshot.index_json.answer(headers, Caching::Minute)),
             ["index"] => index(snapshot, IndexSchema::V1, IndexKind::Stack, query, headers).await,
@@ -179,7 +180,7 @@ impl App {
                 let schema = if *schema == "index" { IndexSchema::V1 } else { IndexSchema::V2 };
                 index(snapshot, schema, kind, query, headers).await
             }
-            ["devfiles", ""] | ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
+            ["devfiles", "", ..] | ["devfiles", _, "", ..] => Err(ApiError::BadPath),
             ["devfiles", name, "starter-projects", project] => {
                 self.starters.answer(snapshot, &self.blobs, [name, devfiles::DEFAULT, project], parts).await
             }
@@ -218,6 +219,12 @@ fn nothing() -> ApiError {
 fn decode(path: &str) -> Result<String, ApiError> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| ApiError::BadPath)?;
     if decoded.contains('\0') { Err(ApiError::BadPath) } else { Ok(decoded.into_owned()) }
+}
+
+/// The segments of a path. One slash at the end adds none, so the path with it is answered like the path without it.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty() && !bare.ends_with('/'));
+    bare.unwrap_or(path).split('/').skip(1)
 }
 
 async fn index(

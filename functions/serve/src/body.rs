@@ -184,6 +184,14 @@ pub(crate) fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// Whether the parameters of an item in a list of preferences refuse it: a weight of 0 (RFC 9110, section 12.4.2).
+pub(crate) fn is_refused<'a>(mut parameters: impl Iterator<Item = &'a str>) -> bool {
+    parameters.any(|parameter| {
+        let quality = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+        quality.is_some_and(|quality| quality.parse::<f32>().is_ok_and(|q| q <= 0.0))
+    })
+}
+
 /// The best coding up to a limit that a request takes (RFC 9110, section 12.5.3): brotli, else gzip, else none.
 fn accepted(request: &HeaderMap, limit: Coding) -> Coding {
     let mut best = Coding::Identity;
@@ -191,10 +199,7 @@ fn accepted(request: &HeaderMap, limit: Coding) -> Coding {
     for item in values.flat_map(|value| value.split(',')) {
         let mut parts = item.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|parameter| {
-            let quality = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
-            quality.is_some_and(|quality| quality.parse::<f32>().is_ok_and(|q| q <= 0.0))
-        });
+        let refused = is_refused(parts);
         let coding = match name.to_ascii_lowercase().as_str() {
             "br" => Coding::Brotli,
             "gzip" | "x-gzip" => Coding::Gzip,

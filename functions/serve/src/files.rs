@@ -1,4 +1,5 @@
-//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, and what was fetched along with them.
+//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, what was fetched along with them,
+//! and the archives of artifacts.
 
 use axum::body::Body;
 use axum::http::Response;

@@ -11,7 +11,7 @@ use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::blobs::{BlobError, Blobs, Delivery};
-use crate::body::{Body as Document, Caching, JSON, header, is_known};
+use crate::body::{Body as Document, Caching, JSON, header, is_known, is_refused};
 use crate::content::{Content, OutOfRange, offer_ranges};
 use crate::snapshot::Snapshot;
 
@@ -134,7 +134,7 @@ pub(crate) async fn answer(
     request: &Parts,
 ) -> Result<Response<Body>, OciError> {
     match segments {
-        [] | [""] => Ok(listing(&json!({}), JSON, request)),
+        [] => Ok(listing(&json!({}), JSON, request)),
         ["_catalog"] => {
             let names = snapshot.repositories().map(|stack| format!("{CATALOG}/{stack}")).collect();
             page("/v2/_catalog", request, names, |names| json!({"repositories": names}))
@@ -229,8 +229,8 @@ fn manifest(snapshot: &Snapshot, [stack, reference]: [&str; 2], request: &Parts)
         (*tagged.ok_or_else(unknown)?, Caching::Minute)
     };
     let manifest = snapshot.manifest(stack, &digest).ok_or_else(unknown)?;
-    if !asks_for_manifest(&request.headers) {
-        let message = format!("the manifest is of another type than is asked for; send Accept: {MANIFEST_MEDIA_TYPE}");
+    if !admits_manifests(&request.headers) {
+        let message = format!("Accept does not admit manifests; send Accept: {MANIFEST_MEDIA_TYPE}");
         return Err(OciError::unknown(Code::ManifestUnknown, message));
     }
     let content = Content { digest, size: manifest.len() as u64, media_type: MANIFEST_MEDIA_TYPE, caching };
@@ -244,18 +244,26 @@ fn manifest(snapshot: &Snapshot, [stack, reference]: [&str; 2], request: &Parts)
     Ok(response)
 }
 
-/// Whether a manifest is what `Accept` asks for: it names the type, or is not there. Wildcards alone do not ask for one, as
-/// in the reference.
-fn asks_for_manifest(headers: &HeaderMap) -> bool {
-    let mut ranges = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|range| range.split(';').next().unwrap_or_default().trim())
-        .filter(|range| !range.is_empty())
-        .peekable();
-    ranges.peek().is_none() || ranges.any(|range| range.eq_ignore_ascii_case(MANIFEST_MEDIA_TYPE))
+/// Whether `Accept` admits manifests (RFC 9110, section 12.5.1): it names their type or `*/*`, or is missing. `application/*` does
+/// not admit them, as in the reference's recorded answers.
+fn admits_manifests(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(',')).filter(|range| !range.trim().is_empty()).peekable();
+    if ranges.peek().is_none() {
+        return true;
+    }
+    let (mut by_name, mut by_any) = (None, None);
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        let admitted = !is_refused(parts);
+        if media_type.eq_ignore_ascii_case(MANIFEST_MEDIA_TYPE) {
+            by_name = Some(admitted);
+        } else if media_type == "*/*" {
+            by_any = Some(admitted);
+        }
+    }
+    by_name.or(by_any).unwrap_or(false)
 }
 
 async fn blob(
@@ -287,12 +295,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept() {
-        let asks =
-            |value: &'static str| asks_for_manifest(&[(ACCEPT, HeaderValue::from_static(value))].into_iter().collect());
-        assert!(asks_for_manifest(&HeaderMap::new()));
-        assert!(asks(MANIFEST_MEDIA_TYPE) && asks("") && asks("*/*;q=0.1, application/vnd.OCI.image.manifest.v1+json"));
-        assert!(!asks("*/*") && !asks("application/*") && !asks("application/json") && !asks(INDEX_MEDIA_TYPE));
+    fn accept_that_admits_manifests_is_met() {
+        let admits = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(ACCEPT, HeaderValue::from_static(value));
+            }
+            admits_manifests(&headers)
+        };
+        assert!(
+            admits(&[]) && admits(&[""]) && admits(&["*/*"]) && admits(&["*/*;q=0.1"]) && admits(&["text/html, */*"])
+        );
+        assert!(admits(&[MANIFEST_MEDIA_TYPE]) && admits(&["application/vnd.OCI.image.manifest.v1+json ; q=0.5"]));
+        assert!(admits(&[INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE]) && admits(&["application/json", "*/*"]));
+        assert!(
+            !admits(&["application/*"]) && !admits(&["application/json"]) && !admits(&[INDEX_MEDIA_TYPE, "text/html"])
+        );
+        assert!(!admits(&["*/*;q=0"]) && !admits(&["application/vnd.oci.image.manifest.v1+json;q=0, */*"]));
+        assert!(admits(&["application/vnd.oci.image.manifest.v1+json, */*;q=0.0"]));
     }
 
     #[test]

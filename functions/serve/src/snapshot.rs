@@ -45,7 +45,7 @@ pub(crate) struct Snapshot {
     repositories: Arc<BTreeMap<String, Repository>>,
     /// What the release before had, for clients that have begun to pull from it.
     earlier: Earlier,
-    /// Files of the stacks' folders by path.
+    /// Files of the stacks' folders by path, the archives of the artifacts among them.
     files: BTreeMap<String, StoredFile>,
     /// The icons that are in memory, by the URL that the index names.
     pub(crate) icons: Icons,
@@ -146,6 +146,8 @@ impl Snapshot {
             warnings: warnings.len(),
         };
         let repositories = repositories(&content.versions);
+        let mut files = content.files;
+        files.extend(content.versions.iter().filter_map(archive));
         let shelf = Shelf::new(&content.stacks, &icons, &content.versions);
         let folder =
             |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
@@ -185,7 +187,7 @@ impl Snapshot {
             catalog,
             repositories: Arc::new(repositories),
             earlier: Earlier::default(),
-            files: content.files,
+            files,
             folders,
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
@@ -305,6 +307,13 @@ fn devfiles(
         all.insert((entry.entry_type, entry.name.clone()), versions);
     }
     all
+}
+
+/// The archive of a version's artifact, as a file of the version's folder: the reference makes it there.
+fn archive(version: &PublishedVersion) -> Option<(String, StoredFile)> {
+    let layer = version.layers.iter().find(|layer| layer.title == artifact::ARCHIVE)?;
+    let file = StoredFile { digest: layer.digest, size: layer.size };
+    Some((format!("{}/{}", version.folder, artifact::ARCHIVE), file))
 }
 
 fn repositories(versions: &[PublishedVersion]) -> BTreeMap<String, Repository> {

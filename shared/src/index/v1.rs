@@ -9,8 +9,9 @@ use crate::timestamp::Timestamp;
 
 /// An [`Entry`] without `versions`: what matters of the default version stands in the entry itself.
 ///
-/// A stack takes version, links, resources and starter projects from its default version, a sample its Git
-/// repository; the rest is the entry's own (the reference's index server, conversion to index schema 1).
+/// Both take tags and architectures from the default version where it has some. A stack also takes version, links,
+/// resources and starter projects from it, a sample its Git repository; the rest is the entry's own (the reference's
+/// index server, conversion to index schema 1).
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1Entry<'a> {
@@ -83,6 +84,11 @@ impl<'a> From<&'a Entry> for V1Entry<'a> {
             last_modified: &entry.last_modified,
         };
         let Some(default) = entry.default_version() else { return own };
+        let own = Self {
+            tags: default_or_own(&default.tags, own.tags),
+            architectures: default_or_own(&default.architectures, own.architectures),
+            ..own
+        };
         match entry.entry_type {
             EntryType::Stack => Self {
                 version: &default.version,
@@ -94,4 +100,8 @@ impl<'a> From<&'a Entry> for V1Entry<'a> {
             EntryType::Sample => Self { git: default.git.as_ref(), ..own },
         }
     }
+}
+
+fn default_or_own<'a>(default: &'a [String], own: &'a [String]) -> &'a [String] {
+    if default.is_empty() { own } else { default }
 }

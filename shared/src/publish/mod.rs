@@ -46,7 +46,7 @@ use crate::digest::{CommitSha, Digest};
 use crate::outside::offline::{Known, Reach};
 use crate::outside::{Complete, Outside};
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Base, Built, Draft, InvalidDocument, LiveIndex, Pin, Release};
+use crate::release::{Base, Built, Draft, InvalidDocument, LiveIndex, Pin, RULES, Release};
 use crate::source::{Relation, Source, SourceError, TreePath};
 use crate::timestamp::Timestamp;
 
@@ -216,8 +216,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
-    /// Whether the live release has of other hosts what is wanted of them.
+    /// Whether another refresh of the same commit would give the same release: these rules or newer ones made it, and it has of
+    /// other hosts what is wanted of them.
     fn is_settled(&self, index: &LiveIndex) -> bool {
+        if index.rules < RULES {
+            return false;
+        }
         match (&index.offline, self.outside.offline_settings()) {
             (Some(has), Some(wanted)) => has.settings == *wanted && has.lacking.is_empty(),
             (has, wanted) => has.is_none() && wanted.is_none(),

@@ -218,6 +218,21 @@ mod tests {
     }
 
     #[test]
+    fn resources_of_an_entry_are_in_the_order_of_their_names() {
+        let files = tree(&[
+            ("stacks/a/devfile.yaml", &devfile("a", "1.0.0")),
+            ("stacks/a/deploy.yaml", "x"),
+            ("stacks/a/logo.png", "b"),
+            ("stacks/a/logo.svg", "c"),
+        ]);
+        let release = release(&files, None);
+        let names = ["archive.tar", "devfile.yaml", "logo.png", "logo.svg"];
+        assert_eq!(release.content.stacks[0].versions[0].resources, names);
+        let layers = &release.content.versions[0].layers;
+        assert!(layers.is_sorted_by_key(|layer| layer.digest), "{layers:?}");
+    }
+
+    #[test]
     fn layers_of_older_rules_are_made_again() {
         let files = tree(&[("stacks/a/devfile.yaml", &devfile("a", "1.0.0")), ("stacks/a/x", "x")]);
         let mut older = release(&files, None);

@@ -18,6 +18,8 @@ pub(super) fn version_entry(
 ) -> VersionEntry {
     let devfile = &version.devfile;
     let metadata = &devfile.metadata;
+    let mut resources: Vec<String> = layers.iter().map(|layer| layer.title.clone()).collect();
+    resources.sort();
     VersionEntry {
         version: devfile.version.to_string(),
         schema_version: devfile.schema_version.to_string(),
@@ -30,7 +32,7 @@ pub(super) fn version_entry(
         links: BTreeMap::from([("self".to_owned(), format!("{CATALOG}/{}:{}", stack.folder, devfile.version))]),
         command_groups: devfile.command_groups.clone(),
         deployment_scopes: metadata.deployment_scopes.clone(),
-        resources: layers.iter().map(|layer| layer.title.clone()).collect(),
+        resources,
         starter_projects: devfile.starter_projects.clone(),
         last_modified,
     }

@@ -23,6 +23,9 @@ pub struct LiveIndex {
     pub generated_at: Timestamp,
     /// Name of the release: `releases/<hex>.json` in the bucket.
     pub release: Digest,
+    /// Number of the rules that it was made by; 0 where older software did not say so.
+    #[serde(default)]
+    pub rules: u32,
     /// Whether the release stays until `unpin`.
     #[serde(default, skip_serializing_if = "Pin::is_following")]
     pub pinned: Pin,
@@ -113,6 +116,7 @@ impl LiveIndex {
             recent: recent(this, before),
             generated_at: at,
             release: built.name,
+            rules: outline.rules,
             offline: outline.offline.clone(),
             stacks: built.entries.clone(),
         }
@@ -272,11 +276,11 @@ mod tests {
     #[test]
     fn an_index_without_the_new_fields_is_read() {
         let mut document = serde_json::to_value(LiveIndex::of(&release(0), at(0), &Changes::default(), None)).unwrap();
-        document.as_object_mut().unwrap().remove("recent");
+        document.as_object_mut().unwrap().retain(|name, _| !["recent", "rules"].contains(&name.as_str()));
         let names: Vec<_> = document.as_object().unwrap().keys().cloned().collect();
         assert_eq!(names, ["commit_hash", "source", "generated_at", "release", "stacks"]);
         let read = LiveIndex::from_bytes(document.to_string().as_bytes()).unwrap();
-        assert_eq!((read.pinned, read.recent.len()), (Pin::Following, 0));
+        assert_eq!((read.pinned, read.recent.len(), read.rules), (Pin::Following, 0, 0));
         let pinned = read.pinned(Pin::Pinned).to_bytes();
         assert!(pinned.starts_with(b"{") && std::str::from_utf8(&pinned).unwrap().contains("\"pinned\":true"));
     }

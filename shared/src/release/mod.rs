@@ -41,7 +41,7 @@ pub const FORMAT: u32 = 2;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 6;
 
 /// Everything published for one commit, or as much of it as was read.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{Catalog, IndexKind, IndexSchema, Query, fixture};
+use crate::app::segments;
 
 #[derive(Deserialize)]
 struct Case {
@@ -81,7 +82,7 @@ fn problem(catalog: &Catalog, case: &Case) -> Option<String> {
 /// The part of the router that these cases need.
 fn answer(catalog: &Catalog, path: &str) -> (u16, Vec<u8>) {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let mut parts = path.split('/').skip(1);
+    let mut parts = segments(path);
     let schema = if parts.next() == Some("index") { IndexSchema::V1 } else { IndexSchema::V2 };
     let kind = match parts.next() {
         None => Some(IndexKind::Stack),

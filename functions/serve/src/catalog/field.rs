@@ -147,24 +147,25 @@ impl Field {
         }
     }
 
-    /// Whether the shape of index schema 1 shows the default version's field in place of the entry's own.
+    /// The texts that the shape of index schema 1 shows, of those of the entry and those of its default version.
     ///
     /// The rule is that of [`devfile_registry::index::V1Entry`]; filters must see what the answer shows.
-    pub(super) fn shown_of_default(self, entry_type: EntryType) -> bool {
-        match entry_type {
-            EntryType::Stack => {
-                matches!(self, Self::LinkNames | Self::Links | Self::Resources | Self::StarterProjects)
-            }
-            EntryType::Sample => matches!(
-                self,
+    pub(super) fn shown<'a, T>(self, entry_type: EntryType, own: &'a [T], default: &'a [T]) -> &'a [T] {
+        let of_default = match (self, entry_type) {
+            (Self::Tags | Self::Architectures, _) => !default.is_empty(),
+            (Self::LinkNames | Self::Links | Self::Resources | Self::StarterProjects, EntryType::Stack)
+            | (
                 Self::GitRemoteNames
-                    | Self::GitRemotes
-                    | Self::GitUrl
-                    | Self::GitRemoteName
-                    | Self::GitSubDir
-                    | Self::GitRevision
-            ),
-        }
+                | Self::GitRemotes
+                | Self::GitUrl
+                | Self::GitRemoteName
+                | Self::GitSubDir
+                | Self::GitRevision,
+                EntryType::Sample,
+            ) => true,
+            _ => false,
+        };
+        if of_default { default } else { own }
     }
 }
 
@@ -203,8 +204,9 @@ mod tests {
         for entry in fixture::entries() {
             let shown: Entry = serde_json::from_slice(&to_compact_json(&V1Entry::from(&entry))).unwrap();
             for field in Field::ALL {
-                let of_default = entry.default_version().filter(|_| field.shown_of_default(entry.entry_type));
-                let seen = of_default.map_or_else(|| field.of_entry(&entry), |version| field.of_version(version));
+                let own = field.of_entry(&entry);
+                let default = entry.default_version().map(|version| field.of_version(version));
+                let seen = default.as_ref().map_or(&*own, |default| field.shown(entry.entry_type, &own, default));
                 assert_eq!(seen, field.of_entry(&shown), "{} {field:?}", entry.name);
             }
         }

@@ -143,8 +143,9 @@ impl Test<'_> {
     fn of_shown_entry(&self, facts: &Facts, entry: usize) -> bool {
         let EntryFacts { entry_type, default_version, .. } = facts.entries[entry];
         match (self, default_version) {
-            (Self::Texts(field, column, found), Some(version)) if field.shown_of_default(entry_type) => {
-                holds_all(*field, found, column.of_version(version))
+            (Self::Texts(field, column, found), Some(version)) => {
+                let shown = field.shown(entry_type, column.of_entry(entry), column.of_version(version));
+                holds_all(*field, found, shown)
             }
             _ => self.of_entry(facts, entry),
         }

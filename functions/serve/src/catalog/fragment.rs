@@ -26,7 +26,7 @@ pub(super) struct Rendering {
 #[derive(Debug)]
 pub(super) struct Fragment {
     pub(super) range: Range<usize>,
-    /// The URL of the icon inside, where the icon's data is known.
+    /// The URL of the entry's icon inside, where the icon's data is known; versions keep their URLs, as in the reference.
     pub(super) icon: Option<IconUrl>,
     pub(super) digest: ContentDigest,
 }
@@ -80,7 +80,7 @@ impl Rendering {
         let mut fragments = Vec::with_capacity(entries.len());
         for entry in entries {
             page.separate();
-            let head = page.write(entry, |entry| to_compact_json(&V1Entry::from(entry)), |entry| &mut entry.icon);
+            let head = page.write_entry(entry, |entry| to_compact_json(&V1Entry::from(entry)));
             let end = head.range.end;
             fragments.push(EntryFragment { head, tail: end..end });
         }
@@ -94,8 +94,8 @@ impl Rendering {
         let mut all_versions = Vec::new();
         for entry in entries {
             page.separate();
-            let mut versions = std::mem::take(&mut entry.versions);
-            let mut head = page.write(entry, to_compact_json, |entry| &mut entry.icon);
+            let versions = std::mem::take(&mut entry.versions);
+            let mut head = page.write_entry(entry, to_compact_json);
 
             // `lastModified` is the last field and always there; `versions` stands right before it.
             let tail = [b",\"lastModified\":", to_compact_json(&entry.last_modified).as_slice(), b"}"].concat();
@@ -105,11 +105,11 @@ impl Rendering {
                 page.json.extend_from_slice(b",\"versions\":[");
             }
             head.range.end = page.json.len();
-            for (place, version) in versions.iter_mut().enumerate() {
+            for (place, version) in versions.iter().enumerate() {
                 if place > 0 {
                     page.separate();
                 }
-                all_versions.push(page.write(version, to_compact_json, |version| &mut version.icon));
+                all_versions.push(page.write(&to_compact_json(version), None));
             }
             let tail_start = page.json.len();
             if !versions.is_empty() {
@@ -141,26 +141,26 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn write<T>(
-        &mut self,
-        value: &mut T,
-        render: impl Fn(&T) -> Vec<u8>,
-        icon: impl Fn(&mut T) -> &mut String,
-    ) -> Fragment {
+    fn write_entry(&mut self, entry: &mut Entry, render: impl Fn(&Entry) -> Vec<u8>) -> Fragment {
         let start = self.json.len();
-        let text = render(value);
-        let url = std::mem::take(icon(value));
+        let text = render(entry);
+        let url = std::mem::take(&mut entry.icon);
         let number = self.icons.numbers.get(&url).copied().filter(|_| !url.is_empty());
         let found = number.map(|number| {
             // The first byte that another icon changes is the first of the URL, whatever the fields around it hold.
-            *icon(value) = if url.starts_with('-') { "+".to_owned() } else { "-".to_owned() };
-            let at = start + text.iter().zip(render(value)).take_while(|(a, b)| *a == b).count();
+            entry.icon = if url.starts_with('-') { "+".to_owned() } else { "-".to_owned() };
+            let at = start + text.iter().zip(render(entry)).take_while(|(a, b)| *a == b).count();
             let length = to_compact_json(&url).len() - 2;
             IconUrl { range: at..at + length, icon: number }
         });
-        *icon(value) = url;
-        self.json.extend_from_slice(&text);
-        Fragment { range: start..self.json.len(), icon: found, digest: digest(&text) }
+        entry.icon = url;
+        self.write(&text, found)
+    }
+
+    fn write(&mut self, text: &[u8], icon: Option<IconUrl>) -> Fragment {
+        let start = self.json.len();
+        self.json.extend_from_slice(text);
+        Fragment { range: start..self.json.len(), icon, digest: digest(text) }
     }
 
     fn finish(mut self) -> Bytes {
@@ -197,20 +197,20 @@ mod tests {
     #[test]
     fn versions_and_icons_are_where_they_are_said_to_be() {
         let mut entries = fixture::entries();
+        entries[2].icon = entries[0].versions[1].icon.clone();
         let icons = IconData::new(&fixture::icons());
         let rendering = Rendering::v2(&mut entries, &icons);
         let versions: Vec<_> = entries.iter().flat_map(|entry| &entry.versions).collect();
         for (version, fragment) in versions.iter().zip(&rendering.versions) {
             assert_eq!(rendering.json.slice(fragment.range.clone()), to_compact_json(version));
         }
-        let icons = rendering.entries.iter().map(|entry| &entry.head).chain(&rendering.versions);
+        let icons = rendering.entries.iter().map(|entry| &entry.head);
         let found: Vec<_> = icons.filter_map(|fragment| fragment.icon.as_ref()).collect();
         let at = |icon: &IconUrl| String::from_utf8(rendering.json[icon.range.clone()].to_vec()).unwrap();
         let urls: Vec<_> = found.iter().map(|icon| at(icon)).collect();
         assert_eq!(
             urls,
-            ["go.svg", "java.png", "go.svg", "old \\\"go\\\".svg", "java.png"]
-                .map(|name| format!("https://icons.example/{name}"))
+            ["go.svg", "java.png", "old \\\"go\\\".svg"].map(|name| format!("https://icons.example/{name}"))
         );
     }
 }

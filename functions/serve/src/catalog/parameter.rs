@@ -27,7 +27,7 @@ pub(super) enum Kind {
     /// Texts, all looked for in a field.
     Texts(Field, Repeats),
     /// Some of a few words, all looked for in a field.
-    Words(Field, &'static [&'static str]),
+    Words(Field, &'static [&'static str], Repeats),
     /// How icons are shown.
     Icon,
     /// Whether the entry is deprecated.
@@ -42,9 +42,7 @@ pub(super) enum Kind {
     LastModified(Bound),
 }
 
-/// Whether a text may stand twice in a list.
-///
-/// A list of names is a set, and the reference refuses a name that is given twice; in free texts it does no harm.
+/// Whether a text may stand twice in a list; the reference refuses it in some lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeats {
     Allowed,
@@ -89,7 +87,7 @@ pub(super) static PARAMETERS: [Parameter; 32] = [
     of(
         BOTH,
         "attributeNames",
-        Kind::Texts(Field::AttributeNames, Repeats::Refused),
+        Kind::Texts(Field::AttributeNames, Repeats::Allowed),
         "Keeps entries with each of these texts in the name of an attribute.",
     ),
     of(
@@ -101,10 +99,15 @@ pub(super) static PARAMETERS: [Parameter; 32] = [
     of(
         BOTH,
         "arch",
-        Kind::Words(Field::Architectures, ARCHITECTURES),
+        Kind::Words(Field::Architectures, ARCHITECTURES, Repeats::Allowed),
         "Keeps entries and versions that run on all of these architectures; those that name none run on all.",
     ),
-    of(BOTH, "icon", Kind::Icon, "Shows icons as data URIs in place of their URLs, as far as their data is known."),
+    of(
+        BOTH,
+        "icon",
+        Kind::Icon,
+        "Shows icons of entries as data URIs in place of their URLs, as far as their data is known.",
+    ),
     of(BOTH, "iconUri", Kind::Text(Field::Icon), "Keeps entries and versions with this text in the URL of their icon."),
     of(BOTH, "projectType", Kind::Text(Field::ProjectType), "Keeps entries with this text in their project type."),
     of(BOTH, "language", Kind::Text(Field::Language), "Keeps entries with this text in their language."),
@@ -151,13 +154,13 @@ pub(super) static PARAMETERS: [Parameter; 32] = [
     of(
         V2,
         "commandGroups",
-        Kind::Words(Field::CommandGroups, COMMAND_GROUPS),
+        Kind::Words(Field::CommandGroups, COMMAND_GROUPS, Repeats::Refused),
         "Keeps entries and versions with commands of all of these groups.",
     ),
     of(
         V2,
         "deploymentScopes",
-        Kind::Words(Field::DeploymentScopes, DEPLOYMENT_SCOPES),
+        Kind::Words(Field::DeploymentScopes, DEPLOYMENT_SCOPES, Repeats::Refused),
         "Keeps entries and versions that serve all of these deployment scopes.",
     ),
     of(
@@ -206,6 +209,16 @@ const fn of(known_to: &'static [IndexSchema], name: &'static str, kind: Kind, de
     Parameter { name, known_to, kind, description }
 }
 
+impl Repeats {
+    /// JSON schema of a list of such values.
+    fn list_of(self, item: Value) -> Value {
+        match self {
+            Self::Allowed => json!({"type": "array", "items": item}),
+            Self::Refused => json!({"type": "array", "items": item, "uniqueItems": true}),
+        }
+    }
+}
+
 impl Parameter {
     /// The parameters that the routes of a schema know.
     pub(super) fn of_schema(schema: IndexSchema) -> impl Iterator<Item = &'static Self> {
@@ -242,7 +255,7 @@ impl Kind {
     /// Whether one value may be given several times.
     pub(super) fn repeats(self) -> Repeats {
         match self {
-            Self::Texts(_, repeats) => repeats,
+            Self::Texts(_, repeats) | Self::Words(_, _, repeats) => repeats,
             _ => Repeats::Refused,
         }
     }
@@ -254,7 +267,10 @@ impl Kind {
             Self::Text(_) => "one text".to_owned(),
             Self::Texts(_, Repeats::Allowed) => "a text each time it is given".to_owned(),
             Self::Texts(_, Repeats::Refused) => "a text each time it is given, none of them twice".to_owned(),
-            Self::Words(_, words) => format!("one of {} each time it is given, none of them twice", list(words)),
+            Self::Words(_, words, Repeats::Allowed) => format!("one of {} each time it is given", list(words)),
+            Self::Words(_, words, Repeats::Refused) => {
+                format!("one of {} each time it is given, none of them twice", list(words))
+            }
             Self::Icon => BASE64.to_owned(),
             Self::Deprecated | Self::Default => format!("one of {}, {}", list(&TRUE), list(&FALSE)),
             Self::Version(_) => "one version of two or three numbers, such as 1.2 or 1.2.0".to_owned(),
@@ -270,11 +286,8 @@ impl Kind {
         let text = json!({"type": "string", "minLength": 1});
         match self {
             Self::Text(_) => text,
-            Self::Texts(_, Repeats::Allowed) => json!({"type": "array", "items": text}),
-            Self::Texts(_, Repeats::Refused) => json!({"type": "array", "items": text, "uniqueItems": true}),
-            Self::Words(_, words) => {
-                json!({"type": "array", "items": {"type": "string", "enum": words}, "uniqueItems": true})
-            }
+            Self::Texts(_, repeats) => repeats.list_of(text),
+            Self::Words(_, words, repeats) => repeats.list_of(json!({"type": "string", "enum": words})),
             Self::Icon => json!({"type": "string", "enum": [BASE64]}),
             Self::Deprecated | Self::Default => {
                 let spellings = [TRUE, FALSE].concat();
@@ -309,7 +322,7 @@ mod tests {
     fn every_field_can_be_asked_for() {
         let asked = |field| {
             PARAMETERS.iter().any(|parameter| match parameter.kind {
-                Kind::Text(of) | Kind::Texts(of, _) | Kind::Words(of, _) => of == field,
+                Kind::Text(of) | Kind::Texts(of, _) | Kind::Words(of, ..) => of == field,
                 _ => false,
             })
         };
@@ -327,12 +340,10 @@ mod tests {
                 "name": "arch",
                 "in": "query",
                 "description": "Keeps entries and versions that run on all of these architectures; those that name \
-                                none run on all. Takes one of amd64, arm64, ppc64le, s390x each time it is given, \
-                                none of them twice.",
+                                none run on all. Takes one of amd64, arm64, ppc64le, s390x each time it is given.",
                 "schema": {
                     "type": "array",
-                    "items": {"type": "string", "enum": ["amd64", "arm64", "ppc64le", "s390x"]},
-                    "uniqueItems": true
+                    "items": {"type": "string", "enum": ["amd64", "arm64", "ppc64le", "s390x"]}
                 },
                 "style": "form",
                 "explode": true,

@@ -29,7 +29,7 @@ fn an_entry_keeps_its_own_fields_with_some_of_its_versions() {
 }
 
 #[test]
-fn icons_are_shown_as_data_where_it_is_known() {
+fn icons_of_entries_are_shown_as_data_where_it_is_known() {
     for (schema, kind) in [(IndexSchema::V1, IndexKind::All), (IndexSchema::V2, IndexKind::All)] {
         let urls: Value = serde_json::from_slice(&ask(schema, kind, "").body).unwrap();
         let data: Value = serde_json::from_slice(&ask(schema, kind, "icon=base64").body).unwrap();
@@ -37,7 +37,7 @@ fn icons_are_shown_as_data_where_it_is_known() {
     }
 }
 
-/// `icon` replaced in entries and versions, and nowhere else.
+/// `icon` replaced in entries, and nowhere else.
 fn with_icon_data(mut index: Value) -> Value {
     let icons = fixture::icons();
     let replace = |object: &mut Value| {
@@ -49,13 +49,46 @@ fn with_icon_data(mut index: Value) -> Value {
         if entry.get("icon").is_some() {
             replace(entry);
         }
-        for version in entry.get_mut("versions").and_then(Value::as_array_mut).into_iter().flatten() {
-            if version.get("icon").is_some() {
-                replace(version);
-            }
-        }
     }
     index
+}
+
+#[test]
+fn schema_1_shows_and_filters_tags_and_architectures_of_the_default_version() {
+    let of = |name: &str, own: Value, default: Value| {
+        let (mut entry, mut version) = (own, default);
+        version["default"] = true.into();
+        entry["name"] = name.into();
+        entry["versions"] =
+            serde_json::json!([{"version": "0.1.0", "tags": ["old"], "architectures": ["s390x"]}, version]);
+        entry
+    };
+    let both = serde_json::json!({"tags": ["new", "old"], "architectures": ["amd64", "s390x"]});
+    let sample = {
+        let mut sample = both.clone();
+        sample["type"] = "sample".into();
+        sample
+    };
+    let default = serde_json::json!({"tags": ["new"], "architectures": ["amd64"]});
+    let entries = serde_json::json!([
+        of("stack", both.clone(), default.clone()),
+        of("sample", sample, default),
+        of("silent", both, serde_json::json!({})),
+    ]);
+    let catalog = Catalog::new(serde_json::from_value(entries).unwrap(), &BTreeMap::new());
+    let ask = |schema, query| fixture::answer(&catalog, schema, IndexKind::All, &parse(schema, query)).body;
+    let shown: Vec<Entry> = serde_json::from_slice(&ask(IndexSchema::V1, "")).unwrap();
+    let shown: Vec<_> = shown.iter().map(|entry| (entry.tags.join(" "), entry.architectures.join(" "))).collect();
+    let of_default = ("new".to_owned(), "amd64".to_owned());
+    assert_eq!(shown, [of_default.clone(), of_default, ("new old".to_owned(), "amd64 s390x".to_owned())]);
+    let names = |schema, query| -> String {
+        let kept: Vec<Entry> = serde_json::from_slice(&ask(schema, query)).unwrap();
+        kept.iter().map(fixture::label).collect::<Vec<_>>().join(" ")
+    };
+    for (query, kept) in [("arch=s390x", "silent"), ("arch=amd64", "stack sample silent"), ("tags=old", "silent")] {
+        assert_eq!(names(IndexSchema::V1, query), kept, "{query}");
+    }
+    assert_eq!(names(IndexSchema::V2, "tags=old"), "stack@0.1.0 sample@0.1.0 silent@0.1.0");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use devfile_registry::artifact::CATALOG;
 
+use crate::app;
+
 /// The pattern of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -33,7 +35,7 @@ pub(crate) enum Route {
 impl Route {
     /// The route of a path as it was sent. Percent-encoded spellings of fixed names are not worth a look.
     pub(crate) fn of(path: &str) -> Self {
-        let segments: Vec<&str> = path.split('/').skip(1).take(7).collect();
+        let segments: Vec<&str> = app::segments(path).take(7).collect();
         match segments.as_slice() {
             [""] => Self::Root,
             ["health"] => Self::Health,
@@ -48,7 +50,7 @@ impl Route {
             ["devfiles", _, _] => Self::DevfileVersion,
             ["devfiles", _, "starter-projects", _] => Self::StarterProject,
             ["devfiles", _, _, "starter-projects", _] => Self::StarterProjectVersion,
-            ["v2"] | ["v2", ""] => Self::Oci,
+            ["v2"] => Self::Oci,
             ["v2", "_catalog"] => Self::OciCatalog,
             ["v2", CATALOG, _, "tags", "list"] => Self::OciTags,
             ["v2", CATALOG, _, "manifests", _] => Self::OciManifest,
@@ -108,7 +110,15 @@ mod tests {
             ("/stacks/a/b/c/d/e/f/g/h/i", "/stacks/{stack}/{version}/{file}"),
             ("/v2/library/go/manifests/1", "other"),
             ("/v2/a/b/c/d/e/f/g/h", "other"),
-            ("/index/all/", "other"),
+            ("/health/", "/health"),
+            ("/index/all/", "/index/{type}"),
+            ("/devfiles/go/", "/devfiles/{name}"),
+            ("/devfiles/go/1.0.0/", "/devfiles/{name}/{version}"),
+            ("/v2", "/v2/"),
+            ("/v2/", "/v2/"),
+            ("/v2/devfile-catalog/go/tags/list/", "/v2/devfile-catalog/{stack}/tags/list"),
+            ("//", "other"),
+            ("/health//", "other"),
             ("/<script>", "other"),
             ("*", "other"),
         ] {

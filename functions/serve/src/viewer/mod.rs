@@ -171,13 +171,13 @@ impl Viewer {
         // What is not there now may be there when somebody looks again.
         let lost = |page: Page| page.answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never);
         match path {
-            [] | [""] => found(list::render(snapshot, registry, query)),
+            [] => found(list::render(snapshot, registry, query)),
             ["status"] => {
                 let page = status::render(snapshot, registry, freshness, jiff::Timestamp::now());
                 page.answer(registry, headers, StatusCode::OK, Caching::Never)
             }
-            ["devfiles"] | ["devfiles", ""] => redirect("/viewer"),
-            ["devfiles", asked] | ["devfiles", asked, ""] => {
+            ["devfiles"] => redirect("/viewer"),
+            ["devfiles", asked] => {
                 if self.is_this(asked) {
                     redirect("/viewer")
                 } else {
@@ -196,7 +196,7 @@ impl Viewer {
                 let shown = |wanted: &str| Shown::find(snapshot, entry, wanted);
                 let no_version = |version: &str| lost(missing::version(snapshot, registry, name, version));
                 match rest {
-                    [] | [""] => {
+                    [] => {
                         let Some(shown) = shown(&asked.version) else { return no_version(&asked.version) };
                         let content = shown.text().map(|text| self.contents.of(text));
                         found(detail::render(snapshot, registry, shown, content.as_deref()))

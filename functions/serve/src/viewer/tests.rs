@@ -9,6 +9,7 @@ use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::digest::Digest;
 
 use super::*;
+use crate::app::segments;
 use crate::blobs::LargeBlobs;
 use crate::icons::Image;
 
@@ -20,7 +21,7 @@ async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap)
 async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap) -> Option<Response<HttpBody>> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
-    let segments: Vec<&str> = decoded.split('/').skip(1).collect();
+    let segments: Vec<&str> = segments(&decoded).collect();
     assert!(Viewer::owns(&segments), "{path}");
     let mut headers = more.clone();
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::KEPT_RELEASES;
+use crate::release::RULES;
 
 /// A world with one published release, with files that no artifact carries.
 fn published() -> World {
@@ -36,6 +37,39 @@ fn an_empty_bucket_is_rebuilt_whole() {
     let after: BTreeMap<String, Bytes> =
         world.bucket.objects.lock().unwrap().iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect();
     assert_eq!(after, before);
+}
+
+/// Makes the live release one that software with the rules before these published, from the same commit.
+fn by_older_rules(world: &World) -> LiveIndex {
+    let live = world.bucket.live().unwrap();
+    let release = world.bucket.object(&release_key(live.release)).unwrap().bytes;
+    let mut outline: serde_json::Value = serde_json::from_slice(&release).unwrap();
+    outline["rules"] = (RULES - 1).into();
+    let bytes = Bytes::from(outline.to_string());
+    let older = LiveIndex { release: Digest::of(&bytes), rules: RULES - 1, ..live.clone() };
+    world.bucket.write(&release_key(older.release), bytes);
+    world.bucket.write(INDEX_KEY, older.to_bytes());
+    live
+}
+
+#[test]
+fn release_of_older_rules_is_replaced_by_the_next_refresh_of_the_same_commit() {
+    let world = published();
+    let live = by_older_rules(&world);
+    let report = block_on(world.publisher().refresh(None)).unwrap();
+    assert_eq!(report.outcome, Outcome::Published);
+    let after = world.bucket.live().unwrap();
+    assert_eq!((after.release, after.rules), (live.release, RULES));
+    assert_eq!(block_on(world.publisher().refresh(None)).unwrap().outcome, Outcome::Unchanged);
+    world.check();
+}
+
+#[test]
+fn release_of_newer_rules_is_left_to_newer_software() {
+    let world = published();
+    let newer = LiveIndex { rules: RULES + 1, ..world.bucket.live().unwrap() };
+    world.bucket.write(INDEX_KEY, newer.to_bytes());
+    assert_eq!(block_on(world.publisher().refresh(None)).unwrap().outcome, Outcome::Unchanged);
 }
 
 #[test]
@@ -163,13 +197,15 @@ fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
 fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
     let world = published();
     let first = world.bucket.live().unwrap().release;
-    for edit in 1..5 {
+    // Until the name of one comes before that of the live one, so that it is read first.
+    let index = (1..20).find_map(|edit| {
         world.branch.commit(with_owners(edit));
         block_on(world.publisher().refresh(None)).unwrap();
-    }
-    let mut index = world.bucket.live().unwrap();
-    index.recent.retain(|recent| recent.release != first);
-    assert!(index.recent.iter().any(|recent| recent.release < index.release), "one is looked at before the live one");
+        let mut index = world.bucket.live().unwrap();
+        index.recent.retain(|recent| recent.release != first);
+        index.recent.iter().any(|recent| recent.release < index.release).then_some(index)
+    });
+    let index = index.expect("twenty names are not in order");
     world.bucket.write(INDEX_KEY, index.to_bytes());
     // That of what belongs to no stack is the same in all of them.
     let shared = world.release(&index).outline.common.digest;
