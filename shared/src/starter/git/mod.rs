@@ -2,6 +2,8 @@
 //! "gitprotocol-v2" and "gitprotocol-http"). Every request keeps to the rules of fetches, and what comes is limited before it
 //! is looked at.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod objects;
 mod wire;
 

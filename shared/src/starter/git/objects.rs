@@ -87,13 +87,11 @@ impl Walk<'_> {
     /// Packs a folder and what is in it.
     fn folder(&mut self, tree: ObjectId, prefix: &str, depth: usize) -> Result<(), ArchiveError> {
         // A tree can hold another twice, and so on: small to send, endless to walk.
-        self.trees += 1;
+        self.trees = self.trees.saturating_add(1);
         if self.trees > limits::STARTER_ENTRIES {
             return Err(ArchiveError::TooManyEntries);
         }
-        if depth == 0 {
-            return Err(ArchiveError::Name(prefix.chars().take(200).collect()));
-        }
+        let below = depth.checked_sub(1).ok_or_else(|| ArchiveError::Name(prefix.chars().take(200).collect()))?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(ArchiveError::Damaged("there was no time for it".into()));
         }
@@ -106,7 +104,7 @@ impl Walk<'_> {
             let path = path.ok_or_else(refused)?;
             let mode = match entry.mode.kind() {
                 EntryKind::Tree => {
-                    self.folder(entry.oid.to_owned(), &format!("{path}/"), depth - 1)?;
+                    self.folder(entry.oid.to_owned(), &format!("{path}/"), below)?;
                     continue;
                 }
                 // Another repository; archives of commits have an empty folder in its place.
