@@ -22,6 +22,7 @@ pub mod release;
 pub mod report;
 pub mod repository;
 pub mod request;
+mod retry_after;
 pub mod source;
 pub mod starter;
 pub mod telemetry;

@@ -100,6 +100,10 @@ pub const LISTED_CHANGES: usize = 500;
 /// larger registry is gone through in a few runs.
 pub const COMPARED_VERSIONS: usize = 1000;
 
+/// Most blobs that one run of the schedule compares with the OCI registry, for the same reason: those of a hundred stacks at once, of
+/// 10,000 versions within four hours.
+pub const COMPARED_BLOBS: usize = 1000;
+
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;
 

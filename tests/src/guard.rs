@@ -24,12 +24,14 @@ use tokio::task::JoinHandle;
 pub const KNOWN: (&str, &str) = ("kiln", "kiln-password");
 
 /// What a guard does beside asking for tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Manners {
     /// Calls that a token is good for.
     pub calls: usize,
     /// Another address, `host:port`, where blobs are uploaded to and read from.
     pub blobs_at: Option<String>,
+    /// Another address, `host:port`, that it names as the one that gives tokens.
+    pub realm_at: Option<String>,
 }
 
 /// A guard. It ends when this is dropped.
@@ -113,8 +115,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
         return StatusCode::LENGTH_REQUIRED.into_response();
     }
     if !shared.lets_through(&request) {
-        let address = shared.address;
-        let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"guard\"");
+        let realm = shared.manners.realm_at.clone().unwrap_or_else(|| shared.address.to_string());
+        let challenge = format!("Bearer realm=\"http://{realm}/token\",service=\"guard\"");
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     }
     let path = request.uri().path();

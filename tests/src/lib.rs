@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod browser;
 pub mod collector;
+pub mod distribution;
 pub mod emulator;
 pub mod github;
 pub mod guard;

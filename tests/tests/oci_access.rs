@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
-use std::process::Stdio;
-
+use registry_tests::distribution::Distribution;
 use registry_tests::guard::{Guard, KNOWN, Manners};
 use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::registry::TestRegistry;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 /// As `htpasswd -B` writes [`KNOWN`].
 const HTPASSWD: &str = "kiln:$2b$04$k93AD7JlRGdUyKHRfLjQUOVH5ka49D2qTUXGFxNH2wQJBBpEhKYSe\n";
@@ -47,42 +44,22 @@ async fn refuses(address: &str, said: &str) {
 }
 
 /// Distribution that asks for a password itself.
-async fn distribution(folder: &std::path::Path) -> (Child, String) {
+async fn distribution(folder: &std::path::Path) -> Distribution {
     std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
-    let config = json!({
-        "version": "0.1",
-        "log": {"accesslog": {"disabled": true}},
-        "storage": {"filesystem": {"rootdirectory": folder.join("storage")}},
-        "http": {"addr": "127.0.0.1:0"},
-        "auth": {"htpasswd": {"realm": "kiln", "path": folder.join("htpasswd")}},
-    });
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-    let mut command = Command::new(format!("{tools}/docker-registry"));
-    command.arg("serve").arg(folder.join("config.json")).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut process = command.spawn().unwrap();
-    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-    let address = loop {
-        let line = log.next_line().await.unwrap().expect("Distribution says where it listens");
-        if let Some((_, rest)) = line.split_once("listening on ") {
-            break rest.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':')).collect();
-        }
-    };
-    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-    (process, address)
+    Distribution::start(folder, json!({"htpasswd": {"realm": "kiln", "path": folder.join("htpasswd")}})).await
 }
 
 #[tokio::test]
 async fn a_registry_with_passwords() {
     let folder = tempfile::tempdir().unwrap();
-    let (_process, address) = distribution(folder.path()).await;
-    works(&example(&address, KNOWN.1).await).await;
-    refuses(&address, "the registry answered 401; it wants other credentials").await;
+    let registry = distribution(folder.path()).await;
+    works(&example(registry.address(), KNOWN.1).await).await;
+    refuses(registry.address(), "the registry answered 401; it wants other credentials").await;
 }
 
 #[tokio::test]
 async fn a_registry_with_tokens() {
-    let guard = Guard::start(&real(), Manners { calls: 1000, blobs_at: None }).await;
+    let guard = Guard::start(&real(), Manners { calls: 1000, ..Manners::default() }).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
@@ -91,7 +68,7 @@ async fn a_registry_with_tokens() {
 
 #[tokio::test]
 async fn tokens_that_do_not_last_are_renewed() {
-    let guard = Guard::start(&real(), Manners { calls: 12, blobs_at: None }).await;
+    let guard = Guard::start(&real(), Manners { calls: 12, ..Manners::default() }).await;
     works(&example(&guard.address(), KNOWN.1).await).await;
     assert!(guard.given() > 3, "{}", guard.given());
 }
@@ -99,7 +76,7 @@ async fn tokens_that_do_not_last_are_renewed() {
 #[tokio::test]
 async fn another_host_that_has_the_blobs_is_not_told_who_calls() {
     let elsewhere = Proxy::start(&real(), Fuse::default()).await;
-    let manners = Manners { calls: 1000, blobs_at: Some(elsewhere.address()) };
+    let manners = Manners { calls: 1000, blobs_at: Some(elsewhere.address()), ..Manners::default() };
     let guard = Guard::start(&real(), manners).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");

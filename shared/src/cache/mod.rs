@@ -1,5 +1,7 @@
 //! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod s3;
 
 use std::collections::BTreeMap;

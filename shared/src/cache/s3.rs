@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef};
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
+};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
@@ -126,7 +128,8 @@ impl Cache {
         let length = output.content_length.unwrap_or_default().max(0) as u64;
         let etag = ETag(output.e_tag.ok_or_else(|| failed("the answer has no ETag".into()))?);
         let mut body = output.body;
-        let mut bytes = BytesMut::with_capacity(length as usize);
+        // What is announced need not come.
+        let mut bytes = BytesMut::with_capacity(length.min(limit) as usize);
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| failed(DisplayErrorContext(error).to_string()))?);
             if bytes.len() as u64 > limit {
@@ -166,7 +169,13 @@ impl Cache {
     pub async fn stream(&self, key: &str, first: u64, last: u64) -> Result<ByteStream, CacheError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let sent = request.range(format!("bytes={first}-{last}")).send().await;
-        Ok(sent.map_err(|error| self.error(format!("read {key}"), explain(error)))?.body)
+        let output = sent.map_err(|error| self.error(format!("read {key}"), explain(error)))?;
+        let range = output.content_range.unwrap_or_default();
+        if !range.starts_with(&format!("bytes {first}-{last}/")) {
+            let reason = format!("the server answered the range `{range}` in place of bytes {first}-{last}");
+            return Err(self.error(format!("read {key}"), reason));
+        }
+        Ok(output.body)
     }
 
     /// Writes an object from a file, which is not read into memory, within a time.
@@ -186,8 +195,15 @@ impl Cache {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
         let request = request.content_type(media_type).cache_control(IMMUTABLE);
-        request.customize().config_override(patient).send().await.map_err(|error| failed(explain(error)))?;
+        let sent = request.customize().config_override(patient).send().await;
+        self.written(key, sent.map_err(|error| failed(explain(error)))?.e_tag)?;
         Ok(())
+    }
+
+    /// The state that an object has after a write. An answer without one is of something else than an S3 server.
+    fn written(&self, key: &str, etag: Option<String>) -> Result<ETag, CacheError> {
+        let missing = || self.error(format!("write {key}"), "the server answered 200 without an ETag".to_owned());
+        etag.map(ETag).ok_or_else(missing)
     }
 
     /// A URL from which anybody can read an object for a while.
@@ -232,6 +248,9 @@ impl Bucket for Cache {
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(found) if found.e_tag.is_none() => {
+                Err(self.error(format!("look for {key}"), "the server answered 200 without an ETag".to_owned()))
+            }
             Ok(found) => Ok(Some(stat(found.content_length, found.last_modified))),
             Err(error) if error.as_service_error().is_some_and(|reason| reason.is_not_found()) => Ok(None),
             Err(error) => Err(self.error(format!("look for {key}"), explain(error))),
@@ -264,7 +283,8 @@ impl Bucket for Cache {
         let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
         match request.content_type(content_type(key)).cache_control(IMMUTABLE).send().await {
-            Ok(_) => {
+            Ok(output) => {
+                self.written(key, output.e_tag)?;
                 context::count_bytes(length);
                 Ok(())
             }
@@ -287,8 +307,13 @@ impl Bucket for Cache {
         };
         let failed = |reason: String| self.error(format!("read {key}"), reason);
         let mut file = tokio::fs::File::create(into).await.map_err(|error| failed(error.to_string()))?;
+        let mut read = 0_u64;
         while let Some(part) = body.next().await {
             let part = part.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+            read = read.saturating_add(part.len() as u64);
+            if read > limit {
+                return Err(failed(format!("it has more than the {limit} bytes that are read")));
+            }
             file.write_all(&part).await.map_err(|error| failed(error.to_string()))?;
         }
         file.flush().await.map_err(|error| failed(error.to_string()))?;
@@ -306,8 +331,7 @@ impl Bucket for Cache {
         match request.content_type(content_type(key)).cache_control("no-cache").send().await {
             Ok(output) => {
                 context::count_bytes(length);
-                let missing = || self.error(format!("write {key}"), "the answer has no ETag".into());
-                Ok(Written::Done(ETag(output.e_tag.ok_or_else(missing)?)))
+                Ok(Written::Done(self.written(key, output.e_tag)?))
             }
             // 409 is S3's answer when two conditional writes meet.
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
@@ -348,6 +372,26 @@ impl Intercept for InContext {
             call.request_mut().headers_mut().insert(TRACEPARENT, position.to_string());
         }
         known.interceptor_state().store_put(span);
+        Ok(())
+    }
+
+    /// The SDK takes every 2xx for a success. One that the operation does not have is of something else than an S3 server.
+    fn read_before_deserialization(
+        &self,
+        call: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        known: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let status = call.response().status().as_u16();
+        let expected: &[u16] = match known.load::<Metadata>().map(|operation| operation.name()) {
+            Some("DeleteObject") => &[200, 204],
+            // The latter to a range.
+            Some("GetObject") => &[200, 206],
+            _ => &[200],
+        };
+        if (200..300).contains(&status) && !expected.contains(&status) {
+            return Err(format!("the server answered {status} where {} is the answer of success", expected[0]).into());
+        }
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 //! after names are resolved and at each redirect, within a size, a time and a number of redirects. Nothing but the URL and an
 //! entity tag is sent: no cookies, no credentials, no referrer. Proxies are not used, since they would resolve names unchecked.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod address;
 mod error;
 mod rules;
@@ -108,7 +110,8 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`] when there is no answer that can be used.
     pub async fn ask(&self, request: &Request<'_>, message: Message<'_>) -> Result<Answer, FetchError> {
-        let deadline = Instant::now() + request.time;
+        let start = Instant::now();
+        let deadline = start.checked_add(request.time).unwrap_or(start);
         let mut place = Place::default();
         let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
         let origin = url.origin();
@@ -230,7 +233,7 @@ impl Body {
         let part = timeout_at(self.deadline, self.response.chunk()).await;
         let part = part.map_err(|_| self.place.error(Reason::Slow))?;
         let part = part.map_err(|error| self.place.error(Reason::from(&error)))?;
-        self.read += part.as_ref().map_or(0, |part| part.len() as u64);
+        self.read = self.read.saturating_add(part.as_ref().map_or(0, |part| part.len() as u64));
         if self.read > self.limit { Err(self.place.error(Reason::TooLarge(self.limit))) } else { Ok(part) }
     }
 }

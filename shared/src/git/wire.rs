@@ -59,12 +59,12 @@ impl Lines {
 /// The message of a command.
 pub(super) fn command(command: &str, arguments: &[String]) -> Vec<u8> {
     let mut message = Vec::new();
-    let mut line = |text: &str| message.extend(format!("{:04x}{text}\n", text.len() + 5).bytes());
-    line(&format!("command={command}"));
-    line(concat!("agent=devfile-registry/", env!("CARGO_PKG_VERSION")));
+    // Four digits for the length come before the text, the end of the line after it.
+    let line = |text: &str| format!("{:04x}{text}\n", text.len().saturating_add(5)).into_bytes();
+    message.extend(line(&format!("command={command}")));
+    message.extend(line(concat!("agent=devfile-registry/", env!("CARGO_PKG_VERSION"))));
     message.extend(b"0001");
-    let mut line = |text: &str| message.extend(format!("{:04x}{text}\n", text.len() + 5).bytes());
-    arguments.iter().for_each(|argument| line(argument));
+    message.extend(arguments.iter().flat_map(|argument| line(argument)));
     message.extend(b"0000");
     message
 }

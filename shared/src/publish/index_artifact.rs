@@ -65,8 +65,8 @@ pub(super) struct IndexArtifact<'a> {
 #[derive(Debug)]
 pub(super) struct DocumentArtifact {
     document: Digest,
-    /// The document, and what it tells of.
-    blobs: BTreeSet<Digest>,
+    /// The document, and what it tells of, with their sizes.
+    pub(super) blobs: BTreeMap<Digest, u64>,
     manifest: Bytes,
     pub(super) digest: Digest,
     pub(super) tag: String,
@@ -125,7 +125,7 @@ impl DocumentArtifact {
             let loose = loose.remove(document).unwrap_or_default();
             let mut layers = vec![titled("document.json", *document, *size)];
             layers.extend(loose.iter().map(|(digest, size)| untitled((*digest, *size))));
-            let blobs = loose.into_keys().chain([*document]).collect();
+            let blobs = loose.into_iter().chain([(*document, *size)]).collect();
             let (digest, manifest) = manifest(DOCUMENT_TYPE, layers, Value::Null);
             Self { document: *document, blobs, manifest, digest, tag: format!("document-{}", document.hex()) }
         };
@@ -172,14 +172,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// unable to find for a moment.
     pub(super) async fn index_config(&self) -> Result<u64, PublishError> {
         let config = async { Ok(Bytes::from_static(artifact::CONFIG)) };
-        self.push_missing(REPOSITORY, Digest::of(artifact::CONFIG), config).await
+        let (digest, size) = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        self.push_missing(REPOSITORY, digest, size, config).await
     }
 
     /// Pushes the layers of an index artifact that are not documents of the release, and says how many were missing.
     pub(super) async fn index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
         let push = |(digest, content): (Digest, &Bytes)| {
             let content = content.clone();
-            self.push_missing(REPOSITORY, digest, async { Ok(content) })
+            self.push_missing(REPOSITORY, digest, content.len() as u64, async { Ok(content) })
         };
         Ok(each(artifact.documents, push).await?.into_iter().sum())
     }
@@ -208,14 +209,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if missing.is_empty() {
             return Ok((missing, 0));
         }
-        let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).copied();
-        let blobs: BTreeSet<Digest> = blobs.filter(|blob| !had.contains(blob)).collect();
+        let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
+        let blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
         let large = by_size(&built.release).large;
-        let (large, small): (Vec<Digest>, Vec<Digest>) = blobs.into_iter().partition(|blob| large.contains(blob));
-        let push = |blob| async move { self.push_missing(REPOSITORY, blob, self.content(built, blob)).await };
+        let (large, small): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| large.contains(blob));
+        let push =
+            |(blob, size)| async move { self.push_missing(REPOSITORY, blob, size, self.content(built, blob)).await };
         let mut pushed = each(small, push).await?.into_iter().sum::<u64>();
-        for blob in large {
-            pushed += self.push_large(blob).await?;
+        for (blob, size) in large {
+            pushed += self.push_large(blob, size).await?;
         }
         let tag = |artifact: &'d DocumentArtifact| async move {
             let name = Name::Tag(&artifact.tag);
@@ -225,14 +227,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((missing, pushed))
     }
 
-    /// Pushes a blob unless the repository has it, and says how many that were.
+    /// Pushes a blob unless the repository has it in its length, and says how many that were.
     pub(super) async fn push_missing(
         &self,
         repository: &str,
         blob: Digest,
+        size: u64,
         content: impl Future<Output = Result<Bytes, PublishError>>,
     ) -> Result<u64, PublishError> {
-        if self.registry.blob_exists(repository, blob).await? {
+        if self.registry.has_blob(repository, blob, size).await? {
             return Ok(0);
         }
         self.registry.push_blob(repository, blob, content.await?).await?;

@@ -45,7 +45,10 @@ impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
 
     async fn keep(&self, digest: Digest, file: &Path) -> Result<(), PublishError> {
         self.file_to_bucket(digest, file).await?;
-        self.file_to_registry(digest, file).await?;
+        let size = file.metadata().map_err(PublishError::Temporary)?.len();
+        if !self.registry.has_blob(REPOSITORY, digest, size).await? {
+            self.registry.push_file(REPOSITORY, digest, file).await?;
+        }
         Ok(())
     }
 }
@@ -61,12 +64,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     /// Writes a large blob to the OCI registry unless it is there; says how many were written.
-    pub(super) async fn push_large(&self, blob: Digest) -> Result<u64, PublishError> {
-        if self.registry.blob_exists(REPOSITORY, blob).await? {
+    pub(super) async fn push_large(&self, blob: Digest, size: u64) -> Result<u64, PublishError> {
+        if self.registry.has_blob(REPOSITORY, blob, size).await? {
             return Ok(0);
         }
+        self.push_file_again(blob).await?;
+        Ok(1)
+    }
+
+    /// Writes a large blob from the bucket to the OCI registry, whether or not it is there.
+    pub(super) async fn push_file_again(&self, blob: Digest) -> Result<(), PublishError> {
         let file = self.large_of_bucket(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
-        self.file_to_registry(blob, file.path()).await
+        Ok(self.registry.push_file(REPOSITORY, blob, file.path()).await?)
     }
 
     /// A large blob from the bucket or else from the OCI registry.
@@ -102,14 +111,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(0);
         }
         self.bucket.put_file(&key, file).await?;
-        Ok(1)
-    }
-
-    async fn file_to_registry(&self, blob: Digest, file: &Path) -> Result<u64, PublishError> {
-        if self.registry.blob_exists(REPOSITORY, blob).await? {
-            return Ok(0);
-        }
-        self.registry.push_file(REPOSITORY, blob, file).await?;
         Ok(1)
     }
 }

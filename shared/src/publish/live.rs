@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::blobs::blobs_of;
 use super::index_artifact::{IndexArtifact, REPOSITORY};
 use super::upload::{each, new_versions, repository};
 use super::{PublishError, Publisher, RACES, Report, Timings};
@@ -140,7 +141,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let bytes = index.to_bytes();
         let previous = previous.map(|previous| previous.release.as_ref());
         let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
-        report.writes = self.upload(built, previous, &artifact).await?;
+        report.writes = match self.upload(built, previous, &artifact).await {
+            // The OCI registry has lost blobs that the release before had, and that are therefore not looked for.
+            Err(PublishError::Registry(error)) if error.lacks_blobs() => {
+                let blobs = blobs_of(&built.release);
+                let of_index = blobs.iter().filter(|blob| blob.repository == REPOSITORY);
+                for repaired in self.repair_blobs(built, of_index).await? {
+                    tracing::warn!(%repaired, "repaired");
+                }
+                self.upload(built, previous, &artifact).await?
+            }
+            written => written?,
+        };
         timings.upload = uploading.elapsed();
         let committing = Instant::now();
         let expect = Expect::unchanged(live.map(|live| &live.object));

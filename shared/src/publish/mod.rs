@@ -8,9 +8,10 @@
 //! - `target`: which commit should be live; `scope`: how much of it has to be read
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
 //! - `large`: content that does not fit into memory
-//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `recover`: content from
-//!   the OCI registry; `prune`: what nobody needs any more
+//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `blobs`: those of the OCI
+//!   registry compared and pushed again; `recover`: content from it; `prune`: what nobody needs any more
 
+mod blobs;
 mod index_artifact;
 mod large;
 mod live;
@@ -104,6 +105,11 @@ pub enum PublishError {
     /// Content that should be there is not.
     #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
     MissingBlob(Digest),
+    /// The OCI registry keeps a damaged blob.
+    #[error(
+        "cannot repair the blob {0} in the OCI registry: its length is wrong even after an upload; remove its data from the registry's storage, then run reconcile"
+    )]
+    StuckBlob(String),
     /// The release is too large to be read again.
     #[error("the release cannot be published: {0}")]
     Unreadable(InvalidDocument),

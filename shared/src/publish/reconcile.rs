@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::blobs::{NamedBlob, blobs_of, blobs_of_index};
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
 use super::{Before, Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::{CommitSha, Digest};
-use crate::limits::COMPARED_VERSIONS;
+use crate::limits::{COMPARED_BLOBS, COMPARED_VERSIONS};
 use crate::outside::offline::{Known, Reach};
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
@@ -21,8 +22,8 @@ use crate::source::{Source, SourceError};
 pub enum Extent {
     /// All of it.
     Whole,
-    /// The index artifact, all documents, and those versions whose turn it is, [`COMPARED_VERSIONS`] at most. The turns follow from the clock, so
-    /// nobody has to remember them.
+    /// The tags of the index artifact and of all documents, and those versions and blobs whose turn it is, [`COMPARED_VERSIONS`] and
+    /// [`COMPARED_BLOBS`] at most. The turns follow from the clock, so nobody has to remember them.
     Turn,
 }
 
@@ -30,13 +31,13 @@ pub enum Extent {
 const TURN_SECONDS: i64 = 300;
 
 impl Extent {
-    fn of(self, versions: &[PublishedVersion], now: jiff::Timestamp) -> &[PublishedVersion] {
-        let turns = versions.len().div_ceil(COMPARED_VERSIONS);
+    fn of<T>(self, all: &[T], most: usize, now: jiff::Timestamp) -> &[T] {
+        let turns = all.len().div_ceil(most);
         if self == Self::Whole || turns <= 1 {
-            return versions;
+            return all;
         }
         let turn = (now.as_second() / TURN_SECONDS).rem_euclid(turns as i64) as usize;
-        versions.chunks(COMPARED_VERSIONS).nth(turn).unwrap_or(versions)
+        all.chunks(most).nth(turn).unwrap_or(all)
     }
 }
 
@@ -55,12 +56,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let lacking = self.lacking(&loaded.release).await?;
         report.repaired = self.mend_bucket(&live.index, &loaded, &lacking).await?;
         report.writes.bucket = report.repaired.len() as u64;
-        let versions: Vec<_> = extent.of(&loaded.release.content.versions, (self.clock)().instant()).iter().collect();
-        let to_registry = self.mend_registry(&live, &loaded, versions.iter().copied()).await?;
-        if !to_registry.is_empty() {
+        let now = (self.clock)().instant();
+        let versions = &loaded.release.content.versions;
+        let versions: Vec<_> = extent.of(versions, COMPARED_VERSIONS, now).iter().collect();
+        let mut to_registry = self.mend_blobs(&live, &loaded, extent, now).await?;
+        let tags = self.mend_registry(&live, &loaded, versions.iter().copied()).await?;
+        if !tags.is_empty() {
             // Something else may have gone live since, and its tags be put back.
             self.settle(Some(live.object.etag), &versions).await?;
         }
+        to_registry.extend(tags);
         report.writes.registry = to_registry.len() as u64;
         report.repaired.extend(to_registry);
         for repaired in &report.repaired {
@@ -97,6 +102,24 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         repaired.extend(lagging);
         Ok(repaired)
+    }
+
+    /// Blobs that the OCI registry lacks or has in another length, although tags name them, are pushed again.
+    async fn mend_blobs(
+        &self,
+        live: &Live,
+        loaded: &Loaded,
+        extent: Extent,
+        now: jiff::Timestamp,
+    ) -> Result<Vec<String>, PublishError> {
+        let mut built = loaded.as_built(live.index.release);
+        let mut blobs = blobs_of(&loaded.release);
+        for (blob, content) in blobs_of_index(live, loaded) {
+            built.contents.insert(blob.digest, content);
+            blobs.push(blob);
+        }
+        let repaired = self.repair_blobs(&built, extent.of(&blobs, COMPARED_BLOBS, now)).await?;
+        Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 
     async fn mend_version(&self, built: &Built, version: &PublishedVersion) -> Result<Option<String>, PublishError> {
@@ -179,12 +202,13 @@ mod tests {
         let mut compared = std::collections::BTreeSet::new();
         for run in 0..3 {
             let now = jiff::Timestamp::from_second(1_000_000_007 + run * TURN_SECONDS).unwrap();
-            let turn = Extent::Turn.of(&versions, now);
+            let turn = Extent::Turn.of(&versions, COMPARED_VERSIONS, now);
             assert!(turn.len() <= COMPARED_VERSIONS);
             compared.extend(turn.iter().map(|version| &version.version));
-            assert_eq!(Extent::Whole.of(&versions, now).len(), versions.len());
+            assert_eq!(Extent::Whole.of(&versions, COMPARED_VERSIONS, now).len(), versions.len());
         }
         assert_eq!(compared.len(), versions.len());
-        assert_eq!(Extent::Turn.of(&versions[..COMPARED_VERSIONS], jiff::Timestamp::now()).len(), COMPARED_VERSIONS);
+        let (few, now) = (&versions[..COMPARED_VERSIONS], jiff::Timestamp::now());
+        assert_eq!(Extent::Turn.of(few, COMPARED_VERSIONS, now).len(), COMPARED_VERSIONS);
     }
 }

@@ -50,7 +50,9 @@ impl PublishError {
     pub fn public(&self) -> &'static str {
         match self {
             Self::Source(_) => "the registry repository could not be read",
-            Self::Registry(_) | Self::DamagedArtifact { .. } => "the OCI registry did not do what was asked",
+            Self::Registry(_) | Self::DamagedArtifact { .. } | Self::StuckBlob(_) => {
+                "the OCI registry did not do what was asked"
+            }
             Self::Cache(_) => "the cache bucket did not do what was asked",
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
             Self::Unreadable(_) => "the release is too large",
@@ -61,6 +63,15 @@ impl PublishError {
             Self::Races => "other refreshes were faster",
         }
     }
+}
+
+/// As many lines as are read back. A lost store has one for each of its blobs.
+fn listed(repaired: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = repaired.iter().take(limits::REPORTED_PROBLEMS).cloned().collect();
+    if let Some(more) = repaired.len().checked_sub(limits::REPORTED_PROBLEMS).filter(|more| *more > 0) {
+        lines.push(format!("and {more} more, which the log names"));
+    }
+    lines
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -85,7 +96,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                     commit_hash: Some(report.commit_hash.clone()),
                     failure: None,
                     quarantined: report.quarantined.clone(),
-                    repaired: report.repaired.clone(),
+                    repaired: listed(&report.repaired),
                     behind_since,
                 }
             }
@@ -104,5 +115,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             tracing::warn!(%error, "the last refresh is not shown at /status");
         }
         lag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repaired_lines_are_counted_beyond_the_limit() {
+        let lines = |count: usize| listed(&vec!["bucket: x".to_owned(); count]);
+        assert_eq!(lines(0), [""; 0]);
+        assert_eq!(lines(limits::REPORTED_PROBLEMS).last().unwrap(), "bucket: x");
+        assert_eq!(lines(limits::REPORTED_PROBLEMS + 3).len(), limits::REPORTED_PROBLEMS + 1);
+        assert_eq!(lines(limits::REPORTED_PROBLEMS + 3).last().unwrap(), "and 3 more, which the log names");
     }
 }

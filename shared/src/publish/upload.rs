@@ -94,10 +94,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(None);
         }
         let mut pushed = 0;
-        let config = Digest::of(artifact::CONFIG);
-        let blobs: BTreeSet<Digest> = version.layers.iter().map(|layer| layer.digest).chain([config]).collect();
-        for blob in blobs {
-            pushed += self.push_missing(&repository, blob, self.content(built, blob)).await?;
+        let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        let layers = version.layers.iter().map(|layer| (layer.digest, layer.size));
+        let blobs: BTreeMap<Digest, u64> = layers.chain([config]).collect();
+        for (blob, size) in blobs {
+            pushed += self.push_missing(&repository, blob, size, self.content(built, blob)).await?;
         }
         Ok(Some(pushed))
     }

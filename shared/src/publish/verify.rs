@@ -1,9 +1,8 @@
 //! Every digest of the live release, in both stores, looked at and nothing changed.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
+use super::blobs::{NamedBlob, blobs_of};
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
@@ -14,7 +13,7 @@ use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
 use crate::limits;
 use crate::registry::{Name, Registry};
-use crate::release::{PublishedVersion, Release};
+use crate::release::PublishedVersion;
 use crate::source::Source;
 
 /// What [`Publisher::verify`] found.
@@ -67,13 +66,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             for blob in &sorted.large {
                 problems.extend(self.verify_large(*blob).await?);
             }
-            let mut blobs = registry_blobs(release);
+            let mut blobs = blobs_of(release);
             checked.registry = 2 * release.content.versions.len() + 2 + release.read_from().len() + blobs.len();
-            blobs.retain(|(_, blob)| !sorted.large.contains(blob));
+            blobs.retain(|blob| !sorted.large.contains(&blob.digest));
             problems.extend(
                 each(&release.content.versions, |version| self.verify_version(version)).await?.into_iter().flatten(),
             );
-            problems.extend(each(&blobs, |(r, blob)| self.verify_blob(r, *blob)).await?.into_iter().flatten());
+            problems.extend(
+                each(&blobs, |blob: &NamedBlob| self.verify_blob(&blob.repository, blob.digest))
+                    .await?
+                    .into_iter()
+                    .flatten(),
+            );
             problems.extend(self.verify_index_artifact(&live, &loaded).await?);
         } else {
             problems.push(format!("registry: {REPOSITORY}:{} has no release to check by", index.commit_hash));
@@ -155,16 +159,4 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Ok(problems)
     }
-}
-
-/// Every blob that the artifacts and the index artifact name, by repository.
-fn registry_blobs(release: &Release) -> BTreeSet<(String, Digest)> {
-    let config = Digest::of(artifact::CONFIG);
-    let layers = release.content.versions.iter().flat_map(|version| {
-        let layers = version.layers.iter().map(|layer| layer.digest).chain([config]);
-        layers.map(move |digest| (repository(version), digest))
-    });
-    let loose = release.loose().into_values().flatten().chain(release.read_from().clone());
-    let loose = loose.map(|(digest, _)| (REPOSITORY.to_owned(), digest));
-    layers.chain(loose).filter(|(_, digest)| *digest == config || artifact::known(*digest).is_none()).collect()
 }

@@ -1,56 +1,66 @@
-//! What shows to a registry who calls: tokens for its repositories, or a name and a password.
+//! Registry authentication: a bearer token for each repository, or a user name and a password.
 //!
-//! Which of them a registry wants, it says itself; `oci-client` asks it and gets the tokens.
+//! The registry says which it wants ("Token Authentication" of Docker's registry, which OCI registries follow). Client libraries
+//! send the password to whatever realm the registry names, so the exchange is here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderValue;
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError::AuthenticationFailure;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_auth::ChallengeRef;
+use http_auth::parser::ChallengeParser;
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::calls::{CONNECT, Failure, SILENCE, USER_AGENT, shortened};
+use super::calls::{Failure, body, refusal, shortened, unless_silent};
 use super::{Credentials, RegistryAddress};
-use crate::error::chain;
 
-/// What is shown to one registry, and known of its tokens.
+/// Most bytes of the answer of a token realm.
+const TOKEN_BYTES: u64 = 64 << 10;
+
+/// Credentials for one registry, and the tokens that it gave for them.
 #[derive(Clone)]
 pub(super) struct Access(Arc<Inner>);
 
 struct Inner {
+    http: reqwest::Client,
     address: RegistryAddress,
     credentials: Option<Credentials>,
-    /// Whether it wants to be shown something. Without credentials nothing is, until it says so.
+    /// Whether calls need authorization. Without credentials they do not, until the registry says so.
     is_wanted: AtomicBool,
-    client: OnceLock<Client>,
-    /// What is shown to it, by repositories.
+    /// Authorizations by repository.
     shown: Mutex<HashMap<String, Shown>>,
 }
 
-/// The value of an `Authorization` header, which the first who needs it gets; none when nothing is to be shown.
+/// The value of an `Authorization` header, made by the first call that needs it; `None` when the registry wants none.
 type Shown = Arc<OnceCell<Option<HeaderValue>>>;
 
+/// The challenge of a registry that wants bearer tokens.
+#[derive(Debug, PartialEq, Eq)]
+struct Bearer {
+    realm: String,
+    service: Option<String>,
+}
+
 impl Access {
-    pub(super) fn new(address: &RegistryAddress, credentials: Option<Credentials>) -> Self {
+    pub(super) fn new(http: reqwest::Client, address: &RegistryAddress, credentials: Option<Credentials>) -> Self {
         let is_wanted = AtomicBool::new(credentials.is_some());
-        let (client, shown) = (OnceLock::new(), Mutex::default());
-        Self(Arc::new(Inner { address: address.clone(), credentials, is_wanted, client, shown }))
+        Self(Arc::new(Inner { http, address: address.clone(), credentials, is_wanted, shown: Mutex::default() }))
     }
 
-    /// What a call about a repository shows.
+    /// The authorization of a call about a repository.
     pub(super) async fn of(&self, repository: &str) -> Result<Option<HeaderValue>, Failure> {
         if !self.0.is_wanted.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let shown = Arc::clone(self.0.shown().entry(repository.to_owned()).or_default());
-        shown.get_or_try_init(|| self.0.ask(repository)).await.cloned()
+        shown.get_or_try_init(|| self.0.authorize(repository)).await.cloned()
     }
 
-    /// The registry refused what it was shown, so the next call asks for something new.
+    /// The registry refused an authorization, so the next call makes a new one.
     pub(super) fn refused(&self, repository: &str, was_shown: Option<&HeaderValue>) {
         self.0.is_wanted.store(true, Ordering::Relaxed);
         let mut shown = self.0.shown();
@@ -67,43 +77,154 @@ impl Inner {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gets a token for a repository, if the registry gives any.
-    async fn ask(&self, repository: &str) -> Result<Option<HeaderValue>, Failure> {
-        let client = self.client.get_or_init(|| {
-            let is_plain = self.address.is_loopback();
-            Client::new(ClientConfig {
-                protocol: if is_plain { ClientProtocol::Http } else { ClientProtocol::Https },
-                connect_timeout: Some(CONNECT),
-                read_timeout: Some(SILENCE),
-                user_agent: USER_AGENT,
-                ..ClientConfig::default()
-            })
-        });
-        let (auth, operation) = match &self.credentials {
-            Some(Credentials { username, password }) => {
-                (RegistryAuth::Basic(username.clone(), password.clone()), RegistryOperation::Push)
-            }
-            None => (RegistryAuth::Anonymous, RegistryOperation::Pull),
+    /// Asks the registry how it authenticates, and gets a token if it gives any.
+    async fn authorize(&self, repository: &str) -> Result<Option<HeaderValue>, Failure> {
+        let answer = send(self.http.get(format!("{}/v2/", self.address.origin()))).await?;
+        if is_passing(answer.status()) {
+            return Err(refusal(answer, None).await);
+        }
+        match (Bearer::of(answer.headers()), &self.credentials) {
+            (Some(challenge), _) => Ok(Some(secret(format!("Bearer {}", self.token(&challenge, repository).await?))?)),
+            (None, Some(credentials)) => Ok(Some(secret(credentials.basic())?)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Gets a token for a repository from the realm of a challenge.
+    async fn token(&self, challenge: &Bearer, repository: &str) -> Result<String, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: Option<String>,
+            access_token: Option<String>,
+        }
+        let mut realm = self.address.realm(&challenge.realm)?;
+        let name = realm.origin().ascii_serialization();
+        let actions = if self.credentials.is_some() { "pull,push" } else { "pull" };
+        realm.query_pairs_mut().append_pair("scope", &format!("repository:{repository}:{actions}"));
+        if let Some(service) = &challenge.service {
+            realm.query_pairs_mut().append_pair("service", service);
+        }
+        let mut request = self.http.get(realm);
+        if let Some(credentials) = &self.credentials {
+            request = request.header(AUTHORIZATION, secret(credentials.basic())?);
+        }
+        let answer = send(request).await?;
+        let status = answer.status();
+        if is_passing(status) {
+            return Err(refusal(answer, Some(name)).await);
+        }
+        let text = body(answer, TOKEN_BYTES).await?;
+        if status != StatusCode::OK {
+            let said = shortened(String::from_utf8_lossy(&text).trim());
+            let said = if said.is_empty() { "check the credentials".to_owned() } else { said };
+            return Err(Failure::Final(format!(
+                "cannot get a token from {name}: it answered {}; {said}",
+                status.as_u16()
+            )));
+        }
+        let token =
+            serde_json::from_slice(&text).ok().and_then(|Answer { token, access_token }| token.or(access_token));
+        token.ok_or_else(|| Failure::Broken(format!("cannot get a token from {name}: its answer has none")))
+    }
+}
+
+impl Bearer {
+    /// The first challenge that asks for a bearer token; a registry that gives none wants a user name and a password.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let mut challenges = values.flat_map(|value| ChallengeParser::new(value).map_while(Result::ok));
+        let challenge = challenges.find(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"))?;
+        let parameter = |challenge: &ChallengeRef<'_>, wanted: &str| {
+            let found = challenge.params.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.to_unescaped())
         };
-        let image = Reference::with_tag(self.address.host.clone(), repository.to_owned(), "latest".to_owned());
-        let token = client.auth(&image, &auth, operation).await.map_err(|error| {
-            let reason = match &error {
-                AuthenticationFailure(said) if said.trim().is_empty() => "they may be wrong".to_owned(),
-                AuthenticationFailure(said) => shortened(said),
-                error => chain(error),
-            };
-            Failure::Broken(format!("no token can be had with these credentials: {reason}"))
-        })?;
-        let shown = match (token, &self.credentials) {
-            (Some(token), _) => Some(format!("Bearer {token}")),
-            (None, Some(credentials)) => Some(credentials.basic()),
-            (None, None) => None,
+        let realm = parameter(&challenge, "realm").unwrap_or_default();
+        Some(Self { realm, service: parameter(&challenge, "service") })
+    }
+}
+
+impl RegistryAddress {
+    /// The realm that a challenge names, which may be sent credentials: over TLS, or to the registry itself.
+    fn realm(&self, named: &str) -> Result<Url, Failure> {
+        let invalid =
+            |reason: &str| Failure::Final(format!("cannot use the token realm {}: {reason}", shortened(named)));
+        let realm = Url::parse(named).map_err(|_| invalid("it is not a URL"))?;
+        if realm.scheme() == "https" || self.is_at(&realm) {
+            return Ok(realm);
+        }
+        // Its path and query may be secret.
+        let name = realm.origin().ascii_serialization();
+        let reason = "credentials are sent over https or to the registry itself only";
+        Err(Failure::Final(format!("cannot use the token realm {}: {reason}", shortened(&name))))
+    }
+}
+
+fn secret(text: String) -> Result<HeaderValue, Failure> {
+    let value = HeaderValue::try_from(text);
+    let mut value = value.map_err(|_| Failure::Final("the token or the password has control characters".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, Failure> {
+    unless_silent(0, async { request.send().await.map_err(Failure::of) }).await
+}
+
+/// Whether another try may get another answer.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn realm_is_https_or_the_registry_itself() {
+        for (address, realm, is_allowed) in [
+            ("ghcr.io/acme", "https://ghcr.io/token", true),
+            ("ghcr.io/acme", "https://auth.example.org/token?a=b", true),
+            ("ghcr.io/acme", "http://ghcr.io/token", false),
+            ("ghcr.io/acme", "http://auth.example.org/token", false),
+            ("ghcr.io/acme", "http://127.0.0.1/token", false),
+            ("ghcr.io/acme", "ftp://ghcr.io/token", false),
+            ("ghcr.io/acme", "/token", false),
+            ("ghcr.io/acme", "", false),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000/token", true),
+            ("127.0.0.1:5000", "http://127.0.0.1:5001/token", false),
+            ("127.0.0.1:5000", "http://localhost:5000/token", false),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000@example.org/token", false),
+            ("127.0.0.1:5000", "https://auth.example.org/token", true),
+        ] {
+            let address: RegistryAddress = address.parse().unwrap();
+            assert_eq!(address.realm(realm).is_ok(), is_allowed, "{address}: {realm}");
+        }
+        let error = "ghcr.io".parse::<RegistryAddress>().unwrap().realm("http://me:pw@evil.example/a?b=c").unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("http://evil.example:") && !said.contains("pw") && !said.contains("b=c"), "{said}");
+    }
+
+    #[test]
+    fn challenge_for_a_bearer_token_is_found_among_others() {
+        let of = |values: &[&'static str]| {
+            let values = values.iter().map(|value| (WWW_AUTHENTICATE, HeaderValue::from_static(value)));
+            Bearer::of(&values.collect())
         };
-        let secret = |text: String| {
-            let mut value = HeaderValue::try_from(text).ok()?;
-            value.set_sensitive(true);
-            Some(value)
+        let bearer = |realm: &str, service: Option<&str>| {
+            Some(Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
         };
-        Ok(shown.and_then(secret))
+        for (values, expected) in [
+            (&["Bearer realm=\"https://a.b/t\",service=\"s\",scope=\"x:y:z\""][..], bearer("https://a.b/t", Some("s"))),
+            (&["bearer Realm=\"https://a.b/t\""], bearer("https://a.b/t", None)),
+            (&["Basic realm=\"kiln\", Bearer realm=\"https://a.b/t\""], bearer("https://a.b/t", None)),
+            (&["Basic realm=\"kiln\"", "Bearer realm=\"https://a.b/\\\"t\""], bearer("https://a.b/\"t", None)),
+            (&["Bearer service=\"s\""], bearer("", Some("s"))),
+            (&["Basic realm=\"kiln\""], None),
+            (&["Bearer realm=\"unclosed"], None),
+            (&["=,="], None),
+            (&[], None),
+        ] {
+            assert_eq!(of(values), expected, "{values:?}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! One call of the OCI distribution API: its address, what shows who calls, its trace, patience, and a named error.
+//! One call of the OCI distribution API: its address, authorization, trace, retries, and a named error.
 
 use std::fmt;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response, Url};
@@ -17,6 +17,7 @@ use super::{Credentials, Name, RegistryAddress, RegistryError};
 use crate::context;
 use crate::digest::Digest;
 use crate::error::chain;
+use crate::retry_after::retry_after;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
 
@@ -66,8 +67,10 @@ pub(super) struct Subject {
 /// Why a try did not work.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// The registry refused.
+    /// The registry refused, or another host that it named.
     Refused {
+        /// That other host.
+        by: Option<String>,
         /// Its status.
         status: StatusCode,
         /// What it says of it.
@@ -77,6 +80,8 @@ pub(super) enum Failure {
     },
     /// There is no answer, or not all of it, or it is damaged.
     Broken(String),
+    /// A manifest names blobs that the registry cannot find.
+    LacksBlobs(String),
     /// What is on our side, or will not change.
     Final(String),
 }
@@ -96,7 +101,7 @@ impl Calls {
             .user_agent(USER_AGENT)
             .build()
             .expect("the TLS library starts");
-        let access = Access::new(&address, credentials);
+        let access = Access::new(http.clone(), &address, credentials);
         Self { http, address, access }
     }
 
@@ -111,8 +116,7 @@ impl Calls {
 
     /// Begins a request below a repository: `/v2/<repository>/<path>`.
     pub(super) fn request(&self, method: Method, subject: &Subject, path: &str) -> RequestBuilder {
-        let (scheme, host) = (self.address.scheme(), &self.address.host);
-        self.http.request(method, format!("{scheme}://{host}/v2/{}/{path}", subject.repository))
+        self.http.request(method, format!("{}/v2/{}/{path}", self.address.origin(), subject.repository))
     }
 
     /// Begins a request at an address that the registry gave. It may be at another host, as uploads to a cloud's store are.
@@ -144,17 +148,28 @@ impl Calls {
         patiently(time, work).await.map_err(|failure| self.error(subject, &failure))
     }
 
-    /// Sends a request, and what only reads to where the registry redirects it. The answer is a good one, its body yet to come.
-    pub(super) async fn send(&self, subject: &Subject, request: RequestBuilder) -> Result<Response, Failure> {
+    /// Sends a request, and what only reads to where the registry redirects it. The answer has the status that the specification
+    /// gives to success, its body yet to come.
+    pub(super) async fn send(
+        &self,
+        subject: &Subject,
+        request: RequestBuilder,
+        success: StatusCode,
+    ) -> Result<Response, Failure> {
         let mut request = request.build().map_err(|error| Failure::Final(chain(&error.without_url())))?;
         for _ in 0..=REDIRECTS {
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
             let again = if reads { request.try_clone() } else { None };
             let answer = self.send_once(subject, request).await?;
-            if answer.status().is_success() {
+            let (status, other) = (answer.status(), self.other(&answer));
+            if status == success {
                 return Ok(answer);
             }
-            let Some(mut redirected) = again else { return Err(refusal(answer).await) };
+            if status.is_success() {
+                let (by, status, success) = (named(other.as_deref()), status.as_u16(), success.as_u16());
+                return Err(Failure::Final(format!("{by} answered {status} where {success} is the answer of success")));
+            }
+            let Some(mut redirected) = again else { return Err(refusal(answer, other).await) };
             *redirected.url_mut() = place(&answer)?;
             request = redirected;
         }
@@ -164,7 +179,7 @@ impl Calls {
     /// Sends a request once. The answer is a good one or a redirect.
     async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, Failure> {
         // Whoever else the registry names is not told who calls (CVE-2020-15157).
-        let shown = if self.is_here(request.url()) { self.access.of(&subject.repository).await? } else { None };
+        let shown = if self.address.is_at(request.url()) { self.access.of(&subject.repository).await? } else { None };
         if let Some(shown) = &shown {
             request.headers_mut().insert(AUTHORIZATION, shown.clone());
         }
@@ -192,19 +207,20 @@ impl Calls {
         if status != StatusCode::NOT_FOUND {
             span.fail(status.as_u16().to_string().as_str());
         }
-        Err(refusal(answer).await)
+        let other = self.other(&answer);
+        Err(refusal(answer, other).await)
     }
 
-    /// Whether an address is at the registry itself.
-    fn is_here(&self, url: &Url) -> bool {
-        Url::parse(&format!("{}://{}", self.address.scheme(), self.address.host))
-            .is_ok_and(|here| here.origin() == url.origin())
+    /// The host of an answer, when it is not the registry itself.
+    fn other(&self, answer: &Response) -> Option<String> {
+        (!self.address.is_at(answer.url())).then(|| answer.url().origin().ascii_serialization())
     }
 
     fn error(&self, subject: &Subject, failure: &Failure) -> RegistryError {
         let Subject { operation, repository, name } = subject;
         let operation = format!("{operation} {}/{repository}{name}", self.address.host);
-        RegistryError { registry: self.address.to_string(), operation, reason: failure.to_string() }
+        let error = RegistryError::new(self.address.to_string(), operation, failure.to_string());
+        if matches!(failure, Failure::LacksBlobs(_)) { error.lacking_blobs() } else { error }
     }
 }
 
@@ -215,10 +231,10 @@ async fn patiently<T, R: Future<Output = Result<T, Failure>>>(
 ) -> Result<T, Failure> {
     let backoff =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter();
-    let end = Instant::now() + time;
-    // Who asks for more time than there is, is told of now.
+    let start = Instant::now();
+    // A `Retry-After` beyond the deadline fails immediately.
     let wait = |failure: &Failure, usual: Option<Duration>| {
-        Some(failure.wait(usual?)).filter(|wait| Instant::now() + *wait < end)
+        Some(failure.wait(usual?)).filter(|wait| start.elapsed().saturating_add(*wait) < time)
     };
     let mut before = String::new();
     let tried = work.retry(backoff).when(Failure::is_passing).adjust(wait);
@@ -228,8 +244,11 @@ async fn patiently<T, R: Future<Output = Result<T, Failure>>>(
 }
 
 /// Waits for a registry that is to say something, when it has the bytes that it is sent.
-async fn unless_silent<T>(sent: u64, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let time = SILENCE + Duration::from_secs(sent / SLOWEST);
+pub(super) async fn unless_silent<T>(
+    sent: u64,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let time = SILENCE.saturating_add(Duration::from_secs(sent / SLOWEST));
     let silent = |_| Err(Failure::Broken(format!("nothing came for {} seconds", time.as_secs())));
     tokio::time::timeout(time, answer).await.unwrap_or_else(silent)
 }
@@ -238,7 +257,8 @@ async fn unless_silent<T>(sent: u64, answer: impl Future<Output = Result<T, Fail
 pub(super) fn place(answer: &Response) -> Result<Url, Failure> {
     let told = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
     let place = told.and_then(|place| answer.url().join(place).ok());
-    place.ok_or_else(|| Failure::Broken("the registry sends its caller on and does not say where".to_owned()))
+    let missing = || Failure::Broken(format!("the registry answered {} without a Location", answer.status().as_u16()));
+    place.ok_or_else(missing)
 }
 
 /// The next part of the body of an answer.
@@ -250,7 +270,7 @@ pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, Failure
 pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Bytes, Failure> {
     let mut bytes = BytesMut::with_capacity(answer.content_length().unwrap_or_default().min(limit) as usize);
     while let Some(part) = part(&mut answer).await? {
-        if (bytes.len() + part.len()) as u64 > limit {
+        if bytes.len().saturating_add(part.len()) as u64 > limit {
             return Err(too_large(limit));
         }
         bytes.extend_from_slice(&part);
@@ -271,8 +291,8 @@ pub(super) fn damaged() -> Failure {
     Failure::Broken("its bytes do not have that digest".to_owned())
 }
 
-/// What an answer that is no success says (OCI distribution specification 1.1, "Error Codes").
-async fn refusal(answer: Response) -> Failure {
+/// What an answer that is no success says, of the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
+pub(super) async fn refusal(answer: Response, by: Option<String>) -> Failure {
     #[derive(Deserialize)]
     struct Envelope {
         errors: Vec<Said>,
@@ -284,8 +304,7 @@ async fn refusal(answer: Response) -> Failure {
         message: String,
     }
     let status = answer.status();
-    let wait =
-        answer.headers().get(RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?, jiff::Timestamp::now()));
+    let wait = retry_after(answer.headers(), jiff::Timestamp::now());
     let is_json = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("json"));
     let said = if answer.headers().get(CONTENT_TYPE).is_some_and(is_json) {
         let body = body(answer, REASON_BYTES).await.unwrap_or_default();
@@ -296,7 +315,7 @@ async fn refusal(answer: Response) -> Failure {
     } else {
         String::new()
     };
-    Failure::Refused { status, said: shortened(&said), wait }
+    Failure::Refused { by, status, said: shortened(&said), wait }
 }
 
 /// The beginning of what a server says, on one line.
@@ -304,13 +323,9 @@ pub(super) fn shortened(said: &str) -> String {
     said.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The time that `Retry-After` asks for, in seconds or by a date (RFC 9110, section 10.2.3).
-fn wait_of(text: &str, now: jiff::Timestamp) -> Option<Duration> {
-    let until = || jiff::fmt::rfc2822::parse(text).ok().map(|date| now.duration_until(date.timestamp()));
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(until()?.try_into().unwrap_or_default()),
-    }
+/// The host of an answer, in words.
+fn named(other: Option<&str>) -> &str {
+    other.unwrap_or("the registry")
 }
 
 impl Failure {
@@ -326,9 +341,9 @@ impl Failure {
         match self {
             // With something else to show, at once.
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => Duration::ZERO,
-            Self::Refused { wait: Some(asked), .. } => *asked + usual,
+            Self::Refused { wait: Some(asked), .. } => asked.saturating_add(usual),
             // Registries that do not say it mean seconds.
-            Self::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. } => usual * 5,
+            Self::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. } => usual.saturating_mul(5),
             _ => usual,
         }
     }
@@ -340,7 +355,7 @@ impl Failure {
             Self::Refused { status, .. } => {
                 status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(status)
             }
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::LacksBlobs(_) => true,
             Self::Final(_) => false,
         }
     }
@@ -349,8 +364,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, said, wait } => {
-                write!(f, "the registry answered {}", status.as_u16())?;
+            Self::Refused { by, status, said, wait } => {
+                write!(f, "{} answered {}", named(by.as_deref()), status.as_u16())?;
                 if !said.is_empty() {
                     write!(f, ": {said}")?;
                 }
@@ -360,7 +375,7 @@ impl fmt::Display for Failure {
                     None => Ok(()),
                 }
             }
-            Self::Broken(reason) | Self::Final(reason) => f.write_str(reason),
+            Self::Broken(reason) | Self::LacksBlobs(reason) | Self::Final(reason) => f.write_str(reason),
         }
     }
 }
@@ -371,22 +386,7 @@ mod tests {
 
     fn refused(status: u16, wait: Option<u64>) -> Failure {
         let status = StatusCode::from_u16(status).unwrap();
-        Failure::Refused { status, said: String::new(), wait: wait.map(Duration::from_secs) }
-    }
-
-    #[test]
-    fn a_wait_is_a_number_or_a_date() {
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        for (text, seconds) in [
-            ("7", Some(7)),
-            (" 0 ", Some(0)),
-            ("Thu, 01 Jan 2026 00:01:00 GMT", Some(60)),
-            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            assert_eq!(wait_of(text, now), seconds.map(Duration::from_secs), "{text}");
-        }
+        Failure::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
     }
 
     /// What is answered to the first tries, the seconds until the end, and what is said of it.
@@ -400,6 +400,12 @@ mod tests {
             (vec![refused(429, None); 3], 7, 15, Ok(())),
             (vec![refused(429, Some(90))], 0, 0, Err("the registry answered 429; it wants to be asked again in 90 s")),
             (vec![refused(403, None)], 0, 0, Err("the registry answered 403")),
+            (
+                vec![refused(429, Some(u64::MAX))],
+                0,
+                0,
+                Err("the registry answered 429; it wants to be asked again in 18446744073709551615 s"),
+            ),
             (vec![refused(500, None); 9], 2, 7, Err("the registry answered 500")),
         ] {
             let begin = Instant::now();

@@ -1,8 +1,12 @@
 //! The OCI registry: the record of all artifacts and of the index. What is asked of it is here, how it is asked in `oci`, how one
-//! call is made in `calls`, and what it shows of us in `access`.
+//! call is made in `calls`, and how it is authenticated in `access`.
+
+#![warn(clippy::arithmetic_side_effects)]
 
 mod access;
 mod calls;
+#[cfg(test)]
+mod lies;
 mod oci;
 
 use std::fmt;
@@ -13,6 +17,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use reqwest::Url;
 
 use crate::digest::Digest;
 
@@ -40,6 +45,16 @@ impl RegistryAddress {
 
     fn scheme(&self) -> &'static str {
         if self.is_loopback() { "http" } else { "https" }
+    }
+
+    /// How its URLs begin.
+    fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.host)
+    }
+
+    /// Whether a URL is at the registry itself.
+    fn is_at(&self, url: &Url) -> bool {
+        Url::parse(&self.origin()).is_ok_and(|here| here.origin() == url.origin())
     }
 
     fn repository(&self, name: &str) -> String {
@@ -91,12 +106,24 @@ pub struct RegistryError {
     registry: String,
     operation: String,
     reason: String,
+    lacks_blobs: bool,
 }
 
 impl RegistryError {
     /// An error of a registry.
     pub fn new(registry: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { registry: registry.into(), operation: operation.into(), reason: reason.into() }
+        let (registry, operation, reason) = (registry.into(), operation.into(), reason.into());
+        Self { registry, operation, reason, lacks_blobs: false }
+    }
+
+    /// The same error of a registry that refuses a manifest because it lacks blobs that the manifest names.
+    pub fn lacking_blobs(self) -> Self {
+        Self { lacks_blobs: true, ..self }
+    }
+
+    /// Whether the registry refuses a manifest because it lacks blobs that the manifest names.
+    pub fn lacks_blobs(&self) -> bool {
+        self.lacks_blobs
     }
 }
 
@@ -124,10 +151,15 @@ pub trait Registry: Send + Sync {
         limit: u64,
     ) -> impl Future<Output = Result<Option<Bytes>, RegistryError>> + Send;
 
-    /// Whether a repository has a blob.
-    fn blob_exists(&self, repository: &str, blob: Digest) -> impl Future<Output = Result<bool, RegistryError>> + Send;
+    /// Whether a repository has a blob, and in this length as far as the registry says one.
+    fn has_blob(
+        &self,
+        repository: &str,
+        blob: Digest,
+        size: u64,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send;
 
-    /// Uploads a blob.
+    /// Uploads a blob, whether or not the registry has it.
     fn push_blob(
         &self,
         repository: &str,

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
-use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, StatusCode};
 use reqwest::{Body, Method, Response};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, damaged, part, place, too_large};
+use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, damaged, part, place, shortened, too_large};
 use super::{Credentials, Name, Registry, RegistryAddress, RegistryError};
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
@@ -27,7 +27,7 @@ const FILE_TIME: Duration = Duration::from_secs(150);
 const PIECE: usize = 64 << 10;
 
 /// The header with the digest of the manifest that an answer has or would have.
-const CONTENT_DIGEST: &str = "docker-content-digest";
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A registry that can be written.
 #[derive(Clone)]
@@ -48,29 +48,38 @@ impl OciRegistry {
     }
 
     async fn open_blob(&self, subject: &Subject, blob: Digest) -> Result<Response, Failure> {
-        self.calls.send(subject, self.calls.request(Method::GET, subject, &format!("blobs/{blob}"))).await
+        let request = self.calls.request(Method::GET, subject, &format!("blobs/{blob}"));
+        self.calls.send(subject, request, StatusCode::OK).await
     }
 
     async fn ask_for_manifest(&self, subject: &Subject, name: Name<'_>, method: Method) -> Result<Response, Failure> {
-        let request = self.calls.request(method, subject, &manifest_path(name));
-        self.calls.send(subject, request.header(ACCEPT, MANIFEST_MEDIA_TYPE)).await
+        let request = self.calls.request(method, subject, &manifest_path(name)).header(ACCEPT, MANIFEST_MEDIA_TYPE);
+        let answer = self.calls.send(subject, request, StatusCode::OK).await?;
+        match text(&answer, CONTENT_TYPE) {
+            Some(media_type) if !media_type.contains("json") => {
+                let media_type = shortened(media_type);
+                Err(Failure::Final(format!("the registry answered 200 with {media_type} in place of a manifest")))
+            }
+            _ => Ok(answer),
+        }
     }
 
     async fn read_manifest(&self, subject: &Subject, name: Name<'_>) -> Result<Bytes, Failure> {
         let answer = self.ask_for_manifest(subject, name, Method::GET).await?;
+        let told = text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
         let manifest = body(answer, limits::MANIFEST_BYTES).await?;
-        match name {
-            Name::Tag(_) => Ok(manifest),
-            Name::Digest(digest) => checked(manifest, digest),
+        match (name, told) {
+            (Name::Digest(digest), _) | (Name::Tag(_), Some(digest)) => checked(manifest, digest),
+            (Name::Tag(_), None) => Ok(manifest),
         }
     }
 
     async fn read_to_file(&self, subject: &Subject, blob: Digest, limit: u64, into: &Path) -> Result<(), Failure> {
         let mut answer = self.open_blob(subject, blob).await?;
         let mut file = File::create(into).await.map_err(on_our_side)?;
-        let mut read = 0;
+        let mut read = 0_u64;
         while let Some(part) = part(&mut answer).await? {
-            read += part.len() as u64;
+            read = read.saturating_add(part.len() as u64);
             if read > limit {
                 return Err(too_large(limit));
             }
@@ -84,15 +93,16 @@ impl OciRegistry {
     async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), Failure> {
         // Some registries want the length of nothing to be told.
         let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
-        let mut place = place(&self.calls.send(subject, begin).await?)?;
+        let mut place = place(&self.calls.send(subject, begin, StatusCode::ACCEPTED).await?)?;
         place.query_pairs_mut().append_pair("digest", &blob.to_string());
         let request = self.calls.request_at(Method::PUT, place).header(CONTENT_TYPE, "application/octet-stream");
-        match self.calls.send(subject, request.header(CONTENT_LENGTH, size).body(content)).await {
+        let request = request.header(CONTENT_LENGTH, size).body(content);
+        match self.calls.send(subject, request, StatusCode::CREATED).await {
             // The registry has forgotten of the upload; another may do.
             Err(gone @ Failure::Refused { status: StatusCode::NOT_FOUND, .. }) => {
                 Err(Failure::Broken(gone.to_string()))
             }
-            uploaded => uploaded.map(drop),
+            uploaded => confirmed(&uploaded?, blob),
         }
     }
 }
@@ -107,8 +117,7 @@ impl Registry for OciRegistry {
         let subject = self.calls.subject("look for the manifest", repository, name);
         let look = || async {
             let answer = self.ask_for_manifest(&subject, name, Method::HEAD).await?;
-            let told = answer.headers().get(CONTENT_DIGEST).and_then(|digest| digest.to_str().ok()?.parse().ok());
-            match told {
+            match text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok()) {
                 Some(digest) => Ok(digest),
                 // It should be told, but need not be.
                 None => Ok(Digest::of(&self.read_manifest(&subject, name).await?)),
@@ -123,10 +132,15 @@ impl Registry for OciRegistry {
         self.calls.attempt(&subject, CALL_TIME, read).await
     }
 
-    async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
+    async fn has_blob(&self, repository: &str, blob: Digest, size: u64) -> Result<bool, RegistryError> {
         let subject = self.calls.subject("look for the blob", repository, Name::Digest(blob));
-        let look = || self.calls.send(&subject, self.calls.request(Method::HEAD, &subject, &format!("blobs/{blob}")));
-        Ok(self.calls.attempt(&subject, CALL_TIME, look).await?.is_some())
+        let look = || async {
+            let request = self.calls.request(Method::HEAD, &subject, &format!("blobs/{blob}"));
+            let answer = self.calls.send(&subject, request, StatusCode::OK).await?;
+            // It should be told, but need not be.
+            Ok(text(&answer, CONTENT_LENGTH).is_none_or(|length| length.parse() == Ok(size)))
+        };
+        Ok(self.calls.attempt(&subject, CALL_TIME, look).await?.unwrap_or(false))
     }
 
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
@@ -168,12 +182,12 @@ impl Registry for OciRegistry {
         let push = || async {
             let request = self.calls.request(Method::PUT, &subject, &manifest_path(name));
             let request = request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone());
-            match self.calls.send(&subject, request).await {
+            match self.calls.send(&subject, request, StatusCode::CREATED).await {
                 // What it names was there. Somebody else gives it to the registry once more, which cannot find it meanwhile.
                 Err(Failure::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
-                    Err(Failure::Broken(format!("the registry answered {}: {said}", status.as_u16())))
+                    Err(Failure::LacksBlobs(format!("the registry answered {}: {said}", status.as_u16())))
                 }
-                pushed => pushed.map(drop),
+                pushed => confirmed(&pushed?, Digest::of(&manifest)),
             }
         };
         self.calls.carry_out(&subject, CALL_TIME, push).await?;
@@ -189,6 +203,21 @@ fn manifest_path(name: Name<'_>) -> String {
     match name {
         Name::Tag(tag) => format!("manifests/{tag}"),
         Name::Digest(digest) => format!("manifests/{digest}"),
+    }
+}
+
+/// A header of an answer, if it is text.
+fn text(answer: &Response, name: HeaderName) -> Option<&str> {
+    answer.headers().get(name)?.to_str().ok()
+}
+
+/// Checks that a registry took what it was sent, as far as it says. It may use another algorithm.
+fn confirmed(answer: &Response, sent: Digest) -> Result<(), Failure> {
+    match text(answer, CONTENT_DIGEST) {
+        Some(told) if told.starts_with("sha256:") && told != sent.to_string() => {
+            Err(Failure::Broken(format!("the registry took {} in place of {sent}", shortened(told))))
+        }
+        _ => Ok(()),
     }
 }
 

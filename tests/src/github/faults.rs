@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
@@ -51,6 +51,8 @@ pub enum Fault {
     /// The body is another one.
     #[serde(skip)]
     Body(Bytes),
+    /// A page for people, as gateways and hotels answer with in place of the server.
+    Page,
 }
 
 /// The faults still to come.
@@ -149,6 +151,7 @@ impl Fault {
                 head.headers.remove(header::CONTENT_LENGTH);
                 Response::from_parts(head, Body::from("{\"neither\": \"JSON\", nor gzip"))
             }
+            Self::Page => axum::response::Html("<html><body>Welcome</body></html>").into_response(),
             Self::Body(other) => {
                 head.headers.remove(header::CONTENT_LENGTH);
                 Response::from_parts(head, Body::from(other))

@@ -2,6 +2,7 @@
 
 mod offline;
 mod protocol;
+mod registry;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use self::registry::MemoryRegistry;
 use super::*;
 use crate::cache::{ETag, Expect, INDEX_KEY, Object, Opened, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
-use crate::registry::Name;
 use crate::release::{LiveIndex, Outline, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
@@ -153,84 +154,6 @@ fn stat(object: &Object) -> Stat {
 
 fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
-}
-
-#[derive(Debug, Clone, Default)]
-struct MemoryRegistry {
-    blobs: Arc<Mutex<BTreeMap<(String, Digest), Bytes>>>,
-    /// Manifests by repository and tag or digest.
-    manifests: Arc<Mutex<BTreeMap<(String, String), Bytes>>>,
-    /// Repositories that blobs were read from.
-    read: Arc<Mutex<Vec<String>>>,
-    fuse: Fuse,
-}
-
-impl MemoryRegistry {
-    fn tag(&self, repository: &str, tag: &str) -> Option<Digest> {
-        self.manifests.lock().unwrap().get(&(repository.to_owned(), tag.to_owned())).map(|bytes| Digest::of(bytes))
-    }
-}
-
-impl Registry for MemoryRegistry {
-    async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
-        tokio::task::yield_now().await;
-        let name = match name {
-            Name::Tag(tag) => tag.to_owned(),
-            Name::Digest(digest) => digest.to_string(),
-        };
-        Ok(self.tag(repository, &name))
-    }
-
-    async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
-        tokio::task::yield_now().await;
-        let name = match name {
-            Name::Tag(tag) => tag.to_owned(),
-            Name::Digest(digest) => digest.to_string(),
-        };
-        Ok(self.manifests.lock().unwrap().get(&(repository.to_owned(), name)).cloned())
-    }
-
-    async fn blob(&self, repository: &str, blob: Digest, _limit: u64) -> Result<Option<Bytes>, RegistryError> {
-        tokio::task::yield_now().await;
-        self.read.lock().unwrap().push(repository.to_owned());
-        Ok(self.blobs.lock().unwrap().get(&(repository.to_owned(), blob)).cloned())
-    }
-
-    async fn blob_exists(&self, repository: &str, blob: Digest) -> Result<bool, RegistryError> {
-        Ok(self.blobs.lock().unwrap().contains_key(&(repository.to_owned(), blob)))
-    }
-
-    async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
-        self.fuse.burn().await.map_err(|reason| RegistryError::new("memory", "take a blob", reason))?;
-        assert_eq!(Digest::of(&content), blob);
-        self.blobs.lock().unwrap().insert((repository.to_owned(), blob), content);
-        Ok(())
-    }
-
-    /// As real registries do, takes a manifest only when its blobs are there.
-    async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
-        self.fuse.burn().await.map_err(|reason| RegistryError::new("memory", "take a manifest", reason))?;
-        let document: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        let named = document["layers"].as_array().unwrap().iter().chain([&document["config"]]);
-        for descriptor in named {
-            let digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
-            let known = self.blobs.lock().unwrap().contains_key(&(repository.to_owned(), digest));
-            assert!(known, "{repository} gets a manifest before the blob {digest}");
-        }
-        let digest = Digest::of(&manifest);
-        let name = match name {
-            Name::Tag(tag) => {
-                assert!(self.tag(repository, &digest.to_string()).is_some() || repository == "devfile-index");
-                tag.to_owned()
-            }
-            Name::Digest(by) => {
-                assert_eq!(by, digest);
-                by.to_string()
-            }
-        };
-        self.manifests.lock().unwrap().insert((repository.to_owned(), name), manifest);
-        Ok(())
-    }
 }
 
 /// A repository: its commits, numbered as they were made, each on top of the head of then; and the head.
@@ -404,8 +327,7 @@ impl World {
             let tag = format!("document-{}", document.hex());
             assert!(self.registry.tag("devfile-index", &tag).is_some(), "every document is pushed");
             for blob in loose.into_keys().chain([document]) {
-                let pushed = self.registry.blobs.lock().unwrap().contains_key(&("devfile-index".to_owned(), blob));
-                assert!(pushed, "what no artifact carries is pushed");
+                assert!(self.registry.was_pushed("devfile-index", blob), "what no artifact carries is pushed");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Random histories: commits, forced pushes, late triggers, rollbacks and repairs, by publishers that are killed and race.
+//! Random histories: commits, forced pushes, late triggers, rollbacks and repairs, by publishers that are killed and race, while the
+//! OCI registry loses and damages blobs.
 
 use proptest::prelude::*;
 
@@ -27,6 +28,10 @@ enum Act {
     Repair,
     Restore,
     Verify,
+    /// The OCI registry loses a blob.
+    Lose(usize),
+    /// A blob of the OCI registry is cut off.
+    Cut(usize),
 }
 
 impl World {
@@ -44,6 +49,14 @@ impl World {
             Act::Restore => publisher.restore().await?,
             Act::Verify => {
                 publisher.verify().await?;
+                return Ok(None);
+            }
+            Act::Lose(blob) => {
+                self.registry.lose(blob);
+                return Ok(None);
+            }
+            Act::Cut(blob) => {
+                self.registry.cut(blob);
                 return Ok(None);
             }
         }))
@@ -75,6 +88,8 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Repair),
         1 => Just(Act::Restore),
         1 => Just(Act::Verify),
+        2 => (0_usize..100).prop_map(Act::Lose),
+        1 => (0_usize..100).prop_map(Act::Cut),
     ]
 }
 

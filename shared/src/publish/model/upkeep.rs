@@ -262,3 +262,52 @@ fn dates_that_cannot_be_had_are_asked_for_again() {
     block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(of_stack_2(), now());
 }
+
+#[test]
+fn blobs_lost_or_cut_under_intact_tags_are_pushed_again() {
+    for extent in [Extent::Whole, Extent::Turn] {
+        let world = published();
+        let count = world.registry.blobs.lock().unwrap().len();
+        for number in 0..count {
+            world.registry.lose(number);
+            let repaired = block_on(world.publisher().repair(extent)).unwrap().repaired;
+            assert_eq!(repaired.len(), 1, "{number}: {repaired:?}");
+            let repaired = &repaired[0];
+            assert!(repaired.starts_with("registry: devfile-") && repaired.contains("@sha256:"), "{repaired}");
+            world.registry.cut(number);
+            assert_eq!(block_on(world.publisher().repair(extent)).unwrap().repaired, [repaired.as_str()]);
+            world.check_repaired();
+        }
+        assert!(count > 10, "{count}");
+        world.registry.lose_all();
+        let repaired = block_on(world.publisher().repair(extent)).unwrap().repaired;
+        assert_eq!(repaired.len(), count, "{repaired:?}");
+        assert!(repaired.iter().any(|line| line.contains("devfile-catalog/stack-1@") && line.ends_with(" of 1.0.0")));
+        world.check_repaired();
+    }
+}
+
+#[test]
+fn blob_that_stays_damaged_is_named_and_the_others_are_repaired() {
+    let world = published();
+    let stubborn = MemoryRegistry { keeps_what_it_has: true, ..world.registry.clone() };
+    let publisher = || Publisher { registry: stubborn.clone(), ..world.publisher() };
+    world.registry.cut(1);
+    world.registry.lose(3);
+    let error = block_on(publisher().repair(Extent::Whole)).unwrap_err();
+    let (repository, blob) = world.registry.blobs.lock().unwrap().keys().nth(1).cloned().unwrap();
+    assert!(matches!(&error, PublishError::StuckBlob(named) if named.contains(&format!("{repository}@{blob}"))));
+    assert!(error.to_string().starts_with("cannot repair the blob devfile-catalog/stack-1@sha256:"), "{error}");
+    assert_eq!(block_on(publisher().verify()).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn refresh_pushes_what_the_registry_lost_and_its_manifests_name() {
+    let world = published();
+    world.registry.lose_all();
+    world.branch.commit(with_owners(1));
+    assert_eq!(block_on(world.publisher().refresh(None)).unwrap().outcome, Outcome::Published);
+    world.check();
+    block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    world.check_repaired();
+}

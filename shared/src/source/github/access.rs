@@ -114,7 +114,7 @@ impl Access {
             Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
             Self::App { app, installed } => {
                 let mut installed = installed.lock().await;
-                let soon = jiff::Timestamp::now().as_second() + SPARE_SECONDS;
+                let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
                 match &*installed {
                     Some(known) if known.expires_at.as_second() > soon => Ok(known.client.clone()),
                     _ => {

@@ -207,7 +207,7 @@ impl Api {
                 Err(Failure::Final(collect(call.what, answer).await?.error(call.what)))
             }
         };
-        retry(call.what, self.budget * DOWNLOAD, attempt).await
+        retry(call.what, self.budget.saturating_mul(DOWNLOAD), attempt).await
     }
 
     /// A refused token that can be replaced is worth another attempt.

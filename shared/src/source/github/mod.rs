@@ -5,6 +5,8 @@
 //! - `tarball`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod access;
 mod api;
 mod compare;

@@ -6,9 +6,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::retry_after::{LONGEST_WAIT, retry_after, until};
 use crate::source::SourceError;
 
 /// The first wait after a failure; each further one is twice as long.
@@ -40,11 +41,12 @@ pub(super) async fn retry<T, F>(what: &str, budget: Duration, mut attempt: impl 
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let deadline = Instant::now() + budget;
+    let start = Instant::now();
+    let deadline = start.checked_add(budget).unwrap_or(start);
     let mut last = None;
-    let mut tries = 0;
+    let mut tries = 0_u32;
     loop {
-        tries += 1;
+        tries = tries.saturating_add(1);
         let failure = match timeout_at(deadline, attempt()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(failure)) => failure,
@@ -55,7 +57,7 @@ where
         };
         let (reason, wait) = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::Passing(reason) => (reason, jittered(FIRST_WAIT * 2u32.pow(tries - 1))),
+            Failure::Passing(reason) => (reason, jittered(doubled(tries))),
             Failure::Wait(reason, wait) => {
                 let fits = deadline.saturating_duration_since(Instant::now()) > wait;
                 if !fits {
@@ -64,10 +66,10 @@ where
                     return Err(unavailable(what, format!("{reason}; try again after {end}")));
                 }
                 // Everyone who waits for the same end would otherwise come at the same moment.
-                (reason, wait + jittered(FIRST_WAIT))
+                (reason, wait.saturating_add(jittered(FIRST_WAIT)))
             }
         };
-        if tries == ATTEMPTS || Instant::now() + wait >= deadline {
+        if tries == ATTEMPTS || wait >= deadline.saturating_duration_since(Instant::now()) {
             return Err(unavailable(what, format!("{reason} (tried {tries} times)")));
         }
         tracing::debug!(what, reason, tries, wait_ms = wait.as_millis() as u64, "trying again");
@@ -85,7 +87,7 @@ pub(super) fn wait_asked_for(
     now: jiff::Timestamp,
 ) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    let after = number(header::RETRY_AFTER.as_str()).map(Duration::from_secs);
+    let after = retry_after(headers, now);
     let used_up = number("x-ratelimit-remaining") == Some(0);
     let limited = match status {
         StatusCode::TOO_MANY_REQUESTS => true,
@@ -93,16 +95,19 @@ pub(super) fn wait_asked_for(
         StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
         _ => false,
     };
-    let until_reset = || {
-        let reset = i64::try_from(number("x-ratelimit-reset")?).ok()?;
-        Some(Duration::from_secs(u64::try_from(reset - now.as_second()).unwrap_or(0)))
-    };
+    let until_reset =
+        || Some(i64::try_from(number("x-ratelimit-reset")?).map_or(LONGEST_WAIT, |reset| until(reset, now)));
     let reset = if used_up { until_reset() } else { None };
     limited.then(|| after.or(reset).unwrap_or(UNTOLD_WAIT))
 }
 
 pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError {
     SourceError::Unavailable { what: what.to_owned(), reason: reason.into() }
+}
+
+/// The wait after so many tries.
+fn doubled(tries: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)))
 }
 
 /// Between half of a wait and the whole.
@@ -197,6 +202,9 @@ mod tests {
             (503, &[("retry-after", "3")], "", Some(3)),
             (503, &[], "", None),
             (404, exhausted, "", None),
+            (429, &[("retry-after", "18446744073709551615")], "", Some(86_400)),
+            (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "18446744073709551615")], "", Some(86_400)),
+            (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9223372036854775807")], "", Some(86_400)),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let wait = wait_asked_for(status, &headers(pairs), message, now);

@@ -44,11 +44,11 @@ enum Part {
 
 /// Passes a body on. Ends early when nobody wants the rest.
 async fn send(mut body: Body, parts: Sender<Part>) -> Result<(), Failure> {
-    let mut total = 0;
+    let mut total = 0_u64;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure::Passing(format!("the tarball was cut off: {}", chain(&error))))?;
         let Ok(bytes) = frame.into_data() else { continue };
-        total += bytes.len() as u64;
+        total = total.saturating_add(bytes.len() as u64);
         if total > limits::TARBALL_BYTES {
             return Err(Failure::Final(TreeError::ArchiveTooLarge.into()));
         }
