@@ -1,5 +1,6 @@
 //! Zip archives: those that come in, and the one that goes out.
 
+mod names;
 mod packer;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,12 @@ pub enum ArchiveError {
     /// The same file twice.
     #[error("{0} is in it twice")]
     Duplicate(String),
+    /// Two files whose names some file systems take for the same.
+    #[error("{0} is in it twice, but for upper and lower case")]
+    DiffersByCase(String),
+    /// A name of a file and of a folder.
+    #[error("a file and a folder have the same name at {0}")]
+    FileAndFolder(String),
     /// Too many files and folders.
     #[error("it has more than {} files and folders", limits::STARTER_ENTRIES)]
     TooManyEntries,

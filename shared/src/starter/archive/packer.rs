@@ -1,6 +1,5 @@
 //! Writes the zip of a project: the same files give the same bytes.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 
@@ -8,6 +7,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::ArchiveError;
+use super::names::Names;
 use crate::limits;
 use crate::source::{Mode, TreePath};
 
@@ -22,8 +22,7 @@ pub(in crate::starter) struct Packer {
     zip: ZipArchiveWriter<BufWriter<File>>,
     deflate: Compress,
     buffer: Vec<u8>,
-    names: HashSet<TreePath>,
-    names_bytes: usize,
+    names: Names,
     left: u64,
 }
 
@@ -34,8 +33,7 @@ impl Packer {
             zip: ZipArchiveWriter::new(BufWriter::with_capacity(BUFFER, file)),
             deflate: Compress::new(Compression::default(), false),
             buffer: vec![0; BUFFER],
-            names: HashSet::new(),
-            names_bytes: 0,
+            names: Names::default(),
             left: limits::STARTER_UNPACKED_BYTES,
         }
     }
@@ -55,19 +53,10 @@ impl Packer {
         mode: Mode,
         content: impl Read,
     ) -> Result<(), ArchiveError> {
-        if path.as_str().split('/').any(|name| name.eq_ignore_ascii_case(".git")) {
+        if is_of_git(&path) {
             return Ok(());
         }
-        self.names_bytes += path.as_str().len();
-        if self.names.len() >= limits::STARTER_ENTRIES {
-            return Err(ArchiveError::TooManyEntries);
-        }
-        if self.names_bytes > limits::STARTER_NAMES_BYTES {
-            return Err(ArchiveError::NamesTooLong);
-        }
-        if !self.names.insert(path.clone()) {
-            return Err(ArchiveError::Duplicate(path.to_string()));
-        }
+        self.names.add_file(path.clone())?;
         let permissions = match mode {
             Mode::Plain => 0o100_644,
             Mode::Executable => 0o100_755,
@@ -85,6 +74,14 @@ impl Packer {
         if self.zip.stream_offset() > limits::STARTER_BYTES { Err(ArchiveError::TooLarge) } else { Ok(()) }
     }
 
+    /// Takes note of a folder: no file may have its name.
+    ///
+    /// # Errors
+    /// A file has its name, or a limit is passed.
+    pub(in crate::starter) fn note_folder(&mut self, path: &TreePath) -> Result<(), ArchiveError> {
+        if is_of_git(path) { Ok(()) } else { self.names.add_folder(path) }
+    }
+
     /// Ends the zip.
     ///
     /// # Errors
@@ -92,6 +89,10 @@ impl Packer {
     pub(in crate::starter) fn finish(self) -> Result<(), ArchiveError> {
         self.zip.finish()?.flush().map_err(ArchiveError::Temporary)
     }
+}
+
+fn is_of_git(path: &TreePath) -> bool {
+    path.as_str().split('/').any(|name| name.eq_ignore_ascii_case(".git"))
 }
 
 /// Copies at most `left` bytes, and fails when there are more.

@@ -115,6 +115,61 @@ fn names_and_kinds_that_do_harm_are_refused() {
 }
 
 #[test]
+fn file_that_is_also_a_folder_is_refused() {
+    for names in [["a", "a/b"], ["a/b", "a"], ["x/a/b/c", "x/a"], ["A", "a/b"], ["\u{c9}/b", "\u{e9}"]] {
+        let error = reason(&zip(&names.map(|name| file(name, ""))));
+        assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{names:?}: {error}");
+    }
+    let folder = Entry { name: b"a/", mode: 0o040_755, content: b"" };
+    let error = reason(&zip(&[file("a", ""), folder]));
+    assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{error}");
+    let error = reason(&zip(&[Entry { name: b"A/", mode: 0o040_755, content: b"" }, file("a", "")]));
+    assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{error}");
+}
+
+#[test]
+fn names_that_differ_only_by_case_are_refused() {
+    // Upper case, Kelvin and final sigma, a capital sharp s, and a folder: pairs of the simple foldings of CaseFolding.txt.
+    for names in [
+        ["a", "A"],
+        ["src/Main.java", "src/main.java"],
+        ["\u{c4}", "\u{e4}"],
+        ["\u{212a}", "k"],
+        ["\u{17f}", "S"],
+        ["\u{3a3}", "\u{3c2}"],
+        ["\u{1e9e}", "\u{df}"],
+        ["\u{10400}", "\u{10428}"],
+        ["Docs/x", "docs/x"],
+    ] {
+        let error = reason(&zip(&names.map(|name| file(name, ""))));
+        assert!(matches!(&error, ArchiveError::DiffersByCase(name) if name == names[1]), "{names:?}: {error}");
+        assert!(error.to_string().contains(names[1]), "{error}");
+    }
+    // What no file system takes for the same.
+    let different = [
+        file("Docs/x", ""),
+        file("docs/y", ""),
+        file("stra\u{df}e", ""),
+        file("strasse", ""),
+        file("ab", ""),
+        file("a/b", ""),
+        file("a.b", ""),
+        file("b/a", ""),
+    ];
+    assert_eq!(list(&repacked(&zip(&different), Layout::Any, None).unwrap()).len(), different.len());
+}
+
+/// Folders count, however deep the names are: what is remembered of names is bounded by their bytes.
+#[test]
+fn folders_of_names_count_as_entries() {
+    let deep = "d/".repeat(1_000);
+    let names: Vec<String> = (0..60).map(|number| format!("{number}/{deep}f")).collect();
+    let many: Vec<Entry<'_>> = names.iter().map(|name| file(name, "")).collect();
+    assert!(matches!(reason(&zip(&many)), ArchiveError::TooManyEntries));
+    assert!(repacked(&zip(&many[..40]), Layout::Any, None).is_ok());
+}
+
+#[test]
 fn encrypted_and_damaged_archives_are_refused() {
     let whole = zip(&[file("clay/a", "a text that is long enough"), file("clay/b", "b")]);
     let directory = whole.windows(4).position(|window| window == b"PK\x01\x02").unwrap();

@@ -52,7 +52,9 @@ pub fn repack(packed: File, layout: Layout, folder: Option<&TreePath>, into: Fil
         let name = plain_name(entry.file_path().as_bytes())?;
         let Some(path) = name.as_str().strip_prefix(prefix.as_str()) else { continue };
         let kind = entry.mode().value() & KIND;
+        let path = TreePath::parse(path).map_err(|_| ArchiveError::Name(name.to_string()))?;
         if entry.is_dir() || kind == FOLDER {
+            packer.note_folder(&path)?;
             continue;
         }
         let refused = |error: fn(String) -> ArchiveError| Err(error(name.to_string()));
@@ -67,7 +69,6 @@ pub fn repack(packed: File, layout: Layout, folder: Option<&TreePath>, into: Fil
         }
         // Git keeps no other permission than that of the owner to run a file.
         let mode = if entry.mode().permissions() & 0o100 == 0 { Mode::Plain } else { Mode::Executable };
-        let path = TreePath::parse(path).map_err(|_| ArchiveError::Name(name.to_string()))?;
         let content = archive.get_entry(entry.wayfinder())?;
         match entry.compression_method() {
             CompressionMethod::STORE => packer.add(path, mode, content.verifying_reader(content.reader()))?,
