@@ -51,6 +51,14 @@ pub enum Fault {
     /// The body is another one.
     #[serde(skip)]
     Body(Bytes),
+    /// Another answer, in place of the server's.
+    #[serde(skip)]
+    Answer {
+        /// Its status.
+        status: StatusCode,
+        /// Its body.
+        body: Bytes,
+    },
 }
 
 /// The faults still to come.
@@ -152,6 +160,11 @@ impl Fault {
             Self::Body(other) => {
                 head.headers.remove(header::CONTENT_LENGTH);
                 Response::from_parts(head, Body::from(other))
+            }
+            Self::Answer { status, body } => {
+                let mut answer = Response::new(Body::from(body));
+                *answer.status_mut() = status;
+                answer
             }
         }
     }
