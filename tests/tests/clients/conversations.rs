@@ -67,7 +67,8 @@ pub(crate) async fn replay(command: &str, serve: &Serving, folder: &Path) -> Res
     let host = serve.url.trim_start_matches("http://");
     let known = [("url".to_owned(), serve.url.clone()), ("host".to_owned(), host.to_owned())];
     let found = conversations().into_iter().find_map(|conversation| {
-        let values = conversation.commands.iter().find_map(|template| bind(&fill(template, &known.clone().into()), command));
+        let values =
+            conversation.commands.iter().find_map(|template| bind(&fill(template, &known.clone().into()), command));
         Some((conversation, values?))
     });
     let (conversation, mut values) = found.ok_or_else(|| format!("the client has no such command: {command}"))?;
@@ -92,7 +93,9 @@ fn conversations() -> Vec<Conversation> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conversations");
     let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let read = |path| serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let read = |path| {
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    };
     files.into_iter().map(read).collect()
 }
 
@@ -126,7 +129,8 @@ impl Exchange {
         match self.learns {
             None => {}
             Some(Learns::Link) => {
-                let link = link(&json(answer), values).ok_or_else(|| format!("the index has no link for {values:?}"))?;
+                let link =
+                    link(&json(answer), values).ok_or_else(|| format!("the index has no link for {values:?}"))?;
                 let (repository, tag) = link.split_once(':').ok_or_else(|| format!("`{link}` has no tag"))?;
                 values.extend([("repository".to_owned(), repository.to_owned()), ("tag".to_owned(), tag.to_owned())]);
             }
@@ -156,7 +160,8 @@ impl Exchange {
 
 /// The link of a stack in an index: of the asked version, else of the default one. The old index has one version only.
 fn link(index: &Value, values: &Values) -> Option<String> {
-    let entry = index.as_array()?.iter().find(|entry| entry["name"].as_str() == values.get("stack").map(String::as_str))?;
+    let entry =
+        index.as_array()?.iter().find(|entry| entry["name"].as_str() == values.get("stack").map(String::as_str))?;
     let of = |part: &Value| Some(part["links"]["self"].as_str()?.to_owned());
     let Some(versions) = entry["versions"].as_array() else { return of(entry) };
     let wanted = |version: &&Value| match values.get("version") {

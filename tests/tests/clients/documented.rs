@@ -77,7 +77,9 @@ async fn documented_commands_do_as_their_pages_show() {
             let shell = Shell::new(&registry, &serve);
             if block.language == "console" {
                 for Example { command, output } in examples(&block.text) {
-                    wrong.extend(fault(&shell.run(&command).await, &output).map(|fault| format!("{place}: {command}\n{fault}")));
+                    wrong.extend(
+                        fault(&shell.run(&command).await, &output).map(|fault| format!("{place}: {command}\n{fault}")),
+                    );
                 }
             } else {
                 let script = block.text.replace("http://127.0.0.1:9000", &serve.url);
@@ -94,8 +96,10 @@ fn project() -> &'static Path {
 }
 
 fn pages() -> Vec<String> {
-    let names = project().join("docs").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut pages: Vec<String> = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
+    let names =
+        project().join("docs").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> =
+        names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
     pages.push("README.md".to_owned());
     pages.sort();
     pages
@@ -152,7 +156,9 @@ fn fits(expected: &[&str], printed: &[&str]) -> bool {
     match expected {
         [] => printed.is_empty(),
         [dots, rest @ ..] if dots.trim() == "..." => (0..=printed.len()).any(|start| fits(rest, &printed[start..])),
-        [line, rest @ ..] => printed.split_first().is_some_and(|(first, others)| fits_line(line, first) && fits(rest, others)),
+        [line, rest @ ..] => {
+            printed.split_first().is_some_and(|(first, others)| fits_line(line, first) && fits(rest, others))
+        }
     }
 }
 

@@ -38,7 +38,8 @@ impl<'s> Shell<'s> {
     pub(crate) fn new(registry: &TestRegistry, serve: &'s Serving) -> Self {
         let temporary = || tempfile::tempdir().unwrap();
         let (folder, programs, home) = (temporary(), temporary(), temporary());
-        let link = |name: &str, program: &Path| std::os::unix::fs::symlink(program, programs.path().join(name)).unwrap();
+        let link =
+            |name: &str, program: &Path| std::os::unix::fs::symlink(program, programs.path().join(name)).unwrap();
         for name in ["refresh", "index-generator"] {
             link(name, &binary(name));
         }
@@ -85,7 +86,8 @@ impl<'s> Shell<'s> {
                 _ => self.bash(command).await,
             };
             // The command of registry-library always ends with status 0.
-            all.succeeded = ran.succeeded && !(client(command) == Some("registry") && ran.printed.contains("ailed to "));
+            all.succeeded =
+                ran.succeeded && !(client(command) == Some("registry") && ran.printed.contains("ailed to "));
             all.printed += &ran.printed;
             if !all.succeeded {
                 break;

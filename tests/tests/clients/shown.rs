@@ -12,9 +12,11 @@ const HOST: &str = "https://git.example.org/";
 
 /// The commands of a page, each with the name of its client.
 fn commands(page: &str) -> Vec<(&str, String)> {
-    let plain = |text: &str| text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+    let plain =
+        |text: &str| text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
     let blocks = page.split("<code id=\"use-").skip(1);
-    let parts = blocks.map(|block| block.split_once("\">").and_then(|(id, rest)| Some((id, rest.split_once("</code>")?.0))));
+    let parts =
+        blocks.map(|block| block.split_once("\">").and_then(|(id, rest)| Some((id, rest.split_once("</code>")?.0))));
     parts.map(|part| part.unwrap()).map(|(id, text)| (id, plain(text))).collect()
 }
 
@@ -103,7 +105,8 @@ async fn git_command_of_a_sample_page_gets_the_revision_shown() {
         let path = format!("/viewer/devfiles/devfile-registry/pot?devfile-version={shown}");
         let (_, page) = serve.get(&path).await;
         let commands = commands(&page);
-        let (_, block) = commands.iter().find(|(client, _)| *client == "git").unwrap_or_else(|| panic!("{path}: {page}"));
+        let (_, block) =
+            commands.iter().find(|(client, _)| *client == "git").unwrap_or_else(|| panic!("{path}: {page}"));
         let shell = Shell::new(&registry, &serve)
             .with("GIT_CONFIG_COUNT", "1")
             .with("GIT_CONFIG_KEY_0", &format!("url.file://{}/.insteadOf", remotes.path().display()))

@@ -25,8 +25,15 @@ const SECRETS: [&str; 8] = [
 ];
 
 /// Everything public that tells of the state of the registry, and some other answers.
-const PATHS: [&str; 7] =
-    ["/status", "/viewer/status", "/health", "/viewer", "/v2index", "/index.json", "/stacks/kiln/1.1.0/docker/Dockerfile"];
+const PATHS: [&str; 7] = [
+    "/status",
+    "/viewer/status",
+    "/health",
+    "/viewer",
+    "/v2index",
+    "/index.json",
+    "/stacks/kiln/1.1.0/docker/Dockerfile",
+];
 
 /// An error as S3 words it, with all that it may name.
 fn denied(bucket: &str, address: &str) -> Bytes {
@@ -62,39 +69,52 @@ async fn behind_proxy() -> (TestRegistry, Proxy) {
     (registry, proxy)
 }
 
+/// The status, once serve has found that it cannot read a newer release.
+async fn stale(serve: &Serving) -> serde_json::Value {
+    let begin = Instant::now();
+    loop {
+        let status = serve.json("/status").await;
+        if status["snapshot"]["stale"] == true {
+            break status;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn bucket_that_answers_with_its_names_tells_strangers_nothing() {
     let (registry, proxy) = behind_proxy().await;
     let error = denied(&registry.name, &proxy.address());
     let secrets = [registry.name.as_str(), &proxy.address()];
-    for (code, reason, logged) in [
-        (StatusCode::FORBIDDEN, "the cache bucket cannot be read", "AccessDenied"),
-        (StatusCode::BAD_REQUEST, "the cache bucket cannot be read", "AccessDenied"),
-        (StatusCode::OK, "the live release cannot be read", "index.json"),
-    ] {
-        let fault = Fault::Answer { status: code, body: error.clone() };
+    let reason = "the cache bucket cannot be read";
+    for status in [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST, StatusCode::OK] {
         let mut serve = registry.serve().await;
         assert_silent(&serve, &secrets).await;
-        proxy.faults().add("GET *", fault.clone(), usize::MAX);
-        let begin = Instant::now();
-        let status = loop {
-            let status = serve.json("/status").await;
-            if status["snapshot"]["stale"] == true {
-                break status;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(60), "{fault:?}: {status}");
-        };
-        assert_eq!(status["snapshot"]["failure"], reason, "{fault:?}");
+        let fault = Fault::Answer { status, body: error.clone() };
+        proxy.faults().add("GET *", fault, usize::MAX);
+        assert_eq!(stale(&serve).await["snapshot"]["failure"], reason, "{status}");
         assert_silent(&serve, &secrets).await;
-        // The operator finds all of it in the log.
-        serve.logs(logged).await;
+        // The operator finds the bucket and the cause in the log.
+        serve.logs(&format!("the cache bucket {}", registry.name)).await;
         // One that starts meanwhile has no release at all.
         let empty = registry.serve().await;
         assert_eq!(empty.get("/health").await.0, 503);
-        assert_eq!(empty.json("/status").await["snapshot"]["failure"], reason, "{fault:?}");
+        assert_eq!(empty.json("/status").await["snapshot"]["failure"], reason, "{status}");
         assert_silent(&empty, &secrets).await;
         proxy.faults().clear();
     }
+}
+
+#[tokio::test]
+async fn damaged_index_tells_strangers_nothing() {
+    let (registry, proxy) = behind_proxy().await;
+    let secrets = [registry.name.as_str(), &proxy.address()];
+    let mut serve = registry.serve().await;
+    registry.put("index.json", denied(&registry.name, &proxy.address())).await;
+    assert_eq!(stale(&serve).await["snapshot"]["failure"], "the live release cannot be read");
+    assert_silent(&serve, &secrets).await;
+    serve.logs("index.json in the cache bucket cannot be used").await;
+    assert_silent(&registry.serve().await, &secrets).await;
 }
 
 #[tokio::test]
@@ -113,7 +133,11 @@ async fn refresh_that_fails_tells_strangers_nothing() {
     let error = registry.refresh().await.unwrap_err();
     assert!(error.contains(&oci.address()), "{error}");
     let last = serve.json("/status").await["last_refresh"].clone();
-    assert_eq!((&last["outcome"], &last["failure"]), (&serde_json::Value::Null, &"the OCI registry failed".into()), "{last}");
+    assert_eq!(
+        (&last["outcome"], &last["failure"]),
+        (&serde_json::Value::Null, &"the OCI registry failed".into()),
+        "{last}"
+    );
     assert_silent(&serve, &[&oci.address(), &registry.name]).await;
     let page = serve.get("/viewer/status").await.1;
     assert!(page.contains("the last refresh failed") && page.contains("the OCI registry failed"), "{page}");
@@ -128,7 +152,9 @@ async fn refresh_that_fails_tells_strangers_nothing() {
 
 #[tokio::test]
 async fn host_that_leads_inside_is_not_named() {
-    let inside = || async { (StatusCode::FOUND, [(LOCATION, "http://vault.internal.example/clay-role?key=AccessDenied")]).into_response() };
+    let inside = || async {
+        (StatusCode::FOUND, [(LOCATION, "http://vault.internal.example/clay-role?key=AccessDenied")]).into_response()
+    };
     let app = Router::new().route("/icon", get(inside)).fallback(inside);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

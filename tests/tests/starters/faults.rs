@@ -55,7 +55,7 @@ async fn what_a_remote_does_not_have_is_said() {
     let project = Project::new("clay").await;
     let cases = [
         ("none", "", "there is no branch or tag none"),
-        ("0123456789abcdef0123456789abcdef01234567", "", "refused: "),
+        ("0123456789abcdef0123456789abcdef01234567", "", "it refused"),
         ("main", "nowhere", "it has no folder nowhere"),
         ("main", "README.md", "it has no folder README.md"),
     ];
