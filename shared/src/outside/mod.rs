@@ -236,6 +236,10 @@ impl Run<'_> {
             }
         };
         let brought: Result<Brought, FetchError> = brought.await;
+        if let Err(error) = &brought {
+            // The report and the public pages have no more than its public words.
+            tracing::info!(%error, "a fetch failed");
+        }
         if let Err(FetchError { host: failed, reason: reason @ (Reason::Unresolved | Reason::Refused(_)), .. }) =
             &brought
             && *failed == host

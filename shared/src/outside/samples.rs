@@ -102,7 +102,7 @@ async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, String> {
             (Ok(Brought::Same), Some(had)) => return Ok(had),
             (Ok(Brought::Same), None) => return Err("the answer was empty".to_owned()),
             (Err(error), _) if error.reason == Reason::NotFound => {}
-            (Err(error), _) => return Err(error.to_string()),
+            (Err(error), _) => return Err(error.public()),
         }
     }
     let remote = wanted.git.remotes.values().next().unwrap_or(&wanted.git.url);

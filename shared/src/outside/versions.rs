@@ -123,7 +123,7 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
             let reason = format!("{} has no such repository, or no revision `{}`", error.host, version.git.revision);
             Outcome::Failed(problem(version, reason))
         }
-        Err(error) => Outcome::Failed(problem(version, error.to_string())),
+        Err(error) => Outcome::Failed(problem(version, error.public())),
     }
 }
 

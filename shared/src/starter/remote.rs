@@ -76,11 +76,23 @@ enum Place {
 pub struct RemoteError {
     host: String,
     reason: String,
+    /// Host and reason in words that everybody may read.
+    public: String,
     slow: bool,
     lasting: bool,
 }
 
 impl RemoteError {
+    fn new(host: String, reason: String) -> Self {
+        let public = format!("{host}: {reason}");
+        Self { host, reason, public, slow: false, lasting: false }
+    }
+
+    /// Host and reason, without words of the host, of libraries and of this machine.
+    pub fn public(&self) -> String {
+        self.public.clone()
+    }
+
     /// Whether the host was too slow.
     pub fn is_slow(&self) -> bool {
         self.slow
@@ -93,23 +105,24 @@ impl RemoteError {
 
     fn of_files(host: &str, error: ArchiveError) -> Self {
         let lasting = !matches!(error, ArchiveError::Temporary(_));
-        Self { host: host.to_owned(), reason: error.to_string(), slow: false, lasting }
+        let public = format!("{host}: {}", error.public());
+        Self { public, lasting, ..Self::new(host.to_owned(), error.to_string()) }
     }
 
     fn of_git(remote: &Url, error: GitError) -> Self {
         match error {
             GitError::Fetch(error) => error.into(),
-            error => Self { host: host(remote), reason: error.to_string(), slow: false, lasting: false },
+            GitError::Temporary(error) => Self::here(&host(remote), &error),
+            GitError::Refused(reason) => {
+                let host = host(remote);
+                Self { public: format!("{host}: it refused"), ..Self::new(host, format!("it refused: {reason}")) }
+            }
+            error => Self::new(host(remote), error.to_string()),
         }
     }
 
     fn here(host: &str, error: &io::Error) -> Self {
-        Self {
-            host: host.to_owned(),
-            reason: format!("the temporary folder failed: {error}"),
-            slow: false,
-            lasting: false,
-        }
+        Self::of_files(host, ArchiveError::Temporary(io::Error::new(error.kind(), error.to_string())))
     }
 }
 
@@ -119,7 +132,7 @@ impl From<FetchError> for RemoteError {
         let lasting = matches!(error.reason, Reason::TooLarge(_) | Reason::NotAllowed(_));
         let text = error.to_string();
         let reason = text.strip_prefix(&format!("{}: ", error.host)).unwrap_or(&text).to_owned();
-        Self { host: error.host, reason, slow, lasting }
+        Self { public: error.public(), slow, lasting, ..Self::new(error.host, reason) }
     }
 }
 
@@ -244,12 +257,10 @@ impl Remotes {
         match packed {
             Ok(Ok(packed)) => packed.map_err(|error| RemoteError::of_files(&at, error)),
             Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
-            Err(_) => Err(RemoteError {
-                host: at,
-                reason: "the repository takes too long to read".into(),
-                slow: true,
-                lasting: false,
-            }),
+            Err(_) => {
+                let error = RemoteError::new(at, "the repository takes too long to read".to_owned());
+                Err(RemoteError { slow: true, ..error })
+            }
         }
     }
 }

@@ -48,8 +48,8 @@ use page::{Page, Registry};
 use crate::blobs::Blobs;
 use crate::body::{Body, Caching, redirect};
 use crate::error::ApiError;
-use crate::live::Freshness;
 use crate::snapshot::Snapshot;
+use crate::status::Health;
 
 /// Whether there is a viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Viewer {
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
-        freshness: &Freshness,
+        health: Health<'_>,
         blobs: &Blobs,
     ) -> Option<Response<HttpBody>> {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
@@ -142,7 +142,7 @@ impl Viewer {
                 Ok(None) => Some(missing::path().answer(registry, headers, StatusCode::NOT_FOUND, Caching::Never)),
                 Err(error) => Some(ApiError::from(error).answer()),
             },
-            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry).await),
+            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, health, registry).await),
         }
     }
 
@@ -150,7 +150,7 @@ impl Viewer {
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: &Snapshot,
-        freshness: &Freshness,
+        health: Health<'_>,
         registry: Registry<'_>,
     ) -> Response<HttpBody> {
         let found = |page: Page| page.answer(registry, headers, StatusCode::OK, registry.caching);
@@ -159,7 +159,7 @@ impl Viewer {
         match path {
             [] | [""] => found(list::render(snapshot, registry, query)),
             ["status"] => {
-                let page = status::render(snapshot, registry, freshness, jiff::Timestamp::now());
+                let page = status::render(snapshot, registry, health, jiff::Timestamp::now());
                 page.answer(registry, headers, StatusCode::OK, Caching::Never)
             }
             ["devfiles"] | ["devfiles", ""] => redirect("/viewer"),
