@@ -11,7 +11,6 @@
     report      a refresh report in words
     stage, measures   what `scripts/bench` measures, and how
     checks      lints of the template, the Kubernetes manifests and the licences of dependencies
-    examples    runs the examples of the documentation
     soak        reads and refreshes while everything around fails: `scripts/soak`; `proxy` fails, `readers` read and check
     dev, suite, bench, deploy   the commands `scripts/dev`, `scripts/test`, `scripts/bench` and `scripts/deploy`
 """

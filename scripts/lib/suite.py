@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import checks, examples, servers, tools
+from . import checks, servers, tools
 from .console import Failure, step
 from .processes import Supervisor
 
@@ -71,9 +71,6 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
     secret = secrets.token_hex(16)
     bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
     registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
-    if not arguments:
-        if failed := examples.check(root, supervisor, binaries, bucket, registry, logs):
-            return failed
     environment = {
         **os.environ,
         **bucket.environment(),

@@ -1,4 +1,4 @@
-"""Tests of `scripts/deploy` as far as it needs no account, of the examples' runner, and of what is deployed elsewhere."""
+"""Tests of `scripts/deploy` as far as it needs no account, and of what is deployed elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
 
-from . import deploy, examples
+from . import deploy
 from .console import Failure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -81,33 +81,6 @@ class Command(unittest.TestCase):
         result = self.run_it("--dry-run")
         self.assertEqual(result.returncode, 1)
         self.assertIn("RegistryRepoUrl=... and OciRegistry=...", result.stderr)
-
-
-class Examples(unittest.TestCase):
-    def page(self, text: str) -> list[examples.Example]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "page.md"
-            path.write_text(text)
-            return examples.examples(path)
-
-    def test_only_console_blocks_are_read(self) -> None:
-        text = "```sh\n$ rm x\n```\n```console\n$ echo a \\\n    b\na b\n\n$ true\n```\n$ false\n"
-        found = self.page(text)
-        self.assertEqual([(one.command, one.output) for one in found], [("echo a \\\n    b", ("a b", "")), ("true", ())])
-        self.assertEqual(found[0].place, "page.md:5")
-
-    def test_dots_stand_for_anything_in_a_line_or_any_lines(self) -> None:
-        self.assertTrue(examples.fits(["a...c", "...", "z"], ["abc", "1", "2", "z"]))
-        self.assertTrue(examples.fits(["...", "z"], ["z"]))
-        self.assertFalse(examples.fits(["a...c"], ["ab", "c"]))
-        self.assertFalse(examples.fits(["a.c"], ["abc"]))
-        self.assertFalse(examples.fits(["a"], ["a", "b"]))
-
-    def test_a_wrong_example_is_told(self) -> None:
-        for text, wrong in (("$ echo a\na", False), ("$ echo a\nb", True), ("$ true", False), ("$ false", True)):
-            (example,) = self.page(f"```console\n{text}\n```\n")
-            with tempfile.TemporaryDirectory() as folder:
-                self.assertEqual(bool(examples.run(example, Path(folder), os.environ)), wrong, text)
 
 
 class Pages(unittest.TestCase):

@@ -130,9 +130,9 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
         return Fault::Status { status: 503 }.apply(Response::default()).await;
     }
     match shared.faults.take(&what) {
-        Some(fault @ (Fault::Status { .. } | Fault::RateLimit { .. } | Fault::Hang | Fault::Page)) => {
-            fault.apply(Response::default()).await
-        }
+        Some(
+            fault @ (Fault::Status { .. } | Fault::RateLimit { .. } | Fault::Hang | Fault::Page | Fault::Answer { .. }),
+        ) => fault.apply(Response::default()).await,
         Some(fault) => fault.apply(forward(&shared, request).await).await,
         None => forward(&shared, request).await,
     }

@@ -90,7 +90,7 @@ impl TestRegistry {
     }
 
     /// The environment of its functions.
-    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+    pub fn variables(&self) -> Vec<(String, String)> {
         self.variables.clone()
     }
 

@@ -29,7 +29,7 @@ use crate::oci::{self, Code, OciError};
 use crate::openapi;
 use crate::snapshot::Snapshot;
 use crate::starters::Starters;
-use crate::status;
+use crate::status::{self, Health};
 use crate::viewer::{Ask, Viewer};
 use crate::workers;
 
@@ -152,7 +152,8 @@ impl App {
             }
             ["status"] => {
                 let last = status::last_refresh(self.live.cache()).await;
-                let document = status::document(snapshot, &self.live.freshness(), last.as_ref(), &self.config.name);
+                let health = Health { freshness: &self.live.freshness(), last_refresh: last.as_ref() };
+                let document = status::document(snapshot, health, &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
             }
             _ => {}
@@ -160,7 +161,12 @@ impl App {
         if Viewer::owns(&segments) {
             let ask = Ask { path: &segments, query, headers };
             let held = snapshot.ok_or_else(|| self.why_no_release());
-            let page = self.viewer.answer(ask, held, &self.live.freshness(), &self.blobs).await?;
+            let last = match segments.as_slice() {
+                ["viewer", "status"] => status::last_refresh(self.live.cache()).await,
+                _ => None,
+            };
+            let health = Health { freshness: &self.live.freshness(), last_refresh: last.as_ref() };
+            let page = self.viewer.answer(ask, held, health, &self.blobs).await?;
             return page.ok_or_else(nothing);
         }
         let snapshot = snapshot.ok_or_else(|| self.no_release())?;

@@ -63,8 +63,8 @@ struct Look<'a> {
 pub(crate) struct Freshness {
     /// Time since the bucket last said that this is the live release.
     pub(crate) checked: Duration,
-    /// Why the last look failed, if it did.
-    pub(crate) failure: Option<String>,
+    /// Why the last look failed, if it did, in words that everybody may read.
+    pub(crate) failure: Option<&'static str>,
     /// How many looks there were.
     pub(crate) looks: u64,
 }
@@ -95,6 +95,19 @@ pub(crate) enum Failure {
     /// An error in the software.
     #[error("the look at the cache bucket did not come to an end")]
     Ended,
+}
+
+impl Failure {
+    /// The reason in words that everybody may read: no names of buckets, no errors of other servers.
+    fn public(&self) -> &'static str {
+        match self {
+            Self::Empty => "the cache bucket has no index.json yet; run refresh to publish a release",
+            Self::Cache(_) => "the cache bucket cannot be read",
+            Self::Index(_) | Self::Release { .. } => "the live release cannot be read",
+            Self::Missing(_) => "content of the live release is missing",
+            Self::Ended => "the check of the cache bucket ended early",
+        }
+    }
 }
 
 impl Live {
@@ -144,7 +157,7 @@ impl Live {
     /// How fresh the snapshot is.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
-        let failure = check.outcome.as_ref().err().map(ToString::to_string);
+        let failure = check.outcome.as_ref().err().map(Failure::public);
         Freshness { checked: check.confirmed.elapsed(), failure, looks: check.looks }
     }
 

@@ -13,11 +13,19 @@ use crate::snapshot::Snapshot;
 /// Time for reading it; `/status` answers without it when the bucket is slow.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What decides whether the registry is healthy, beside the release that is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Health<'a> {
+    /// How fresh the snapshot is.
+    pub(crate) freshness: &'a Freshness,
+    /// The outcome of the last refresh; none when it is unknown.
+    pub(crate) last_refresh: Option<&'a LastRefresh>,
+}
+
 /// What `/status` answers.
 pub(crate) fn document(
     snapshot: Option<&Snapshot>,
-    freshness: &Freshness,
-    last_refresh: Option<&LastRefresh>,
+    Health { freshness, last_refresh }: Health<'_>,
     name: &str,
 ) -> Value {
     let age =

@@ -6,7 +6,7 @@
 pub struct FetchError {
     /// The host that was asked.
     pub host: String,
-    /// The host that sent us there, when it was another.
+    /// The host that was asked first, when it was another.
     pub redirected_from: Option<String>,
     /// What happened.
     pub reason: Reason,
@@ -25,6 +25,14 @@ impl FetchError {
 
 fn redirected(from: Option<&str>) -> String {
     from.map_or(String::new(), |from| format!(" (redirected from {from})"))
+}
+
+impl FetchError {
+    /// The same in words that everybody may read: the host that was asked for, and none of the words of a server or library. A
+    /// redirect may lead to hosts that are nobody's business.
+    pub fn public(&self) -> String {
+        format!("{}: {}", self.redirected_from.as_deref().unwrap_or(&self.host), self.reason.public())
+    }
 }
 
 /// What happened instead of an answer.
@@ -62,6 +70,23 @@ pub enum Reason {
     NotStored(String),
 }
 
+impl Reason {
+    fn public(&self) -> String {
+        match self {
+            Self::Refused(_) => "no connection".to_owned(),
+            Self::Broken(_) => "the answer is broken".to_owned(),
+            Self::NotStored(_) => "it could not be stored".to_owned(),
+            Self::NotAllowed(_)
+            | Self::Unresolved
+            | Self::Slow
+            | Self::TooLarge(_)
+            | Self::NotFound
+            | Self::Status(_)
+            | Self::Redirects(_) => self.to_string(),
+        }
+    }
+}
+
 impl From<&reqwest::Error> for Reason {
     fn from(error: &reqwest::Error) -> Self {
         let mut innermost: &dyn std::error::Error = error;
@@ -79,5 +104,23 @@ impl From<&reqwest::Error> for Reason {
         } else {
             Self::Broken(innermost.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_words_name_the_first_host_and_no_words_of_others() {
+        let error = |from: Option<&str>, reason| FetchError {
+            host: "vault.internal.example".to_owned(),
+            redirected_from: from.map(str::to_owned),
+            reason,
+        };
+        let refused = error(Some("icons.example"), Reason::Refused("refused by 10.0.0.7:443".to_owned()));
+        assert_eq!(refused.public(), "icons.example: no connection");
+        assert!(refused.to_string().contains("vault.internal.example") && refused.to_string().contains("10.0.0.7"));
+        assert_eq!(error(None, Reason::Status(503)).public(), "vault.internal.example: it answered with status 503");
     }
 }

@@ -243,7 +243,7 @@ impl Place {
         let host = url.host_str().unwrap_or_default().to_owned();
         let before = std::mem::replace(&mut self.host, host);
         if !before.is_empty() && before != self.host {
-            self.redirected_from = Some(before);
+            self.redirected_from.get_or_insert(before);
         }
     }
 

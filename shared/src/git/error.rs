@@ -74,6 +74,17 @@ impl GitError {
         }
     }
 
+    /// The same in words that everybody may read: the host that was asked for, and none of the words of a server or library.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Fetch(error) => error.public(),
+            Self::Refused { host, .. } => format!("{host}: it refused"),
+            Self::Object { id, .. } => format!("object {id} cannot be read"),
+            Self::Temporary(_) => "the temporary folder failed".to_owned(),
+            error => error.to_string(),
+        }
+    }
+
     pub(super) fn temporary(error: &std::io::Error) -> Self {
         Self::Temporary(error.to_string())
     }

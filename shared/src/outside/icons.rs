@@ -150,7 +150,7 @@ async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<Kept>
         },
         // An icon that was there before and is out of reach for now is nobody's mistake.
         (Err(error), Some(icon)) if error.reason != Reason::NotFound => Ok(Some((icon, etag.map(str::to_owned)))),
-        (Err(error), had) => Err((error.to_string(), had)),
+        (Err(error), had) => Err((error.public(), had)),
     }
 }
 

@@ -243,6 +243,8 @@ impl Run<'_> {
         };
         let brought: Result<Brought, FetchError> = brought.await;
         if let Err(error) = &brought {
+            // The report and the public pages have no more than its public words.
+            tracing::info!(%error, "a fetch failed");
             self.note(error);
         }
         brought

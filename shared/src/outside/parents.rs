@@ -57,7 +57,7 @@ pub(super) async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
         Ok(Brought::Content(bytes, _)) => Found::Devfile(bytes),
         Ok(Brought::Same) => Found::Unreachable("the answer was empty".to_owned()),
         Err(error) if error.reason == Reason::NotFound => Found::Missing,
-        Err(error) => Found::Unreachable(error.to_string()),
+        Err(error) => Found::Unreachable(error.public()),
     }
 }
 

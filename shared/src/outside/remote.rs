@@ -52,6 +52,16 @@ pub(super) enum ReadError {
     BudgetSpent,
 }
 
+impl ReadError {
+    /// The same in words that everybody may read.
+    pub(super) fn public(&self) -> String {
+        match self {
+            Self::Git(error) => error.public(),
+            error => error.to_string(),
+        }
+    }
+}
+
 impl Remote {
     /// The remote that an entry means: the one it names, `origin`, or the only one.
     pub(super) fn new(git: &Git) -> Result<Self, InvalidRemote> {

@@ -85,11 +85,11 @@ fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
 async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, String> {
     let remote = Remote::new(&wanted.git).map_err(|error| error.to_string())?;
     let known = published(run, wanted).filter(|had| PATHS.iter().any(|path| remote.name(path) == had.name));
-    let commit = remote.commit(run).await.map_err(|error| error.to_string())?;
+    let commit = remote.commit(run).await.map_err(|error| error.public())?;
     if let Some(had) = known.filter(|had| had.commit.as_deref() == Some(commit.as_str())) {
         return Ok(had);
     }
-    match remote.first_file(run, &commit, &PATHS).await.map_err(|error| error.to_string())? {
+    match remote.first_file(run, &commit, &PATHS).await.map_err(|error| error.public())? {
         Some((path, content)) => Ok(Had { name: remote.name(path), commit: Some(commit.into()), content }),
         None => Err(format!("{} has none of {}", remote.name(""), PATHS.join(", "))),
     }

@@ -100,17 +100,17 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
     };
     let published = run.settled.is_some_and(|previous| previous.content.versions.iter().any(stays));
     let known = run.known(&key(version)).flatten().filter(|_| published);
-    let failed = |error: &dyn std::fmt::Display| Outcome::Failed(problem(version, error.to_string()));
+    let failed = |reason: String| Outcome::Failed(problem(version, reason));
     let commit = match remote.commit(run).await {
         Ok(commit) => commit,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(error.public()),
     };
     if known == Some(commit.as_str()) {
         return Outcome::Same(Some(commit.into()));
     }
     match remote.files(run, &commit, &version.folder).await {
         Ok(files) => Outcome::Files(files, Some(commit.into())),
-        Err(error) => failed(&error),
+        Err(error) => failed(error.public()),
     }
 }
 

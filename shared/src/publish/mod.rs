@@ -30,7 +30,7 @@ mod upload;
 mod verify;
 
 pub use reconcile::Extent;
-pub use record::LastRefresh;
+pub use record::{LastRefresh, PublicReason};
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};
 

@@ -1,5 +1,6 @@
-//! What became of the last refresh, left in the bucket for `/status`. Nothing depends on it.
+//! The outcome of the last refresh, stored in the bucket for `/status`. Nothing depends on it.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,9 +24,9 @@ pub struct LastRefresh {
     pub outcome: Option<Outcome>,
     /// The commit that it was about, as far as that was known.
     pub commit_hash: Option<CommitSha>,
-    /// Why it failed, in words that everybody may read; the log has the rest.
+    /// Why it failed; the log has the chain of causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
+    pub failure: Option<PublicReason>,
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
@@ -37,8 +38,52 @@ pub struct LastRefresh {
     pub behind_since: Option<Timestamp>,
 }
 
+/// Why a refresh failed, in words that everybody may read: no hosts, no names of buckets, no errors of other servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PublicReason {
+    /// The registry repository.
+    #[serde(rename = "the registry repository could not be read")]
+    Source,
+    /// The OCI registry.
+    #[serde(rename = "the OCI registry failed")]
+    Registry,
+    /// The cache bucket.
+    #[serde(rename = "the cache bucket failed")]
+    Bucket,
+    /// `index.json` or the release that it names.
+    #[serde(rename = "the live release cannot be read")]
+    Live,
+    /// A release beyond the limits of its readers.
+    #[serde(rename = "the release is too large")]
+    TooLarge,
+    /// Content that neither store has.
+    #[serde(rename = "content of the release is missing")]
+    Content,
+    /// The temporary folder.
+    #[serde(rename = "the temporary folder failed")]
+    Temporary,
+    /// No release to go back to.
+    #[serde(rename = "there is no such release")]
+    NoSuchRelease,
+    /// No release at all.
+    #[serde(rename = "nothing is live yet")]
+    NothingLive,
+    /// Other refreshes.
+    #[serde(rename = "other refreshes were faster")]
+    Races,
+    /// Whatever else is stored, by other software or by hand.
+    #[serde(other, rename = "the refresh failed")]
+    Other,
+}
+
+impl fmt::Display for PublicReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl LastRefresh {
-    /// Reads the word that the last refresh left; none when there is none, or it cannot be read.
+    /// Reads the stored outcome; none when there is none, or it cannot be read.
     pub async fn read(bucket: &impl Bucket) -> Option<Self> {
         let object = bucket.get(LAST_REFRESH_KEY, limits::LAST_REFRESH_BYTES).await.ok()??;
         serde_json::from_slice(&object.bytes).ok()
@@ -46,21 +91,19 @@ impl LastRefresh {
 }
 
 impl PublishError {
-    /// The reason in words that everybody may read: no hosts, no names of buckets.
-    pub fn public(&self) -> &'static str {
+    /// The reason in words that everybody may read.
+    pub fn public(&self) -> PublicReason {
         match self {
-            Self::Source(_) => "the registry repository could not be read",
-            Self::Registry(_) | Self::DamagedArtifact { .. } | Self::StuckBlob(_) => {
-                "the OCI registry did not do what was asked"
-            }
-            Self::Cache(_) => "the cache bucket did not do what was asked",
-            Self::DamagedIndex(_) | Self::ForeignRelease(..) => "what is live cannot be read",
-            Self::Unreadable(_) => "the release is too large",
-            Self::MissingBlob(_) => "content of the release is gone",
-            Self::Temporary(_) => "the temporary folder failed",
-            Self::NoSuchRelease { .. } => "there is no such release",
-            Self::NothingLive => "nothing is live yet",
-            Self::Races => "other refreshes were faster",
+            Self::Source(_) => PublicReason::Source,
+            Self::Registry(_) | Self::DamagedArtifact { .. } | Self::StuckBlob(_) => PublicReason::Registry,
+            Self::Cache(_) => PublicReason::Bucket,
+            Self::DamagedIndex(_) | Self::ForeignRelease(..) => PublicReason::Live,
+            Self::Unreadable(_) => PublicReason::TooLarge,
+            Self::MissingBlob(_) => PublicReason::Content,
+            Self::Temporary(_) => PublicReason::Temporary,
+            Self::NoSuchRelease { .. } => PublicReason::NoSuchRelease,
+            Self::NothingLive => PublicReason::NothingLive,
+            Self::Races => PublicReason::Races,
         }
     }
 }
@@ -104,7 +147,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 at,
                 outcome: None,
                 commit_hash: told.cloned(),
-                failure: Some(error.public().to_owned()),
+                failure: Some(error.public()),
                 quarantined: Vec::new(),
                 repaired: Vec::new(),
                 behind_since,
@@ -129,5 +172,14 @@ mod tests {
         assert_eq!(lines(limits::REPORTED_PROBLEMS).last().unwrap(), "bucket: x");
         assert_eq!(lines(limits::REPORTED_PROBLEMS + 3).len(), limits::REPORTED_PROBLEMS + 1);
         assert_eq!(lines(limits::REPORTED_PROBLEMS + 3).last().unwrap(), "and 3 more, which the log names");
+    }
+
+    #[test]
+    fn public_reason_outside_the_closed_set_is_replaced() {
+        let read = |text: &str| serde_json::from_value::<PublicReason>(text.into()).unwrap();
+        for reason in [PublicReason::Source, PublicReason::Bucket, PublicReason::Races, PublicReason::Other] {
+            assert_eq!(read(&reason.to_string()), reason);
+        }
+        assert_eq!(read("arn:aws:s3:::clay is not allowed").to_string(), "the refresh failed");
     }
 }

@@ -76,11 +76,23 @@ enum Place {
 pub struct RemoteError {
     host: String,
     reason: String,
+    /// Host and reason in words that everybody may read.
+    public: String,
     slow: bool,
     lasting: bool,
 }
 
 impl RemoteError {
+    fn new(host: String, reason: String) -> Self {
+        let public = format!("{host}: {reason}");
+        Self { host, reason, public, slow: false, lasting: false }
+    }
+
+    /// Host and reason, without words of the host, of libraries and of this machine.
+    pub fn public(&self) -> String {
+        self.public.clone()
+    }
+
     /// Whether the host was too slow.
     pub fn is_slow(&self) -> bool {
         self.slow
@@ -93,29 +105,29 @@ impl RemoteError {
 
     fn of_files(host: &str, error: ArchiveError) -> Self {
         let lasting = !matches!(error, ArchiveError::Temporary(_));
-        Self { host: host.to_owned(), reason: error.to_string(), slow: false, lasting }
+        let public = format!("{host}: {}", error.public());
+        Self { public, lasting, ..Self::new(host.to_owned(), error.to_string()) }
     }
 
     fn of_git(host: &str, error: GitError) -> Self {
         let is_lasting = !error.is_temporary();
         match error {
             GitError::Fetch(error) => error.into(),
+            GitError::Refused { reason, .. } => {
+                let public = format!("{host}: it refused");
+                Self { public, ..Self::new(host.to_owned(), format!("it refused: {reason}")) }
+            }
             error => {
                 let slow = matches!(error, GitError::Slow);
                 let text = error.to_string();
                 let reason = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned();
-                Self { host: host.to_owned(), reason, slow, lasting: is_lasting }
+                Self { slow, lasting: is_lasting, ..Self::new(host.to_owned(), reason) }
             }
         }
     }
 
     fn here(host: &str, error: &io::Error) -> Self {
-        Self {
-            host: host.to_owned(),
-            reason: format!("the temporary folder failed: {error}"),
-            slow: false,
-            lasting: false,
-        }
+        Self::of_files(host, ArchiveError::Temporary(io::Error::new(error.kind(), error.to_string())))
     }
 }
 
@@ -125,7 +137,7 @@ impl From<FetchError> for RemoteError {
         let lasting = matches!(error.reason, Reason::TooLarge(_) | Reason::NotAllowed(_));
         let text = error.to_string();
         let reason = text.strip_prefix(&format!("{}: ", error.host)).unwrap_or(&text).to_owned();
-        Self { host: error.host, reason, slow, lasting }
+        Self { public: error.public(), slow, lasting, ..Self::new(error.host, reason) }
     }
 }
 

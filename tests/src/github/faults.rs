@@ -53,6 +53,14 @@ pub enum Fault {
     Body(Bytes),
     /// A page for people, as gateways and hotels answer with in place of the server.
     Page,
+    /// Another answer, in place of the server's.
+    #[serde(skip)]
+    Answer {
+        /// Its status.
+        status: StatusCode,
+        /// Its body.
+        body: Bytes,
+    },
 }
 
 /// The faults still to come.
@@ -155,6 +163,11 @@ impl Fault {
             Self::Body(other) => {
                 head.headers.remove(header::CONTENT_LENGTH);
                 Response::from_parts(head, Body::from(other))
+            }
+            Self::Answer { status, body } => {
+                let mut answer = Response::new(Body::from(body));
+                *answer.status_mut() = status;
+                answer
             }
         }
     }

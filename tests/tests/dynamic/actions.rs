@@ -91,15 +91,27 @@ async fn a_strict_registry_publishes_nothing_and_says_so() {
     let world = Dynamic::new().await;
     world.act(json!({"action": "refresh"})).await;
     let live = world.registry.live().await;
+    let loom = std::fs::read_to_string(world.registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();
     let commit = world.break_stack();
     let registry = world.registry.with("STRICT", "true");
     let report = registry.invoke(&json!({"action": "refresh"})).await.unwrap();
     assert_eq!(report["outcome"], "rejected");
     assert_eq!(registry.live().await, live);
-    let shown = registry.serve().await.json("/status").await;
+    let serve = registry.serve().await;
+    let shown = serve.json("/status").await;
     let last = &shown["last_refresh"];
     assert_eq!((&last["outcome"], &last["commit_hash"]), (&json!("rejected"), &json!(commit)), "{last}");
     assert_eq!(last["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
+    let page = serve.get("/viewer/status").await.1;
+    for part in ["the last refresh was rejected", "stacks/loom/devfile.yaml:", "STRICT", "1</strong> quarantined"] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("healthy") && !page.contains("Nothing is quarantined"), "{page}");
+    // The next commit is in order.
+    registry.write("stacks/loom/devfile.yaml", loom);
+    registry.commit();
+    assert_eq!(registry.invoke(&json!({"action": "refresh"})).await.unwrap()["outcome"], "published");
+    assert!(serve.get("/viewer/status").await.1.contains("Live and healthy"));
 }
 
 /// A request to the OCI registry itself.

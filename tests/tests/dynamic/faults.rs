@@ -209,7 +209,7 @@ async fn two_functions_of_different_software() {
     assert_eq!(serve.get("/devfiles/loom").await, before);
     let shown = serve.json("/status").await;
     assert_eq!(shown["snapshot"]["stale"], true);
-    assert!(shown["snapshot"]["failure"].as_str().unwrap().contains("its format is 99"), "{shown}");
+    assert!(shown["snapshot"]["failure"].as_str().unwrap().contains("the live release cannot be read"), "{shown}");
     // The older refresh does not publish over what it does not understand.
     world.edit("by older software");
     let error = world.registry.refresh().await.unwrap_err();

@@ -192,7 +192,8 @@ async fn damaged_blob_is_reported_and_repaired_by_the_schedule() {
     let serve = registry.serve().await;
     let layers = manifest(&serve, "kiln", "1.1.0").await.json()["layers"].clone();
     let archive = |layer: &&Value| layer["annotations"]["org.opencontainers.image.title"] == "archive.tar";
-    let digest: Digest = layers.as_array().unwrap().iter().find(archive).unwrap()["digest"].as_str().unwrap().parse().unwrap();
+    let digest: Digest =
+        layers.as_array().unwrap().iter().find(archive).unwrap()["digest"].as_str().unwrap().parse().unwrap();
     let key = format!("blobs/sha256/{}", digest.hex());
     let good = registry.object(&key).await;
     let mut wrong = good.to_vec();

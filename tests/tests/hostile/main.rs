@@ -10,3 +10,4 @@ mod memory;
 mod oci;
 mod pages;
 mod repositories;
+mod strangers;

@@ -36,7 +36,7 @@ fn readme_picture(name: &str, picture: &[u8]) {
 async fn every_page_in_every_look() {
     let registry = market::registry().await;
     registry.refresh().await.unwrap();
-    // A version that is held back, for the status.
+    // A version that is quarantined, for the status.
     registry.write("stacks/fulling/devfile.yaml", "schemaVersion: 2.2.2\nmetadata:\n  name: [fulling\n");
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;

@@ -132,8 +132,8 @@ impl StarterError {
     /// What a client is told.
     pub(crate) fn public(&self) -> String {
         match self {
-            Self::Remote(error) => error.to_string(),
-            Self::File(error) => error.to_string(),
+            Self::Remote(error) => error.public(),
+            Self::File(error) => error.public(),
             Self::Slow => self.to_string(),
             Self::Store(_) | Self::Gone | Self::Ended(_) => {
                 "the store of this registry does not answer; try again in a moment".into()

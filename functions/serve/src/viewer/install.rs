@@ -65,7 +65,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
         ways.push(Way {
             id: "use-library",
             name: "registry-library",
-            commands: format!("registry pull {url} {name}{tag}"),
+            // Without the new index schema the client ignores the version and pulls the default one.
+            commands: format!("registry pull {url} {name}{tag} --new-index-schema --all"),
         });
         if let Some(reference) = shown.version.and_then(|version| version.links.get("self")) {
             let plain = if registry.origin.is_some_and(|origin| !origin.is_secure()) { "--plain-http " } else { "" };
@@ -77,10 +78,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
     if let Some(git) = git {
         let remote = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
         let remote = remote.or_else(|| git.remotes.values().next()).unwrap_or(&git.url);
-        if remote.starts_with("https://") {
-            let branch =
-                if git.revision.is_empty() { String::new() } else { format!("--branch {} ", shell(&git.revision)) };
-            ways.push(Way { id: "use-git", name: "git", commands: format!("git clone {branch}{}", shell(remote)) });
+        if let Some(commands) = git_commands(remote, &git.revision, &entry.name) {
+            ways.push(Way { id: "use-git", name: "git", commands });
         }
     }
     if let Some(rest) = rest {
@@ -90,6 +89,20 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
     // A command that is cut is none.
     ways.retain(|way| way.commands.len() <= COMMANDS_BYTES);
     ways
+}
+
+/// Clones a repository into a folder and checks a revision out. `git clone --branch` takes branches and tags alone, and a revision
+/// may be a commit.
+fn git_commands(remote: &str, revision: &str, folder: &str) -> Option<String> {
+    // What begins with a hyphen would be an option.
+    if !remote.starts_with("https://") || revision.starts_with('-') || folder.starts_with('-') {
+        return None;
+    }
+    let clone = format!("git clone {} {}", shell(remote), shell(folder));
+    Some(match revision {
+        "" => clone,
+        _ => format!("{clone}\ngit -C {} checkout {} --", shell(folder), shell(revision)),
+    })
 }
 
 /// A text as one word of a shell command, quoted where it would be more than that.
@@ -131,7 +144,7 @@ mod tests {
         odo preference add registry clay http://registry.example:8080
         odo init --name my-app --devfile kiln --devfile-version 1.1.0 --devfile-registry clay
         registry-library:
-        registry pull http://registry.example:8080 kiln:1.1.0
+        registry pull http://registry.example:8080 kiln:1.1.0 --new-index-schema --all
         oras:
         oras pull --plain-http registry.example:8080/devfile-catalog/kiln:1.1.0
         curl:
@@ -139,10 +152,22 @@ mod tests {
         ");
         insta::assert_snapshot!(commands("pot", None, None), @"
         git:
-        git clone --branch v1 https://github.com/example/pot.git
+        git clone https://github.com/example/pot.git pot
+        git -C pot checkout v1 --
         curl:
         curl --fail --output devfile.yaml https://REGISTRY/devfiles/x
         ");
+    }
+
+    #[test]
+    fn git_commands_take_no_revision_for_an_option() {
+        let remote = "https://github.com/example/pot.git";
+        assert_eq!(git_commands(remote, "", "pot").unwrap(), format!("git clone {remote} pot"));
+        for (remote, revision, folder) in
+            [(remote, "--upload-pack=x", "pot"), (remote, "v1", "-x"), ("ext::sh -c x", "v1", "pot"), ("-x", "", "pot")]
+        {
+            assert!(git_commands(remote, revision, folder).is_none(), "{remote} {revision} {folder}");
+        }
     }
 
     #[test]

@@ -53,8 +53,8 @@ use page::{Page, Registry};
 use crate::blobs::Blobs;
 use crate::body::{Body, Caching, redirect};
 use crate::error::ApiError;
-use crate::live::Freshness;
 use crate::snapshot::Snapshot;
+use crate::status::Health;
 use crate::workers::{self, Busy};
 
 /// Whether there is a viewer.
@@ -110,7 +110,7 @@ impl Viewer {
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
-        freshness: &Freshness,
+        health: Health<'_>,
         blobs: &Blobs,
     ) -> Result<Option<Response<HttpBody>>, Busy> {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
@@ -155,7 +155,7 @@ impl Viewer {
                 let document = sitemap::sitemap(snapshot, registry)?;
                 Some(Body::once("application/xml", document.into()).answer_now(headers, registry.caching))
             }
-            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, freshness, registry)),
+            _ => Some(self.page(Ask { path: &path[1..], query, headers }, snapshot, health, registry)),
         };
         workers::run(render).await
     }
@@ -164,7 +164,7 @@ impl Viewer {
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: &Snapshot,
-        freshness: &Freshness,
+        health: Health<'_>,
         registry: Registry<'_>,
     ) -> Response<HttpBody> {
         let found = |page: Page| page.answer(registry, headers, StatusCode::OK, registry.caching);
@@ -173,7 +173,7 @@ impl Viewer {
         match path {
             [] => found(list::render(snapshot, registry, query)),
             ["status"] => {
-                let page = status::render(snapshot, registry, freshness, jiff::Timestamp::now());
+                let page = status::render(snapshot, registry, health, jiff::Timestamp::now());
                 page.answer(registry, headers, StatusCode::OK, Caching::Never)
             }
             ["devfiles"] => redirect("/viewer"),

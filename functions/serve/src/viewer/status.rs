@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
+use devfile_registry::publish::{LastRefresh, Outcome};
 use devfile_registry::release::Recent;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
@@ -12,17 +13,16 @@ use maud::{Markup, html};
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
 use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
-use crate::live::Freshness;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{About, Snapshot};
+use crate::status::Health;
 
 /// The page.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Freshness, now: jiff::Timestamp) -> Page {
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health<'_>, now: jiff::Timestamp) -> Page {
     let about = &snapshot.about;
-    let state = match (&freshness.failure, about.quarantined.is_empty()) {
-        (Some(_), _) => ("bad", "The bucket does not answer; the last known release is served"),
-        (None, false) => ("warn", "Live, with parts that are held back"),
-        (None, true) => ("good", "Live and healthy"),
-    };
+    let Health { freshness, last_refresh } = health;
+    let state = state(about, health);
+    let rejected = last_refresh.filter(|last| last.outcome == Some(Outcome::Rejected));
+    let in_quarantine = rejected.map_or(about.quarantined.len(), |last| last.quarantined.len());
     let rows = [
         ("Commit", commit(&about.source, &about.commit_hash)),
         ("Live since", html! { (moment(&about.generated_at, now)) }),
@@ -53,14 +53,15 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
                 li { strong { (about.stacks) } " " (word(about.stacks, "stack", "stacks")) }
                 li { strong { (about.versions) } " " (word(about.versions, "published version", "published versions")) }
                 li { strong { (about.samples) } " " (word(about.samples, "sample", "samples")) }
-                li { strong { (about.quarantined.len()) } " held back" }
+                li { strong { (in_quarantine) } " quarantined" }
                 li { strong { (snapshot.warnings.len()) } " " (word(snapshot.warnings.len(), "warning", "warnings")) }
             }
             section aria-labelledby="live" {
                 h2 #live { "Live release" }
                 dl.wide { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
             }
-            (quarantined(&about.quarantined))
+            @if let Some(last) = last_refresh { (refresh(last, &about.source, now)) }
+            (quarantined(&about.quarantined, rejected))
             (changes(&about.changed, &about.removed))
             (recent(&about.recent, &about.source, now))
             (warnings(&snapshot.warnings))
@@ -69,10 +70,26 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, freshness: &Fr
     };
     Page {
         title: "Status".into(),
-        description: format!("What {} serves now, since when, and what is held back.", registry.name),
+        description: format!("What {} serves now, since when, and what is quarantined.", registry.name),
         canonical: Some("/viewer/status".into()),
         section: Section::Status,
         main,
+    }
+}
+
+/// The state in one line, with its colour. It is healthy only when nothing is known to be otherwise.
+fn state(about: &About, Health { freshness, last_refresh }: Health<'_>) -> (&'static str, &'static str) {
+    if freshness.failure.is_some() {
+        return ("bad", "No newer release can be read; the last known one is served");
+    }
+    let Some(last) = last_refresh else { return ("warn", "Live; the outcome of the last refresh is unknown") };
+    match last.outcome {
+        None => ("bad", "Live, but the last refresh failed"),
+        Some(Outcome::Rejected) => ("bad", "Live, but the last refresh was rejected"),
+        _ if last.behind_since.is_some() => ("warn", "Live, but behind the branch"),
+        _ if !about.quarantined.is_empty() => ("warn", "Live, with quarantined versions or entries"),
+        _ if about.pinned => ("warn", "Live, pinned to this release"),
+        _ => ("good", "Live and healthy"),
     }
 }
 
@@ -108,8 +125,53 @@ fn ago(seconds: i64) -> String {
     format!("{} ago", count(usize::try_from(number).unwrap_or(0), one, many))
 }
 
-/// What is held back, and why.
-fn quarantined(parts: &[Quarantined]) -> Markup {
+/// The last refresh, which need not have made anything live.
+fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
+    let outcome = match last.outcome {
+        Some(Outcome::Published) => "published",
+        Some(Outcome::Unchanged) => "unchanged",
+        Some(Outcome::Superseded) => "superseded",
+        Some(Outcome::Rejected) => "rejected",
+        None => "failed",
+    };
+    html! {
+        section aria-labelledby="refresh" {
+            h2 #refresh { "Last refresh" }
+            dl.wide {
+                div {
+                    dt { "Outcome" }
+                    dd { (outcome) @if let Some(reason) = last.failure { ": " (reason) "; the log of refresh has the causes" } }
+                }
+                div { dt { "Ended" } dd { (moment(&last.at, now)) } }
+                @if let Some(hash) = &last.commit_hash { div { dt { "Commit" } dd { (commit(source, hash)) } } }
+                @if let Some(since) = &last.behind_since {
+                    div { dt { "Behind the branch since" } dd { (moment(since, now)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The parts that are not published as they stand in the repository, and why. After a rejected refresh that is all of its commit.
+fn quarantined(parts: &[Quarantined], rejected: Option<&LastRefresh>) -> Markup {
+    html! {
+        section aria-labelledby="quarantined" {
+            h2 #quarantined { "Quarantined" }
+            @if let Some(last) = rejected {
+                p { "STRICT is set, so nothing of the last commit is published until these are corrected:" }
+                (problems(&last.quarantined))
+            }
+            @if !parts.is_empty() {
+                p { "These keep their last published state until their files are corrected:" }
+                (problems(parts))
+            } @else if rejected.is_none() {
+                p.empty-note { "Nothing is quarantined: the live release has everything as it stands in the repository." }
+            }
+        }
+    }
+}
+
+fn problems(parts: &[Quarantined]) -> Markup {
     let fitting = section(parts, |part| {
         html! {
             li {
@@ -119,16 +181,8 @@ fn quarantined(parts: &[Quarantined]) -> Markup {
         }
     });
     html! {
-        section aria-labelledby="held-back" {
-            h2 #held-back { "Held back" }
-            @if parts.is_empty() {
-                p.empty-note { "Nothing: everything in the repository is published as it stands there." }
-            } @else {
-                p { "These stay as they were last published until their files are mended:" }
-                ul.problems { (fitting.rows) }
-                (left_out(parts.len() - fitting.count))
-            }
-        }
+        ul.problems { (fitting.rows) }
+        (left_out(parts.len() - fitting.count))
     }
 }
 
@@ -157,7 +211,7 @@ fn place(problem: &Diagnostic) -> String {
     format!("{}{}", problem.path, position.unwrap_or_default())
 }
 
-/// What the last refresh changed.
+/// The differences of the live release from the one before.
 fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
     let list = |name: &'static str, parts: &BTreeSet<String>| {
         let fitting = Room(SECTION_BYTES).fit(parts, |part| html! { li { code { (brief(part)) } } });
@@ -172,7 +226,7 @@ fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
     html! {
         @if !changed.is_empty() || !removed.is_empty() {
             section aria-labelledby="changes" {
-                h2 #changes { "Last refresh" }
+                h2 #changes { "Changes of this release" }
                 (list("Changed", changed))
                 (list("Removed", removed))
             }
@@ -266,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_last_refresh_changed_and_what_was_live() {
+    fn changes_and_earlier_releases_are_listed() {
         let parts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let shown = changes(&parts(&["stacks/kiln/1.1.0"]), &parts(&["stacks/old"])).into_string();
         assert!(shown.contains("stacks/kiln/1.1.0") && shown.contains("Removed"), "{shown}");

@@ -6,12 +6,17 @@ use axum::body::to_bytes;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use bytes::Bytes;
 use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
+use devfile_registry::publish::{LastRefresh, Outcome, PublicReason};
+use devfile_registry::repository::{Part, Quarantined};
+use devfile_registry::timestamp::Timestamp;
 
 use super::*;
 use crate::app::segments;
 use crate::blobs::LargeBlobs;
 use crate::icons::Image;
+use crate::live::Freshness;
 
 /// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
 async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
@@ -27,8 +32,24 @@ async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap)
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
     let asked = Ask { path: &segments, query, headers: &headers };
     let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
+    let last = last_refresh(Some(Outcome::Published));
     let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
-    viewer.answer(asked, Ok(snapshot), &freshness, &blobs).await.unwrap()
+    let health = Health { freshness: &freshness, last_refresh: Some(&last) };
+    viewer.answer(asked, Ok(snapshot), health, &blobs).await.unwrap()
+}
+
+/// A refresh that ended so, an hour before the release of the fixture.
+fn last_refresh(outcome: Option<Outcome>) -> LastRefresh {
+    let at: Timestamp = "2025-11-01T09:00:00Z".parse().unwrap();
+    LastRefresh {
+        behind_since: matches!(outcome, None | Some(Outcome::Rejected)).then(|| at.clone()),
+        at,
+        outcome,
+        commit_hash: Some("89abcdef0123456789abcdef0123456789abcdef".parse().unwrap()),
+        failure: outcome.is_none().then_some(PublicReason::Registry),
+        quarantined: Vec::new(),
+        repaired: Vec::new(),
+    }
 }
 
 async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {
@@ -154,9 +175,55 @@ async fn the_status_is_for_operators() {
     let response = get(&fixture::snapshot(), "/viewer/status").await;
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let shown = text(response).await;
-    for part in ["anvil 2.0.0", "yaml/syntax", "a &lt;key&gt; is open", "01234567", "there is no icon", "held back"] {
+    for part in ["anvil 2.0.0", "yaml/syntax", "a &lt;key&gt; is open", "01234567", "there is no icon", "quarantined"] {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
+}
+
+#[test]
+fn status_is_healthy_only_when_nothing_is_wrong() {
+    let shown = |snapshot: &Snapshot, failure: Option<&'static str>, last: Option<&LastRefresh>| {
+        let freshness = Freshness { checked: Duration::from_secs(2), failure, looks: 1 };
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
+        let health = Health { freshness: &freshness, last_refresh: last };
+        status::render(snapshot, registry, health, "2025-11-01T12:00:00Z".parse().unwrap()).main.into_string()
+    };
+    let mut sound = fixture::snapshot();
+    let quarantined = std::mem::take(&mut sound.about.quarantined);
+    let mut pinned = fixture::snapshot();
+    pinned.about.quarantined.clear();
+    pinned.about.pinned = true;
+    let ended = |outcome| Some(last_refresh(outcome));
+    let mut behind = last_refresh(Some(Outcome::Published));
+    behind.behind_since = Some(behind.at.clone());
+    let unreadable = Some("the cache bucket cannot be read");
+    for (snapshot, failure, last, state) in [
+        (&sound, None, ended(Some(Outcome::Published)), "Live and healthy"),
+        (&sound, None, ended(Some(Outcome::Unchanged)), "Live and healthy"),
+        (&sound, unreadable, ended(Some(Outcome::Published)), "No newer release can be read"),
+        (&sound, None, None, "the outcome of the last refresh is unknown"),
+        (&sound, None, ended(None), "the last refresh failed"),
+        (&sound, None, ended(Some(Outcome::Rejected)), "the last refresh was rejected"),
+        (&sound, None, Some(behind), "behind the branch"),
+        (&fixture::snapshot(), None, ended(Some(Outcome::Published)), "with quarantined versions"),
+        (&pinned, None, ended(Some(Outcome::Published)), "pinned to this release"),
+    ] {
+        let page = shown(snapshot, failure, last.as_ref());
+        assert!(page.contains(state), "{state}: {page}");
+        assert_eq!(page.contains("healthy"), state == "Live and healthy", "{state}: {page}");
+        assert!(!page.to_lowercase().contains("held back"), "{page}");
+        assert!(failure.is_none_or(|failure| page.contains(failure)), "{page}");
+    }
+    let failed = shown(&sound, None, Some(&last_refresh(None)));
+    assert!(failed.contains("failed: the OCI registry failed") && failed.contains("89abcdef"), "{failed}");
+    let mut rejected = last_refresh(Some(Outcome::Rejected));
+    let problem = Diagnostic::error("stacks/loom/devfile.yaml", "yaml/syntax", "a [list] is open", "");
+    rejected.quarantined = vec![Quarantined { part: Part::Stack { stack: "loom".into() }, problems: vec![problem] }];
+    let page = shown(&sound, None, Some(&rejected));
+    for part in ["1</strong> quarantined", "STRICT is set", "stacks/loom/devfile.yaml", "a [list] is open"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("Nothing is quarantined") && !quarantined.is_empty(), "{page}");
 }
 
 #[tokio::test]

@@ -128,14 +128,16 @@ impl Trouble {
     }
 
     fn temporary(error: &io::Error) -> Self {
-        Self::passing(format!("the temporary folder failed: {error}"))
+        tracing::warn!(%error, "the temporary folder failed");
+        Self::passing("the temporary folder failed")
     }
 }
 
 impl From<RemoteError> for Trouble {
     fn from(error: RemoteError) -> Self {
         let chance = if error.is_lasting() { Chance::Never } else { Chance::Later };
-        Self { reason: error.to_string(), chance }
+        tracing::info!(%error, "a fetch failed");
+        Self { reason: error.public(), chance }
     }
 }
 

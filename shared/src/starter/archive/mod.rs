@@ -64,6 +64,16 @@ pub enum ArchiveError {
     Temporary(io::Error),
 }
 
+impl ArchiveError {
+    /// The reason in words that everybody may read: those about the archive, not about this machine.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Temporary(_) => "the temporary folder failed".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl From<rawzip::Error> for ArchiveError {
     fn from(error: rawzip::Error) -> Self {
         Self::Damaged(error.to_string())

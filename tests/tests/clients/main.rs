@@ -1,4 +1,12 @@
 //! Programs that others made, against `serve`: skopeo pulls a stack, schemathesis holds the server to its own description.
+//! The commands of the documentation and of the viewer's pages are run as they stand there.
+
+#![allow(clippy::unwrap_used)]
+
+mod conversations;
+mod documented;
+mod shell;
+mod shown;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,210 @@
+//! The commands of the documentation, run as a reader would.
+//!
+//! A fenced block marked `sh` is run as a whole and must succeed. In one marked `console`, a line that begins with `$ ` is a command,
+//! continued by a backslash at its end. The lines below, up to the next command, are its output, where `...` stands for anything
+//! in a line and, alone, for any number of lines. A command without such lines must succeed.
+
+use std::path::Path;
+
+use registry_tests::registry::TestRegistry;
+
+use crate::shell::{Ran, Shell};
+
+const ACCOUNT: &str = "needs an AWS account; scripts/lib/test_deploy.py runs scripts/deploy without one";
+const ENGINE: &str = "needs a container engine, or a cluster; scripts/lib/test_selfhosting.py checks the manifests";
+const ENDLESS: &str = "starts servers and does not end";
+const BUILD: &str = "builds or tests the whole workspace";
+const PLACEHOLDER: &str = "names a folder, repository or commit of the reader";
+
+/// The `sh` blocks that are not run: page, beginning of the block, reason.
+const NOT_RUN: [(&str, &str, &str); 23] = [
+    ("README.md", "scripts/dev\n", ENDLESS),
+    ("README.md", "DEV_SOURCE=path/to/registry scripts/dev", ENDLESS),
+    ("README.md", "DEV_SOURCE=path/to/clone scripts/dev", ENDLESS),
+    ("README.md", ". .dev/env", "needs a running scripts/dev; tests/tests/dynamic/triggers.rs delivers pushes"),
+    ("README.md", "scripts/test", BUILD),
+    ("README.md", "scripts/bench", "takes ten minutes"),
+    ("README.md", "cargo build --workspace", BUILD),
+    ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
+    ("docs/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
+    ("docs/deploying.md", "aws secretsmanager create-secret", ACCOUNT),
+    ("docs/deploying.md", "scripts/deploy OidcAudience", ACCOUNT),
+    ("docs/deploying.md", "aws secretsmanager put-secret-value", ACCOUNT),
+    ("docs/deploying.md", "scripts/deploy DomainName", ACCOUNT),
+    ("docs/deploying.md", ".tools/bin/sam delete", ACCOUNT),
+    ("docs/deploying.md", "export AWS_SECRET_ACCESS_KEY", ENGINE),
+    ("docs/deploying.md", "podman build", ENGINE),
+    ("docs/observability.md", "cargo build --release -p serve", BUILD),
+    ("docs/observability.md", "cargo build --release --workspace", BUILD),
+    ("docs/offline.md", "refresh invoke", "needs OFFLINE; tests/tests/starters/offline.rs runs it"),
+    ("docs/operations.md", "refresh=devfile-registry-refresh", ACCOUNT),
+    ("docs/operations.md", "aws sqs receive-message", ACCOUNT),
+    ("docs/operations.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
+    ("docs/validation.md", "index-generator --check DIR", PLACEHOLDER),
+];
+
+/// A fenced block of a page.
+#[derive(Debug, PartialEq, Eq)]
+struct Block {
+    line: usize,
+    language: String,
+    text: String,
+}
+
+/// A command, with the output that the page shows.
+#[derive(Debug, PartialEq, Eq)]
+struct Example<'b> {
+    command: String,
+    output: Vec<&'b str>,
+}
+
+#[tokio::test]
+async fn documented_commands_do_as_their_pages_show() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    let mut unused = NOT_RUN.to_vec();
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(project().join(&page)).unwrap();
+        for block in &blocks(&text) {
+            let listed = |(of, start, _): &(&str, &str, &str)| *of == page && block.text.starts_with(start);
+            if NOT_RUN.iter().any(listed) {
+                unused.retain(|row| !listed(row));
+                continue;
+            }
+            let place = format!("{page}:{}", block.line);
+            let shell = Shell::new(&registry, &serve);
+            // The page of scripts/dev has its address in full.
+            let text = block.text.replace("http://127.0.0.1:9000", &serve.url);
+            let parts = match block.language.as_str() {
+                "console" => examples(&text),
+                "sh" => vec![Example { command: text.clone(), output: Vec::new() }],
+                "yaml" | "text" => Vec::new(),
+                other => {
+                    wrong.push(format!("{place}: mark commands `sh` or `console`, not `{other}`"));
+                    continue;
+                }
+            };
+            for Example { command, output } in parts {
+                let fault = fault(&shell.run(&command).await, &output);
+                wrong.extend(fault.map(|fault| format!("{place}: {command}\n{fault}")));
+            }
+        }
+    }
+    wrong.extend(unused.iter().map(|row| format!("no block is like {row:?}")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn pages() -> Vec<String> {
+    let names =
+        project().join("docs").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> =
+        names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
+    pages.push("README.md".to_owned());
+    pages.sort();
+    pages
+}
+
+/// The fenced blocks of a page. One in a list is indented as its fence is.
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut fence: Option<usize> = None;
+    for (number, line) in page.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        match (line.trim_start().strip_prefix("```"), fence) {
+            (Some(_), Some(_)) => fence = None,
+            (Some(language), None) => {
+                fence = Some(indent);
+                blocks.push(Block { line: number + 1, language: language.to_owned(), text: String::new() });
+            }
+            (None, Some(indent)) => {
+                let text = &mut blocks.last_mut().unwrap().text;
+                text.push_str(line.get(indent..).unwrap_or_default());
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+fn examples(block: &str) -> Vec<Example<'_>> {
+    let mut found: Vec<Example<'_>> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => found.push(Example { command: command.to_owned(), output: Vec::new() }),
+            (None, Some(last)) if last.output.is_empty() && last.command.ends_with('\\') => {
+                last.command = format!("{}\n{line}", last.command);
+            }
+            (None, Some(last)) => last.output.push(line),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// How a command does otherwise than its page shows.
+fn fault(ran: &Ran, output: &[&str]) -> Option<String> {
+    let printed: Vec<&str> = ran.printed.lines().map(str::trim_end).collect();
+    match output {
+        [] => (!ran.succeeded).then(|| format!("fails:\n{}", ran.printed)),
+        _ => (!fits(output, &printed)).then(|| format!("shows\n{}\nand prints\n{}", output.join("\n"), ran.printed)),
+    }
+}
+
+fn fits(expected: &[&str], printed: &[&str]) -> bool {
+    match expected {
+        [] => printed.is_empty(),
+        [dots, rest @ ..] if dots.trim() == "..." => (0..=printed.len()).any(|start| fits(rest, &printed[start..])),
+        [line, rest @ ..] => {
+            printed.split_first().is_some_and(|(first, others)| fits_line(line, first) && fits(rest, others))
+        }
+    }
+}
+
+fn fits_line(expected: &str, printed: &str) -> bool {
+    match expected.split_once("...") {
+        None => expected == printed,
+        Some((start, rest)) => printed.strip_prefix(start).is_some_and(|printed| {
+            let ends = printed.char_indices().map(|(index, _)| index).chain([printed.len()]);
+            ends.into_iter().any(|end| fits_line(rest, &printed[end..]))
+        }),
+    }
+}
+
+#[test]
+fn blocks_have_their_language_and_line() {
+    let page = "```sh\n$ rm x\n```\n```console\n$ echo a \\\n    b\na b\n\n$ true\n```\n$ false\n1. x\n\n   ```sh\n   a\n     b\n   ```\n";
+    let found = blocks(page);
+    let (lines, texts): (Vec<_>, Vec<_>) = found.iter().map(|block| (block.line, block.text.as_str())).unzip();
+    assert_eq!(lines, [1, 4, 14]);
+    assert_eq!((texts[0], texts[2]), ("$ rm x\n", "a\n  b\n"));
+    let shown = examples(texts[1]);
+    assert_eq!(shown[0], Example { command: "echo a \\\n    b".to_owned(), output: vec!["a b", ""] });
+    assert_eq!(shown[1], Example { command: "true".to_owned(), output: vec![] });
+}
+
+#[test]
+fn dots_stand_for_any_text_or_lines() {
+    for (expected, printed, fitting) in [
+        (["a...c", "...", "z"].as_slice(), ["abc", "1", "2", "z"].as_slice(), true),
+        (&["...", "z"], &["z"], true),
+        (&["a...c"], &["ab", "c"], false),
+        (&["a.c"], &["abc"], false),
+        (&["a"], &["a", "b"], false),
+    ] {
+        assert_eq!(fits(expected, printed), fitting, "{expected:?} {printed:?}");
+    }
+}
+
+#[test]
+fn command_that_fails_or_prints_something_else_is_a_fault() {
+    let ran = |succeeded, printed: &str| Ran { succeeded, printed: printed.to_owned() };
+    assert!(fault(&ran(true, "a\n"), &["a"]).is_none() && fault(&ran(true, "b\n"), &[]).is_none());
+    assert!(fault(&ran(true, "a\n"), &["b"]).is_some() && fault(&ran(false, ""), &[]).is_some());
+}
