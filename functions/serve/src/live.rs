@@ -17,6 +17,7 @@ use devfile_registry::release::{InvalidDocument, LiveIndex, Outline};
 use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::blobs::Damaged;
 use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
 
@@ -36,6 +37,7 @@ pub(crate) struct Live {
 struct Inner {
     cache: Cache,
     revalidate: Duration,
+    damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
 }
@@ -97,11 +99,12 @@ pub(crate) enum Failure {
 }
 
 impl Live {
-    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again.
-    pub(crate) async fn load(cache: Cache, revalidate: Duration) -> Self {
+    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again. Each new
+    /// release empties `damaged`.
+    pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
         let check = Check { running: false, looks: 0, last: now, confirmed: now, outcome: Ok(()) };
-        let inner = Inner { cache, revalidate, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
+        let inner = Inner { cache, revalidate, damaged, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
         live
@@ -190,7 +193,8 @@ impl Inner {
             Fetched::Found(object) => object,
         };
         let index_read = started.elapsed();
-        let index = LiveIndex::from_bytes(&object.bytes).map_err(Failure::Index)?;
+        let bytes = object.bytes.clone();
+        let index = aside(move || LiveIndex::from_bytes(&bytes)).await?.map_err(Failure::Index)?;
         let name = index.release;
         let failed = |reason| Failure::Release { name, reason };
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::Missing(name))?;
@@ -198,10 +202,17 @@ impl Inner {
         let documents = self.documents(&outline).await?;
         let release_read = started.elapsed();
         // Large registries take a while, and requests are answered meanwhile.
-        let mut release = aside(move || outline.with(documents)).await?.map_err(failed)?;
+        let (index, checked) = aside(move || {
+            let checked = index.check(&outline);
+            (index, checked.map(|()| outline.with(documents)))
+        })
+        .await?;
+        let mut release = checked.map_err(Failure::Index)?.map_err(failed)?;
         let parsed = started.elapsed();
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
-        let icons = icons::load(std::mem::take(&mut release.content.icons), before, &self.cache).await;
+        self.damaged.clear();
+        let icons = std::mem::take(&mut release.content.icons);
+        let icons = icons::load(icons, before, &self.cache, &self.damaged).await;
         let icons_loaded = started.elapsed();
         let snapshot = aside(move || {
             Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons).after(current.as_deref()))
@@ -263,6 +274,7 @@ mod tests {
         Inner {
             cache: Cache::from_env("nowhere", Patience::Reader).await,
             revalidate: Duration::from_secs(5),
+            damaged: Damaged::default(),
             snapshot: ArcSwapOption::empty(),
             check: Mutex::new(check),
         }

@@ -59,7 +59,8 @@ impl Pull {
         let Self { stack, manifest: digest, .. } = self;
         let answer = manifest(serve, stack, digest).await;
         assert_eq!((answer.status, &answer.body), (200, &self.content), "{what}: {stack}@{digest}: {answer:?}");
-        let head = serve.ask("HEAD", &format!("/v2/devfile-catalog/{stack}/manifests/{digest}"), &[]).await;
+        let path = format!("/v2/devfile-catalog/{stack}/manifests/{digest}");
+        let head = serve.ask("HEAD", &path, &[("accept", MANIFEST_MEDIA_TYPE)]).await;
         assert_eq!((head.status, head.header("docker-content-digest")), (200, digest.as_str()), "{what}");
         for (digest, content) in &self.blobs {
             let answer = blob(serve, stack, digest).await;
@@ -192,7 +193,8 @@ async fn damaged_blob_is_reported_and_repaired_by_the_schedule() {
     let serve = registry.serve().await;
     let layers = manifest(&serve, "kiln", "1.1.0").await.json()["layers"].clone();
     let archive = |layer: &&Value| layer["annotations"]["org.opencontainers.image.title"] == "archive.tar";
-    let digest: Digest = layers.as_array().unwrap().iter().find(archive).unwrap()["digest"].as_str().unwrap().parse().unwrap();
+    let digest: Digest =
+        layers.as_array().unwrap().iter().find(archive).unwrap()["digest"].as_str().unwrap().parse().unwrap();
     let key = format!("blobs/sha256/{}", digest.hex());
     let good = registry.object(&key).await;
     let mut wrong = good.to_vec();
