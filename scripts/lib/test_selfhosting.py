@@ -122,7 +122,7 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual((job["schedule"], job["concurrencyPolicy"]), ("*/5 * * * *", "Forbid"))
         command = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
         self.assertEqual(command[:2], ["refresh", "invoke"])
-        self.assertEqual(json.loads(command[2]), {"action": "reconcile"})
+        self.assertEqual(json.loads(command[2]), {"action": "schedule"})
 
 
 class Compose(unittest.TestCase):
@@ -132,6 +132,17 @@ class Compose(unittest.TestCase):
         for name, function in (("serve", "serve"), ("refresh", "refresh"), ("reconcile", "refresh")):
             for variable in self.SERVICES[name]["environment"]:
                 self.assertTrue(known_to(function, variable), f"{name}: {variable}")
+
+    def test_the_schedule_is_the_one_of_the_template(self) -> None:
+        (script,) = self.SERVICES["reconcile"]["command"][2:]
+        self.assertIn('refresh invoke "{\\"action\\":\\"schedule\\"}"', script)
+        self.assertIn("sleep 300", script)
+
+    def test_images_of_others_are_pinned_by_digest(self) -> None:
+        images = {service["image"] for service in self.SERVICES.values()}
+        self.assertEqual(len(images), 3)
+        for image in images - {f"devfile-registry:{VERSION}"}:
+            self.assertRegex(image, r"^docker\.io/[\w/]+:[\w.]+@sha256:[0-9a-f]{64}$")
 
     def test_no_secret_has_a_value_in_the_file(self) -> None:
         for name, service in self.SERVICES.items():
@@ -168,6 +179,12 @@ class Image(unittest.TestCase):
         for package, binary in (("serve", "serve"), ("refresh", "refresh"), ("devfile-registry", "index-generator")):
             self.assertIn(f" -p {package}", self.FILE)
             self.assertIn(f"/build/target/release/{binary} ", self.FILE)
+
+    def test_what_it_is_built_from_is_pinned_by_digest(self) -> None:
+        bases = re.findall(r"(?m)^FROM (\S+)", self.FILE)
+        self.assertEqual(len(bases), 2)
+        for base in bases:
+            self.assertRegex(base, r"^docker\.io/library/[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}$")
 
     def test_its_tag_is_the_version_everywhere(self) -> None:
         texts = [path.read_text() for path in (ROOT / "deploy").rglob("*") if path.is_file()]

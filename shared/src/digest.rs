@@ -22,6 +22,9 @@ pub struct Digest([u8; 32]);
 pub struct InvalidDigest;
 
 impl Digest {
+    /// Length of its text, in bytes.
+    pub(crate) const LENGTH: usize = "sha256:".len() + 64;
+
     /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())

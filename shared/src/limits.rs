@@ -104,6 +104,13 @@ pub const COMPARED_VERSIONS: usize = 1000;
 /// 10,000 versions within four hours.
 pub const COMPARED_BLOBS: usize = 1000;
 
+/// Most blobs of the bucket that one run of the schedule compares with their digests: so many that were written lately, and so many
+/// others. S3 charges for each call. A larger registry takes several runs.
+pub const CHECKED_BLOBS: usize = 250;
+
+/// Most bytes of those blobs: a few seconds of reading.
+pub const CHECKED_BYTES: u64 = 64 << 20;
+
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;
 
@@ -156,6 +163,13 @@ pub const BLOB_MEMORY_BYTES: u64 = 32 << 20;
 /// Most bytes of icons that `serve` keeps in memory, and once more as the text that `icon=base64` answers with: a thousand
 /// icons of the usual size.
 pub const ICON_MEMORY_BYTES: u64 = 16 << 20;
+
+/// Most bytes of documents that `serve` reads of earlier releases, for clients that have begun to pull from them: a hundred changes
+/// of a large registry.
+pub const EARLIER_BYTES: u64 = 16 << 20;
+
+/// Most damaged blobs that `/status` lists: the schedule repairs all of them.
+pub const LISTED_DAMAGES: usize = 20;
 
 /// Blobs that `serve` reads at a time when it loads a release. More gains nothing on one connection pool.
 pub const CONCURRENT_READS: usize = 16;

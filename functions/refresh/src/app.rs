@@ -140,7 +140,10 @@ impl Core {
             repaired.pruned = pruned?;
             Ok(match refreshed? {
                 None => repaired,
-                Some(report) => Report { repaired: repaired.repaired, pruned: repaired.pruned, ..report },
+                Some(mut report) => {
+                    report.repaired.append(&mut repaired.repaired);
+                    Report { pruned: repaired.pruned, ..report }
+                }
             })
         })
         .await

@@ -62,7 +62,7 @@ impl App {
     pub async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let starters = Starters::new(&config, cache.clone());
-        let live = Live::load(cache, config.revalidate).await;
+        let live = Live::load(cache, config.revalidate, blobs.damaged().clone()).await;
         let viewer = Viewer::new(&config.name, config.public_url.clone(), config.viewer);
         Self { config, live, blobs, starters, openapi: OnceLock::new(), viewer }
     }
@@ -72,14 +72,25 @@ impl App {
         let (parts, _) = request.into_parts();
         let mut snapshot = self.live.snapshot().await;
         let mut response = self.respond(&parts, snapshot.as_deref()).await;
-        if response.status() == StatusCode::NOT_FOUND
-            && is_oci(path_as_sent(&parts))
+        let is_unknown =
+            |response: &Response<Body>| response.status() == StatusCode::NOT_FOUND && is_oci(path_as_sent(&parts));
+        if is_unknown(&response)
             && let Some(known) = &snapshot
             && let Some(other) = self.live.other_than(known).await
         {
             // Another instance, with a newer release, may have told the client of what is not here.
             response = self.respond(&parts, Some(&other)).await;
             snapshot = Some(other);
+        }
+        if is_unknown(&response)
+            && oci::names_digest(path_as_sent(&parts))
+            && let Some(snapshot) = &snapshot
+        {
+            // The client may have begun its pull with an earlier release.
+            response = match snapshot.read_recent(self.live.cache()).await {
+                Ok(()) => self.respond(&parts, Some(snapshot)).await,
+                Err(error) => OciError::from(error).answer(),
+            };
         }
         let status = response.status();
         let headers = response.headers_mut();
@@ -153,7 +164,8 @@ impl App {
             ["status"] => {
                 let last = status::last_refresh(self.live.cache()).await;
                 let health = Health { freshness: &self.live.freshness(), last_refresh: last.as_ref() };
-                let document = status::document(snapshot, health, &self.config.name);
+                let damaged = self.blobs.damaged().list();
+                let document = status::document(snapshot, health, &damaged, &self.config.name);
                 return Ok(json(document.to_string(), StatusCode::OK));
             }
             _ => {}

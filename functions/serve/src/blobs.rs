@@ -2,14 +2,15 @@
 //!
 //! Nothing leaves this module that does not have the digest it was asked for by.
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use devfile_registry::cache::{Bucket, ByteStream, Cache, CacheError, blob_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, REDIRECT_BYTES, TREE_BYTES};
+use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, LISTED_DAMAGES, REDIRECT_BYTES, TREE_BYTES};
 use moka::future::Cache as Memory;
 
 use crate::workers;
@@ -19,6 +20,9 @@ pub(crate) const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
 /// What a kept blob costs beside its bytes: its digest, and how the memory finds and ages it.
 const OVERHEAD_BYTES: usize = 256;
+
+/// The public message for a failure of the bucket.
+pub(crate) const BUCKET_FAILS: &str = "the store of this registry does not answer; try again in a moment";
 
 /// How blobs above [`REDIRECT_BYTES`] leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl BlobError {
     /// What a client is told.
     pub(crate) fn public(&self) -> &'static str {
         match self {
-            Self::Cache(_) => "the store of this registry does not answer; try again in a moment",
+            Self::Cache(_) => BUCKET_FAILS,
             Self::Missing(_) => "the store of this registry lacks the content",
             Self::Damaged(_) => "the content in the store of this registry is damaged",
         }
@@ -69,12 +73,49 @@ pub(crate) struct Blobs {
     cache: Cache,
     memory: Memory<Digest, Bytes>,
     large: LargeBlobs,
+    damaged: Damaged,
+}
+
+/// Damaged blobs found since the live release was loaded, [`LISTED_DAMAGES`] at most. A later read with the right bytes removes
+/// one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Damaged(Arc<Mutex<BTreeSet<Digest>>>);
+
+impl Damaged {
+    /// Returns their digests.
+    pub(crate) fn list(&self) -> Vec<Digest> {
+        self.lock().iter().copied().collect()
+    }
+
+    /// Forgets all of them, because another release is loaded.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn note(&self, blob: Digest, is_damaged: bool) {
+        let mut damaged = self.lock();
+        if !is_damaged {
+            damaged.remove(&blob);
+        } else if damaged.len() < LISTED_DAMAGES {
+            damaged.insert(blob);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        // A panic while holding it leaves a consistent value behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Blobs {
     /// The blobs of a bucket.
     pub(crate) fn new(cache: Cache, large: LargeBlobs) -> Self {
-        Self { cache, memory: memory(BLOB_MEMORY_BYTES), large }
+        Self { cache, memory: memory(BLOB_MEMORY_BYTES), large, damaged: Damaged::default() }
+    }
+
+    /// Returns the damaged blobs found so far.
+    pub(crate) fn damaged(&self) -> &Damaged {
+        &self.damaged
     }
 
     /// How a blob of this size leaves, unless it must be in the answer.
@@ -98,7 +139,7 @@ impl Blobs {
 
     /// The bytes of a blob, from memory if they are there. Requests that ask for it at once share one read.
     pub(crate) async fn read(&self, digest: Digest, size: u64) -> Result<Bytes, Arc<BlobError>> {
-        self.memory.try_get_with(digest, checked(&self.cache, digest, size)).await
+        self.memory.try_get_with(digest, checked(&self.cache, &self.damaged, digest, size)).await
     }
 }
 
@@ -109,19 +150,40 @@ pub(crate) fn memory<K: Eq + Hash + Send + Sync + 'static>(bytes: u64) -> Memory
 }
 
 /// Reads a blob of the bucket and checks its digest.
-pub(crate) async fn checked(cache: &Cache, digest: Digest, size: u64) -> Result<Bytes, BlobError> {
-    let object = cache.get(&blob_key(digest), size.min(TREE_BYTES)).await?.ok_or(BlobError::Missing(digest))?;
-    if workers::run_now(|| Digest::of(&object.bytes)) == digest {
-        Ok(object.bytes)
-    } else {
-        Err(BlobError::Damaged(digest))
+pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, size: u64) -> Result<Bytes, BlobError> {
+    let read = match cache.get(&blob_key(digest), size.min(TREE_BYTES)).await {
+        Ok(Some(object)) if workers::run_now(|| Digest::of(&object.bytes)) == digest => Ok(object.bytes),
+        Ok(Some(_)) => Err(BlobError::Damaged(digest)),
+        Ok(None) => Err(BlobError::Missing(digest)),
+        Err(error) if error.is_too_large() => Err(BlobError::Damaged(digest)),
+        Err(error) => Err(error.into()),
+    };
+    match &read {
+        Ok(_) => damaged.note(digest, false),
+        Err(BlobError::Damaged(_)) => damaged.note(digest, true),
+        Err(_) => {}
     }
+    read
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use devfile_registry::cache::Patience;
+
+    #[test]
+    fn list_of_damaged_blobs_is_bounded_and_forgets_those_that_are_well() {
+        let damaged = Damaged::default();
+        for number in 0..10 * LISTED_DAMAGES {
+            damaged.note(Digest::of(&number.to_be_bytes()), true);
+        }
+        let listed = damaged.list();
+        assert_eq!(listed.len(), LISTED_DAMAGES);
+        damaged.note(listed[0], false);
+        assert_eq!(damaged.list(), listed[1..]);
+        damaged.clear();
+        assert_eq!(damaged.list(), []);
+    }
 
     #[tokio::test]
     async fn what_is_kept_is_bounded() {

@@ -13,7 +13,7 @@ use devfile_registry::release::Icon;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::blobs;
+use crate::blobs::{self, Damaged};
 
 /// Longest that a new release waits for its icons. It is served without those that are late.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,7 +41,12 @@ impl Image {
 
 /// Reads the icons of a release; those that the release before has too are taken from there. What is not an image, does not
 /// fit into memory or cannot be read is left out: the index then shows its URL.
-pub(crate) async fn load(icons: BTreeMap<String, Icon>, before: Option<&Icons>, cache: &Cache) -> Icons {
+pub(crate) async fn load(
+    icons: BTreeMap<String, Icon>,
+    before: Option<&Icons>,
+    cache: &Cache,
+    damaged: &Damaged,
+) -> Icons {
     let known = before.into_iter().flat_map(BTreeMap::values).map(|image| (image.digest, image.bytes.clone()));
     let mut contents: BTreeMap<Digest, Bytes> = known.collect();
     let mut wanted = BTreeMap::new();
@@ -62,7 +67,7 @@ pub(crate) async fn load(icons: BTreeMap<String, Icon>, before: Option<&Icons>, 
 
     let count = wanted.len();
     let reads = futures_util::stream::iter(wanted)
-        .map(async |(digest, size)| (digest, blobs::checked(cache, digest, size).await));
+        .map(async |(digest, size)| (digest, blobs::checked(cache, damaged, digest, size).await));
     let mut reads = std::pin::pin!(reads.buffer_unordered(CONCURRENT_READS));
     let deadline = Instant::now() + PATIENCE;
     let mut read = 0;

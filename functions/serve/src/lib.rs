@@ -10,6 +10,7 @@ mod catalog;
 mod config;
 mod content;
 mod devfiles;
+mod earlier;
 mod error;
 mod files;
 mod icons;

@@ -17,6 +17,7 @@ use devfile_registry::release::{InvalidDocument, LiveIndex, Outline};
 use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::blobs::Damaged;
 use crate::icons;
 use crate::snapshot::{Shared, Snapshot};
 use crate::workers;
@@ -37,6 +38,7 @@ pub(crate) struct Live {
 struct Inner {
     cache: Cache,
     revalidate: Duration,
+    damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
 }
@@ -111,11 +113,12 @@ impl Failure {
 }
 
 impl Live {
-    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again.
-    pub(crate) async fn load(cache: Cache, revalidate: Duration) -> Self {
+    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again. Each new
+    /// release empties `damaged`.
+    pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
         let check = Check { running: false, looks: 0, last: now, confirmed: now, outcome: Ok(()) };
-        let inner = Inner { cache, revalidate, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
+        let inner = Inner { cache, revalidate, damaged, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
         live
@@ -212,10 +215,17 @@ impl Inner {
         let documents = self.documents(&outline).await?;
         let release_read = started.elapsed();
         // Large registries take a while, and requests are answered meanwhile.
-        let mut release = aside(move || outline.with(documents)).await?.map_err(failed)?;
+        let (index, checked) = aside(move || {
+            let checked = index.check(&outline);
+            (index, checked.map(|()| outline.with(documents)))
+        })
+        .await?;
+        let mut release = checked.map_err(Failure::Index)?.map_err(failed)?;
         let parsed = started.elapsed();
         let before = current.as_ref().map(|snapshot| &snapshot.icons);
-        let icons = icons::load(std::mem::take(&mut release.content.icons), before, &self.cache).await;
+        self.damaged.clear();
+        let icons = std::mem::take(&mut release.content.icons);
+        let icons = icons::load(icons, before, &self.cache, &self.damaged).await;
         let icons_loaded = started.elapsed();
         let snapshot = aside(move || {
             Arc::new(Snapshot::new(object.etag, index, object.bytes, release, icons).after(current.as_deref()))
@@ -277,6 +287,7 @@ mod tests {
         Inner {
             cache: Cache::from_env("nowhere", Patience::Reader).await,
             revalidate: Duration::from_secs(5),
+            damaged: Damaged::default(),
             snapshot: ArcSwapOption::empty(),
             check: Mutex::new(check),
         }

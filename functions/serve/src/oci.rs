@@ -10,9 +10,10 @@ use devfile_registry::artifact::{CATALOG, MANIFEST_MEDIA_TYPE};
 use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
-use crate::blobs::{BlobError, Blobs, Delivery};
+use crate::blobs::{BUCKET_FAILS, BlobError, Blobs, Delivery};
 use crate::body::{Body as Document, Caching, JSON, header, is_known, is_refused};
 use crate::content::{Content, OutOfRange, offer_ranges};
+use crate::earlier::Unavailable;
 use crate::snapshot::Snapshot;
 
 /// Media type of an OCI image index, which the answer about referrers is.
@@ -119,6 +120,13 @@ impl From<OutOfRange> for OciError {
     }
 }
 
+impl From<Unavailable> for OciError {
+    fn from(error: Unavailable) -> Self {
+        tracing::warn!(%error, "cannot look for a digest in earlier releases");
+        Self::of(StatusCode::BAD_GATEWAY, BUCKET_FAILS.into())
+    }
+}
+
 impl From<Arc<BlobError>> for OciError {
     fn from(error: Arc<BlobError>) -> Self {
         tracing::warn!(%error, "a blob cannot be given");
@@ -141,9 +149,13 @@ pub(crate) async fn answer(
         }
         [CATALOG, stack, rest @ ..] => {
             let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
-            let repository = snapshot.repository(stack).ok_or_else(unknown)?;
+            if !snapshot.has_repository(stack) {
+                return Err(unknown());
+            }
             match rest {
                 ["tags", "list"] => {
+                    // Content of earlier releases has digests, but no tags.
+                    let repository = snapshot.repository(stack).ok_or_else(unknown)?;
                     let tags = repository.tags.keys().cloned().collect();
                     let name = format!("{CATALOG}/{stack}");
                     page(&format!("/v2/{name}/tags/list"), request, tags, |tags| json!({"name": name, "tags": tags}))
@@ -160,6 +172,11 @@ pub(crate) async fn answer(
         }
         _ => Err(OciError::unknown(Code::NameUnknown, "there is no such repository")),
     }
+}
+
+/// Whether a path names a manifest or blob by its digest.
+pub(crate) fn names_digest(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("sha256:"))
 }
 
 /// What refers to a manifest: nothing does, in this registry.

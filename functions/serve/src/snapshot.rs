@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use devfile_registry::cache::ETag;
+use devfile_registry::cache::{Cache, ETag};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
@@ -17,6 +17,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::body::{Body, JSON};
 use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
+use crate::earlier::{Recorded, Repositories, Unavailable};
 use crate::icons::Icons;
 use crate::viewer::Shelf;
 
@@ -42,9 +43,11 @@ pub(crate) struct Snapshot {
     /// Devfiles by entry type and name, newest version first.
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
-    repositories: Arc<BTreeMap<String, Repository>>,
+    repositories: Arc<Repositories>,
     /// What the release before had, for clients that have begun to pull from it.
     earlier: Earlier,
+    /// The recent releases before that one, read when a digest is unknown.
+    recorded: Recorded,
     /// Files of the stacks' folders by path, the archives of the artifacts among them.
     files: BTreeMap<String, StoredFile>,
     /// The icons that are in memory, by the URL that the index names.
@@ -60,7 +63,7 @@ pub(crate) struct Snapshot {
 /// The release before, as far as clients may still ask for it.
 #[derive(Debug, Default)]
 struct Earlier {
-    repositories: Arc<BTreeMap<String, Repository>>,
+    repositories: Arc<Repositories>,
     /// What it alone had in memory.
     contents: HashMap<Digest, Bytes>,
 }
@@ -145,6 +148,8 @@ impl Snapshot {
             quarantined: outline.quarantined,
             warnings: warnings.len(),
         };
+        let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
+        let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
         let repositories = repositories(&content.versions);
         let mut files = content.files;
         files.extend(content.versions.iter().filter_map(archive));
@@ -187,6 +192,7 @@ impl Snapshot {
             catalog,
             repositories: Arc::new(repositories),
             earlier: Earlier::default(),
+            recorded,
             files,
             folders,
             own_url: index.offline.map(|offline| offline.settings.public_url),
@@ -237,6 +243,22 @@ impl Snapshot {
         self.repositories.get(stack)
     }
 
+    /// Returns whether this release or a known earlier one has a repository of a stack.
+    pub(crate) fn has_repository(&self, stack: &str) -> bool {
+        self.with_earlier(stack).next().is_some()
+    }
+
+    /// Reads the manifests and blobs of the recent releases from the bucket, once.
+    ///
+    /// # Errors
+    /// The bucket fails.
+    pub(crate) async fn read_recent(&self, cache: &Cache) -> Result<(), Unavailable> {
+        let is_live = |stack: &str, manifest: &Digest| {
+            self.repositories.get(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
+        };
+        self.recorded.read(cache, is_live).await
+    }
+
     /// A manifest of a stack by its digest.
     pub(crate) fn manifest(&self, stack: &str, digest: &Digest) -> Option<&Bytes> {
         self.with_earlier(stack).find_map(|repository| repository.manifests.get(digest))
@@ -248,7 +270,8 @@ impl Snapshot {
     }
 
     fn with_earlier(&self, stack: &str) -> impl Iterator<Item = &Repository> {
-        [&self.repositories, &self.earlier.repositories].into_iter().filter_map(move |all| all.get(stack))
+        let known = [&self.repositories, &self.earlier.repositories].into_iter();
+        known.filter_map(move |all| all.get(stack)).chain(self.recorded.repository(stack))
     }
 
     /// All repositories by the folder of their stack.
@@ -316,16 +339,23 @@ fn archive(version: &PublishedVersion) -> Option<(String, StoredFile)> {
     Some((format!("{}/{}", version.folder, artifact::ARCHIVE), file))
 }
 
-fn repositories(versions: &[PublishedVersion]) -> BTreeMap<String, Repository> {
-    let mut repositories: BTreeMap<String, Repository> = BTreeMap::new();
-    let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+fn repositories(versions: &[PublishedVersion]) -> Repositories {
+    let mut repositories = Repositories::new();
     for version in versions {
         let repository = repositories.entry(version.stack.clone()).or_default();
         repository.tags.insert(version.version.clone(), version.manifest);
-        repository.manifests.insert(version.manifest, artifact::manifest(&version.layers));
-        repository.blobs.extend(version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]));
+        repository.add(version, artifact::manifest(&version.layers));
     }
     repositories
+}
+
+impl Repository {
+    /// Adds the manifest of a version and the blobs that it names.
+    pub(crate) fn add(&mut self, version: &PublishedVersion, manifest: Bytes) {
+        let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        self.manifests.insert(version.manifest, manifest);
+        self.blobs.extend(version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]));
+    }
 }
 
 /// A snapshot that requests share.

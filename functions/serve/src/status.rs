@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use devfile_registry::cache::Cache;
+use devfile_registry::digest::Digest;
 use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ pub(crate) struct Health<'a> {
 pub(crate) fn document(
     snapshot: Option<&Snapshot>,
     Health { freshness, last_refresh }: Health<'_>,
+    damaged: &[Digest],
     name: &str,
 ) -> Value {
     let age =
@@ -40,6 +42,7 @@ pub(crate) fn document(
             "checked_seconds_ago": freshness.checked.as_secs(),
             "stale": freshness.failure.is_some(),
             "failure": freshness.failure,
+            "damaged_blobs": damaged,
         },
     })
 }
@@ -86,8 +89,17 @@ pub(crate) fn schema() -> Value {
             "last_refresh": {"type": ["object", "null"], "description": "How the last refresh ended"},
             "snapshot": {
                 "type": "object",
-                "required": ["checked_seconds_ago", "stale", "failure"],
-                "properties": {"checked_seconds_ago": count, "stale": {"type": "boolean"}, "failure": {"type": ["string", "null"]}},
+                "required": ["checked_seconds_ago", "stale", "failure", "damaged_blobs"],
+                "properties": {
+                    "checked_seconds_ago": count,
+                    "stale": {"type": "boolean"},
+                    "failure": {"type": ["string", "null"]},
+                    "damaged_blobs": {
+                        "type": "array",
+                        "description": "Blobs that were found with other bytes since the release was loaded; the schedule repairs them",
+                        "items": {"$ref": "#/components/schemas/Digest"},
+                    },
+                },
             },
         },
     })

@@ -102,12 +102,23 @@ pub struct CacheError {
     bucket: String,
     operation: String,
     reason: String,
+    too_large: bool,
 }
 
 impl CacheError {
     /// An error of a bucket.
     pub fn new(bucket: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), operation: operation.into(), reason: reason.into() }
+        Self { bucket: bucket.into(), operation: operation.into(), reason: reason.into(), too_large: false }
+    }
+
+    /// The error for an object with more bytes than its reader takes.
+    pub(crate) fn because_too_large(self) -> Self {
+        Self { too_large: true, ..self }
+    }
+
+    /// Whether the object has more bytes than its reader takes.
+    pub fn is_too_large(&self) -> bool {
+        self.too_large
     }
 }
 

@@ -133,7 +133,7 @@ impl Cache {
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| failed(DisplayErrorContext(error).to_string()))?);
             if bytes.len() as u64 > limit {
-                return Err(failed(format!("it has more than the {limit} bytes that are read")));
+                return Err(failed(format!("it has more than the {limit} bytes that are read")).because_too_large());
             }
         }
         Ok(Object { bytes: bytes.freeze(), etag })
@@ -146,18 +146,19 @@ impl Cache {
         known: Option<&ETag>,
         limit: u64,
     ) -> Result<GetObjectOutput, Result<Fetched, CacheError>> {
-        let failed = |reason: String| Err(self.error(format!("read {key}"), reason));
+        let failed = |reason: String| self.error(format!("read {key}"), reason);
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let sent = request.set_if_none_match(known.map(|etag| etag.0.clone())).send().await;
         let output = sent.map_err(|error| match (status(&error), error.as_service_error()) {
             (Some(304), _) => Ok(Fetched::NotModified),
             (_, Some(GetObjectError::NoSuchKey(_))) => Ok(Fetched::Absent),
             (Some(404), Some(reason)) if reason.code() != Some("NoSuchBucket") => Ok(Fetched::Absent),
-            _ => failed(explain(error)),
+            _ => Err(failed(explain(error))),
         })?;
         let length = output.content_length.unwrap_or_default().max(0) as u64;
         if length > limit {
-            return Err(failed(format!("it has {length} bytes, more than the {limit} that are read")));
+            let reason = format!("it has {length} bytes, more than the {limit} that are read");
+            return Err(Err(failed(reason).because_too_large()));
         }
         Ok(output)
     }

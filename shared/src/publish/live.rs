@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::blobs::blobs_of;
+use super::artifact_blobs::blobs_of;
 use super::index_artifact::{IndexArtifact, REPOSITORY};
 use super::upload::{each, new_versions, repository};
 use super::{PublishError, Publisher, RACES, Report, Timings};

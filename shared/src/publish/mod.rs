@@ -8,10 +8,11 @@
 //! - `target`: which commit should be live; `scope`: how much of it has to be read
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
 //! - `large`: content that does not fit into memory
-//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `blobs`: those of the OCI
-//!   registry compared and pushed again; `recover`: content from it; `prune`: what nobody needs any more
+//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `artifact_blobs`, `bucket_blobs`:
+//!   the blobs of either store; `recover`: content from the OCI registry; `prune`: what nobody needs any more
 
-mod blobs;
+mod artifact_blobs;
+mod bucket_blobs;
 mod index_artifact;
 mod large;
 mod live;
@@ -97,7 +98,7 @@ pub enum PublishError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// `index.json` in the bucket is not one.
-    #[error("index.json in the cache bucket is damaged, so what is live is not known; run restore: {0}")]
+    #[error("index.json in the cache bucket is damaged; reconcile restores it from the OCI registry: {0}")]
     DamagedIndex(InvalidDocument),
     /// The live release was made by other software.
     #[error("the live release {0} cannot be read: {1}")]
@@ -176,10 +177,21 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn follow(&self, told: Option<&CommitSha>, known: Known) -> Result<Report, PublishError> {
+        let mut repaired = Vec::new();
+        let report = self.follow_head(told, known, &mut repaired).await?;
+        Ok(Report { repaired, ..report })
+    }
+
+    async fn follow_head(
+        &self,
+        told: Option<&CommitSha>,
+        known: Known,
+        repaired: &mut Vec<String>,
+    ) -> Result<Report, PublishError> {
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
-            let (live, head) = match self.look(told).await? {
+            let (live, head) = match self.look(told, repaired).await? {
                 Look::Pinned(live) => return Ok(Report::pinned(&live.index, told)),
                 Look::At { live, head } => (live, head),
             };

@@ -19,7 +19,8 @@ pub(super) fn stays(stat: Stat, now: jiff::Timestamp) -> bool {
     age(stat, now) < KEPT_SECONDS / 2
 }
 
-fn age(stat: Stat, now: jiff::Timestamp) -> i64 {
+/// How many seconds ago an object was written.
+pub(super) fn age(stat: Stat, now: jiff::Timestamp) -> i64 {
     now.as_second() - stat.modified.as_second()
 }
 

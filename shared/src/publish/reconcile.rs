@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::blobs::{NamedBlob, blobs_of, blobs_of_index};
+use super::artifact_blobs::{NamedBlob, blobs_of, blobs_of_index};
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
@@ -22,8 +22,9 @@ use crate::source::{Source, SourceError};
 pub enum Extent {
     /// All of it.
     Whole,
-    /// The tags of the index artifact and of all documents, and those versions and blobs whose turn it is, [`COMPARED_VERSIONS`] and
-    /// [`COMPARED_BLOBS`] at most. The turns follow from the clock, so nobody has to remember them.
+    /// The index artifact, all documents, and those versions and blobs whose turn it is, [`COMPARED_VERSIONS`] and
+    /// [`COMPARED_BLOBS`] at most. The turns follow from the clock, so nobody has to remember them. It compares the blobs of the
+    /// bucket that `bucket_blobs` chooses.
     Turn,
 }
 
@@ -36,9 +37,13 @@ impl Extent {
         if self == Self::Whole || turns <= 1 {
             return all;
         }
-        let turn = (now.as_second() / TURN_SECONDS).rem_euclid(turns as i64) as usize;
-        all.chunks(most).nth(turn).unwrap_or(all)
+        all.chunks(most).nth(turn(turns, now)).unwrap_or(all)
     }
+}
+
+/// Returns the number of the turn, of so many.
+pub(super) fn turn(turns: usize, now: jiff::Timestamp) -> usize {
+    (now.as_second() / TURN_SECONDS).rem_euclid(turns as i64) as usize
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -47,23 +52,31 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails, or content is gone from everywhere.
     pub async fn repair(&self, extent: Extent) -> Result<Report, PublishError> {
-        let live = self.live().await?.ok_or(PublishError::NothingLive)?;
-        let Some(loaded) = self.release(&live.index).await? else { return self.build_again(&live).await };
-        if live.index.stacks.digest() != loaded.release.outline.entries {
-            return self.correct_index(&live, &loaded).await;
+        let mut restored = Vec::new();
+        let live = self.live_or_restored(&mut restored).await?.ok_or(PublishError::NothingLive)?;
+        let mut report = self.repair_live(&live, extent).await?;
+        report.repaired.splice(0..0, restored);
+        Ok(report)
+    }
+
+    async fn repair_live(&self, live: &Live, extent: Extent) -> Result<Report, PublishError> {
+        let Some(loaded) = self.release(&live.index).await? else { return self.build_again(live).await };
+        if let Err(reason) = live.index.check(&loaded.release.outline) {
+            tracing::warn!(%reason, "index.json is not that of its release");
+            return self.correct_index(live, &loaded).await;
         }
         let mut report = Report::nothing_new(&live.index, None, Timings::default());
-        let lacking = self.lacking(&loaded.release).await?;
-        report.repaired = self.mend_bucket(&live.index, &loaded, &lacking).await?;
+        let wrong = self.wrong(&loaded.release, extent).await?;
+        report.repaired = self.mend_bucket(&live.index, &loaded, &wrong).await?;
         report.writes.bucket = report.repaired.len() as u64;
         let now = (self.clock)().instant();
         let versions = &loaded.release.content.versions;
         let versions: Vec<_> = extent.of(versions, COMPARED_VERSIONS, now).iter().collect();
-        let mut to_registry = self.mend_blobs(&live, &loaded, extent, now).await?;
-        let tags = self.mend_registry(&live, &loaded, versions.iter().copied()).await?;
+        let mut to_registry = self.mend_blobs(live, &loaded, extent, now).await?;
+        let tags = self.mend_registry(live, &loaded, versions.iter().copied()).await?;
         if !tags.is_empty() {
             // Something else may have gone live since, and its tags be put back.
-            self.settle(Some(live.object.etag), &versions).await?;
+            self.settle(Some(live.object.etag.clone()), &versions).await?;
         }
         to_registry.extend(tags);
         report.writes.registry = to_registry.len() as u64;

@@ -15,7 +15,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// [`PublishError::NoSuchRelease`] when the commit was never live.
     pub async fn rollback(&self, commit: &CommitSha) -> Result<Report, PublishError> {
         for _ in 0..RACES {
-            let live = self.live().await?;
+            // The log names what was restored.
+            let live = self.live_or_restored(&mut Vec::new()).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == *commit) {
                 match self.pin(live, Pin::Pinned).await? {
                     Some(report) => return Ok(report),
@@ -50,7 +51,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// [`PublishError`] when a server fails.
     pub async fn unpin(&self) -> Result<Report, PublishError> {
         for _ in 0..RACES {
-            let live = self.live().await?.ok_or(PublishError::NothingLive)?;
+            let live = self.live_or_restored(&mut Vec::new()).await?.ok_or(PublishError::NothingLive)?;
             if let Some(report) = self.pin(&live, Pin::Following).await? {
                 return Ok(report);
             }

@@ -38,13 +38,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Looks at what is live, and then at the head of the branch: whoever made live what is live read a head that is not newer.
     ///
     /// When the caller was told of a commit that nobody has seen and the head is not yet new, looks at it again.
-    pub(super) async fn look(&self, told: Option<&CommitSha>) -> Result<Look, PublishError> {
+    /// Adds restored objects to `repaired`.
+    pub(super) async fn look(
+        &self,
+        told: Option<&CommitSha>,
+        repaired: &mut Vec<String>,
+    ) -> Result<Look, PublishError> {
         let opened = self.bucket.open(INDEX_KEY, limits::RELEASE_BYTES).await?;
         let live = async {
-            match opened {
-                Some(opened) => Live::read(opened.await?).map(Some),
-                None => Ok(None),
-            }
+            let found = match opened {
+                Some(opened) => Some(opened.await?),
+                None => None,
+            };
+            self.read_or_restore(found, repaired).await
         };
         let (live, head) = (pin!(live), pin!(self.source.head()));
         // What is live may have megabytes, and the head does not need them.

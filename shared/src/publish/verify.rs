@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::blobs::{NamedBlob, blobs_of};
+use super::artifact_blobs::{NamedBlob, blobs_of};
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
@@ -57,8 +57,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         if let Some(loaded) = self.release(index).await? {
             let release = &loaded.release;
-            if index.stacks.digest() != release.outline.entries {
-                problems.push("bucket: the entries of index.json are not those of the release".to_owned());
+            if let Err(reason) = index.check(&release.outline) {
+                problems.push(format!("bucket: index.json is not that of the release: {reason}"));
             }
             checked.bucket += release.blobs().len();
             let sorted = by_size(release);

@@ -6,14 +6,22 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Built, Entries, InvalidDocument, Offline, PublishedVersion, Release, SampleDevfile};
+use super::{Built, Entries, InvalidDocument, Offline, Outline, PublishedVersion, Release, SampleDevfile};
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
 use crate::timestamp::Timestamp;
 
+/// The last field of `index.json`: the digest of all bytes before it. It tells a reader whether any byte changed, those of the
+/// pin included.
+const DIGEST: &str = ",\"digest\":\"";
+
+/// The bytes after the digest.
+const END: &str = "\"}";
+
 /// `index.json`: names the live release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = with_digest)]
 pub struct LiveIndex {
     /// Commit of the live release.
     pub commit_hash: CommitSha,
@@ -134,15 +142,62 @@ impl LiveIndex {
 
     /// The bytes of `index.json`.
     pub fn to_bytes(&self) -> Bytes {
-        to_compact_json(self).into()
+        let mut bytes = to_compact_json(self);
+        // The brace that ends the object.
+        bytes.pop();
+        let digest = Digest::of(&bytes);
+        bytes.extend_from_slice(format!("{DIGEST}{digest}{END}").as_bytes());
+        bytes.into()
     }
 
-    /// Reads `index.json`.
+    /// Reads `index.json`. One without a digest at its end was written by older software.
     ///
     /// # Errors
-    /// [`InvalidDocument::Content`] when it is not one.
+    /// [`InvalidDocument`] when it is not one, or not as it was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidDocument> {
-        Ok(serde_json::from_slice(bytes)?)
+        match digest_at_end(bytes) {
+            Some((content, digest)) if Digest::of(content) != digest => Err(InvalidDocument::Digest(digest)),
+            _ => Ok(serde_json::from_slice(bytes)?),
+        }
+    }
+
+    /// Checks that it is the index of the release that it names.
+    ///
+    /// # Errors
+    /// [`InvalidDocument::OtherRelease`] names the first field that differs.
+    pub fn check(&self, outline: &Outline) -> Result<(), InvalidDocument> {
+        let other = |what| Err(InvalidDocument::OtherRelease(what, self.release));
+        if self.commit_hash != outline.commit_hash {
+            other("commit")
+        } else if self.source != outline.source {
+            other("source")
+        } else if self.offline != outline.offline {
+            other("list of offline content")
+        } else if self.stacks.digest() != outline.entries {
+            other("list of entries")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Splits `index.json` into the bytes before its digest, and the digest.
+fn digest_at_end(bytes: &[u8]) -> Option<(&[u8], Digest)> {
+    let rest = bytes.strip_suffix(END.as_bytes())?;
+    let (rest, digest) = rest.split_at_checked(rest.len().checked_sub(Digest::LENGTH)?)?;
+    let digest = std::str::from_utf8(digest).ok()?.parse().ok()?;
+    Some((rest.strip_suffix(DIGEST.as_bytes())?, digest))
+}
+
+/// Adds the digest to the schema. It covers bytes, so it is no field of the type.
+fn with_digest(schema: &mut schemars::Schema) {
+    let digest = serde_json::json!({
+        "description": "Digest of all bytes before this field, which is the last",
+        "type": "string",
+        "pattern": "^sha256:[0-9a-f]{64}$",
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+        properties.insert("digest".to_owned(), digest);
     }
 }
 
@@ -274,6 +329,39 @@ mod tests {
     }
 
     #[test]
+    fn index_with_any_byte_changed_is_refused() {
+        let bytes = after(2, 60).pinned(Pin::Pinned).to_bytes();
+        assert_eq!(LiveIndex::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let of_digest = text.len() - Digest::LENGTH - END.len() - DIGEST.len();
+        for at in 0..of_digest {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1;
+            assert!(LiveIndex::from_bytes(&changed).is_err(), "byte {at} of {text}");
+        }
+        for end in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+            assert!(LiveIndex::from_bytes(&bytes[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn index_of_another_release_is_refused() {
+        let built = release(1);
+        let index = LiveIndex::of(&built, at(0), &Changes::default(), None);
+        index.check(&built.release.outline).unwrap();
+        let entry = serde_json::value::to_raw_value(&serde_json::json!({"name": "other"})).unwrap();
+        let changed = [
+            ("commit", LiveIndex { commit_hash: release(2).release.outline.commit_hash.clone(), ..index.clone() }),
+            ("source", LiveIndex { source: "https://example.org/other".into(), ..index.clone() }),
+            ("entries", LiveIndex { stacks: [entry.into()].into_iter().collect(), ..index }),
+        ];
+        for (what, index) in changed {
+            let error = index.check(&built.release.outline).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
     fn an_index_without_the_new_fields_is_read() {
         let mut document = serde_json::to_value(LiveIndex::of(&release(0), at(0), &Changes::default(), None)).unwrap();
         document.as_object_mut().unwrap().retain(|name, _| !["recent", "rules"].contains(&name.as_str()));
@@ -281,6 +369,10 @@ mod tests {
         assert_eq!(names, ["commit_hash", "source", "generated_at", "release", "stacks"]);
         let read = LiveIndex::from_bytes(document.to_string().as_bytes()).unwrap();
         assert_eq!((read.pinned, read.recent.len(), read.rules), (Pin::Following, 0, 0));
+        assert!(
+            LiveIndex::from_bytes(&serde_json::to_vec(&document).unwrap()).is_ok(),
+            "older software writes no digest"
+        );
         let pinned = read.pinned(Pin::Pinned).to_bytes();
         assert!(pinned.starts_with(b"{") && std::str::from_utf8(&pinned).unwrap().contains("\"pinned\":true"));
     }

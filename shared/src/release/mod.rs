@@ -159,6 +159,9 @@ pub enum InvalidDocument {
     /// It was written by software of another format.
     #[error("its format is {0}, this software reads {FORMAT}; use the same version of refresh and serve")]
     Format(u32),
+    /// It belongs to another release than it names.
+    #[error("its {0} is not that of the release {1}")]
+    OtherRelease(&'static str, Digest),
     /// It is not what it should be.
     #[error("it cannot be read: {0}")]
     Content(#[from] serde_json::Error),

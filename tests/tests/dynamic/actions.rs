@@ -191,11 +191,13 @@ async fn the_bucket_is_rebuilt_from_the_oci_registry_alone() {
     assert_eq!(serve.get("/stacks/kiln/1.1.0/OWNERS").await, owners);
     assert_eq!(serve.get("/stacks/kiln/1.1.0/docker/Dockerfile").await.0, 200);
 
-    // A damaged index says what is to be done, and is replaced.
-    registry.put("index.json", "{\"damaged\":").await;
-    let error = registry.invoke(&json!({"action": "reconcile"})).await.unwrap_err();
-    assert!(error.contains("run restore"), "{error}");
-    registry.invoke(&json!({"action": "restore"})).await.unwrap();
-    assert_eq!(registry.live().await, live);
+    // Each action restores a damaged index.
+    for action in ["reconcile", "restore"] {
+        registry.put("index.json", "{\"damaged\":").await;
+        let error = registry.invoke(&json!({"action": "verify"})).await.unwrap_err();
+        assert!(error.contains("reconcile restores it"), "{error}");
+        registry.invoke(&json!({ "action": action })).await.unwrap();
+        assert_eq!(registry.live().await, live, "{action}");
+    }
     assert_eq!(registry.invoke(&json!({"action": "restore"})).await.unwrap()["outcome"], "unchanged");
 }

@@ -59,7 +59,8 @@ impl Pull {
         let Self { stack, manifest: digest, .. } = self;
         let answer = manifest(serve, stack, digest).await;
         assert_eq!((answer.status, &answer.body), (200, &self.content), "{what}: {stack}@{digest}: {answer:?}");
-        let head = serve.ask("HEAD", &format!("/v2/devfile-catalog/{stack}/manifests/{digest}"), &[]).await;
+        let path = format!("/v2/devfile-catalog/{stack}/manifests/{digest}");
+        let head = serve.ask("HEAD", &path, &[("accept", MANIFEST_MEDIA_TYPE)]).await;
         assert_eq!((head.status, head.header("docker-content-digest")), (200, digest.as_str()), "{what}");
         for (digest, content) in &self.blobs {
             let answer = blob(serve, stack, digest).await;

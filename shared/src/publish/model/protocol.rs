@@ -199,18 +199,24 @@ fn between_commits(pinned: bool) -> World {
 fn whatever_comes_between_two_writes_leaves_all_in_order() {
     let acts = [Act::Refresh(None), Act::Rollback(0), Act::Rollback(1), Act::Unpin, Act::Repair, Act::Restore];
     let mut tried = 0;
-    for (pinned, damaged) in [(false, false), (true, false), (false, true)] {
+    let states = [(false, ""), (true, ""), (false, "registry"), (false, "index"), (true, "no index")];
+    for (pinned, damaged) in states {
         for (first, second) in acts.iter().flat_map(|first| acts.map(|second| (*first, second))) {
             for write in 0.. {
                 let world = between_commits(pinned);
-                if damaged {
-                    if !matches!(first, Act::Repair) {
-                        break;
+                match damaged {
+                    "registry" if !matches!(first, Act::Repair) => break,
+                    "registry" => {
+                        let mut manifests = world.registry.manifests.lock().unwrap();
+                        manifests.retain(|(_, name), _| name.starts_with("sha256:") || name.ends_with("00"));
                     }
-                    let mut manifests = world.registry.manifests.lock().unwrap();
-                    manifests.retain(|(_, name), _| name.starts_with("sha256:") || name.ends_with("00"));
+                    "index" | "no index" if matches!(first, Act::Rollback(_) | Act::Unpin) => break,
+                    "index" => drop(world.bucket.write(INDEX_KEY, Bytes::from_static(b"{\"damaged\":"))),
+                    "no index" => drop(world.bucket.objects.lock().unwrap().remove(INDEX_KEY)),
+                    _ => {}
                 }
-                let doing = format!("{first:?}, with {second:?} before write {write}, pinned: {pinned}");
+                let doing =
+                    format!("{first:?}, with {second:?} before write {write}, pinned: {pinned}, damaged: {damaged}");
                 let other = Arc::new(Mutex::new(None));
                 let (meanwhile, result) = (world.clone(), Arc::clone(&other));
                 let act = Box::pin(async move {

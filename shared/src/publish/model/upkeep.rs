@@ -283,6 +283,64 @@ fn blobs_lost_or_cut_under_intact_tags_are_pushed_again() {
         let repaired = block_on(world.publisher().repair(extent)).unwrap().repaired;
         assert_eq!(repaired.len(), count, "{repaired:?}");
         assert!(repaired.iter().any(|line| line.contains("devfile-catalog/stack-1@") && line.ends_with(" of 1.0.0")));
+    }
+}
+
+/// Ways to damage `index.json`: its new bytes, or `None` to remove it.
+const DAMAGES: [fn(&str) -> Option<String>; 7] = [
+    |_| None,
+    |_| Some(String::new()),
+    |_| Some("<html>".to_owned()),
+    |index| Some(index[..index.len() / 2].to_owned()),
+    |index| Some(index.replace("\"pinned\":true,", "")),
+    |index| Some(index.replace("stack-1", "stack-3")),
+    |index| Some(index.replacen("2026", "2025", 1)),
+];
+
+impl World {
+    /// Damages `index.json`; false when that way changes nothing.
+    fn damage_index(&self, damage: fn(&str) -> Option<String>) -> bool {
+        let good = self.bucket.object(INDEX_KEY).unwrap().bytes;
+        let text = std::str::from_utf8(&good).unwrap();
+        let damaged = damage(text);
+        let changed = damaged.as_deref() != Some(text);
+        match damaged {
+            Some(damaged) => drop(self.bucket.write(INDEX_KEY, damaged.into())),
+            None => drop(self.bucket.objects.lock().unwrap().remove(INDEX_KEY)),
+        }
+        changed
+    }
+}
+
+/// A world with two releases; pinned to the first of them, or at the head.
+fn with_two_releases(pinned: bool) -> (World, Bytes) {
+    let world = published();
+    world.branch.commit(with_owners(1));
+    block_on(world.publisher().refresh(None)).unwrap();
+    if pinned {
+        block_on(world.publisher().rollback(&Branch::named(0))).unwrap();
+    }
+    let good = world.bucket.object(INDEX_KEY).unwrap().bytes;
+    (world, good)
+}
+
+#[test]
+fn damaged_index_is_restored_with_its_pin_by_whoever_comes_first() {
+    for (pinned, damage, by_refresh) in DAMAGES
+        .iter()
+        .flat_map(|damage| [(false, damage, false), (false, damage, true), (true, damage, false), (true, damage, true)])
+    {
+        let (world, good) = with_two_releases(pinned);
+        if !world.damage_index(*damage) {
+            continue;
+        }
+        let publisher = world.publisher();
+        let report = match by_refresh {
+            true => block_on(publisher.refresh(None)).unwrap(),
+            false => block_on(publisher.repair(Extent::Turn)).unwrap(),
+        };
+        assert_eq!(report.repaired, ["bucket: index.json"]);
+        assert_eq!(world.bucket.object(INDEX_KEY).unwrap().bytes, good);
         world.check_repaired();
     }
 }
@@ -310,4 +368,90 @@ fn refresh_pushes_what_the_registry_lost_and_its_manifests_name() {
     world.check();
     block_on(world.publisher().repair(Extent::Whole)).unwrap();
     world.check_repaired();
+}
+
+#[test]
+fn restoring_an_index_goes_on_after_it_was_killed_at_any_write() {
+    let (_, good) = with_two_releases(true);
+    for writes in 0.. {
+        let (world, _) = with_two_releases(true);
+        world.bucket.objects.lock().unwrap().clear();
+        world.bucket.fuse.set(Some(writes));
+        let result = block_on(world.publisher().refresh(None));
+        world.bucket.fuse.set(None);
+        world.check();
+        let report = block_on(world.publisher().refresh(None)).unwrap();
+        assert!(report.pinned && report.outcome == Outcome::Superseded, "{report:?}");
+        assert_eq!(world.bucket.object(INDEX_KEY).unwrap().bytes, good);
+        world.check_repaired();
+        if result.is_ok() {
+            assert!(writes > 10);
+            return;
+        }
+    }
+}
+
+/// Tags move before the commit point, so a killed publication leaves `latest` at an index that never was live.
+#[test]
+fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged_one() {
+    let killed = |writes| {
+        let (world, good) = with_two_releases(false);
+        world.bucket.fuse.set(Some(writes));
+        block_on(world.publisher().rollback(&Branch::named(0))).unwrap_err();
+        world.bucket.fuse.set(None);
+        let tag = |name| world.registry.tag("devfile-index", name);
+        let tagged = tag("latest") == tag(Branch::named(0).as_str());
+        tagged.then_some((world, good))
+    };
+    for damage in &DAMAGES[3..] {
+        let (world, good) = (0..).find_map(killed).unwrap();
+        if world.damage_index(*damage) {
+            block_on(world.publisher().repair(Extent::Turn)).unwrap();
+            assert_eq!(world.bucket.object(INDEX_KEY).unwrap().bytes, good);
+            world.check_repaired();
+        }
+    }
+}
+
+#[test]
+fn damaged_index_that_was_never_recorded_is_left_alone() {
+    let (world, _) = with_two_releases(false);
+    world.registry.manifests.lock().unwrap().clear();
+    world.bucket.write(INDEX_KEY, Bytes::from_static(b"{"));
+    let error = block_on(world.publisher().refresh(None)).unwrap_err();
+    assert!(matches!(error, PublishError::NoSuchRelease { .. }) && error.to_string().contains("remove it"), "{error}");
+    world.bucket.objects.lock().unwrap().remove(INDEX_KEY);
+    assert_eq!(block_on(world.publisher().refresh(None)).unwrap().outcome, Outcome::Published);
+    world.check_repaired();
+}
+
+#[test]
+fn wrong_bytes_of_the_right_length_are_repaired_by_the_schedule() {
+    let world = published();
+    let live = world.bucket.live().unwrap();
+    let blobs = world.release(&live).blobs();
+    for (blob, size) in &blobs {
+        world.bucket.write(&blob_key(*blob), vec![b'x'; *size as usize].into());
+    }
+    let report = block_on(world.publisher().repair(Extent::Turn)).unwrap();
+    // An empty blob cannot be damaged.
+    assert_eq!(report.repaired.len(), blobs.values().filter(|size| **size > 0).count(), "{report:?}");
+    world.check_repaired();
+    assert_eq!(block_on(world.publisher().repair(Extent::Turn)).unwrap().repaired, [""; 0]);
+}
+
+#[test]
+fn wrong_bytes_that_nothing_can_replace_are_not_called_repaired() {
+    let world = published();
+    let text = devfile("stack-2", "1.0.0") + "# 0\n";
+    let blob = Digest::of(text.as_bytes());
+    world.bucket.write(&blob_key(blob), vec![b'x'; text.len()].into());
+    world.registry.blobs.lock().unwrap().retain(|(_, name), _| *name != blob);
+    world.branch.0.lock().unwrap().all[0].0 = tree_of(&[(1, 0)]);
+    for extent in [Extent::Turn, Extent::Whole] {
+        let error = block_on(world.publisher().repair(extent)).unwrap_err();
+        assert!(matches!(error, PublishError::MissingBlob(lost) if lost == blob), "{error}");
+    }
+    let error = block_on(world.publisher().restore()).unwrap_err();
+    assert!(matches!(error, PublishError::MissingBlob(lost) if lost == blob), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The names of a project's files, and which of them cannot be beside each other wherever clients unpack them.
+//! The names of a project's files. Two that some file system takes for the same are refused.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ pub(super) struct Names {
     bytes: usize,
 }
 
-/// A file, or a folder with its number; that of the project itself is 0.
+/// A file, or a folder with its number. The folder of the project has number 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Node {
     File,
@@ -58,7 +58,7 @@ impl Names {
         self.enter(path.as_str(), path).map(drop)
     }
 
-    /// The number of the folder of a file.
+    /// Returns the number of a folder, which it adds with its parents; `path` is for the error.
     fn enter(&mut self, folder: &str, path: &TreePath) -> Result<usize, ArchiveError> {
         let mut number = 0;
         for name in folder.split('/').filter(|name| !name.is_empty()) {
@@ -70,7 +70,7 @@ impl Names {
         Ok(number)
     }
 
-    /// The node of a name in a folder, and whether it is new.
+    /// Returns the node of a name in a folder, and whether it is new.
     fn node(&mut self, folder: usize, name: &str, new: fn(usize) -> Node) -> Result<(Node, bool), ArchiveError> {
         let count = self.nodes.len();
         match self.nodes.entry((folder, folded(name))) {
@@ -81,8 +81,8 @@ impl Names {
     }
 }
 
-/// A name without the differences of case: Unicode's simple case folding, which is that of the file systems of Windows and macOS,
-/// by way of the upper case. A mapping to several characters is not a simple one.
+/// Folds the case of a name as Windows and macOS do: by Unicode's simple case folding, which maps one character to one. The way over
+/// the upper case joins characters that have the same one, such as the two small sigmas.
 fn folded(name: &str) -> Box<str> {
     let fold = |c: char| {
         let upper = only(c.to_uppercase()).unwrap_or(c);
@@ -91,6 +91,7 @@ fn folded(name: &str) -> Box<str> {
     name.chars().map(fold).collect::<String>().into()
 }
 
+/// Returns the character of a mapping to one character.
 fn only(mut mapped: impl ExactSizeIterator<Item = char>) -> Option<char> {
     if mapped.len() == 1 { mapped.next() } else { None }
 }
