@@ -41,8 +41,7 @@ impl fmt::Display for NamedBlob {
     }
 }
 
-/// Every blob that the artifacts of versions and documents name, and the documents that the index artifact names, by repository and
-/// digest.
+/// Every blob that the artifacts of a release name, by repository and digest, but for those of [`blobs_of_index`].
 pub(super) fn blobs_of(release: &Release) -> Vec<NamedBlob> {
     let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
     let of_versions = release.content.versions.iter().flat_map(|version| {
@@ -55,7 +54,7 @@ pub(super) fn blobs_of(release: &Release) -> Vec<NamedBlob> {
         blobs.map(|blob| (REPOSITORY.to_owned(), blob, document.tag.clone()))
     });
     let mut blobs: BTreeMap<(String, Digest), NamedBlob> = BTreeMap::new();
-    let of_index = release.outline.documents().into_iter();
+    let of_index = release.outline.documents().into_iter().chain([config]);
     let of_index = of_index.map(|document| (REPOSITORY.to_owned(), document, LATEST.to_owned()));
     for (repository, (digest, size), tag) in of_versions.chain(of_documents).chain(of_index) {
         // What has no bytes cannot get lost.
