@@ -63,7 +63,7 @@ async fn a_registry_with_tokens() {
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
-    refuses(&guard.address(), "no token can be had with these credentials").await;
+    refuses(&guard.address(), "it answered 401; check the credentials").await;
 }
 
 #[tokio::test]
