@@ -21,22 +21,18 @@ pub struct TestRegistry {
     limited: bool,
 }
 
-/// Address space of a function in kB: the memory of the deployment (template.yaml, `MemorySize`), and what threads and libraries reserve
-/// without using it.
-const ADDRESS_SPACE_KB: [(&str, u64); 2] =
-    [("refresh", (512 << 10) + RESERVED_KB), ("serve", (256 << 10) + RESERVED_KB)];
+/// Memory of the functions in kB, as the deployment gives it (template.yaml, `MemorySize`).
+const MEMORY_KB: [(&str, u64); 2] = [("refresh", 512 << 10), ("serve", 256 << 10)];
 
-/// Stacks of threads, arenas of malloc and the program itself.
-const RESERVED_KB: u64 = 512 << 10;
-
-/// The command that starts a function, with a limit of its address space if one is wanted: an allocation beyond fails.
+/// The command that starts a function, with a limit of its memory if one is wanted: an allocation beyond fails (setrlimit(2),
+/// `RLIMIT_DATA`).
 fn command(name: &str, limited: bool) -> Command {
     let program = binary(name);
-    let limit = ADDRESS_SPACE_KB.iter().find(|(limited, _)| *limited == name).filter(|_| limited);
+    let limit = MEMORY_KB.iter().find(|(limited, _)| *limited == name).filter(|_| limited);
     let Some((_, kilobytes)) = limit else { return Command::new(program) };
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("ulimit -v {kilobytes} && exec \"$0\" \"$@\"")).arg(program);
-    // One arena: each reserves 64 MiB of addresses.
+    command.arg("-c").arg(format!("ulimit -d {kilobytes} && exec \"$0\" \"$@\"")).arg(program);
+    // One arena of malloc: each reserves 64 MiB, used or not.
     command.env("MALLOC_ARENA_MAX", "1");
     command
 }

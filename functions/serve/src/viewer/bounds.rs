@@ -19,6 +19,7 @@ use super::{Ask, Mode, Viewer, fixture, missing, sitemap};
 use crate::body::Caching;
 use crate::live::Freshness;
 use crate::snapshot::Snapshot;
+use crate::status::Health;
 
 /// A text that repeats a piece, which says all of it in a failure.
 #[derive(Debug, Clone)]
@@ -186,8 +187,9 @@ const REGISTRY: Registry<'static> =
 /// The status and size of the page at a path, `viewer` left out.
 fn page(snapshot: &Snapshot, path: &[&str], query: &str) -> (StatusCode, usize) {
     let viewer = Viewer::new("Clay Works", None, Mode::Pages);
-    let freshness = Freshness { checked: Duration::from_secs(2), failure: Some("é".repeat(60_000)), looks: 1 };
-    let response = viewer.page(Ask { path, query, headers: &HeaderMap::new() }, snapshot, &freshness, REGISTRY);
+    let freshness = Freshness { checked: Duration::from_secs(2), failure: Some("the bucket fails"), looks: 1 };
+    let health = Health { freshness: &freshness, last_refresh: None };
+    let response = viewer.page(Ask { path, query, headers: &HeaderMap::new() }, snapshot, health, REGISTRY);
     let size = response.body().size_hint().exact().unwrap();
     (response.status(), usize::try_from(size).unwrap())
 }
