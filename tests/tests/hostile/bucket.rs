@@ -197,22 +197,24 @@ async fn damaged_blob_is_reported_and_repaired_by_the_schedule() {
         layers.as_array().unwrap().iter().find(archive).unwrap()["digest"].as_str().unwrap().parse().unwrap();
     let key = format!("blobs/sha256/{}", digest.hex());
     let good = registry.object(&key).await;
-    let mut wrong = good.to_vec();
-    wrong[20] ^= 1;
-    registry.put(&key, &wrong).await;
-
-    assert_eq!(serve.json("/status").await["snapshot"]["damaged_blobs"], json!([]));
-    assert_eq!(blob(&serve, "kiln", &digest.to_string()).await.status, 502);
-    assert_eq!(serve.json("/status").await["snapshot"]["damaged_blobs"], json!([digest]));
-    let report = act(&registry, "schedule").await;
-    assert_eq!(report["repaired"], json!([format!("bucket: {key}")]), "{report}");
-    let answer = blob(&serve, "kiln", &digest.to_string()).await;
-    assert_eq!((answer.status, answer.body), (200, good));
-    assert_eq!(serve.json("/status").await["snapshot"]["damaged_blobs"], json!([]));
-    assert_eq!(act(&registry, "schedule").await["repaired"], json!(null), "nothing is left");
+    let mut changed = good.to_vec();
+    changed[20] ^= 1;
+    for wrong in [changed, [&good[..], b"more"].concat(), good[1..].to_vec(), Vec::new()] {
+        registry.put(&key, &wrong).await;
+        let serve = registry.serve().await;
+        let damaged = async || serve.json("/status").await["snapshot"]["damaged_blobs"].clone();
+        assert_eq!(damaged().await, json!([]));
+        assert_eq!(blob(&serve, "kiln", &digest.to_string()).await.status, 502);
+        assert_eq!(damaged().await, json!([digest]));
+        let report = act(&registry, "schedule").await;
+        assert_eq!(report["repaired"], json!([format!("bucket: {key}")]), "{report}");
+        let answer = blob(&serve, "kiln", &digest.to_string()).await;
+        assert_eq!((answer.status, &answer.body), (200, &good));
+        assert_eq!(damaged().await, json!([]));
+        assert_eq!(act(&registry, "schedule").await["repaired"], json!(null), "nothing is left");
+    }
 }
 
-/// A document of the live release is a blob, too, and so is an icon: neither is served, and both are repaired.
 #[tokio::test]
 async fn every_damaged_blob_of_a_release_is_repaired_by_one_schedule() {
     let registry = published().await;
