@@ -258,9 +258,14 @@ impl Serving {
         waited.unwrap_or_else(|_| panic!("the function does not log {text}"))
     }
 
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
     pub fn peak_memory(&self) -> u64 {
-        let id = self.process.id().expect("it runs");
+        let id = self.process_id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
