@@ -15,6 +15,7 @@ pub mod index;
 pub mod limits;
 pub mod logging;
 pub mod outside;
+pub mod plain_http;
 pub mod public_url;
 pub mod publish;
 pub mod registry;

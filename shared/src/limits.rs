@@ -124,6 +124,14 @@ pub const REDIRECTS: usize = 5;
 /// repeat a path, and looking for names like it takes time.
 pub const PATH_BYTES: usize = 8 << 10;
 
+/// Most connections of a server in plain HTTP at a time: half of the 1024 file descriptors that a process usually may have. The others
+/// are for stores and other hosts.
+pub const CONNECTIONS: usize = 512;
+
+/// Largest head of a request in plain HTTP, in bytes, which is also the read buffer of a connection: those of all [`CONNECTIONS`]
+/// take 32 MiB at most. It has room for a query of [`QUERY_BYTES`] and several times the headers of browsers.
+pub const REQUEST_HEAD_BYTES: usize = 64 << 10;
+
 /// Longest query string that `serve` reads, in bytes.
 pub const QUERY_BYTES: usize = 8 << 10;
 
@@ -152,6 +160,10 @@ pub const LOGGED_TEXT_BYTES: usize = 512;
 
 /// Largest request body that `refresh` reads, in bytes.
 pub const REQUEST_BODY_BYTES: usize = 1 << 20;
+
+/// Most bytes of request bodies that `refresh` has in memory at a time, those of strangers included: a signature can be checked only
+/// over the whole body. GitHub sends a few at a time; a Lambda function of 512 MB has room for the work beside them.
+pub const REQUEST_BODIES_BYTES: usize = 16 << 20;
 
 /// Blobs above this size are answered with a redirect to the bucket, in bytes: a Lambda answer ends at 6 MB.
 pub const REDIRECT_BYTES: u64 = 4 << 20;

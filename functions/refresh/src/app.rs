@@ -15,6 +15,7 @@ use devfile_registry::timestamp::Timestamp;
 
 use crate::action::{Action, Answer};
 use crate::auth::gate::Gate;
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::handover::Handover;
 use crate::observe;
@@ -32,6 +33,7 @@ pub(crate) type Refreshed = Arc<Result<Report, PublishError>>;
 pub struct App {
     core: Arc<Core>,
     pub(crate) gate: Gate,
+    pub(crate) bodies: Bodies,
     pub(crate) handover: Option<Handover>,
     runner: Runner<Refreshed>,
 }
@@ -66,7 +68,8 @@ impl App {
                 async move { Arc::new(core.refresh(told.as_ref()).await) }
             }
         });
-        Self { core, gate: Gate::new(config.access), handover: Handover::from_env().await, runner }
+        let (gate, bodies) = (Gate::new(config.access), Bodies::new());
+        Self { core, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
     /// The registry repository.

@@ -6,12 +6,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use axum::http::{Method, Response, StatusCode};
-use bytes::Bytes;
 use devfile_registry::digest::CommitSha;
-use devfile_registry::limits;
 use devfile_registry::logging::foreign;
 use devfile_registry::publish::Report;
-use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -21,13 +18,11 @@ use crate::app::{App, Refreshed};
 use crate::auth::Denied;
 use crate::auth::gate::Credential;
 use crate::auth::webhook::{Event, MalformedEvent, Push};
+use crate::bodies::{HeldBody, Unread};
 use crate::source::Monitored;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
-
-/// Time in which a body must have arrived.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
@@ -42,10 +37,8 @@ enum Refused {
     Path,
     #[error("send a POST request")]
     Method,
-    #[error("the body has more than {} bytes", limits::REQUEST_BODY_BYTES)]
-    TooLarge,
-    #[error("the body did not arrive")]
-    CutOff,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error("the body is not understood: {0}")]
@@ -78,15 +71,16 @@ impl App {
         must_be_post(&request)?;
         let headers = request.headers().clone();
         let credential = self.gate.credential(&headers)?;
-        if let Credential::Token(token) = credential {
+        if let Credential::Token(token) = &credential {
             let late = |_| Denied::Undecided("it took too long to check the token".to_owned());
             tokio::time::timeout(CHECK_TIME, self.verify_token(token)).await.map_err(late)??;
         }
-        let body = read(request).await?;
-        if let Credential::Signature(signature) = credential {
+        let body = self.read(request).await?;
+        if let Credential::Signature(signature) = &credential {
             self.gate.verify_signature(signature, &body)?;
         }
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
+        drop(body);
         let told = hint.commit_hash.clone();
         let finished = match &self.handover {
             None => tokio::time::timeout_at(until, self.submit(told)).await.map(|run| run.ok_or(())),
@@ -119,9 +113,10 @@ impl App {
         let Credential::Signature(signature) = self.gate.credential(&headers)? else {
             return Err(Denied::Unauthenticated("no signature").into());
         };
-        let body = read(request).await?;
-        self.gate.verify_signature(signature, &body)?;
+        let body = self.read(request).await?;
+        self.gate.verify_signature(&signature, &body)?;
         let event = Event::parse(text(&headers, "x-github-event"), &body)?;
+        drop(body);
         let commit = match event {
             Event::Ping => return Ok(message(StatusCode::OK, "pong")),
             Event::Other => return Ok(ignored("another event")),
@@ -142,6 +137,11 @@ impl App {
             }
         }
         Ok(accepted("the refresh is under way; /status of the registry shows its result"))
+    }
+
+    async fn read(&self, request: Request) -> Result<HeldBody<'_>, Refused> {
+        let announced = text(request.headers(), CONTENT_LENGTH.as_str()).parse().unwrap_or(0);
+        Ok(self.bodies.read(announced, request.into_body()).await?)
     }
 
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
@@ -184,8 +184,9 @@ impl Refused {
         let (status, text) = match self {
             Self::Path => (StatusCode::NOT_FOUND, text.as_str()),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, text.as_str()),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, text.as_str()),
-            Self::CutOff => (StatusCode::REQUEST_TIMEOUT, text.as_str()),
+            Self::Unread(Unread::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, text.as_str()),
+            Self::Unread(Unread::CutOff) => (StatusCode::REQUEST_TIMEOUT, text.as_str()),
+            Self::Unread(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
             Self::Denied(Denied::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "not authenticated"),
             Self::Denied(Denied::Forbidden(_)) => (StatusCode::FORBIDDEN, "not permitted"),
             Self::Denied(Denied::Undecided(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
@@ -205,20 +206,6 @@ impl Refused {
 
 fn must_be_post(request: &Request) -> Result<(), Refused> {
     if request.method() == Method::POST { Ok(()) } else { Err(Refused::Method) }
-}
-
-/// Reads a body. One that announces too much is not begun.
-async fn read(request: Request) -> Result<Bytes, Refused> {
-    let announced = text(request.headers(), CONTENT_LENGTH.as_str()).parse::<usize>().unwrap_or(0);
-    if announced > limits::REQUEST_BODY_BYTES {
-        return Err(Refused::TooLarge);
-    }
-    let body = Limited::new(request.into_body(), limits::REQUEST_BODY_BYTES).collect();
-    match tokio::time::timeout(BODY_TIME, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refused::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refused::CutOff),
-    }
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod app;
 pub mod auth;
+mod bodies;
 pub mod config;
 mod handover;
 mod http;

@@ -4,15 +4,18 @@
 //! when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events, schedules and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise,
 //! and `refresh invoke EVENT`, which carries out one direct invocation and prints its report.
 
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use devfile_registry::plain_http::{RequestBody, Server};
 use devfile_registry::{logging, telemetry};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
@@ -21,12 +24,11 @@ use refresh::app::App;
 use refresh::config::Config;
 use refresh::observe;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 /// The text format of OpenMetrics, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long a refresh may go on after the end was asked for.
+/// How long requests and refreshes may go on after the process is asked to end.
 const LAST_WORK: Duration = Duration::from_secs(20);
 
 #[tokio::main]
@@ -46,22 +48,25 @@ async fn main() -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(&app.act(action).await?)?);
         return Ok(());
     }
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
     if logging::is_lambda() {
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("listening on http://{}", server.address()?);
     if let Some(address) = metrics {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
-        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
-        let router = Router::new().route("/metrics", get(show_metrics));
-        tokio::spawn(axum::serve(listener, router).into_future());
+        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+        tracing::info!("metrics at http://{}/metrics", server.address()?);
+        let answer = |request: http::Request<RequestBody>| ready(show_metrics(request.uri().path()));
+        tokio::spawn(server.run(answer, pending(), LAST_WORK));
     }
-    axum::serve(listener, router).with_graceful_shutdown(logging::stop_signal()).await?;
+    let answering = Arc::clone(&app);
+    let answer =
+        move |request: http::Request<RequestBody>| answer(State(Arc::clone(&answering)), request.map(Body::new));
+    let end = server.run(answer, logging::stop_signal(), LAST_WORK).await;
     // What was promised is finished; stopping in between would harm nothing.
-    if tokio::time::timeout(LAST_WORK, app.idle()).await.is_err() {
+    if tokio::time::timeout_at(end, app.idle()).await.is_err() {
         tracing::warn!("a refresh is left unfinished; the next one completes it");
     }
     Ok(())
@@ -71,8 +76,11 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
     observe::request(request, |request| async move { app.answer(request).await }).await
 }
 
-async fn show_metrics() -> Response {
-    ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response()
+fn show_metrics(path: &str) -> Response {
+    match path {
+        "/metrics" => ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// One event of the Lambda runtime, its spans exported before it is answered.

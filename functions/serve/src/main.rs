@@ -3,23 +3,26 @@
 //! `main` reads the configuration once, builds the clients once, and puts one [`App`] behind one of two front doors: the
 //! Lambda runtime when `AWS_LAMBDA_RUNTIME_API` is set, plain HTTP on `LISTEN_ADDR` otherwise.
 
+use std::future::{pending, ready};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::logging;
+use devfile_registry::plain_http::{RequestBody, Server};
 use devfile_registry::request::milliseconds;
 use serve::{App, Config, Observer};
-use tokio::net::TcpListener;
 
 /// The text format of OpenMetrics, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Time for requests under way when the process is asked to end. Container runtimes wait for 10 s before they kill it.
+const GRACE: Duration = Duration::from_secs(8);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -43,44 +46,26 @@ async fn main() -> anyhow::Result<()> {
     if logging::is_lambda() {
         return serve::lambda::run(observer).await.map_err(|error| anyhow::anyhow!(error));
     }
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&observer));
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!("serving on http://{}", listener.local_addr()?);
+    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("serving on http://{}", server.address()?);
     if let Some(address) = metrics {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
-        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
-        let router = Router::new().route("/metrics", get(show_metrics)).with_state(observer);
-        tokio::spawn(axum::serve(listener, router).into_future());
+        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+        tracing::info!("metrics at http://{}/metrics", server.address()?);
+        let observer = Arc::clone(&observer);
+        let answer = move |request: Request<RequestBody>| ready(show_metrics(&observer, request.uri().path()));
+        tokio::spawn(server.run(answer, pending(), GRACE));
     }
-    let router = router.into_make_service();
-    axum::serve(NoDelay(listener), router).with_graceful_shutdown(logging::stop_signal()).await?;
+    let answer = move |request: Request<RequestBody>| {
+        let observer = Arc::clone(&observer);
+        async move { observer.answer(request.map(Body::new)).await }
+    };
+    server.run(answer, logging::stop_signal(), GRACE).await;
     Ok(())
 }
 
-async fn answer(State(observer): State<Arc<Observer>>, request: Request) -> Response {
-    observer.answer(request).await
-}
-
-async fn show_metrics(State(observer): State<Arc<Observer>>) -> Response {
-    ([(CONTENT_TYPE, OPEN_METRICS)], observer.metrics()).into_response()
-}
-
-/// Small answers leave at once instead of waiting for more to send.
-struct NoDelay(TcpListener);
-
-impl axum::serve::Listener for NoDelay {
-    type Io = tokio::net::TcpStream;
-    type Addr = std::net::SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
-        }
-        (stream, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.0.local_addr()
+fn show_metrics(observer: &Observer, path: &str) -> Response {
+    match path {
+        "/metrics" => ([(CONTENT_TYPE, OPEN_METRICS)], observer.metrics()).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Denied;
 use super::keys::Discovery;
 use super::oidc::{Caller, OidcVerifier};
-use super::webhook::WebhookSecret;
+use super::webhook::{Signature, WebhookSecret};
 
 /// Header of GitHub's signature.
 const SIGNATURE: &str = "x-hub-signature-256";
@@ -28,10 +28,10 @@ pub(crate) struct Gate {
 }
 
 /// How a request wants to be let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
     /// By the signature of its body.
-    Signature(&'a str),
+    Signature(Signature),
     /// By the token of a workflow.
     Token(&'a str),
 }
@@ -41,41 +41,46 @@ impl Gate {
         Self { access }
     }
 
-    /// What a request carries, before its body is read.
+    /// The credential of a request, before its body is read: the only one, well-formed, and of a kind that is configured.
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when it carries nothing that could be good here.
     pub(crate) fn credential<'h>(&self, headers: &'h HeaderMap) -> Result<Credential<'h>, Denied> {
-        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        if let Some(signature) = text(SIGNATURE) {
-            let known = self.access.secret.is_some();
-            return if known {
-                Ok(Credential::Signature(signature))
-            } else {
-                Err(Denied::Unauthenticated("no secret is set"))
-            };
-        }
-        let token = text(AUTHORIZATION.as_str()).and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        match token {
-            Some(token) if self.access.workflows.is_some() => Ok(Credential::Token(token)),
-            Some(_) => Err(Denied::Unauthenticated("tokens of workflows are not configured")),
-            None => Err(Denied::Unauthenticated("neither a signature nor a token")),
+        match (only(headers, SIGNATURE)?, only(headers, AUTHORIZATION.as_str())?) {
+            (Some(_), Some(_)) => Err(Denied::Unauthenticated("a signature and a token")),
+            (Some(_), None) if self.access.secret.is_none() => Err(Denied::Unauthenticated("no secret is set")),
+            (Some(signature), None) => Signature::parse(signature).map(Credential::Signature),
+            (None, Some(authorization)) => match authorization.split_once(' ') {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    self.workflows().map(|_| Credential::Token(token.trim()))
+                }
+                _ => Err(Denied::Unauthenticated("no bearer token")),
+            },
+            (None, None) => Err(Denied::Unauthenticated("neither a signature nor a token")),
         }
     }
 
     /// Checks a signature over a body.
-    pub(crate) fn verify_signature(&self, signature: &str, body: &[u8]) -> Result<(), Denied> {
+    pub(crate) fn verify_signature(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
         secret.verify(signature, body)
     }
 
     /// Checks the token of a workflow.
     pub(crate) async fn verify_token(&self, token: &str) -> Result<Caller, Denied> {
-        let workflows = self.access.workflows.as_ref();
-        let workflows = workflows.ok_or(Denied::Unauthenticated("tokens of workflows are not configured"))?;
-        workflows.verify(token, Timestamp::now()).await
+        self.workflows()?.verify(token, Timestamp::now()).await
+    }
+
+    fn workflows(&self) -> Result<&OidcVerifier<Discovery>, Denied> {
+        self.access.workflows.as_ref().ok_or(Denied::Unauthenticated("tokens of workflows are not configured"))
+    }
+}
+
+/// The value of a header that must not be repeated.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Denied> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Denied::Unauthenticated("more than one credential")),
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or_default())),
     }
 }

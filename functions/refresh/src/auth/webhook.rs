@@ -16,6 +16,10 @@ const SECRET_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct WebhookSecret(String);
 
+/// A signature that came with a delivery. It may not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature([u8; 32]);
+
 /// Why a text is not a [`WebhookSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook secret has fewer than {SECRET_BYTES} characters; make one with `openssl rand -hex 32`")]
@@ -63,18 +67,31 @@ impl WebhookSecret {
         if secret.len() < SECRET_BYTES { Err(WeakSecret) } else { Ok(Self(secret.to_owned())) }
     }
 
-    /// Checks `X-Hub-Signature-256` over the body as it arrived, in a time that does not depend on where they differ.
+    /// Checks the signature of a body as it arrived, in a time that does not depend on where they differ.
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when it does not fit.
-    pub fn verify(&self, signature: &str, body: &[u8]) -> Result<(), Denied> {
-        let malformed = Denied::Unauthenticated("the signature is not sha256= and 64 hexadecimal digits");
-        let digits = signature.strip_prefix("sha256=").ok_or(malformed.clone())?;
-        let mut expected = [0; 32];
-        hex::decode_to_slice(digits, &mut expected).map_err(|_| malformed.clone())?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map_err(|_| malformed)?;
+    pub fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
+        let unfit = |_| Denied::Unauthenticated("the signature does not fit the body");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map_err(|_| Denied::Unauthenticated("no key"))?;
         mac.update(body);
-        mac.verify_slice(&expected).map_err(|_| Denied::Unauthenticated("the signature does not fit the body"))
+        mac.verify_slice(&signature.0).map_err(unfit)
+    }
+}
+
+impl Signature {
+    /// Reads the value of `X-Hub-Signature-256`.
+    ///
+    /// # Errors
+    /// [`Denied::Unauthenticated`] when it is not `sha256=` and 64 hexadecimal digits.
+    pub fn parse(value: &str) -> Result<Self, Denied> {
+        let mut signature = [0; 32];
+        let digits = value.strip_prefix("sha256=").unwrap_or_default();
+        match hex::decode_to_slice(digits, &mut signature) {
+            Ok(()) => Ok(Self(signature)),
+            Err(_) => Err(Denied::Unauthenticated("the signature is not sha256= and 64 hexadecimal digits")),
+        }
     }
 }
 
@@ -132,7 +149,7 @@ mod tests {
     const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     fn verify(signature: &str, body: &str) -> Result<(), Denied> {
-        WebhookSecret::new(SECRET).unwrap().verify(signature, body.as_bytes())
+        WebhookSecret::new(SECRET).unwrap().verify(&Signature::parse(signature)?, body.as_bytes())
     }
 
     #[test]
@@ -155,7 +172,7 @@ mod tests {
             assert!(matches!(denied, Err(Denied::Unauthenticated(_))), "{signature:?} {body:?}: {denied:?}");
         }
         let other = WebhookSecret::new("another secret of some length").unwrap();
-        assert!(other.verify(SIGNATURE, b"Hello, World!").is_err());
+        assert!(other.verify(&Signature::parse(SIGNATURE).unwrap(), b"Hello, World!").is_err());
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! Whom a connection waits for: the server, or the client and since when.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::Timeouts;
+
+/// The state of a connection, shared by its task and the one that sweeps. Nobody holds the lock while waiting, and the sweep takes
+/// it once a second.
+#[derive(Debug)]
+pub(super) struct Activity(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// When the phase began.
+    since: Instant,
+    /// Since when the client has read nothing of what waits for it.
+    unread: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The client has not begun another request.
+    Idle,
+    /// The head of a request has not arrived.
+    Head,
+    /// The body of a request has not arrived. Those who read bodies have deadlines of their own.
+    Body,
+    /// The server has a request and owes an answer.
+    Answering,
+    /// The server has closed its side.
+    Closing,
+}
+
+impl Activity {
+    /// The activity of a new connection, whose first request should come at once.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State { phase: Phase::Head, since: Instant::now(), unread: None }))
+    }
+
+    /// Bytes arrived.
+    pub(super) fn received(&self) {
+        self.change(Phase::Head, |phase| phase == Phase::Idle);
+    }
+
+    /// The head of a request is complete.
+    pub(super) fn request(&self) {
+        self.change(Phase::Answering, |_| true);
+    }
+
+    /// The handler waits for the body.
+    pub(super) fn body_awaited(&self) {
+        self.change(Phase::Body, |phase| phase == Phase::Answering);
+    }
+
+    /// The handler has the body, or does not want it.
+    pub(super) fn body_ended(&self) {
+        self.change(Phase::Answering, |phase| phase == Phase::Body);
+    }
+
+    /// The answer is complete, though it may wait to be sent.
+    pub(super) fn answered(&self) {
+        self.change(Phase::Idle, |phase| phase != Phase::Closing);
+    }
+
+    /// The server has closed its side.
+    pub(super) fn closing(&self) {
+        self.change(Phase::Closing, |_| true);
+    }
+
+    /// The client takes no bytes.
+    pub(super) fn blocked(&self) {
+        self.state().unread = Some(Instant::now());
+    }
+
+    /// The client takes bytes again.
+    pub(super) fn unblocked(&self) {
+        self.state().unread = None;
+    }
+
+    /// Since when the connection has waited for its client; `None` while the client waits.
+    ///
+    /// Bytes that trickle in do not count as an end of the wait, or a byte a second would hold a connection for ever.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        state.unread.or((state.phase != Phase::Answering).then_some(state.since))
+    }
+
+    /// Whether the client has kept the connection waiting for too long.
+    pub(super) fn is_overdue(&self, now: Instant, timeouts: &Timeouts) -> bool {
+        let state = self.state();
+        let phase = match state.phase {
+            Phase::Idle => Some(timeouts.idle),
+            Phase::Head => Some(timeouts.head),
+            Phase::Closing => Some(timeouts.close),
+            Phase::Body | Phase::Answering => None,
+        };
+        state.unread.is_some_and(|since| now.duration_since(since) >= timeouts.unread)
+            || phase.is_some_and(|timeout| now.duration_since(state.since) >= timeout)
+    }
+
+    fn change(&self, next: Phase, from: impl FnOnce(Phase) -> bool) {
+        let mut state = self.state();
+        if from(state.phase) {
+            state.phase = next;
+            state.since = Instant::now();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
