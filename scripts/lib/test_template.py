@@ -25,7 +25,7 @@ NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_B
 _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
 
 
-_READ_BY_BOTH = ("fetch/rules.rs", "starter/hosts.rs")
+_READ_BY_BOTH = ("fetch/rules.rs",)
 """Parts of the library that read variables for both functions."""
 
 
