@@ -14,7 +14,7 @@ use crate::snapshot::Snapshot;
 /// Time for reading it; `/status` answers without it when the bucket is slow.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What decides whether the registry is healthy, beside the release that is served.
+/// The signs of health, beside the release that is served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Health<'a> {
     /// How fresh the snapshot is.

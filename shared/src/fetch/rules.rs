@@ -63,7 +63,7 @@ pub struct InvalidHosts;
 impl FromStr for Hosts {
     type Err = InvalidHosts;
 
-    /// Reads `github.com,raw.githubusercontent.com`.
+    /// Reads `github.com,gitlab.com`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = |name: &str| match Host::parse(name.trim()) {
             Ok(Host::Domain(name)) => Ok(name),

@@ -13,7 +13,7 @@ pub enum GitError {
     Protocol {
         /// The host.
         host: String,
-        /// What is wrong with its answer.
+        /// The fault of its answer.
         reason: &'static str,
     },
     /// The host refused, with a reason of its own.
@@ -40,7 +40,7 @@ pub enum GitError {
     Object {
         /// Its id, or the name of the pack.
         id: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// There is no folder of this name at the commit.
@@ -54,7 +54,7 @@ pub enum GitError {
     TooLarge {
         /// The limit.
         limit: u64,
-        /// What is counted.
+        /// The unit that is counted.
         unit: &'static str,
     },
     /// The temporary folder failed.

@@ -88,7 +88,7 @@ impl Remote<'_> {
     }
 }
 
-/// What a part of a history says about an ancestor.
+/// The answer of a part of a history about an ancestor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ancestry {
     Descends,

@@ -33,7 +33,7 @@ pub use url::{InvalidRepositoryUrl, RepositoryUrl, is_reference};
 
 use crate::digest::CommitSha;
 
-/// What is read of a repository.
+/// The state of a repository that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revision {
     /// The default branch.

@@ -29,11 +29,11 @@ pub struct Remote<'a> {
     fetcher: &'a Fetcher,
     url: Url,
     authorization: Option<HeaderValue>,
-    /// What the host offers, asked for before the first pack.
+    /// The host's capabilities, asked for before the first pack.
     offers: OnceCell<Offers>,
 }
 
-/// What a host offers beside version 2 of the protocol.
+/// The capabilities of a host beside version 2 of the protocol.
 #[derive(Debug, Clone)]
 struct Offers {
     /// Where its commands are sent, after all redirects.
@@ -41,7 +41,7 @@ struct Offers {
     filter: bool,
 }
 
-/// What a pack leaves out.
+/// The objects that a pack leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// Nothing.
@@ -61,7 +61,7 @@ pub struct Wanted<'w> {
     pub known: Option<&'w CommitSha>,
     /// Most commits in a row of each history; none: all.
     pub depth: Option<u32>,
-    /// What is left out where the host can do so. Without that, the pack has more.
+    /// The objects that are left out where the host can do so. Elsewhere the pack has more.
     pub filter: Filter,
     /// Most bytes of the pack.
     pub limit_bytes: u64,

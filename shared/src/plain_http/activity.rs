@@ -22,6 +22,8 @@ struct State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Nothing was read yet, though a request may have arrived.
+    New,
     /// The client has not begun another request.
     Idle,
     /// The head of a request has not arrived.
@@ -35,14 +37,19 @@ enum Phase {
 }
 
 impl Activity {
-    /// The activity of a new connection, whose first request should come at once.
+    /// The activity of a new connection.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { phase: Phase::Head, since: Instant::now(), unread: None }))
+        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread: None }))
+    }
+
+    /// The first request is awaited; it should come at once.
+    pub(super) fn first_awaited(&self) {
+        self.change(Phase::Head, |phase| phase == Phase::New);
     }
 
     /// Bytes arrived.
     pub(super) fn received(&self) {
-        self.change(Phase::Head, |phase| phase == Phase::Idle);
+        self.change(Phase::Head, |phase| matches!(phase, Phase::New | Phase::Idle));
     }
 
     /// The head of a request is complete.
@@ -80,12 +87,12 @@ impl Activity {
         self.state().unread = None;
     }
 
-    /// Since when the connection has waited for its client; `None` while the client waits.
+    /// Since when the connection has waited for its client; `None` while it is the server's turn.
     ///
     /// Bytes that trickle in do not count as an end of the wait, or a byte a second would hold a connection for ever.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
-        state.unread.or((state.phase != Phase::Answering).then_some(state.since))
+        state.unread.or((!matches!(state.phase, Phase::New | Phase::Answering)).then_some(state.since))
     }
 
     /// Whether the client has kept the connection waiting for too long.
@@ -95,7 +102,7 @@ impl Activity {
             Phase::Idle => Some(timeouts.idle),
             Phase::Head => Some(timeouts.head),
             Phase::Closing => Some(timeouts.close),
-            Phase::Body | Phase::Answering => None,
+            Phase::New | Phase::Body | Phase::Answering => None,
         };
         state.unread.is_some_and(|since| now.duration_since(since) >= timeouts.unread)
             || phase.is_some_and(|timeout| now.duration_since(state.since) >= timeout)

@@ -64,9 +64,14 @@ impl Connections {
         Self { timeouts, limit, tasks, open, out_of_descriptors: false, displaced: 0, logged: None }
     }
 
-    /// Whether another connection can be accepted, in the place of one that waits for its client if need be.
-    pub(super) fn has_room(&self) -> bool {
-        !self.out_of_descriptors && (self.open.len() < self.limit || self.longest_waiting().is_some())
+    /// Whether a connection can be accepted; it may have to wait for room.
+    pub(super) fn can_accept(&self) -> bool {
+        !self.out_of_descriptors
+    }
+
+    /// Whether there is room for another connection, in the place of one that waits for its client if need be.
+    pub(super) fn make_room(&mut self) -> bool {
+        self.open.len() < self.limit || self.displace()
     }
 
     /// Answers the requests of a new connection.
@@ -77,9 +82,6 @@ impl Connections {
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if self.open.len() >= self.limit {
-            self.displace();
-        }
         let activity = Arc::new(Activity::new());
         let (stop, stopped) = oneshot::channel();
         let task = self.tasks.spawn(converse(stream, Arc::clone(&activity), answer, stopped));
@@ -146,22 +148,19 @@ impl Connections {
         }
     }
 
-    fn displace(&mut self) {
-        let Some(id) = self.longest_waiting() else { return };
-        if let Some(connection) = self.open.remove(&id) {
-            connection.task.abort();
-        }
+    /// Closes the connection that has waited longest for its client, if there is one.
+    fn displace(&mut self) -> bool {
+        let waiting = self.open.iter().filter_map(|(id, open)| Some((open.activity.waiting_since()?, *id)));
+        let longest = waiting.min_by_key(|(since, _)| *since);
+        let Some(connection) = longest.and_then(|(_, id)| self.open.remove(&id)) else { return false };
+        connection.task.abort();
         self.displaced += 1;
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_PAUSE) {
             let (open, closed) = (self.open.len(), self.displaced);
             tracing::warn!(open, closed, "the connection limit is reached; the longest waiting connections are closed");
             (self.logged, self.displaced) = (Some(Instant::now()), 0);
         }
-    }
-
-    fn longest_waiting(&self) -> Option<Id> {
-        let waiting = self.open.iter().filter_map(|(id, open)| Some((open.activity.waiting_since()?, *id)));
-        waiting.min_by_key(|(since, _)| *since).map(|(_, id)| id)
+        true
     }
 }
 

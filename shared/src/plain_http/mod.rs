@@ -98,11 +98,15 @@ impl Server {
         let mut tick = interval(SWEEP);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
+        let mut accepted = None;
         loop {
+            if let Some(stream) = accepted.take_if(|_| open.make_room()) {
+                open.serve(stream, answer.clone());
+            }
             tokio::select! {
                 () = &mut stop => break,
-                accepted = listener.accept(), if open.has_room() => match accepted {
-                    Ok((stream, _)) => open.serve(stream, answer.clone()),
+                result = listener.accept(), if accepted.is_none() && open.can_accept() => match result {
+                    Ok((stream, _)) => accepted = Some(stream),
                     Err(error) => open.not_accepted(&error),
                 },
                 Some(()) = open.ended() => {}

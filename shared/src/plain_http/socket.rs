@@ -16,13 +16,14 @@ use super::activity::Activity;
 pub(super) struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
+    is_new: bool,
     is_blocked: bool,
     is_closing: bool,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, is_blocked: false, is_closing: false }
+        Self { stream, activity, is_new: true, is_blocked: false, is_closing: false }
     }
 
     fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -39,11 +40,14 @@ impl Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.activity.received();
+        } else if self.is_new {
+            self.activity.first_awaited();
         }
-        Poll::Ready(Ok(()))
+        self.is_new = false;
+        read
     }
 }
 

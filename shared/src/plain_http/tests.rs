@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::advance;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 
@@ -117,10 +117,16 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8(received).unwrap()
 }
 
+/// Waits until the server has done all that it can: only then does the clock leap.
+async fn quiet() {
+    sleep(Duration::from_millis(1)).await;
+}
+
 /// All that is received until the server closes the connection, and when it did.
 async fn until_closed(stream: &mut TcpStream) -> (String, Instant) {
     let mut received = Vec::new();
-    let _reset = stream.read_to_end(&mut received).await;
+    let closed = timeout(TIMEOUTS.idle * 2, stream.read_to_end(&mut received)).await;
+    let _reset = closed.expect("the server closes the connection");
     (String::from_utf8(received).unwrap(), Instant::now())
 }
 
@@ -219,13 +225,13 @@ async fn connection_beyond_the_limit_displaces_the_longest_waiting() {
     let server = start(3).await;
     let mut waits = server.waiting().await;
     let mut first = server.send(HALF).await;
-    advance(Duration::from_millis(1)).await;
+    quiet().await;
     let mut second = server.send("POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n").await;
-    advance(Duration::from_millis(1)).await;
+    quiet().await;
     let start = Instant::now();
     let mut third = server.idle().await;
     assert_eq!(until_closed(&mut first).await.0, "");
-    advance(Duration::from_millis(1)).await;
+    quiet().await;
     let mut fourth = server.idle().await;
     assert_eq!(until_closed(&mut second).await.0, "");
     assert!(start.elapsed() < TIMEOUTS.head, "displaced, not overdue");
@@ -242,7 +248,7 @@ async fn connection_waits_while_all_others_are_answered() {
     let server = start(2).await;
     let mut busy = [server.waiting().await, server.waiting().await];
     let mut waiting = server.send(&get("/")).await;
-    let early = tokio::time::timeout(TIMEOUTS.head * 2, waiting.read(&mut [0])).await;
+    let early = timeout(TIMEOUTS.head * 2, waiting.read(&mut [0])).await;
     assert!(early.is_err(), "{early:?}");
     server.released.add_permits(2);
     assert!(answer(&mut waiting).await.ends_with("short"));

@@ -154,7 +154,8 @@ async fn other_protocols_than_http_1_are_refused() {
             let answer = raw::ask(&server.url, upgrade).await;
             assert_eq!((answer.status, answer.header("upgrade")), (200, ""), "the upgrade is ignored: {answer:?}");
         }
-        let tunnel = raw::ask(&server.url, "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n").await;
+        let tunnel = "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\nconnection: close\r\n\r\n";
+        let tunnel = raw::ask(&server.url, tunnel).await;
         assert!((400..500).contains(&tunnel.status), "{tunnel:?}");
     }
 }
