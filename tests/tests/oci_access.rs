@@ -54,7 +54,7 @@ async fn a_registry_with_passwords() {
     let folder = tempfile::tempdir().unwrap();
     let registry = distribution(folder.path()).await;
     works(&example(registry.address(), KNOWN.1).await).await;
-    refuses(registry.address(), "the registry answered 401; it wants other credentials").await;
+    refuses(registry.address(), "authentication required; it wants other credentials").await;
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ async fn requests_that_are_hardly_http() {
         ("GET /health\r\n\r\n".to_owned(), &[400]),
         ("GET /a b HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), &[400]),
         ("GET /\u{0} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), &[400]),
-        (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000)), &[431]),
+        (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000)), &[414]),
         (format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n"), &[431]),
         (format!("GET /health HTTP/1.1\r\nhost: x\r\n{large}\r\n"), &[431]),
         ("BREW /pot HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), &[405]),
