@@ -56,6 +56,10 @@ pub const FLATTENED_FILES: usize = 100;
 /// Most bytes of those devfiles together, for they are in memory at once.
 pub const FLATTENED_BYTES: usize = 512 << 10;
 
+/// Longest `uri`, `id`, `version` or `registryUrl` of a parent or plugin, in bytes: longer ones are no addresses, and a valid devfile with one
+/// would be published as it is.
+pub const REFERENCE_BYTES: usize = 4 << 10;
+
 /// Longest message or hint of a problem, in bytes: a paragraph, whatever a repository names its things.
 pub const DIAGNOSTIC_TEXT_BYTES: usize = 400;
 

@@ -75,6 +75,15 @@ fn busy() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "expansion",
+            format!(
+                "{HEAD}variables: {{a: {}}}\ncomponents:\n- {{name: b, container: {{image: x, args: [{}]}}}}\n",
+                "x".repeat(20_000),
+                "'{{a}}',".repeat(60_000)
+            ),
+        ),
+        ("reference", format!("{HEAD}parent: {{uri: 'https://example.org/{}'}}\n", "x".repeat(900_000))),
+        (
             "events",
             format!(
                 "{HEAD}events: {{preStart: [{}]}}\ncommands:\n{}",

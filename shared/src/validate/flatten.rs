@@ -137,6 +137,15 @@ impl Flattening<'_, '_> {
 
     /// Where a reference leads, and where it stands. `Ok(None)` for an empty one, an error after a finding.
     fn locate(&mut self, reference: &Node, kind: &str) -> Result<Option<(Origin, Place)>, ()> {
+        for field in ["uri", "id", "version", "registryUrl"] {
+            let Some(node) = reference.get(field) else { continue };
+            let bytes = node.text().map_or(0, str::len);
+            if bytes > limits::REFERENCE_BYTES {
+                let message = format!("the `{field}` has {bytes} bytes, more than {}", limits::REFERENCE_BYTES);
+                self.findings.error(node.at, &format!("{kind}/length"), message, "correct the reference");
+                return Err(());
+            }
+        }
         if let Some(uri) = reference.get("uri") {
             let text = uri.text().unwrap_or_default();
             if text.is_empty() {

@@ -58,6 +58,8 @@ async fn long_text_of_a_devfile_is_cut_in_reports_and_status_and_stops_nobody() 
             format!("metadata: {{name: long-{number}, version: 1.0.0, displayName: L, language: Go, projectType: go}}");
         for (name, rest) in [
             (format!("uri-{number}"), format!("parent: {{uri: {long}}}\n")),
+            (format!("web-{number}"), format!("parent: {{uri: 'https://example.org/{long}'}}\n")),
+            (format!("registry-{number}"), format!("parent: {{id: x, registryUrl: 'https://example.org/{long}'}}\n")),
             (format!("key-{number}"), format!("{long}: 1\n")),
             (
                 format!("id-{number}"),
@@ -78,6 +80,7 @@ async fn long_text_of_a_devfile_is_cut_in_reports_and_status_and_stops_nobody() 
     let registry = registry.within_memory_limit();
     let report = registry.refresh().await.unwrap();
     assert_eq!(report["outcome"], "published");
+    assert_eq!(report["quarantined"].as_array().unwrap().len(), 100, "none of them is published as it stands");
     let serve = registry.serve().await;
     assert_eq!(serve.get("/devfiles/loom").await.0, 200);
     let (status, body) = serve.get("/status").await;
