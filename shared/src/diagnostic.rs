@@ -77,7 +77,7 @@ impl Diagnostic {
     }
 }
 
-/// Whatever a repository holds, a problem in it takes little room in reports, logs, `/status` and releases.
+/// Cuts a text at the limit, so that a problem takes little room in reports, logs, `/status` and releases.
 fn cut(text: String) -> String {
     if text.len() <= DIAGNOSTIC_TEXT_BYTES { text } else { shortened(&text, DIAGNOSTIC_TEXT_BYTES).into_owned() }
 }

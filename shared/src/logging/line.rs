@@ -1,4 +1,4 @@
-//! Lines of the log: printable and bounded, whoever wrote their texts.
+//! Lines of the log: printable and bounded, with texts of strangers too.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -71,7 +71,7 @@ pub enum PublicReason {
     /// Other refreshes.
     #[serde(rename = "other refreshes were faster")]
     Races,
-    /// Whatever else is stored, by other software or by hand.
+    /// Any other text, stored by other software or by hand.
     #[serde(other, rename = "the refresh failed")]
     Other,
 }

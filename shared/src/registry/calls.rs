@@ -291,7 +291,7 @@ pub(super) fn damaged() -> Failure {
     Failure::Broken("its bytes do not have that digest".to_owned())
 }
 
-/// What an answer that is no success says, of the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
+/// The reason of an answer that is no success, from the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
 pub(super) async fn refusal(answer: Response, by: Option<String>) -> Failure {
     #[derive(Deserialize)]
     struct Envelope {

@@ -8,7 +8,7 @@ use crate::fetch::server::Server;
 
 const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What a call that succeeds returns, as text, or its error.
+/// The result of a call as text, or its error.
 type Outcome = (&'static str, Result<String, String>);
 
 /// Answers by method: status line and headers. GET has the content of [`CONFIG`], whatever the length that HEAD says.

@@ -82,7 +82,7 @@ fn odd_places() {
     );
 }
 
-/// Whatever a repository holds, no line of any form begins a command of a workflow, and none controls a terminal.
+/// No line of any form begins a command of a workflow, and none controls a terminal.
 #[test]
 fn hostile_text_is_printable_in_every_format() {
     let hostile =

@@ -1,4 +1,4 @@
-//! What releases leave behind for clients that have begun to pull, and a bucket that holds other bytes than were written.
+//! Content of earlier releases for clients that have begun to pull, and a bucket that holds other bytes than were written.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ impl Column {
         Found(self.texts.iter().map(|text| text.contains(folded)).collect())
     }
 
-    /// What each of some texts finds. After one that finds nothing, nothing can hold them all, and the others are not looked for.
+    /// Looks for each of some texts. The search ends after the first text that finds nothing: no entry can hold them all.
     pub(super) fn find_all(&self, folded: &[String]) -> Vec<Found> {
         let mut all = Vec::with_capacity(folded.len());
         for text in folded {

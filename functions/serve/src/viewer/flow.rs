@@ -15,7 +15,7 @@ const REACH: usize = 72;
 /// Longest text that fits into a box.
 const CHARACTERS: usize = 21;
 
-/// What has more boxes or lines than this is no small picture any more.
+/// Most boxes or lines of a picture; a larger one is no small picture any more.
 const BOXES: usize = 40;
 const LINES: usize = 120;
 

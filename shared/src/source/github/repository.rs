@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What stays as it is in one name of a URL path.
+/// Characters that one name of a URL path holds unescaped.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A repository on github.com or a GitHub Enterprise server, and the branch to follow if the address names one.
