@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use super::server::Server;
+use super::server::{Server, ok};
 use super::*;
 
 /// A server with every fault. `/redirect/<URL>` redirects to the URL, `/stall` never ends.
@@ -153,4 +153,29 @@ async fn names_are_looked_at_after_they_are_resolved() {
     let fetcher = Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() });
     let url = format!("http://localhost:{}/ok", server.address.port());
     assert_eq!(get(&fetcher, &url).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn authorization_stays_with_the_origin_of_the_url() {
+    let shown =
+        |_: &str, head: &str| ok(if head.contains("authorization: Basic eA==") { &b"shown"[..] } else { b"none" }, "");
+    let other = Server::start(shown).await;
+    let elsewhere = other.url("/x");
+    let server = Server::start(move |path, head| match path {
+        "/there" => {
+            format!("HTTP/1.1 307 T\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into()
+        }
+        "/here" => b"HTTP/1.1 307 T\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
+        _ => shown(path, head),
+    })
+    .await;
+    let fetcher = Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() });
+    let authorization = HeaderValue::from_static("Basic eA==");
+    for (path, expected) in [("/x", "shown"), ("/here", "shown"), ("/there", "none")] {
+        let url = server.url(path);
+        let request = Request { url: &url, limit: 100, time: Duration::from_secs(30), known: None };
+        let message = Message { authorization: Some(&authorization), ..Message::default() };
+        let Answer::Found(body) = fetcher.ask(&request, message).await.unwrap() else { panic!("{path}") };
+        assert_eq!(body.bytes().await.unwrap(), expected, "{path}");
+    }
 }
