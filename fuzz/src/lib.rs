@@ -2,7 +2,7 @@
 
 use devfile_registry::report::{Colour, human};
 use devfile_registry::repository::Repository;
-use devfile_registry::source::{File, Tree, TreePath, unpack};
+use devfile_registry::tree::{File, Tree, TreePath};
 use devfile_registry::validate::{self, Surroundings};
 use std::sync::LazyLock;
 
@@ -35,15 +35,6 @@ pub fn stack(bytes: &[u8]) {
     }
     let repository = Repository::parse(&tree);
     assert!(repository.stacks.iter().all(|stack| !stack.fields.name.is_empty()));
-}
-
-/// Unpacks the tarball of a registry repository.
-pub fn tarball(bytes: &[u8]) {
-    if let Ok(tree) = unpack::unpack(bytes, &unpack::registry_file) {
-        // A name may have two dots in it, but not be them.
-        let stays = |path: &str| path.split('/').all(|name| name != "..");
-        assert!(tree.iter().all(|(path, _)| Tree::wants(path.as_str()) && stays(path.as_str())));
-    }
 }
 
 /// Reads the query of an index route. Unknown parameters make no difference, whatever is around them.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::limits;
-use crate::source::{File, Mode};
+use crate::tree::{File, Mode};
 
 /// Media type of an OCI image manifest.
 pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -77,6 +77,11 @@ pub(crate) fn known(blob: Digest) -> Option<Bytes> {
 /// Whether a file of a version folder, by its path there, is in the folder's [`ARCHIVE`].
 pub fn is_archived(path: &str) -> bool {
     place(path) == Place::Archive
+}
+
+/// Whether a file directly in a version folder is a layer of its own, by its name.
+pub(crate) fn has_own_layer(name: &str) -> bool {
+    name == ARCHIVE || matches!(place(name), Place::Layer(_))
 }
 
 /// The contents of the files in an archive, as far as it can be read.

@@ -13,21 +13,14 @@ pub const TREE_FILES: usize = 50_000;
 /// Largest icon, in bytes. Those of published stacks are below 100 KiB.
 pub const ICON_BYTES: u64 = 512 << 10;
 
-/// Most bytes in the tree of a registry repository, unpacked.
-pub const TREE_BYTES: u64 = 256 << 20;
+/// Most bytes of the files of one stack or sample: one that is too large holds back itself and no other.
+pub const FOLDER_BYTES: u64 = 32 << 20;
 
-/// Largest tarball of a registry repository, packed, in bytes. GitHub sends no length ahead, so the bytes are counted.
-pub const TARBALL_BYTES: u64 = 64 << 20;
+/// Most bytes in the tree of a registry repository. They are in memory while a release is made, in a function of 512 MB.
+pub const TREE_BYTES: u64 = 128 << 20;
 
-/// Most bytes that a tarball may unpack to, unwanted files included: a small file can expand a thousandfold.
-pub const TARBALL_UNPACKED_BYTES: u64 = 256 << 20;
-
-/// Most entries of a tarball, folders and unwanted files included.
-pub const TARBALL_ENTRIES: usize = 50_000;
-
-/// Largest answer of GitHub's API, in bytes. A comparison with 300 files and their patches takes a few MiB, a file of
-/// [`FILE_BYTES`] as it is takes 8.
-pub const GITHUB_ANSWER_BYTES: usize = 16 << 20;
+/// Largest answer of GitHub's API, in bytes: those about a repository or a token take a few KB.
+pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
 
 /// Largest manifest that is read, in bytes: as large as every OCI registry has to take one (OCI distribution specification 1.1,
 /// "Pushing Manifests").
@@ -79,6 +72,9 @@ pub const STACK_WARNINGS: usize = 10;
 
 /// Largest word of a refresh that is read back, in bytes: it names up to [`REPORTED_PROBLEMS`] problems of each part.
 pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
+
+/// Largest list of pending subjects with their next attempts, in bytes: those of ten thousand stacks take 1 MB.
+pub const PENDING_BYTES: u64 = 4 << 20;
 
 /// Largest `index.json`, and most bytes of the documents of a release together, that are read back: 10,000 versions take about 25 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;

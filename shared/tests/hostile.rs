@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use devfile_registry::diagnostic::Severity;
 use devfile_registry::repository::Repository;
-use devfile_registry::source::{File, Tree, TreePath};
+use devfile_registry::tree::{File, Tree, TreePath};
 use devfile_registry::validate::{Surroundings, devfile};
 use peak_alloc::PeakAlloc;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use devfile_registry::cache::{INDEX_KEY, blob_key, release_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::release::{About, Built, Icon, LiveIndex, Outline, Release};
+use devfile_registry::release::{About, Built, Icon, LiveIndex, Outline, Plan, Release};
 use registry_tests::registry::{Serving, TestRegistry};
 
 const KILN: &str = "https://example.com/icons/kiln.svg";
@@ -25,7 +25,9 @@ async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> Stri
     for (url, media_type, bytes) in icons {
         let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
         registry.put(&blob_key(digest), bytes).await;
-        content.icons.insert((*url).to_owned(), Icon { media_type: (*media_type).to_owned(), digest, size });
+        let media_type = (*media_type).to_owned();
+        let icon = Icon { media_type, digest, size, etag: None, named_by: Default::default() };
+        content.icons.insert((*url).to_owned(), icon);
     }
     let about = About {
         commit_hash: outline.commit_hash,
@@ -33,8 +35,10 @@ async fn capture(registry: &TestRegistry, icons: &[(&str, &str, &[u8])]) -> Stri
         offline: outline.offline,
         quarantined: outline.quarantined,
         warnings: outline.warnings,
+        dependencies: outline.dependencies,
+        pending: outline.pending,
     };
-    let built = Built::whole(about, content, BTreeMap::new());
+    let built = Built::new(&Plan::everything(outline.ids), None, about, content, BTreeMap::new());
     for (name, document) in built.contents {
         registry.put(&blob_key(name), document).await;
     }

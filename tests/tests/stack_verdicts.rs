@@ -10,8 +10,8 @@ use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Icons, Outside};
-use devfile_registry::release::Draft;
-use devfile_registry::source::{LocalSource, Source};
+use devfile_registry::release::{Draft, Plan};
+use devfile_registry::source::{LocalSource, Scope, Source};
 
 /// The folder of recorded verdicts, in any of the folders above.
 fn verdicts() -> Option<PathBuf> {
@@ -36,17 +36,18 @@ async fn icons() -> String {
 
 /// The index of a registry with icons that must be there, or the errors.
 async fn index(folder: &Path) -> Result<String, String> {
-    let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed };
+    let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
     let source = LocalSource::new(folder).map_err(|error| error.to_string())?;
     let commit = source.head().await.map_err(|error| error.to_string())?;
-    let tree = source.tree(&commit).await.map_err(|error| error.to_string())?;
+    let tree = source.files(&commit, &Scope::All).await.map_err(|error| error.to_string())?;
     let complete = Outside::new(rules, Icons::Strict).complete(tree, None).await;
     let errors: Vec<String> = complete.repository.errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(errors.join("\n  "));
     }
-    let draft = Draft::new(&complete.repository, &complete.tree, None);
-    let built = draft.finish(commit, source.url(), &Default::default());
+    let plan = Plan::everything(source.listing(&commit).await.map_err(|error| error.to_string())?);
+    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let built = draft.finish(commit, source.url(), &Default::default(), None);
     Ok(String::from_utf8(to_pretty_json(&built.release.content.stacks)).unwrap())
 }
 
@@ -116,11 +117,12 @@ async fn the_community_index_is_the_same() {
     };
     let source = LocalSource::new(&shared.join("community")).unwrap();
     let commit = source.head().await.unwrap();
-    let tree = source.tree(&commit).await.unwrap();
+    let tree = source.files(&commit, &Scope::All).await.unwrap();
     let complete = Outside::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
-    let draft = Draft::new(&complete.repository, &complete.tree, None);
-    let built = draft.finish(commit, source.url(), &Default::default());
+    let plan = Plan::everything(source.listing(&commit).await.unwrap());
+    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let built = draft.finish(commit, source.url(), &Default::default(), None);
     let reference = std::fs::read(shared.join("conformance/community-index.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_slice(&reference).unwrap();
     let ours = serde_json::to_value(&built.release.content.stacks).unwrap();

@@ -45,6 +45,9 @@ pub struct Hint {
     /// Folders below `stacks/` that the caller wants to know about.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub stacks: BTreeSet<String>,
+    /// Whether a repository without stacks removes all of them. Only a direct invocation may say so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub remove_all: bool,
 }
 
 /// What an action gives.
@@ -101,6 +104,9 @@ impl Hint {
             return Err("send a JSON object, or nothing".to_owned());
         }
         let hint: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if hint.remove_all {
+            return Err("remove_all is for a direct invocation of the function".to_owned());
+        }
         if hint.stacks.len() > NAMED_STACKS {
             return Err(format!("more than {NAMED_STACKS} stacks are named; leave `stacks` out"));
         }
@@ -152,11 +158,19 @@ mod tests {
             (json!({"action": "refresh"}), Action::Refresh(Hint::default())),
             (
                 json!({"action": "refresh", "commit_hash": commit, "stacks": ["go"]}),
-                Action::Refresh(Hint { commit_hash: Some(commit.parse().unwrap()), stacks: ["go".to_owned()].into() }),
+                Action::Refresh(Hint {
+                    commit_hash: Some(commit.parse().unwrap()),
+                    stacks: ["go".to_owned()].into(),
+                    remove_all: false,
+                }),
             ),
             (
                 json!({"action": "rollback", "commit_hash": commit}),
                 Action::Rollback { commit_hash: commit.parse().unwrap() },
+            ),
+            (
+                json!({"action": "refresh", "remove_all": true}),
+                Action::Refresh(Hint { remove_all: true, ..Hint::default() }),
             ),
             (json!({"action": "unpin"}), Action::Unpin {}),
             (json!({"action": "restore"}), Action::Restore {}),
@@ -186,7 +200,7 @@ mod tests {
     fn bodies_may_be_empty_and_not_wrong() {
         assert_eq!(Hint::of_body(b" \n").unwrap(), Hint::default());
         assert_eq!(Hint::of_body(br#"{"stacks": ["go"]}"#).unwrap().stacks.len(), 1);
-        for body in ["[", "[]", r#"{"commit_hash": "HEAD"}"#, r#"{"commit": "x"}"#] {
+        for body in ["[", "[]", r#"{"commit_hash": "HEAD"}"#, r#"{"commit": "x"}"#, r#"{"remove_all": true}"#] {
             assert!(Hint::of_body(body.as_bytes()).is_err(), "{body}");
         }
         let many: Vec<String> = (0..=NAMED_STACKS).map(|number| number.to_string()).collect();

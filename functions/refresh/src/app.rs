@@ -13,7 +13,7 @@ use devfile_registry::source::github::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 
-use crate::action::{Action, Answer};
+use crate::action::{Action, Answer, Hint};
 use crate::auth::gate::Gate;
 use crate::bodies::Bodies;
 use crate::config::Config;
@@ -84,6 +84,10 @@ impl App {
     pub async fn act(&self, action: Action) -> Result<Answer, PublishError> {
         let publisher = &self.core.publisher;
         let report = match action {
+            Action::Refresh(Hint { commit_hash, remove_all: true, .. }) => {
+                let requested = commit_hash.as_ref();
+                self.core.told("refresh", requested, publisher.refresh_or_remove_all(requested)).await
+            }
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
             Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
@@ -176,7 +180,8 @@ impl Core {
 
     /// Shows the result at the commit on GitHub.
     async fn tell_github(&self, told: Option<&CommitSha>, result: &Result<Report, PublishError>) {
-        let Repository::GitHub(source) = &self.publisher.source else { return };
+        let Repository::Git(hosted) = &self.publisher.source else { return };
+        let Some(github) = &hosted.github else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {
                 Some((state, text)) => (&report.commit_hash, state, text),
@@ -187,7 +192,7 @@ impl Core {
                 None => return,
             },
         };
-        if let Err(error) = source.report_status(commit, state, &text, None).await {
+        if let Err(error) = github.report_status(commit, state, &text, None).await {
             tracing::warn!(%error, "GitHub does not show the result");
         }
     }

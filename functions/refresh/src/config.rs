@@ -2,19 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
+use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
-use devfile_registry::source::LocalSource;
-use devfile_registry::source::github::{self, AppKey, GitHubRepository, GitHubSource};
+use devfile_registry::source::github::{self, AppKey, GitHub};
+use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 
 use crate::auth::gate::Access;
 use crate::auth::keys::Discovery;
 use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
-use crate::source::Repository;
+use crate::source::{Hosted, Repository};
 
 /// Who issues the tokens of workflows on github.com.
 const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -22,7 +24,7 @@ const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The configuration of `refresh`.
 #[derive(Debug)]
 pub struct Config {
-    /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
+    /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
     /// `OCI_REGISTRY`
@@ -129,21 +131,36 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
 
 /// None when the variable is not set or something is wrong.
 fn repository(environment: &mut Environment) -> Option<Repository> {
-    let url: Option<String> = environment.optional("REGISTRY_REPO_URL", "a GitHub URL or a local folder");
+    let url: Option<String> =
+        environment.optional("REGISTRY_REPO_URL", "the https URL of a Git repository, or a folder");
     let branch: Option<String> = environment.optional("REGISTRY_REPO_BRANCH", "the name of a branch");
     let api_url: Option<String> = environment.optional("GITHUB_API_URL", "the URL of a GitHub API");
+    let of_hosts: GitCredentials =
+        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", GitCredentials::default());
     let credentials = github_credentials(environment);
     let url = url?;
-    if !url.contains("://") {
+    if !url.contains("://") && !url.contains('@') {
         let source = accept(environment, "REGISTRY_REPO_URL", LocalSource::new(Path::new(&url)))?;
         return Some(Repository::Local(source));
     }
-    let mut repository: GitHubRepository = accept(environment, "REGISTRY_REPO_URL", url.parse())?;
+    let mut repository: RepositoryUrl = accept(environment, "REGISTRY_REPO_URL", url.parse())?;
     if let Some(branch) = branch {
         repository = accept(environment, "REGISTRY_REPO_BRANCH", repository.on_branch(&branch))?;
     }
-    let source = GitHubSource::new(repository, api_url.as_deref(), credentials?);
-    Some(Repository::GitHub(Box::new(accept(environment, "REGISTRY_REPO_URL", source)?)))
+    let credentials = credentials?;
+    let has_credentials = !matches!(credentials, github::Credentials::Anonymous);
+    let github = if GitHub::is_host_of(&repository) || api_url.is_some() || has_credentials {
+        let github = GitHub::new(&repository, api_url.as_deref(), credentials.clone());
+        Some(Arc::new(accept(environment, "REGISTRY_REPO_URL", github)?))
+    } else {
+        None
+    };
+    let access = match (credentials, &github) {
+        (github::Credentials::Token(token), _) => accept(environment, "GITHUB_TOKEN", GitAccess::token(&token))?,
+        (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
+        _ => GitAccess::of_host(&of_hosts, &repository),
+    };
+    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github })))
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
@@ -193,8 +210,10 @@ mod tests {
             ("OIDC_REPOSITORY_ID", "42"),
         ])
         .unwrap();
-        let monitored = config.repository.monitored().await.unwrap().unwrap();
-        assert_eq!((monitored.branch.as_str(), monitored.full_name.as_str()), ("stable", "example/registry"));
+        let Repository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
+        let repository = hosted.source.repository();
+        assert_eq!((repository.branch(), repository.path()), (Some("stable"), "example/registry"));
+        assert!(hosted.github.is_some());
         assert!(config.access.secret.is_some() && config.access.workflows.is_some());
         let shown = format!("{:?}", config.access) + &format!("{:?}", config.repository);
         assert!(!shown.contains("ghp_token") && !shown.contains("some length"), "{shown}");
@@ -214,7 +233,7 @@ mod tests {
         ])
         .unwrap_err();
         for name in [
-            "REGISTRY_REPO_URL: the repository URL carries credentials",
+            "REGISTRY_REPO_URL: the repository URL has credentials in it",
             "OCI_REGISTRY: ",
             "OCI_USERNAME and OCI_PASSWORD go together",
             "GITHUB_APP_ID and GITHUB_APP_KEY go together",
@@ -226,6 +245,26 @@ mod tests {
             assert!(error.contains(name), "{name} in {error}");
         }
         assert!(!error.contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn repository_may_be_on_any_git_host_and_not_over_ssh() {
+        let of = |url: &'static str| {
+            let variables = vec![
+                ENOUGH[0],
+                ENOUGH[1],
+                ("REGISTRY_REPO_URL", url),
+                ("GIT_CREDENTIALS", "git.example.org=ci:s3cret"),
+            ];
+            read(Box::leak(variables.into_boxed_slice()))
+        };
+        let config = of("https://git.example.org/team/group/registry.git/tree/next").unwrap();
+        let Repository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
+        assert_eq!((hosted.source.repository().branch(), hosted.github.is_none()), (Some("next"), true));
+        let shown = format!("{:?}", config.repository);
+        assert!(!shown.contains("s3cret") && !shown.contains("Y2k6"), "{shown}");
+        let error = of("git@git.example.org:team/registry.git").unwrap_err();
+        assert!(error.contains("write https://git.example.org/team/registry.git"), "{error}");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::auth::Denied;
 use crate::auth::gate::Credential;
 use crate::auth::webhook::{Event, MalformedEvent, Push};
 use crate::bodies::{HeldBody, Unread};
-use crate::source::Monitored;
+use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
@@ -27,8 +27,8 @@ const WAIT: Duration = Duration::from_secs(25);
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
-/// Time to find out which branch is monitored, before a webhook is answered.
-const BRANCH_TIME: Duration = Duration::from_millis(500);
+/// Time to compare the number of a repository, before a webhook is answered.
+const NAME_TIME: Duration = Duration::from_millis(500);
 
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,11 @@ impl App {
             Event::Other => return Ok(ignored("another event")),
             Event::Push(push) => match self.relevant(&push).await {
                 Ok(commit) => commit,
-                Err(reason) => return Ok(ignored(reason)),
+                Err(reason) => {
+                    let (repository, reference) = (foreign(&push.full_name), foreign(&push.reference));
+                    tracing::info!(%repository, %reference, reason, "a push is ignored");
+                    return Ok(ignored(reason));
+                }
             },
         };
         tracing::info!(%commit, delivery = %foreign(text(&headers, "x-github-delivery")), "push");
@@ -147,9 +151,10 @@ impl App {
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
         // Strangers cause no look at GitHub.
         let caller = self.gate.verify_token(token).await?;
-        let monitored = self.repository().monitored().await;
-        let monitored = monitored.map_err(|error| Denied::Undecided(error.to_string()))?;
-        let Some(Monitored { branch, .. }) = monitored else { return Err(Denied::Forbidden("no branch is monitored")) };
+        let Repository::Git(hosted) = self.repository() else {
+            return Err(Denied::Forbidden("no branch is monitored"));
+        };
+        let branch = hosted.branch().await.map_err(|error| Denied::Undecided(error.to_string()))?;
         let caller = caller.must_be_on(&branch)?;
         tracing::info!(
             repository = %foreign(&caller.repository),
@@ -161,15 +166,16 @@ impl App {
         Ok(())
     }
 
-    /// The commit of a push to the monitored branch, or why the push is of no interest.
+    /// The commit of a push to the monitored branch, or the reason for which the push is ignored.
     async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
-        // When GitHub does not say which branch is the default, the refresh finds out.
-        let known = tokio::time::timeout(BRANCH_TIME, self.repository().monitored()).await;
-        if let Ok(Ok(Some(monitored))) = known {
-            if !push.full_name.eq_ignore_ascii_case(&monitored.full_name) {
+        if let Repository::Git(hosted) = self.repository() {
+            // A refresh too many costs one look at the branch.
+            let is_called = hosted.is_called(&push.full_name, push.repository_id);
+            if !tokio::time::timeout(NAME_TIME, is_called).await.unwrap_or(true) {
                 return Err("another repository");
             }
-            if push.branch() != Some(monitored.branch.as_str()) {
+            let monitored = hosted.source.repository().branch().or(push.default_branch.as_deref());
+            if monitored.is_some_and(|monitored| push.branch() != Some(monitored)) {
                 return Err("another branch");
             }
         }

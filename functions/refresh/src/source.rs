@@ -1,43 +1,58 @@
 //! The registry repository, wherever it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use devfile_registry::digest::CommitSha;
-use devfile_registry::source::github::GitHubSource;
-use devfile_registry::source::{Comparison, LocalSource, Scope, Source, SourceError, Tree};
+use devfile_registry::source::github::GitHub;
+use devfile_registry::source::{GitSource, Listing, LocalSource, Scope, Source, SourceError};
 use devfile_registry::timestamp::Timestamp;
+use devfile_registry::tree::Tree;
 
 /// The source that `REGISTRY_REPO_URL` names.
 #[derive(Debug)]
 pub enum Repository {
-    /// It is not set: what is published stays as it is.
+    /// It is not set: the live release stays as it is.
     Off,
     /// A folder.
     Local(LocalSource),
-    /// A repository on GitHub.
-    GitHub(Box<GitHubSource>),
+    /// A repository on a Git host.
+    Git(Box<Hosted>),
 }
 
-impl Repository {
-    /// The monitored branch, and how GitHub names the repository; none for a folder.
+/// A repository on a Git host.
+#[derive(Debug)]
+pub struct Hosted {
+    /// Its content.
+    pub source: GitSource,
+    /// The same repository in GitHub's API, if it is there.
+    pub github: Option<Arc<GitHub>>,
+}
+
+impl Hosted {
+    /// Returns the monitored branch: that of the configuration, else the default branch.
     ///
     /// # Errors
-    /// [`SourceError`] when the default branch is followed and GitHub does not tell which that is.
-    pub async fn monitored(&self) -> Result<Option<Monitored>, SourceError> {
-        let Self::GitHub(source) = self else { return Ok(None) };
-        let repository = source.repository();
-        let full_name = format!("{}/{}", repository.owner(), repository.name());
-        Ok(Some(Monitored { branch: source.branch().await?, full_name }))
+    /// [`SourceError`] when the host does not answer.
+    pub async fn branch(&self) -> Result<String, SourceError> {
+        self.source.branch().await
     }
-}
 
-/// What triggers must be about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Monitored {
-    /// The branch.
-    pub branch: String,
-    /// `OWNER/NAME`, which GitHub compares without regard to case.
-    pub full_name: String,
+    /// Whether a push or a pull request is about this repository: it has its path, or on GitHub its number, which stays when the
+    /// repository is renamed.
+    pub async fn is_called(&self, full_name: &str, id: u64) -> bool {
+        if full_name.eq_ignore_ascii_case(self.source.repository().path()) {
+            return true;
+        }
+        let Some(github) = &self.github else { return false };
+        match github.repository_id().await {
+            Ok(own) => own == id,
+            Err(error) => {
+                tracing::warn!(%error, "GitHub does not say whether the repository was renamed");
+                false
+            }
+        }
+    }
 }
 
 impl Source for Repository {
@@ -45,7 +60,7 @@ impl Source for Repository {
         match self {
             Self::Off => "",
             Self::Local(source) => source.url(),
-            Self::GitHub(source) => source.url(),
+            Self::Git(hosted) => hosted.source.url(),
         }
     }
 
@@ -53,31 +68,31 @@ impl Source for Repository {
         match self {
             Self::Off => Err(SourceError::Off),
             Self::Local(source) => source.head().await,
-            Self::GitHub(source) => source.head().await,
+            Self::Git(hosted) => hosted.source.head().await,
         }
     }
 
-    async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
+    async fn listing(&self, commit: &CommitSha) -> Result<Listing, SourceError> {
         match self {
             Self::Off => Err(SourceError::Off),
-            Self::Local(source) => source.tree(commit).await,
-            Self::GitHub(source) => source.tree(commit).await,
+            Self::Local(source) => source.listing(commit).await,
+            Self::Git(hosted) => hosted.source.listing(commit).await,
         }
     }
 
-    async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+    async fn files(&self, commit: &CommitSha, scope: &Scope) -> Result<Tree, SourceError> {
         match self {
             Self::Off => Err(SourceError::Off),
-            Self::Local(source) => source.part(commit, scope).await,
-            Self::GitHub(source) => source.part(commit, scope).await,
+            Self::Local(source) => source.files(commit, scope).await,
+            Self::Git(hosted) => hosted.source.files(commit, scope).await,
         }
     }
 
-    async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
+    async fn descends(&self, commit: &CommitSha, ancestor: &CommitSha) -> Result<bool, SourceError> {
         match self {
             Self::Off => Err(SourceError::Off),
-            Self::Local(source) => source.compare(base, target).await,
-            Self::GitHub(source) => source.compare(base, target).await,
+            Self::Local(source) => source.descends(commit, ancestor).await,
+            Self::Git(hosted) => hosted.source.descends(commit, ancestor).await,
         }
     }
 
@@ -89,7 +104,7 @@ impl Source for Repository {
         match self {
             Self::Off => Err(SourceError::Off),
             Self::Local(source) => source.last_modified(commit, paths).await,
-            Self::GitHub(source) => source.last_modified(commit, paths).await,
+            Self::Git(hosted) => hosted.source.last_modified(commit, paths).await,
         }
     }
 }

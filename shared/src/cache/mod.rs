@@ -21,6 +21,9 @@ pub const INDEX_KEY: &str = "index.json";
 /// Key of the object with how the last refresh ended.
 pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
 
+/// The key of the times at which pending subjects are tried again.
+pub const PENDING_KEY: &str = "pending.json";
+
 /// Key of a release object.
 pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())

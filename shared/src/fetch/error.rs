@@ -19,6 +19,8 @@ impl FetchError {
             Reason::NotAllowed(_) | Reason::TooLarge(_) | Reason::NotFound | Reason::Redirects(_) => false,
             Reason::Status(status) => matches!(status, 408 | 409 | 425 | 429 | 500..),
             Reason::Unresolved | Reason::Refused(_) | Reason::Slow | Reason::Broken(_) | Reason::NotStored(_) => true,
+            // The next refresh has less to fetch.
+            Reason::BudgetSpent(_) => true,
         }
     }
 }
@@ -65,6 +67,9 @@ pub enum Reason {
     /// The answer ended early, or was not one.
     #[error("the answer is broken: {0}")]
     Broken(String),
+    /// Everything that one refresh fetches is too much for its memory.
+    #[error("everything that is fetched has more than {0} bytes together")]
+    BudgetSpent(u64),
     /// What was fetched could not be written on this side.
     #[error("it could not be stored: {0}")]
     NotStored(String),
@@ -82,6 +87,7 @@ impl Reason {
             | Self::TooLarge(_)
             | Self::NotFound
             | Self::Status(_)
+            | Self::BudgetSpent(_)
             | Self::Redirects(_) => self.to_string(),
         }
     }

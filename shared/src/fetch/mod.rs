@@ -168,7 +168,7 @@ impl Fetcher {
     fn client(&self) -> reqwest::Result<Client> {
         Client::builder()
             .user_agent(concat!("devfile-registry/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(PublicNames::new(self.rules.loopback))
+            .dns_resolver(PublicNames::new(&self.rules))
             .no_proxy()
             .referer(false)
             .redirect(reqwest::redirect::Policy::none())

@@ -30,6 +30,8 @@ pub struct Rules {
     pub hosts: Hosts,
     /// The own machine.
     pub loopback: Loopback,
+    /// Hosts by name that the operator chose, who may have them on a private network.
+    pub trusted: BTreeSet<String>,
 }
 
 /// Which hosts may be asked, redirects included.
@@ -99,7 +101,15 @@ impl Rules {
             true => Loopback::Allowed,
             false => Loopback::Refused,
         };
-        Self { hosts, loopback }
+        Self { hosts, loopback, trusted: BTreeSet::new() }
+    }
+
+    /// The rules for a URL that the operator chose: its host may have a private address, and be the own machine.
+    pub fn of_operator(url: &Url) -> Self {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let is_own_machine = url.host().is_some_and(|host| Loopback::Allowed.admits(&host, Some(0)));
+        let loopback = if is_own_machine { Loopback::Allowed } else { Loopback::Refused };
+        Self { hosts: Hosts::AnyPublic, loopback, trusted: [host].into() }
     }
 
     /// Holds an address, as it was written or redirected to, against the rules. Names are looked at again when they are resolved.
@@ -119,7 +129,7 @@ impl Rules {
             Host::Ipv6(address) => Some(IpAddr::V6(address)),
             Host::Domain(_) => None,
         };
-        if own_machine {
+        if own_machine || url.host_str().is_some_and(|host| self.trusted.contains(host)) {
             return Ok(());
         }
         if address.is_some_and(|address| !is_public(address)) {
@@ -139,32 +149,36 @@ impl Rules {
 #[derive(Debug)]
 pub(super) struct PublicNames {
     loopback: Loopback,
+    trusted: BTreeSet<String>,
     found: Cache<String, Vec<SocketAddr>>,
 }
 
 impl PublicNames {
-    pub(super) fn new(loopback: Loopback) -> Self {
-        Self { loopback, found: Cache::builder().max_capacity(NAMES).time_to_live(NAME_AGE).build() }
+    pub(super) fn new(rules: &Rules) -> Self {
+        let (loopback, trusted) = (rules.loopback, rules.trusted.clone());
+        Self { loopback, trusted, found: Cache::builder().max_capacity(NAMES).time_to_live(NAME_AGE).build() }
     }
 }
 
 impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
         let (loopback, found) = (self.loopback, self.found.clone());
+        let is_trusted = self.trusted.contains(name.as_str());
         Box::pin(async move {
             let name = name.as_str().to_owned();
-            let addresses = found.try_get_with(name.clone(), public_addresses(name, loopback)).await;
+            let addresses = found.try_get_with(name.clone(), allowed_addresses(name, loopback, is_trusted)).await;
             let addresses = addresses.map_err(|reason| (*reason).clone())?;
             Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }
 
-async fn public_addresses(name: String, loopback: Loopback) -> Result<Vec<SocketAddr>, Reason> {
+async fn allowed_addresses(name: String, loopback: Loopback, is_trusted: bool) -> Result<Vec<SocketAddr>, Reason> {
     let own_machine = loopback == Loopback::Allowed && name == "localhost";
     let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), 0))).await;
     let found: Vec<SocketAddr> = found.ok().and_then(Result::ok).ok_or(Reason::Unresolved)?.collect();
-    let allowed = |address: &SocketAddr| is_public(address.ip()) || (own_machine && address.ip().is_loopback());
+    let allowed =
+        |address: &SocketAddr| is_trusted || is_public(address.ip()) || (own_machine && address.ip().is_loopback());
     let public: Vec<SocketAddr> = found.iter().copied().filter(allowed).collect();
     match (public.is_empty(), found.is_empty()) {
         (true, true) => Err(Reason::Unresolved),
@@ -216,6 +230,18 @@ mod tests {
         for url in ["http://10.0.0.1/", "http://example.org/", "http://me:x@127.0.0.1/", "https://192.168.0.1/"] {
             assert!(verdict(&rules, url).is_some(), "{url}");
         }
+    }
+
+    #[test]
+    fn host_of_the_operator_may_be_private_and_no_other() {
+        let rules = Rules::of_operator(&"https://10.1.2.3/team/registry".parse().unwrap());
+        assert_eq!(verdict(&rules, "https://10.1.2.3/elsewhere"), None);
+        for url in ["http://10.1.2.3/", "https://10.1.2.4/", "https://169.254.169.254/", "http://127.0.0.1:80/"] {
+            assert!(verdict(&rules, url).is_some(), "{url}");
+        }
+        assert_eq!(verdict(&rules, "https://example.org/"), None, "a redirect to a public host");
+        let rules = Rules::of_operator(&"http://127.0.0.1:3000/registry".parse().unwrap());
+        assert_eq!(verdict(&rules, "http://127.0.0.1:3000/registry"), None);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl GitError {
         Self::Temporary(error.to_string())
     }
 
-    pub(super) fn object(id: impl ToString, reason: impl ToString) -> Self {
+    pub(crate) fn object(id: impl ToString, reason: impl ToString) -> Self {
         Self::Object { id: id.to_string(), reason: reason.to_string() }
     }
 }

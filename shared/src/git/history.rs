@@ -18,7 +18,7 @@ const ANCESTRY_DEPTHS: [u32; 3] = [64, 1024, 16_384];
 /// Commits in a row that are fetched for dates. Each brings the trees that it changed.
 const DATES_DEPTHS: [u32; 3] = [32, 256, 2_048];
 
-impl Remote<'_> {
+impl Remote {
     /// Whether `head` descends from `ancestor`, as far as the last [`ANCESTRY_DEPTHS`] commits say.
     ///
     /// # Errors

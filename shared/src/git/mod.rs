@@ -4,11 +4,12 @@
 //! to the rules of [`fetch`](crate::fetch), and every pack is bounded before it is read.
 //!
 //! - [`RepositoryUrl`]: what people write; start here
-//! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`
+//! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`; [`GitCredentials`]: users and secrets by host
 //! - [`Objects`]: commits and folders by their ids, in a [`Pack`] that came or in a [`LocalRepository`]; `history`: ancestry and dates
 //! - [`folder_id`]: the id that Git gives to a folder
 //! - `wire`: the lines of the protocol
 
+mod credentials;
 mod error;
 mod history;
 mod local;
@@ -23,12 +24,13 @@ mod tree_id;
 mod url;
 mod wire;
 
+pub use credentials::{GitCredentials, InvalidGitCredentials};
 pub use error::GitError;
 pub use local::LocalRepository;
 pub use objects::{Commit, Entry, EntryType, Objects};
 pub use pack::Pack;
 pub use remote::{Filter, Packed, Remote, Wanted};
-pub use tree_id::{blob_id, folder_id};
+pub use tree_id::{GitId, InvalidGitId, blob_id, folder_id};
 pub use url::{InvalidRepositoryUrl, RepositoryUrl, is_reference};
 
 use crate::digest::CommitSha;

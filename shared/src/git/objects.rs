@@ -7,8 +7,8 @@ use gix_object::tree::EntryKind;
 use gix_object::{CommitRefIter, TreeRefIter};
 
 use super::error::GitError;
-use crate::source::Mode;
 use crate::timestamp::Timestamp;
+use crate::tree::Mode;
 
 /// Deepest nesting of folders.
 const FOLDER_DEPTH: usize = 100;

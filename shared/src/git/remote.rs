@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gix_hash::ObjectId;
@@ -24,13 +25,13 @@ use crate::limits;
 const VERSION_2: (&str, &str) = ("git-protocol", "version=2");
 
 /// A Git repository over HTTP, protocol version 2 (git documentation, "gitprotocol-v2" and "gitprotocol-http").
-#[derive(Debug)]
-pub struct Remote<'a> {
-    fetcher: &'a Fetcher,
+#[derive(Debug, Clone)]
+pub struct Remote {
+    fetcher: Arc<Fetcher>,
     url: Url,
     authorization: Option<HeaderValue>,
     /// The host's capabilities, asked for before the first pack.
-    offers: OnceCell<Offers>,
+    offers: Arc<OnceCell<Offers>>,
 }
 
 /// The capabilities of a host beside version 2 of the protocol.
@@ -48,6 +49,8 @@ pub enum Filter {
     Nothing,
     /// Files.
     Blobs,
+    /// Files of so many bytes or more, unless they are asked for by their ids.
+    FilesFrom(u64),
     /// Trees and files that are so deep or deeper; the root tree is at depth 0.
     Depth(u8),
 }
@@ -76,10 +79,16 @@ pub struct Packed {
     pub shallow: HashSet<ObjectId>,
 }
 
-impl<'a> Remote<'a> {
+impl Remote {
     /// Takes the URL of a repository; connects nothing yet. `authorization` is sent to the host of the URL alone.
-    pub fn new(fetcher: &'a Fetcher, url: Url, authorization: Option<HeaderValue>) -> Self {
-        Self { fetcher, url, authorization, offers: OnceCell::new() }
+    pub fn new(fetcher: &Arc<Fetcher>, url: Url, authorization: Option<HeaderValue>) -> Self {
+        Self { fetcher: Arc::clone(fetcher), url, authorization, offers: Arc::default() }
+    }
+
+    /// The same repository with other credentials.
+    #[must_use]
+    pub fn authorized(&self, authorization: Option<HeaderValue>) -> Self {
+        Self { authorization, ..self.clone() }
     }
 
     /// Returns the commit that a revision names now, with one request.
@@ -116,6 +125,26 @@ impl<'a> Remote<'a> {
         })
     }
 
+    /// Returns the name of the default branch, with one request.
+    ///
+    /// # Errors
+    /// [`GitError`] when the host does not answer, or names no branch.
+    pub async fn default_branch(&self, deadline: Instant) -> Result<String, GitError> {
+        let arguments = ["symrefs".to_owned(), "ref-prefix HEAD".to_owned()];
+        let service = self.path("git-upload-pack");
+        let answer = self.command(&service, "ls-refs", &arguments, limits::GIT_ANSWER_BYTES, deadline).await?;
+        let mut lines = Lines::default();
+        lines.push(&answer.bytes().await?);
+        while let Some(Line::Data(data)) = self.line(lines.next())? {
+            let mut words = std::str::from_utf8(&data).unwrap_or_default().trim_end().split(' ');
+            let target = words.find_map(|word| word.strip_prefix("symref-target:refs/heads/"));
+            if let Some(branch) = target {
+                return Ok(branch.to_owned());
+            }
+        }
+        Err(GitError::Empty(self.host()))
+    }
+
     /// Whether the host leaves out of packs what a [`Filter`] says.
     ///
     /// # Errors
@@ -137,6 +166,7 @@ impl<'a> Remote<'a> {
             match wanted.filter {
                 Filter::Nothing => {}
                 Filter::Blobs => arguments.push("filter blob:none".to_owned()),
+                Filter::FilesFrom(bytes) => arguments.push(format!("filter blob:limit={bytes}")),
                 Filter::Depth(depth) => arguments.push(format!("filter tree:{depth}")),
             }
         }

@@ -1,5 +1,6 @@
 //! The reader against real Git.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,8 +10,8 @@ use super::*;
 use crate::fetch::{Fetcher, Loopback, Rules};
 use crate::limits;
 
-fn fetcher() -> Fetcher {
-    Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() })
+fn fetcher() -> Arc<Fetcher> {
+    Arc::new(Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() }))
 }
 
 fn soon() -> Instant {

@@ -2,10 +2,57 @@
 //! "Git Objects").
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use gix_hash::{Kind, ObjectId};
+use serde::{Deserialize, Serialize};
 
-use crate::source::{File, Mode};
+use crate::tree::{File, Mode};
+
+/// The id of a file or folder as it stands in documents: 40 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GitId(ObjectId);
+
+/// A text is not a [`GitId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a Git object; write 40 hexadecimal digits")]
+pub struct InvalidGitId;
+
+impl From<ObjectId> for GitId {
+    fn from(id: ObjectId) -> Self {
+        Self(id)
+    }
+}
+
+impl From<GitId> for ObjectId {
+    fn from(id: GitId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for GitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl From<GitId> for String {
+    fn from(id: GitId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for GitId {
+    type Error = InvalidGitId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match ObjectId::from_hex(text.as_bytes()) {
+            Ok(id) if id.kind() == Kind::Sha1 => Ok(Self(id)),
+            _ => Err(InvalidGitId),
+        }
+    }
+}
 
 /// Returns the id of a file's content.
 pub fn blob_id(content: &[u8]) -> ObjectId {

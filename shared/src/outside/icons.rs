@@ -8,8 +8,9 @@ use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
 use crate::limits;
+use crate::release::{Pending, PendingReason};
 use crate::repository::{EXTRA_ENTRIES, FetchedIcon, Part, Repository, places_in_extra_entries};
-use crate::source::Tree;
+use crate::tree::Tree;
 use crate::yaml;
 
 /// Known icons that are asked for again in one run. Which ones depends on the content of the tree, so that each has its
@@ -45,23 +46,25 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let mut broken = BTreeMap::new();
     for (url, result) in urls.iter().zip(results) {
         match result {
-            Ok(Some((icon, etag))) => {
-                repository.icons.insert((*url).to_owned(), icon);
-                repository.fetched.insert((*url).to_owned(), etag);
-            }
+            Ok(Some(icon)) => drop(repository.icons.insert((*url).to_owned(), icon)),
             Ok(None) => {}
-            Err((reason, kept)) => {
-                if let Some(kept) = kept {
-                    repository.icons.insert((*url).to_owned(), kept);
+            Err(failure) => {
+                if let Some(kept) = &failure.kept {
+                    repository.icons.insert((*url).to_owned(), kept.clone());
                 }
-                broken.insert((*url).to_owned(), reason);
+                broken.insert((*url).to_owned(), failure);
             }
         }
     }
     let places = places_in_extra_entries(tree);
     for icon in named {
         let reason = match broken.get(&icon.url) {
-            Some(reason) => format!("the icon cannot be shown: {reason}"),
+            Some(failure) => {
+                if failure.is_temporary {
+                    repository.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
+                }
+                format!("the icon cannot be shown: {}", failure.reason)
+            }
             None if icon.url.is_empty() => "there is no icon".to_owned(),
             None => continue,
         };
@@ -121,36 +124,41 @@ fn look_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> 
 /// The icon in the release before.
 fn had(run: &Run<'_>, url: &str) -> Option<FetchedIcon> {
     let icon = run.previous?.content.icons.get(url)?;
-    Some(FetchedIcon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size, content: None })
+    let (media_type, etag) = (icon.media_type.clone(), icon.etag.clone());
+    Some(FetchedIcon { media_type, digest: icon.digest, size: icon.size, content: None, etag })
 }
 
-type Kept = (FetchedIcon, Option<String>);
+/// An icon that cannot be shown in its present state.
+#[derive(Debug, Clone)]
+struct Failure {
+    reason: String,
+    /// The icon that stays.
+    kept: Option<FetchedIcon>,
+    is_temporary: bool,
+}
 
-/// An icon with its entity tag; none when nothing is fetched. The error has the reason, and the icon that stays.
-async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<Kept>, (String, Option<FetchedIcon>)> {
+/// Fetches an icon, or takes the known one; `None` when nothing is fetched.
+async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<FetchedIcon>, Failure> {
     let had = had(run, url);
-    let etag = run.known(url).flatten();
-    if let (Some(icon), false) = (&had, again) {
-        return Ok(Some((icon.clone(), etag.map(str::to_owned))));
+    if (had.is_some() && !again) || run.fetcher.is_none() {
+        return Ok(had);
     }
-    if run.fetcher.is_none() {
-        return Ok(had.map(|icon| (icon, etag.map(str::to_owned))));
-    }
-    let known = etag.filter(|_| had.is_some());
-    match (run.get(url, limits::ICON_BYTES, known).await, had) {
-        (Ok(Brought::Same), Some(icon)) => Ok(Some((icon, etag.map(str::to_owned)))),
-        (Ok(Brought::Same), None) => Err(("the answer was empty".to_owned(), None)),
+    let lasting = |reason: &str, kept| Failure { reason: reason.to_owned(), kept, is_temporary: false };
+    let known = had.as_ref().and_then(|icon| icon.etag.as_deref());
+    match (run.get(url, limits::ICON_BYTES, known).await, had.clone()) {
+        (Ok(Brought::Same), Some(icon)) => Ok(Some(icon)),
+        (Ok(Brought::Same), None) => Err(lasting("the answer was empty", None)),
         (Ok(Brought::Content(content, etag)), had) => match media_type(&content) {
             Some(media_type) => {
                 let (digest, size) = (Digest::of(&content), content.len() as u64);
-                let icon = FetchedIcon { media_type: media_type.to_owned(), digest, size, content: Some(content) };
-                Ok(Some((icon, etag)))
+                let (media_type, content) = (media_type.to_owned(), Some(content));
+                Ok(Some(FetchedIcon { media_type, digest, size, content, etag }))
             }
-            None => Err(("this is not an image".to_owned(), had)),
+            None => Err(lasting("this is not an image", had)),
         },
-        // An icon that was there before and is out of reach for now is nobody's mistake.
-        (Err(error), Some(icon)) if error.reason != Reason::NotFound => Ok(Some((icon, etag.map(str::to_owned)))),
-        (Err(error), had) => Err((error.public(), had)),
+        // An icon that was there before and is unreachable for now is nobody's mistake.
+        (Err(error), Some(icon)) if error.reason != Reason::NotFound => Ok(Some(icon)),
+        (Err(error), kept) => Err(Failure { reason: error.public(), kept, is_temporary: error.is_temporary() }),
     }
 }
 

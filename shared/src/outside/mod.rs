@@ -15,7 +15,7 @@ mod versions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,17 +24,17 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use self::offline::{Keep, Known, Offline, Reach};
+use self::offline::{Keep, Known, Offline};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
 use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
 use crate::git::GitError;
 use crate::limits;
 use crate::public_url::PublicUrl;
-use crate::release::{OfflineSettings, OfflineStacks, Release};
+use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release};
 use crate::repository::Repository;
-use crate::source::Tree;
 use crate::starter::Remotes;
+use crate::tree::Tree;
 use crate::validate;
 
 /// Time for everything from elsewhere; a refresh has 25 s.
@@ -65,7 +65,7 @@ enum Wanted {
 /// Fetches what a repository takes from elsewhere.
 #[derive(Debug)]
 pub struct Outside {
-    fetcher: Option<Fetcher>,
+    fetcher: Option<Arc<Fetcher>>,
     wanted: Wanted,
     offline: Option<Offline>,
 }
@@ -84,7 +84,7 @@ pub struct Complete {
 impl Outside {
     /// Connects nothing yet.
     pub fn new(rules: Rules, icons: Icons) -> Self {
-        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Release(icons), offline: None }
+        Self { fetcher: Some(Arc::new(Fetcher::new(rules))), wanted: Wanted::Release(icons), offline: None }
     }
 
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
@@ -118,7 +118,7 @@ impl Outside {
 
     /// Fetches only what the index depends on: parents, and versions in other Git repositories.
     pub fn of_index(rules: Rules) -> Self {
-        Self { fetcher: Some(Fetcher::new(rules)), wanted: Wanted::Index, offline: None }
+        Self { fetcher: Some(Arc::new(Fetcher::new(rules))), wanted: Wanted::Index, offline: None }
     }
 
     /// Fetches nothing: what is elsewhere stays as it was last published.
@@ -140,6 +140,13 @@ impl Outside {
             samples::fetch(&run, &tree, &mut repository).await;
             icons::fetch(&run, &tree, &mut repository, icons).await;
         }
+        if run.fetcher.is_some() {
+            let unreachable = repository.warnings.iter().filter(|warning| warning.rule.ends_with("/unreachable"));
+            let subjects: Vec<String> = unreachable.map(|warning| Pending::of_path(&warning.path)).collect();
+            for subject in subjects {
+                repository.pending.add(subject, PendingReason::Unreachable);
+            }
+        }
         repository.warnings.sort();
         repository.warnings.dedup();
         Complete { tree, repository, parents }
@@ -153,7 +160,7 @@ impl Outside {
     pub async fn take_offline<K: Keep>(
         &self,
         complete: &mut Complete,
-        reach: Reach,
+        plan: &Plan,
         previous: Option<(&Release, Known)>,
         keep: &K,
     ) -> Result<(), K::Error> {
@@ -161,7 +168,7 @@ impl Outside {
             Some(offline) => {
                 let (previous, known) =
                     previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
-                offline::take(offline, self.run(previous), complete, (reach, known), keep).await
+                offline::take(offline, self.run(previous), complete, (plan, known), keep).await
             }
             None => Ok(()),
         }
@@ -195,7 +202,7 @@ impl Icons {
 /// One completion.
 #[derive(Debug)]
 struct Run<'a> {
-    fetcher: Option<&'a Fetcher>,
+    fetcher: Option<&'a Arc<Fetcher>>,
     previous: Option<&'a Release>,
     /// The same, when its versions would be published in the same way now.
     settled: Option<&'a Release>,
@@ -218,9 +225,10 @@ enum Brought {
 }
 
 impl Run<'_> {
-    /// Entity tag of the state in the release before; none when it had nothing from the URL.
-    fn known(&self, url: &str) -> Option<Option<&str>> {
-        self.previous?.content.fetched.get(url).map(Option::as_deref)
+    /// Takes the memory for some bytes out of the budget; whether there was enough.
+    fn takes(&self, bytes: usize) -> bool {
+        let take = |left: u64| left.checked_sub(bytes as u64);
+        self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// Fetches one URL; the error is for people.
@@ -237,7 +245,11 @@ impl Run<'_> {
                 Answer::NotModified => Ok(Brought::Same),
                 Answer::Found(body) => {
                     let etag = body.etag.clone();
-                    Ok(Brought::Content(body.bytes().await?, etag))
+                    let content = body.bytes().await?;
+                    if !self.takes(content.len()) {
+                        return Err(error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
+                    }
+                    Ok(Brought::Content(content, etag))
                 }
             }
         };

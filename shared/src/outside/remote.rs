@@ -12,7 +12,7 @@ use crate::fetch::{FetchError, Reason};
 use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
-use crate::source::{File, Tree, TreeError, TreePath};
+use crate::tree::{File, Tree, TreeError, TreePath};
 
 /// Time for one repository.
 const TIME: Duration = Duration::from_secs(8);
@@ -53,6 +53,16 @@ pub(super) enum ReadError {
 }
 
 impl ReadError {
+    /// Whether a later attempt may succeed without a change of the entry.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Git(error) => error.is_temporary(),
+            // The next refresh has less to fetch.
+            Self::BudgetSpent => true,
+            Self::Refused(_) | Self::Nothing(_) => false,
+        }
+    }
+
     /// The same in words that everybody may read.
     pub(super) fn public(&self) -> String {
         match self {
@@ -94,6 +104,11 @@ impl Remote {
         format!("{}@{revision}#{}", self.url.url(), self.path(path))
     }
 
+    /// Whether the revision may name another commit later.
+    pub(super) fn follows_branch(&self) -> bool {
+        !matches!(self.revision, Revision::Commit(_))
+    }
+
     /// Returns the commit that the revision names now.
     pub(super) async fn commit(&self, run: &Run<'_>) -> Result<CommitSha, GitError> {
         match &self.revision {
@@ -132,6 +147,9 @@ impl Remote {
         if content.len() > limits::DEVFILE_BYTES {
             return Err(GitError::TooLarge { limit: limits::DEVFILE_BYTES as u64, unit: "bytes in its devfile" }.into());
         }
+        if !run.takes(content.len()) {
+            return Err(ReadError::BudgetSpent);
+        }
         Ok(paths.get(at).map(|path| (*path, Bytes::from(content))))
     }
 
@@ -143,7 +161,7 @@ impl Remote {
         }
     }
 
-    fn open<'r>(&self, run: &Run<'r>) -> Result<(git::Remote<'r>, Instant), GitError> {
+    fn open(&self, run: &Run<'_>) -> Result<(git::Remote, Instant), GitError> {
         let host = self.url.url().host_str().unwrap_or_default();
         let error = |reason| FetchError { host: host.to_owned(), redirected_from: None, reason };
         let fetcher = run.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;

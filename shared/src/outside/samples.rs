@@ -5,9 +5,11 @@ use bytes::Bytes;
 use super::remote::Remote;
 use super::{Run, each};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::digest::CommitSha;
 use crate::index::Git;
+use crate::release::PendingReason;
 use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
-use crate::source::Tree;
+use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
 
 /// Where repositories have their devfile, the usual path first.
@@ -25,7 +27,7 @@ struct Wanted {
 /// A devfile with the name of its file and the commit that it is from.
 struct Had {
     name: String,
-    commit: Option<String>,
+    commit: Option<CommitSha>,
     content: Bytes,
 }
 
@@ -40,7 +42,13 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
         let place = places.get(&wanted.sample).copied();
-        let had = result.map(Some).unwrap_or_else(|reason| {
+        if run.fetcher.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
+            repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Branch);
+        }
+        let had = result.map(Some).unwrap_or_else(|(reason, is_temporary)| {
+            if is_temporary && run.fetcher.is_some() {
+                repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Unreachable);
+            }
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
             let hint = "the one that was last published stays, if there is one";
             repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
@@ -53,9 +61,9 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
             repository.hold(Part::Sample { name: wanted.sample }, errors);
             continue;
         }
-        repository.fetched.insert(had.name.clone(), had.commit);
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {
-            let devfile = SampleDevfile { origin: Origin::Fetched(had.name), content: had.content };
+            let devfile =
+                SampleDevfile { origin: Origin::Fetched { from: had.name, at: had.commit }, content: had.content };
             sample.devfiles.insert(wanted.version, devfile);
         }
     }
@@ -78,20 +86,22 @@ fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
     let mut published = run.previous?.content.samples.iter();
     let devfile = published.find(|devfile| devfile.name == wanted.sample && devfile.version == wanted.version)?;
     let name = devfile.fetched_from.clone().unwrap_or_default();
-    let commit = run.known(&name).flatten().map(str::to_owned);
+    let commit = devfile.fetched_at.clone();
     Some(Had { name, commit, content: Bytes::from(devfile.devfile.clone()) })
 }
 
-async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, String> {
-    let remote = Remote::new(&wanted.git).map_err(|error| error.to_string())?;
+/// The error says whether a later attempt may succeed.
+async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, (String, bool)> {
+    let remote = Remote::new(&wanted.git).map_err(|error| (error.to_string(), false))?;
     let known = published(run, wanted).filter(|had| PATHS.iter().any(|path| remote.name(path) == had.name));
-    let commit = remote.commit(run).await.map_err(|error| error.public())?;
-    if let Some(had) = known.filter(|had| had.commit.as_deref() == Some(commit.as_str())) {
+    let commit = remote.commit(run).await.map_err(|error| (error.public(), error.is_temporary()))?;
+    if let Some(had) = known.filter(|had| had.commit.as_ref() == Some(&commit)) {
         return Ok(had);
     }
-    match remote.first_file(run, &commit, &PATHS).await.map_err(|error| error.public())? {
-        Some((path, content)) => Ok(Had { name: remote.name(path), commit: Some(commit.into()), content }),
-        None => Err(format!("{} has none of {}", remote.name(""), PATHS.join(", "))),
+    let found = remote.first_file(run, &commit, &PATHS).await;
+    match found.map_err(|error| (error.public(), error.is_temporary()))? {
+        Some((path, content)) => Ok(Had { name: remote.name(path), commit: Some(commit), content }),
+        None => Err((format!("{} has none of {}", remote.name(""), PATHS.join(", ")), false)),
     }
 }
 

@@ -11,20 +11,22 @@ use crate::git::server::{Filters, GitHost};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};
+use crate::source::Listing;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 const SVG: &[u8] = b"<svg xmlns='http://www.w3.org/2000/svg'/>";
 
 /// The own machine alone.
 fn rules() -> Rules {
-    Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed }
+    Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() }
 }
 
 /// Completes a tree with what was published before.
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
     let complete = Outside::new(rules(), icons).complete(tree.clone(), previous).await;
-    let draft = Draft::new(&complete.repository, &complete.tree, previous);
-    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
+    let plan = Plan::everything(Listing::of(tree));
+    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     (complete, Release::clone(&built.release))
 }
 
@@ -59,7 +61,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     assert_eq!(server.asked(), ["/i"], "one icon, named twice");
     let icon = &release.content.icons[&server.url("/i")];
     assert_eq!((icon.media_type.as_str(), icon.size), ("image/svg+xml", SVG.len() as u64));
-    assert_eq!(release.content.fetched[&server.url("/i")].as_deref(), Some("\"1\""));
+    assert_eq!(icon.etag.as_deref(), Some("\"1\""));
 
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
@@ -228,8 +230,9 @@ async fn version_of_another_repository_is_published_like_the_others() {
     assert!(!moved.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"), "the branch is followed");
 
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
-    let draft = Draft::new(&offline.repository, &offline.tree, Some(&release));
-    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default());
+    let plan = Plan::everything(Listing::of(&offline.tree));
+    let draft = Draft::new(&offline.repository, &offline.tree, Some(&release), &plan);
+    let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
     let offline = Outside::without_fetches().complete(tree, None).await;
     assert_eq!(offline.repository.stacks[0].versions.len(), 1);

@@ -7,9 +7,10 @@ use super::parents::Fetched;
 use super::remote::Remote;
 use super::{Run, each};
 use crate::diagnostic::Diagnostic;
-use crate::release::PublishedVersion;
+use crate::digest::CommitSha;
+use crate::release::{Pending, PendingReason, PublishedVersion};
 use crate::repository::{Elsewhere, Part, Repository};
-use crate::source::{Tree, TreeError};
+use crate::tree::{Tree, TreeError};
 use crate::validate::{Found, Outside};
 
 /// Most rounds of fetching parents, each of which may name further ones.
@@ -17,11 +18,13 @@ const ROUNDS: usize = 5;
 
 /// What became of a version.
 enum Outcome {
-    /// Its files.
-    Files(Tree, Option<String>),
+    /// Its files at a commit.
+    Files(Tree, CommitSha),
     /// They are those of the release before.
-    Same(Option<String>),
-    /// It could not be had, for now or for good.
+    Same,
+    /// It is unreachable for now.
+    Unreachable(Diagnostic),
+    /// It is not there, or cannot be taken.
     Failed(Diagnostic),
 }
 
@@ -34,20 +37,27 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
     let mut kept = BTreeSet::new();
     let mut problems = Vec::new();
     let mut fetched = Vec::new();
+    let mut pending = Pending::default();
     for (version, outcome) in elsewhere.iter().zip(outcomes) {
+        let subject = || Pending::of_part(&version.part);
+        if run.fetcher.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
+            pending.add(subject(), PendingReason::Branch);
+        }
         match outcome {
-            Outcome::Files(files, etag) => match add(tree, files) {
-                Ok(()) => fetched.push((version, etag)),
+            Outcome::Files(files, commit) => match add(tree, files) {
+                Ok(()) => fetched.push((version, commit)),
                 Err(error) => problems.push((version, problem(version, error.to_string()))),
             },
-            Outcome::Same(etag) => {
-                kept.insert(version.part.clone());
-                repository.fetched.insert(key(version), etag);
+            Outcome::Same => drop(kept.insert(version.part.clone())),
+            Outcome::Unreachable(problem) => {
+                if run.fetcher.is_some() {
+                    pending.add(subject(), PendingReason::Unreachable);
+                }
+                problems.push((version, problem));
             }
             Outcome::Failed(problem) => problems.push((version, problem)),
         }
     }
-    let remembered = std::mem::take(&mut repository.fetched);
     let mut again = !fetched.is_empty();
     for _ in 0..ROUNDS {
         again |= parents.fetch_asked(run).await;
@@ -56,7 +66,7 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
         }
         repository = Repository::parse_among(tree, &parents);
     }
-    repository.fetched.extend(remembered);
+    repository.pending = pending;
     repository.kept.extend(kept);
     for (version, problem) in problems {
         repository.kept.insert(version.part.clone());
@@ -66,11 +76,8 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
     let valid: BTreeSet<&str> =
         repository.stacks.iter().flat_map(|stack| &stack.versions).map(|version| version.folder.as_str()).collect();
     let valid = fetched.into_iter().filter(|(version, _)| valid.contains(version.folder.as_str()));
-    let valid: Vec<_> = valid.map(|(version, etag)| (version.folder.clone(), key(version), etag)).collect();
-    for (folder, key, etag) in valid {
-        repository.brought.insert(folder, key.clone());
-        repository.fetched.insert(key, etag);
-    }
+    let brought: Vec<_> = valid.map(|(version, commit)| (version.folder.clone(), (key(version), commit))).collect();
+    repository.brought.extend(brought);
     (repository, parents.into_found())
 }
 
@@ -95,22 +102,26 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
         Err(reason) => return Outcome::Failed(problem(version, reason.to_string())),
     };
     // What was published otherwise, or not whole, has to be at hand to be published anew.
-    let stays = |v: &PublishedVersion| {
+    let stays = |v: &&PublishedVersion| {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
     };
-    let published = run.settled.is_some_and(|previous| previous.content.versions.iter().any(stays));
-    let known = run.known(&key(version)).flatten().filter(|_| published);
-    let failed = |reason: String| Outcome::Failed(problem(version, reason));
+    let mut published = run.settled.into_iter().flat_map(|previous| &previous.content.versions);
+    let is_from = |v: &&PublishedVersion| v.fetched_from.as_deref() == Some(&remote.name(""));
+    let known = published.find(|v| stays(v) && is_from(v)).and_then(|version| version.fetched_at.as_ref());
+    let failed = |is_temporary: bool, reason: String| {
+        let problem = problem(version, reason);
+        if is_temporary { Outcome::Unreachable(problem) } else { Outcome::Failed(problem) }
+    };
     let commit = match remote.commit(run).await {
         Ok(commit) => commit,
-        Err(error) => return failed(error.public()),
+        Err(error) => return failed(error.is_temporary(), error.public()),
     };
-    if known == Some(commit.as_str()) {
-        return Outcome::Same(Some(commit.into()));
+    if known == Some(&commit) {
+        return Outcome::Same;
     }
     match remote.files(run, &commit, &version.folder).await {
-        Ok(files) => Outcome::Files(files, Some(commit.into())),
-        Err(error) => failed(error.public()),
+        Ok(files) => Outcome::Files(files, commit),
+        Err(error) => failed(error.is_temporary(), error.public()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! (invariant 2). Whatever stops in between leaves the old release live and whole; running again finishes the work, because every
 //! step before the last only adds.
 //!
-//! - `target`: which commit should be live; `scope`: how much of it has to be read
+//! - `target`: the commit that should be live; `pending`: the times of further attempts
 //! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
 //! - `large`: content that does not fit into memory
 //! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `artifact_blobs`, `bucket_blobs`:
@@ -18,6 +18,7 @@ mod large;
 mod live;
 #[cfg(test)]
 mod model;
+mod pending;
 mod prune;
 mod reconcile;
 mod record;
@@ -25,7 +26,6 @@ mod recover;
 mod report;
 mod restore;
 mod rollback;
-mod scope;
 mod target;
 mod upload;
 mod verify;
@@ -38,26 +38,21 @@ pub use verify::{Checked, Verification};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::try_join;
 
 use self::live::{Live, Loaded, Stored};
-use self::target::Look;
+use self::target::Target;
 use crate::cache::{Bucket, CacheError};
-use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
-use crate::outside::offline::{Known, Reach};
-use crate::outside::{Complete, Outside};
+use crate::outside::Outside;
+use crate::outside::offline::Known;
 use crate::registry::{Registry, RegistryError};
-use crate::release::{Base, Built, Draft, InvalidDocument, LiveIndex, Pin, RULES, Release};
-use crate::source::{Relation, Source, SourceError, TreePath};
+use crate::release::{Built, Draft, InvalidDocument, LiveIndex, Pin, Plan, RULES};
+use crate::source::{Listing, Scope, Source, SourceError};
 use crate::timestamp::Timestamp;
 
 /// Lost races after which a refresh gives up. Every lost race means that another refresh went through.
 const RACES: usize = 8;
-
-/// The rule of the one warning for all dates that could not be had. A release with it is not built upon: the whole is read, and
-/// all of them are asked for again.
-const UNDATED: &str = "lastModified/history";
 
 /// What to do with a repository that has errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +109,11 @@ pub enum PublishError {
     /// The release is too large to be read again.
     #[error("the release cannot be published: {0}")]
     Unreadable(InvalidDocument),
+    /// The repository has no stacks, and nobody said that this is meant.
+    #[error(
+        "the registry repository has no stacks at commit {0}; nothing is published; invoke refresh with \"remove_all\": true to remove every stack"
+    )]
+    NoStacks(CommitSha),
     /// There is no room for large content.
     #[error("the temporary folder failed: {0}")]
     Temporary(std::io::Error),
@@ -150,55 +150,84 @@ struct Before<'a> {
     known: Known,
 }
 
-/// A release that was made, and as much of the one before.
+/// A release that was made, as much of the one before as it needed, and how it was made.
 #[derive(Debug)]
 struct Made {
     built: Built,
     previous: Option<Loaded>,
+    plan: Plan,
+}
+
+/// Whether a repository without stacks is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Emptiness {
+    /// It is a mistake, unless nothing was published before either.
+    #[default]
+    Refused,
+    /// It is meant.
+    Meant,
+}
+
+/// The cause of a refresh.
+#[derive(Debug, Clone, Copy)]
+struct Cause<'a> {
+    requested: Option<&'a CommitSha>,
+    known: Known,
+    emptiness: Emptiness,
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Makes the head of the repository live, if it is not and no release is pinned.
     ///
-    /// `told` is the commit that the caller knows of. It is never followed: the head is, which is that commit or a newer one.
+    /// `requested` is the commit that the caller knows of. The head is followed, which is that commit or descends from it.
     ///
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
-    pub async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.follow(told, Known::Kept).await
+    pub async fn refresh(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Refused }).await
     }
 
-    /// The same, and what [offline](crate::outside::offline) stacks have of other hosts is fetched in the state that it has now.
+    /// The same, and a repository without stacks removes all stacks.
+    ///
+    /// # Errors
+    /// As [`Publisher::refresh`].
+    pub async fn refresh_or_remove_all(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Meant }).await
+    }
+
+    /// The same as [`Publisher::refresh`], and content of other hosts for [offline](crate::outside::offline) stacks is fetched in the
+    /// state that it has now.
     ///
     /// # Errors
     /// As [`Publisher::refresh`].
     pub async fn refetch(&self) -> Result<Report, PublishError> {
-        self.follow(None, Known::FetchedAgain).await
+        self.follow(Cause { requested: None, known: Known::FetchedAgain, emptiness: Emptiness::Refused }).await
     }
 
-    async fn follow(&self, told: Option<&CommitSha>, known: Known) -> Result<Report, PublishError> {
+    async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
         let mut repaired = Vec::new();
-        let report = self.follow_head(told, known, &mut repaired).await?;
+        let report = self.follow_head(cause, &mut repaired).await?;
         Ok(Report { repaired, ..report })
     }
 
-    async fn follow_head(
-        &self,
-        told: Option<&CommitSha>,
-        known: Known,
-        repaired: &mut Vec<String>,
-    ) -> Result<Report, PublishError> {
+    async fn follow_head(&self, cause: Cause<'_>, repaired: &mut Vec<String>) -> Result<Report, PublishError> {
+        let requested = cause.requested;
         for _ in 0..RACES {
             let mut timings = Timings::default();
             let started = Instant::now();
-            let (live, head) = match self.look(told, repaired).await? {
-                Look::Pinned(live) => return Ok(Report::pinned(&live.index, told)),
-                Look::At { live, head } => (live, head),
+            let (live, head) = match self.target(requested, repaired).await? {
+                Target::Pinned(live) => return Ok(Report::pinned(&live.index, requested)),
+                Target::At { live, head } => (live, head),
             };
             timings.look = started.elapsed();
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
-            if let Some(live) = live.as_ref().filter(|live| known == Known::Kept && is_live(live)) {
-                return Ok(Report::nothing_new(&live.index, told, timings));
+            let mut due = None;
+            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Kept && is_live(live)) {
+                let subjects = self.due(&live.index, None).await?;
+                if subjects.is_empty() {
+                    return Ok(Report::nothing_new(&live.index, requested, timings));
+                }
+                due = Some(subjects);
             }
             let outline = async {
                 match &live {
@@ -206,15 +235,22 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                     None => Ok(None),
                 }
             };
-            let (changed, before) = try_join(self.changed(live.as_ref(), &head), outline).await?;
+            let (is_confirmed, before) = try_join(self.is_confirmed(live.as_ref(), &head), outline).await?;
             timings.look = started.elapsed();
-            let Some(changed) = changed else { continue };
-            // Nothing says which stacks have something to fetch again, so all are read.
-            let changed = changed.filter(|_| known == Known::Kept);
-            let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known });
-            let Made { built, previous } = self.build(&head, before.as_ref(), changed, &mut timings).await?;
+            if !is_confirmed {
+                continue;
+            }
+            let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known: cause.known });
+            let due = match (due, &before) {
+                (Some(due), _) => due,
+                (None, Some(before)) => self.due(&before.live.index, Some(&before.stored)).await?,
+                (None, None) => BTreeSet::new(),
+            };
+            let made = self.build(&head, before.as_ref(), &due, cause.emptiness, &mut timings).await?;
+            let Made { built, previous, plan } = made;
             if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
-                return Ok(Report::nothing_new(&live.index, told, timings));
+                self.record_attempts(built.name, &built.release.outline, &plan).await;
+                return Ok(Report::nothing_new(&live.index, requested, timings));
             }
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             if self.rejects(&built) {
@@ -226,10 +262,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 .make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report, &mut timings)
                 .await?
             {
+                self.record_attempts(built.name, &built.release.outline, &plan).await;
                 report.timings_ms = timings;
                 return Ok(report);
             }
-            tracing::info!(commit = %head, "another refresh was first; looking again");
+            tracing::info!(commit = %head, "another refresh was first; reading the head again");
         }
         Err(PublishError::Races)
     }
@@ -241,7 +278,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return false;
         }
         match (&index.offline, self.outside.offline_settings()) {
-            (Some(has), Some(wanted)) => has.settings == *wanted && has.lacking.is_empty(),
+            (Some(has), Some(wanted)) => has.settings == *wanted,
             (has, wanted) => has.is_none() && wanted.is_none(),
         }
     }
@@ -251,102 +288,82 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         self.strictness == Strictness::Strict && !built.release.outline.quarantined.is_empty()
     }
 
-    /// Builds the release of a commit. `changed` are the files that differ from the live release, as far as that is known.
+    /// Builds the release of a commit. Of the release before, it takes over everything that did not change; `due` are pending subjects
+    /// that are tried again.
     async fn build(
         &self,
         commit: &CommitSha,
         before: Option<&Before<'_>>,
-        changed: scope::Changed,
+        due: &BTreeSet<String>,
+        emptiness: Emptiness,
         timings: &mut Timings,
     ) -> Result<Made, PublishError> {
-        if let (Some(before), Some(changed)) = (before, &changed)
-            && let Some(made) = self.build_part(commit, before, changed, timings).await?
-        {
-            return Ok(made);
-        }
-        let previous = match before {
-            Some(before) => self.load_found(&before.stored, before.stored.outline.documents().into_keys()).await?,
-            None => None,
-        };
-        let release = previous.as_ref().map(|previous| previous.release.as_ref());
         let fetching = Instant::now();
-        let tree = self.source.tree(commit).await?;
-        timings.fetch += fetching.elapsed();
-        let building = Instant::now();
-        let mut complete = self.outside.complete(tree, release).await;
-        let known = release.zip(before.map(|before| before.known));
-        self.outside.take_offline(&mut complete, Reach::Whole, known, self).await?;
-        let built = self.assemble(commit, &complete, release).await?;
-        timings.build += building.elapsed();
-        Ok(Made { built, previous })
+        let listing = self.source.listing(commit).await?;
+        let removes_nothing = before.is_some_and(|before| before.stored.outline.stacks.is_empty());
+        if listing.stacks.is_empty() && !removes_nothing && emptiness == Emptiness::Refused {
+            return Err(PublishError::NoStacks(commit.clone()));
+        }
+        let mut plan = self.plan(listing, before, due);
+        loop {
+            let files = async { Ok(self.source.files(commit, plan.scope()).await?) };
+            let previous = async {
+                match before {
+                    Some(before) => self.load_found(&before.stored, plan.documents(&before.stored.outline)).await,
+                    None => Ok(None),
+                }
+            };
+            let (tree, previous) = try_join(files, previous).await?;
+            timings.fetch += fetching.elapsed();
+            let is_whole = |(loaded, before): (&Loaded, &Before<'_>)| {
+                plan.documents(&before.stored.outline)
+                    .iter()
+                    .all(|document| loaded.release.read_from().contains_key(document))
+            };
+            if *plan.scope() != Scope::All && !previous.as_ref().zip(before).is_some_and(is_whole) {
+                // Without its documents, the stacks of the release before cannot be taken over.
+                plan = Plan::everything(plan.listing().clone());
+                continue;
+            }
+            let building = Instant::now();
+            let release = previous.as_ref().map(|previous| previous.release.as_ref());
+            let mut complete = self.outside.complete(tree, release).await;
+            let wider = release.and_then(|release| plan.widened(&complete.tree, &complete.repository, release));
+            if let Some(wider) = wider {
+                plan = wider;
+                continue;
+            }
+            let known = release.zip(before.map(|before| before.known));
+            self.outside.take_offline(&mut complete, &plan, known, self).await?;
+            let entries = before.map(|before| &before.live.index.stacks);
+            let draft = Draft::new(&complete.repository, &complete.tree, release, &plan);
+            let undated = draft.undated();
+            let history = match undated.as_slice() {
+                [] => BTreeMap::new(),
+                undated => self.source.last_modified(commit, undated).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the history of the repository cannot be read");
+                    BTreeMap::new()
+                }),
+            };
+            let built = draft.finish(commit.clone(), self.source.url(), &history, entries);
+            timings.build += building.elapsed();
+            return Ok(Made { built, previous, plan });
+        }
     }
 
-    /// The same from the stacks that changed, with what is stored together with them. None when that does not suffice.
-    async fn build_part(
-        &self,
-        commit: &CommitSha,
-        before: &Before<'_>,
-        changed: &BTreeSet<TreePath>,
-        timings: &mut Timings,
-    ) -> Result<Option<Made>, PublishError> {
+    /// Plans a release: upon the release before, where that was made in the same way and its index is whole.
+    fn plan(&self, listing: Listing, before: Option<&Before<'_>>, due: &BTreeSet<String>) -> Plan {
+        let Some(before) = before.filter(|before| before.known == Known::Kept) else {
+            return Plan::everything(listing);
+        };
         let outline = &before.stored.outline;
-        let Some(scope) = self.scope(outline, changed) else { return Ok(None) };
-        let fetching = Instant::now();
-        let documents = outline.documents_of(&scope.stacks);
-        let reading = async { Ok(self.source.part(commit, &scope).await?) };
-        // Last, so that it is found out while the others wait.
-        let is_whole = async { Ok(before.live.index.stacks.digest() == outline.entries) };
-        let (tree, previous, is_whole) = try_join3(reading, self.load(&before.stored, documents), is_whole).await?;
-        timings.fetch += fetching.elapsed();
-        if !is_whole {
+        if outline.offline.as_ref().map(|offline| &offline.settings) != self.outside.offline_settings() {
+            return Plan::everything(listing);
+        }
+        if before.live.index.stacks.digest() != outline.entries {
             tracing::warn!("the entries of index.json are not those of the live release; all are made anew");
-            return Ok(None);
+            return Plan::everything(listing);
         }
-        let (Some(tree), Some(previous)) = (tree, previous) else { return Ok(None) };
-        let building = Instant::now();
-        let release = previous.release.as_ref();
-        let mut complete = self.outside.complete(tree, Some(release)).await;
-        if scope::reaches_out(&complete.tree, &complete.repository, release, &scope) {
-            return Ok(None);
-        }
-        self.outside.take_offline(&mut complete, Reach::Part, Some((release, before.known)), self).await?;
-        let base = Base { release, entries: &before.live.index.stacks, scope: &scope };
-        let mut draft = Draft::of_part(&complete.repository, &complete.tree, base);
-        let history = self.history(commit, &mut draft).await;
-        let built = draft.finish_part(commit.clone(), self.source.url(), &history);
-        timings.build += building.elapsed();
-        Ok(built.map(|built| Made { built, previous: Some(previous) }))
-    }
-
-    /// Makes a release of a whole repository.
-    async fn assemble(
-        &self,
-        commit: &CommitSha,
-        complete: &Complete,
-        previous: Option<&Release>,
-    ) -> Result<Built, PublishError> {
-        let mut draft = Draft::new(&complete.repository, &complete.tree, previous);
-        let history = self.history(commit, &mut draft).await;
-        Ok(draft.finish(commit.clone(), self.source.url(), &history))
-    }
-
-    /// The dates that only the history of the repository knows. What that does not tell is a warning of the draft.
-    async fn history(&self, commit: &CommitSha, draft: &mut Draft<'_>) -> BTreeMap<String, Timestamp> {
-        let undated = draft.undated();
-        let history = match undated.as_slice() {
-            [] => BTreeMap::new(),
-            undated => self.source.last_modified(commit, undated).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the history of the repository cannot be had");
-                BTreeMap::new()
-            }),
-        };
-        let mut unknown = undated.iter().filter(|path| !history.contains_key(*path));
-        if let Some(path) = unknown.next() {
-            let others = unknown.count();
-            let message = format!("when it last changed could not be found out; the same goes for {others} others");
-            let hint = "the next commit asks again; a last_modified.json in the repository needs no asking";
-            draft.warn(Diagnostic::warning(path, UNDATED, message, hint));
-        }
-        history
+        Plan::upon(outline, listing, due)
     }
 }

@@ -8,11 +8,11 @@ use super::artifact_blobs::{NamedBlob, blobs_of, blobs_of_index};
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
 use super::upload::{each, repository};
-use super::{Before, Outcome, PublishError, Publisher, Report, Timings};
+use super::{Before, Emptiness, Outcome, PublishError, Publisher, Report, Timings};
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::{CommitSha, Digest};
 use crate::limits::{COMPARED_BLOBS, COMPARED_VERSIONS};
-use crate::outside::offline::{Known, Reach};
+use crate::outside::offline::Known;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Pin, PublishedVersion};
 use crate::source::{Source, SourceError};
@@ -164,10 +164,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut timings = Timings::default();
         let stored = self.outline(&live.index).await?;
         let before = stored.map(|stored| Before { live, stored, known: Known::Kept });
-        let made = match self.build(&live.index.commit_hash, before.as_ref(), None, &mut timings).await {
+        let (due, before) = (BTreeSet::new(), before.as_ref());
+        let build = async |commit: &CommitSha, timings: &mut Timings| {
+            self.build(commit, before, &due, Emptiness::Refused, timings).await
+        };
+        let made = match build(&live.index.commit_hash, &mut timings).await {
             Err(PublishError::Source(SourceError::NotFound(what))) if live.index.pinned == Pin::Following => {
                 tracing::warn!(what, "the commit of the live release is gone; the head is published instead");
-                self.build(&self.source.head().await?, before.as_ref(), None, &mut timings).await?
+                build(&self.source.head().await?, &mut timings).await?
             }
             made => made?,
         };
@@ -186,10 +190,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// All content that follows from the repository at a commit.
     pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
-        let tree = self.source.tree(commit).await?;
-        let mut complete = self.outside.complete(tree, None).await;
-        self.outside.take_offline(&mut complete, Reach::Whole, None, self).await?;
-        Ok(self.assemble(commit, &complete, None).await?.contents)
+        let mut timings = Timings::default();
+        let made = self.build(commit, None, &BTreeSet::new(), Emptiness::Meant, &mut timings).await?;
+        Ok(made.built.contents)
     }
 }
 
@@ -209,6 +212,7 @@ mod tests {
             layers: Vec::new(),
             devfile: String::new(),
             fetched_from: None,
+            fetched_at: None,
             offline: None,
         };
         let versions: Vec<_> = (0..2 * COMPARED_VERSIONS + 1).map(version).collect();

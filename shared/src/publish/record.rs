@@ -56,6 +56,9 @@ pub enum PublicReason {
     /// A release beyond the limits of its readers.
     #[serde(rename = "the release is too large")]
     TooLarge,
+    /// A repository without stacks.
+    #[serde(rename = "the registry repository has no stacks")]
+    NoStacks,
     /// Content that neither store has.
     #[serde(rename = "content of the release is missing")]
     Content,
@@ -99,6 +102,7 @@ impl PublishError {
             Self::Cache(_) => PublicReason::Bucket,
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => PublicReason::Live,
             Self::Unreadable(_) => PublicReason::TooLarge,
+            Self::NoStacks(_) => PublicReason::NoStacks,
             Self::MissingBlob(_) => PublicReason::Content,
             Self::Temporary(_) => PublicReason::Temporary,
             Self::NoSuchRelease { .. } => PublicReason::NoSuchRelease,

@@ -1,29 +1,38 @@
-//! Which commit should be live (invariant 4).
+//! The commit that should be live (invariant 4).
 //!
-//! It is always the head of the branch. GitHub answers from several servers, and one may lag behind the others for a moment;
-//! whatever looks like a step back is therefore looked at twice.
+//! It is always the head of the branch. Git hosts answer from several servers, and one may lag behind the others for seconds: a requested
+//! commit that the head does not have yet is polled for (invariant 8), and a head that does not descend from the live commit is read
+//! twice.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready, select};
+use tokio::time::{Instant, sleep};
 
 use super::live::Live;
-use super::{PublishError, Publisher, Relation, scope};
+use super::{PublishError, Publisher};
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::CommitSha;
 use crate::limits;
 use crate::registry::Registry;
 use crate::release::Pin;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 
-/// How long a server of GitHub may lag behind another.
+/// Time for which a requested commit is polled for.
+const POLL: Duration = Duration::from_secs(20);
+
+/// The first pause between two polls; each further one is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// The pause before a head that looks like a step back is read again.
 const LAG: Duration = Duration::from_secs(1);
 
-/// What a refresh starts from.
-pub(super) enum Look {
-    /// Somebody chose the live release; the branch does not matter.
+/// The start of a refresh.
+pub(super) enum Target {
+    /// The live release is pinned; the branch does not matter.
     Pinned(Live),
     /// The head of the branch should be live.
     At {
@@ -35,15 +44,14 @@ pub(super) enum Look {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Looks at what is live, and then at the head of the branch: whoever made live what is live read a head that is not newer.
+    /// Reads the live release and the head of the branch. Adds restored objects to `repaired`.
     ///
-    /// When the caller was told of a commit that nobody has seen and the head is not yet new, looks at it again.
-    /// Adds restored objects to `repaired`.
-    pub(super) async fn look(
+    /// The live release comes first: the publisher that made it live read a head that is not newer.
+    pub(super) async fn target(
         &self,
-        told: Option<&CommitSha>,
+        requested: Option<&CommitSha>,
         repaired: &mut Vec<String>,
-    ) -> Result<Look, PublishError> {
+    ) -> Result<Target, PublishError> {
         let opened = self.bucket.open(INDEX_KEY, limits::RELEASE_BYTES).await?;
         let live = async {
             let found = match opened {
@@ -53,44 +61,64 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             self.read_or_restore(found, repaired).await
         };
         let (live, head) = (pin!(live), pin!(self.source.head()));
-        // What is live may have megabytes, and the head does not need them.
+        // `index.json` may have megabytes, and the head does not need them.
         let (live, head) = match select(live, head).await {
             Either::Left((live, head)) => (live?, head.left_future()),
             Either::Right((head, live)) => (live.await?, ready(head).right_future()),
         };
         let live = match live {
-            Some(live) if live.index.pinned == Pin::Pinned => return Ok(Look::Pinned(live)),
+            Some(live) if live.index.pinned == Pin::Pinned => return Ok(Target::Pinned(live)),
             live => live,
         };
-        let mut head = head.await?;
-        let nothing_new = live.as_ref().is_some_and(|live| live.index.commit_hash == head);
-        let heard_of_more = told.is_some_and(|told| live.as_ref().is_some_and(|live| !live.index.knows(told)));
-        if nothing_new && heard_of_more {
-            tokio::time::sleep(LAG).await;
-            head = self.source.head().await?;
-        }
-        Ok(Look::At { live, head })
+        let head = match requested.filter(|commit| !live.as_ref().is_some_and(|live| live.index.knows(commit))) {
+            Some(requested) => self.poll(requested, head.await).await?,
+            None => head.await?,
+        };
+        Ok(Target::At { live, head })
     }
 
-    /// What changed between the live release and the head; none when the head turned out to be an old one.
-    ///
-    /// A branch that was set back or rewritten is followed: its head is what its owners want.
-    pub(super) async fn changed(
+    /// Polls the head until it is the requested commit or descends from it, with growing pauses, for [`POLL`]. The last head counts, since
+    /// the requested commit may never have been on the branch, or have left it.
+    async fn poll(
         &self,
-        live: Option<&Live>,
-        head: &CommitSha,
-    ) -> Result<Option<scope::Changed>, PublishError> {
-        let Some(live) = live else { return Ok(Some(None)) };
-        let comparison = self.source.compare(&live.index.commit_hash, head).await?;
-        if comparison.relation == Relation::Behind {
-            tokio::time::sleep(LAG).await;
-            if self.source.head().await? != *head {
-                return Ok(None);
+        requested: &CommitSha,
+        mut head: Result<CommitSha, SourceError>,
+    ) -> Result<CommitSha, PublishError> {
+        let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let has_requested = match &head {
+                Ok(head) if head == requested => Ok(true),
+                Ok(head) => self.source.descends(head, requested).await,
+                Err(_) => Ok(false),
+            };
+            if has_requested.is_ok_and(|has_requested| has_requested) || started.elapsed() + pause > POLL {
+                return Ok(head?);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            head = self.source.head().await;
+            // A repository that was just made is not everywhere yet; any other failure was tried again by the source.
+            if let Err(error) = &head
+                && !matches!(error, SourceError::NotFound(_))
+            {
+                return Ok(head?);
             }
         }
-        if matches!(comparison.relation, Relation::Behind | Relation::Diverged) {
-            tracing::info!(live = %live.index.commit_hash, head = %head, "the branch was rewritten; following its head");
+    }
+
+    /// Whether the head may be followed: it descends from the live commit, or a second read after a pause gives the same.
+    ///
+    /// A branch that was set back or rewritten is followed: its head is the decision of its owners.
+    pub(super) async fn is_confirmed(&self, live: Option<&Live>, head: &CommitSha) -> Result<bool, PublishError> {
+        let Some(live) = live else { return Ok(true) };
+        if self.source.descends(head, &live.index.commit_hash).await? {
+            return Ok(true);
         }
-        Ok(Some(comparison.changed))
+        sleep(LAG).await;
+        if self.source.head().await? != *head {
+            return Ok(false);
+        }
+        tracing::info!(live = %live.index.commit_hash, head = %head, "the branch was rewritten; following its head");
+        Ok(true)
     }
 }

@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
-use super::documents::{ByStack, Document, shards_for};
+use super::documents::{ByStack, Document};
 use super::entries::text;
-use super::relatives::relatives;
-use super::{Content, Entries, FORMAT, Offline, Outline, RULES, Relative, Release, StoredFile};
+use super::{Content, Dependency, Entries, FORMAT, Offline, Outline, Pending, Plan, RULES, Release, StoredFile};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::repository::Quarantined;
-use crate::source::Scope;
+use crate::source::{Listing, Scope};
 
-/// A release and the content that it is the first to have. Made upon the release before, it is as much of the release as was
-/// read of that.
+/// A release and the content that it is the first to have. Of what it takes over from the release before, it has as much as was loaded.
 #[derive(Debug, Clone)]
 pub struct Built {
     /// The release.
@@ -43,82 +42,61 @@ pub struct About {
     pub quarantined: Vec<Quarantined>,
     /// What should be looked at, beside the warnings of the content.
     pub warnings: Vec<Diagnostic>,
+    /// The dependencies of the stacks that were read, by their folders.
+    pub dependencies: BTreeMap<String, BTreeSet<Dependency>>,
+    /// What could not be settled of what was read.
+    pub pending: Pending,
 }
 
-/// The release before, as far as it is needed to make the next one.
+/// The release before, as much of it as its [`Plan`](super::Plan) needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Base<'a> {
-    /// The release, with at least the shards of the stacks in `scope`.
+pub struct Previous<'a> {
+    /// The release, with at least [`Plan::documents`](super::Plan::documents).
     pub release: &'a Release,
-    /// The entries of its whole index.
+    /// The entries of its whole index: those that its outline has the digest of.
     pub entries: &'a Entries,
-    /// What is made anew.
-    pub scope: &'a Scope,
 }
 
 impl Built {
-    /// A whole release.
-    pub fn whole(about: About, content: Content, contents: BTreeMap<Digest, Bytes>) -> Self {
+    /// Puts a release together. `content` has all that was read, and of the release before all that was taken over and loaded; the rest
+    /// of that is named as the release before has it.
+    pub fn new(
+        plan: &Plan,
+        previous: Option<Previous<'_>>,
+        about: About,
+        content: Content,
+        contents: BTreeMap<Digest, Bytes>,
+    ) -> Self {
         let by_stack = ByStack::new(&content);
-        let stacks = by_stack.names();
-        let count = shards_for(stacks.len());
-        let shards = by_stack.shards(0..count, count);
-        let common = by_stack.common();
-        let entries: Entries = by_stack.entries().map(text).collect();
-        let outline = about.outline(
-            stacks,
-            relatives(&content.versions, |_| true),
-            &entries,
-            shards.values().map(|document| document.file.clone()).collect(),
-            common.file.clone(),
-        );
-        let documents = shards.into_values().chain([common]);
-        Self::of(outline, content, entries, documents, contents)
-    }
-
-    /// A release that differs from the one before in the stacks in scope, and perhaps in what belongs to no stack. None when only
-    /// the whole can tell what it is. The entries before must be those that the outline has the digest of.
-    pub fn upon(base: &Base<'_>, about: About, content: Content, contents: BTreeMap<Digest, Bytes>) -> Option<Self> {
-        let before = &base.release.outline;
-        // Nothing says whether other stacks name what is not named here any more.
-        if !urls(&base.release.content).is_subset(&urls(&content)) {
-            return None;
+        let before = previous.map(|previous| &previous.release.outline);
+        let count = plan.shards();
+        let mut stacks: BTreeMap<String, String> = by_stack.names();
+        let mut shards: Vec<Option<StoredFile>> = vec![None; count];
+        let mut texts: BTreeMap<&String, &Arc<RawValue>> = BTreeMap::new();
+        if let (Scope::Some { stacks: read, .. }, Some(previous)) = (plan.scope(), previous) {
+            let before = &previous.release.outline;
+            let names =
+                plan.taken_over().filter_map(|folder| Some((folder.clone(), before.stacks.get(folder)?.clone())));
+            stacks.extend(names);
+            texts.extend(before.stacks.keys().zip(previous.entries.texts()));
+            if count == before.shards.len() {
+                let changed = before.shards_of(read);
+                let kept = before.shards.iter().enumerate().filter(|(number, _)| !changed.contains(number));
+                kept.for_each(|(number, shard)| shards[number] = Some(shard.clone()));
+            }
         }
-        let by_stack = ByStack::new(&content);
-        let read = before.shards_of(&base.scope.stacks);
-        let is_other = |folder: &String| !read.contains(&before.shard_of(folder));
-        let others = before.stacks.iter().filter(|(folder, _)| is_other(folder));
-        let mut stacks: BTreeMap<String, String> = others.map(|(f, name)| (f.clone(), name.clone())).collect();
-        stacks.extend(by_stack.names());
-        if shards_for(stacks.len()) != before.shards.len() {
-            return None;
-        }
-        // Offline registries are told of stacks that they want and do not have.
-        let is_gone = |stack: &String| before.stacks.contains_key(stack) && !stacks.contains_key(stack);
-        if about.offline.is_some() && base.scope.stacks.iter().any(is_gone) {
-            return None;
-        }
-        let in_scope = |folder: &str| base.scope.stacks.contains(folder);
-        let mut relatives = relatives(&content.versions, in_scope);
-        let others = before.relatives.iter().filter(|(folder, _)| !in_scope(folder));
-        relatives.extend(others.map(|(folder, all)| (folder.clone(), all.clone())));
-
-        let others: BTreeMap<&String, _> = before.stacks.keys().zip(base.entries.texts()).collect();
         let entry = |folder: &String| {
-            by_stack.entry(folder).map(text).or_else(|| others.get(folder).map(|text| Arc::clone(text)))
+            by_stack.entry(folder).map(text).or_else(|| texts.get(folder).map(|text| Arc::clone(text)))
         };
-        let entries = stacks.keys().map(entry).collect::<Option<Vec<_>>>()?;
-        let entries: Entries = entries.into_iter().chain(by_stack.other_entries().map(text)).collect();
-
-        let made = by_stack.shards(read.iter().copied(), before.shards.len());
-        let mut shards = before.shards.clone();
-        for (number, document) in &made {
-            shards[*number] = document.file.clone();
-        }
+        let entries: Entries = stacks.keys().filter_map(entry).chain(by_stack.other_entries().map(text)).collect();
+        let missing = shards.iter().enumerate().filter(|(_, shard)| shard.is_none()).map(|(number, _)| number);
+        let made = by_stack.shards(missing, count);
+        let shards = shards.into_iter().enumerate();
+        let shards =
+            shards.filter_map(|(number, shard)| shard.or_else(|| Some(made.get(&number)?.file.clone()))).collect();
         let common = by_stack.common();
-        let outline = about.outline(stacks, relatives, &entries, shards, common.file.clone());
-        let documents = made.into_values().chain([common]);
-        Some(Self::of(outline, content, entries, documents, contents))
+        let outline = about.outline(plan, before, stacks, &entries, shards, common.file.clone());
+        Self::of(outline, content, entries, made.into_values().chain([common]), contents)
     }
 
     fn of(
@@ -142,37 +120,34 @@ impl Built {
 impl About {
     fn outline(
         self,
+        plan: &Plan,
+        before: Option<&Outline>,
         stacks: BTreeMap<String, String>,
-        relatives: BTreeMap<String, BTreeSet<Relative>>,
         entries: &Entries,
         shards: Vec<StoredFile>,
         common: StoredFile,
     ) -> Outline {
+        let Self { commit_hash, source, offline, quarantined, warnings, mut dependencies, mut pending } = self;
+        if let (Scope::Some { .. }, Some(before)) = (plan.scope(), before) {
+            let known = plan.taken_over().filter_map(|folder| before.dependencies.get_key_value(folder));
+            dependencies.extend(known.map(|(folder, all)| (folder.clone(), all.clone())));
+            plan.still_pending(before, &mut pending);
+        }
         Outline {
             format: FORMAT,
             rules: RULES,
-            commit_hash: self.commit_hash,
-            source: self.source,
-            offline: self.offline,
-            quarantined: self.quarantined,
-            warnings: self.warnings,
+            commit_hash,
+            source,
+            offline,
+            quarantined,
+            warnings,
             stacks,
-            relatives,
+            ids: Listing { parents: Vec::new(), ..plan.listing().clone() },
+            dependencies,
+            pending,
             entries: entries.digest(),
             shards,
             common,
         }
     }
-}
-
-/// What is fetched for the entries, versions and samples of a release: icons, and what their files are from.
-fn urls(content: &Content) -> BTreeSet<&str> {
-    let icons = content
-        .stacks
-        .iter()
-        .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)))
-        .filter(|url| !url.is_empty());
-    let versions = content.versions.iter().filter_map(|version| version.fetched_from.as_ref());
-    let samples = content.samples.iter().filter_map(|sample| sample.fetched_from.as_ref());
-    icons.chain(versions).chain(samples).map(String::as_str).collect()
 }

@@ -38,7 +38,6 @@ pub(super) struct Common<'a> {
     samples: Cow<'a, [SampleDevfile]>,
     files: BTreeMap<Cow<'a, str>, Cow<'a, StoredFile>>,
     icons: Cow<'a, BTreeMap<String, Icon>>,
-    fetched: Cow<'a, BTreeMap<String, Option<String>>>,
 }
 
 /// A document and its name.
@@ -103,9 +102,9 @@ impl<'a> ByStack<'a> {
         for (folder, warnings) in &content.warnings {
             stacks.entry(folder).or_default().warnings = Cow::Borrowed(warnings);
         }
-        let Content { samples, icons, fetched, .. } = content;
-        let (icons, fetched) = (Cow::Borrowed(icons), Cow::Borrowed(fetched));
-        Self { stacks, common: Common { entries, samples: Cow::Borrowed(samples), files, icons, fetched } }
+        let Content { samples, icons, .. } = content;
+        let icons = Cow::Borrowed(icons);
+        Self { stacks, common: Common { entries, samples: Cow::Borrowed(samples), files, icons } }
     }
 
     /// Names of the published stacks, by their folders.
@@ -119,11 +118,6 @@ impl<'a> ByStack<'a> {
     /// The entry of a stack, by its folder.
     pub(super) fn entry(&self, folder: &str) -> Option<&Entry> {
         self.stacks.get(folder)?.entry.as_deref()
-    }
-
-    /// All entries, in the order of the index.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.stacks.values().filter_map(|stack| stack.entry.as_deref()).chain(self.other_entries())
     }
 
     /// Entries of no stack here: samples, and stacks that live elsewhere.
@@ -198,7 +192,6 @@ pub(super) fn joined(stacks: Shard<'_>, common: Option<Common<'_>>) -> Content {
         content.samples = common.samples.into_owned();
         content.files.extend(owned(common.files));
         content.icons = common.icons.into_owned();
-        content.fetched = common.fetched.into_owned();
     }
     content
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::dependencies::dependencies;
+use super::documents::stack_of;
 use super::entry::{facts, stack_entry, version_entry};
 use super::{
-    About, Base, Built, Content, Facts, Icon, Offline, PublishedVersion, RULES, Release, SampleDevfile, StoredFile,
-    files_below, warnings,
+    About, Built, Content, Dependency, EXTRA_ENTRIES, Entries, Facts, Icon, Offline, Pending, PendingReason, Plan,
+    Previous, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below, warnings,
 };
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
@@ -15,16 +17,16 @@ use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
-use crate::source::Tree;
 use crate::timestamp::Timestamp;
+use crate::tree::Tree;
 
 /// A release that waits for dates.
 #[derive(Debug)]
 pub struct Draft<'a> {
     repository: &'a Repository,
     previous: Option<&'a Release>,
-    /// What was read, if that is not the whole: all else is as the release before has it.
-    base: Option<Base<'a>>,
+    /// What is made anew; all else is as the release before has it.
+    plan: &'a Plan,
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
@@ -32,34 +34,31 @@ pub struct Draft<'a> {
     contents: BTreeMap<Digest, Bytes>,
     /// Layers by the folder of the version.
     layers: BTreeMap<String, Vec<Layer>>,
-    /// What has to be said of the making, beside what the repository has.
+    /// Warnings beside those of the repository.
     warnings: Vec<Diagnostic>,
+    /// What could not be settled.
+    pending: Pending,
+    /// The dependencies of the stacks that were read.
+    dependencies: BTreeMap<String, BTreeSet<Dependency>>,
     /// Folders whose files are those of the release before, with their entry there.
     unchanged: BTreeMap<String, &'a VersionEntry>,
 }
 
 impl<'a> Draft<'a> {
-    /// Builds the artifacts of everything that changed since `previous`.
-    pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>) -> Self {
-        Self::read(repository, tree, previous, None)
-    }
-
-    /// The same from a part of the tree. Everything else is in the state of the release before, which must be free of errors
-    /// there.
-    pub fn of_part(repository: &'a Repository, tree: &Tree, base: Base<'a>) -> Self {
-        Self::read(repository, tree, Some(base.release), Some(base))
-    }
-
-    fn read(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, base: Option<Base<'a>>) -> Self {
+    /// Builds the artifacts of everything that the plan makes anew and that changed since `previous`, which has at least the documents
+    /// that the plan needs.
+    pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, plan: &'a Plan) -> Self {
         let mut draft = Self {
             repository,
             previous,
-            base,
+            plan,
             before: previous.map(Release::by_folder).unwrap_or_default(),
+            dependencies: dependencies(repository, tree),
             files: BTreeMap::new(),
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
             layers: BTreeMap::new(),
             warnings: Vec::new(),
+            pending: repository.pending.clone(),
             unchanged: BTreeMap::new(),
         };
         for (path, file) in tree.below("stacks") {
@@ -110,14 +109,24 @@ impl<'a> Draft<'a> {
             .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
             .filter_map(|(_, (_, devfile))| match &devfile.origin {
                 Origin::Tree(path) => Some(path.clone()),
-                Origin::Fetched(_) => None,
+                Origin::Fetched { .. } => None,
             });
         folders.chain(devfiles).collect()
     }
 
-    /// Adds a warning.
-    pub fn warn(&mut self, warning: Diagnostic) {
-        self.warnings.push(warning);
+    /// Records which of the [`Draft::undated`] paths the history did not date: a warning for all, and a pending subject for each.
+    fn note_undated(&mut self, history: &BTreeMap<String, Timestamp>) {
+        let undated = self.undated();
+        let mut unknown = undated.iter().filter(|path| !history.contains_key(*path)).peekable();
+        let Some(first) = unknown.peek() else { return };
+        let (first, others) =
+            ((*first).clone(), undated.iter().filter(|path| !history.contains_key(*path)).count() - 1);
+        for path in unknown {
+            self.pending.add(Pending::of_path(path), PendingReason::Undated);
+        }
+        let message = format!("the history does not say when it last changed, nor for {others} others");
+        let hint = "a later refresh asks again; a last_modified.json in the repository needs no history";
+        self.warnings.push(Diagnostic::warning(first, "lastModified/history", message, hint));
     }
 
     fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
@@ -134,16 +143,19 @@ impl<'a> Draft<'a> {
         self.repository.dates.sample(name, version)
     }
 
-    /// Puts the release of a whole tree together. `history` has the dates of [`Draft::undated`] paths, as far as there are any.
-    pub fn finish(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Built {
+    /// Puts the release together. `history` has the dates of [`Draft::undated`] paths, as far as there are any; `entries` are those of
+    /// the release before.
+    pub fn finish(
+        mut self,
+        commit: CommitSha,
+        source: &str,
+        history: &BTreeMap<String, Timestamp>,
+        entries: Option<&Entries>,
+    ) -> Built {
+        self.note_undated(history);
         let (about, content) = self.put_together(commit, source, history);
-        Built::whole(about, content, self.contents)
-    }
-
-    /// The same from a part of the tree; none when only the whole can tell what the release is.
-    pub fn finish_part(self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> Option<Built> {
-        let (about, content) = self.put_together(commit, source, history);
-        Built::upon(&self.base?, about, content, self.contents)
+        let previous = self.previous.zip(entries).map(|(release, entries)| Previous { release, entries });
+        Built::new(self.plan, previous, about, content, self.contents)
     }
 
     fn put_together(&self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> (About, Content) {
@@ -186,7 +198,7 @@ impl<'a> Draft<'a> {
                 stacks.insert(folder.to_owned(), published);
             }
         }
-        stacks.extend(self.stacks_out_of_scope());
+        stacks.extend(self.stacks_taken_over());
         let (mut entries, mut versions) = (Vec::new(), Vec::new());
         names.extend(stacks.values().map(|(entry, _)| entry.name.clone()));
         for (entry, published) in stacks.into_values() {
@@ -212,7 +224,11 @@ impl<'a> Draft<'a> {
                         devfile: String::from_utf8_lossy(&devfile.content).into_owned(),
                         fetched_from: match &devfile.origin {
                             Origin::Tree(_) => None,
-                            Origin::Fetched(url) => Some(url.clone()),
+                            Origin::Fetched { from, .. } => Some(from.clone()),
+                        },
+                        fetched_at: match &devfile.origin {
+                            Origin::Tree(_) => None,
+                            Origin::Fetched { at, .. } => at.clone(),
                         },
                     }));
                 }
@@ -228,8 +244,7 @@ impl<'a> Draft<'a> {
         for held in &mut quarantined {
             held.problems.truncate(most);
         }
-        let icons = self.icons(&entries);
-        let fetched = self.fetched(&icons, &versions, &samples);
+        let icons = self.icons(&entries, &versions);
         let (warnings, others) = self.warnings();
         let about = About {
             commit_hash: commit,
@@ -237,9 +252,11 @@ impl<'a> Draft<'a> {
             offline: self.offline(),
             quarantined,
             warnings: others,
+            dependencies: self.dependencies.clone(),
+            pending: self.pending.clone(),
         };
         let files = self.published_files(&versions);
-        (about, Content { stacks: entries, versions, samples, files, icons, fetched, warnings })
+        (about, Content { stacks: entries, versions, samples, files, icons, warnings })
     }
 
     /// Folders of stacks that take the name under which another was published that stays as it was.
@@ -275,16 +292,15 @@ impl<'a> Draft<'a> {
     }
 
     fn keeps_extra_entries(&self) -> bool {
-        let quarantined = self.quarantines(&Part::ExtraEntries);
-        quarantined || self.base.is_some_and(|base| !base.scope.extra_entries)
+        self.quarantines(&Part::ExtraEntries) || !self.plan.scope().has_extra_entries()
     }
 
-    /// Stacks that were not read, each with its versions, by their folders.
-    fn stacks_out_of_scope(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
-        let Some(Base { release: previous, scope, .. }) = self.base else { return BTreeMap::new() };
-        let previous = &previous.content;
+    /// Loaded stacks that are taken over, each with its versions, by their folders.
+    fn stacks_taken_over(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
+        let Some(previous) = self.previous.map(|previous| &previous.content) else { return BTreeMap::new() };
+        let taken_over: HashSet<&String> = self.plan.taken_over().collect();
         let mut versions: BTreeMap<&str, Vec<PublishedVersion>> = BTreeMap::new();
-        for version in previous.versions.iter().filter(|version| !scope.stacks.contains(&version.stack)) {
+        for version in previous.versions.iter().filter(|version| taken_over.contains(&version.stack)) {
             versions.entry(&version.stack).or_default().push(version.clone());
         }
         let stacks = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
@@ -298,20 +314,26 @@ impl<'a> Draft<'a> {
 
     fn offline(&self) -> Option<Offline> {
         let mut offline = self.repository.taken_offline.clone()?;
-        if let Some((scope, before)) =
-            self.base.and_then(|base| Some((base.scope, base.release.outline.offline.as_ref()?)))
-        {
-            offline.lacking.extend(before.lacking.iter().filter(|stack| !scope.stacks.contains(*stack)).cloned());
-        }
+        let before = self.previous.and_then(|previous| previous.outline.offline.as_ref());
+        let lacking = before.into_iter().flat_map(|before| &before.lacking);
+        offline.lacking.extend(lacking.filter(|stack| self.is_taken_over(stack)).cloned());
         Some(offline)
     }
 
-    /// What should be looked at: in stacks, by their folders, and elsewhere.
+    fn is_taken_over(&self, stack: &str) -> bool {
+        self.plan.listing().stacks.contains_key(stack) && !self.plan.scope().has_stack(stack)
+    }
+
+    /// Warnings about stacks, by their folders, and all others.
     fn warnings(&self) -> (BTreeMap<String, Vec<Diagnostic>>, Vec<Diagnostic>) {
         let mut warnings = self.repository.warnings.clone();
-        if let Some(Base { release: Release { outline, content, .. }, scope, .. }) = self.base {
+        if let Some(Release { outline, content, .. }) = self.previous {
+            let is_taken_over = |warning: &&Diagnostic| match stack_of(&warning.path) {
+                Some(stack) => self.is_taken_over(stack),
+                None => warning.path == EXTRA_ENTRIES && !self.plan.scope().has_extra_entries(),
+            };
             let before = content.warnings.values().chain([&outline.warnings]).flatten();
-            warnings.extend(before.filter(|warning| !scope.wants(&warning.path)).cloned());
+            warnings.extend(before.filter(is_taken_over).cloned());
         }
         let (of_stacks, mut others) = warnings::by_stack(warnings);
         others.extend(self.warnings.iter().cloned());
@@ -333,9 +355,10 @@ impl<'a> Draft<'a> {
                 self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
-            let from = self.repository.brought.get(&version.folder).cloned();
+            let (fetched_from, fetched_at) = self.repository.brought.get(&version.folder).cloned().unzip();
             let offline = self.repository.offline.get(&version.folder).cloned();
-            rows.push((entry, PublishedVersion { fetched_from: from, offline, ..published(stack, version, layers) }));
+            let published = published(stack, version, layers);
+            rows.push((entry, PublishedVersion { fetched_from, fetched_at, offline, ..published }));
         }
         for version in held {
             if let Some(kept) = self.kept_version(stack, version)
@@ -376,7 +399,7 @@ impl<'a> Draft<'a> {
         let date = |version: &str| {
             let in_history = || match &devfiles.get(version)?.origin {
                 Origin::Tree(path) => history.get(path),
-                Origin::Fetched(_) => None,
+                Origin::Fetched { .. } => None,
             };
             self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
         };
@@ -391,39 +414,40 @@ impl<'a> Draft<'a> {
         entry
     }
 
-    /// The icons that the index names, as they were fetched or, for what is not read again, as they were.
-    fn icons(&self, entries: &[Entry]) -> BTreeMap<String, Icon> {
-        let named = entries
-            .iter()
-            .flat_map(|entry| std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)));
-        // Of stacks that were not read.
-        let others = self.base.iter().flat_map(|base| base.release.content.icons.keys());
-        let found = named.chain(others).filter_map(|url| {
+    /// The icons that the index names, as they were fetched or, for what is not read again, as they were, each with those who name it.
+    fn icons(&self, entries: &[Entry], versions: &[PublishedVersion]) -> BTreeMap<String, Icon> {
+        let folders: HashMap<&str, &str> = versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
+        let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
+        for entry in entries {
+            let is_stack = entry.entry_type == EntryType::Stack;
+            let folder = folders.get(entry.name.as_str()).filter(|_| is_stack).copied().unwrap_or(EXTRA_ENTRIES);
+            for url in std::iter::once(&entry.icon).chain(entry.versions.iter().map(|version| &version.icon)) {
+                named.entry(url).or_default().insert(folder.to_owned());
+            }
+        }
+        let before = self.previous.map(|previous| &previous.content.icons);
+        // Stacks that are taken over without being loaded.
+        for (url, icon) in before.into_iter().flatten() {
+            let taken_over = icon.named_by.iter().filter(|folder| self.is_taken_over(folder));
+            let taken_over: BTreeSet<String> = taken_over.cloned().collect();
+            if !taken_over.is_empty() {
+                named.entry(url).or_default().extend(taken_over);
+            }
+        }
+        let found = named.into_iter().filter_map(|(url, named_by)| {
             let icon = match self.repository.icons.get(url) {
-                Some(icon) => Icon { media_type: icon.media_type.clone(), digest: icon.digest, size: icon.size },
-                None => self.previous?.content.icons.get(url)?.clone(),
+                Some(icon) => Icon {
+                    media_type: icon.media_type.clone(),
+                    digest: icon.digest,
+                    size: icon.size,
+                    etag: icon.etag.clone(),
+                    named_by,
+                },
+                None => Icon { named_by, ..before?.get(url)?.clone() },
             };
             Some((url.clone(), icon))
         });
         found.collect()
-    }
-
-    /// The states of all that was fetched and is still in use.
-    fn fetched(
-        &self,
-        icons: &BTreeMap<String, Icon>,
-        versions: &[PublishedVersion],
-        samples: &[SampleDevfile],
-    ) -> BTreeMap<String, Option<String>> {
-        let versions = versions.iter().filter_map(|version| version.fetched_from.as_ref());
-        let samples = samples.iter().filter_map(|sample| sample.fetched_from.as_ref());
-        let others = self.base.iter().flat_map(|base| base.release.content.fetched.keys());
-        let used = icons.keys().chain(versions).chain(samples).chain(others);
-        let state = |url: &String| {
-            let before = || self.previous?.content.fetched.get(url);
-            Some((url.clone(), self.repository.fetched.get(url).or_else(before)?.clone()))
-        };
-        used.filter_map(state).collect()
     }
 
     /// Files of the published state: those of the tree, but for a quarantined version those of the release before.
@@ -431,11 +455,11 @@ impl<'a> Draft<'a> {
         let mut files = self.files.clone();
         let Some(previous) = self.previous else { return files };
         let previous = &previous.content;
-        let in_scope = |path: &str| self.base.is_none_or(|base| base.scope.wants(path));
-        let others = previous.files.iter().filter(|(path, _)| !in_scope(path));
+        let is_taken_over = |path: &str| stack_of(path).is_some_and(|stack| self.is_taken_over(stack));
+        let others = previous.files.iter().filter(|(path, _)| is_taken_over(path));
         files.extend(others.map(|(path, file)| (path.clone(), file.clone())));
         let held = |version: &&PublishedVersion| {
-            self.layers.get(&version.folder) != Some(&version.layers) && in_scope(&format!("{}/", version.folder))
+            self.layers.get(&version.folder) != Some(&version.layers) && !self.is_taken_over(&version.stack)
         };
         let kept = versions.iter().filter(held);
         for folder in kept.map(|version| version.folder.as_str()) {
@@ -465,6 +489,7 @@ fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> Publi
         // It was parsed, so it is UTF-8.
         devfile: String::from_utf8_lossy(devfile.unwrap_or_default()).into_owned(),
         fetched_from: None,
+        fetched_at: None,
         offline: None,
     }
 }

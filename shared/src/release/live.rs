@@ -34,6 +34,9 @@ pub struct LiveIndex {
     /// Number of the rules that it was made by; 0 where older software did not say so.
     #[serde(default)]
     pub rules: u32,
+    /// Number of stacks and samples that a later refresh tries again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pending: usize,
     /// Whether the release stays until `unpin`.
     #[serde(default, skip_serializing_if = "Pin::is_following")]
     pub pinned: Pin,
@@ -125,6 +128,7 @@ impl LiveIndex {
             generated_at: at,
             release: built.name,
             rules: outline.rules,
+            pending: outline.pending.len(),
             offline: outline.offline.clone(),
             stacks: built.entries.clone(),
         }
@@ -179,6 +183,10 @@ impl LiveIndex {
             Ok(())
         }
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Splits `index.json` into the bytes before its digest, and the digest.
@@ -279,7 +287,7 @@ impl PartialEq for Part<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{About, Content};
+    use super::super::{About, Content, Pending, Plan};
     use super::*;
 
     fn release(number: u64) -> Built {
@@ -289,8 +297,11 @@ mod tests {
             offline: None,
             quarantined: Vec::new(),
             warnings: Vec::new(),
+            dependencies: BTreeMap::new(),
+            pending: Pending::default(),
         };
-        Built::whole(about, Content::default(), BTreeMap::new())
+        let plan = Plan::everything(Default::default());
+        Built::new(&plan, None, about, Content::default(), BTreeMap::new())
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -5,6 +5,7 @@
 //! Its name is the digest of its outline, which names everything else.
 
 mod built;
+mod dependencies;
 mod documents;
 mod draft;
 mod entries;
@@ -12,36 +13,44 @@ mod entry;
 mod live;
 mod offline;
 mod outline;
+mod pending;
 mod places;
-mod relatives;
+mod plan;
 mod warnings;
 
-pub use built::{About, Base, Built};
+pub use built::{About, Built, Previous};
+pub use dependencies::Dependency;
+pub(crate) use dependencies::{Reference, references};
 pub use draft::Draft;
 pub use entries::Entries;
 pub use live::{Changes, LiveIndex, Pin, Recent};
 pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
 pub use outline::Outline;
+pub use pending::{Pending, PendingReason};
 pub use places::Place;
-pub use relatives::Relative;
-pub(crate) use relatives::{Reference, references};
+pub use plan::Plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
-use crate::digest::Digest;
+use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits::RELEASE_BYTES;
+pub(crate) use crate::source::EXTRA_ENTRIES;
 
-/// The format of releases that this software writes and reads.
-pub const FORMAT: u32 = 2;
+/// The format of releases that this software writes.
+pub const FORMAT: u32 = 3;
+
+/// The oldest format that it reads. Format 2 has no ids and no pending subjects, and says nothing about who names an icon; its releases
+/// stay live, pinned and quarantined, and the next one is made anew as a whole.
+pub const OLDEST_FORMAT: u32 = 2;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 6;
+pub const RULES: u32 = 7;
 
 /// Everything published for one commit, or as much of it as was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +76,6 @@ pub struct Content {
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
-    /// Everything that was fetched, with the entity tag of the state it was in, so that the next release fetches only what changed:
-    /// the URLs of icons, and what versions and devfiles of samples were fetched from.
-    pub fetched: BTreeMap<String, Option<String>>,
     /// What should be looked at in stacks, by their folders; what else should be is in the outline.
     pub warnings: BTreeMap<String, Vec<Diagnostic>>,
 }
@@ -96,6 +102,9 @@ pub struct PublishedVersion {
     /// What its files were fetched from; none when they were in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
+    /// The commit that its files were fetched at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<CommitSha>,
     /// What it has of other hosts; none when it needs nothing of them, or may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<OfflineVersion>,
@@ -125,6 +134,9 @@ pub struct SampleDevfile {
     /// The URL that it was fetched from; none when it was in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
+    /// The commit that it was fetched at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<CommitSha>,
 }
 
 /// A file in the bucket.
@@ -145,6 +157,12 @@ pub struct Icon {
     pub digest: Digest,
     /// Length in bytes.
     pub size: u64,
+    /// The entity tag of its state, to ask for changes later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Folders of the stacks that name it; [`EXTRA_ENTRIES`] stands for the entries of that file.
+    #[serde(default)]
+    pub named_by: BTreeSet<String>,
 }
 
 /// Why a document is not a release or an index.

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Shard, joined, shard_of};
-use super::{FORMAT, InvalidDocument, Offline, Relative, Release, StoredFile};
+use super::{Dependency, FORMAT, InvalidDocument, OLDEST_FORMAT, Offline, Pending, Release, StoredFile};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::to_compact_json;
 use crate::limits::RELEASE_BYTES;
 use crate::repository::Quarantined;
+use crate::source::Listing;
 
 /// What is known of a release before its documents are read: the release object. Its digest is the release's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,8 +34,15 @@ pub struct Outline {
     pub warnings: Vec<Diagnostic>,
     /// Names of the published stacks, by their folders. Their entries are in the index in this order, before all others.
     pub stacks: BTreeMap<String, String>,
-    /// What stacks take something from, by their folders.
-    pub relatives: BTreeMap<String, BTreeSet<Relative>>,
+    /// The ids at the commit; empty in format 2.
+    #[serde(default)]
+    pub ids: Listing,
+    /// The dependencies of stacks, by their folders.
+    #[serde(default)]
+    pub dependencies: BTreeMap<String, BTreeSet<Dependency>>,
+    /// What could not be settled.
+    #[serde(default, skip_serializing_if = "Pending::is_empty")]
+    pub pending: Pending,
     /// Digest of the entries as `index.json` has them.
     pub entries: Digest,
     /// The documents of the stacks; which one a stack is in follows from its folder.
@@ -64,7 +72,7 @@ impl Outline {
         }
         // Another format need not have our fields: say so, rather than which of them is missing.
         match serde_json::from_slice::<Format>(bytes)?.format {
-            FORMAT => {
+            OLDEST_FORMAT..=FORMAT => {
                 let outline: Self = serde_json::from_slice(bytes)?;
                 outline.check()?;
                 Ok(outline)

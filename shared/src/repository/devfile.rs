@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::stack::{Listed, Listing};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
-use crate::source::Tree;
+use crate::tree::Tree;
 use crate::validate::{self, Checked, Found, Outside, Parents, Surroundings};
 use crate::version::Version;
 use crate::yaml;

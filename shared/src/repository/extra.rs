@@ -8,12 +8,12 @@ use super::Part;
 use super::stack::is_entry_name;
 use crate::devfile::DEPLOYMENT_SCOPES;
 use crate::diagnostic::{Diagnostic, Position};
+use crate::digest::CommitSha;
 use crate::index::{Entry, EntryType};
-use crate::source::Tree;
+use crate::tree::Tree;
 use crate::yaml::{self, Data, Node};
 
-/// The file that lists samples, and stacks that live elsewhere.
-pub(crate) const EXTRA_ENTRIES: &str = "extraDevfileEntries.yaml";
+pub(crate) use crate::source::EXTRA_ENTRIES;
 
 const PATH: &str = EXTRA_ENTRIES;
 
@@ -48,8 +48,13 @@ pub struct SampleDevfile {
 pub enum Origin {
     /// From a path of the tree.
     Tree(String),
-    /// From a URL; it may be that of the release before.
-    Fetched(String),
+    /// From another repository; it may be that of the release before.
+    Fetched {
+        /// Its name, `URL@REVISION#PATH`.
+        from: String,
+        /// The commit; none where older software did not record it.
+        at: Option<CommitSha>,
+    },
 }
 
 /// Content of the file.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Position};
-use crate::source::Tree;
 use crate::timestamp::Timestamp;
+use crate::tree::Tree;
 
 /// What stands for the version of a sample that has none.
 pub const SAMPLE_WITHOUT_VERSION: &str = "undefined";

@@ -6,9 +6,9 @@
 mod devfile;
 mod extra;
 mod last_modified;
+mod refused;
 mod stack;
 
-pub(crate) use devfile::DEVFILE_NAMES;
 pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
 pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
@@ -20,14 +20,14 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use self::devfile::{AllParents, CheckedDevfile};
+use self::devfile::{AllParents, CheckedDevfile, DEVFILE_NAMES};
 use self::stack::Listing;
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
-use crate::digest::Digest;
+use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, Git};
-use crate::release::{Offline, OfflineVersion};
-use crate::source::Tree;
+use crate::release::{Offline, OfflineVersion, Pending};
+use crate::tree::Tree;
 use crate::validate::{Parents, Surroundings, Unreachable};
 
 /// The content of a registry repository.
@@ -49,10 +49,10 @@ pub struct Repository {
     pub kept: BTreeSet<Part>,
     /// Icons by their URL, as far as they were fetched.
     pub icons: BTreeMap<String, FetchedIcon>,
-    /// What the versions in some folders were fetched from.
-    pub brought: BTreeMap<String, String>,
-    /// URLs of everything that was fetched, with the entity tag of the state that it was in.
-    pub fetched: BTreeMap<String, Option<String>>,
+    /// What the versions in some folders were fetched from, and the commit of then.
+    pub brought: BTreeMap<String, (String, CommitSha)>,
+    /// What other hosts did not settle.
+    pub pending: Pending,
     /// What was wanted of other hosts for whole stacks, and which of those lack something; none: nothing.
     pub taken_offline: Option<Offline>,
     /// What the versions in some folders have of other hosts.
@@ -72,6 +72,8 @@ pub struct FetchedIcon {
     pub size: u64,
     /// Its bytes; none when the release before has it.
     pub content: Option<Bytes>,
+    /// The entity tag of its state.
+    pub etag: Option<String>,
 }
 
 /// A version of a stack that lives in another Git repository.
@@ -188,6 +190,11 @@ impl Repository {
             Ok(dates) => repository.dates = dates,
             Err(problem) => repository.quarantine(Part::Dates, vec![*problem]),
         }
+        let (held, warnings) = refused::problems(tree);
+        for (part, problems) in held {
+            repository.hold(part, problems);
+        }
+        repository.warnings.extend(warnings);
         repository.warnings.sort();
         repository
     }

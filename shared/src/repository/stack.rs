@@ -5,7 +5,7 @@ use crate::devfile::{Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::Git;
 use crate::limits::ENTRY_NAME_BYTES;
-use crate::source::{File, Tree};
+use crate::tree::{File, Tree};
 use crate::version::Version;
 use crate::yaml::{self, Data, Node};
 

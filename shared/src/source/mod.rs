@@ -1,70 +1,54 @@
-//! Where a registry repository comes from: a tree of files at a commit.
+//! The registry repository: trees of files at commits.
+//!
+//! - [`Source`]: a repository that can be read; start here
+//! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder
+//! - [`Listing`]: the Git ids of everything at a commit; [`Scope`]: the stacks that are read of it
+//! - [`github`]: what only GitHub has: App tokens, commit statuses, the id of a repository
 
+mod git;
 pub mod github;
+mod listing;
 mod local;
 mod scope;
-mod tree;
-pub mod unpack;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 
+pub use self::git::{GitAccess, GitSource};
+pub(crate) use listing::EXTRA_ENTRIES;
+pub use listing::Listing;
 pub use local::LocalSource;
 pub use scope::Scope;
-pub use tree::{File, Mode, Tree, TreeError, TreePath};
 
 use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;
-
-/// How one commit stands to another in the history of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// They are the same commit.
-    Same,
-    /// The target descends from the base.
-    Ahead,
-    /// The base descends from the target.
-    Behind,
-    /// Neither descends from the other: the branch was rewritten, or the source has no history.
-    Diverged,
-}
-
-/// How one commit stands to another, and what changed in between.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparison {
-    /// How the target stands to the base.
-    pub relation: Relation,
-    /// The files that [`Tree::wants`] which differ between base and target, removed ones included. None when the source does
-    /// not tell all of them.
-    pub changed: Option<BTreeSet<TreePath>>,
-}
+use crate::tree::Tree;
 
 /// A registry repository that can be read.
 ///
 /// Every call is bounded in time and size by the implementation, and names the source in its errors.
 pub trait Source: Send + Sync {
-    /// Where people find the repository, for the index and the reports.
+    /// The URL of the repository for people, in the index and the reports.
     fn url(&self) -> &str;
 
-    /// The commit that should be live: the head of the monitored branch.
+    /// Returns the head of the monitored branch.
     fn head(&self) -> impl Future<Output = Result<CommitSha, SourceError>> + Send;
 
-    /// The files at a commit that [`Tree::wants`].
-    fn tree(&self, commit: &CommitSha) -> impl Future<Output = Result<Tree, SourceError>> + Send;
+    /// Returns the Git ids of everything at a commit that releases are made of.
+    fn listing(&self, commit: &CommitSha) -> impl Future<Output = Result<Listing, SourceError>> + Send;
 
-    /// Those files at a commit that a scope wants; none when the source would rather give the whole tree.
-    fn part(&self, commit: &CommitSha, scope: &Scope)
-    -> impl Future<Output = Result<Option<Tree>, SourceError>> + Send;
+    /// Returns the files of a scope at a commit. Files that no tree takes are recorded in it.
+    fn files(&self, commit: &CommitSha, scope: &Scope) -> impl Future<Output = Result<Tree, SourceError>> + Send;
 
-    /// How `target` stands to `base`, and which files differ.
-    fn compare(
+    /// Whether a commit is `ancestor` or descends from it, as far as the source can tell.
+    fn descends(
         &self,
-        base: &CommitSha,
-        target: &CommitSha,
-    ) -> impl Future<Output = Result<Comparison, SourceError>> + Send;
+        commit: &CommitSha,
+        ancestor: &CommitSha,
+    ) -> impl Future<Output = Result<bool, SourceError>> + Send;
 
-    /// For each folder or file the author date of the newest commit, up to `commit`, that touched it. Paths without a history,
-    /// and those that the source would need too many calls for, are left out.
+    /// Returns, for each folder or file, the author date of the newest commit up to `commit` that touched it. Paths whose history is
+    /// missing or too long are left out.
     fn last_modified(
         &self,
         commit: &CommitSha,
@@ -81,15 +65,18 @@ pub enum SourceError {
     /// The source does not answer as it should; `what` names it and the call.
     #[error("{what}: {reason}")]
     Unavailable {
-        /// The source and what was asked of it.
+        /// The source and the call.
         what: String,
         /// What happened instead.
         reason: String,
     },
-    /// What was asked for is not there.
+    /// The repository, branch or commit does not exist, or not for these credentials.
     #[error("{0} was not found")]
     NotFound(String),
-    /// Its content is refused.
-    #[error("the registry repository is refused: {0}")]
-    Refused(#[from] TreeError),
+}
+
+impl SourceError {
+    pub(crate) fn unavailable(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Unavailable { what: what.into(), reason: reason.to_string() }
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::git::Revision;
-use crate::source::TreePath;
+use crate::tree::TreePath;
 use crate::yaml::{self, nullable};
 
 /// The name of a devfile.

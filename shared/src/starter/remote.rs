@@ -18,7 +18,7 @@ use crate::digest::{CommitSha, Digest};
 use crate::fetch::{Answer, Body, FetchError, Fetcher, Reason, Request, Rules};
 use crate::git::{self, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
 use crate::limits;
-use crate::source::TreePath;
+use crate::tree::TreePath;
 
 /// Time for a question about a state. A Git host is asked twice.
 const LOOK: Duration = Duration::from_secs(4);
@@ -144,13 +144,13 @@ impl From<FetchError> for RemoteError {
 /// Looks at sources and downloads them.
 #[derive(Debug)]
 pub struct Remotes {
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
 }
 
 impl Remotes {
     /// Connects nothing yet.
     pub fn new(rules: Rules) -> Self {
-        Self { fetcher: Fetcher::new(rules) }
+        Self { fetcher: Arc::new(Fetcher::new(rules)) }
     }
 
     /// Asks for the state of a source.

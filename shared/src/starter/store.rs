@@ -214,7 +214,7 @@ mod tests {
                 remote: "https://example.org/clay".parse().unwrap(),
                 revision: Revision::Name(revision.into()),
             },
-            sub_dir: folder.map(|folder| crate::source::TreePath::parse(folder).unwrap()),
+            sub_dir: folder.map(|folder| crate::tree::TreePath::parse(folder).unwrap()),
         };
         let commit = |digit: &str| State::Commit(digit.repeat(40).parse().unwrap());
         let main = ZipKey::of(&source("main", None), &commit("1"));

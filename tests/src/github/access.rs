@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,29 +46,28 @@ impl Shared {
         matches!(lock(&self.grants).access, Access::Private { .. })
     }
 
+    /// The same over Git's protocol, where GitHub asks for credentials instead.
+    pub(super) fn may_fetch(&self, asked: &Asked) -> Result<(), Refusal> {
+        self.may_read(asked).map_err(|_| unauthorized("Repository not found."))
+    }
+
     /// A private repository is not there for others; a wrong token is refused.
     pub(super) fn may_read(&self, asked: &Asked) -> Result<(), Refusal> {
         let grants = lock(&self.grants);
         let token = bearer(asked);
         match (&grants.access, token) {
             (Access::Private { token }, Some(given))
-                if token == given || grants.installation_tokens.contains(given) =>
+                if *token == given || grants.installation_tokens.contains(&given) =>
             {
                 Ok(())
             }
             (Access::Private { .. }, None) => Err(Refusal::not_found()),
             (Access::Private { .. }, Some(_)) => Err(unauthorized("Bad credentials")),
-            (_, Some(given)) if given.starts_with("ghs_") && !grants.installation_tokens.contains(given) => {
+            (_, Some(given)) if given.starts_with("ghs_") && !grants.installation_tokens.contains(&given) => {
                 Err(unauthorized("Bad credentials"))
             }
             _ => Ok(()),
         }
-    }
-
-    /// GraphQL is closed to anonymous callers.
-    pub(super) fn may_query(&self, asked: &Asked) -> Result<(), Refusal> {
-        bearer(asked).ok_or_else(|| unauthorized("This endpoint requires you to be authenticated."))?;
-        self.may_read(asked)
     }
 
     pub(super) fn may_write_statuses(&self, asked: &Asked) -> Result<(), Refusal> {
@@ -90,8 +91,11 @@ impl Shared {
             return Err(Refusal::not_found());
         }
         let scope: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
-        let foreign = |names: &Vec<Value>| names.iter().any(|name| name.as_str() != Some(&self.name));
-        if scope["repositories"].as_array().is_some_and(foreign) {
+        let own = self.name();
+        let is_foreign = |names: &Vec<Value>| names.iter().any(|name| name.as_str() != Some(&own));
+        let is_unknown = |ids: &Vec<Value>| ids.iter().any(|id| id.as_u64() != Some(self.repository_id));
+        let by_name = scope["repositories"].as_array().is_some_and(is_foreign);
+        if by_name || scope["repository_ids"].as_array().is_some_and(is_unknown) {
             let message = "There is at least one repository that does not exist or is not accessible";
             return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, message.to_owned()));
         }
@@ -112,7 +116,7 @@ impl Shared {
         let refused = || unauthorized("A JSON web token could not be decoded");
         let token = bearer(asked).ok_or_else(refused)?;
         let key = self.app.decoding()?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &Validation::new(Algorithm::RS256));
+        let claims = jsonwebtoken::decode::<Claims>(&token, &key, &Validation::new(Algorithm::RS256));
         let claims = claims.map_err(|_| refused())?.claims;
         let issued_by_app = claims.iss == json!(APP_ID) || claims.iss == json!(APP_ID.to_string());
         let now = jiff::Timestamp::now().as_second();
@@ -129,9 +133,14 @@ pub(super) fn random_token(prefix: &str) -> String {
     format!("{prefix}_{:016x}{:016x}", random(), random())
 }
 
-fn bearer(asked: &Asked) -> Option<&str> {
+/// The token of a call: by itself, or over Git's protocol as the password of any user.
+fn bearer(asked: &Asked) -> Option<String> {
     let value = asked.header(header::AUTHORIZATION);
-    value.strip_prefix("Bearer ").or(value.strip_prefix("token "))
+    if let Some(basic) = value.strip_prefix("Basic ") {
+        let decoded = String::from_utf8(BASE64_STANDARD.decode(basic).ok()?).ok()?;
+        return Some(decoded.split_once(':')?.1.to_owned());
+    }
+    value.strip_prefix("Bearer ").or(value.strip_prefix("token ")).map(str::to_owned)
 }
 
 fn unauthorized(message: &str) -> Refusal {

@@ -2,7 +2,7 @@
 //!
 //! | call | does |
 //! |---|---|
-//! | `POST faults` `{"path": "*/tarball/*", "kind": "status", "status": 502, "times": 2}` | plans a [`Fault`](super::Fault) |
+//! | `POST faults` `{"path": "*/git-upload-pack", "kind": "status", "status": 502, "times": 2}` | plans a [`Fault`](super::Fault) |
 //! | `DELETE faults` | takes all back |
 //! | `GET statuses` | lists the commit statuses |
 //! | `POST oidc-token` `{"branch": "main", "audience": "..."}` | makes a token, with `claims` to change some |

@@ -1,4 +1,4 @@
-//! What anybody can download without the API: archives of commits, and the repository itself by the Git protocol.
+//! The repository by the Git protocol, and archives of its commits, outside the API.
 
 use std::process::Stdio;
 
@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -16,7 +17,7 @@ use super::{Asked, Shared};
 
 /// Answers below `/OWNER/NAME`; `path` is what follows.
 pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
-    shared.may_read(asked)?;
+    shared.may_fetch(asked)?;
     match path {
         // As GitHub has it: a redirect to another host.
         ["archive", file] => {
@@ -30,15 +31,32 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Res
         }
         // As GitLab has it.
         ["-", "archive", name, file] if file.ends_with(".zip") => zip(shared, name).await,
-        ["info", "refs"] | ["git-upload-pack"] => Ok(backend(shared, asked, &path.join("/")).await?),
+        ["info", "refs"] | ["git-upload-pack"] => {
+            let answer = backend(shared, asked, &path.join("/")).await?;
+            let is_about_references = asked.body.windows(15).any(|window| window == b"command=ls-refs");
+            match if is_about_references { shared.late() } else { None } {
+                Some(late) => Ok(lagging(shared, answer, &late).await?),
+                None => Ok(answer),
+            }
+        }
         _ => Err(Refusal::not_found()),
     }
 }
 
+/// A list of references in which the head of the default branch is still another commit.
+async fn lagging(shared: &Shared, answer: Response, late: &str) -> Result<Response> {
+    let head = shared.git.commit("HEAD").await.context("a head")?;
+    let (parts, body) = answer.into_parts();
+    let list = body.collect().await?.to_bytes();
+    // Both hashes have the same length, so the lengths of the lines stay right.
+    let list = std::str::from_utf8(&list)?.replace(&head, late);
+    Ok(Response::from_parts(parts, Body::from(list)))
+}
+
 /// The zip of a commit, with one folder at the top.
 pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal> {
-    let commit = commit(shared, name).await.map_err(|_| Refusal::not_found())?.sha;
-    let prefix = format!("--prefix={}-{commit}/", shared.name);
+    let commit = commit(shared, name).await.map_err(|_| Refusal::not_found())?;
+    let prefix = format!("--prefix={}-{commit}/", shared.name());
     let packed = shared.git.run(&["archive", "--format=zip", &prefix, &commit]).await?;
     Ok(raw("application/zip", packed.into()))
 }
@@ -46,7 +64,8 @@ pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal
 /// Asks `git http-backend`, a program for the Common Gateway Interface (RFC 3875).
 async fn backend(shared: &Shared, asked: &Asked, path: &str) -> Result<Response> {
     let mut command = Command::new("git");
-    command.arg("http-backend").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    // As GitHub has it: parts of a repository by themselves.
+    command.args(["-c", "uploadpack.allowFilter=true", "http-backend"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let query: Vec<String> = asked.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let variables = [
         ("GIT_PROJECT_ROOT", shared.git.folder().display().to_string()),

@@ -3,19 +3,16 @@
 //! It keeps nothing that `git` can tell, so that a commit made beside it is there at once. What GitHub adds to Git it keeps in
 //! memory: commit statuses, Apps and their tokens, keys for OIDC tokens. [`Faults`] go wrong as networks and services do.
 //!
-//! - `rest`, `compare`, `archive`, `graphql`: the API; `git`: where the answers come from
-//! - `download`: archives and the Git protocol, outside the API; archives also as GitLab has them
+//! - `rest`: the API; `git`: the source of its answers
+//! - `download`: the Git protocol, and archives for starter projects
 //! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
 //! - `control`: what tests and scripts set from outside, below `/_control/`
 
 mod access;
-mod archive;
-mod compare;
 mod control;
 mod download;
 mod faults;
 mod git;
-mod graphql;
 mod keys;
 mod oidc;
 mod reply;
@@ -24,13 +21,12 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -63,16 +59,17 @@ pub struct GitHub {
 struct Shared {
     git: Git,
     owner: String,
-    name: String,
+    /// The names that the repository had, the present one last.
+    names: Mutex<Vec<String>>,
     repository_id: u64,
     faults: Faults,
     oidc: SigningKey,
     app: SigningKey,
     grants: Mutex<Grants>,
-    archive_token: String,
     statuses: Mutex<Vec<Value>>,
     requests: Mutex<Vec<String>>,
-    tree_entries: AtomicUsize,
+    /// The commit that so many next questions about references are answered with, as by a server that lags behind.
+    late: Mutex<Option<(String, usize)>>,
 }
 
 /// A request, read to its end.
@@ -94,16 +91,15 @@ impl GitHub {
         let shared = Arc::new(Shared {
             git: Git::new(folder),
             owner: owner.to_owned(),
-            name: name.to_owned(),
+            names: Mutex::new(vec![name.to_owned()]),
             repository_id: 4_242,
             faults: Faults::default(),
             oidc: SigningKey::generate("oidc-1")?,
             app: SigningKey::generate("app")?,
             grants: Mutex::default(),
-            archive_token: access::random_token("archive"),
             statuses: Mutex::default(),
             requests: Mutex::default(),
-            tree_entries: AtomicUsize::new(100_000),
+            late: Mutex::default(),
         });
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -163,9 +159,14 @@ impl GitHub {
         lock(&self.shared.grants).installation_tokens.clear();
     }
 
-    /// Trees with more entries are truncated; GitHub's limit is 100,000.
-    pub fn set_tree_entries(&self, most: usize) {
-        self.shared.tree_entries.store(most, Ordering::Relaxed);
+    /// Gives the repository another name. From the former one, GitHub redirects: reads with 301, writes with 307.
+    pub fn rename(&self, name: &str) {
+        lock(&self.shared.names).push(name.to_owned());
+    }
+
+    /// Answers the next questions about references as a server does that has not seen the commits after `commit`.
+    pub fn lag_behind(&self, commit: &str, questions: usize) {
+        *lock(&self.shared.late) = Some((commit.to_owned(), questions));
     }
 
     /// The key that signs OIDC tokens.
@@ -187,11 +188,39 @@ impl Drop for GitHub {
 
 impl Shared {
     fn full_name(&self) -> String {
-        format!("{}/{}", self.owner, self.name)
+        format!("{}/{}", self.owner, self.name())
     }
 
-    fn tree_entries(&self) -> usize {
-        self.tree_entries.load(Ordering::Relaxed)
+    /// The present name of the repository.
+    fn name(&self) -> String {
+        lock(&self.names).last().cloned().unwrap_or_default()
+    }
+
+    /// The commit that a lagging server answers with, once for each question.
+    fn late(&self) -> Option<String> {
+        let mut late = lock(&self.late);
+        let (commit, left) = late.as_mut()?;
+        *left = left.checked_sub(1)?;
+        Some(commit.clone())
+    }
+
+    /// The redirect from a former name of the repository.
+    fn moved(&self, asked: &Asked, present: &str) -> Option<Response> {
+        let former = lock(&self.names).iter().rev().skip(1).find_map(|former| {
+            let own = |name: &str| format!("/{}/{name}", self.owner);
+            let at = asked.path.find(&own(former))?;
+            let rest = &asked.path[at + own(former).len()..];
+            let is_whole = rest.is_empty() || rest.starts_with('/') || rest.starts_with(".git");
+            is_whole.then(|| format!("{}{}{rest}", &asked.path[..at], own(present)))
+        })?;
+        let query: Vec<String> = asked.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        let is_read = asked.method == Method::GET || asked.path.ends_with("/git-upload-pack");
+        let status = if is_read { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
+        let mut answer = reply::message(status, "Moved Permanently");
+        let location = format!("{}{former}{query}", asked.base_url());
+        answer.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&location).ok()?);
+        Some(answer)
     }
 
     fn statuses_of(&self, commit: &str) -> Value {
@@ -223,22 +252,8 @@ impl Asked {
         })
     }
 
-    fn query(&self, name: &str) -> Option<String> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    }
-
-    /// Which page is asked for, from 1, and how long it is.
-    fn page(&self, usual: usize) -> (usize, usize) {
-        let number = |name: &str| self.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|n| *n > 0);
-        (number("page").unwrap_or(1), number("per_page").unwrap_or(usual).min(100.max(usual)))
-    }
-
     fn header(&self, name: header::HeaderName) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    fn accepts(&self, kind: &str) -> bool {
-        self.header(header::ACCEPT).contains(kind)
     }
 
     /// Where the caller found this server.
@@ -275,12 +290,13 @@ async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
     let names: Vec<String> =
         path.split('/').skip(1).map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let ours = |owner: &str, name: &str| owner == shared.owner && name == shared.name;
+    let present = shared.name();
+    let ours = |owner: &str, name: &str| owner == shared.owner && name == present;
+    if let Some(moved) = shared.moved(asked, &present) {
+        return Ok(moved);
+    }
     match names[..] {
         ["_control", ref rest @ ..] => control::answer(shared, asked, rest).await,
-        ["_codeload", owner, name, "legacy.tar.gz", commit] if ours(owner, name) => {
-            archive::answer(shared, asked, commit).await
-        }
         ["_codeload", owner, name, "zip", commit] if ours(owner, name) => download::zip(shared, commit).await,
         [owner, name, ref rest @ ..] if ours(owner, name.strip_suffix(".git").unwrap_or(name)) => {
             download::answer(shared, asked, rest).await
@@ -292,10 +308,6 @@ async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         ["repos", owner, name, ref rest @ ..] if ours(owner, name) => {
             shared.may_read(asked)?;
             rest::answer(shared, asked, rest).await
-        }
-        ["graphql"] if asked.method == Method::POST => {
-            shared.may_query(asked)?;
-            graphql::answer(shared, asked).await
         }
         _ => Err(Refusal::not_found()),
     }

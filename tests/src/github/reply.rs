@@ -1,9 +1,8 @@
 //! Answers in the shape of GitHub's.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
 /// An answer that is not the one asked for.
@@ -38,21 +37,4 @@ pub(super) fn message(status: StatusCode, message: &str) -> Response {
         status,
         &json!({ "message": message, "documentation_url": "https://docs.github.com/rest", "status": status.as_str() }),
     )
-}
-
-/// A body of JSON with an ETag, or 304 to who has it.
-pub(super) fn cacheable(asked: &HeaderMap, body: &Value) -> Response {
-    let tag = format!("W/\"{}\"", Digest::of(body.to_string().as_bytes()).hex());
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let mut answer = if known.is_some_and(|known| known.split(", ").any(|known| known == tag)) {
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        answer
-    } else {
-        json(StatusCode::OK, body)
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        answer.headers_mut().insert(header::ETAG, tag);
-    }
-    answer
 }

@@ -46,7 +46,7 @@ pub fn push_event(
         "ref": format!("refs/heads/{branch}"),
         "before": before.unwrap_or(&none), "after": after.unwrap_or(&none),
         "created": before.is_none(), "deleted": after.is_none(), "forced": false,
-        "repository": { "id": repository_id, "name": name, "full_name": full_name },
+        "repository": { "id": repository_id, "name": name, "full_name": full_name, "default_branch": "main" },
     })
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong between us and GitHub, the OCI registry and the bucket. Each time the old release is still served, and once the
+//! Trouble between refresh and the Git host, the OCI registry and the bucket. Each time the old release is still served, and once the
 //! trouble is over the next refresh completes.
 
 use std::io::Write;
@@ -7,11 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use devfile_registry::digest::Digest;
 use devfile_registry::release::LiveIndex;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use registry_tests::github::Fault;
 use serde_json::json;
-use tar::{Builder, EntryType, Header};
 
 use crate::fixture::Dynamic;
 
@@ -43,53 +40,18 @@ async fn published() -> Dynamic {
     world
 }
 
-fn archive(entries: &[(EntryType, &str, u64)]) -> Bytes {
-    let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (kind, path, size) in entries {
-        let mut header = Header::new_gnu();
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_size(*size);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append(&header, std::io::Read::take(std::io::repeat(0), *size)).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap().into()
-}
-
 #[tokio::test]
-async fn tarballs_that_are_not_what_they_should_be() {
+async fn git_host_in_trouble() {
     let world = published().await;
-    let file = EntryType::Regular;
-    let many: Vec<(EntryType, &str, u64)> = (0..100_000).map(|_| (EntryType::Directory, "r/docs/", 0)).collect();
-    let mut cut = archive(&[(file, "r/stacks/x/devfile.yaml", 600)]).to_vec();
-    cut.truncate(cut.len() / 2);
-    for (name, body, expected) in [
-        ("cut off", Bytes::from(cut), "cut off or damaged"),
-        ("a bomb", archive(&[(file, "r/docs/bomb", 300 << 20)]), "unpacks to more than"),
-        ("a link", archive(&[(EntryType::Symlink, "r/stacks/go", 0)]), "stacks/go is a link"),
-        ("a way out", archive(&[(file, "r/../../etc/passwd", 1)]), "is not a plain relative path"),
-        ("many entries", archive(&many), "has more than 50000 entries"),
-    ] {
-        // Few files are fetched one by one; the list of them fails first.
-        let set = |world: &Dynamic| {
-            world.github.set_tree_entries(0);
-            world.github.faults().add("/_codeload/*", Fault::Body(body.clone()), 20);
-        };
-        survives(&world, name, set, expected).await;
-        world.github.set_tree_entries(100_000);
-    }
-}
-
-#[tokio::test]
-async fn github_in_trouble() {
-    let world = published().await;
-    let limited = Fault::RateLimit { status: 403, retry_after: Some(3600), reset: None };
+    let pack = "*/git-upload-pack";
+    let refuses = b"0027ERR upload-pack: not our ref 0123ab\n";
     for (name, path, fault, expected) in [
-        ("rate limit", "*/git/ref/*", limited, "try again after"),
-        ("no comparison", "*/compare/*", Fault::Status { status: 500 }, "GitHub answered 500"),
-        ("a blob of another length", "*/git/blobs/*", Fault::Body(Bytes::from_static(b"short")), "bytes arrived"),
-        ("a malformed list", "*/git/trees/*", Fault::Malformed, "unexpected answer"),
+        ("an error", pack, Fault::Status { status: 500 }, "status 500 (tried 6 times)"),
+        ("unavailable for legal reasons", pack, Fault::Status { status: 451 }, "status 451"),
+        ("cut off", pack, Fault::CutOff, "the answer is broken"),
+        ("a page", pack, Fault::Page, "not version 2 of the Git protocol"),
+        ("no discovery", "*/info/refs", Fault::Malformed, "not version 2 of the Git protocol"),
+        ("not our ref", pack, Fault::Body(Bytes::from_static(refuses)), "not our ref"),
     ] {
         survives(&world, name, |world| world.github.faults().add(path, fault.clone(), 20), expected).await;
     }

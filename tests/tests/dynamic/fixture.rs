@@ -28,7 +28,7 @@ impl Dynamic {
         let oci = Proxy::start(&server("TEST_OCI_REGISTRY"), fuse.clone()).await;
         let name = registry.name.clone();
         let registry = registry
-            .with("REGISTRY_REPO_URL", "https://github.com/example/registry")
+            .with("REGISTRY_REPO_URL", &format!("{}/example/registry", github.url()))
             .with("GITHUB_API_URL", github.url())
             .with("GITHUB_TOKEN", "ghp_of_a_test")
             .with("WEBHOOK_SECRET", SECRET)

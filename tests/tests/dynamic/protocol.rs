@@ -6,7 +6,7 @@ use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::OciRegistry;
-use devfile_registry::source::github::{Credentials, GitHubSource};
+use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -49,19 +49,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 4..9)
 }
 
-type Real = Publisher<GitHubSource, OciRegistry, Cache>;
+type Real = Publisher<GitSource, OciRegistry, Cache>;
 
 async fn publisher(world: &Dynamic) -> Real {
     // The processes of the other tests find the bucket by their environment; here the client is made by hand.
     let endpoint = format!("http://{}", world.s3.address());
-    let source = GitHubSource::new(
-        "https://github.com/example/registry".parse().unwrap(),
-        Some(world.github.url()),
-        Credentials::Token("ghp_of_a_test".into()),
-    );
+    let url = format!("{}/example/registry", world.github.url());
+    let source = GitSource::new(url.parse().unwrap(), GitAccess::Anonymous);
     let registry = format!("{}/{}", world.oci.address(), world.registry.name);
     Publisher {
-        source: source.unwrap(),
+        source,
         registry: OciRegistry::new(registry.parse().unwrap(), None),
         bucket: Cache::at(&endpoint, &world.registry.name, Patience::Writer).await,
         outside: Outside::without_fetches(),

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed, until_live};
 
-const HEAD: &str = "GET /repos/example/registry/git/ref/heads/main";
+/// A question about references, or a pack.
+const GIT: &str = "POST /example/registry/git-upload-pack";
 
 #[tokio::test]
 async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
@@ -39,7 +40,7 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     for (commit, outcome) in [(&second, "unchanged"), (&first, "superseded")] {
         assert_eq!(world.github.deliver(&webhook, "push", &world.push(commit)).await.unwrap().0, 202);
         refresh.logs(&format!("\"outcome\":\"{outcome}\"")).await;
-        assert_eq!(world.github.take_requests(), [HEAD]);
+        assert_eq!(world.github.take_requests(), [GIT]);
     }
     assert_eq!(world.registry.live().await, etag);
 
@@ -68,7 +69,7 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
         assert_eq!(answered, status, "{text}");
         assert!(text.contains(word), "{event}: {text}");
     }
-    assert!(!world.github.take_requests().contains(&HEAD.to_owned()), "nothing is looked at");
+    assert!(!world.github.take_requests().contains(&GIT.to_owned()), "the branch is not read");
     assert!(world.registry.keys("").await.is_empty());
 }
 
@@ -109,7 +110,8 @@ async fn strangers_are_refused_and_learn_nothing() {
     let line = refresh.logs("refused").await;
     assert!(!line.contains(&wrong), "{line}");
     let asked = world.github.take_requests();
-    assert!(!asked.iter().any(|request| request.contains("/repos/")), "strangers cause looks at GitHub: {asked:?}");
+    let is_ours = |request: &String| request.contains("/example/registry");
+    assert!(!asked.iter().any(is_ours), "strangers cause requests to the Git host: {asked:?}");
 
     // Too much, whether it is announced or not.
     let large = "x".repeat((1 << 20) + 1);
@@ -175,9 +177,8 @@ async fn a_burst_ends_in_one_publish_and_few_looks() {
     let published = answers.iter().filter(|(_, report)| report["outcome"] == "published").count();
     assert!(published >= 1 && answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
     let requests = world.github.take_requests();
-    let looks = requests.iter().filter(|request| *request == HEAD).count();
-    assert!(looks <= 4, "24 triggers cost {looks} looks at the head");
-    assert_eq!(requests.iter().filter(|request| request.contains("/tarball/")).count(), 1);
+    let git = requests.iter().filter(|request| *request == GIT).count();
+    assert!(git <= 8, "24 triggers cost {git} requests: two for each of up to four heads");
     assert_eq!(world.registry.keys("releases/").await.len(), 1);
 }
 
@@ -186,7 +187,7 @@ async fn the_work_outlasts_the_end_of_the_process_being_asked_for() {
     let world = Dynamic::new().await;
     let refresh = world.registry.refreshing().await;
     let commit = world.registry.git(&["rev-parse", "HEAD"]);
-    world.github.faults().add("/_codeload/*", registry_tests::github::Fault::Slow { milliseconds: 300 }, 1);
+    world.github.faults().add("*/git-upload-pack", registry_tests::github::Fault::Slow { milliseconds: 300 }, 1);
     let webhook = world.webhook(&refresh);
     assert_eq!(world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap().0, 202);
     refresh.stop().await;
@@ -194,23 +195,23 @@ async fn the_work_outlasts_the_end_of_the_process_being_asked_for() {
 }
 
 #[tokio::test]
-async fn the_index_is_generated_straight_from_github() {
+async fn index_of_a_git_url_is_that_of_its_folder() {
     let world = Dynamic::new().await;
     let folder = tempfile::tempdir().unwrap();
     let generate = async |registry: &str, file: &str| {
         let mut command = tokio::process::Command::new(registry_tests::registry::binary("index-generator"));
-        command.args(["--offline", registry, file]).current_dir(&folder).env("GITHUB_API_URL", world.github.url());
+        command.args(["--offline", registry, file]).current_dir(&folder);
         let output = command.env("GITHUB_TOKEN", "ghp_of_a_test").output().await.unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let (status, said) = generate("https://github.com/example/registry", "github.json").await;
+    let (status, said) = generate(&format!("{}/example/registry", world.github.url()), "github.json").await;
     assert_eq!(status, Some(0), "{said}");
     generate(&world.registry.repository.path().display().to_string(), "folder.json").await;
     let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
     assert_eq!(read("github.json"), read("folder.json"));
-    let (status, said) = generate("https://github.com/example/absent", "none.json").await;
+    let (status, said) = generate(&format!("{}/example/absent", world.github.url()), "none.json").await;
     assert_eq!(status, Some(2));
-    assert!(said.contains("https://github.com/example/absent was not found"), "{said}");
+    assert!(said.contains("/example/absent was not found"), "{said}");
 }
 
 #[tokio::test]
@@ -222,18 +223,12 @@ async fn a_change_of_one_stack_fetches_that_stack_alone() {
     let report = world.registry.refresh().await.unwrap();
     // The devfile, the document that tells of it, the release and the index.
     assert_eq!((&report["changed"], &report["writes"]["bucket"]), (&json!(["stacks/loom"]), &json!(4)));
-    let kinds = |requests: Vec<String>| -> Vec<String> {
-        let kind = |request: &String| request.split('/').nth(4).map_or(request.clone(), |kind| kind.to_owned());
-        let git = |request: &String| request.split('/').nth(5).unwrap_or_default().to_owned();
-        requests.iter().map(|r| if kind(r) == "git" { git(r) } else { kind(r) }).collect()
-    };
-    let requests = kinds(world.github.take_requests());
-    // Its devfile, its logo, the zip of its starter project, and the file of dates.
-    let blobs = ["blobs"; 4];
-    let expected = [&["GET /repos/example/registry", "ref", "compare", "trees"], &blobs[..], &["statuses"]].concat();
-    assert_eq!(requests, expected, "{commit}");
+    // The head, the host's capabilities, the folders, the files of one stack; the state of the commit.
+    let status = format!("POST /repos/example/registry/statuses/{commit}");
+    let discovery = "GET /example/registry/info/refs";
+    assert_eq!(world.github.take_requests(), [GIT, discovery, GIT, GIT, &status]);
     world.registry.refresh().await.unwrap();
-    assert_eq!(kinds(world.github.take_requests()), ["GET /repos/example/registry", "ref"]);
+    assert_eq!(world.github.take_requests(), [GIT], "one request when nothing changed");
 }
 
 /// A function of Lambda is frozen once it has answered, so the work goes to another invocation of itself.

@@ -45,6 +45,10 @@ pub struct Push {
     pub after: Option<CommitSha>,
     /// `OWNER/NAME`.
     pub full_name: String,
+    /// The number of the repository, which stays when it is renamed.
+    pub repository_id: u64,
+    /// The default branch of the repository.
+    pub default_branch: Option<String>,
 }
 
 /// Why the body of a signed event was not understood.
@@ -117,6 +121,8 @@ impl Event {
         #[derive(Deserialize)]
         struct Repository {
             full_name: String,
+            id: u64,
+            default_branch: Option<String>,
         }
         match name {
             "ping" => Ok(Self::Ping),
@@ -125,7 +131,9 @@ impl Event {
                 let Body { r#ref: reference, after, deleted, repository } = serde_json::from_slice(body)?;
                 // GitHub writes "nowhere" as zeros.
                 let nowhere = deleted || after.as_str().bytes().all(|digit| digit == b'0');
-                Ok(Self::Push(Push { reference, after: (!nowhere).then_some(after), full_name: repository.full_name }))
+                let Repository { full_name, id: repository_id, default_branch } = repository;
+                let after = (!nowhere).then_some(after);
+                Ok(Self::Push(Push { reference, after, full_name, repository_id, default_branch }))
             }
             _ => Ok(Self::Other),
         }
@@ -194,6 +202,8 @@ mod tests {
             reference: "refs/heads/feature/x".into(),
             after: Some(commit.parse().unwrap()),
             full_name: "example/registry".into(),
+            repository_id: 42,
+            default_branch: Some("main".into()),
         };
         assert_eq!(push(&moved), expected);
         assert_eq!(expected.branch(), Some("feature/x"));

@@ -7,8 +7,11 @@ use devfile_registry::cache::ETag;
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::release::{About, Built, Changes, Content, Facts, LiveIndex, PublishedVersion, SampleDevfile};
+use devfile_registry::release::{
+    About, Built, Changes, Content, Facts, LiveIndex, Pending, Plan, PublishedVersion, SampleDevfile,
+};
 use devfile_registry::repository::{Part, Quarantined};
+use devfile_registry::source::Listing;
 use serde_json::json;
 
 use crate::icons::Icons;
@@ -80,9 +83,16 @@ pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], 
         layers: Vec::new(),
         devfile: (*devfile).to_owned(),
         fetched_from: None,
+        fetched_at: None,
         offline: None,
     };
-    let pot = SampleDevfile { name: "pot".into(), version: "1.0.0".into(), devfile: KILN.into(), fetched_from: None };
+    let pot = SampleDevfile {
+        name: "pot".into(),
+        version: "1.0.0".into(),
+        devfile: KILN.into(),
+        fetched_from: None,
+        fetched_at: None,
+    };
     let content = Content {
         stacks: entries,
         versions: devfiles.iter().map(version).collect(),
@@ -98,8 +108,10 @@ pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], 
             problems: vec![Diagnostic::error("stacks/anvil/2.0.0/devfile.yaml", "yaml/syntax", "a <key> is open", "")],
         }],
         warnings: vec![Diagnostic::warning("stacks/loom/devfile.yaml", "icon/absent", "there is no icon", "add one")],
+        dependencies: BTreeMap::new(),
+        pending: Pending::default(),
     };
-    let built = Built::whole(about, content, BTreeMap::new());
+    let built = Built::new(&Plan::everything(Listing::default()), None, about, content, BTreeMap::new());
     let index = LiveIndex::of(&built, "2025-11-01T10:00:00Z".parse().unwrap(), &Changes::default(), None);
     let bytes = index.to_bytes();
     let release = Arc::unwrap_or_clone(built.release);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use devfile_registry::cache::ETag;
 use devfile_registry::index::Entry;
-use devfile_registry::release::{About, Built, Changes, Content, LiveIndex};
+use devfile_registry::release::{About, Built, Changes, Content, LiveIndex, Pending, Plan};
+use devfile_registry::source::Listing;
 use devfile_registry::timestamp::Timestamp;
 
 use super::list;
@@ -33,8 +34,11 @@ impl Gallery {
             offline: None,
             quarantined: Vec::new(),
             warnings: Vec::new(),
+            dependencies: BTreeMap::new(),
+            pending: Pending::default(),
         };
-        let built = Built::whole(about, Content { stacks: entries, ..Content::default() }, BTreeMap::new());
+        let content = Content { stacks: entries, ..Content::default() };
+        let built = Built::new(&Plan::everything(Listing::default()), None, about, content, BTreeMap::new());
         let index = LiveIndex::of(&built, Timestamp::unknown(), &Changes::default(), None);
         let bytes = index.to_bytes();
         let release = Arc::unwrap_or_clone(built.release);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use devfile_registry::git::{EntryType, LocalRepository, Objects, blob_id, folder_id};
-use devfile_registry::source::Tree;
+use devfile_registry::tree::Tree;
 
 /// Folders whose entries are compared one by one.
 const FOLDERS: [&str; 2] = ["stacks", "samples"];

@@ -13,12 +13,12 @@ use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::environment::Environment;
 use devfile_registry::fetch::Rules;
+use devfile_registry::git::GitCredentials;
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
-use devfile_registry::release::Draft;
+use devfile_registry::release::{Draft, Plan};
 use devfile_registry::report::{Colour, Format, render};
-use devfile_registry::source::github::{Credentials, GitHubSource};
-use devfile_registry::source::{LocalSource, Source};
+use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use devfile_registry::text::printable;
 
 use crate::changes::Changes;
@@ -48,8 +48,8 @@ struct Arguments {
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
     force: bool,
-    /// The registry repository: its folder, the one that has stacks/, or https://github.com/OWNER/REPO[/tree/BRANCH]. For GitHub
-    /// GITHUB_TOKEN and GITHUB_API_URL count
+    /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
+    /// /tree/BRANCH for another branch than the default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
     registry: String,
     /// File to write the index to
     #[arg(required_unless_present = "check")]
@@ -80,6 +80,9 @@ enum Verdict {
 async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
+    let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
+    let credentials: GitCredentials =
+        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", GitCredentials::default());
     environment.finish()?;
     let outside = match (arguments.offline, arguments.strict_icons) {
         (true, _) => Outside::without_fetches(),
@@ -87,22 +90,24 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         (false, false) if arguments.check => Outside::new(rules, Icons::Lenient),
         (false, false) => Outside::of_index(rules),
     };
-    if !arguments.registry.contains("://") {
+    if !arguments.registry.contains("://") && !arguments.registry.contains('@') {
         return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
     }
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let credentials = set("GITHUB_TOKEN").map_or(Credentials::Anonymous, Credentials::Token);
-    let source = GitHubSource::new(arguments.registry.parse()?, set("GITHUB_API_URL").as_deref(), credentials)?;
-    read(arguments, &outside, &source).await
+    let repository = arguments.registry.parse()?;
+    let access = match token {
+        Some(token) => GitAccess::token(&token)?,
+        None => GitAccess::of_host(&credentials, &repository),
+    };
+    read(arguments, &outside, &GitSource::new(repository, access)).await
 }
 
 async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading");
     let commit = source.head().await?;
-    let tree = source.tree(&commit).await?;
+    let tree = source.files(&commit, &Scope::All).await?;
     let changes = arguments.changed_since.as_deref();
     let changes =
         changes.map(|revision| Changes::since(Path::new(&arguments.registry), &tree, revision)).transpose()?;
@@ -143,9 +148,10 @@ async fn generate(
         eprintln!("index-generator: no index is written; mend the errors, or leave out what is wrong with --force");
         return Ok(verdict);
     }
-    let draft = Draft::new(&complete.repository, &complete.tree, None);
+    let plan = Plan::everything(source.listing(&commit).await?);
+    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
     let history = source.last_modified(&commit, &draft.undated()).await?;
-    let built = draft.finish(commit, source.url(), &history);
+    let built = draft.finish(commit, source.url(), &history, None);
     let entries = &built.release.content.stacks;
     std::fs::write(index, to_pretty_json(entries)).with_context(|| format!("cannot write {}", index.display()))?;
     println!("wrote {} entries to {}", entries.len(), index.display());

@@ -27,11 +27,12 @@ use super::{Complete, Run};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
 use crate::release::{
-    Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, PublishedVersion, Release, StoredFile,
+    self, Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, Pending, PendingReason, PublishedVersion,
+    Release, StoredFile,
 };
 use crate::repository::{Part, Stack, StackVersion};
-use crate::source::Tree;
 use crate::starter::{Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey};
+use crate::tree::Tree;
 use crate::yaml::edit::{Swap, swap};
 
 /// Time for everything; a function has five minutes. What does not come in time is fetched by the next refresh.
@@ -60,15 +61,6 @@ pub trait Keep: Sync {
 pub(super) struct Offline {
     pub(super) settings: OfflineSettings,
     pub(super) remotes: Remotes,
-}
-
-/// How much of the repository is at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// All of it.
-    Whole,
-    /// Some stacks.
-    Part,
 }
 
 /// What becomes of what was fetched for the release before.
@@ -146,7 +138,7 @@ pub(super) async fn take<K: Keep>(
     offline: &Offline,
     mut run: Run<'_>,
     complete: &mut Complete,
-    (reach, known): (Reach, Known),
+    (plan, known): (&release::Plan, Known),
     keep: &K,
 ) -> Result<(), K::Error> {
     run.deadline = Instant::now() + BUDGET;
@@ -174,8 +166,11 @@ pub(super) async fn take<K: Keep>(
         }
         attempt.finish(complete);
     }
-    if reach == Reach::Whole {
-        complete.repository.warnings.extend(unknown_stacks(&offline.settings.stacks, complete));
+    let names = run.previous.map(|previous| &previous.outline.stacks);
+    let warnings = unknown_stacks(&offline.settings.stacks, complete, plan, names);
+    complete.repository.warnings.extend(warnings);
+    for stack in &taken.lacking {
+        complete.repository.pending.add(Pending::of_stack(stack), PendingReason::Unreachable);
     }
     complete.repository.taken_offline = Some(taken);
     complete.repository.warnings.sort();
@@ -244,10 +239,18 @@ fn kept<'c>(complete: &'c Complete, chosen: &'c OfflineStacks) -> impl Iterator<
     stacks.filter(|stack| chosen.has([stack, stack])).cloned()
 }
 
-fn unknown_stacks(chosen: &OfflineStacks, complete: &Complete) -> Vec<Diagnostic> {
+/// Warnings about chosen stacks that do not exist, neither among those that were read nor among those that are taken over.
+fn unknown_stacks(
+    chosen: &OfflineStacks,
+    complete: &Complete,
+    plan: &release::Plan,
+    before: Option<&BTreeMap<String, String>>,
+) -> Vec<Diagnostic> {
     let OfflineStacks::Named(chosen) = chosen else { return Vec::new() };
     let names = complete.repository.stacks.iter().map(|stack| stack.fields.name.as_str());
-    let known: BTreeSet<&str> = names.chain(complete.tree.folders("stacks")).collect();
+    let taken_over = plan.taken_over().filter_map(|folder| Some(before?.get(folder)?.as_str()));
+    let folders = plan.listing().stacks.keys().map(String::as_str);
+    let known: BTreeSet<&str> = names.chain(taken_over).chain(folders).collect();
     let unknown = chosen.iter().filter(|name| !known.contains(name.as_str()));
     let warning = |name: &String| {
         let message = format!("there is no stack `{name}`");
@@ -399,9 +402,7 @@ impl<'a> Attempt<'a> {
         complete.repository.warnings.extend(self.missing.iter().cloned());
         if self.job.was_whole && self.failed.is_some() {
             // Its files are at hand, and not what is published: the next time they are to be had again.
-            if let Some(from) = complete.repository.brought.remove(&self.job.folder) {
-                complete.repository.fetched.remove(&from);
-            }
+            complete.repository.brought.remove(&self.job.folder);
             complete.repository.keep(self.job.part.clone());
             return;
         }

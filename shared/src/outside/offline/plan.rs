@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use crate::diagnostic::{Diagnostic, Position};
-use crate::source::TreePath;
 use crate::starter::{Origin, Source, StarterProject};
+use crate::tree::TreePath;
 use crate::validate::Outside;
 use crate::yaml::{self, Node};
 

@@ -16,6 +16,7 @@ use crate::git::server::{Filters, GitHost};
 use crate::outside::{Icons, Outside};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
+use crate::source::Listing;
 
 const URL: &str = "https://r.example.org";
 
@@ -33,7 +34,7 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 
 /// Asks the own machine alone.
 pub(crate) fn outside(stacks: &str) -> Outside {
-    let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed };
+    let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
     let outside = Outside::new(rules.clone(), Icons::Lenient);
     outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules)
 }
@@ -68,9 +69,10 @@ impl Keep for Full {
 async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
     let mut complete = outside.complete(tree.clone(), previous).await;
     let before = previous.map(|previous| (previous, Known::Kept));
-    outside.take_offline(&mut complete, Reach::Whole, before, keep).await.unwrap();
-    let draft = Draft::new(&complete.repository, &complete.tree, previous);
-    let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default());
+    let plan = release::Plan::everything(Listing::of(tree));
+    outside.take_offline(&mut complete, &plan, before, keep).await.unwrap();
+    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
 }
 
@@ -128,8 +130,9 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert_eq!(again, release);
     assert_eq!(server.asked(), ["/beside.yaml"], "to check the devfile with it");
 
+    let plan = release::Plan::everything(Listing::of(&tree));
     let mut complete = outside.complete(tree, None).await;
-    let full = outside.take_offline(&mut complete, Reach::Whole, None, &Full).await;
+    let full = outside.take_offline(&mut complete, &plan, None, &Full).await;
     assert_eq!(full, Err("full".to_owned()));
 }
 

@@ -18,7 +18,8 @@ use crate::digest::Digest;
 use crate::release::{LiveIndex, Outline, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
-use crate::source::{Comparison, File, Scope, Tree, TreePath};
+use crate::source::{Listing, Scope};
+use crate::tree::{File, Tree, TreePath};
 
 /// What happens at writes.
 #[derive(Debug, Clone, Default)]
@@ -199,9 +200,8 @@ impl Branch {
         format!("{number:040x}").parse().unwrap()
     }
 
-    fn files(&self, commit: &CommitSha) -> Vec<(TreePath, File)> {
-        let commits = self.0.lock().unwrap();
-        commits.all[Self::number(commit)].0.iter().map(|(path, file)| (path.clone(), file.clone())).collect()
+    fn tree(&self, commit: &CommitSha) -> Tree {
+        self.0.lock().unwrap().all[Self::number(commit)].0.clone()
     }
 }
 
@@ -217,40 +217,24 @@ impl Source for Branch {
         Ok(Self::named(number))
     }
 
-    async fn tree(&self, commit: &CommitSha) -> Result<Tree, SourceError> {
+    async fn listing(&self, commit: &CommitSha) -> Result<Listing, SourceError> {
         tokio::task::yield_now().await;
-        let mut commits = self.0.lock().unwrap();
-        let tree = commits.all[Self::number(commit)].0.clone();
-        commits.read += tree.iter().count();
+        Ok(Listing::of(&self.tree(commit)))
+    }
+
+    async fn files(&self, commit: &CommitSha, scope: &Scope) -> Result<Tree, SourceError> {
+        tokio::task::yield_now().await;
+        let mut tree = Tree::default();
+        for (path, file) in self.tree(commit).iter().filter(|(path, _)| scope.wants(path.as_str())) {
+            tree.add(path.as_str(), file.clone());
+        }
+        self.0.lock().unwrap().read += tree.iter().count();
         Ok(tree)
     }
 
-    async fn part(&self, commit: &CommitSha, scope: &Scope) -> Result<Option<Tree>, SourceError> {
+    async fn descends(&self, commit: &CommitSha, ancestor: &CommitSha) -> Result<bool, SourceError> {
         tokio::task::yield_now().await;
-        let mut tree = Tree::default();
-        for (path, file) in self.files(commit).into_iter().filter(|(path, _)| scope.wants(path.as_str())) {
-            tree.insert(path, file)?;
-            self.0.lock().unwrap().read += 1;
-        }
-        Ok(Some(tree))
-    }
-
-    async fn compare(&self, base: &CommitSha, target: &CommitSha) -> Result<Comparison, SourceError> {
-        let (old, new) = (self.files(base), self.files(target));
-        let commits = self.0.lock().unwrap();
-        let (base, target) = (Self::number(base), Self::number(target));
-        let relation = match (commits.descends(base, target), commits.descends(target, base)) {
-            (true, true) => Relation::Same,
-            (true, false) => Relation::Ahead,
-            (false, true) => Relation::Behind,
-            (false, false) => Relation::Diverged,
-        };
-        let differs = |(path, file): &&(TreePath, File), other: &[(TreePath, File)]| {
-            !other.iter().any(|(p, f)| p == path && f == file)
-        };
-        let paths = old.iter().filter(|file| differs(file, &new)).chain(new.iter().filter(|file| differs(file, &old)));
-        let changed = (relation == Relation::Ahead).then(|| paths.map(|(path, _)| path.clone()).collect());
-        Ok(Comparison { relation, changed })
+        Ok(self.0.lock().unwrap().descends(Self::number(ancestor), Self::number(commit)))
     }
 
     async fn last_modified(
@@ -408,8 +392,9 @@ fn the_same_commit_gives_the_same_bytes() {
     let build = |previous: Option<&Release>| {
         let tree = tree_of(&[(1, 0), (2, 3)]);
         let repository = Repository::parse(&tree);
-        let draft = Draft::new(&repository, &tree, previous);
-        draft.finish("0".repeat(40).parse().unwrap(), "https://example.org/registry", &BTreeMap::new())
+        let plan = Plan::everything(Listing::of(&tree));
+        let draft = Draft::new(&repository, &tree, previous, &plan);
+        draft.finish("0".repeat(40).parse().unwrap(), "https://example.org/registry", &BTreeMap::new(), None)
     };
     let first = build(None);
     assert_eq!(first.bytes, build(None).bytes);

@@ -1,7 +1,8 @@
-//! Who asks: nobody in particular, the holder of a token, or a GitHub App.
+//! The credentials of calls: none, a token, or those of a GitHub App.
 
 use std::fmt;
 
+use http::StatusCode;
 use octocrab::Octocrab;
 use octocrab::auth::EncodingKey;
 use octocrab::models::AppId;
@@ -9,15 +10,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::api::{Api, Call};
-use super::retry::{Failure, unavailable};
+use super::api::{Answer, Api, Call, Failure, unavailable};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
 /// How long before its end a token is no longer used, in seconds: longer than any call takes.
 const SPARE_SECONDS: i64 = 120;
 
-/// What a [`GitHubSource`](super::GitHubSource) identifies itself with. `Debug` shows the kind alone.
+/// Credentials for GitHub. `Debug` shows the kind alone.
 #[derive(Clone)]
 pub enum Credentials {
     /// Nothing: public repositories, 60 calls an hour.
@@ -88,9 +88,14 @@ pub(super) enum Access {
     App { app: Octocrab, installed: Box<Mutex<Option<Installed>>> },
 }
 
+/// The token of an installation.
+#[derive(Clone)]
+pub(in crate::source) struct InstallationToken(pub(in crate::source) String);
+
 /// A client with the token of an installation.
 pub(super) struct Installed {
     client: Octocrab,
+    token: InstallationToken,
     expires_at: jiff::Timestamp,
 }
 
@@ -112,20 +117,26 @@ impl Access {
     pub(super) async fn client(&self, api: &Api) -> Result<Octocrab, Failure> {
         match self {
             Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
-            Self::App { app, installed } => {
-                let mut installed = installed.lock().await;
-                let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
-                match &*installed {
-                    Some(known) if known.expires_at.as_second() > soon => Ok(known.client.clone()),
-                    _ => {
-                        let fresh = install(app, api).await?;
-                        let client = fresh.client.clone();
-                        *installed = Some(fresh);
-                        Ok(client)
-                    }
-                }
-            }
+            Self::App { .. } => Ok(self.installed(api).await?.0),
         }
+    }
+
+    /// The token of the installation, for other protocols than the API.
+    pub(super) async fn token(&self, api: &Api) -> Result<InstallationToken, Failure> {
+        Ok(self.installed(api).await?.1)
+    }
+
+    async fn installed(&self, api: &Api) -> Result<(Octocrab, InstallationToken), Failure> {
+        let Self::App { app, installed } = self else {
+            return Err(Failure::Final(SourceError::unavailable(&api.repository().url, "there is no GitHub App")));
+        };
+        let mut installed = installed.lock().await;
+        let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
+        if let Some(known) = installed.as_ref().filter(|known| known.expires_at.as_second() > soon) {
+            return Ok((known.client.clone(), known.token.clone()));
+        }
+        let fresh = installed.insert(install(app, api).await?);
+        Ok((fresh.client.clone(), fresh.token.clone()))
     }
 
     /// Forgets a token that GitHub refused. Tells whether there is any use in another attempt.
@@ -147,29 +158,46 @@ pub(super) fn app_of(credentials: &Credentials) -> Option<(AppId, EncodingKey)> 
 /// Finds the installation of the App on the repository and gets a token for this repository alone.
 ///
 /// API: "Get a repository installation for the authenticated app", "Create an installation access token for an app"
-/// (<https://docs.github.com/en/rest/apps/apps>).
+/// (<https://docs.github.com/en/rest/apps/apps>). The first redirects from former names of the repository, the second refuses them;
+/// then the repository is named by its number.
 async fn install(app: &Octocrab, api: &Api) -> Result<Installed, Failure> {
     #[derive(Deserialize)]
     struct Installation {
         id: u64,
     }
     #[derive(Deserialize)]
-    struct Token {
-        token: String,
-        expires_at: Timestamp,
+    struct Repository {
+        id: u64,
     }
-    let what = format!("the installation of the GitHub App on {}", api.repository().url());
+    let what = format!("the installation of the GitHub App on {}", api.repository().url);
     let found = api.once(app, &Call::get(&what, api.repository_route("/installation"))).await?;
     let Installation { id } = found.json(&what).map_err(|error| match error {
         SourceError::NotFound(what) => Failure::Final(unavailable(&what, "the App is not installed there")),
         error => Failure::Final(error),
     })?;
     let route = api.route(&format!("/app/installations/{id}/access_tokens"));
-    let scope = json!({ "repositories": [api.repository().name()] });
-    let given = api.once(app, &Call::post(&what, route, scope)).await?;
-    let Token { token, expires_at } = given.json(&what).map_err(Failure::Final)?;
+    let by_name = json!({ "repositories": [api.repository().name] });
+    let mut given = api.once(app, &Call::post(&what, route.clone(), by_name)).await?;
+    if given.status() == StatusCode::UNPROCESSABLE_ENTITY {
+        let metadata = json!({ "permissions": { "metadata": "read" } });
+        let reader = api.once(app, &Call::post(&what, route.clone(), metadata)).await?;
+        let reader = installed(app, &what, &reader)?;
+        let found = api.once(&reader.client, &Call::get(&what, api.repository_route(""))).await?;
+        let Repository { id } = found.json(&what).map_err(Failure::Final)?;
+        given = api.once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
+    }
+    installed(app, &what, &given)
+}
+
+fn installed(app: &Octocrab, what: &str, given: &Answer) -> Result<Installed, Failure> {
+    #[derive(Deserialize)]
+    struct Token {
+        token: String,
+        expires_at: Timestamp,
+    }
+    let Token { token, expires_at } = given.json(what).map_err(Failure::Final)?;
     let client = app
-        .user_access_token(token)
-        .map_err(|_| Failure::Final(unavailable(&what, "the token is not a header value")))?;
-    Ok(Installed { client, expires_at: expires_at.instant() })
+        .user_access_token(token.clone())
+        .map_err(|_| Failure::Final(unavailable(what, "the token is not a header value")))?;
+    Ok(Installed { client, token: InstallationToken(token), expires_at: expires_at.instant() })
 }

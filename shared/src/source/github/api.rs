@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::access::{Access, Credentials, app_of};
-use super::repository::GitHubRepository;
-use super::retry::{Failure, retry, unavailable, wait_asked_for};
+use super::Repository;
+use super::access::{Access, Credentials, InstallationToken, app_of};
 use crate::limits;
+use crate::retry::{self, RetryError, retry};
+use crate::retry_after::requested_wait;
 use crate::source::SourceError;
 
 /// Longest wait for a connection.
@@ -25,20 +26,22 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest silence on a connection.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How many times the budget of a call a download gets.
-const DOWNLOAD: u32 = 3;
+/// Wait for a rate limit that names no time, as GitHub advises
+/// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// The failure of one attempt at a call.
+pub(in crate::source) type Failure = retry::Failure<SourceError, String>;
 
 /// The body of an answer while it arrives.
-pub(super) type Body = BoxBody<Bytes, octocrab::Error>;
+type Body = BoxBody<Bytes, octocrab::Error>;
 
 /// GitHub's API for one repository.
 pub(super) struct Api {
     access: Access,
-    repository: GitHubRepository,
+    repository: Repository,
     /// Path of the REST API on its host, such as `/api/v3`; empty on github.com.
     rest: String,
-    /// Path of the GraphQL API.
-    graphql: String,
     /// Time for one call, further attempts and waits included.
     budget: Duration,
 }
@@ -77,17 +80,10 @@ impl Answer {
         self.0.status()
     }
 
-    pub(super) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
-        self.0.headers().get(name)
-    }
-
-    pub(super) fn into_body(self) -> Bytes {
-        self.0.into_body()
-    }
-
-    /// How long GitHub asks to wait before the next call, if it does.
-    pub(super) fn wait_asked_for(&self) -> Option<Duration> {
-        wait_asked_for(self.status(), self.0.headers(), &self.message(), jiff::Timestamp::now())
+    /// Returns the wait that GitHub asks for before the next call.
+    fn requested_wait(&self) -> Option<Duration> {
+        let (status, headers, now) = (self.status(), self.0.headers(), jiff::Timestamp::now());
+        requested_wait(status, headers, &self.message(), RATE_LIMIT_WAIT, now)
     }
 
     /// The message of an error, shortened.
@@ -123,7 +119,7 @@ impl Answer {
 impl Api {
     /// Connects nothing yet; the runtime must be running, for the client keeps a task.
     pub(super) fn new(
-        repository: GitHubRepository,
+        repository: Repository,
         api_url: &str,
         credentials: Credentials,
         budget: Duration,
@@ -143,19 +139,18 @@ impl Api {
         let access = Access::new(client, credentials).ok_or_else(|| {
             invalid("GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces".to_owned())
         })?;
-        let graphql = format!("{}/graphql", rest.strip_suffix("/v3").unwrap_or(&rest));
-        Ok(Self { access, repository, rest, graphql, budget })
+        Ok(Self { access, repository, rest, budget })
     }
 
     pub(super) fn with_budget(self, budget: Duration) -> Self {
         Self { budget, ..self }
     }
 
-    pub(super) fn repository(&self) -> &GitHubRepository {
+    pub(super) fn repository(&self) -> &Repository {
         &self.repository
     }
 
-    /// GraphQL is closed to anonymous callers.
+    /// Whether calls have no credentials.
     pub(super) fn is_anonymous(&self) -> bool {
         matches!(self.access, Access::Anonymous(_))
     }
@@ -165,11 +160,7 @@ impl Api {
     }
 
     pub(super) fn repository_route(&self, path: &str) -> String {
-        self.route(&format!("/repos/{}/{}{path}", self.repository.owner(), self.repository.name()))
-    }
-
-    pub(super) fn graphql_route(&self) -> String {
-        self.graphql.clone()
+        self.route(&format!("/repos/{}/{}{path}", self.repository.owner, self.repository.name))
     }
 
     /// Makes a call, with retries. Any answer that no retry would change is a success here.
@@ -183,7 +174,7 @@ impl Api {
             self.accepted(answer.status()).await?;
             Ok(answer)
         };
-        retry(call.what, self.budget, attempt).await
+        retry(call.what, self.budget, attempt).await.map_err(|error| given_up(call.what, error))
     }
 
     /// Makes one attempt at a call.
@@ -192,22 +183,14 @@ impl Api {
         collect(call.what, answer).await
     }
 
-    /// Downloads something large: `receive` gets the body of each attempt while it arrives.
-    pub(super) async fn download<T, F>(&self, call: Call<'_>, receive: impl Fn(Body) -> F) -> Result<T, SourceError>
-    where
-        F: Future<Output = Result<T, Failure>>,
-    {
-        let attempt = || async {
-            let client = self.access.client(self).await?;
-            let answer = self.open(&client, &call).await?;
-            self.accepted(answer.status()).await?;
-            if answer.status().is_success() {
-                receive(answer.into_body()).await
-            } else {
-                Err(Failure::Final(collect(call.what, answer).await?.error(call.what)))
-            }
-        };
-        retry(call.what, self.budget.saturating_mul(DOWNLOAD), attempt).await
+    /// Returns a token of the App's installation.
+    pub(super) async fn installation_token(&self) -> Result<InstallationToken, Failure> {
+        self.access.token(self).await
+    }
+
+    /// Forgets a token that GitHub refused; whether another one may do better.
+    pub(super) async fn refused(&self) -> bool {
+        self.access.refused().await
     }
 
     /// A refused token that can be replaced is worth another attempt.
@@ -231,7 +214,7 @@ impl Api {
         if status.is_client_error() || status.is_server_error() {
             let answer = collect(call.what, answer).await?;
             let message = answer.message();
-            if let Some(wait) = answer.wait_asked_for() {
+            if let Some(wait) = answer.requested_wait() {
                 let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
                 return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
             }
@@ -250,8 +233,20 @@ impl fmt::Debug for Api {
     }
 }
 
+pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError {
+    SourceError::Unavailable { what: what.to_owned(), reason: reason.into() }
+}
+
+/// The error of a call after its last attempt.
+pub(in crate::source) fn given_up(what: &str, error: RetryError<SourceError, String>) -> SourceError {
+    match error {
+        RetryError::Final(error) => error,
+        error => unavailable(what, error.to_string()),
+    }
+}
+
 /// An error and its causes, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let text = crate::error::chain(error);
     // The client's own name for "it did not work" says nothing.
     text.strip_prefix("Service Error: ").unwrap_or(&text).to_owned()
@@ -317,7 +312,8 @@ mod tests {
 
     #[tokio::test]
     async fn shows_no_secrets() {
-        let repository: GitHubRepository = "https://github.com/example/registry".parse().unwrap();
+        let url = "https://github.com/example/registry".to_owned();
+        let repository = Repository { owner: "example".into(), name: "registry".into(), url };
         let credentials = Credentials::Token("ghp_secret".into());
         assert_eq!(format!("{credentials:?}"), "Token(..)");
         let api = Api::new(repository.clone(), "https://api.github.com", credentials, Duration::ZERO).unwrap();

@@ -51,7 +51,7 @@ pub(super) async fn report(
     if api.is_anonymous() {
         return Ok(());
     }
-    let what = format!("the status of {} in {}", commit.short(), api.repository().url());
+    let what = format!("the status of {} in {}", commit.short(), api.repository().url);
     let status = json!({
         "state": state.as_str(),
         "description": shortened(description),
@@ -64,7 +64,7 @@ pub(super) async fn report(
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
             if !told.swap(true, Ordering::Relaxed) {
                 tracing::info!(
-                    repository = api.repository().url(),
+                    repository = api.repository().url,
                     "commit statuses are off: the credentials lack the permission \"Commit statuses: write\""
                 );
             }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ArchiveError;
 use crate::limits;
-use crate::source::TreePath;
+use crate::tree::TreePath;
 
 /// The names as a tree of folders. Names that differ only by case are one node: on Windows and macOS they are one file.
 ///

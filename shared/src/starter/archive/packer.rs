@@ -9,7 +9,7 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 use super::ArchiveError;
 use super::names::Names;
 use crate::limits;
-use crate::source::{Mode, TreePath};
+use crate::tree::{Mode, TreePath};
 
 /// Time of every entry: 1980-01-01, the earliest that a zip can have, in seconds since 1970.
 const TIME: i64 = 315_532_800;

@@ -8,7 +8,7 @@ use rawzip::path::EntryPath;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::*;
-use crate::source::{Mode, TreePath};
+use crate::tree::{Mode, TreePath};
 
 const FILE: u32 = 0o100_644;
 

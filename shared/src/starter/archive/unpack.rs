@@ -7,7 +7,7 @@ use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive}
 
 use super::{ArchiveError, Packer};
 use crate::limits;
-use crate::source::{Mode, TreePath};
+use crate::tree::{Mode, TreePath};
 
 /// The part of a mode that says what kind of file it is, and the kinds (`stat`, inode(7)).
 const KIND: u32 = 0o170_000;

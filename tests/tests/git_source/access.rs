@@ -1,10 +1,12 @@
 //! Credentials, and what they permit.
 
-use devfile_registry::source::github::{AppKey, CommitState, Credentials, GitHubSource, InvalidAppKey};
-use devfile_registry::source::{Source, SourceError};
+use std::sync::Arc;
+
+use devfile_registry::source::github::{AppKey, CommitState, Credentials, InvalidAppKey};
+use devfile_registry::source::{GitAccess, Scope, Source};
 use registry_tests::github::{APP_ID, Access, Fault};
 
-use crate::fixture::{ADDRESS, Fixture};
+use crate::fixture::Fixture;
 
 fn private() -> Access {
     Access::Private { token: "ghp_good".into() }
@@ -15,66 +17,81 @@ fn app(fixture: &Fixture) -> Credentials {
 }
 
 #[tokio::test]
-async fn a_private_repository_is_read_with_a_token() {
+async fn private_repository_is_read_with_a_token_alone() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
     let head = fixture.head();
-    let source = fixture.source_as(Credentials::Token("ghp_good".into()));
+    let source = fixture.source_as(GitAccess::token("ghp_good").unwrap());
     assert_eq!(source.head().await.unwrap(), head);
-    assert_eq!(source.tree(&head).await.unwrap().iter().count(), 4);
+    assert_eq!(source.files(&head, &Scope::All).await.unwrap().iter().count(), 4);
 
-    let source = fixture.source_as(Credentials::Anonymous);
-    assert!(matches!(source.head().await, Err(SourceError::NotFound(_))));
-    let source = fixture.source_as(Credentials::Token("ghp_wrong".into()));
-    let error = source.head().await.unwrap_err().to_string();
-    assert_eq!(error, "https://github.com/example/registry: GitHub answered 401 Bad credentials");
-    assert!(!format!("{source:?}").contains("ghp_wrong"));
+    for access in [GitAccess::Anonymous, GitAccess::token("ghp_wrong").unwrap()] {
+        let source = fixture.source_as(access);
+        let error = source.head().await.unwrap_err().to_string();
+        assert!(error.contains("status 401") && error.contains("GIT_CREDENTIALS"), "{error}");
+        assert!(!format!("{source:?} {error}").contains("ghp_wrong"));
+    }
+    assert!(GitAccess::token("ghp_with a space").is_err());
 }
 
 #[tokio::test]
-async fn an_app_finds_its_installation_and_asks_for_one_token() {
+async fn app_finds_its_installation_and_asks_for_one_token() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
     let head = fixture.head();
-    let source = fixture.source_as(app(&fixture));
+    let api = Arc::new(fixture.api(app(&fixture)));
+    let source = fixture.source_as(GitAccess::App(Arc::clone(&api)));
     assert_eq!(source.head().await.unwrap(), head);
-    source.tree(&head).await.unwrap();
+    source.files(&head, &Scope::All).await.unwrap();
     let paths = ["stacks/go".to_owned()];
     assert_eq!(source.last_modified(&head, &paths).await.unwrap().len(), 1);
-    source.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
     let requests = fixture.github.take_requests();
     assert_eq!(requests[..2], ["GET /repos/example/registry/installation", "POST /app/installations/77/access_tokens"]);
     assert_eq!(requests.iter().filter(|request| request.contains("installation")).count(), 2);
     // A token that is taken back is replaced.
     fixture.github.revoke_installation_tokens();
     assert_eq!(source.head().await.unwrap(), head);
+    fixture.github.revoke_installation_tokens();
+    assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
 }
 
 #[tokio::test]
-async fn an_enterprise_server_has_its_api_below_a_path() {
+async fn app_of_a_renamed_repository_asks_for_a_token_by_its_number() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
+    fixture.github.rename("stacks");
     let head = fixture.head();
-    let api = format!("{}/api/v3", fixture.github.url());
-    let source = GitHubSource::new(ADDRESS.parse().unwrap(), Some(&api), app(&fixture)).unwrap();
+    let api = Arc::new(fixture.api(app(&fixture)));
+    let source = fixture.source_as(GitAccess::App(Arc::clone(&api)));
     assert_eq!(source.head().await.unwrap(), head);
-    assert_eq!(source.tree(&head).await.unwrap().iter().count(), 4);
-    source.last_modified(&head, &["stacks/go".to_owned()]).await.unwrap();
+    assert_eq!(source.files(&head, &Scope::All).await.unwrap().iter().count(), 4);
+    assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
+    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    assert_eq!(fixture.github.statuses().len(), 1);
+}
+
+#[tokio::test]
+async fn enterprise_server_has_its_api_below_a_path() {
+    let fixture = Fixture::new().await;
+    fixture.github.set_access(private());
+    let api = format!("{}/api/v3", fixture.github.url());
+    let api = devfile_registry::source::github::GitHub::new(&fixture.url(""), Some(&api), app(&fixture)).unwrap();
+    assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
     let requests = fixture.github.take_requests();
-    assert!(requests.contains(&"POST /api/graphql".to_owned()), "{requests:?}");
     assert!(requests.contains(&"GET /api/v3/repos/example/registry/installation".to_owned()), "{requests:?}");
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_installed_or_not_the_one_is_named() {
+async fn app_that_is_not_installed_or_not_the_one_is_named() {
     let fixture = Fixture::new().await;
     fixture.github.faults().add("*/installation", Fault::Status { status: 404 }, 1);
-    let source = fixture.source_as(app(&fixture));
+    let source = fixture.source_as(GitAccess::App(Arc::new(fixture.api(app(&fixture)))));
     let error = source.head().await.unwrap_err().to_string();
     assert!(error.ends_with("the App is not installed there"), "{error}");
 
     let other = AppKey::parse("999", fixture.github.app_key_pem()).unwrap();
-    let error = fixture.source_as(Credentials::App(other)).head().await.unwrap_err().to_string();
+    let error = fixture.api(Credentials::App(other)).repository_id().await.unwrap_err().to_string();
     assert!(error.contains("401"), "{error}");
 
     assert_eq!(AppKey::parse("registry", fixture.github.app_key_pem()).unwrap_err(), InvalidAppKey::Id);
@@ -88,13 +105,10 @@ async fn an_app_that_is_not_installed_or_not_the_one_is_named() {
 async fn statuses_show_on_the_commit() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
-    let source = fixture.source();
+    let api = fixture.api(Credentials::Token("ghp_of_a_test".into()));
     let long = "x".repeat(200);
-    source.report_status(&head, CommitState::Pending, "publishing", None).await.unwrap();
-    source
-        .report_status(&head, CommitState::Failure, &long, Some("https://registry.example.com/status"))
-        .await
-        .unwrap();
+    api.report_status(&head, CommitState::Pending, "publishing", None).await.unwrap();
+    api.report_status(&head, CommitState::Failure, &long, Some("https://registry.example.com/status")).await.unwrap();
     let statuses = fixture.github.statuses();
     let states: Vec<_> = statuses.iter().map(|status| status["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["pending", "failure"]);
@@ -108,10 +122,10 @@ async fn statuses_are_off_without_the_permission() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
     fixture.github.set_access(Access::ReadOnly);
-    let source = fixture.source();
-    source.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    let api = fixture.api(Credentials::Token("ghp_of_a_test".into()));
+    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
     fixture.github.set_access(private());
-    let anonymous = fixture.source_as(Credentials::Anonymous);
+    let anonymous = fixture.api(Credentials::Anonymous);
     anonymous.report_status(&head, CommitState::Success, "published", None).await.unwrap();
     assert!(fixture.github.statuses().is_empty());
 
@@ -119,5 +133,5 @@ async fn statuses_are_off_without_the_permission() {
     let limited = Fault::RateLimit { status: 403, retry_after: Some(3600), reset: None };
     fixture.github.faults().add("*/statuses/*", limited, 1);
     fixture.github.set_access(Access::Public);
-    assert!(source.report_status(&head, CommitState::Success, "published", None).await.is_err());
+    assert!(api.report_status(&head, CommitState::Success, "published", None).await.is_err());
 }

@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use devfile_registry::digest::CommitSha;
-use devfile_registry::source::github::{Credentials, GitHubSource};
+use devfile_registry::git::RepositoryUrl;
+use devfile_registry::source::github::{Credentials, GitHub as Api};
+use devfile_registry::source::{GitAccess, GitSource};
 use registry_tests::github::GitHub;
 use tempfile::TempDir;
-
-pub(crate) const ADDRESS: &str = "https://github.com/example/registry";
 
 /// A work tree in a temporary folder, and the stand-in that serves it.
 pub(crate) struct Fixture {
@@ -58,15 +58,26 @@ impl Fixture {
         git(self.path(), arguments)
     }
 
-    /// A source with a token and the stand-in's address.
-    pub(crate) fn source(&self) -> GitHubSource {
-        self.source_as(Credentials::Token("ghp_of_a_test".into()))
+    /// The URL of the repository, with a branch if one is given.
+    pub(crate) fn url(&self, branch: &str) -> RepositoryUrl {
+        let branch = if branch.is_empty() { String::new() } else { format!("/tree/{branch}") };
+        format!("{}/example/registry{branch}", self.github.url()).parse().unwrap()
     }
 
-    pub(crate) fn source_as(&self, credentials: Credentials) -> GitHubSource {
-        let source = GitHubSource::new(ADDRESS.parse().unwrap(), Some(self.github.url()), credentials);
+    /// A source without credentials.
+    pub(crate) fn source(&self) -> GitSource {
+        self.source_as(GitAccess::Anonymous)
+    }
+
+    pub(crate) fn source_as(&self, access: GitAccess) -> GitSource {
+        GitSource::new(self.url(""), access)
+    }
+
+    /// GitHub's API for the repository.
+    pub(crate) fn api(&self, credentials: Credentials) -> Api {
+        let api = Api::new(&self.url(""), Some(self.github.url()), credentials);
         // Some of these tests wait until the time is up.
-        source.unwrap().with_budget(Duration::from_secs(10))
+        api.unwrap().with_budget(Duration::from_secs(10))
     }
 }
 

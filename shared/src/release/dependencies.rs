@@ -1,46 +1,69 @@
-//! What devfiles take from others of the registry: their parents and plugins.
+//! The stacks of the registry that devfiles take parents and plugins from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::PublishedVersion;
-use crate::repository::DEVFILE_NAMES;
+use crate::repository::Repository;
+use crate::tree::Tree;
 use crate::yaml::{self, Node};
 
-/// What a stack takes something from.
+/// A section of the registry that a stack takes a parent or plugin from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Relative {
+pub enum Dependency {
     /// The stack of a name, if there is one.
     Named(String),
     /// The stack with a folder.
     Folder(String),
-    /// A file that is no published devfile. Nothing says what that takes from others in turn.
-    Unknown,
+    /// The devfiles of samples.
+    Samples,
 }
 
-/// The relatives of some stacks, by their folders; stacks without any are left out. Files are looked for in `versions` alone.
-pub(super) fn relatives<'v>(
-    versions: &[PublishedVersion],
-    stacks: impl Fn(&str) -> bool + 'v,
-) -> BTreeMap<String, BTreeSet<Relative>> {
-    let published: BTreeMap<&str, &str> = versions.iter().map(|v| (v.folder.as_str(), v.stack.as_str())).collect();
-    let mut all: BTreeMap<String, BTreeSet<Relative>> = BTreeMap::new();
-    for version in versions.iter().filter(|version| stacks(&version.stack)) {
-        for reference in references(&version.folder, &version.devfile) {
-            let relative = match reference {
-                Reference::Name(name) => Relative::Named(name),
-                Reference::File(path) => {
-                    let folder = path.rsplit_once('/').filter(|(_, name)| DEVFILE_NAMES.contains(name));
-                    let stack = folder.and_then(|(folder, _)| published.get(folder));
-                    stack.map_or(Relative::Unknown, |stack| Relative::Folder((*stack).to_owned()))
-                }
-            };
-            all.entry(version.stack.clone()).or_default().insert(relative);
+/// Returns the dependencies of the stacks of a repository, by their folders; stacks without any are left out. Files that are named are
+/// read in turn, so that a dependency through other files counts.
+pub(super) fn dependencies(repository: &Repository, tree: &Tree) -> BTreeMap<String, BTreeSet<Dependency>> {
+    let mut all: BTreeMap<String, BTreeSet<Dependency>> = BTreeMap::new();
+    for stack in &repository.stacks {
+        let mut found = BTreeSet::new();
+        for version in &stack.versions {
+            let devfile = format!("{}/{}", version.folder, version.devfile_name());
+            collect(tree, &devfile, &stack.folder, &mut found);
+        }
+        if !found.is_empty() {
+            all.insert(stack.folder.clone(), found);
         }
     }
     all
+}
+
+/// Adds the dependencies of a file and of the files that it names.
+fn collect(tree: &Tree, path: &str, own: &str, found: &mut BTreeSet<Dependency>) {
+    let (mut seen, mut files) = (BTreeSet::from([path.to_owned()]), vec![path.to_owned()]);
+    while let Some(path) = files.pop() {
+        let Some(content) = tree.get(&path) else { continue };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for reference in references(folder, &String::from_utf8_lossy(content)) {
+            match reference {
+                Reference::Name(name) => drop(found.insert(Dependency::Named(name))),
+                Reference::File(path) => {
+                    match path.split_once('/') {
+                        Some(("stacks", rest)) => {
+                            let stack = rest.split('/').next().unwrap_or(rest);
+                            if stack != own {
+                                found.insert(Dependency::Folder(stack.to_owned()));
+                            }
+                        }
+                        Some(("samples", _)) => drop(found.insert(Dependency::Samples)),
+                        _ => {}
+                    }
+                    if seen.insert(path.clone()) {
+                        files.push(path);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Something of this registry that a devfile names.

@@ -1,6 +1,9 @@
 //! A tree of files, in memory.
+//!
+//! [`Tree::add`] never fails: what a tree does not take is recorded with its reason, so that one bad file holds back no more than the
+//! version or stack that it belongs to (invariant 11).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -42,20 +45,45 @@ impl File {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Arc<str>);
 
-/// Why a tree was refused.
+/// Why a tree does not take a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     /// A path that could lead somewhere else.
     #[error("the path {0:?} is not a plain relative path; rename it without `..`, control characters or backslashes")]
     Path(String),
-    /// A file of another kind than the tree takes.
-    #[error("{0} is a link or a special file; only plain files are published, so replace it with a copy")]
+    /// A name that is not UTF-8.
+    #[error("the name {0:?} is not UTF-8; rename the file")]
+    NotUtf8(String),
+    /// A link, a device or the like.
+    #[error("{0} is a link or a special file; replace it with a copy of the file")]
     NotAFile(String),
+    /// A file that cannot be opened.
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The reason of the operating system.
+        reason: String,
+    },
     /// Too large a file.
     #[error("{path} has more than {} bytes, the limit for one file", limits::FILE_BYTES)]
     FileTooLarge {
         /// The file.
         path: String,
+    },
+    /// Two paths that are one on file systems without case.
+    #[error("{path} and {other} differ in upper and lower case alone; rename one of them")]
+    SameButCase {
+        /// The second in the order of the tree.
+        path: String,
+        /// The first.
+        other: String,
+    },
+    /// Too many bytes below one folder.
+    #[error("the files of {folder} have more than {} bytes together", limits::FOLDER_BYTES)]
+    FolderTooLarge {
+        /// The stack or sample.
+        folder: String,
     },
     /// Too many files.
     #[error("the tree has more than {} files", limits::TREE_FILES)]
@@ -63,18 +91,18 @@ pub enum TreeError {
     /// Too many bytes.
     #[error("the files of the tree have more than {} bytes together", limits::TREE_BYTES)]
     TreeTooLarge,
-    /// Too large an archive.
-    #[error("the archive of the repository has more than {} bytes packed", limits::TARBALL_BYTES)]
-    ArchiveTooLarge,
-    /// An archive that unpacks to too much.
-    #[error("the archive of the repository unpacks to more than {} bytes", limits::TARBALL_UNPACKED_BYTES)]
-    UnpacksTooLarge,
-    /// Too many entries in an archive.
-    #[error("the archive of the repository has more than {} entries", limits::TARBALL_ENTRIES)]
-    TooManyEntries,
     /// The same path twice.
     #[error("{0} is in the tree twice")]
     Duplicate(String),
+}
+
+/// A file that the tree does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its path, with replacement characters where it is not UTF-8.
+    pub path: String,
+    /// The reason.
+    pub reason: TreeError,
 }
 
 impl TreePath {
@@ -112,11 +140,25 @@ impl std::borrow::Borrow<str> for TreePath {
 
 /// The part of a registry repository that a release is made of, ordered by path.
 ///
-/// [`Tree::insert`] keeps the limits of [`crate::limits`], whatever the source.
+/// It keeps the limits of [`crate::limits`], whatever the source.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     files: BTreeMap<TreePath, File>,
     bytes: u64,
+    /// Bytes by stack or sample.
+    folders: HashMap<String, u64>,
+    /// Paths by their lower case.
+    lower_case: HashMap<String, TreePath>,
+    refused: Vec<Refused>,
+}
+
+/// Most refused files that are recorded of one stack or sample: the first ones suffice to correct it.
+const LISTED_REFUSALS: usize = 10;
+
+/// The stack or sample that a path belongs to, or the path itself.
+fn folder_of(path: &str) -> &str {
+    let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
+    &path[..end]
 }
 
 impl Tree {
@@ -127,25 +169,58 @@ impl Tree {
             || ["stacks/", "samples/"].iter().any(|folder| path.starts_with(folder))
     }
 
+    /// Adds a file, or records why the tree does not take it.
+    pub fn add(&mut self, path: &str, file: File) {
+        if let Err(reason) = TreePath::parse(path).and_then(|path| self.insert(path, file)) {
+            self.refuse(path, reason);
+        }
+    }
+
+    /// Records a file that the tree does not take.
+    pub fn refuse(&mut self, path: &str, reason: TreeError) {
+        let folder = folder_of(path);
+        if self.refused.iter().filter(|refused| folder_of(&refused.path) == folder).count() < LISTED_REFUSALS {
+            self.refused.push(Refused { path: path.to_owned(), reason });
+        }
+    }
+
+    /// The files that it did not take, in the order in which they came; of one stack no more than the first few.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
     /// Adds a file.
     ///
     /// # Errors
     /// [`TreeError`] when the file, or the tree with it, is over a limit, or the path is taken.
     pub fn insert(&mut self, path: TreePath, file: File) -> Result<(), TreeError> {
-        if file.content.len() as u64 > limits::FILE_BYTES {
+        let size = file.content.len() as u64;
+        if size > limits::FILE_BYTES {
             return Err(TreeError::FileTooLarge { path: path.to_string() });
         }
-        self.bytes += file.content.len() as u64;
-        if self.bytes > limits::TREE_BYTES {
+        if self.files.contains_key(&path) {
+            return Err(TreeError::Duplicate(path.to_string()));
+        }
+        let lower_case = path.as_str().to_lowercase();
+        if let Some(other) = self.lower_case.get(&lower_case) {
+            return Err(TreeError::SameButCase { path: path.to_string(), other: other.to_string() });
+        }
+        let folder = folder_of(path.as_str());
+        let of_folder = self.folders.get(folder).copied().unwrap_or_default() + size;
+        if of_folder > limits::FOLDER_BYTES {
+            return Err(TreeError::FolderTooLarge { folder: folder.to_owned() });
+        }
+        if self.bytes + size > limits::TREE_BYTES {
             return Err(TreeError::TreeTooLarge);
         }
         if self.files.len() >= limits::TREE_FILES {
             return Err(TreeError::TooManyFiles);
         }
-        match self.files.insert(path.clone(), file) {
-            None => Ok(()),
-            Some(_) => Err(TreeError::Duplicate(path.to_string())),
-        }
+        self.bytes += size;
+        self.folders.insert(folder.to_owned(), of_folder);
+        self.lower_case.insert(lower_case, path.clone());
+        self.files.insert(path, file);
+        Ok(())
     }
 
     /// Gives a file another content; the file is there.
@@ -202,7 +277,7 @@ impl Tree {
         names
     }
 
-    /// Digest of all paths and contents: the name of a tree that no commit names.
+    /// Digest of all paths, contents and refused files: the name of a tree that no commit names.
     pub fn digest(&self) -> Digest {
         let mut listing = String::new();
         for (path, file) in &self.files {
@@ -211,6 +286,9 @@ impl Tree {
                 Mode::Executable => "100755",
             };
             listing.push_str(&format!("{mode} {} {path}\n", Digest::of(&file.content).hex()));
+        }
+        for refused in &self.refused {
+            listing.push_str(&format!("refused {:?} {}\n", refused.path, refused.reason));
         }
         Digest::of(listing.as_bytes())
     }
@@ -251,6 +329,40 @@ mod tests {
     fn digest_depends_on_paths_and_contents() {
         assert_eq!(tree(&["a/b", "c"]).digest(), tree(&["c", "a/b"]).digest());
         assert_ne!(tree(&["a/b"]).digest(), tree(&["a/c"]).digest());
+    }
+
+    #[test]
+    fn file_that_is_refused_leaves_the_others() {
+        let mut tree = Tree::default();
+        let large = || File::plain(vec![0; limits::FILE_BYTES as usize + 1]);
+        for path in ["stacks/a/devfile.yaml", "stacks/a/x\\y", "stacks/a/Devfile.yaml", "stacks/b/devfile.yaml"] {
+            tree.add(path, File::plain("x"));
+        }
+        tree.add("stacks/b/large", large());
+        let paths: Vec<_> = tree.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["stacks/a/devfile.yaml", "stacks/b/devfile.yaml"]);
+        let refused: Vec<_> = tree.refused().iter().map(|refused| (refused.path.as_str(), &refused.reason)).collect();
+        let same =
+            TreeError::SameButCase { path: "stacks/a/Devfile.yaml".into(), other: "stacks/a/devfile.yaml".into() };
+        let expected = [
+            ("stacks/a/x\\y", &TreeError::Path("stacks/a/x\\y".into())),
+            ("stacks/a/Devfile.yaml", &same),
+            ("stacks/b/large", &TreeError::FileTooLarge { path: "stacks/b/large".into() }),
+        ];
+        assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn folder_over_its_limit_leaves_room_for_the_others() {
+        let mut tree = Tree::default();
+        let full = File::plain(vec![0; limits::FILE_BYTES as usize]);
+        for number in 0..100 {
+            tree.add(&format!("stacks/a/{number:02}"), full.clone());
+        }
+        tree.add("stacks/b/devfile.yaml", File::plain("x"));
+        assert!(tree.get("stacks/b/devfile.yaml").is_some());
+        assert_eq!(tree.below("stacks/a").count() as u64, limits::FOLDER_BYTES / limits::FILE_BYTES);
+        assert_eq!(tree.refused().len(), LISTED_REFUSALS);
     }
 
     #[test]

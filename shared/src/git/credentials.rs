@@ -1,0 +1,101 @@
+//! Credentials of Git hosts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use url::{Host, Url};
+
+/// A user and a secret for each of some hosts. `Debug` shows the hosts alone.
+///
+/// Parsed from `HOST=USER:SECRET`, several separated by commas or white space. A host may have a port, which is then part of it.
+#[derive(Clone, Default)]
+pub struct GitCredentials(Arc<BTreeMap<String, HeaderValue>>);
+
+/// A text is not [`GitCredentials`]. The message leaves out the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not HOST=USER:SECRET, several separated by commas")]
+pub struct InvalidGitCredentials;
+
+impl GitCredentials {
+    /// Returns the `Authorization` header for a URL, or `None` when its host has no credentials.
+    pub fn authorization(&self, url: &Url) -> Option<HeaderValue> {
+        self.0.get(&host(url)?).cloned()
+    }
+
+    /// The names of the hosts, without their ports.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|host| host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name))
+    }
+
+    /// The header of basic authentication (RFC 7617), or `None` when the secret cannot stand in a header.
+    pub fn basic(user: &str, secret: &str) -> Option<HeaderValue> {
+        let mut header =
+            HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))).ok()?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+}
+
+/// The host of a URL, with its port if it is not that of the scheme.
+fn host(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+impl FromStr for GitCredentials {
+    type Err = InvalidGitCredentials;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one = |text: &str| {
+            let (named, credentials) = text.split_once('=')?;
+            let (user, secret) = credentials.split_once(':')?;
+            let url = Url::parse(&format!("https://{named}/")).ok()?;
+            let is_host = matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)));
+            let is_plain = url.path() == "/" && url.username().is_empty() && !named.contains('/');
+            let is_whole = is_host && is_plain && !secret.is_empty();
+            Some((host(&url)?, Self::basic(user, secret).filter(|_| is_whole)?))
+        };
+        let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
+        let all: Option<BTreeMap<_, _>> = parts.map(one).collect();
+        Ok(Self(Arc::new(all.ok_or(InvalidGitCredentials)?)))
+    }
+}
+
+impl fmt::Debug for GitCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_those_of_their_host_alone() {
+        let credentials: GitCredentials = "Git.example.org=ci:s3:cret, git.example.org:8443=other:x".parse().unwrap();
+        let of = |url: &str| credentials.authorization(&url.parse().unwrap());
+        assert_eq!(of("https://git.example.org/a/b").unwrap(), "Basic Y2k6czM6Y3JldA==");
+        assert_eq!(of("https://git.example.org:8443/a/b").unwrap(), "Basic b3RoZXI6eA==");
+        for url in ["https://git.example.org:444/a", "https://example.org/", "https://git.example.org.evil/"] {
+            assert_eq!(of(url), None, "{url}");
+        }
+        let shown = format!("{credentials:?} {:?}", of("https://git.example.org/"));
+        assert!(!shown.contains("s3") && !shown.contains("Y2k6"), "{shown}");
+    }
+
+    #[test]
+    fn text_that_is_no_credentials_is_refused() {
+        for text in
+            ["x", "host=user", "host=user:", "=user:secret", "https://host=user:secret", "host/path=user:secret"]
+        {
+            assert!(text.parse::<GitCredentials>().is_err(), "{text}");
+        }
+        assert_eq!("".parse::<GitCredentials>().unwrap().hosts().count(), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Files that no tree takes, and pointers of Git LFS: the version, stack or sample that they belong to keeps its last published state
+//! (invariant 11).
+
+use std::collections::BTreeMap;
+
+use super::{DEVFILE_NAMES, EXTRA_ENTRIES, Part};
+use crate::artifact;
+use crate::diagnostic::Diagnostic;
+use crate::tree::{Tree, TreeError};
+use crate::version::Version;
+
+/// The first line of a pointer (Git LFS specification, "The Pointer").
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
+/// Most bytes of a pointer, by the same specification.
+const LFS_POINTER_BYTES: usize = 1024;
+
+/// The parts of a repository that cannot be published because of files that the tree does not take, and warnings about others.
+pub(super) fn problems(tree: &Tree) -> (BTreeMap<Part, Vec<Diagnostic>>, Vec<Diagnostic>) {
+    let mut held: BTreeMap<Part, Vec<Diagnostic>> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for refused in tree.refused() {
+        let (rule, hint) = rule(&refused.reason);
+        let message = format!("the file cannot be published: {}", refused.reason);
+        let problem = Diagnostic::error(&refused.path, rule, message, hint);
+        held.entry(part(tree, &refused.path)).or_default().push(problem);
+    }
+    let pointers = tree
+        .iter()
+        .filter(|(_, file)| file.content.len() <= LFS_POINTER_BYTES && file.content.starts_with(LFS_POINTER));
+    for (path, _) in pointers {
+        let path = path.as_str();
+        let hint = "commit the file itself; `git lfs migrate export` replaces pointers";
+        let message = "this is a pointer of Git LFS and not the file itself";
+        if is_content(path) {
+            held.entry(part(tree, path)).or_default().push(Diagnostic::error(path, "tree/lfs", message, hint));
+        } else {
+            warnings.push(Diagnostic::warning(path, "tree/lfs", message, hint));
+        }
+    }
+    (held, warnings)
+}
+
+/// Whether clients cannot do without the content of a file: it is read here, or a layer of its own.
+fn is_content(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_read = DEVFILE_NAMES.contains(&name) || matches!(name, "stack.yaml" | EXTRA_ENTRIES | "last_modified.json");
+    is_read || artifact::has_own_layer(name)
+}
+
+/// The smallest part of the repository that a file belongs to.
+fn part(tree: &Tree, path: &str) -> Part {
+    let names: Vec<&str> = path.split('/').collect();
+    match names.as_slice() {
+        ["stacks", stack, version, _, ..]
+            if tree.get(&format!("stacks/{stack}/stack.yaml")).is_some() && version.parse::<Version>().is_ok() =>
+        {
+            Part::Version { stack: (*stack).to_owned(), version: (*version).to_owned() }
+        }
+        ["stacks", stack, ..] => Part::Stack { stack: (*stack).to_owned() },
+        ["samples", name, ..] => Part::Sample { name: (*name).to_owned() },
+        ["last_modified.json"] => Part::Dates,
+        _ => Part::ExtraEntries,
+    }
+}
+
+fn rule(reason: &TreeError) -> (&'static str, &'static str) {
+    match reason {
+        TreeError::NotAFile(_) => ("tree/link", "replace it with a copy of the file"),
+        TreeError::Path(_) | TreeError::NotUtf8(_) => ("tree/name", "rename the file"),
+        TreeError::SameButCase { .. } => {
+            ("tree/case", "rename one of the files: some file systems keep only one of them")
+        }
+        TreeError::Unreadable { .. } => {
+            ("tree/unreadable", "give the user that runs refresh the permission to read it")
+        }
+        TreeError::FileTooLarge { .. }
+        | TreeError::FolderTooLarge { .. }
+        | TreeError::TooManyFiles
+        | TreeError::TreeTooLarge => {
+            ("tree/size", "remove what clients do not need, or let them fetch it from its own place")
+        }
+        TreeError::Duplicate(_) => ("tree/duplicate", "remove one of the files"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Repository;
+    use super::super::tests::{devfile, tree};
+    use super::*;
+
+    fn stack_yaml(name: &str) -> String {
+        format!(
+            "name: {name}\ndisplayName: x\nicon: https://example.org/i.svg\nversions:\n- version: 1.0.0\n- version: 2.0.0\n  default: true\n"
+        )
+    }
+
+    #[test]
+    fn file_that_is_refused_holds_back_its_version_and_nothing_else() {
+        let mut files = tree(&[
+            ("stacks/kiln/stack.yaml", &stack_yaml("kiln")),
+            ("stacks/kiln/1.0.0/devfile.yaml", &devfile("kiln", "1.0.0")),
+            ("stacks/kiln/2.0.0/devfile.yaml", &devfile("kiln", "2.0.0")),
+            ("stacks/loom/devfile.yaml", &devfile("loom", "1.0.0")),
+            ("stacks/sieve/devfile.yaml", &devfile("sieve", "1.0.0")),
+        ]);
+        files.refuse("stacks/kiln/1.0.0/link", TreeError::NotAFile("stacks/kiln/1.0.0/link".into()));
+        files.refuse("stacks/loom/caf\u{fffd}", TreeError::NotUtf8("stacks/loom/caf\u{fffd}".into()));
+        files.refuse("stacks/wheel", TreeError::NotAFile("stacks/wheel".into()));
+        let repository = Repository::parse(&files);
+        let held: Vec<_> = repository.quarantined.iter().map(|held| &held.part).collect();
+        let stack = |stack: &str| Part::Stack { stack: stack.into() };
+        let version = Part::Version { stack: "kiln".into(), version: "1.0.0".into() };
+        assert_eq!(held, [&version, &stack("loom"), &stack("wheel")]);
+        let problem = &repository.quarantined[0].problems[0];
+        assert_eq!((problem.path.as_str(), problem.rule.as_str()), ("stacks/kiln/1.0.0/link", "tree/link"));
+        let published: Vec<_> =
+            repository.stacks.iter().map(|stack| (stack.folder.as_str(), stack.versions.len())).collect();
+        assert_eq!(published, [("kiln", 1), ("sieve", 1)]);
+    }
+
+    #[test]
+    fn pointer_of_git_lfs_holds_back_its_version_where_its_content_is_needed() {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n";
+        let repository = Repository::parse(&tree(&[
+            ("stacks/kiln/devfile.yaml", &devfile("kiln", "1.0.0")),
+            ("stacks/kiln/logo.png", pointer),
+            ("stacks/loom/devfile.yaml", &devfile("loom", "1.0.0")),
+            ("stacks/loom/model.bin", pointer),
+        ]));
+        assert_eq!(repository.quarantined.len(), 1);
+        assert_eq!(repository.quarantined[0].part, Part::Stack { stack: "kiln".into() });
+        let warned: Vec<_> = repository.warnings.iter().filter(|w| w.rule == "tree/lfs").map(|w| &w.path).collect();
+        assert_eq!(warned, ["stacks/loom/model.bin"]);
+    }
+}

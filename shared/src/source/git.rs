@@ -1,0 +1,351 @@
+//! A registry repository on a Git host.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gix_hash::ObjectId;
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::github::{Failure, GitHub, InstallationToken, given_up};
+use super::{Listing, Scope, Source, SourceError};
+use crate::digest::CommitSha;
+use crate::fetch::{Fetcher, Reason, Rules};
+use crate::git::{
+    Entry, EntryType, Filter, GitCredentials, GitError, Objects, Pack, Packed, Remote, RepositoryUrl, Revision, Wanted,
+    object_id,
+};
+use crate::limits;
+use crate::retry::retry;
+use crate::timestamp::Timestamp;
+use crate::tree::{File, Tree, TreeError};
+
+/// Time for one question about a reference, further attempts included.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// Time for one pack, further attempts included.
+const PACK: Duration = Duration::from_secs(60);
+
+/// Time for the history of undated paths. What it does not answer is pending.
+const HISTORY: Duration = Duration::from_secs(20);
+
+/// A registry repository on a Git host, read over Git's protocol alone.
+#[derive(Debug)]
+pub struct GitSource {
+    repository: RepositoryUrl,
+    url: String,
+    remote: Remote,
+    access: GitAccess,
+    /// The folders of the last commit that was listed; where the host has no filters, all of its files.
+    listed: Mutex<Option<(CommitSha, Arc<Folders>)>>,
+}
+
+/// The credentials of a [`GitSource`].
+#[derive(Debug)]
+pub enum GitAccess {
+    /// None.
+    Anonymous,
+    /// A user and a secret.
+    Basic(HeaderValue),
+    /// The token of a GitHub App, which is asked for when it is needed.
+    App(Arc<GitHub>),
+}
+
+/// The folders of a commit.
+#[derive(Debug)]
+struct Folders {
+    pack: Pack,
+    root: ObjectId,
+    parents: Vec<CommitSha>,
+    /// Whether the pack has the files as well.
+    has_files: bool,
+}
+
+impl GitAccess {
+    /// Chooses the credentials of a host: those of `GIT_CREDENTIALS`, or none.
+    pub fn of_host(credentials: &GitCredentials, repository: &RepositoryUrl) -> Self {
+        credentials.authorization(repository.url()).map_or(Self::Anonymous, Self::Basic)
+    }
+
+    /// A token of GitHub.
+    ///
+    /// # Errors
+    /// [`SourceError::Unavailable`] when it cannot stand in a header.
+    pub fn token(token: &str) -> Result<Self, SourceError> {
+        let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        // The name is that of GitHub's documentation for tokens of Apps; other tokens take any name.
+        let header = is_plain.then(|| GitCredentials::basic("x-access-token", token)).flatten();
+        header.map(Self::Basic).ok_or_else(|| {
+            let reason = "GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces";
+            SourceError::unavailable("the configuration of GitHub", reason)
+        })
+    }
+
+    async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
+        match self {
+            Self::Anonymous => Ok(None),
+            Self::Basic(header) => Ok(Some(header.clone())),
+            Self::App(app) => {
+                let InstallationToken(token) = app.installation_token().await?;
+                Ok(GitCredentials::basic("x-access-token", &token))
+            }
+        }
+    }
+
+    /// Forgets a token that the host refused; whether another one may do better.
+    async fn refused(&self) -> bool {
+        match self {
+            Self::Anonymous | Self::Basic(_) => false,
+            Self::App(app) => app.refused().await,
+        }
+    }
+}
+
+impl GitSource {
+    /// Connects nothing yet. The host may have a private address, since the operator chose it.
+    pub fn new(repository: RepositoryUrl, access: GitAccess) -> Self {
+        let fetcher = Arc::new(Fetcher::new(Rules::of_operator(repository.url())));
+        let remote = Remote::new(&fetcher, repository.url().clone(), None);
+        let url = repository.url().as_str().trim_end_matches(".git").to_owned();
+        Self { url, repository, remote, access, listed: Mutex::default() }
+    }
+
+    /// The repository and the branch that is followed.
+    pub fn repository(&self) -> &RepositoryUrl {
+        &self.repository
+    }
+
+    /// Returns the monitored branch: that of the URL, else the repository's default branch.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the host does not answer.
+    pub async fn branch(&self) -> Result<String, SourceError> {
+        match self.repository.branch() {
+            Some(branch) => Ok(branch.to_owned()),
+            None => {
+                let what = format!("the default branch of {}", self.url);
+                self.call(&what, LOOK, |remote, deadline| async move { remote.default_branch(deadline).await }).await
+            }
+        }
+    }
+
+    /// Runs a call with the credentials of now, and again after failures that may pass.
+    async fn call<T, F>(
+        &self,
+        what: &str,
+        budget: Duration,
+        call: impl Fn(Remote, Instant) -> F,
+    ) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, GitError>>,
+    {
+        let deadline = Instant::now() + budget;
+        let attempt = || async {
+            let remote = self.remote.authorized(self.access.header().await?);
+            match call(remote, deadline).await {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(self.failure(what, error).await),
+            }
+        };
+        retry(what, budget, attempt).await.map_err(|error| given_up(what, error))
+    }
+
+    async fn failure(&self, what: &str, error: GitError) -> Failure {
+        let reason = match &error {
+            GitError::Fetch(error) => Some(&error.reason),
+            _ => None,
+        };
+        let is_denied = matches!(reason, Some(Reason::Status(401 | 403)));
+        match reason {
+            _ if is_denied && self.access.refused().await => Failure::Passing(error.to_string()),
+            _ if is_denied => {
+                let help = "set GIT_CREDENTIALS, or for GitHub GITHUB_TOKEN or a GitHub App, to read the repository";
+                Failure::Final(SourceError::unavailable(what, format!("{error}; {help}")))
+            }
+            _ if error.is_temporary() => Failure::Passing(error.to_string()),
+            Some(Reason::NotFound) => Failure::Final(SourceError::NotFound(what.to_owned())),
+            _ if matches!(error, GitError::NoSuchRevision { .. } | GitError::Empty(_)) => {
+                Failure::Final(SourceError::NotFound(format!("{what} ({error})")))
+            }
+            _ => Failure::Final(SourceError::unavailable(what, error)),
+        }
+    }
+
+    /// The folders of a commit: those of the last listing, or fetched.
+    async fn folders(&self, commit: &CommitSha) -> Result<Arc<Folders>, SourceError> {
+        let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, folders)) = known.filter(|(known, _)| known == commit) {
+            return Ok(folders);
+        }
+        let what = format!("the folders of {} at {}", self.url, commit.short());
+        let id = object_id(commit).map_err(|error| SourceError::unavailable(&what, error))?;
+        let fetched = self.call(&what, PACK, |remote, deadline| async move {
+            let has_files = !remote.has_filters(deadline).await?;
+            let wanted = Wanted {
+                objects: &[id],
+                known: None,
+                depth: Some(1),
+                // The commit, its root folder, and the folders in that: the ids of all stacks.
+                filter: Filter::Depth(2),
+                limit_bytes: limits::PACK_BYTES,
+            };
+            let Packed { pack, .. } = remote.fetch(wanted, deadline).await?;
+            let found = pack.commit(&id)?.ok_or_else(|| GitError::object(id, "it is missing"))?;
+            let parents = found.parents.iter().filter_map(|parent| parent.to_string().parse().ok()).collect();
+            Ok(Folders { pack, root: found.tree, parents, has_files })
+        });
+        let folders = Arc::new(fetched.await?);
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        *listed = Some((commit.clone(), Arc::clone(&folders)));
+        Ok(folders)
+    }
+}
+
+impl Folders {
+    /// The entries of the root folder, and of `stacks`.
+    fn entries(&self) -> Result<(Vec<Entry>, Vec<Entry>), GitError> {
+        let root = self.pack.entries(&self.root)?;
+        let stacks = root.iter().find(|entry| entry.path == "stacks" && entry.kind == EntryType::Folder);
+        let stacks = stacks.map(|stacks| self.pack.entries(&stacks.id)).transpose()?.unwrap_or_default();
+        Ok((root, stacks))
+    }
+
+    fn listing(&self) -> Result<Listing, GitError> {
+        let (root, stacks) = self.entries()?;
+        let is_stack = |entry: &&Entry| !matches!(entry.kind, EntryType::File(_) | EntryType::Submodule);
+        let is_other = |entry: &&Entry| Tree::wants(&entry.path) || entry.path == "samples";
+        Ok(Listing {
+            stacks: stacks.iter().filter(is_stack).map(|entry| (entry.path.clone(), entry.id.into())).collect(),
+            others: root.iter().filter(is_other).map(|entry| (entry.path.clone(), entry.id.into())).collect(),
+            parents: self.parents.clone(),
+        })
+    }
+
+    /// The entries of a scope, each with its path in the repository.
+    fn wanted(&self, scope: &Scope) -> Result<Vec<Entry>, GitError> {
+        let (root, stacks) = self.entries()?;
+        let in_stacks = stacks.into_iter().map(|entry| Entry { path: format!("stacks/{}", entry.path), ..entry });
+        let in_root = root.into_iter().filter(|entry| entry.path != "stacks");
+        let is_wanted = |entry: &Entry| match entry.kind {
+            EntryType::Submodule => false,
+            EntryType::Folder | EntryType::Link => scope.wants(&format!("{}/", entry.path)) || scope.wants(&entry.path),
+            EntryType::File(_) => scope.wants(&entry.path),
+        };
+        Ok(in_root.chain(in_stacks).filter(is_wanted).collect())
+    }
+}
+
+impl Source for GitSource {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn head(&self) -> Result<CommitSha, SourceError> {
+        let (what, revision) = match self.repository.branch() {
+            Some(branch) => (format!("the branch {branch} of {}", self.url), Revision::Name(branch.to_owned())),
+            None => (format!("the default branch of {}", self.url), Revision::Default),
+        };
+        let revision = &revision;
+        self.call(&what, LOOK, |remote, deadline| async move { remote.resolve(revision, deadline).await }).await
+    }
+
+    async fn listing(&self, commit: &CommitSha) -> Result<Listing, SourceError> {
+        let what = || format!("the folders of {} at {}", self.url, commit.short());
+        self.folders(commit).await?.listing().map_err(|error| SourceError::unavailable(what(), error))
+    }
+
+    async fn files(&self, commit: &CommitSha, scope: &Scope) -> Result<Tree, SourceError> {
+        let what = format!("the files of {} at {}", self.url, commit.short());
+        let failed = |error: GitError| SourceError::unavailable(&what, error);
+        let folders = self.folders(commit).await?;
+        let wanted = folders.wanted(scope).map_err(failed)?;
+        let ids: Vec<ObjectId> =
+            wanted.iter().filter(|entry| entry.kind != EntryType::Link).map(|entry| entry.id).collect();
+        let fetched = if folders.has_files || ids.is_empty() {
+            None
+        } else {
+            let ids = &ids;
+            let fetched = self.call(&what, PACK, |remote, deadline| async move {
+                // Larger files are refused anyway.
+                let filter = Filter::FilesFrom(limits::FILE_BYTES + 1);
+                let wanted = Wanted { objects: ids, known: None, depth: None, filter, limit_bytes: limits::PACK_BYTES };
+                remote.fetch(wanted, deadline).await
+            });
+            Some(fetched.await?.pack)
+        };
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut tree = Tree::default();
+            let pack = fetched.as_ref().unwrap_or(&folders.pack);
+            for entry in wanted {
+                read_entry(pack, entry, &mut tree)?;
+            }
+            Ok(tree)
+        });
+        let read = reading.await.unwrap_or_else(|panic| Err(GitError::object("of the pack", panic)));
+        read.map_err(failed)
+    }
+
+    async fn descends(&self, commit: &CommitSha, ancestor: &CommitSha) -> Result<bool, SourceError> {
+        // Most commits follow the live one directly, or merge a branch into it.
+        if commit == ancestor || self.folders(commit).await?.parents.contains(ancestor) {
+            return Ok(true);
+        }
+        let Ok(_) = object_id(ancestor) else { return Ok(false) };
+        let what = format!("the history of {} from {} to {}", self.url, ancestor.short(), commit.short());
+        let descends =
+            self.call(&what, LOOK, |remote, deadline| async move { remote.descends(commit, ancestor, deadline).await });
+        descends.await
+    }
+
+    async fn last_modified(
+        &self,
+        commit: &CommitSha,
+        paths: &[String],
+    ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
+        let what = format!("the history of {} at {}", self.url, commit.short());
+        let dates =
+            self.call(
+                &what,
+                HISTORY,
+                |remote, deadline| async move { remote.last_modified(commit, paths, deadline).await },
+            );
+        dates.await
+    }
+}
+
+/// Adds a file, or all files below a folder, to a tree. Links, names that are not UTF-8 and files that are missing because of their
+/// size are recorded as refused.
+fn read_entry(pack: &Pack, entry: Entry, tree: &mut Tree) -> Result<(), GitError> {
+    if entry.kind == EntryType::Folder {
+        let prefix = entry.path;
+        let read = pack.walk(entry.id, limits::TREE_FILES, &mut |below: Entry| {
+            add(pack, Entry { path: format!("{prefix}/{}", below.path), ..below }, tree)
+        });
+        return match read {
+            Err(GitError::TooLarge { .. }) => {
+                tree.refuse(&prefix, TreeError::TooManyFiles);
+                Ok(())
+            }
+            read => read,
+        };
+    }
+    add(pack, entry, tree)
+}
+
+fn add(pack: &Pack, entry: Entry, tree: &mut Tree) -> Result<(), GitError> {
+    let path = entry.path;
+    if !entry.is_utf8 {
+        tree.refuse(&path, TreeError::NotUtf8(path.clone()));
+        return Ok(());
+    }
+    match entry.kind {
+        EntryType::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
+        EntryType::File(mode) => match pack.find(&entry.id, gix_object::Kind::Blob)? {
+            Some(content) => tree.add(&path, File { content: content.into(), mode }),
+            None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
+        },
+        EntryType::Submodule | EntryType::Folder => {}
+    }
+    Ok(())
+}

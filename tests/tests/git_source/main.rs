@@ -1,0 +1,9 @@
+//! The Git source and GitHub's own API against the stand-in, which answers from real Git repositories.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod faults;
+mod fixture;
+mod reading;
+mod stand_in;

@@ -1,9 +1,0 @@
-//! The GitHub source against the stand-in, which answers from real Git repositories.
-
-#![allow(clippy::unwrap_used)]
-
-mod access;
-mod faults;
-mod fixture;
-mod reading;
-mod stand_in;
