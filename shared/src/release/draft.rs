@@ -114,19 +114,17 @@ impl<'a> Draft<'a> {
         folders.chain(devfiles).collect()
     }
 
-    /// Records which of the [`Draft::undated`] paths the history did not date: a warning for all, and a pending subject for each.
+    /// Records which of the [`Draft::undated`] paths the history did not date: a warning and a pending subject for each.
     fn note_undated(&mut self, history: &BTreeMap<String, Timestamp>) {
-        let undated = self.undated();
-        let mut unknown = undated.iter().filter(|path| !history.contains_key(*path)).peekable();
-        let Some(first) = unknown.peek() else { return };
-        let (first, others) =
-            ((*first).clone(), undated.iter().filter(|path| !history.contains_key(*path)).count() - 1);
-        for path in unknown {
-            self.pending.add(Pending::of_path(path), PendingReason::Undated);
+        for path in self.undated().into_iter().filter(|path| !history.contains_key(path)) {
+            self.pending.add(Pending::of_path(&path), PendingReason::Undated);
+            let mut versions = self.repository.stacks.iter().flat_map(|stack| &stack.versions);
+            let version = versions.find(|version| version.folder == path);
+            let path = version.map_or(path, |version| format!("{}/{}", version.folder, version.devfile_name()));
+            let message = "the history does not say when it last changed";
+            let hint = "a later refresh asks again; a last_modified.json in the repository needs no history";
+            self.warnings.push(Diagnostic::warning(path, "lastModified/history", message, hint));
         }
-        let message = format!("the history does not say when it last changed, nor for {others} others");
-        let hint = "a later refresh asks again; a last_modified.json in the repository needs no history";
-        self.warnings.push(Diagnostic::warning(first, "lastModified/history", message, hint));
     }
 
     fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
@@ -335,10 +333,8 @@ impl<'a> Draft<'a> {
             let before = content.warnings.values().chain([&outline.warnings]).flatten();
             warnings.extend(before.filter(is_taken_over).cloned());
         }
-        let (of_stacks, mut others) = warnings::by_stack(warnings);
-        others.extend(self.warnings.iter().cloned());
-        others.sort();
-        (of_stacks, others)
+        warnings.extend(self.warnings.iter().cloned());
+        warnings::by_stack(warnings)
     }
 
     /// The stack with those of its versions that can be published and the last published state of the others; none when it would

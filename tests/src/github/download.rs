@@ -65,7 +65,11 @@ pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal
 async fn backend(shared: &Shared, asked: &Asked, path: &str) -> Result<Response> {
     let mut command = Command::new("git");
     // As GitHub has it: parts of a repository by themselves.
-    command.args(["-c", "uploadpack.allowFilter=true", "http-backend"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(["-c", "uploadpack.allowFilter=true", "http-backend"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
     let query: Vec<String> = asked.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let variables = [
         ("GIT_PROJECT_ROOT", shared.git.folder().display().to_string()),

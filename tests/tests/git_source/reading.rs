@@ -97,11 +97,9 @@ async fn attributes_change_nothing() {
     fixture.write("stacks/go/version.txt", "$Format:%H$");
     let head = fixture.commit("2025-02-01T10:00:00Z");
     let tree = fixture.source().files(&head, &Scope::All).await.unwrap();
-    for (path, content) in [
-        ("stacks/go/secret.txt", "secret"),
-        ("stacks/go/version.txt", "$Format:%H$"),
-        ("stacks/go/stack.yaml", "go"),
-    ] {
+    for (path, content) in
+        [("stacks/go/secret.txt", "secret"), ("stacks/go/version.txt", "$Format:%H$"), ("stacks/go/stack.yaml", "go")]
+    {
         assert_eq!(tree.get(path).unwrap(), content, "{path}");
     }
 }

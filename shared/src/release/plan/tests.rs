@@ -43,8 +43,8 @@ fn stack_is_read_when_it_or_what_it_depends_on_changed() {
         ("stacks/grandchild/devfile.yaml", by_file),
         ("stacks/other/devfile.yaml", devfile("other", "1.0.0")),
         ("stacks/parts/devfile.yaml", devfile("parts", "1.0.0")),
-        ("stacks/parts/one.yaml", "schemaVersion: 2.2.0\nparent: {uri: two.yaml}\n".to_owned()),
-        ("stacks/parts/two.yaml", "schemaVersion: 2.2.0\nparent: {id: base}\n".to_owned()),
+        ("stacks/parts/one.yaml", "schemaVersion: 2.2.2\nparent: {uri: two.yaml}\n".to_owned()),
+        ("stacks/parts/two.yaml", "schemaVersion: 2.2.2\nparent: {id: base}\n".to_owned()),
     ];
     let tree_of =
         |files: &[(&str, String)]| tree(&files.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>());
