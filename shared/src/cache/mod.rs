@@ -1,7 +1,9 @@
-//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`.
+//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`, and what all
+//! calls to S3 share in `calls`.
 
 #![warn(clippy::arithmetic_side_effects)]
 
+mod calls;
 mod s3;
 
 use std::collections::BTreeMap;
