@@ -1,17 +1,61 @@
-//! Calls to the S3 server, whatever the operation: their spans and their errors.
+//! Calls to the S3 server, whatever the operation: their time, their repetition, their spans and their errors.
+
+use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
 };
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
 use crate::context;
 use crate::error::chain;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
+
+/// Slowest connection over which a write still succeeds, in bytes per second.
+const SLOWEST_UPLOAD: u64 = 1 << 20;
+
+/// S3's codes for a conditional write that met another one. It asks for the same request again (S3 user guide, "How to prevent
+/// object overwrites with conditional writes").
+const CONFLICTS: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
+
+/// Returns the time that a write of so many bytes takes at most, beside `waiting`, which is the time of a write without bytes.
+pub(super) fn write_time(size: u64, waiting: Duration) -> Duration {
+    waiting.saturating_add(Duration::from_secs(size / SLOWEST_UPLOAD))
+}
+
+/// Returns the configuration of a call with other time limits: for one attempt, and for all of them.
+pub(super) fn within(attempt: Duration, all: Duration) -> Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(all).build();
+    Builder::new().timeout_config(timeouts)
+}
+
+/// Adds [`CONFLICTS`] to the answers that the SDK retries. It retries 503 `SlowDown` by itself, with growing pauses.
+#[derive(Debug)]
+pub(super) struct RetryConflicts;
+
+impl ClassifyRetry for RetryConflicts {
+    fn classify_retry(&self, call: &InterceptorContext) -> RetryAction {
+        let error = call.output_or_error().and_then(Result::err);
+        let error = error.and_then(|error| error.as_operation_error());
+        let code = error.and_then(|error| error.downcast_ref::<PutObjectError>()).and_then(|error| error.code());
+        if code.is_some_and(|code| CONFLICTS.contains(&code)) {
+            return RetryAction::transient_error();
+        }
+        RetryAction::NoActionIndicated
+    }
+
+    fn name(&self) -> &'static str {
+        "RetryConflicts"
+    }
+}
 
 /// Makes each call, further attempts included, a span below what it is made for, and counts it there.
 #[derive(Debug)]
@@ -103,5 +147,20 @@ where
         (Some(status), Some(code), Some(message)) => format!("{status} {code}: {message}"),
         (Some(status), Some(code), None) => format!("{status} {code}"),
         _ => chain(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{RELEASE_BYTES, STARTER_BYTES, TREE_BYTES};
+
+    #[test]
+    fn time_of_a_write_is_never_below_what_its_size_needs() {
+        let waiting = Duration::from_secs(15);
+        assert_eq!(write_time(1000, waiting), waiting, "what is small changes nothing");
+        for size in [STARTER_BYTES, RELEASE_BYTES, TREE_BYTES] {
+            assert_eq!(write_time(size, waiting), waiting + Duration::from_secs(size >> 20));
+        }
     }
 }

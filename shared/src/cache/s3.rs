@@ -15,12 +15,9 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
-use super::calls::{InContext, explain, status};
+use super::calls::{InContext, RetryConflicts, explain, status, within, write_time};
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
-
-/// Time to write a file, which may have 100 MiB, when nobody waits for it.
-const UPLOAD: Duration = Duration::from_secs(60);
 
 /// For what is named by its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -49,7 +46,9 @@ impl Patience {
 pub struct Cache {
     pub(crate) client: Client,
     pub(crate) bucket: String,
-    /// For reading an object, its body included.
+    /// For one attempt of a call.
+    attempt: Duration,
+    /// For all attempts, and for reading an object, its body included.
     time: Duration,
 }
 
@@ -90,8 +89,13 @@ impl Cache {
             .operation_timeout(all)
             .build();
         let retries = RetryConfig::standard().with_max_attempts(tries);
-        let config = config.retry_config(retries).timeout_config(timeouts).interceptor(InContext).build();
-        Self { client: Client::from_conf(config), bucket: bucket.into(), time: all }
+        let config = config
+            .retry_config(retries)
+            .timeout_config(timeouts)
+            .interceptor(InContext)
+            .retry_classifier(RetryConflicts)
+            .build();
+        Self { client: Client::from_conf(config), bucket: bucket.into(), attempt: one, time: all }
     }
 
     /// Reads an object of at most `limit` bytes unless it is in the known state.
@@ -176,7 +180,7 @@ impl Cache {
         Ok(output.body)
     }
 
-    /// Writes an object from a file, which is not read into memory, within a time.
+    /// Writes an object from a file, which is not read into memory, within a time and the time that its bytes need.
     pub(crate) async fn upload(
         &self,
         key: &str,
@@ -186,9 +190,9 @@ impl Cache {
     ) -> Result<(), CacheError> {
         let failed = |reason: String| self.error(format!("write {key}"), reason);
         let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(time).operation_timeout(time).build();
-        let patient = Builder::new()
-            .timeout_config(patience)
+        let size = tokio::fs::metadata(file).await.map_err(|error| failed(error.to_string()))?.len();
+        let time = write_time(size, time);
+        let patient = within(time, time)
             // A checksum at the end of a stream changes its encoding, which some servers store along.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
@@ -196,6 +200,12 @@ impl Cache {
         let sent = request.customize().config_override(patient).send().await;
         self.written(key, sent.map_err(|error| failed(explain(error)))?.e_tag)?;
         Ok(())
+    }
+
+    /// The configuration of a write from memory, whose time grows with its size.
+    fn time_for(&self, length: usize) -> Builder {
+        let size = length as u64;
+        within(write_time(size, self.attempt), write_time(size, self.time))
     }
 
     /// The state that an object has after a write. An answer without one is of something else than an S3 server.
@@ -280,7 +290,8 @@ impl Bucket for Cache {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
-        match request.content_type(content_type(key)).cache_control(IMMUTABLE).send().await {
+        let request = request.content_type(content_type(key)).cache_control(IMMUTABLE);
+        match request.customize().config_override(self.time_for(length)).send().await {
             Ok(output) => {
                 self.written(key, output.e_tag)?;
                 context::count_bytes(length);
@@ -291,7 +302,7 @@ impl Bucket for Cache {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), CacheError> {
-        self.upload(key, file, content_type(key), UPLOAD).await?;
+        self.upload(key, file, content_type(key), self.time).await?;
         let written = tokio::fs::metadata(file).await.map_or(0, |metadata| metadata.len());
         context::count_bytes(written as usize);
         Ok(())
@@ -320,19 +331,25 @@ impl Bucket for Cache {
 
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
         let length = bytes.len();
+        let has_state = matches!(expect, Expect::State(_));
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
         let request = match expect {
             Expect::Absent => request.if_none_match("*"),
             Expect::State(etag) => request.if_match(etag.0),
             Expect::Anything => request,
         };
-        match request.content_type(content_type(key)).cache_control("no-cache").send().await {
+        let request = request.content_type(content_type(key)).cache_control("no-cache");
+        match request.customize().config_override(self.time_for(length)).send().await {
             Ok(output) => {
                 context::count_bytes(length);
                 Ok(Written::Done(self.written(key, output.e_tag)?))
             }
-            // 409 is S3's answer when two conditional writes meet.
+            // 409 is S3's answer when two conditional writes meet, here again and again.
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
+            // That of `If-Match` when the object is gone.
+            Err(error) if has_state && status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
+                Ok(Written::Lost)
+            }
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
     }

@@ -76,7 +76,8 @@ async fn body_that_does_not_end_is_given_up_in_time() {
         // Until the reader hangs up.
         let _ended = client.read(&mut [0; 1]).await;
     });
-    let cache = Cache { client, bucket: "b".into(), time: Duration::from_millis(300) };
+    let time = Duration::from_millis(300);
+    let cache = Cache { client, bucket: "b".into(), attempt: time, time };
     let error = cache.fetch(INDEX_KEY, None, 1 << 20).await.unwrap_err();
     assert!(error.to_string().contains("no whole answer within 300 ms"), "{error}");
     server.await.unwrap();
