@@ -92,7 +92,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if !self.bucket.get_file(&blob_key(blob), limits::TREE_BYTES, file.path()).await? {
             return Ok(None);
         }
-        let digest = Digest::of_file(file.path()).map_err(PublishError::Temporary)?;
+        let digest = Digest::of_file(file.path()).await.map_err(PublishError::Temporary)?;
         Ok((digest == blob).then_some(file))
     }
 
