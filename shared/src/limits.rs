@@ -87,8 +87,9 @@ pub const RELEASE_BYTES: u64 = 128 << 20;
 /// Unit tests have small registries, and shards all the same.
 pub const SHARD_STACKS: usize = if cfg!(test) { 2 } else { 64 };
 
-/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry.
-pub const KEPT_RELEASES: usize = 20;
+/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry. Unit tests
+/// make few, and prune all the same.
+pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 
 /// How long a release stays after another went live, in seconds. A reader moves on within seconds; a frozen function that wakes
 /// up later revalidates first.
