@@ -95,6 +95,9 @@ pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 /// up later revalidates first.
 pub const KEPT_SECONDS: i64 = 3600;
 
+/// Time of a prune, in seconds. It removes objects in the first half; the calls that are under way then end in the second.
+pub const PRUNE_SECONDS: i64 = 120;
+
 /// Most recent releases that `index.json` lists, in a storm of commits: 30 KB.
 pub const LISTED_RELEASES: usize = 200;
 

@@ -31,6 +31,9 @@ pub fn release_key(release: Digest) -> String {
 /// What the keys of all release objects begin with.
 pub const RELEASES: &str = "releases/";
 
+/// Key of the object that exists while a prune runs. It is where the writer of releases may remove objects.
+pub const PRUNE_KEY: &str = "releases/prune.json";
+
 /// What the keys of all blobs begin with.
 pub const BLOBS: &str = "blobs/sha256/";
 
