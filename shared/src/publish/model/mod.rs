@@ -1,5 +1,7 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod bucket;
+mod limits;
 mod offline;
 mod protocol;
 mod prune;
@@ -16,9 +18,10 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::Notify;
 
+use self::bucket::MemoryBucket;
 use self::registry::MemoryRegistry;
 use super::*;
-use crate::cache::{BLOBS, ETag, Expect, INDEX_KEY, Object, Opened, Stat, Written, blob_key, release_key};
+use crate::cache::{INDEX_KEY, blob_key, release_key};
 use crate::digest::Digest;
 use crate::release::{LiveIndex, Outline, Release};
 use crate::repository::Repository;
@@ -90,112 +93,6 @@ impl Fuse {
             None => Err("killed".into()),
         }
     }
-}
-
-#[derive(Debug, Clone, Default)]
-struct MemoryBucket {
-    /// Objects, and when they were written.
-    objects: Arc<Mutex<BTreeMap<String, (Bytes, jiff::Timestamp)>>>,
-    fuse: Fuse,
-}
-
-impl MemoryBucket {
-    fn object(&self, key: &str) -> Option<Object> {
-        let objects = self.objects.lock().unwrap();
-        let (bytes, _) = objects.get(key)?;
-        Some(Object { bytes: bytes.clone(), etag: etag(bytes) })
-    }
-
-    fn write(&self, key: &str, bytes: Bytes) -> ETag {
-        let etag = etag(&bytes);
-        self.objects.lock().unwrap().insert(key.to_owned(), (bytes, now().instant()));
-        etag
-    }
-
-    fn remove(&self, key: &str) {
-        self.objects.lock().unwrap().remove(key);
-    }
-
-    fn live(&self) -> Option<LiveIndex> {
-        Some(LiveIndex::from_bytes(&self.object(INDEX_KEY)?.bytes).unwrap())
-    }
-}
-
-impl Bucket for MemoryBucket {
-    async fn open(&self, key: &str, limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
-        tokio::task::yield_now().await;
-        let settled = self.object(key);
-        if settled.as_ref().is_some_and(|object| object.bytes.len() as u64 > limit) {
-            return Err(CacheError::new("memory", format!("read {key}"), "it is too large").because_too_large());
-        }
-        Ok(settled.map(|object| -> Opened<'_> {
-            Box::pin(async {
-                tokio::task::yield_now().await;
-                Ok(object)
-            })
-        }))
-    }
-
-    async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
-        tokio::task::yield_now().await;
-        Ok(self.objects.lock().unwrap().get(key).map(stat))
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
-        tokio::task::yield_now().await;
-        let found = {
-            let objects = self.objects.lock().unwrap();
-            let found = objects.iter().filter(|(key, _)| key.starts_with(prefix));
-            found.map(|(key, object)| (key.clone(), stat(object))).collect()
-        };
-        let after = (prefix == BLOBS).then(|| self.fuse.0.lock().unwrap().after_listing_blobs.take()).flatten();
-        if let Some(act) = after {
-            act.await;
-        }
-        Ok(found)
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        let asked = tokio::time::Instant::now();
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "remove", reason))?;
-        // As the client at S3 gives up.
-        if asked.elapsed() > CALL_TIME {
-            return Err(CacheError::new("memory", "remove", "no answer in time"));
-        }
-        self.remove(key);
-        Ok(())
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
-        self.write(key, bytes);
-        Ok(())
-    }
-
-    async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
-        let found = self.object(key).map(|object| object.etag);
-        let as_expected = match expect {
-            Expect::Absent => found.is_none(),
-            Expect::State(etag) => found == Some(etag),
-            Expect::Anything => true,
-        };
-        let echo = as_expected && std::mem::take(&mut self.fuse.0.lock().unwrap().echo);
-        let written = as_expected.then(|| self.write(key, bytes)).filter(|_| !echo);
-        Ok(written.map_or(Written::Lost, Written::Done))
-    }
-}
-
-/// Time for a call to the bucket.
-const CALL_TIME: Duration = Duration::from_secs(40);
-
-/// As at S3, the same bytes have the same tag whenever they were written.
-fn etag(bytes: &Bytes) -> ETag {
-    ETag::new(Digest::of(bytes).to_string())
-}
-
-fn stat((bytes, modified): &(Bytes, jiff::Timestamp)) -> Stat {
-    Stat { size: bytes.len() as u64, modified: *modified }
 }
 
 thread_local! {

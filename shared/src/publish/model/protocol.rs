@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::RELEASES;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -280,4 +281,41 @@ fn a_commit_whose_answer_got_lost_is_a_commit() {
         assert_eq!(index.commit_hash, Branch::named(live), "{act:?}");
         assert_eq!(index.pinned == Pin::Pinned, matches!(act, Act::Rollback(_)), "{act:?}");
     }
+}
+
+/// Whoever finds a release object may take it for a release that the OCI registry has.
+#[test]
+fn release_object_is_written_after_all_that_it_names() {
+    let mut found = 0;
+    for writes in 0.. {
+        let world = between_commits(false);
+        let before = world.bucket.live().unwrap();
+        let done = block_on(world.dropped_after(writes, async |world| world.act(Act::Refresh(None)).await));
+        let objects = world.bucket.objects.lock().unwrap().clone();
+        for key in objects.into_keys().filter(|key| key.starts_with(RELEASES)) {
+            let release = key[RELEASES.len()..].trim_end_matches(".json");
+            let release =
+                world.release(&LiveIndex { release: format!("sha256:{release}").parse().unwrap(), ..before.clone() });
+            if release.outline.commit_hash != Branch::named(2) {
+                continue;
+            }
+            found += 1;
+            for version in &release.content.versions {
+                let tagged = world.registry.tag(&format!("devfile-catalog/{}", version.stack), &version.version);
+                assert_eq!(tagged, Some(version.manifest), "before write {writes}");
+            }
+            for tag in [Branch::named(2).as_str(), "latest"] {
+                let tagged = world.registry.manifest_of(tag);
+                assert!(
+                    tagged
+                        .is_some_and(|manifest| manifest.contains(&format!("sha256:{}", &key[RELEASES.len()..][..64]))),
+                    "before write {writes}"
+                );
+            }
+        }
+        if done.is_some() {
+            break;
+        }
+    }
+    assert!(found >= 2, "before and after index.json: {found}");
 }

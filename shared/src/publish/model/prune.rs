@@ -282,3 +282,50 @@ fn object_that_vanishes_during_a_publication_is_written_again() {
     }
     assert!(tried > 30, "only {tried} times");
 }
+
+/// Even when the publisher is dropped right after its commit.
+#[test]
+fn object_that_vanishes_early_in_a_publication_is_there_when_it_goes_live() {
+    let mut went_live = 0;
+    let keys = old_keys(&with_old_releases());
+    for (key, write) in keys.iter().step_by(4).flat_map(|key| (0..4).map(move |write| (key, write))) {
+        for writes in write + 1.. {
+            let world = with_old_releases();
+            let (bucket, key) = (world.bucket.clone(), key.clone());
+            let rollback = async move |world: World| {
+                let vanishing = Box::pin(async move { bucket.remove(&key) });
+                world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, vanishing));
+                world.act(Act::Rollback(0)).await
+            };
+            let done = block_on(world.dropped_after(writes, rollback));
+            world.check();
+            went_live += u32::from(world.bucket.live().unwrap().commit_hash == Branch::named(0));
+            if done.is_some() {
+                break;
+            }
+        }
+    }
+    assert!(went_live > 20, "only {went_live} times");
+}
+
+#[test]
+fn second_prune_leaves_the_work_to_the_first() {
+    let world = with_old_releases();
+    let (other, done) = (world.with_fuse(Fuse::default()), Arc::new(Mutex::new(None)));
+    let result = Arc::clone(&done);
+    let pruning = Box::pin(async move { *result.lock().unwrap() = Some(other.publisher().prune().await) });
+    world.bucket.fuse.0.lock().unwrap().meanwhile = Some((2, pruning));
+    assert!(block_on(world.publisher().prune()).unwrap() > 0);
+    assert!(matches!(done.lock().unwrap().take(), Some(Ok(0))));
+}
+
+#[test]
+fn prune_whose_time_is_over_leaves_the_rest_to_the_next() {
+    let world = with_old_releases();
+    let before = keys(&world);
+    let sleeping = Box::pin(async { tokio::time::sleep(Duration::from_secs(61)).await });
+    world.bucket.fuse.0.lock().unwrap().after_listing_blobs = Some(sleeping);
+    assert_eq!(block_on(world.publisher().prune()).unwrap(), 0);
+    assert_eq!(keys(&world), before);
+    assert!(block_on(world.publisher().prune()).unwrap() > 0);
+}
