@@ -134,11 +134,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings: &mut Timings,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
-        built.release.outline.check().map_err(PublishError::Unreadable)?;
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
         let bytes = index.to_bytes();
+        check_limits(built, &bytes)?;
         let previous = previous.map(|previous| previous.release.as_ref());
         let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
         let (writes, found) = match self.upload(built, previous, &artifact).await {
@@ -228,6 +228,24 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Err(PublishError::Races)
     }
+}
+
+/// Checks that readers take a release before anything of it is written (invariant 9).
+fn check_limits(built: &Built, index: &Bytes) -> Result<(), PublishError> {
+    built.release.outline.check().map_err(PublishError::Unreadable)?;
+    for (object, bytes) in [("the release object", &built.bytes), (INDEX_KEY, index)] {
+        let size = bytes.len() as u64;
+        if size > limits::RELEASE_BYTES {
+            tracing::error!(
+                object,
+                size,
+                limit = limits::RELEASE_BYTES,
+                "cannot publish the release: {object} is too large"
+            );
+            return Err(PublishError::Unreadable(InvalidDocument::TooLarge(size)));
+        }
+    }
+    Ok(())
 }
 
 impl Live {
