@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -40,18 +40,22 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
-    /// The digest of a file, which is not read into memory.
+    /// Returns the digest of a file, which is not read into memory. Reads on a thread that may block.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 64 << 10]);
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(Self(hash.finalize().into())),
-                read => hash.update(&buffer[..read]),
+    pub async fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let reading = tokio::task::spawn_blocking(move || {
+            let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 64 << 10]);
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(Self(hash.finalize().into())),
+                    read => hash.update(&buffer[..read]),
+                }
             }
-        }
+        });
+        reading.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Its 32 bytes.
@@ -166,7 +170,29 @@ impl fmt::Display for CommitSha {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+
+    /// The file is a pipe that gets its content, and its end, after another task of the same thread ran.
+    #[tokio::test]
+    async fn digest_of_a_slow_file_leaves_the_thread_to_other_tasks() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let (other_ran, ran) = mpsc::channel();
+        let feeding = std::thread::spawn(move || {
+            let other_ran = ran.recv_timeout(Duration::from_secs(10)).is_ok();
+            writer.write_all(b"{}").unwrap();
+            other_ran
+        });
+        let (digest, sent) = tokio::join!(Digest::of_file(path), async move { other_ran.send(()) });
+        sent.unwrap();
+        assert_eq!(digest.unwrap(), Digest::of(b"{}"));
+        assert!(feeding.join().unwrap(), "the digest kept the thread until the file ended");
+    }
 
     #[test]
     fn digests_have_one_spelling() {

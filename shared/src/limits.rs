@@ -83,12 +83,16 @@ pub const RELEASE_BYTES: u64 = 128 << 20;
 /// Unit tests have small registries, and shards all the same.
 pub const SHARD_STACKS: usize = if cfg!(test) { 2 } else { 64 };
 
-/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry.
-pub const KEPT_RELEASES: usize = 20;
+/// Releases that are kept in the bucket for rollbacks and readers, besides all of the last hour: weeks of a busy registry. Unit tests
+/// make few, and prune all the same.
+pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 
 /// How long a release stays after another went live, in seconds. A reader moves on within seconds; a frozen function that wakes
 /// up later revalidates first.
 pub const KEPT_SECONDS: i64 = 3600;
+
+/// Time of a prune, in seconds. It removes objects in the first half; the calls that are under way then end in the second.
+pub const PRUNE_SECONDS: i64 = 120;
 
 /// Most recent releases that `index.json` lists, in a storm of commits: 30 KB.
 pub const LISTED_RELEASES: usize = 200;

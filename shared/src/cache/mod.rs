@@ -1,7 +1,9 @@
-//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`.
+//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`, and what all
+//! calls to S3 share in `calls`.
 
 #![warn(clippy::arithmetic_side_effects)]
 
+mod calls;
 mod s3;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,9 @@ pub fn release_key(release: Digest) -> String {
 
 /// What the keys of all release objects begin with.
 pub const RELEASES: &str = "releases/";
+
+/// Key of the object that exists while a prune runs. It is where the writer of releases may remove objects.
+pub const PRUNE_KEY: &str = "releases/prune.json";
 
 /// What the keys of all blobs begin with.
 pub const BLOBS: &str = "blobs/sha256/";

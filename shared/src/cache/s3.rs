@@ -6,28 +6,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
-};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RequestChecksumCalculation, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_smithy_runtime_api::client::orchestrator::Metadata;
-use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
+use super::calls::{InContext, RetryConflicts, explain, status, within, write_time};
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
-use crate::error::chain;
-use crate::telemetry::{Kind, Span};
-use crate::trace::TRACEPARENT;
-
-/// Time to write a file, which may have 100 MiB, when nobody waits for it.
-const UPLOAD: Duration = Duration::from_secs(60);
 
 /// For what is named by its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -56,7 +46,9 @@ impl Patience {
 pub struct Cache {
     pub(crate) client: Client,
     pub(crate) bucket: String,
-    /// For reading an object, its body included.
+    /// For one attempt of a call.
+    attempt: Duration,
+    /// For all attempts, and for reading an object, its body included.
     time: Duration,
 }
 
@@ -84,17 +76,26 @@ impl Cache {
         patience: Patience,
         other_server: bool,
     ) -> Self {
+        let shared = loader.load().await;
+        Self::new(Builder::from(&shared).force_path_style(other_server), bucket, patience)
+    }
+
+    /// Takes a bucket with a client of this configuration.
+    fn new(config: Builder, bucket: impl Into<String>, patience: Patience) -> Self {
         let (tries, one, all) = patience.limits();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(one)
             .operation_timeout(all)
             .build();
-        let shared =
-            loader.retry_config(RetryConfig::standard().with_max_attempts(tries)).timeout_config(timeouts).load().await;
-        let config =
-            aws_sdk_s3::config::Builder::from(&shared).force_path_style(other_server).interceptor(InContext).build();
-        Self { client: Client::from_conf(config), bucket: bucket.into(), time: all }
+        let retries = RetryConfig::standard().with_max_attempts(tries);
+        let config = config
+            .retry_config(retries)
+            .timeout_config(timeouts)
+            .interceptor(InContext)
+            .retry_classifier(RetryConflicts)
+            .build();
+        Self { client: Client::from_conf(config), bucket: bucket.into(), attempt: one, time: all }
     }
 
     /// Reads an object of at most `limit` bytes unless it is in the known state.
@@ -179,7 +180,7 @@ impl Cache {
         Ok(output.body)
     }
 
-    /// Writes an object from a file, which is not read into memory, within a time.
+    /// Writes an object from a file, which is not read into memory, within a time and the time that its bytes need.
     pub(crate) async fn upload(
         &self,
         key: &str,
@@ -189,9 +190,9 @@ impl Cache {
     ) -> Result<(), CacheError> {
         let failed = |reason: String| self.error(format!("write {key}"), reason);
         let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(time).operation_timeout(time).build();
-        let patient = Builder::new()
-            .timeout_config(patience)
+        let size = tokio::fs::metadata(file).await.map_err(|error| failed(error.to_string()))?.len();
+        let time = write_time(size, time);
+        let patient = within(time, time)
             // A checksum at the end of a stream changes its encoding, which some servers store along.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
@@ -199,6 +200,12 @@ impl Cache {
         let sent = request.customize().config_override(patient).send().await;
         self.written(key, sent.map_err(|error| failed(explain(error)))?.e_tag)?;
         Ok(())
+    }
+
+    /// The configuration of a write from memory, whose time grows with its size.
+    fn time_for(&self, length: usize) -> Builder {
+        let size = length as u64;
+        within(write_time(size, self.attempt), write_time(size, self.time))
     }
 
     /// The state that an object has after a write. An answer without one is of something else than an S3 server.
@@ -283,7 +290,8 @@ impl Bucket for Cache {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         let length = bytes.len();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
-        match request.content_type(content_type(key)).cache_control(IMMUTABLE).send().await {
+        let request = request.content_type(content_type(key)).cache_control(IMMUTABLE);
+        match request.customize().config_override(self.time_for(length)).send().await {
             Ok(output) => {
                 self.written(key, output.e_tag)?;
                 context::count_bytes(length);
@@ -294,7 +302,7 @@ impl Bucket for Cache {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), CacheError> {
-        self.upload(key, file, content_type(key), UPLOAD).await?;
+        self.upload(key, file, content_type(key), self.time).await?;
         let written = tokio::fs::metadata(file).await.map_or(0, |metadata| metadata.len());
         context::count_bytes(written as usize);
         Ok(())
@@ -323,98 +331,27 @@ impl Bucket for Cache {
 
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
         let length = bytes.len();
+        let has_state = matches!(expect, Expect::State(_));
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
         let request = match expect {
             Expect::Absent => request.if_none_match("*"),
             Expect::State(etag) => request.if_match(etag.0),
             Expect::Anything => request,
         };
-        match request.content_type(content_type(key)).cache_control("no-cache").send().await {
+        let request = request.content_type(content_type(key)).cache_control("no-cache");
+        match request.customize().config_override(self.time_for(length)).send().await {
             Ok(output) => {
                 context::count_bytes(length);
                 Ok(Written::Done(self.written(key, output.e_tag)?))
             }
-            // 409 is S3's answer when two conditional writes meet.
+            // 409 is S3's answer when two conditional writes meet, here again and again.
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
+            // That of `If-Match` when the object is gone.
+            Err(error) if has_state && status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
+                Ok(Written::Lost)
+            }
             Err(error) => Err(self.error(format!("write {key}"), explain(error))),
         }
-    }
-}
-
-/// Makes each call, further attempts included, a span below what it is made for, and counts it there.
-#[derive(Debug)]
-struct InContext;
-
-impl Storable for Span {
-    type Storer = StoreReplace<Self>;
-}
-
-impl Intercept for InContext {
-    fn name(&self) -> &'static str {
-        "InContext"
-    }
-
-    // The request is signed by now. A header that is not part of the signature is allowed, and proxies may change it.
-    fn modify_before_transmit(
-        &self,
-        call: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        known: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        context::count_bucket_call();
-        let span = Span::begin(Kind::Client, "S3", context::trace());
-        if let Some(operation) = known.load::<Metadata>() {
-            span.rename(format_args!("S3.{}", operation.name()));
-            span.set("rpc.method", operation.name());
-        }
-        span.set("rpc.system", "aws-api");
-        span.set("rpc.service", "S3");
-        if let Some(position) = span.position() {
-            call.request_mut().headers_mut().insert(TRACEPARENT, position.to_string());
-        }
-        known.interceptor_state().store_put(span);
-        Ok(())
-    }
-
-    /// The SDK takes every 2xx for a success. One that the operation does not have is of something else than an S3 server.
-    fn read_before_deserialization(
-        &self,
-        call: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        known: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let status = call.response().status().as_u16();
-        let expected: &[u16] = match known.load::<Metadata>().map(|operation| operation.name()) {
-            Some("DeleteObject") => &[200, 204],
-            // The latter to a range.
-            Some("GetObject") => &[200, 206],
-            _ => &[200],
-        };
-        if (200..300).contains(&status) && !expected.contains(&status) {
-            return Err(format!("the server answered {status} where {} is the answer of success", expected[0]).into());
-        }
-        Ok(())
-    }
-
-    fn read_after_attempt(
-        &self,
-        call: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        known: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let Some(span) = known.load::<Span>() else { return Ok(()) };
-        match call.response().map(|response| response.status().as_u16()) {
-            Some(status) => {
-                span.set("http.response.status_code", status);
-                // What is absent or not in the state that was asked for is an answer like any other.
-                if status >= 400 && !matches!(status, 404 | 409 | 412) {
-                    span.fail(status.to_string().as_str());
-                }
-            }
-            None => span.fail("no_answer"),
-        }
-        span.end();
-        Ok(())
     }
 }
 
@@ -431,50 +368,5 @@ fn content_type(key: &str) -> &'static str {
     if key.ends_with(".json") { "application/json" } else { "application/octet-stream" }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// The shortest text that says what went wrong: the server's words, or the chain down to the refused connection.
-fn explain<E>(error: SdkError<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match (status(&error), error.code(), error.message()) {
-        (Some(status), Some(code), Some(message)) => format!("{status} {code}: {message}"),
-        (Some(status), Some(code), None) => format!("{status} {code}"),
-        _ => chain(&error),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use aws_sdk_s3::config::{Config, Credentials, Region};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::super::INDEX_KEY;
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_that_does_not_end_ends_the_patience() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move {
-            let (mut client, _) = listener.accept().await.unwrap();
-            let _read = client.read(&mut [0; 8192]).await.unwrap();
-            client.write_all(b"HTTP/1.1 200 OK\r\netag: \"a\"\r\ncontent-length: 1000000\r\n\r\nx").await.unwrap();
-            // Until the reader hangs up.
-            let _ended = client.read(&mut [0; 1]).await;
-        });
-        let config = Config::builder()
-            .endpoint_url(endpoint)
-            .force_path_style(true)
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .build();
-        let cache = Cache { client: Client::from_conf(config), bucket: "b".into(), time: Duration::from_millis(300) };
-        let error = cache.fetch(INDEX_KEY, None, 1 << 20).await.unwrap_err();
-        assert!(error.to_string().contains("no whole answer within 300 ms"), "{error}");
-        server.await.unwrap();
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::index_artifact::REPOSITORY;
+use super::upload::Placed;
 use super::{PublishError, Publisher};
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
@@ -44,7 +45,10 @@ impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
     type Error = PublishError;
 
     async fn keep(&self, digest: Digest, file: &Path) -> Result<(), PublishError> {
-        self.file_to_bucket(digest, file).await?;
+        let key = blob_key(digest);
+        if self.placing(&key).await? != Placed::Kept {
+            self.bucket.put_file(&key, file).await?;
+        }
         let size = file.metadata().map_err(PublishError::Temporary)?.len();
         if !self.registry.has_blob(REPOSITORY, digest, size).await? {
             self.registry.push_file(REPOSITORY, digest, file).await?;
@@ -54,13 +58,15 @@ impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Writes a large blob to the bucket unless it stays there, from wherever it is; says how many were written.
-    pub(super) async fn bucket_large(&self, blob: Digest) -> Result<u64, PublishError> {
-        if self.stays(&blob_key(blob)).await? {
-            return Ok(0);
+    /// Writes a large blob to the bucket unless it stays there, from wherever it is.
+    pub(super) async fn bucket_large(&self, blob: Digest) -> Result<Placed, PublishError> {
+        let key = blob_key(blob);
+        let placing = self.placing(&key).await?;
+        if placing != Placed::Kept {
+            let file = self.large(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
+            self.bucket.put_file(&key, file.path()).await?;
         }
-        let file = self.large(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
-        self.file_to_bucket(blob, file.path()).await
+        Ok(placing)
     }
 
     /// Writes a large blob to the OCI registry unless it is there; says how many were written.
@@ -92,7 +98,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if !self.bucket.get_file(&blob_key(blob), limits::TREE_BYTES, file.path()).await? {
             return Ok(None);
         }
-        let digest = Digest::of_file(file.path()).map_err(PublishError::Temporary)?;
+        let digest = Digest::of_file(file.path()).await.map_err(PublishError::Temporary)?;
         Ok((digest == blob).then_some(file))
     }
 
@@ -103,14 +109,5 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(None);
         }
         Ok(Some(file))
-    }
-
-    async fn file_to_bucket(&self, blob: Digest, file: &Path) -> Result<u64, PublishError> {
-        let key = blob_key(blob);
-        if self.stays(&key).await? {
-            return Ok(0);
-        }
-        self.bucket.put_file(&key, file).await?;
-        Ok(1)
     }
 }

@@ -134,14 +134,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         timings: &mut Timings,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
-        built.release.outline.check().map_err(PublishError::Unreadable)?;
         let changes = crate::release::Changes { changed: report.changed.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
         let bytes = index.to_bytes();
+        check_limits(built, &bytes)?;
         let previous = previous.map(|previous| previous.release.as_ref());
         let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
-        report.writes = match self.upload(built, previous, &artifact).await {
+        let (writes, found) = match self.upload(built, previous, &artifact).await {
             // The OCI registry has lost blobs that the release before had, and that are therefore not looked for.
             Err(PublishError::Registry(error)) if error.lacks_blobs() => {
                 let blobs = blobs_of(&built.release);
@@ -153,12 +153,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             written => written?,
         };
+        report.writes = writes;
+        if !found.is_empty() {
+            self.wait_for_prune().await?;
+            report.writes.bucket += self.upload_again(built, &found).await?;
+        }
         timings.upload = uploading.elapsed();
         let committing = Instant::now();
         let expect = Expect::unchanged(live.map(|live| &live.object));
         let won = self.commit(bytes.clone(), expect).await?;
         timings.commit = committing.elapsed();
         report.writes.bucket += u64::from(won);
+        if won {
+            match self.upload_again(built, &found).await {
+                Ok(written) => report.writes.bucket += written,
+                Err(error) => {
+                    tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
+                }
+            }
+        }
         // Tags move before the commit point. So everybody who moved some looks at them after it, the winner at those that somebody
         // else may have moved back meanwhile: whoever looks last sees what all others did.
         let moved = new_versions(&built.release, previous);
@@ -215,6 +228,24 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Err(PublishError::Races)
     }
+}
+
+/// Checks that readers take a release before anything of it is written (invariant 9).
+fn check_limits(built: &Built, index: &Bytes) -> Result<(), PublishError> {
+    built.release.outline.check().map_err(PublishError::Unreadable)?;
+    for (object, bytes) in [("the release object", &built.bytes), (INDEX_KEY, index)] {
+        let size = bytes.len() as u64;
+        if size > limits::RELEASE_BYTES {
+            tracing::error!(
+                object,
+                size,
+                limit = limits::RELEASE_BYTES,
+                "cannot publish the release: {object} is too large"
+            );
+            return Err(PublishError::Unreadable(InvalidDocument::TooLarge(size)));
+        }
+    }
+    Ok(())
 }
 
 impl Live {

@@ -1,14 +1,25 @@
-//! Takes away what no reader and no rollback needs: old release objects, and blobs that no kept release names.
+//! Removes what no reader and no rollback needs: old release objects, and blobs that no kept release names.
+//!
+//! A publication beside a prune may need what the prune is about to remove. Three rules keep such objects:
+//! - A prune checks the age of an object again right before it removes it, and a publication writes an old object anew. A
+//!   conditional removal would be no safer: an object that was written anew has the same bytes, and so the same entity tag.
+//! - A prune says that it runs. A publication that found objects in the bucket waits until no removal can be under way any more,
+//!   and checks them before it commits.
+//! - The publication that went live checks them once more.
 //!
 //! The OCI registry keeps everything; it is the record, and rollbacks start there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::upload::each;
-use super::{PublishError, Publisher};
-use crate::cache::{BLOBS, Bucket, RELEASES, Stat, blob_key, release_key};
+use super::{PublishError, Publisher, rollback};
+use crate::cache::{BLOBS, Bucket, Expect, PRUNE_KEY, RELEASES, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
-use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES};
+use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES, PRUNE_SECONDS};
 use crate::registry::Registry;
 use crate::release::{FORMAT, InvalidDocument, LiveIndex, Outline};
 use crate::source::Source;
@@ -26,39 +37,92 @@ pub(super) fn age(stat: Stat, now: jiff::Timestamp) -> i64 {
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Removes the release objects that `index.json` no longer lists and, when there are any, the blobs that only they name.
-    /// Nothing that was written within the last hour goes: a publication may be about to name it. Says how many objects went.
+    /// Keeps everything that was written within the last hour, because a publication may be about to name it. Returns how many
+    /// objects it removed.
     ///
     /// # Errors
-    /// [`PublishError`] when the bucket fails, or a kept release cannot be read: then it is not known what it needs.
+    /// [`PublishError`] when the bucket fails, or a kept release cannot be read: then it is not known which blobs it needs.
     pub async fn prune(&self) -> Result<usize, PublishError> {
         let Some(live) = self.live().await? else { return Ok(0) };
-        let now = (self.clock)().instant();
-        if is_full(&live.index, now) {
+        if self.old_releases(&live.index).await?.is_empty() || !self.announce_prune().await? {
             return Ok(0);
         }
-        let kept: BTreeSet<String> = live
-            .index
-            .recent
-            .iter()
-            .map(|recent| recent.release)
-            .chain([live.index.release])
-            .map(release_key)
-            .collect();
-        let old = |(key, stat): (String, Stat)| (age(stat, now) >= KEPT_SECONDS).then_some(key);
-        let stored = self.bucket.list(RELEASES).await?;
-        let releases: Vec<String> = stored.into_iter().filter(|(key, _)| !kept.contains(key)).filter_map(old).collect();
+        let began = Instant::now();
+        let pruned = self.prune_announced(began).await;
+        self.bucket.delete(PRUNE_KEY).await?;
+        pruned
+    }
+
+    /// Says that a prune runs; false when another one does.
+    async fn announce_prune(&self) -> Result<bool, PublishError> {
+        let expect = match self.bucket.stat(PRUNE_KEY).await? {
+            None => Expect::Absent,
+            Some(stat) if age(stat, (self.clock)().instant()) < PRUNE_SECONDS => return Ok(false),
+            // That one was stopped.
+            Some(_) => Expect::Anything,
+        };
+        let note = Bytes::from(format!("{{\"began_at\":\"{}\"}}", (self.clock)()));
+        Ok(self.bucket.put_if(PRUNE_KEY, note, expect).await? != Written::Lost)
+    }
+
+    /// The rest of [`Publisher::prune`]. It reads `index.json` again: a publication that went live before the announcement did not
+    /// wait.
+    async fn prune_announced(&self, began: Instant) -> Result<usize, PublishError> {
+        let Some(live) = self.live().await? else { return Ok(0) };
+        let releases = self.old_releases(&live.index).await?;
         if releases.is_empty() {
             return Ok(0);
         }
         let needed = self.needed(&live.index).await?;
+        let now = (self.clock)().instant();
         let blobs = self.bucket.list(BLOBS).await?;
-        let blobs: Vec<String> = blobs.into_iter().filter(|(key, _)| !needed.contains(key)).filter_map(old).collect();
-        // Blobs first: without its release object nobody would look for them again.
-        each(&blobs, |key| async { Ok(self.bucket.delete(key).await?) }).await?;
-        each(&releases, |key| async { Ok(self.bucket.delete(key).await?) }).await?;
-        let pruned = blobs.len() + releases.len();
-        tracing::info!(releases = releases.len(), blobs = blobs.len(), "pruned");
-        Ok(pruned)
+        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !needed.contains(key);
+        let blobs: Vec<String> = blobs.into_iter().filter(is_old).map(|(key, _)| key).collect();
+        // Blobs first: without its release object, no prune would look for them again.
+        let blobs = self.remove_old(&blobs, began).await?;
+        let releases = self.remove_old(&releases, began).await?;
+        tracing::info!(releases, blobs, "pruned");
+        Ok(blobs + releases)
+    }
+
+    /// Keys of the release objects that are old and not listed; none when the list is incomplete.
+    async fn old_releases(&self, index: &LiveIndex) -> Result<Vec<String>, PublishError> {
+        let now = (self.clock)().instant();
+        if is_full(index, now) {
+            return Ok(Vec::new());
+        }
+        let kept = index.recent.iter().map(|recent| recent.release).chain([index.release]).map(release_key);
+        let kept: BTreeSet<String> = kept.chain([PRUNE_KEY.to_owned()]).collect();
+        let stored = self.bucket.list(RELEASES).await?;
+        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !kept.contains(key);
+        Ok(stored.into_iter().filter(is_old).map(|(key, _)| key).collect())
+    }
+
+    /// Removes objects that are still old, as long as there is time, and returns how many those were.
+    async fn remove_old(&self, keys: &[String], began: Instant) -> Result<usize, PublishError> {
+        let until = began + Duration::from_secs(PRUNE_SECONDS.unsigned_abs() / 2);
+        let removed = each(keys, |key| async move {
+            let stat = self.bucket.stat(key).await?;
+            let is_old = stat.is_some_and(|stat| age(stat, (self.clock)().instant()) >= KEPT_SECONDS);
+            if !is_old || Instant::now() >= until {
+                return Ok(0);
+            }
+            self.bucket.delete(key).await?;
+            Ok(1)
+        });
+        Ok(removed.await?.into_iter().sum())
+    }
+
+    /// Waits until no prune runs that could remove an object which was old before this call.
+    pub(super) async fn wait_for_prune(&self) -> Result<(), PublishError> {
+        for _ in 0..PRUNE_SECONDS {
+            match self.bucket.stat(PRUNE_KEY).await? {
+                Some(stat) if age(stat, (self.clock)().instant()) < PRUNE_SECONDS => {}
+                _ => return Ok(()),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
     }
 
     /// Keys of the blobs that the kept releases name.
@@ -66,8 +130,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let (mut needed, mut read) = (BTreeSet::new(), BTreeSet::new());
         let names = index.recent.iter().map(|recent| recent.release).chain([index.release]);
         for name in names.collect::<BTreeSet<_>>() {
-            // What is gone already needs nothing.
-            let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else { continue };
+            let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else {
+                if name == index.release {
+                    return Err(rollback::missing(index));
+                }
+                // A release that is gone already needs nothing.
+                continue;
+            };
             let outline = match Outline::from_bytes(name, &object.bytes) {
                 Ok(outline) => outline,
                 // Nobody can go back to it, and its readers were updated.

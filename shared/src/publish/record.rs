@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outcome, PublishError, Publisher, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
+use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
 use crate::index::to_compact_json;
 use crate::limits;
@@ -86,6 +87,30 @@ impl fmt::Display for PublicReason {
 }
 
 impl LastRefresh {
+    /// Returns the bytes to store, at most as many as are read back. When all quarantined parts do not fit, the last listed one says
+    /// how many more there are.
+    fn into_bytes(mut self) -> Vec<u8> {
+        let all = self.quarantined.len();
+        loop {
+            let bytes = to_compact_json(&self);
+            let is_cut = self.quarantined.is_empty() && self.repaired.is_empty();
+            if is_cut || bytes.len() as u64 <= limits::LAST_REFRESH_BYTES {
+                return bytes;
+            }
+            if self.quarantined.is_empty() {
+                self.repaired.truncate(self.repaired.len() / 2);
+                continue;
+            }
+            self.quarantined.truncate(self.quarantined.len() / 2);
+            let more = all - self.quarantined.len();
+            if let Some(last) = self.quarantined.last_mut() {
+                let path = last.problems.first().map(|problem| problem.path.clone()).unwrap_or_default();
+                let message = format!("and {more} more, which the report of the refresh names");
+                last.problems.push(Diagnostic::error(path, "status/limit", message, ""));
+            }
+        }
+    }
+
     /// Reads the stored outcome; none when there is none, or it cannot be read.
     pub async fn read(bucket: &impl Bucket) -> Option<Self> {
         let object = bucket.get(LAST_REFRESH_KEY, limits::LAST_REFRESH_BYTES).await.ok()??;
@@ -157,7 +182,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 behind_since,
             },
         };
-        let written = self.bucket.put_if(LAST_REFRESH_KEY, to_compact_json(&last).into(), Expect::Anything).await;
+        let written = self.bucket.put_if(LAST_REFRESH_KEY, last.into_bytes().into(), Expect::Anything).await;
         if let Err(error) = written {
             tracing::warn!(%error, "the last refresh is not shown at /status");
         }

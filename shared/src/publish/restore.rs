@@ -50,6 +50,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             })?,
         };
         let mut report = Report::nothing_new(&index, None, Timings::default());
+        self.wait_for_prune().await?;
         let mut wrong = self.lacking(&loaded.release).await?;
         let kept: Vec<Digest> = loaded.release.blobs().into_keys().filter(|blob| !wrong.contains(blob)).collect();
         let read = |blob: &Digest| {
@@ -96,7 +97,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 let lost = |_| Err(PublishError::NoSuchRelease { name: LATEST.to_owned(), advice });
                 return damage.map_or(Ok(None), lost);
             };
-            // Everything that it names comes before it (invariant 2).
+            // Everything that it names comes before it (invariant 2), and stays.
+            self.wait_for_prune().await?;
             let lacking = self.lacking(&loaded.release).await?;
             let mut written = self.mend_bucket(&index, &loaded, &lacking).await?;
             if self.commit(index.to_bytes(), Expect::unchanged(found.as_ref())).await? {

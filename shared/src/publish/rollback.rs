@@ -78,7 +78,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 }
 
-fn missing(index: &LiveIndex) -> PublishError {
+pub(super) fn missing(index: &LiveIndex) -> PublishError {
     let advice = "the live release is gone from both stores; run reconcile, which builds it again".to_owned();
     PublishError::NoSuchRelease { name: index.commit_hash.to_string(), advice }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 
-use futures_util::future::{try_join, try_join4};
+use futures_util::future::{try_join, try_join3};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
@@ -17,14 +17,52 @@ use crate::registry::{Name, Registry};
 use crate::release::{Built, PublishedVersion, Release};
 use crate::source::Source;
 
+/// Objects that a publication found in the bucket, whether or not it wrote them again. A prune that began before may remove them.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    small: Vec<Digest>,
+    large: Vec<Digest>,
+    release: bool,
+}
+
+/// An object of the bucket, as a publication left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// It was not there before.
+    New,
+    /// It was there, and so old that a prune may remove it; it was written again.
+    Renewed,
+    /// It was there, and stays.
+    Kept,
+}
+
+impl Placed {
+    /// How many objects were written.
+    pub(super) fn writes(self) -> u64 {
+        u64::from(self != Self::Kept)
+    }
+
+    fn was_found(self) -> bool {
+        self != Self::New
+    }
+}
+
+impl Found {
+    /// Whether the publication found none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.small.is_empty() && self.large.is_empty() && !self.release
+    }
+}
+
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant 3, up to the release object.
+    /// Returns also what it found in the bucket.
     pub(super) async fn upload(
         &self,
         built: &Built,
         previous: Option<&Release>,
         index: &IndexArtifact<'_>,
-    ) -> Result<Writes, PublishError> {
+    ) -> Result<(Writes, Found), PublishError> {
         let mut new_blobs = by_size(&built.release);
         for had in previous.map(Release::blobs).unwrap_or_default().keys() {
             new_blobs.small.remove(had);
@@ -37,49 +75,78 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
         let of_config = self.index_config().await?;
         let of_versions = async {
-            let to_bucket = each(new_blobs.small, |blob| self.bucket_blob(built, blob));
+            let to_bucket =
+                each(new_blobs.small, |blob| async move { Ok((blob, self.bucket_blob(built, blob).await?)) });
             let to_registry = each(new_versions.iter().copied(), |version| self.artifact_blobs(built, version));
-            let (mut to_bucket, to_registry) = try_join(to_bucket, to_registry).await?;
+            let (small, to_registry) = try_join(to_bucket, to_registry).await?;
+            let mut large = Vec::new();
             for blob in new_blobs.large {
-                to_bucket.push(self.bucket_large(blob).await?);
+                large.push((blob, self.bucket_large(blob).await?));
             }
+            let bucket = small.iter().chain(&large).map(|(_, placed)| placed.writes()).sum();
+            let found = Found { small: found(small), large: found(large), release: false };
             let pushed = new_versions.iter().copied().zip(&to_registry);
             let pending: Vec<&PublishedVersion> =
                 pushed.filter(|(_, pushed)| pushed.is_some()).map(|(version, _)| version).collect();
             each(pending.iter().copied(), |version| self.manifest(version, Name::Digest(version.manifest))).await?;
             let registry = to_registry.into_iter().flatten().sum::<u64>() + pending.len() as u64;
-            Ok((Writes { bucket: to_bucket.into_iter().sum(), registry }, pending))
+            Ok((Writes { bucket, registry }, found, pending))
         };
         // Nothing names them before the index artifact does.
         let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
         let of_documents = self.push_documents(built, new_documents, &had);
-        let release_key = release_key(built.name);
-        let ((mut writes, pending), (_, of_documents), of_index, release_stays) =
-            try_join4(of_versions, of_documents, self.index_blobs(index), self.stays(&release_key)).await?;
+        let ((mut writes, mut found, pending), (_, of_documents), of_index) =
+            try_join3(of_versions, of_documents, self.index_blobs(index)).await?;
 
         let tagged = each(pending, |version| self.manifest(version, Name::Tag(&version.version))).await?.len() as u64;
         writes.registry += of_config + of_documents + of_index + tagged + self.tag_index(index).await?;
-        if !release_stays {
-            self.bucket.put(&release_key, built.bytes.clone()).await?;
-            writes.bucket += 1;
+        let release = self.bucket_release(built).await?;
+        writes.bucket += release.writes();
+        found.release = release.was_found();
+        Ok((writes, found))
+    }
+
+    /// Checks once more what an upload found in the bucket, writes what is gone by now, and returns how many objects those were.
+    pub(super) async fn upload_again(&self, built: &Built, found: &Found) -> Result<u64, PublishError> {
+        let small = each(&found.small, |blob| self.bucket_blob(built, *blob)).await?;
+        let mut writes = small.into_iter().map(Placed::writes).sum();
+        for blob in &found.large {
+            writes += self.bucket_large(*blob).await?.writes();
+        }
+        if found.release {
+            writes += self.bucket_release(built).await?.writes();
         }
         Ok(writes)
     }
 
-    /// Whether an object is there, and too young to be pruned before this publication is live.
-    pub(super) async fn stays(&self, key: &str) -> Result<bool, PublishError> {
+    /// Says how an object has to be placed: one that is there stays when it is too young to be pruned before this publication is
+    /// live.
+    pub(super) async fn placing(&self, key: &str) -> Result<Placed, PublishError> {
         let now = (self.clock)().instant();
-        Ok(self.bucket.stat(key).await?.is_some_and(|stat| prune::stays(stat, now)))
+        Ok(match self.bucket.stat(key).await? {
+            None => Placed::New,
+            Some(stat) if prune::stays(stat, now) => Placed::Kept,
+            Some(_) => Placed::Renewed,
+        })
     }
 
-    async fn bucket_blob(&self, built: &Built, blob: Digest) -> Result<u64, PublishError> {
+    async fn bucket_blob(&self, built: &Built, blob: Digest) -> Result<Placed, PublishError> {
         let key = blob_key(blob);
-        if self.stays(&key).await? {
-            return Ok(0);
+        let placing = self.placing(&key).await?;
+        if placing != Placed::Kept {
+            let content = self.content(built, blob).await?;
+            self.bucket.put(&key, content).await?;
         }
-        let content = self.content(built, blob).await?;
-        self.bucket.put(&key, content).await?;
-        Ok(1)
+        Ok(placing)
+    }
+
+    async fn bucket_release(&self, built: &Built) -> Result<Placed, PublishError> {
+        let key = release_key(built.name);
+        let placing = self.placing(&key).await?;
+        if placing != Placed::Kept {
+            self.bucket.put(&key, built.bytes.clone()).await?;
+        }
+        Ok(placing)
     }
 
     /// Pushes the blobs of an artifact; none when its tag has it already, and then all of it is there.
@@ -107,6 +174,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let manifest = artifact::manifest(&version.layers);
         Ok(self.registry.push_manifest(&repository(version), name, manifest).await?)
     }
+}
+
+/// Those of some blobs that were in the bucket before.
+fn found(placed: Vec<(Digest, Placed)>) -> Vec<Digest> {
+    placed.into_iter().filter(|(_, placed)| placed.was_found()).map(|(blob, _)| blob).collect()
 }
 
 /// Versions of a release that the release before does not have in the same state.

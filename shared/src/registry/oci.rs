@@ -86,7 +86,7 @@ impl OciRegistry {
             file.write_all(&part).await.map_err(on_our_side)?;
         }
         file.flush().await.map_err(on_our_side)?;
-        if Digest::of_file(into).map_err(on_our_side)? == blob { Ok(()) } else { Err(damaged()) }
+        if Digest::of_file(into).await.map_err(on_our_side)? == blob { Ok(()) } else { Err(damaged()) }
     }
 
     /// Uploads a blob in one piece ("Pushing a blob monolithically", by POST and then PUT).

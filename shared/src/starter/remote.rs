@@ -195,9 +195,7 @@ impl Remotes {
             });
         }
         let file = download(&host, body).await?;
-        let path = file.path().to_owned();
-        let digest = tokio::task::spawn_blocking(move || Digest::of_file(&path)).await;
-        let digest = digest.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let digest = Digest::of_file(file.path()).await;
         let state = State::Content(digest.map_err(|error| RemoteError::here(&host, &error))?);
         Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, Files(Place::Here(host, file))) })
     }

@@ -311,11 +311,7 @@ fn host(source: &Source) -> &str {
 
 /// Digest and length of a file.
 async fn stored(path: &Path) -> io::Result<StoredFile> {
-    let path = path.to_owned();
-    let hashing = tokio::task::spawn_blocking(move || {
-        Ok(StoredFile { digest: Digest::of_file(&path)?, size: std::fs::metadata(&path)?.len() })
-    });
-    hashing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    Ok(StoredFile { digest: Digest::of_file(path).await?, size: tokio::fs::metadata(path).await?.len() })
 }
 
 /// A version on its way to be published with everything that it names elsewhere.

@@ -1,19 +1,27 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
+mod bucket;
+mod limits;
 mod offline;
 mod protocol;
+mod prune;
 mod registry;
 mod upkeep;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
+use tokio::sync::Notify;
 
+use self::bucket::MemoryBucket;
 use self::registry::MemoryRegistry;
 use super::*;
-use crate::cache::{ETag, Expect, INDEX_KEY, Object, Opened, Stat, Written, blob_key, release_key};
+use crate::cache::{INDEX_KEY, blob_key, release_key};
 use crate::digest::Digest;
 use crate::release::{LiveIndex, Outline, Release};
 use crate::repository::Repository;
@@ -29,8 +37,12 @@ struct Fuse(Arc<Mutex<Faults>>);
 struct Faults {
     /// Writes until there are no more, as when the publisher is killed.
     left: Option<u32>,
+    /// Who drops the publisher then. Without it, every further write fails.
+    dropping: Option<Arc<Notify>>,
     /// Something that comes between, and before which of the next writes.
     meanwhile: Option<(u32, BoxFuture<'static, ()>)>,
+    /// Something that comes after the next listing of blobs was made, and before it arrives.
+    after_listing_blobs: Option<BoxFuture<'static, ()>>,
     /// The next conditional write takes effect, its answer gets lost, and the client's second try finds the object changed.
     echo: bool,
 }
@@ -63,98 +75,45 @@ impl Fuse {
         if let Some(act) = first {
             act.await;
         }
-        match &mut self.0.lock().unwrap().left {
-            Some(0) => Err("killed".into()),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
+        let dropping = {
+            let mut faults = self.0.lock().unwrap();
+            match &mut faults.left {
+                Some(0) => faults.dropping.clone(),
+                Some(left) => {
+                    *left -= 1;
+                    return Ok(());
+                }
+                None => return Ok(()),
             }
-            None => Ok(()),
+        };
+        match dropping {
+            Some(dropping) => {
+                dropping.notify_one();
+                std::future::pending().await
+            }
+            None => Err("killed".into()),
         }
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct MemoryBucket {
-    objects: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
-    fuse: Fuse,
+thread_local! {
+    /// How many seconds went by since a world was made. Everything in a test runs on its thread.
+    static SECONDS: Cell<i64> = const { Cell::new(0) };
 }
 
-impl MemoryBucket {
-    fn object(&self, key: &str) -> Option<Object> {
-        let objects = self.objects.lock().unwrap();
-        let (bytes, state) = objects.get(key)?;
-        Some(Object { bytes: bytes.clone(), etag: ETag::new(state.to_string()) })
-    }
-
-    fn write(&self, key: &str, bytes: Bytes) -> ETag {
-        let mut objects = self.objects.lock().unwrap();
-        let state = objects.get(key).map_or(1, |(_, state)| state + 1);
-        objects.insert(key.to_owned(), (bytes, state));
-        ETag::new(state.to_string())
-    }
-
-    fn live(&self) -> Option<LiveIndex> {
-        Some(LiveIndex::from_bytes(&self.object(INDEX_KEY)?.bytes).unwrap())
-    }
-}
-
-impl Bucket for MemoryBucket {
-    async fn open(&self, key: &str, _limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
-        tokio::task::yield_now().await;
-        let settled = self.object(key);
-        Ok(settled.map(|object| -> Opened<'_> {
-            Box::pin(async {
-                tokio::task::yield_now().await;
-                Ok(object)
-            })
-        }))
-    }
-
-    async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
-        tokio::task::yield_now().await;
-        Ok(self.object(key).map(|object| stat(&object)))
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Stat>, CacheError> {
-        let keys: Vec<String> = self.objects.lock().unwrap().keys().cloned().collect();
-        let keys = keys.into_iter().filter(|key| key.starts_with(prefix));
-        Ok(keys.filter_map(|key| Some((key.clone(), stat(&self.object(&key)?)))).collect())
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "remove", reason))?;
-        self.objects.lock().unwrap().remove(key);
-        Ok(())
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
-        self.write(key, bytes);
-        Ok(())
-    }
-
-    async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
-        self.fuse.burn().await.map_err(|reason| CacheError::new("memory", "write", reason))?;
-        let found = self.object(key).map(|object| object.etag);
-        let as_expected = match expect {
-            Expect::Absent => found.is_none(),
-            Expect::State(etag) => found == Some(etag),
-            Expect::Anything => true,
-        };
-        let echo = as_expected && std::mem::take(&mut self.fuse.0.lock().unwrap().echo);
-        let written = as_expected.then(|| self.write(key, bytes)).filter(|_| !echo);
-        Ok(written.map_or(Written::Lost, Written::Done))
-    }
-}
-
-/// Everything was written at the one time that the clock shows.
-fn stat(object: &Object) -> Stat {
-    Stat { size: object.bytes.len() as u64, modified: now().instant() }
+/// The time at which every world begins.
+fn start() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
 fn now() -> Timestamp {
-    "2026-01-01T00:00:00Z".parse().unwrap()
+    let seconds = start().instant().as_second() + SECONDS.get();
+    Timestamp::from_instant(jiff::Timestamp::from_second(seconds).unwrap())
+}
+
+/// Moves the clock.
+fn wait(seconds: i64) {
+    SECONDS.set(SECONDS.get() + seconds);
 }
 
 /// A repository: its commits, numbered as they were made, each on top of the head of then; and the head.
@@ -245,7 +204,7 @@ impl Source for Branch {
         if self.0.lock().unwrap().tells_no_dates {
             return Err(SourceError::NotFound("the history".into()));
         }
-        Ok(paths.iter().map(|path| (path.clone(), now())).collect())
+        Ok(paths.iter().map(|path| (path.clone(), start())).collect())
     }
 }
 
@@ -270,9 +229,26 @@ impl World {
 
     /// Both servers share one fuse: the publisher is killed after so many writes.
     fn new() -> Self {
-        let world = Self::default();
-        let registry = MemoryRegistry { fuse: world.bucket.fuse.clone(), ..world.registry };
-        Self { registry, ..world }
+        SECONDS.set(0);
+        Self::default().with_fuse(Fuse::default())
+    }
+
+    /// The same world, seen by somebody with another fuse.
+    fn with_fuse(&self, fuse: Fuse) -> Self {
+        let bucket = MemoryBucket { fuse: fuse.clone(), ..self.bucket.clone() };
+        Self { branch: self.branch.clone(), registry: MemoryRegistry { fuse, ..self.registry.clone() }, bucket }
+    }
+
+    /// Gives somebody's work its own fuse, and drops it in place of the write after so many; none when it was dropped.
+    async fn dropped_after<T>(&self, writes: u32, work: impl AsyncFnOnce(Self) -> T) -> Option<T> {
+        let dropping = Arc::new(Notify::new());
+        let fuse = Fuse::default();
+        *fuse.0.lock().unwrap() =
+            Faults { left: Some(writes), dropping: Some(Arc::clone(&dropping)), ..Faults::default() };
+        match select(pin!(work(self.with_fuse(fuse))), pin!(dropping.notified())).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
     }
 
     /// The whole release that an index names.
@@ -283,6 +259,17 @@ impl World {
             |name| (name, self.bucket.object(&blob_key(name)).expect("every document is in the bucket").bytes);
         let documents: Vec<_> = outline.documents().into_keys().map(document).collect();
         outline.with(documents).expect("its documents can be read")
+    }
+
+    /// Invariant 10: the bucket has every release that readers may hold and rollbacks are offered, whole.
+    fn check_recent(&self) {
+        let Some(live) = self.bucket.live() else { return };
+        for recent in &live.recent {
+            let index = LiveIndex { release: recent.release, ..live.clone() };
+            for blob in self.release(&index).blobs().into_keys() {
+                assert!(self.bucket.object(&blob_key(blob)).is_some(), "a blob of {} is gone", recent.commit_hash);
+            }
+        }
     }
 
     /// Invariants 1 and 2: what `index.json` names is whole, in the bucket and in the registry.

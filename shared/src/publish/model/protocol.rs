@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::RELEASES;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -15,19 +16,23 @@ enum Step {
     Killed(Act, u32),
     /// The answer to somebody's next conditional write gets lost.
     Echoed(Act),
-    /// These happen at once.
-    AtOnce(Vec<Act>),
+    /// These happen at once; some are dropped in place of the write after so many.
+    AtOnce(Vec<(Act, Option<u32>)>),
+    /// So many seconds go by.
+    Wait(i64),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Act {
+pub(super) enum Act {
     /// A trigger that tells of a commit, perhaps a late one, or of none.
     Refresh(Option<usize>),
+    Refetch,
     Rollback(usize),
     Unpin,
     Repair,
     Restore,
     Verify,
+    Prune,
     /// The OCI registry loses a blob.
     Lose(usize),
     /// A blob of the OCI registry is cut off.
@@ -39,16 +44,21 @@ impl World {
         Branch::named(commit % self.branch.0.lock().unwrap().all.len())
     }
 
-    async fn act(&self, act: Act) -> Result<Option<Report>, PublishError> {
+    pub(super) async fn act(&self, act: Act) -> Result<Option<Report>, PublishError> {
         let publisher = self.publisher();
         Ok(Some(match act {
             Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
+            Act::Refetch => publisher.refetch().await?,
             Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
             Act::Unpin => publisher.unpin().await?,
             Act::Repair => publisher.repair(Extent::Whole).await?,
             Act::Restore => publisher.restore().await?,
             Act::Verify => {
                 publisher.verify().await?;
+                return Ok(None);
+            }
+            Act::Prune => {
+                publisher.prune().await?;
                 return Ok(None);
             }
             Act::Lose(blob) => {
@@ -63,10 +73,11 @@ impl World {
     }
 
     /// A rollback that succeeds, with nobody else who chooses, leaves its target live and pinned.
-    fn check_rollback(&self, acts: &[Act], results: &[Result<Option<Report>, PublishError>]) {
+    /// Those without a result were dropped.
+    fn check_rollback(&self, acts: &[Act], results: &[Option<Result<Option<Report>, PublishError>>]) {
         let choices = acts.iter().filter(|act| matches!(act, Act::Rollback(_) | Act::Unpin));
         for (act, result) in acts.iter().zip(results) {
-            if let (Act::Rollback(target), Ok(Some(report)), 1) = (act, result, choices.clone().count()) {
+            if let (Act::Rollback(target), Some(Ok(Some(report))), 1) = (act, result, choices.clone().count()) {
                 let live = self.bucket.live().unwrap();
                 assert_eq!((live.commit_hash, live.pinned), (self.known(*target), Pin::Pinned), "{report:?}");
             }
@@ -87,7 +98,9 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => Just(Act::Unpin),
         1 => Just(Act::Repair),
         1 => Just(Act::Restore),
+        1 => Just(Act::Refetch),
         1 => Just(Act::Verify),
+        3 => Just(Act::Prune),
         2 => (0_usize..100).prop_map(Act::Lose),
         1 => (0_usize..100).prop_map(Act::Cut),
     ]
@@ -101,16 +114,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_usize..20).prop_map(Step::Reset),
         3 => (acts(), 0_u32..40).prop_map(|(act, writes)| Step::Killed(act, writes)),
         1 => acts().prop_map(Step::Echoed),
-        4 => prop::collection::vec(acts(), 1..4).prop_map(Step::AtOnce),
+        5 => prop::collection::vec((acts(), prop::option::weighted(0.3, 0_u32..40)), 1..4).prop_map(Step::AtOnce),
+        3 => prop::sample::select(vec![60, 1700, 1900, 3600, 7200]).prop_map(Step::Wait),
     ];
-    prop::collection::vec(step, 1..16)
+    prop::collection::vec(step, 1..24)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Invariants 1 to 4 under kills, races, late triggers, forced pushes and deliberate steps back: what is live is always whole;
-    /// it moves only to a head that the branch had meanwhile, or to the target of a rollback; pinned, it stays; and whoever is left
+    /// Invariants 1 to 4 and 10 under kills, races, late triggers, forced pushes, deliberate steps back and collections, while time
+    /// goes by: what is live or was lately is always whole; it moves only to a head that the branch had meanwhile, or to the target of a rollback; pinned, it stays; and whoever is left
     /// alone brings everything in order.
     #[test]
     fn the_protocol_keeps_its_invariants(steps in steps()) {
@@ -141,20 +155,29 @@ proptest! {
                     vec![act]
                 }
                 Step::AtOnce(acts) => {
-                    let acting = futures_util::future::join_all(acts.iter().map(|act| world.act(*act)));
+                    let acting = futures_util::future::join_all(acts.iter().map(async |(act, writes)| match writes {
+                        Some(writes) => world.dropped_after(*writes, async |world| world.act(*act).await).await,
+                        None => Some(world.act(*act).await),
+                    }));
                     let results = block_on(acting);
+                    let acts: Vec<Act> = acts.into_iter().map(|(act, _)| act).collect();
                     world.check_rollback(&acts, &results);
                     acts
                 }
+                Step::Wait(seconds) => {
+                    wait(seconds);
+                    vec![]
+                }
             };
             world.check();
+            world.check_recent();
             let unpins = acts.iter().any(|act| matches!(act, Act::Unpin));
             let pinned = before.as_ref().is_some_and(|live| live.pinned == Pin::Pinned);
             for act in &acts {
                 match act {
                     Act::Rollback(commit) => drop(targets.insert(world.known(*commit))),
                     // A lost release is built again from the head; that of a pinned one from its own commit.
-                    Act::Refresh(_) | Act::Repair if !pinned || unpins => {
+                    Act::Refresh(_) | Act::Refetch | Act::Repair if !pinned || unpins => {
                         targets.insert(block_on(world.branch.head()).unwrap());
                     }
                     // The newest that was recorded.
@@ -228,7 +251,7 @@ fn whatever_comes_between_two_writes_leaves_all_in_order() {
                 let Some(other) = other.lock().unwrap().take() else { break };
                 tried += 1;
                 assert!(result.is_ok() && other.is_ok(), "{doing}: {result:?}, {other:?}");
-                world.check_rollback(&[first, second], &[result, other]);
+                world.check_rollback(&[first, second], &[Some(result), Some(other)]);
                 world.check();
                 let problems = block_on(world.publisher().verify()).unwrap().problems;
                 assert_eq!(problems, [""; 0], "{doing}");
@@ -258,4 +281,41 @@ fn a_commit_whose_answer_got_lost_is_a_commit() {
         assert_eq!(index.commit_hash, Branch::named(live), "{act:?}");
         assert_eq!(index.pinned == Pin::Pinned, matches!(act, Act::Rollback(_)), "{act:?}");
     }
+}
+
+/// Whoever finds a release object may take it for a release that the OCI registry has.
+#[test]
+fn release_object_is_written_after_all_that_it_names() {
+    let mut found = 0;
+    for writes in 0.. {
+        let world = between_commits(false);
+        let before = world.bucket.live().unwrap();
+        let done = block_on(world.dropped_after(writes, async |world| world.act(Act::Refresh(None)).await));
+        let objects = world.bucket.objects.lock().unwrap().clone();
+        for key in objects.into_keys().filter(|key| key.starts_with(RELEASES)) {
+            let release = key[RELEASES.len()..].trim_end_matches(".json");
+            let release =
+                world.release(&LiveIndex { release: format!("sha256:{release}").parse().unwrap(), ..before.clone() });
+            if release.outline.commit_hash != Branch::named(2) {
+                continue;
+            }
+            found += 1;
+            for version in &release.content.versions {
+                let tagged = world.registry.tag(&format!("devfile-catalog/{}", version.stack), &version.version);
+                assert_eq!(tagged, Some(version.manifest), "before write {writes}");
+            }
+            for tag in [Branch::named(2).as_str(), "latest"] {
+                let tagged = world.registry.manifest_of(tag);
+                assert!(
+                    tagged
+                        .is_some_and(|manifest| manifest.contains(&format!("sha256:{}", &key[RELEASES.len()..][..64]))),
+                    "before write {writes}"
+                );
+            }
+        }
+        if done.is_some() {
+            break;
+        }
+    }
+    assert!(found >= 2, "before and after index.json: {found}");
 }

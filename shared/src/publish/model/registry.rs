@@ -28,6 +28,12 @@ impl MemoryRegistry {
         self.manifests.lock().unwrap().get(&(repository.to_owned(), tag.to_owned())).map(|bytes| Digest::of(bytes))
     }
 
+    /// The text of an index artifact's manifest.
+    pub(super) fn manifest_of(&self, tag: &str) -> Option<String> {
+        let name = ("devfile-index".to_owned(), tag.to_owned());
+        self.manifests.lock().unwrap().get(&name).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
     /// One of the blobs gets lost, under tags that stay.
     pub(super) fn lose(&self, number: usize) {
         let mut blobs = self.blobs.lock().unwrap();

@@ -1,18 +1,17 @@
-//! Restoring, repairing and pruning, one after the other, in the stores of the model.
+//! Restoring and repairing, one after the other, in the stores of the model.
 
 use super::*;
-use crate::limits::KEPT_RELEASES;
 use crate::release::RULES;
 
 /// A world with one published release, with files that no artifact carries.
-fn published() -> World {
+pub(super) fn published() -> World {
     let world = World::new();
     world.branch.commit(with_owners(0));
     block_on(world.publisher().refresh(None)).unwrap();
     world
 }
 
-fn with_owners(edit: u8) -> Tree {
+pub(super) fn with_owners(edit: u8) -> Tree {
     let mut tree = tree_of(&[(1, edit), (2, 0)]);
     for (path, content) in [("stacks/stack-1/OWNERS", "somebody"), ("stacks/stack-2/empty.txt", "")] {
         tree.insert(TreePath::parse(path).unwrap(), File::plain(content)).unwrap();
@@ -20,7 +19,7 @@ fn with_owners(edit: u8) -> Tree {
     tree
 }
 
-fn keys(world: &World) -> Vec<String> {
+pub(super) fn keys(world: &World) -> Vec<String> {
     world.bucket.objects.lock().unwrap().keys().cloned().collect()
 }
 
@@ -93,56 +92,6 @@ fn a_release_that_is_gone_from_both_stores_is_built_again() {
 }
 
 #[test]
-fn old_releases_are_pruned_and_what_the_kept_ones_name_stays() {
-    let world = published();
-    let first = world.bucket.live().unwrap();
-    let names_alone = |live: &LiveIndex, other: &LiveIndex| -> Vec<String> {
-        let others = world.release(other).blobs();
-        world.release(live).blobs().into_keys().filter(|blob| !others.contains_key(blob)).map(blob_key).collect()
-    };
-    let much_later = || "2026-01-10T00:00:00Z".parse().unwrap();
-    let later = Publisher { clock: much_later, ..world.publisher() };
-    world.branch.commit(with_owners(1));
-    block_on(later.refresh(None)).unwrap();
-    let gone = names_alone(&first, &world.bucket.live().unwrap());
-    assert!(!gone.is_empty());
-    assert_eq!(block_on(later.prune()).unwrap(), 0, "all is listed");
-
-    // As if releases had gone live a day apart: the list is full, the first is not on it.
-    let mut index = world.bucket.live().unwrap();
-    index.recent.retain(|recent| recent.release != first.release);
-    assert!(index.recent.len() <= KEPT_RELEASES);
-    world.bucket.write(INDEX_KEY, index.to_bytes());
-    assert_eq!(block_on(world.publisher().prune()).unwrap(), 0, "it was written within the hour");
-    let pruned = block_on(later.prune()).unwrap();
-    assert_eq!(pruned, gone.len() + 1);
-    let left = keys(&world);
-    assert!(!left.contains(&release_key(first.release)) && gone.iter().all(|key| !left.contains(key)));
-    world.check();
-    // The index artifact has the list as it was.
-    let repaired = block_on(later.repair(Extent::Whole)).unwrap().repaired;
-    assert!(repaired.iter().all(|line| line.starts_with("registry: devfile-index")), "{repaired:?}");
-    world.check_repaired();
-    // The OCI registry still has it, so going back works.
-    let report = block_on(later.rollback(&first.commit_hash)).unwrap();
-    assert_eq!((report.outcome, report.pinned), (Outcome::Published, true));
-    world.check();
-}
-
-#[test]
-fn a_blob_that_may_be_pruned_is_written_again() {
-    let world = published();
-    world.branch.commit(with_owners(1));
-    block_on(world.publisher().refresh(None)).unwrap();
-    // The edit is taken back long after: its blobs are there, but old.
-    world.branch.commit(with_owners(0));
-    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
-    let report = block_on(later.refresh(None)).unwrap();
-    // The devfile, the document that tells of it, the release of another commit, the index.
-    assert_eq!(report.writes.bucket, 4);
-}
-
-#[test]
 fn wrong_bytes_of_the_right_length_are_restored() {
     let world = published();
     let text = devfile("stack-2", "1.0.0") + "# 0\n";
@@ -172,49 +121,6 @@ fn an_archive_is_fetched_once_for_all_its_files() {
     // The devfile; the archive as a layer, and for its files.
     assert_eq!(read.iter().filter(|repository| *repository == "devfile-catalog/stack-1").count(), 3, "{read:?}");
     world.check();
-}
-
-#[test]
-fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
-    let world = published();
-    world.branch.commit(with_owners(1));
-    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
-    block_on(later.refresh(None)).unwrap();
-    let older = Bytes::from_static(b"{\"format\":0}");
-    let mut index = world.bucket.live().unwrap();
-    let forgotten = index.recent[1].release;
-    index.recent[1].release = Digest::of(&older);
-    world.bucket.write(&release_key(Digest::of(&older)), older.clone());
-    world.bucket.write(INDEX_KEY, index.to_bytes());
-    assert!(block_on(later.prune()).unwrap() > 0);
-    assert!(!keys(&world).contains(&release_key(forgotten)));
-    assert!(keys(&world).contains(&release_key(Digest::of(&older))));
-    world.check();
-}
-
-/// What it tells of is not known, so nothing may go, whatever older releases need.
-#[test]
-fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
-    let world = published();
-    let first = world.bucket.live().unwrap().release;
-    // Until the name of one comes before that of the live one, so that it is read first.
-    let index = (1..20).find_map(|edit| {
-        world.branch.commit(with_owners(edit));
-        block_on(world.publisher().refresh(None)).unwrap();
-        let mut index = world.bucket.live().unwrap();
-        index.recent.retain(|recent| recent.release != first);
-        index.recent.iter().any(|recent| recent.release < index.release).then_some(index)
-    });
-    let index = index.expect("twenty names are not in order");
-    world.bucket.write(INDEX_KEY, index.to_bytes());
-    // That of what belongs to no stack is the same in all of them.
-    let shared = world.release(&index).outline.common.digest;
-    world.bucket.objects.lock().unwrap().remove(&blob_key(shared));
-    world.registry.blobs.lock().unwrap().retain(|(_, blob), _| *blob != shared);
-    let before = keys(&world);
-    let later = Publisher { clock: || "2026-01-10T00:00:00Z".parse().unwrap(), ..world.publisher() };
-    assert!(matches!(block_on(later.prune()), Err(PublishError::MissingBlob(blob)) if blob == shared));
-    assert_eq!(keys(&world), before);
 }
 
 /// A world whose live release is gone from both stores.
@@ -260,7 +166,7 @@ fn dates_that_cannot_be_had_are_asked_for_again() {
     world.branch.0.lock().unwrap().tells_no_dates = false;
     world.branch.commit(tree_of(&[(1, 1), (2, 0)]));
     block_on(world.publisher().refresh(None)).unwrap();
-    assert_eq!(of_stack_2(), now());
+    assert_eq!(of_stack_2(), start());
 }
 
 #[test]
