@@ -23,6 +23,7 @@ pub mod release;
 pub mod report;
 pub mod repository;
 pub mod request;
+mod retry;
 mod retry_after;
 pub mod source;
 pub mod starter;

@@ -15,7 +15,7 @@ use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::calls::{Failure, body, refusal, shortened, unless_silent};
+use super::calls::{CallError, body, refusal, shortened, unless_silent};
 use super::{Credentials, RegistryAddress};
 
 /// Most bytes of the answer of a token realm.
@@ -52,7 +52,7 @@ impl Access {
     }
 
     /// The authorization of a call about a repository.
-    pub(super) async fn of(&self, repository: &str) -> Result<Option<HeaderValue>, Failure> {
+    pub(super) async fn of(&self, repository: &str) -> Result<Option<HeaderValue>, CallError> {
         if !self.0.is_wanted.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -78,7 +78,7 @@ impl Inner {
     }
 
     /// Asks the registry how it authenticates, and gets a token if it gives any.
-    async fn authorize(&self, repository: &str) -> Result<Option<HeaderValue>, Failure> {
+    async fn authorize(&self, repository: &str) -> Result<Option<HeaderValue>, CallError> {
         let answer = send(self.http.get(format!("{}/v2/", self.address.origin()))).await?;
         if is_passing(answer.status()) {
             return Err(refusal(answer, None).await);
@@ -91,7 +91,7 @@ impl Inner {
     }
 
     /// Gets a token for a repository from the realm of a challenge.
-    async fn token(&self, challenge: &Bearer, repository: &str) -> Result<String, Failure> {
+    async fn token(&self, challenge: &Bearer, repository: &str) -> Result<String, CallError> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<String>,
@@ -117,14 +117,14 @@ impl Inner {
         if status != StatusCode::OK {
             let said = shortened(String::from_utf8_lossy(&text).trim());
             let said = if said.is_empty() { "check the credentials".to_owned() } else { said };
-            return Err(Failure::Final(format!(
+            return Err(CallError::Final(format!(
                 "cannot get a token from {name}: it answered {}; {said}",
                 status.as_u16()
             )));
         }
         let token =
             serde_json::from_slice(&text).ok().and_then(|Answer { token, access_token }| token.or(access_token));
-        token.ok_or_else(|| Failure::Broken(format!("cannot get a token from {name}: its answer has none")))
+        token.ok_or_else(|| CallError::Broken(format!("cannot get a token from {name}: its answer has none")))
     }
 }
 
@@ -145,9 +145,9 @@ impl Bearer {
 
 impl RegistryAddress {
     /// The realm that a challenge names, which may be sent credentials: over TLS, or to the registry itself.
-    fn realm(&self, named: &str) -> Result<Url, Failure> {
+    fn realm(&self, named: &str) -> Result<Url, CallError> {
         let invalid =
-            |reason: &str| Failure::Final(format!("cannot use the token realm {}: {reason}", shortened(named)));
+            |reason: &str| CallError::Final(format!("cannot use the token realm {}: {reason}", shortened(named)));
         let realm = Url::parse(named).map_err(|_| invalid("it is not a URL"))?;
         if realm.scheme() == "https" || self.is_at(&realm) {
             return Ok(realm);
@@ -155,19 +155,20 @@ impl RegistryAddress {
         // Its path and query may be secret.
         let name = realm.origin().ascii_serialization();
         let reason = "credentials are sent over https or to the registry itself only";
-        Err(Failure::Final(format!("cannot use the token realm {}: {reason}", shortened(&name))))
+        Err(CallError::Final(format!("cannot use the token realm {}: {reason}", shortened(&name))))
     }
 }
 
-fn secret(text: String) -> Result<HeaderValue, Failure> {
+fn secret(text: String) -> Result<HeaderValue, CallError> {
     let value = HeaderValue::try_from(text);
-    let mut value = value.map_err(|_| Failure::Final("the token or the password has control characters".to_owned()))?;
+    let mut value =
+        value.map_err(|_| CallError::Final("the token or the password has control characters".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-async fn send(request: RequestBuilder) -> Result<Response, Failure> {
-    unless_silent(0, async { request.send().await.map_err(Failure::of) }).await
+async fn send(request: RequestBuilder) -> Result<Response, CallError> {
+    unless_silent(0, async { request.send().await.map_err(CallError::of) }).await
 }
 
 /// Whether another try may get another answer.

@@ -3,21 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response, Url};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::access::Access;
 use super::{Credentials, Name, RegistryAddress, RegistryError};
 use crate::context;
 use crate::digest::Digest;
 use crate::error::chain;
-use crate::retry_after::retry_after;
+use crate::retry::{Failure, RetryError, retry};
+use crate::retry_after::requested_wait;
 use crate::telemetry::{Kind, Span};
 use crate::trace::TRACEPARENT;
 
@@ -32,6 +31,12 @@ pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// Bytes of an upload that have to get through in a second, sixteen of them at a time.
 const SLOWEST: u64 = 512 << 10;
+
+/// Wait for a rate limit that names no time; registries without `Retry-After` mean seconds.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
+
+/// Most authorizations that one attempt is made with. Calls beside it may use up a token before its turn.
+const AUTHORIZATIONS: u32 = 5;
 
 /// Redirects that are followed for one answer.
 const REDIRECTS: usize = 5;
@@ -64,9 +69,9 @@ pub(super) struct Subject {
     name: String,
 }
 
-/// Why a try did not work.
-#[derive(Debug, Clone)]
-pub(super) enum Failure {
+/// The failure of one attempt at a call.
+#[derive(Debug)]
+pub(super) enum CallError {
     /// The registry refused, or another host that it named.
     Refused {
         /// That other host.
@@ -75,7 +80,7 @@ pub(super) enum Failure {
         status: StatusCode,
         /// What it says of it.
         said: String,
-        /// When it wants to be asked again.
+        /// The wait that it asks for before the next attempt.
         wait: Option<Duration>,
     },
     /// There is no answer, or not all of it, or it is damaged.
@@ -124,28 +129,28 @@ impl Calls {
         self.http.request(method, url)
     }
 
-    /// Tries until it works, it is clear that it will not, or the time is over. None when the registry does not have it.
-    pub(super) async fn attempt<T, R: Future<Output = Result<T, Failure>>>(
+    /// Makes a call within a time, retries included. `None` when the registry does not have the subject.
+    pub(super) async fn find<T, R: Future<Output = Result<T, CallError>>>(
         &self,
         subject: &Subject,
         time: Duration,
-        work: impl FnMut() -> R,
+        attempt: impl Fn() -> R,
     ) -> Result<Option<T>, RegistryError> {
-        match patiently(time, work).await {
+        match repeat(subject, time, attempt).await {
             Ok(value) => Ok(Some(value)),
-            Err(Failure::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-            Err(failure) => Err(self.error(subject, &failure)),
+            Err(RetryError::Final(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Ok(None),
+            Err(error) => Err(self.error(subject, &error)),
         }
     }
 
-    /// The same of what must be there.
-    pub(super) async fn carry_out<T, R: Future<Output = Result<T, Failure>>>(
+    /// Makes a call within a time, retries included.
+    pub(super) async fn run<T, R: Future<Output = Result<T, CallError>>>(
         &self,
         subject: &Subject,
         time: Duration,
-        work: impl FnMut() -> R,
+        attempt: impl Fn() -> R,
     ) -> Result<T, RegistryError> {
-        patiently(time, work).await.map_err(|failure| self.error(subject, &failure))
+        repeat(subject, time, attempt).await.map_err(|error| self.error(subject, &error))
     }
 
     /// Sends a request, and what only reads to where the registry redirects it. The answer has the status that the specification
@@ -155,8 +160,8 @@ impl Calls {
         subject: &Subject,
         request: RequestBuilder,
         success: StatusCode,
-    ) -> Result<Response, Failure> {
-        let mut request = request.build().map_err(|error| Failure::Final(chain(&error.without_url())))?;
+    ) -> Result<Response, CallError> {
+        let mut request = request.build().map_err(|error| CallError::Final(chain(&error.without_url())))?;
         for _ in 0..=REDIRECTS {
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
             let again = if reads { request.try_clone() } else { None };
@@ -167,17 +172,19 @@ impl Calls {
             }
             if status.is_success() {
                 let (by, status, success) = (named(other.as_deref()), status.as_u16(), success.as_u16());
-                return Err(Failure::Final(format!("{by} answered {status} where {success} is the answer of success")));
+                return Err(CallError::Final(format!(
+                    "{by} answered {status} where {success} is the answer of success"
+                )));
             }
             let Some(mut redirected) = again else { return Err(refusal(answer, other).await) };
             *redirected.url_mut() = place(&answer)?;
             request = redirected;
         }
-        Err(Failure::Final(format!("the registry redirects more than {REDIRECTS} times")))
+        Err(CallError::Final(format!("the registry redirects more than {REDIRECTS} times")))
     }
 
     /// Sends a request once. The answer is a good one or a redirect.
-    async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, Failure> {
+    async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, CallError> {
         // Whoever else the registry names is not told who calls (CVE-2020-15157).
         let shown = if self.address.is_at(request.url()) { self.access.of(&subject.repository).await? } else { None };
         if let Some(shown) = &shown {
@@ -192,7 +199,7 @@ impl Calls {
             request.headers_mut().insert(TRACEPARENT, position);
         }
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let answer = async { self.http.execute(request).await.map_err(Failure::of) };
+        let answer = async { self.http.execute(request).await.map_err(CallError::of) };
         let answer = unless_silent(length.unwrap_or_default(), answer).await;
         let answer = answer.inspect_err(|_| span.fail("no_answer"))?;
         let status = answer.status();
@@ -216,58 +223,59 @@ impl Calls {
         (!self.address.is_at(answer.url())).then(|| answer.url().origin().ascii_serialization())
     }
 
-    fn error(&self, subject: &Subject, failure: &Failure) -> RegistryError {
+    fn error(&self, subject: &Subject, call: &RetryError<CallError>) -> RegistryError {
         let Subject { operation, repository, name } = subject;
         let operation = format!("{operation} {}/{repository}{name}", self.address.host);
-        let error = RegistryError::new(self.address.to_string(), operation, failure.to_string());
-        if matches!(failure, Failure::LacksBlobs(_)) { error.lacking_blobs() } else { error }
+        let error = RegistryError::new(self.address.to_string(), operation, call.to_string());
+        if matches!(call, RetryError::Exhausted(CallError::LacksBlobs(_), _)) { error.lacking_blobs() } else { error }
     }
 }
 
-/// Tries until it works, it is clear that it will not, or the time is over.
-async fn patiently<T, R: Future<Output = Result<T, Failure>>>(
+/// Repeats attempts at a call within a time; at once when the registry refuses an authorization that can be replaced.
+async fn repeat<T, R: Future<Output = Result<T, CallError>>>(
+    subject: &Subject,
     time: Duration,
-    work: impl FnMut() -> R,
-) -> Result<T, Failure> {
-    let backoff =
-        ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter();
-    let start = Instant::now();
-    // A `Retry-After` beyond the deadline fails immediately.
-    let wait = |failure: &Failure, usual: Option<Duration>| {
-        Some(failure.wait(usual?)).filter(|wait| start.elapsed().saturating_add(*wait) < time)
+    attempt: impl Fn() -> R,
+) -> Result<T, RetryError<CallError>> {
+    let authorized = || async {
+        let mut result = attempt().await;
+        for _ in 1..AUTHORIZATIONS {
+            match result {
+                Err(CallError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => result = attempt().await,
+                _ => break,
+            }
+        }
+        result.map_err(Failure::from)
     };
-    let mut before = String::new();
-    let tried = work.retry(backoff).when(Failure::is_passing).adjust(wait);
-    let tried =
-        tokio::time::timeout(time, tried.notify(|failure, _| before = format!("; before that: {failure}"))).await;
-    tried.unwrap_or_else(|_| Err(Failure::Broken(format!("no answer within {} seconds{before}", time.as_secs()))))
+    retry(subject.operation, time, authorized).await
 }
 
 /// Waits for a registry that is to say something, when it has the bytes that it is sent.
 pub(super) async fn unless_silent<T>(
     sent: u64,
-    answer: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    answer: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
     let time = SILENCE.saturating_add(Duration::from_secs(sent / SLOWEST));
-    let silent = |_| Err(Failure::Broken(format!("nothing came for {} seconds", time.as_secs())));
+    let silent = |_| Err(CallError::Broken(format!("nothing came for {} seconds", time.as_secs())));
     tokio::time::timeout(time, answer).await.unwrap_or_else(silent)
 }
 
 /// Where an answer sends its caller.
-pub(super) fn place(answer: &Response) -> Result<Url, Failure> {
+pub(super) fn place(answer: &Response) -> Result<Url, CallError> {
     let told = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
     let place = told.and_then(|place| answer.url().join(place).ok());
-    let missing = || Failure::Broken(format!("the registry answered {} without a Location", answer.status().as_u16()));
+    let missing =
+        || CallError::Broken(format!("the registry answered {} without a Location", answer.status().as_u16()));
     place.ok_or_else(missing)
 }
 
 /// The next part of the body of an answer.
-pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, Failure> {
-    unless_silent(0, async { answer.chunk().await.map_err(Failure::of) }).await
+pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, CallError> {
+    unless_silent(0, async { answer.chunk().await.map_err(CallError::of) }).await
 }
 
 /// Reads the body of an answer, which may have at most so many bytes.
-pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Bytes, Failure> {
+pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Bytes, CallError> {
     let mut bytes = BytesMut::with_capacity(answer.content_length().unwrap_or_default().min(limit) as usize);
     while let Some(part) = part(&mut answer).await? {
         if bytes.len().saturating_add(part.len()) as u64 > limit {
@@ -278,21 +286,21 @@ pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Bytes, Fail
     Ok(bytes.freeze())
 }
 
-pub(super) fn too_large(limit: u64) -> Failure {
-    Failure::Final(format!("it has more than {limit} bytes"))
+pub(super) fn too_large(limit: u64) -> CallError {
+    CallError::Final(format!("it has more than {limit} bytes"))
 }
 
 /// Checks that bytes are those of a digest.
-pub(super) fn checked(bytes: Bytes, digest: Digest) -> Result<Bytes, Failure> {
+pub(super) fn checked(bytes: Bytes, digest: Digest) -> Result<Bytes, CallError> {
     if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(damaged()) }
 }
 
-pub(super) fn damaged() -> Failure {
-    Failure::Broken("its bytes do not have that digest".to_owned())
+pub(super) fn damaged() -> CallError {
+    CallError::Broken("its bytes do not have that digest".to_owned())
 }
 
 /// The reason of an answer that is no success, from the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
-pub(super) async fn refusal(answer: Response, by: Option<String>) -> Failure {
+pub(super) async fn refusal(answer: Response, by: Option<String>) -> CallError {
     #[derive(Deserialize)]
     struct Envelope {
         errors: Vec<Said>,
@@ -304,7 +312,7 @@ pub(super) async fn refusal(answer: Response, by: Option<String>) -> Failure {
         message: String,
     }
     let status = answer.status();
-    let wait = retry_after(answer.headers(), jiff::Timestamp::now());
+    let head = answer.headers().clone();
     let is_json = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("json"));
     let said = if answer.headers().get(CONTENT_TYPE).is_some_and(is_json) {
         let body = body(answer, REASON_BYTES).await.unwrap_or_default();
@@ -315,7 +323,8 @@ pub(super) async fn refusal(answer: Response, by: Option<String>) -> Failure {
     } else {
         String::new()
     };
-    Failure::Refused { by, status, said: shortened(&said), wait }
+    let wait = requested_wait(status, &head, &said, RATE_LIMIT_WAIT, jiff::Timestamp::now());
+    CallError::Refused { by, status, said: shortened(&said), wait }
 }
 
 /// The beginning of what a server says, on one line.
@@ -328,52 +337,35 @@ fn named(other: Option<&str>) -> &str {
     other.unwrap_or("the registry")
 }
 
-impl Failure {
+impl CallError {
     /// What became of a request that has no whole answer.
     pub(super) fn of(error: reqwest::Error) -> Self {
         // The query of an upload's address may be what signs it.
         let error = error.without_url();
         Self::Broken(chain(&error))
     }
+}
 
-    /// How long to wait before another try, which usually is some time.
-    fn wait(&self, usual: Duration) -> Duration {
-        match self {
-            // With something else to show, at once.
-            Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => Duration::ZERO,
-            Self::Refused { wait: Some(asked), .. } => asked.saturating_add(usual),
-            // Registries that do not say it mean seconds.
-            Self::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. } => usual.saturating_mul(5),
-            _ => usual,
-        }
-    }
-
-    /// Whether another try may work a moment later.
-    fn is_passing(&self) -> bool {
-        match self {
-            // Whoever is refused for what was shown has something new to show by then.
-            Self::Refused { status, .. } => {
-                status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(status)
-            }
-            Self::Broken(_) | Self::LacksBlobs(_) => true,
-            Self::Final(_) => false,
+impl From<CallError> for Failure<CallError> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused { wait: Some(wait), .. } => Self::Wait(error, wait),
+            CallError::Refused { status, .. } if status.is_server_error() => Self::Passing(error),
+            CallError::Broken(_) | CallError::LacksBlobs(_) => Self::Passing(error),
+            CallError::Refused { .. } | CallError::Final(_) => Self::Final(error),
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { by, status, said, wait } => {
+            Self::Refused { by, status, said, .. } => {
                 write!(f, "{} answered {}", named(by.as_deref()), status.as_u16())?;
                 if !said.is_empty() {
                     write!(f, ": {said}")?;
                 }
-                match wait {
-                    _ if *status == StatusCode::UNAUTHORIZED => f.write_str("; it wants other credentials"),
-                    Some(wait) => write!(f, "; it wants to be asked again in {} s", wait.as_secs()),
-                    None => Ok(()),
-                }
+                if *status == StatusCode::UNAUTHORIZED { f.write_str("; it wants other credentials") } else { Ok(()) }
             }
             Self::Broken(reason) | Self::LacksBlobs(reason) | Self::Final(reason) => f.write_str(reason),
         }
@@ -382,47 +374,57 @@ impl fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use tokio::time::Instant;
+
     use super::*;
 
-    fn refused(status: u16, wait: Option<u64>) -> Failure {
+    fn refused(status: u16, wait: Option<u64>) -> CallError {
         let status = StatusCode::from_u16(status).unwrap();
-        Failure::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
+        CallError::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
     }
 
-    /// What is answered to the first tries, the seconds until the end, and what is said of it.
+    /// Makes a call of which the first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
+    async fn outcome(failures: Vec<CallError>) -> (Result<(), String>, usize, u64) {
+        let start = Instant::now();
+        let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0));
+        let subject = Subject { operation: "read the blob", repository: "r".to_owned(), name: "@d".to_owned() };
+        let result = repeat(&subject, CALL_TIME, || {
+            attempts.set(attempts.get() + 1);
+            std::future::ready(failures.borrow_mut().next().map_or(Ok(()), Err))
+        });
+        let result = result.await.map_err(|error| error.to_string());
+        (result, attempts.get(), start.elapsed().as_secs())
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn patience_has_its_measure() {
-        for (failures, at_least, at_most, said) in [
-            (vec![], 0, 0, Ok(())),
-            (vec![refused(500, None), refused(503, None)], 0, 2, Ok(())),
-            (vec![refused(401, None), refused(401, None)], 0, 0, Ok(())),
-            (vec![refused(429, Some(20)), refused(429, Some(7))], 27, 29, Ok(())),
-            (vec![refused(429, None); 3], 7, 15, Ok(())),
-            (vec![refused(429, Some(90))], 0, 0, Err("the registry answered 429; it wants to be asked again in 90 s")),
-            (vec![refused(403, None)], 0, 0, Err("the registry answered 403")),
-            (
-                vec![refused(429, Some(u64::MAX))],
-                0,
-                0,
-                Err("the registry answered 429; it wants to be asked again in 18446744073709551615 s"),
-            ),
-            (vec![refused(500, None); 9], 2, 7, Err("the registry answered 500")),
-        ] {
-            let begin = Instant::now();
-            let mut failures = failures.into_iter();
-            let tried = patiently(CALL_TIME, || std::future::ready(failures.next().map_or(Ok(()), Err))).await;
-            assert_eq!(tried.map_err(|failure| failure.to_string()), said.map_err(str::to_owned));
-            let took = begin.elapsed().as_secs();
-            assert!((at_least..=at_most).contains(&took), "{took} s: {said:?}");
+    async fn refused_authorization_is_replaced_at_once() {
+        let refusals = |count| (0..count).map(|_| refused(401, None)).collect();
+        assert_eq!(outcome(refusals(4)).await, (Ok(()), 5, 0));
+        let (result, attempts, seconds) = outcome(refusals(9)).await;
+        assert_eq!((attempts, seconds), (5, 0));
+        assert_eq!(result.unwrap_err(), "the registry answered 401; it wants other credentials");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_errors_and_broken_answers_are_retried_and_refusals_are_not() {
+        let (result, attempts, _) =
+            outcome(vec![refused(500, None), damaged(), CallError::LacksBlobs(String::new())]).await;
+        assert_eq!((result, attempts), (Ok(()), 4));
+        for status in [400, 403, 404, 405, 416] {
+            assert_eq!(outcome(vec![refused(status, None)]).await.1, 1, "{status}");
         }
-        let mut tries = 0;
-        let hangs = || {
-            tries += 1;
-            let first = tries == 1;
-            async move { if first { Err(refused(502, None)) } else { std::future::pending::<Result<(), _>>().await } }
-        };
-        let said = patiently(CALL_TIME, hangs).await.unwrap_err().to_string();
-        assert_eq!(said, "no answer within 60 seconds; before that: the registry answered 502");
+        assert_eq!(outcome(vec![too_large(7)]).await.1, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rate_limit_of_a_registry_is_waited_for_within_the_time() {
+        let (result, attempts, seconds) = outcome(vec![refused(429, Some(20)), refused(429, Some(7))]).await;
+        assert_eq!((result, attempts, seconds), (Ok(()), 3, 27));
+        let (result, attempts, seconds) = outcome(vec![refused(429, Some(90))]).await;
+        assert_eq!((attempts, seconds), (1, 0));
+        assert!(result.unwrap_err().starts_with("the registry answered 429; try again after 2"));
     }
 
     #[tokio::test(start_paused = true)]

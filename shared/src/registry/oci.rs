@@ -12,7 +12,7 @@ use reqwest::{Body, Method, Response};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::calls::{CALL_TIME, Calls, Failure, Subject, body, checked, damaged, part, place, shortened, too_large};
+use super::calls::{CALL_TIME, CallError, Calls, Subject, body, checked, damaged, part, place, shortened, too_large};
 use super::{Credentials, Name, Registry, RegistryAddress, RegistryError};
 use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
@@ -47,24 +47,24 @@ impl OciRegistry {
         Self { calls: Calls::new(address, credentials) }
     }
 
-    async fn open_blob(&self, subject: &Subject, blob: Digest) -> Result<Response, Failure> {
+    async fn open_blob(&self, subject: &Subject, blob: Digest) -> Result<Response, CallError> {
         let request = self.calls.request(Method::GET, subject, &format!("blobs/{blob}"));
         self.calls.send(subject, request, StatusCode::OK).await
     }
 
-    async fn ask_for_manifest(&self, subject: &Subject, name: Name<'_>, method: Method) -> Result<Response, Failure> {
+    async fn ask_for_manifest(&self, subject: &Subject, name: Name<'_>, method: Method) -> Result<Response, CallError> {
         let request = self.calls.request(method, subject, &manifest_path(name)).header(ACCEPT, MANIFEST_MEDIA_TYPE);
         let answer = self.calls.send(subject, request, StatusCode::OK).await?;
         match text(&answer, CONTENT_TYPE) {
             Some(media_type) if !media_type.contains("json") => {
                 let media_type = shortened(media_type);
-                Err(Failure::Final(format!("the registry answered 200 with {media_type} in place of a manifest")))
+                Err(CallError::Final(format!("the registry answered 200 with {media_type} in place of a manifest")))
             }
             _ => Ok(answer),
         }
     }
 
-    async fn read_manifest(&self, subject: &Subject, name: Name<'_>) -> Result<Bytes, Failure> {
+    async fn read_manifest(&self, subject: &Subject, name: Name<'_>) -> Result<Bytes, CallError> {
         let answer = self.ask_for_manifest(subject, name, Method::GET).await?;
         let told = text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
         let manifest = body(answer, limits::MANIFEST_BYTES).await?;
@@ -74,7 +74,7 @@ impl OciRegistry {
         }
     }
 
-    async fn read_to_file(&self, subject: &Subject, blob: Digest, limit: u64, into: &Path) -> Result<(), Failure> {
+    async fn read_to_file(&self, subject: &Subject, blob: Digest, limit: u64, into: &Path) -> Result<(), CallError> {
         let mut answer = self.open_blob(subject, blob).await?;
         let mut file = File::create(into).await.map_err(on_our_side)?;
         let mut read = 0_u64;
@@ -90,7 +90,7 @@ impl OciRegistry {
     }
 
     /// Uploads a blob in one piece ("Pushing a blob monolithically", by POST and then PUT).
-    async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), Failure> {
+    async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), CallError> {
         // Some registries want the length of nothing to be told.
         let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
         let mut place = place(&self.calls.send(subject, begin, StatusCode::ACCEPTED).await?)?;
@@ -99,8 +99,8 @@ impl OciRegistry {
         let request = request.header(CONTENT_LENGTH, size).body(content);
         match self.calls.send(subject, request, StatusCode::CREATED).await {
             // The registry has forgotten of the upload; another may do.
-            Err(gone @ Failure::Refused { status: StatusCode::NOT_FOUND, .. }) => {
-                Err(Failure::Broken(gone.to_string()))
+            Err(gone @ CallError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+                Err(CallError::Broken(gone.to_string()))
             }
             uploaded => confirmed(&uploaded?, blob),
         }
@@ -110,7 +110,7 @@ impl OciRegistry {
 impl Registry for OciRegistry {
     async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
         let subject = self.calls.subject("read the manifest", repository, name);
-        self.calls.attempt(&subject, CALL_TIME, || self.read_manifest(&subject, name)).await
+        self.calls.find(&subject, CALL_TIME, || self.read_manifest(&subject, name)).await
     }
 
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
@@ -123,13 +123,13 @@ impl Registry for OciRegistry {
                 None => Ok(Digest::of(&self.read_manifest(&subject, name).await?)),
             }
         };
-        self.calls.attempt(&subject, CALL_TIME, look).await
+        self.calls.find(&subject, CALL_TIME, look).await
     }
 
     async fn blob(&self, repository: &str, blob: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
         let subject = self.calls.subject("read the blob", repository, Name::Digest(blob));
         let read = || async { checked(body(self.open_blob(&subject, blob).await?, limit).await?, blob) };
-        self.calls.attempt(&subject, CALL_TIME, read).await
+        self.calls.find(&subject, CALL_TIME, read).await
     }
 
     async fn has_blob(&self, repository: &str, blob: Digest, size: u64) -> Result<bool, RegistryError> {
@@ -140,14 +140,14 @@ impl Registry for OciRegistry {
             // It should be told, but need not be.
             Ok(text(&answer, CONTENT_LENGTH).is_none_or(|length| length.parse() == Ok(size)))
         };
-        Ok(self.calls.attempt(&subject, CALL_TIME, look).await?.unwrap_or(false))
+        Ok(self.calls.find(&subject, CALL_TIME, look).await?.unwrap_or(false))
     }
 
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
         let subject = self.calls.subject("take the blob", repository, Name::Digest(blob));
         let size = content.len() as u64;
         let push = || self.upload(&subject, blob, size, content.clone().into());
-        self.calls.carry_out(&subject, CALL_TIME, push).await?;
+        self.calls.run(&subject, CALL_TIME, push).await?;
         context::count_bytes(content.len());
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Registry for OciRegistry {
     ) -> Result<bool, RegistryError> {
         let subject = self.calls.subject("read the blob", repository, Name::Digest(blob));
         let read = || self.read_to_file(&subject, blob, limit, into);
-        Ok(self.calls.attempt(&subject, FILE_TIME, read).await?.is_some())
+        Ok(self.calls.find(&subject, FILE_TIME, read).await?.is_some())
     }
 
     async fn push_file(&self, repository: &str, blob: Digest, file: &Path) -> Result<(), RegistryError> {
@@ -172,7 +172,7 @@ impl Registry for OciRegistry {
             self.upload(&subject, blob, size, Body::wrap_stream(pieces(file))).await?;
             Ok(size)
         };
-        let size = self.calls.carry_out(&subject, FILE_TIME, push).await?;
+        let size = self.calls.run(&subject, FILE_TIME, push).await?;
         context::count_bytes(size as usize);
         Ok(())
     }
@@ -184,13 +184,13 @@ impl Registry for OciRegistry {
             let request = request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone());
             match self.calls.send(&subject, request, StatusCode::CREATED).await {
                 // What it names was there. Somebody else gives it to the registry once more, which cannot find it meanwhile.
-                Err(Failure::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
-                    Err(Failure::LacksBlobs(format!("the registry answered {}: {said}", status.as_u16())))
+                Err(CallError::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
+                    Err(CallError::LacksBlobs(format!("the registry answered {}: {said}", status.as_u16())))
                 }
                 pushed => confirmed(&pushed?, Digest::of(&manifest)),
             }
         };
-        self.calls.carry_out(&subject, CALL_TIME, push).await?;
+        self.calls.run(&subject, CALL_TIME, push).await?;
         context::count_bytes(manifest.len());
         if matches!(name, Name::Digest(_)) {
             context::count_artifact();
@@ -212,17 +212,17 @@ fn text(answer: &Response, name: HeaderName) -> Option<&str> {
 }
 
 /// Checks that a registry took what it was sent, as far as it says. It may use another algorithm.
-fn confirmed(answer: &Response, sent: Digest) -> Result<(), Failure> {
+fn confirmed(answer: &Response, sent: Digest) -> Result<(), CallError> {
     match text(answer, CONTENT_DIGEST) {
         Some(told) if told.starts_with("sha256:") && told != sent.to_string() => {
-            Err(Failure::Broken(format!("the registry took {} in place of {sent}", shortened(told))))
+            Err(CallError::Broken(format!("the registry took {} in place of {sent}", shortened(told))))
         }
         _ => Ok(()),
     }
 }
 
-fn on_our_side(error: std::io::Error) -> Failure {
-    Failure::Final(chain(&error))
+fn on_our_side(error: std::io::Error) -> CallError {
+    CallError::Final(chain(&error))
 }
 
 /// A file piece by piece.

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::api::{Api, Call};
-use super::retry::{Failure, unavailable};
+use super::api::{Api, Call, Failure, unavailable};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 

@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use super::access::{Access, Credentials, app_of};
 use super::repository::GitHubRepository;
-use super::retry::{Failure, retry, unavailable, wait_asked_for};
 use crate::limits;
+use crate::retry::{self, RetryError, retry};
+use crate::retry_after::requested_wait;
 use crate::source::SourceError;
 
 /// Longest wait for a connection.
@@ -27,6 +28,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// How many times the budget of a call a download gets.
 const DOWNLOAD: u32 = 3;
+
+/// Wait for a rate limit that names no time, as GitHub advises
+/// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// The failure of one attempt at a call.
+pub(super) type Failure = retry::Failure<SourceError, String>;
 
 /// The body of an answer while it arrives.
 pub(super) type Body = BoxBody<Bytes, octocrab::Error>;
@@ -85,9 +93,10 @@ impl Answer {
         self.0.into_body()
     }
 
-    /// How long GitHub asks to wait before the next call, if it does.
-    pub(super) fn wait_asked_for(&self) -> Option<Duration> {
-        wait_asked_for(self.status(), self.0.headers(), &self.message(), jiff::Timestamp::now())
+    /// Returns the wait that GitHub asks for before the next call.
+    fn requested_wait(&self) -> Option<Duration> {
+        let (status, headers, now) = (self.status(), self.0.headers(), jiff::Timestamp::now());
+        requested_wait(status, headers, &self.message(), RATE_LIMIT_WAIT, now)
     }
 
     /// The message of an error, shortened.
@@ -183,7 +192,7 @@ impl Api {
             self.accepted(answer.status()).await?;
             Ok(answer)
         };
-        retry(call.what, self.budget, attempt).await
+        retry(call.what, self.budget, attempt).await.map_err(|error| given_up(call.what, error))
     }
 
     /// Makes one attempt at a call.
@@ -207,7 +216,8 @@ impl Api {
                 Err(Failure::Final(collect(call.what, answer).await?.error(call.what)))
             }
         };
-        retry(call.what, self.budget.saturating_mul(DOWNLOAD), attempt).await
+        let budget = self.budget.saturating_mul(DOWNLOAD);
+        retry(call.what, budget, attempt).await.map_err(|error| given_up(call.what, error))
     }
 
     /// A refused token that can be replaced is worth another attempt.
@@ -231,7 +241,7 @@ impl Api {
         if status.is_client_error() || status.is_server_error() {
             let answer = collect(call.what, answer).await?;
             let message = answer.message();
-            if let Some(wait) = answer.wait_asked_for() {
+            if let Some(wait) = answer.requested_wait() {
                 let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
                 return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
             }
@@ -247,6 +257,17 @@ impl Api {
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("repository", &self.repository).field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError {
+    SourceError::Unavailable { what: what.to_owned(), reason: reason.into() }
+}
+
+fn given_up(what: &str, error: RetryError<SourceError, String>) -> SourceError {
+    match error {
+        RetryError::Final(error) => error,
+        error => unavailable(what, error.to_string()),
     }
 }
 

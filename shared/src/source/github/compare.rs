@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::api::{Api, Call};
-use super::retry::unavailable;
+use super::api::{Api, Call, unavailable};
 use crate::digest::CommitSha;
 use crate::source::{Comparison, Relation, SourceError, Tree, TreeError, TreePath};
 

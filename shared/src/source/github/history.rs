@@ -7,9 +7,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::api::{Api, Call};
+use super::api::{Api, Call, unavailable};
 use super::repository::encode_value;
-use super::retry::unavailable;
 use crate::digest::CommitSha;
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;

@@ -6,8 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use super::api::{Api, Call};
-use super::retry::unavailable;
+use super::api::{Api, Call, unavailable};
 use crate::digest::CommitSha;
 use crate::limits;
 use crate::source::{File, Mode, SourceError, Tree, TreeError, TreePath};

@@ -1,7 +1,7 @@
 //! A registry repository on GitHub or on a GitHub Enterprise server.
 //!
 //! - [`GitHubRepository`]: its address, parsed from what people write
-//! - `access`: who asks; `api`: one call, within its limits; `retry`: calls again
+//! - `access`: who asks; `api`: one call, within its limits, with retries
 //! - `tarball`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
@@ -13,7 +13,6 @@ mod compare;
 mod history;
 mod listing;
 mod repository;
-mod retry;
 mod status;
 mod tarball;
 
@@ -30,9 +29,8 @@ pub use listing::ListedFile;
 pub use repository::{GitHubRepository, InvalidRepository};
 pub use status::CommitState;
 
-use self::api::{Api, Call};
+use self::api::{Api, Call, unavailable};
 use self::repository::encode_path;
-use self::retry::unavailable;
 use super::{Comparison, File, Relation, Scope, Source, SourceError, Tree, TreePath};
 use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;
