@@ -48,8 +48,7 @@ const LAYERS: [Layer; 16] = [
 ];
 
 /// Imports against the layers that still exist. Remove an entry with its import; add none.
-const KNOWN_UPWARD: &[&str] =
-    &["git -> source", "release -> outside", "repository -> index", "repository -> release", "telemetry -> logging"];
+const KNOWN_UPWARD: &[&str] = &["git -> source", "release -> outside", "repository -> index", "repository -> release"];
 
 /// Modules that still import each other in a circle. Remove an entry with its circle; add none.
 const KNOWN_CIRCULAR: &[&str] = &[
