@@ -84,8 +84,6 @@ const KNOWN_CIRCULAR: &[&str] = &[
     "repository::devfile",
     "repository::extra",
     "repository::stack",
-    "source::github::access",
-    "source::github::api",
 ];
 
 fn crate_imports() -> Imports {

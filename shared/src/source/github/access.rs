@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::api::{Api, Call, Failure, unavailable};
+use super::call::{Call, Failure, Routes, once, unavailable};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
@@ -108,7 +108,7 @@ impl Access {
     }
 
     /// The client for the next call.
-    pub(super) async fn client(&self, api: &Api) -> Result<Octocrab, Failure> {
+    pub(super) async fn client(&self, routes: &Routes) -> Result<Octocrab, Failure> {
         match self {
             Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
             Self::App { app, installed } => {
@@ -117,7 +117,7 @@ impl Access {
                 match &*installed {
                     Some(known) if known.expires_at.as_second() > soon => Ok(known.client.clone()),
                     _ => {
-                        let fresh = install(app, api).await?;
+                        let fresh = install(app, routes).await?;
                         let client = fresh.client.clone();
                         *installed = Some(fresh);
                         Ok(client)
@@ -147,7 +147,7 @@ pub(super) fn app_of(credentials: &Credentials) -> Option<(AppId, EncodingKey)> 
 ///
 /// API: "Get a repository installation for the authenticated app", "Create an installation access token for an app"
 /// (<https://docs.github.com/en/rest/apps/apps>).
-async fn install(app: &Octocrab, api: &Api) -> Result<Installed, Failure> {
+async fn install(app: &Octocrab, routes: &Routes) -> Result<Installed, Failure> {
     #[derive(Deserialize)]
     struct Installation {
         id: u64,
@@ -157,15 +157,15 @@ async fn install(app: &Octocrab, api: &Api) -> Result<Installed, Failure> {
         token: String,
         expires_at: Timestamp,
     }
-    let what = format!("the installation of the GitHub App on {}", api.repository().url());
-    let found = api.once(app, &Call::get(&what, api.repository_route("/installation"))).await?;
+    let what = format!("the installation of the GitHub App on {}", routes.repository().url());
+    let found = once(app, &Call::get(&what, routes.repository_route("/installation"))).await?;
     let Installation { id } = found.json(&what).map_err(|error| match error {
         SourceError::NotFound(what) => Failure::Final(unavailable(&what, "the App is not installed there")),
         error => Failure::Final(error),
     })?;
-    let route = api.route(&format!("/app/installations/{id}/access_tokens"));
-    let scope = json!({ "repositories": [api.repository().name()] });
-    let given = api.once(app, &Call::post(&what, route, scope)).await?;
+    let route = routes.rest(&format!("/app/installations/{id}/access_tokens"));
+    let scope = json!({ "repositories": [routes.repository().name()] });
+    let given = once(app, &Call::post(&what, route, scope)).await?;
     let Token { token, expires_at } = given.json(&what).map_err(Failure::Final)?;
     let client = app
         .user_access_token(token)

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::api::{Api, Call, unavailable};
+use super::api::Api;
+use super::call::{Call, unavailable};
 use crate::digest::CommitSha;
 use crate::source::{Comparison, Relation, SourceError, Tree, TreeError, TreePath};
 

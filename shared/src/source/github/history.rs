@@ -7,7 +7,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::api::{Api, Call, unavailable};
+use super::api::Api;
+use super::call::{Call, unavailable};
 use super::repository::encode_value;
 use crate::digest::CommitSha;
 use crate::source::SourceError;

@@ -6,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use super::api::{Api, Call, unavailable};
+use super::api::Api;
+use super::call::{Call, unavailable};
 use crate::digest::CommitSha;
 use crate::limits;
 use crate::source::{File, Mode, SourceError, Tree, TreeError, TreePath};

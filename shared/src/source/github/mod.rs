@@ -1,7 +1,7 @@
 //! A registry repository on GitHub or on a GitHub Enterprise server.
 //!
 //! - [`GitHubRepository`]: its address, parsed from what people write
-//! - `access`: who asks; `api`: one call, within its limits, with retries
+//! - `access`: who asks; `call`: one call, within its limits; `api`: calls with retries
 //! - `tarball`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod call;
 mod compare;
 mod history;
 mod listing;
@@ -29,7 +30,8 @@ pub use listing::ListedFile;
 pub use repository::{GitHubRepository, InvalidRepository};
 pub use status::CommitState;
 
-use self::api::{Api, Call, unavailable};
+use self::api::Api;
+use self::call::{Call, unavailable};
 use self::repository::encode_path;
 use super::{Comparison, File, Relation, Scope, Source, SourceError, Tree, TreePath};
 use crate::digest::CommitSha;

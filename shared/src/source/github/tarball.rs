@@ -6,7 +6,8 @@ use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::api::{Api, Body, Call, Failure, chain, unavailable};
+use super::api::Api;
+use super::call::{Body, Call, Failure, chain, unavailable};
 use crate::digest::CommitSha;
 use crate::limits;
 use crate::source::unpack::{UnpackError, registry_file, unpack};
