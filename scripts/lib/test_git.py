@@ -53,7 +53,7 @@ class Calls(unittest.TestCase):
         bare.mkdir()
         git.run(bare, "init", "--quiet", "--bare")
         with self.assertRaises(subprocess.CalledProcessError):
-            git.run(bare, "status")
+            git.run(bare, "rev-parse", "--git-dir")
 
 
 if __name__ == "__main__":
