@@ -14,14 +14,13 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from . import console, s3, servers, tools
+from . import console, git, s3, servers, tools
 from .console import Failure, step
 from .functions import Plain
 from .processes import Child, Supervisor, free_ports
@@ -241,19 +240,17 @@ class Soak:
     def _commit(self) -> None:
         """Makes the next state of the registry repository. Every file of it tells which one it is."""
         number = self._commits = self._commits + 1
-        git = ["git", "-C", str(self._repository), "-c", "user.name=Soak", "-c", "user.email=soak@example.com"]
         if number == 1:
             self._repository.mkdir()
-            _run([*git, "init", "--quiet", "--initial-branch=main"])
+            git.run(self._repository, "init", "--quiet", "--initial-branch=main")
         for index in range(_STACKS):
             folder = self._repository / f"stacks/soak-{index:02}"
             (folder / "notes").mkdir(parents=True, exist_ok=True)
             (folder / "devfile.yaml").write_text(_DEVFILE.format(index=index, number=number))
             (folder / "notes/release.txt").write_text(f"release {number}\n")
-        _run([*git, "add", "--all"])
-        _run([*git, "commit", "--quiet", "--no-gpg-sign", "--message", f"Release {number}"])
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        self._known.commit(commit, number)
+        git.run(self._repository, "add", "--all")
+        git.run(self._repository, "commit", "--quiet", "--message", f"Release {number}", author="soak")
+        self._known.commit(git.run(self._repository, "rev-parse", "HEAD").strip(), number)
 
     def _publish(self) -> None:
         body = b"{}"
@@ -387,10 +384,6 @@ def _get(port: int, path: str) -> tuple[int, bytes, dict[str, str]]:
 
 def _port(address: str) -> int:
     return int(address.rsplit(":", 1)[1])
-
-
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 _DEVFILE = """\

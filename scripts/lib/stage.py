@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Optional
 
-from . import s3, servers
+from . import git, s3, servers
 from .console import Failure
 from .processes import Child, Supervisor, free_ports
 
@@ -146,15 +146,14 @@ class Stage:
 
     def commit(self, registry: Registry) -> None:
         """Makes the registry's folder a Git work tree, if it is none, and commits what is in it."""
-        git = ["git", "-C", str(registry.source), "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
-            subprocess.run([*git, *command], check=True)
+            git.run(registry.source, *command, author="bench")
 
     def list_tree(self, registry: Registry) -> float:
         """Seconds that Git takes to compare the registry's folder with its last commit, as a refresh of a folder does."""
-        command = ["git", "-C", str(registry.source), "status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all"]
+        command = ["status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all"]
         begin = time.monotonic()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"})
+        git.run(registry.source, *command, more={"GIT_OPTIONAL_LOCKS": "0"})
         return time.monotonic() - begin
 
     def trigger(self, registry: Registry, times: int) -> list[float]:

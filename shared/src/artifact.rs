@@ -14,8 +14,7 @@ use crate::index::to_compact_json;
 use crate::limits;
 use crate::tree::{File, Mode};
 
-/// Media type of an OCI image manifest.
-pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub use crate::media_type::MANIFEST_MEDIA_TYPE;
 
 /// Media type of a stack's config blob, which is always [`CONFIG`].
 pub const CONFIG_MEDIA_TYPE: &str = "application/vnd.devfileio.devfile.config.v2+json";

@@ -73,6 +73,11 @@ impl Environment {
     }
 }
 
+/// Returns whether this process is a function in AWS Lambda, or believes so.
+pub fn is_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

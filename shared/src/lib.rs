@@ -14,6 +14,7 @@ pub mod git;
 pub mod index;
 pub mod limits;
 pub mod logging;
+mod media_type;
 pub mod outside;
 pub mod plain_http;
 pub mod public_url;

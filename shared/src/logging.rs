@@ -19,6 +19,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use self::line::Lines;
 use crate::telemetry::{self, Export};
 
+pub use crate::environment::is_lambda;
+
 /// Lines that wait until somebody reads them. One takes about 400 bytes.
 const WAITING_LINES: usize = 8192;
 
@@ -64,11 +66,6 @@ pub fn start(service: &'static str) -> Log {
         log.with(lines.json().flatten_event(true).with_span_list(false)).init();
     }
     Log { _export: telemetry::start(service), _writer: guard }
-}
-
-/// Whether this process is a function in AWS Lambda, or believes so.
-pub fn is_lambda() -> bool {
-    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
 fn background() -> (NonBlocking, WorkerGuard) {

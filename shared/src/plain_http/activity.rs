@@ -1,10 +1,34 @@
 //! Whom a connection waits for: the server, or the client and since when.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Timeouts;
+/// How long a client may keep a connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
+    pub(super) head: Duration,
+    /// Between two requests. Load balancers keep connections for 60 s and expect the server to keep them longer.
+    pub(super) idle: Duration,
+    /// Without reading any of an answer.
+    pub(super) unread: Duration,
+    /// From the end of the last answer to the end of the connection.
+    pub(super) close: Duration,
+    /// After the server was asked to stop, for whatever the client holds open.
+    pub(super) stop: Duration,
+}
+
+impl Timeouts {
+    pub(super) const DEFAULT: Self = Self {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        unread: Duration::from_secs(30),
+        close: Duration::from_secs(2),
+        stop: Duration::from_secs(3),
+    };
+}
 
 /// The state of a connection, shared by its task and the one that sweeps. Nobody holds the lock while waiting, and the sweep takes
 /// it once a second.

@@ -21,10 +21,10 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, interval, timeout_at};
 
-use super::activity::Activity;
+use super::activity::{Activity, Timeouts};
 use super::body::{AnswerBody, RequestBody};
+use super::host;
 use super::socket::Socket;
-use super::{Timeouts, host};
 use crate::limits;
 
 /// Time between two sweeps; timeouts are exact to this.

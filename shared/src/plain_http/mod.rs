@@ -28,35 +28,11 @@ use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use self::activity::Timeouts;
 use self::connections::{Connections, SWEEP};
 use crate::limits;
 
 pub use self::body::RequestBody;
-
-/// How long a client may keep a connection waiting.
-#[derive(Debug, Clone, Copy)]
-struct Timeouts {
-    /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
-    head: Duration,
-    /// Between two requests. Load balancers keep connections for 60 s and expect the server to keep them longer.
-    idle: Duration,
-    /// Without reading any of an answer.
-    unread: Duration,
-    /// From the end of the last answer to the end of the connection.
-    close: Duration,
-    /// After the server was asked to stop, for whatever the client holds open.
-    stop: Duration,
-}
-
-impl Timeouts {
-    const DEFAULT: Self = Self {
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(75),
-        unread: Duration::from_secs(30),
-        close: Duration::from_secs(2),
-        stop: Duration::from_secs(3),
-    };
-}
 
 /// A server of plain HTTP that listens.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::calls::{CallError, body, refusal, shortened, unless_silent};
+use super::answer::{CallError, body, refusal, shortened, with_idle_timeout};
 use super::{Credentials, RegistryAddress};
 
 /// Most bytes of the answer of a token realm.
@@ -168,7 +168,7 @@ fn secret(text: String) -> Result<HeaderValue, CallError> {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, CallError> {
-    unless_silent(0, async { request.send().await.map_err(CallError::of) }).await
+    with_idle_timeout(0, async { request.send().await.map_err(CallError::of) }).await
 }
 
 /// Whether another try may get another answer.

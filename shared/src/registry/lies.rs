@@ -3,15 +3,16 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::artifact::CONFIG;
 use crate::fetch::server::Server;
+
+const CONTENT: &[u8] = b"{}";
 
 const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The result of a call as text, or its error.
 type Outcome = (&'static str, Result<String, String>);
 
-/// Answers by method: status line and headers. GET has the content of [`CONFIG`], whatever the length that HEAD says.
+/// Answers by method: status line and headers. GET has the content of [`CONTENT`], whatever the length that HEAD says.
 type Answers = [(&'static str, &'static str); 4];
 
 const HONEST: Answers = [
@@ -26,12 +27,12 @@ async fn outcomes(method: &'static str, answer: &'static str) -> [Outcome; 6] {
     let answers = HONEST.map(|(name, honest)| (name, if name == method { answer } else { honest }));
     let server = Server::start(move |_, head| {
         let (name, answer) = answers.iter().find(|(name, _)| head.starts_with(name)).unwrap();
-        let body = if *name == "GET" { CONFIG } else { b"" };
+        let body = if *name == "GET" { CONTENT } else { b"" };
         [format!("HTTP/1.1 {answer}connection: close\r\n\r\n").as_bytes(), body].concat()
     })
     .await;
     let registry = OciRegistry::new(server.address.to_string().parse().unwrap(), None);
-    let (blob, content) = (Digest::of(CONFIG), Bytes::from_static(CONFIG));
+    let (blob, content) = (Digest::of(CONTENT), Bytes::from_static(CONTENT));
     let failed = |error: RegistryError| {
         let (address, text) = (server.address.to_string(), error.to_string());
         assert!(text.contains(&address) && text.contains("failed to"), "{text}");

@@ -1,9 +1,12 @@
-//! The OCI registry: the record of all artifacts and of the index. What is asked of it is here, how it is asked in `oci`, how one
-//! call is made in `calls`, and how it is authenticated in `access`.
+//! The OCI registry: the record of all artifacts and of the index.
+//!
+//! [`Registry`] is the interface that publishing uses and `oci` its implementation. `calls` makes one call, `access` authenticates it,
+//! and `answer` reads its answer.
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod access;
+mod answer;
 mod calls;
 #[cfg(test)]
 mod lies;

@@ -12,13 +12,14 @@ use reqwest::{Body, Method, Response};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::calls::{CALL_TIME, CallError, Calls, Subject, body, checked, damaged, part, place, shortened, too_large};
+use super::answer::{CallError, body, checked, damaged, location, part, shortened, too_large};
+use super::calls::{CALL_TIME, Calls, Subject};
 use super::{Credentials, Name, Registry, RegistryAddress, RegistryError};
-use crate::artifact::MANIFEST_MEDIA_TYPE;
 use crate::context;
 use crate::digest::Digest;
 use crate::error::chain;
 use crate::limits;
+use crate::media_type::MANIFEST_MEDIA_TYPE;
 
 /// Time for a file, which may have 100 MiB.
 const FILE_TIME: Duration = Duration::from_secs(150);
@@ -93,9 +94,9 @@ impl OciRegistry {
     async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), CallError> {
         // Some registries want the length of nothing to be told.
         let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
-        let mut place = place(&self.calls.send(subject, begin, StatusCode::ACCEPTED).await?)?;
-        place.query_pairs_mut().append_pair("digest", &blob.to_string());
-        let request = self.calls.request_at(Method::PUT, place).header(CONTENT_TYPE, "application/octet-stream");
+        let mut upload = location(&self.calls.send(subject, begin, StatusCode::ACCEPTED).await?)?;
+        upload.query_pairs_mut().append_pair("digest", &blob.to_string());
+        let request = self.calls.request_at(Method::PUT, upload).header(CONTENT_TYPE, "application/octet-stream");
         let request = request.header(CONTENT_LENGTH, size).body(content);
         match self.calls.send(subject, request, StatusCode::CREATED).await {
             // The registry has forgotten of the upload; another may do.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::word;
+use super::severity::word;
 use crate::diagnostic::Diagnostic;
 use crate::text::printable;
 

@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Sources, counts, word};
+use bytes::Bytes;
+
+use super::severity::{counts, word};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::text::{is_control, printable};
 use crate::validate::text_of;
 
 /// Most characters of a source line to show.
 const WIDTH: usize = 120;
+
+/// Gives the bytes of a file by its path, to show lines of it.
+pub type Sources<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

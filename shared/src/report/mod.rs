@@ -2,21 +2,18 @@
 
 mod github;
 mod human;
+mod json;
 mod sarif;
+mod severity;
 
 use std::str::FromStr;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
-
 pub use self::github::github;
-pub use self::human::{Colour, human};
+pub use self::human::{Colour, Sources, human};
+pub use self::json::json;
 pub use self::sarif::sarif;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::text::escaped;
-
-/// Gives the bytes of a file by its path, to show lines of it.
-pub type Sources<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
+pub use self::severity::counts;
+use crate::diagnostic::Diagnostic;
 
 /// The forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,38 +54,6 @@ pub fn render(format: Format, diagnostics: &[Diagnostic], sources: Sources<'_>, 
         Format::Json => json(diagnostics),
         Format::Github => github(diagnostics),
         Format::Sarif => sarif(diagnostics),
-    }
-}
-
-/// All problems with their counts as JSON.
-pub fn json(diagnostics: &[Diagnostic]) -> String {
-    let (errors, warnings) = counts(diagnostics);
-    document(&json!({"errors": errors, "warnings": warnings, "diagnostics": diagnostics}))
-}
-
-/// A JSON document that does nothing to the terminal or the log that it is shown in: it means the same, and no text in it holds a
-/// character that sets the direction of a line, or begins a command of a workflow.
-fn document(content: &Value) -> String {
-    let mut text = String::new();
-    // A control outside of strings is a line feed of the form.
-    for line in format!("{content:#}").lines() {
-        text.push_str(&escaped(line).replace("##[", "#\\u0023["));
-        text.push('\n');
-    }
-    text
-}
-
-/// How many errors and warnings there are.
-pub fn counts(diagnostics: &[Diagnostic]) -> (usize, usize) {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-    (errors, diagnostics.len() - errors)
-}
-
-/// The word for a severity in all forms.
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
     }
 }
 

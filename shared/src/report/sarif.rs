@@ -3,7 +3,8 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{document, word};
+use super::json::document;
+use super::severity::word;
 use crate::diagnostic::Diagnostic;
 
 /// What a path in a URI cannot hold as it is.

@@ -4,39 +4,27 @@
 //! HTTP). Otherwise a span is a position in its caller's trace, which calls pass on, and no more. No other module knows the
 //! difference.
 
-#[cfg_attr(feature = "otel", path = "otlp.rs")]
-#[cfg_attr(not(feature = "otel"), path = "off.rs")]
-mod exporter;
+mod attribute;
+#[cfg(not(feature = "otel"))]
+mod off;
+#[cfg(feature = "otel")]
+mod otlp;
 
 use std::fmt;
 
+#[cfg(not(feature = "otel"))]
+use self::off as exporter;
+#[cfg(feature = "otel")]
+use self::otlp as exporter;
 use crate::trace::TraceParent;
+
+pub use self::attribute::{Kind, Value};
 
 /// A part of the work. It ends when this is dropped, unless it [ended](Span::end) before.
 #[derive(Debug)]
 pub struct Span {
     position: Option<TraceParent>,
     recording: exporter::Recording,
-}
-
-/// Which side of a call a span is.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// A request is answered.
-    Server,
-    /// Another server is called.
-    Client,
-    /// Neither.
-    Internal,
-}
-
-/// What a span can be told.
-#[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
-    /// A word of ours or of another server, but no text that a client made up, and no secret.
-    Text(&'a str),
-    /// A number.
-    Number(u64),
 }
 
 /// Keeps the export going; what was not exported yet is exported when it is dropped, within a time.
@@ -87,24 +75,6 @@ impl Span {
     /// Ends it now.
     pub fn end(&self) {
         self.recording.end();
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<u16> for Value<'_> {
-    fn from(number: u16) -> Self {
-        Self::Number(number.into())
-    }
-}
-
-impl From<u64> for Value<'_> {
-    fn from(number: u64) -> Self {
-        Self::Number(number)
     }
 }
 

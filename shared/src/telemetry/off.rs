@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Kind, Value};
+use super::attribute::{Kind, Value};
 use crate::trace::TraceParent;
 
 /// What is known of a span: nothing.

@@ -20,9 +20,9 @@ use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-use super::{Kind, Value};
+use super::attribute::{Kind, Value};
+use crate::environment::is_lambda;
 use crate::error::chain;
-use crate::logging;
 use crate::trace::TraceParent;
 
 /// The variables that name a collector; without one nothing is exported.
@@ -153,7 +153,7 @@ fn provider(service: &'static str, variable_name: &str, endpoint: &str) -> anyho
     anyhow::ensure!(known, "{variable_name} is not a URL of http or https");
     let given = TIMEOUTS.iter().find_map(|name| variable(name)?.parse().ok()).map(Duration::from_millis);
     let time = given.unwrap_or(CALL);
-    let (time, retries) = if logging::is_lambda() {
+    let (time, retries) = if is_lambda() {
         // What one answer does not wait for, the next need not wait for either.
         (time.min(FLUSH), RetryPolicy::disabled())
     } else {

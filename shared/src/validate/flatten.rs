@@ -6,7 +6,7 @@ use url::Url;
 use super::findings::Findings;
 use super::merge;
 use super::schema::Schema;
-use super::{Found, Outside, Surroundings};
+use super::surroundings::{Found, Outside, Surroundings};
 use crate::limits;
 use crate::version::Version;
 use crate::yaml::{self, Data, Node, Place};

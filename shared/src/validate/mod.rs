@@ -15,101 +15,17 @@ mod quantity;
 mod rules;
 mod schema;
 mod suggest;
+mod surroundings;
 mod uri;
 mod variables;
 
-use std::fmt;
-
-use bytes::Bytes;
 use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::{Flattening, Origin};
+pub use self::surroundings::{Found, Outside, Parents, Surroundings, Unreachable};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::yaml::{self, Node};
-
-/// What is around a devfile: where its parents and plugins come from.
-#[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The files of the tree by path, as the devfile's own path is written.
-    pub files: &'a (dyn Fn(&str) -> Option<Bytes> + Sync),
-    /// Everything else.
-    pub outside: &'a dyn Parents,
-}
-
-impl Surroundings<'_> {
-    /// A devfile that stands alone: no files beside it, nothing reachable.
-    pub const ALONE: Surroundings<'static> = Surroundings { files: &|_| None, outside: &Unreachable };
-}
-
-impl fmt::Debug for Surroundings<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings").finish_non_exhaustive()
-    }
-}
-
-/// A parent or plugin that is not a file of the tree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outside {
-    /// At an http or https address.
-    Uri(String),
-    /// A stack of a registry.
-    Stack {
-        /// Its name.
-        id: String,
-        /// Its version; none for the default one.
-        version: Option<String>,
-        /// The registry's address; none for the registry that the devfile belongs to.
-        registry: Option<String>,
-    },
-}
-
-impl fmt::Display for Outside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uri(uri) => f.write_str(uri),
-            Self::Stack { id, version, registry } => {
-                let version = version.as_deref().map_or(String::new(), |version| format!(":{version}"));
-                let registry = registry.as_deref().unwrap_or("this registry");
-                write!(f, "stack {id}{version} of {registry}")
-            }
-        }
-    }
-}
-
-/// What became of looking for a parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Its bytes.
-    Devfile(Bytes),
-    /// It is certain that there is none, which is an error.
-    Missing,
-    /// It could not be asked for, with the reason; a warning.
-    Unreachable(String),
-}
-
-/// Finds parents outside the tree.
-pub trait Parents: Sync {
-    /// The file of the tree that it is, when it is one.
-    fn in_tree(&self, parent: &Outside) -> Option<String> {
-        let _ = parent;
-        None
-    }
-
-    /// Looks for one elsewhere.
-    fn fetch(&self, parent: &Outside) -> Found {
-        match parent {
-            Outside::Stack { registry: None, .. } => Found::Missing,
-            _ => Found::Unreachable("nothing is fetched here".to_owned()),
-        }
-    }
-}
-
-/// Fetches nothing, and knows no stacks of this registry.
-#[derive(Debug, Clone, Copy)]
-pub struct Unreachable;
-
-impl Parents for Unreachable {}
 
 /// A devfile with what is wrong with it.
 #[derive(Debug)]
@@ -157,7 +73,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
         let chain = vec![Origin::Tree(path.to_owned())];
         let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document);
         variables::replace(&mut flat.root, flat.complete, &mut findings);
-        rules::Devfile::new(&flat.root, flat.complete).check(&mut findings);
+        rules::check(&flat.root, flat.complete, &mut findings);
         check_metadata(document, &mut findings);
     }
     let [diagnostics, of_parents] = findings.into_sorted();

@@ -5,7 +5,11 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
 use serde_json::Value;
 
-use super::{Data, Fault, Measure, Node, Place, position, scalar};
+use super::fault::Fault;
+use super::node::{Data, Measure, Node, Place};
+use super::scalar;
+use super::text::{self, count};
+use crate::diagnostic::Position;
 use crate::limits;
 
 const CORE: &str = "tag:yaml.org,2002:";
@@ -144,7 +148,7 @@ impl Builder {
             let rest = &gap[start..];
             let blanks = rest.len() - rest.trim_start_matches(' ').len();
             if rest[blanks..].starts_with('\t') && !(self.after_plain && blanks >= indent) {
-                let position = super::text::position(&source[..from + start + blanks]);
+                let position = text::position(&source[..from + start + blanks]);
                 return Err(Fault::new(position, "yaml/tab", "a line begins with a tab", "indent with spaces"));
             }
         }
@@ -332,4 +336,9 @@ fn escapes_slash(raw: &str) -> bool {
         }
     }
     false
+}
+
+/// Returns the position at which an event begins.
+pub(super) fn position(span: &Span) -> Position {
+    Position { line: count(span.start.line().max(1) - 1), column: count(span.start.col()) }
 }

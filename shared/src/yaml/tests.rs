@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
+use super::read::Reading;
 use super::*;
+use crate::diagnostic::Position;
 
 fn value(text: &str) -> Value {
     let Reading { node, faults } = read(0, text.as_bytes());

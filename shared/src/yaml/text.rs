@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::diagnostic::Position;
 
 /// The text of a file, without its byte order mark.

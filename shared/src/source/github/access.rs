@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::api::{Answer, Api, Call, Failure, unavailable};
+use super::call::{Answer, Call, Failure, Routes, once, unavailable};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
@@ -114,28 +114,28 @@ impl Access {
     }
 
     /// The client for the next call.
-    pub(super) async fn client(&self, api: &Api) -> Result<Octocrab, Failure> {
+    pub(super) async fn client(&self, routes: &Routes) -> Result<Octocrab, Failure> {
         match self {
             Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
-            Self::App { .. } => Ok(self.installed(api).await?.0),
+            Self::App { .. } => Ok(self.installed(routes).await?.0),
         }
     }
 
     /// The token of the installation, for other protocols than the API.
-    pub(super) async fn token(&self, api: &Api) -> Result<InstallationToken, Failure> {
-        Ok(self.installed(api).await?.1)
+    pub(super) async fn token(&self, routes: &Routes) -> Result<InstallationToken, Failure> {
+        Ok(self.installed(routes).await?.1)
     }
 
-    async fn installed(&self, api: &Api) -> Result<(Octocrab, InstallationToken), Failure> {
+    async fn installed(&self, routes: &Routes) -> Result<(Octocrab, InstallationToken), Failure> {
         let Self::App { app, installed } = self else {
-            return Err(Failure::Final(SourceError::unavailable(&api.repository().url, "there is no GitHub App")));
+            return Err(Failure::Final(SourceError::unavailable(&routes.repository().url, "there is no GitHub App")));
         };
         let mut installed = installed.lock().await;
         let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
         if let Some(known) = installed.as_ref().filter(|known| known.expires_at.as_second() > soon) {
             return Ok((known.client.clone(), known.token.clone()));
         }
-        let fresh = installed.insert(install(app, api).await?);
+        let fresh = installed.insert(install(app, routes).await?);
         Ok((fresh.client.clone(), fresh.token.clone()))
     }
 
@@ -160,7 +160,7 @@ pub(super) fn app_of(credentials: &Credentials) -> Option<(AppId, EncodingKey)> 
 /// API: "Get a repository installation for the authenticated app", "Create an installation access token for an app"
 /// (<https://docs.github.com/en/rest/apps/apps>). The first redirects from former names of the repository, the second refuses them;
 /// then the repository is named by its number.
-async fn install(app: &Octocrab, api: &Api) -> Result<Installed, Failure> {
+async fn install(app: &Octocrab, routes: &Routes) -> Result<Installed, Failure> {
     #[derive(Deserialize)]
     struct Installation {
         id: u64,
@@ -169,22 +169,22 @@ async fn install(app: &Octocrab, api: &Api) -> Result<Installed, Failure> {
     struct Repository {
         id: u64,
     }
-    let what = format!("the installation of the GitHub App on {}", api.repository().url);
-    let found = api.once(app, &Call::get(&what, api.repository_route("/installation"))).await?;
+    let what = format!("the installation of the GitHub App on {}", routes.repository().url);
+    let found = once(app, &Call::get(&what, routes.repository_route("/installation"))).await?;
     let Installation { id } = found.json(&what).map_err(|error| match error {
         SourceError::NotFound(what) => Failure::Final(unavailable(&what, "the App is not installed there")),
         error => Failure::Final(error),
     })?;
-    let route = api.route(&format!("/app/installations/{id}/access_tokens"));
-    let by_name = json!({ "repositories": [api.repository().name] });
-    let mut given = api.once(app, &Call::post(&what, route.clone(), by_name)).await?;
+    let route = routes.rest(&format!("/app/installations/{id}/access_tokens"));
+    let by_name = json!({ "repositories": [routes.repository().name] });
+    let mut given = once(app, &Call::post(&what, route.clone(), by_name)).await?;
     if given.status() == StatusCode::UNPROCESSABLE_ENTITY {
         let metadata = json!({ "permissions": { "metadata": "read" } });
-        let reader = api.once(app, &Call::post(&what, route.clone(), metadata)).await?;
+        let reader = once(app, &Call::post(&what, route.clone(), metadata)).await?;
         let reader = installed(app, &what, &reader)?;
-        let found = api.once(&reader.client, &Call::get(&what, api.repository_route(""))).await?;
+        let found = once(&reader.client, &Call::get(&what, routes.repository_route(""))).await?;
         let Repository { id } = found.json(&what).map_err(Failure::Final)?;
-        given = api.once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
+        given = once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
     }
     installed(app, &what, &given)
 }

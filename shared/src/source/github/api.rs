@@ -1,23 +1,14 @@
 //! Calls to GitHub's API: each with a limit of time and of size, and tried again where that helps.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{StatusCode, Uri};
 use octocrab::Octocrab;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use super::Repository;
 use super::access::{Access, Credentials, InstallationToken, app_of};
-use crate::limits;
-use crate::retry::{self, RetryError, retry};
-use crate::retry_after::requested_wait;
+use super::call::{Answer, Call, Failure, Repository, Routes, chain, once, unavailable};
+use crate::retry::{RetryError, retry};
 use crate::source::SourceError;
 
 /// Longest wait for a connection.
@@ -26,94 +17,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest silence on a connection.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Wait for a rate limit that names no time, as GitHub advises
-/// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
-const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
-
-/// The failure of one attempt at a call.
-pub(in crate::source) type Failure = retry::Failure<SourceError, String>;
-
-/// The body of an answer while it arrives.
-type Body = BoxBody<Bytes, octocrab::Error>;
-
 /// GitHub's API for one repository.
 pub(super) struct Api {
     access: Access,
-    repository: Repository,
-    /// Path of the REST API on its host, such as `/api/v3`; empty on github.com.
-    rest: String,
+    routes: Routes,
     /// Time for one call, further attempts and waits included.
     budget: Duration,
-}
-
-/// What is asked.
-pub(super) struct Call<'a> {
-    /// The thing asked for, for messages.
-    what: &'a str,
-    method: Method,
-    route: String,
-    headers: HeaderMap,
-    body: Option<Value>,
-}
-
-/// A whole answer.
-pub(super) struct Answer(http::Response<Bytes>);
-
-impl<'a> Call<'a> {
-    pub(super) fn get(what: &'a str, route: String) -> Self {
-        Self { what, method: Method::GET, route, headers: HeaderMap::new(), body: None }
-            .with(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"))
-    }
-
-    pub(super) fn post(what: &'a str, route: String, body: Value) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(what, route) }
-    }
-
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-}
-
-impl Answer {
-    pub(super) fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-
-    /// Returns the wait that GitHub asks for before the next call.
-    fn requested_wait(&self) -> Option<Duration> {
-        let (status, headers, now) = (self.status(), self.0.headers(), jiff::Timestamp::now());
-        requested_wait(status, headers, &self.message(), RATE_LIMIT_WAIT, now)
-    }
-
-    /// The message of an error, shortened.
-    pub(super) fn message(&self) -> String {
-        #[derive(Deserialize)]
-        struct Message {
-            message: String,
-        }
-        let message = serde_json::from_slice(self.0.body()).map(|Message { message }| message).unwrap_or_default();
-        message.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
-    }
-
-    /// Why this answer is not the one hoped for.
-    pub(super) fn error(&self, what: &str) -> SourceError {
-        match self.status() {
-            StatusCode::NOT_FOUND => SourceError::NotFound(what.to_owned()),
-            status => {
-                let code = status.as_u16();
-                unavailable(what, format!("GitHub answered {code} {}", self.message()).trim_end().to_owned())
-            }
-        }
-    }
-
-    /// The content of a successful answer.
-    pub(super) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, SourceError> {
-        if !self.status().is_success() {
-            return Err(self.error(what));
-        }
-        serde_json::from_slice(self.0.body()).map_err(|error| unavailable(what, format!("unexpected answer: {error}")))
-    }
 }
 
 impl Api {
@@ -139,7 +48,7 @@ impl Api {
         let access = Access::new(client, credentials).ok_or_else(|| {
             invalid("GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces".to_owned())
         })?;
-        Ok(Self { access, repository, rest, budget })
+        Ok(Self { access, routes: Routes::new(repository, rest), budget })
     }
 
     pub(super) fn with_budget(self, budget: Duration) -> Self {
@@ -147,7 +56,7 @@ impl Api {
     }
 
     pub(super) fn repository(&self) -> &Repository {
-        &self.repository
+        self.routes.repository()
     }
 
     /// Whether calls have no credentials.
@@ -155,12 +64,8 @@ impl Api {
         matches!(self.access, Access::Anonymous(_))
     }
 
-    pub(super) fn route(&self, path: &str) -> String {
-        format!("{}{path}", self.rest)
-    }
-
     pub(super) fn repository_route(&self, path: &str) -> String {
-        self.route(&format!("/repos/{}/{}{path}", self.repository.owner, self.repository.name))
+        self.routes.repository_route(path)
     }
 
     /// Makes a call, with retries. Any answer that no retry would change is a success here.
@@ -169,23 +74,17 @@ impl Api {
     /// [`SourceError::Unavailable`] when there is no such answer within the budget.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, SourceError> {
         let attempt = || async {
-            let client = self.access.client(self).await?;
-            let answer = self.once(&client, &call).await?;
+            let client = self.access.client(&self.routes).await?;
+            let answer = once(&client, &call).await?;
             self.accepted(answer.status()).await?;
             Ok(answer)
         };
         retry(call.what, self.budget, attempt).await.map_err(|error| given_up(call.what, error))
     }
 
-    /// Makes one attempt at a call.
-    pub(super) async fn once(&self, client: &Octocrab, call: &Call<'_>) -> Result<Answer, Failure> {
-        let answer = self.open(client, call).await?;
-        collect(call.what, answer).await
-    }
-
     /// Returns a token of the App's installation.
     pub(super) async fn installation_token(&self) -> Result<InstallationToken, Failure> {
-        self.access.token(self).await
+        self.access.token(&self.routes).await
     }
 
     /// Forgets a token that GitHub refused; whether another one may do better.
@@ -200,41 +99,12 @@ impl Api {
         }
         Ok(())
     }
-
-    /// Sends a call and looks at the head of its answer.
-    async fn open(&self, client: &Octocrab, call: &Call<'_>) -> Result<http::Response<Body>, Failure> {
-        let malformed = |error: &dyn Error| Failure::Final(unavailable(call.what, chain(error)));
-        let mut request = http::Request::builder().method(call.method.clone()).uri(&call.route);
-        for (name, value) in &call.headers {
-            request = request.header(name, value);
-        }
-        let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
-        let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
-        let status = answer.status();
-        if status.is_client_error() || status.is_server_error() {
-            let answer = collect(call.what, answer).await?;
-            let message = answer.message();
-            if let Some(wait) = answer.requested_wait() {
-                let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
-                return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
-            }
-            if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-                return Err(Failure::Passing(format!("GitHub answered {} {message}", status.as_u16())));
-            }
-            return Ok(answer.0.map(|body| http_body_util::Full::new(body).map_err(|never| match never {}).boxed()));
-        }
-        Ok(answer)
-    }
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("repository", &self.repository).field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("Api").field("routes", &self.routes).finish_non_exhaustive()
     }
-}
-
-pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError {
-    SourceError::Unavailable { what: what.to_owned(), reason: reason.into() }
 }
 
 /// The error of a call after its last attempt.
@@ -243,26 +113,6 @@ pub(in crate::source) fn given_up(what: &str, error: RetryError<SourceError, Str
         RetryError::Final(error) => error,
         error => unavailable(what, error.to_string()),
     }
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &dyn Error) -> String {
-    let text = crate::error::chain(error);
-    // The client's own name for "it did not work" says nothing.
-    text.strip_prefix("Service Error: ").unwrap_or(&text).to_owned()
-}
-
-async fn collect(what: &str, answer: http::Response<Body>) -> Result<Answer, Failure> {
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, limits::GITHUB_ANSWER_BYTES).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let reason = format!("the answer has more than {} bytes", limits::GITHUB_ANSWER_BYTES);
-            Failure::Final(unavailable(what, reason))
-        } else {
-            Failure::Passing(format!("the answer was cut off: {}", chain(error.as_ref())))
-        }
-    })?;
-    Ok(Answer(http::Response::from_parts(head, body.to_bytes())))
 }
 
 /// The host and the path of an API, the latter without a slash at its end. Plain HTTP would show the token to the network, so

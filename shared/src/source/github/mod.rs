@@ -1,12 +1,13 @@
 //! What only GitHub has: tokens of Apps, commit statuses, and the id by which a repository is known whatever its name.
 //!
 //! - [`GitHub`]: one repository there; start here
-//! - `access`: the credentials; `api`: one call, within its limits; `status`: the outcome of a commit
+//! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries; `status`: the outcome of a commit
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod access;
 mod api;
+mod call;
 mod status;
 
 use std::sync::atomic::AtomicBool;
@@ -19,8 +20,10 @@ pub(super) use access::InstallationToken;
 pub use access::{AppKey, Credentials, InvalidAppKey};
 pub use status::CommitState;
 
-use self::api::{Api, Call};
-pub(super) use self::api::{Failure, given_up};
+use self::api::Api;
+pub(super) use self::api::given_up;
+pub(super) use self::call::Failure;
+use self::call::{Call, Repository};
 use super::SourceError;
 use crate::digest::CommitSha;
 use crate::git::RepositoryUrl;
@@ -34,14 +37,6 @@ pub struct GitHub {
     api: Api,
     id: OnceCell<u64>,
     statuses_are_off: AtomicBool,
-}
-
-/// Owner and name of a repository, by which GitHub's API knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Repository {
-    owner: String,
-    name: String,
-    url: String,
 }
 
 impl GitHub {

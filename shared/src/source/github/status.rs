@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 use serde_json::json;
 
-use super::api::{Api, Call};
+use super::api::Api;
+use super::call::Call;
 use crate::digest::CommitSha;
 use crate::source::SourceError;
 

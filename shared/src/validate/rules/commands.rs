@@ -1,6 +1,6 @@
 //! Commands: ids, references, composites and groups.
 
-use super::{COMMAND_KINDS, Devfile, Element, duplicates, names, where_is};
+use super::elements::{COMMAND_KINDS, Devfile, Element, duplicates, names, where_is};
 use crate::devfile::COMMAND_GROUPS;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Devfile, Element, duplicates, where_is};
+use super::elements::{Devfile, Element, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::quantity::Quantity;
 use crate::validate::uri;

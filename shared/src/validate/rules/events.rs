@@ -1,7 +1,7 @@
 //! Events: what they run exists and is of a kind that can run then.
 
 use super::commands::members;
-use super::{Devfile, names};
+use super::elements::{Devfile, names};
 use crate::validate::findings::Findings;
 use crate::yaml::Node;
 

@@ -2,113 +2,22 @@
 
 mod commands;
 mod components;
+mod elements;
 mod events;
 mod metadata;
 mod projects;
 
-use std::collections::HashMap;
-
+use self::elements::Devfile;
 use super::findings::Findings;
-use crate::yaml::{Node, Place};
-
-/// The devfile after parents, plugins and variables, as the rules look at it.
-#[derive(Debug)]
-pub(crate) struct Devfile<'a> {
-    /// All of it.
-    pub(crate) root: &'a Node,
-    /// Whether every parent and plugin was there; if not, what is missing may be in one of them.
-    pub(crate) complete: bool,
-    components: Vec<Element<'a>>,
-    commands: Vec<Element<'a>>,
-    component_index: HashMap<&'a str, usize>,
-    command_index: HashMap<&'a str, usize>,
-}
-
-/// A component or command: a name and one of several kinds.
-#[derive(Debug, Clone, Copy)]
-struct Element<'a> {
-    name: &'a str,
-    name_at: Place,
-    /// The kind and its content; none when the schema has complained already.
-    kind: Option<(&'static str, &'a Node)>,
-}
-
-/// The kinds of component.
-pub(crate) const COMPONENT_KINDS: [&str; 7] =
-    ["container", "kubernetes", "openshift", "volume", "image", "plugin", "custom"];
-
-/// The kinds of command.
-pub(crate) const COMMAND_KINDS: [&str; 6] = ["exec", "apply", "composite", "vscodeTask", "vscodeLaunch", "custom"];
-
-impl<'a> Devfile<'a> {
-    /// Looks at a tree as a devfile.
-    pub(crate) fn new(root: &'a Node, complete: bool) -> Self {
-        let components = elements(root.items_of("components"), "name", &COMPONENT_KINDS);
-        let commands = elements(root.items_of("commands"), "id", &COMMAND_KINDS);
-        let (component_index, command_index) = (index(&components), index(&commands));
-        Self { root, complete, components, commands, component_index, command_index }
-    }
-
-    /// The first component of a name.
-    fn component(&self, name: &str) -> Option<&Element<'a>> {
-        self.components.get(*self.component_index.get(name)?)
-    }
-
-    /// The first command of an id.
-    fn command(&self, id: &str) -> Option<&Element<'a>> {
-        self.commands.get(*self.command_index.get(id)?)
-    }
-
-    /// Runs all rules.
-    pub(crate) fn check(&self, findings: &mut Findings) {
-        components::check(self, findings);
-        commands::check(self, findings);
-        events::check(self, findings);
-        projects::check(self, findings);
-    }
-}
+use crate::yaml::Node;
 
 pub(crate) use self::metadata::check as check_metadata;
 
-impl<'a> Element<'a> {
-    /// The content, when it is of a kind.
-    fn of(&self, kind: &str) -> Option<&'a Node> {
-        self.kind.filter(|(own, _)| *own == kind).map(|(_, body)| body)
-    }
-}
-
-fn elements<'a>(items: &'a [Node], key: &str, kinds: &[&'static str]) -> Vec<Element<'a>> {
-    let element = |node: &'a Node| {
-        let name = node.get(key);
-        let kind = kinds.iter().find_map(|kind| Some((*kind, node.get(kind).filter(|body| body.is_map())?)));
-        Element { name: name.and_then(Node::text).unwrap_or_default(), name_at: name.unwrap_or(node).spot(), kind }
-    };
-    items.iter().map(element).collect()
-}
-
-/// Where the first of each name is.
-fn index<'a>(elements: &[Element<'a>]) -> HashMap<&'a str, usize> {
-    elements.iter().enumerate().rev().map(|(index, element)| (element.name, index)).collect()
-}
-
-/// Reports the second and later elements of a name.
-fn duplicates<'a>(elements: impl IntoIterator<Item = (&'a str, Place)>, mut report: impl FnMut(&'a str, Place, Place)) {
-    let mut seen = HashMap::new();
-    for (name, at) in elements {
-        if let Some(first) = seen.get(name) {
-            report(name, at, *first);
-        } else if !name.is_empty() {
-            seen.insert(name, at);
-        }
-    }
-}
-
-/// `line 12` for a place in the same file, `another file` for one elsewhere.
-fn where_is(place: Place, from: Place) -> String {
-    if place.file == from.file { format!("on line {}", place.position.line) } else { "in another file".to_owned() }
-}
-
-/// The names of elements, for hints.
-fn names<'a>(elements: &[Element<'a>]) -> impl Iterator<Item = &'a str> {
-    elements.iter().map(|element| element.name)
+/// Checks a devfile after parents, plugins and variables. It is `complete` when every parent and plugin was there.
+pub(crate) fn check(root: &Node, complete: bool, findings: &mut Findings) {
+    let devfile = Devfile::new(root, complete);
+    components::check(&devfile, findings);
+    commands::check(&devfile, findings);
+    events::check(&devfile, findings);
+    projects::check(&devfile, findings);
 }

@@ -1,6 +1,6 @@
 //! Projects and starter projects: their Git remotes, names and paths.
 
-use super::{Devfile, duplicates, where_is};
+use super::elements::{Devfile, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::suggest::quoted;
 use crate::yaml::Node;

@@ -1,0 +1,29 @@
+//! Problems with the bytes of a file.
+
+use std::borrow::Cow;
+
+use crate::diagnostic::Position;
+
+/// A problem with a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Where it is.
+    pub(crate) position: Position,
+    /// The rule's name.
+    pub(crate) rule: &'static str,
+    /// What is wrong.
+    pub(crate) message: Cow<'static, str>,
+    /// What to do; may be empty.
+    pub(crate) hint: &'static str,
+}
+
+impl Fault {
+    pub(crate) fn new(
+        position: Position,
+        rule: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        hint: &'static str,
+    ) -> Self {
+        Self { position, rule, message: message.into(), hint }
+    }
+}
