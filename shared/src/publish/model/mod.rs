@@ -6,6 +6,7 @@ mod offline;
 mod protocol;
 mod prune;
 mod registry;
+mod settling;
 mod upkeep;
 
 use std::cell::Cell;
@@ -127,8 +128,12 @@ struct Commits {
     head: usize,
     /// How many files were read in all.
     read: usize,
-    /// As when GitHub does not answer.
+    /// As when the history is too long.
     tells_no_dates: bool,
+    /// The head that so many next reads see, as from a server that lags behind.
+    late: Option<(usize, usize)>,
+    /// Reads of the head.
+    heads: usize,
 }
 
 impl Commits {
@@ -171,7 +176,18 @@ impl Source for Branch {
 
     async fn head(&self) -> Result<CommitSha, SourceError> {
         tokio::task::yield_now().await;
-        let number = self.0.lock().unwrap().head;
+        let number = {
+            let mut commits = self.0.lock().unwrap();
+            commits.heads += 1;
+            let head = commits.head;
+            match &mut commits.late {
+                Some((late, reads)) if *reads > 0 => {
+                    *reads -= 1;
+                    *late
+                }
+                _ => head,
+            }
+        };
         tokio::task::yield_now().await;
         Ok(Self::named(number))
     }
@@ -188,6 +204,9 @@ impl Source for Branch {
             tree.add(path.as_str(), file.clone());
         }
         self.0.lock().unwrap().read += tree.iter().count();
+        for refused in self.tree(commit).refused() {
+            tree.refuse(&refused.path, refused.reason.clone());
+        }
         Ok(tree)
     }
 

@@ -156,20 +156,6 @@ fn what_is_built_again_may_be_refused() {
 }
 
 #[test]
-fn dates_that_cannot_be_had_are_asked_for_again() {
-    let world = World::new();
-    world.branch.commit(tree_of(&[(1, 0), (2, 0)]));
-    world.branch.0.lock().unwrap().tells_no_dates = true;
-    block_on(world.publisher().refresh(None)).unwrap();
-    let of_stack_2 = || world.bucket.live().unwrap().stacks.read().unwrap()[1].versions[0].last_modified.clone();
-    assert_eq!(of_stack_2(), Timestamp::unknown());
-    world.branch.0.lock().unwrap().tells_no_dates = false;
-    world.branch.commit(tree_of(&[(1, 1), (2, 0)]));
-    block_on(world.publisher().refresh(None)).unwrap();
-    assert_eq!(of_stack_2(), start());
-}
-
-#[test]
 fn blobs_lost_or_cut_under_intact_tags_are_pushed_again() {
     for extent in [Extent::Whole, Extent::Turn] {
         let world = published();
