@@ -207,7 +207,7 @@ class Development:
             what=f"the stand-in for GitHub did not get ready (log: {self._logs / 'github.log'})",
         )
         return {
-            "REGISTRY_REPO_URL": "https://github.com/example/registry",
+            "REGISTRY_REPO_URL": f"{url}/example/registry",
             "GITHUB_API_URL": url,
             "GITHUB_TOKEN": "ghp_development",
             "OIDC_ISSUER": url,

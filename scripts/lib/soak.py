@@ -215,7 +215,7 @@ class Soak:
             "OCI_REGISTRY": f"127.0.0.1:{self._ports['OCI registry']}/soak",
             "OCI_USERNAME": "soak",
             "OCI_PASSWORD": self._secrets["oci"],
-            "REGISTRY_REPO_URL": "https://github.com/example/registry",
+            "REGISTRY_REPO_URL": f"http://127.0.0.1:{self._ports['GitHub']}/example/registry",
             "GITHUB_API_URL": f"http://127.0.0.1:{self._ports['GitHub']}",
             "GITHUB_TOKEN": self._secrets["github"],
             "WEBHOOK_SECRET": self._secrets["webhook"],

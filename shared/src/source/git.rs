@@ -229,7 +229,7 @@ impl Folders {
         let in_root = root.into_iter().filter(|entry| entry.path != "stacks");
         let is_wanted = |entry: &Entry| match entry.kind {
             EntryType::Submodule => false,
-            EntryType::Folder | EntryType::Link => scope.wants(&format!("{}/", entry.path)) || scope.wants(&entry.path),
+            EntryType::Folder | EntryType::Link => scope.wants(&format!("{}/", entry.path)),
             EntryType::File(_) => scope.wants(&entry.path),
         };
         Ok(in_root.chain(in_stacks).filter(is_wanted).collect())

@@ -88,7 +88,9 @@ async fn a_refresh_that_is_killed_between_steps_is_finished_by_the_next() {
     let serve = world.registry.serve().await;
     // More than one refresh of this change writes.
     for writes in 0..12 {
-        let (live, before) = (world.registry.live().await, serve.get("/devfiles/loom").await);
+        let live = world.registry.live().await;
+        until_live(&serve, live["commit_hash"].as_str().unwrap()).await;
+        let before = serve.get("/devfiles/loom").await;
         let commit = world.edit(&format!("killed after {writes} writes"));
         world.fuse.set(Some(writes));
         let mut process = world.registry.invocation(&json!({"action": "refresh"})).spawn().unwrap();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
@@ -83,6 +83,25 @@ impl Answer {
         requested_wait(status, headers, &self.message(), RATE_LIMIT_WAIT, now)
     }
 
+    /// The path that a redirect leads to.
+    fn redirect(&self) -> Option<String> {
+        let location = self.0.headers().get(header::LOCATION).filter(|_| self.status().is_redirection())?;
+        Some(location.to_str().ok()?.parse::<Uri>().ok()?.path_and_query()?.to_string())
+    }
+
+    /// The answer, unless another attempt may give a better one.
+    fn accepted(self) -> Result<Self, Failure> {
+        let (status, message) = (self.status(), self.message());
+        if let Some(wait) = self.requested_wait() {
+            let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
+            return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
+        }
+        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            return Err(Failure::Passing(format!("GitHub answered {} {message}", status.as_u16())));
+        }
+        Ok(self)
+    }
+
     /// The message of an error, shortened.
     pub(super) fn message(&self) -> String {
         #[derive(Deserialize)]
@@ -131,34 +150,29 @@ impl Routes {
     }
 }
 
-/// Makes one attempt at a call.
+/// Makes one attempt at a call. GitHub redirects from former names of a repository, writes with 307; the host stays the same, so that no
+/// token goes to another.
 pub(super) async fn once(client: &Octocrab, call: &Call<'_>) -> Result<Answer, Failure> {
-    collect(call.what, open(client, call).await?).await
+    let mut route = call.route.clone();
+    for _ in 0..=limits::REDIRECTS {
+        let answer = send(client, call, &route).await?;
+        match answer.redirect() {
+            Some(next) => route = next,
+            None => return answer.accepted(),
+        }
+    }
+    Err(Failure::Final(unavailable(call.what, format!("more than {} redirects", limits::REDIRECTS))))
 }
 
-/// Sends a call and looks at the head of its answer.
-async fn open(client: &Octocrab, call: &Call<'_>) -> Result<http::Response<Body>, Failure> {
+async fn send(client: &Octocrab, call: &Call<'_>, route: &str) -> Result<Answer, Failure> {
     let malformed = |error: &dyn Error| Failure::Final(unavailable(call.what, chain(error)));
-    let mut request = http::Request::builder().method(call.method.clone()).uri(&call.route);
+    let mut request = http::Request::builder().method(call.method.clone()).uri(route);
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
     let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
     let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
-    let status = answer.status();
-    if status.is_client_error() || status.is_server_error() {
-        let answer = collect(call.what, answer).await?;
-        let message = answer.message();
-        if let Some(wait) = answer.requested_wait() {
-            let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
-            return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
-        }
-        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-            return Err(Failure::Passing(format!("GitHub answered {} {message}", status.as_u16())));
-        }
-        return Ok(answer.0.map(|body| http_body_util::Full::new(body).map_err(|never| match never {}).boxed()));
-    }
-    Ok(answer)
+    collect(call.what, answer).await
 }
 
 async fn collect(what: &str, answer: http::Response<Body>) -> Result<Answer, Failure> {
