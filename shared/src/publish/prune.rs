@@ -1,9 +1,9 @@
-//! Removes what no reader and no rollback needs: old release objects, and blobs that no kept release names.
+//! Removes objects that neither readers nor rollbacks need: old release objects, and blobs that no kept release names.
 //!
-//! A publication beside a prune may need what the prune is about to remove. Three rules keep such objects:
+//! A publication beside a prune may need objects that the prune is about to remove. Three rules keep such objects:
 //! - A prune checks the age of an object again right before it removes it, and a publication writes an old object anew. A
 //!   conditional removal would be no safer: an object that was written anew has the same bytes, and so the same entity tag.
-//! - A prune says that it runs. A publication that found objects in the bucket waits until no removal can be under way any more,
+//! - A prune announces itself. A publication that found objects in the bucket waits until no removal can be under way any more,
 //!   and checks them before it commits.
 //! - The publication that went live checks them once more.
 //!
@@ -53,7 +53,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         pruned
     }
 
-    /// Says that a prune runs; false when another one does.
+    /// Announces a prune; false when another one runs.
     async fn announce_prune(&self) -> Result<bool, PublishError> {
         let expect = match self.bucket.stat(PRUNE_KEY).await? {
             None => Expect::Absent,

@@ -56,7 +56,7 @@ impl Found {
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant 3, up to the release object.
-    /// Returns also what it found in the bucket.
+    /// Also returns the objects that it found in the bucket.
     pub(super) async fn upload(
         &self,
         built: &Built,
@@ -106,7 +106,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((writes, found))
     }
 
-    /// Checks once more what an upload found in the bucket, writes what is gone by now, and returns how many objects those were.
+    /// Checks the objects that an upload found, writes those that are missing by now, and returns their number.
     pub(super) async fn upload_again(&self, built: &Built, found: &Found) -> Result<u64, PublishError> {
         let small = each(&found.small, |blob| self.bucket_blob(built, *blob)).await?;
         let mut writes = small.into_iter().map(Placed::writes).sum();
@@ -119,8 +119,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(writes)
     }
 
-    /// Says how an object has to be placed: one that is there stays when it is too young to be pruned before this publication is
-    /// live.
+    /// Decides how an object is placed. One that is there stays when no prune removes it before this publication is live.
     pub(super) async fn placing(&self, key: &str) -> Result<Placed, PublishError> {
         let now = (self.clock)().instant();
         Ok(match self.bucket.stat(key).await? {

@@ -127,3 +127,35 @@ async fn server_that_asks_for_fewer_requests_is_asked_again() {
     cache.put("blobs/sha256/x", Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(server.await.unwrap().len(), 3);
 }
+
+/// A page of a listing, which goes on after a token.
+fn page(keys: &[&str], next: Option<&str>) -> String {
+    let contents: String = keys
+        .iter()
+        .map(|key| {
+            format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>3</Size></Contents>"
+            )
+        })
+        .collect();
+    let next = next.map_or(String::new(), |next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>{}</IsTruncated>{next}{contents}</ListBucketResult>",
+        !next.is_empty()
+    );
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn listing_has_the_objects_of_all_pages() {
+    let pages = vec![page(&["releases/a", "releases/b"], Some("2")), page(&["releases/c"], None)];
+    let (cache, server) = answering(pages).await;
+    let listed = cache.list("releases/").await.unwrap();
+    let modified = "2026-01-01T00:00:00Z".parse().unwrap();
+    let objects = ["releases/a", "releases/b", "releases/c"].map(|key| (key.to_owned(), Stat { size: 3, modified }));
+    assert_eq!(listed, BTreeMap::from(objects));
+    assert!(server.await.unwrap()[1].contains("continuation-token=2"));
+}

@@ -8,6 +8,15 @@ use crate::limits::{LAST_REFRESH_BYTES, RELEASE_BYTES};
 use crate::release::Built;
 use crate::repository::{Part, Quarantined};
 
+/// Makes a release larger.
+type Change = fn(&mut Built);
+
+const BEYOND: usize = RELEASE_BYTES as usize + 1;
+
+fn outline(built: &mut Built, change: fn(&mut Outline)) {
+    change(&mut Arc::make_mut(&mut built.release).outline);
+}
+
 /// Changes the live release and makes the result live.
 fn make_live(world: &World, change: impl FnOnce(&mut Built)) -> Result<bool, PublishError> {
     block_on(async {
@@ -25,14 +34,12 @@ fn make_live(world: &World, change: impl FnOnce(&mut Built)) -> Result<bool, Pub
 
 #[test]
 fn release_that_no_reader_takes_is_refused_before_anything_is_written() {
-    let outline = |built: &mut Built, change: fn(&mut Outline)| change(&mut Arc::make_mut(&mut built.release).outline);
-    let beyond = RELEASE_BYTES as usize + 1;
-    let too_large: [(&str, &dyn Fn(&mut Built)); 4] = [
-        ("its documents", &|built| outline(built, |outline| outline.common.size = RELEASE_BYTES)),
-        ("a document", &|built| outline(built, |outline| outline.shards[0].size = RELEASE_BYTES + 1)),
-        ("its release object", &|built| built.bytes = vec![b' '; beyond].into()),
-        ("index.json", &|built| {
-            let entry = format!("\"{}\"", "x".repeat(beyond));
+    let too_large: [(&str, Change); 4] = [
+        ("its documents", |built| outline(built, |outline| outline.common.size = RELEASE_BYTES)),
+        ("a document", |built| outline(built, |outline| outline.shards[0].size = RELEASE_BYTES + 1)),
+        ("its release object", |built| built.bytes = vec![b' '; BEYOND].into()),
+        ("index.json", |built| {
+            let entry = format!("\"{}\"", "x".repeat(BEYOND));
             built.entries = [serde_json::value::RawValue::from_string(entry).unwrap().into()].into_iter().collect();
         }),
     ];

@@ -38,7 +38,7 @@ struct Fuse(Arc<Mutex<Faults>>);
 struct Faults {
     /// Writes until there are no more, as when the publisher is killed.
     left: Option<u32>,
-    /// Who drops the publisher then. Without it, every further write fails.
+    /// Notified then, to drop the publisher. Without it, every further write fails.
     dropping: Option<Arc<Notify>>,
     /// Something that comes between, and before which of the next writes.
     meanwhile: Option<(u32, BoxFuture<'static, ()>)>,

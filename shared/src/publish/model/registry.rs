@@ -34,6 +34,14 @@ impl MemoryRegistry {
         self.manifests.lock().unwrap().get(&name).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
+    /// Gives a manifest a second tag.
+    pub(super) fn retag(&self, repository: &str, from: &str, to: &str) {
+        let name = |tag: &str| (repository.to_owned(), tag.to_owned());
+        let mut manifests = self.manifests.lock().unwrap();
+        let manifest = manifests[&name(from)].clone();
+        manifests.insert(name(to), manifest);
+    }
+
     /// One of the blobs gets lost, under tags that stay.
     pub(super) fn lose(&self, number: usize) {
         let mut blobs = self.blobs.lock().unwrap();
