@@ -1,4 +1,4 @@
-//! Who asks: nobody in particular, the holder of a token, or a GitHub App.
+//! Authentication at GitHub: none, a token, or a GitHub App.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// How long before its end a token is no longer used, in seconds: longer than any call takes.
 const SPARE_SECONDS: i64 = 120;
 
-/// What a [`GitHubSource`](super::GitHubSource) identifies itself with. `Debug` shows the kind alone.
+/// The credentials of a [`GitHubSource`](super::GitHubSource). `Debug` shows the kind alone.
 #[derive(Clone)]
 pub enum Credentials {
     /// Nothing: public repositories, 60 calls an hour.

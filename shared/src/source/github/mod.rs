@@ -1,7 +1,7 @@
 //! A registry repository on GitHub or on a GitHub Enterprise server.
 //!
 //! - [`GitHubRepository`]: its address, parsed from what people write
-//! - `access`: who asks; `call`: one call, within its limits; `api`: calls with retries
+//! - `access`: authentication; `call`: one call, within its limits; `api`: calls with retries
 //! - `tarball`: the whole tree; `compare`: which files differ; `listing`: all names, and a few files
 //! - `history`: dates; `status`: what became of a commit, told to GitHub
 
