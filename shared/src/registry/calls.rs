@@ -224,13 +224,13 @@ mod tests {
         CallError::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
     }
 
-    /// Makes a call of which the first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
+    /// Makes a call whose first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
     async fn outcome(failures: Vec<CallError>) -> (Result<(), String>, usize, u64) {
         let start = Instant::now();
-        let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0));
+        let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0_usize));
         let subject = Subject { operation: "read the blob", repository: "r".to_owned(), name: "@d".to_owned() };
         let result = repeat(&subject, CALL_TIME, || {
-            attempts.set(attempts.get() + 1);
+            attempts.set(attempts.get().saturating_add(1));
             std::future::ready(failures.borrow_mut().next().map_or(Ok(()), Err))
         });
         let result = result.await.map_err(|error| error.to_string());
