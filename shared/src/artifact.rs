@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn archives_hold_folders_and_no_times() {
-        let mut list = files(&[("Containerfile", "FROM x"), ("a/b/run.sh", "#!/bin/sh"), ("a/z", "")]);
+        let mut list = files(&[("Containerfile", "FROM x"), ("a/b/run.sh", "#!/bin/sh"), ("a/z", ""), ("ä b.txt", "")]);
         list[1].1.mode = Mode::Executable;
         let packed = content(&list, ARCHIVE);
         assert_eq!(packed, content(&list, ARCHIVE), "the same files give the same bytes");
@@ -270,7 +270,7 @@ mod tests {
                 format!("{:o} {}", header.mode().unwrap(), entry.path().unwrap().display())
             })
             .collect();
-        assert_eq!(entries, ["644 Containerfile", "755 a/", "755 a/b/", "755 a/b/run.sh", "644 a/z"]);
+        assert_eq!(entries, ["644 Containerfile", "755 a/", "755 a/b/", "755 a/b/run.sh", "644 a/z", "644 ä b.txt"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! What goes along with one request or one refresh, down to the calls it makes: the caller's trace, and a tally of those
-//! calls.
+//! The context of one request or one refresh, down to the calls it makes: the caller's trace, and a tally of those calls.
 //!
-//! It is bound to the task, so that nothing in between has to hand it on. What is spawned [inherits](inherit) it where it
+//! It is bound to the task, so that nothing in between has to hand it on. A spawned task [inherits](inherit) it where it
 //! belongs to its cause.
 
 use std::future::Future;
@@ -14,7 +13,7 @@ tokio::task_local! {
     static CURRENT: Arc<Context>;
 }
 
-/// The trace of a request or refresh, and what it did.
+/// The trace of a request or refresh, and a tally of its calls.
 #[derive(Debug, Default)]
 pub struct Context {
     trace: Option<TraceParent>,
@@ -24,12 +23,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// What begins with a request, in the trace that it names.
+    /// Creates the context of a request, in the trace that it names.
     pub fn new(trace: Option<TraceParent>) -> Arc<Self> {
         Arc::new(Self { trace, ..Self::default() })
     }
 
-    /// What begins as a part of what is under way: a tally of its own in the same trace.
+    /// Creates the context of a part: a tally of its own in the current trace.
     pub fn within_current() -> Arc<Self> {
         Self::new(trace())
     }
@@ -60,12 +59,12 @@ impl Context {
     }
 }
 
-/// Lets a future that is spawned have the context of whoever spawns it.
+/// Gives a future that is spawned the context of its spawner.
 pub fn inherit<F: Future>(future: F) -> impl Future<Output = F::Output> {
     CURRENT.try_with(Arc::clone).unwrap_or_default().scope(future)
 }
 
-/// Where what is under way is in a trace.
+/// Returns the position of the current task in a trace.
 pub fn trace() -> Option<TraceParent> {
     CURRENT.try_with(|current| current.trace).ok().flatten()
 }
@@ -86,7 +85,7 @@ pub(crate) fn count_bytes(bytes: usize) {
 }
 
 fn count(counter: impl FnOnce(&Context) -> &AtomicU64, by: u64) {
-    // Outside of any request nobody asks for the tally.
+    // Outside of any request there is no tally.
     let _counted = CURRENT.try_with(|current| counter(current).fetch_add(by, Ordering::Relaxed));
 }
 

@@ -1,7 +1,7 @@
 //! Metrics as log lines, in the embedded metric format of CloudWatch: in AWS Lambda the log is where metrics go.
 //!
-//! A function is frozen between requests and ended without notice, so nothing is gathered: every line holds what one
-//! request or one refresh adds.
+//! A function is frozen between requests and ended without notice, so nothing is gathered: every line holds the sums of
+//! one request or one refresh.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// The namespace of all metrics; dashboards and alarms name it.
 pub const NAMESPACE: &str = "DevfileRegistry";
 
-/// What a metric counts in, as CloudWatch spells it.
+/// The unit of a metric, as CloudWatch spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// How many.

@@ -1,7 +1,7 @@
 //! Logs and the end of a process, alike in both functions.
 //!
 //! Clients, repositories and other servers put texts into the log. [`foreign`] cuts and escapes one such text. Every line passes
-//! [`line::Lines`] as well, so a text that nobody thought of cannot fill the log or pass for another line.
+//! [`line::Lines`] as well, so an unforeseen text cannot fill the log or pass for another line.
 
 mod line;
 
@@ -21,10 +21,10 @@ use crate::telemetry::{self, Export};
 
 pub use crate::environment::is_lambda;
 
-/// Lines that wait until somebody reads them. One takes about 400 bytes.
+/// Most lines that wait for the reader of the log. One takes about 400 bytes.
 const WAITING_LINES: usize = 8192;
 
-/// The log of a process, and the export of its spans; what was logged is written and what ended exported when it is dropped.
+/// The log of a process, and the export of its spans; the drop writes the lines and exports the spans that still wait.
 #[must_use = "lines and spans that still wait are lost with it"]
 #[derive(Debug)]
 pub struct Log {
@@ -35,7 +35,7 @@ pub struct Log {
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Lines that were given up because nobody read the log for a while.
+/// Returns the number of lines that were given up because the log was not read for a while.
 pub fn lost_lines() -> u64 {
     LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
@@ -44,7 +44,7 @@ pub fn lost_lines() -> u64 {
 /// exported under the service's name.
 ///
 /// A process that goes on between requests writes from a thread of its own, many lines at a time, and gives lines up
-/// rather than let requests wait for whoever reads the log. In AWS Lambda, where a process is frozen once a request is
+/// rather than let requests wait for the reader of the log. In AWS Lambda, where a process is frozen once a request is
 /// answered, every line is written before that.
 pub fn start(service: &'static str) -> Log {
     let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());

@@ -41,7 +41,7 @@ pub(crate) fn requested_wait(
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What does not fit is a long time, too.
+        // A number that does not fit is a long time, too.
         return Some(capped(text.parse().unwrap_or(u64::MAX)));
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();

@@ -116,6 +116,7 @@ async fn errors_have_the_codes_of_the_specification() {
         ("/v2/devfile-catalog/kiln/blobs/abc", 400, "DIGEST_INVALID"),
         ("/v2/devfile-catalog/kiln/referrers/abc", 400, "DIGEST_INVALID"),
         ("/v2/devfile-catalog/kiln/tags/list?n=many", 400, "PAGINATION_NUMBER_INVALID"),
+        ("/v2/devfile-catalog/kiln/tags/list?n=-1", 400, "PAGINATION_NUMBER_INVALID"),
         ("/v2/_catalog?n=-1", 400, "PAGINATION_NUMBER_INVALID"),
         ("/v2/devfile-catalog/nope/tags/list", 404, "NAME_UNKNOWN"),
         ("/v2/devfile-catalog/nope/manifests/1.0.0", 404, "NAME_UNKNOWN"),
@@ -257,6 +258,21 @@ async fn ranges() {
         assert_eq!(answer.header("content-range"), format!("bytes */{size}"), "{range}");
     }
     assert_eq!(serve.ask("HEAD", &path, &[("range", "bytes=0-9")]).await.status, 200, "ranges are for GET");
+}
+
+/// containerd asks so when it resumes a download.
+#[tokio::test]
+async fn range_from_the_first_byte_is_206_without_encoding() {
+    let (_registry, serve) = example().await;
+    for title in ["devfile.yaml", "archive.tar"] {
+        let (digest, size) = layer(&serve, title).await;
+        let path = format!("{REPOSITORY}/blobs/{digest}");
+        let headers = [("range", "bytes=0-"), ("accept-encoding", "zstd;q=1.0, gzip;q=0.8, deflate;q=0.5")];
+        let answer = serve.ask("GET", &path, &headers).await;
+        assert_eq!((answer.status, answer.header("content-encoding")), (206, ""), "{title}");
+        assert_eq!(answer.header("content-range"), format!("bytes 0-{}/{size}", size - 1), "{title}");
+        assert_eq!((Digest::of(&answer.body).to_string(), answer.body.len()), (digest, size), "{title}");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ async fn odd_paths_and_queries() {
         ("/devfiles/kiln//", 400),
         ("/devfiles/../devfiles/kiln", 404),
         ("/devfiles/kiln/%2e%2e/%2e%2e/index.json", 404),
+        ("/devfiles/index.json", 404),
         ("/stacks/%2e%2e/index.json", 404),
         ("/stacks/kiln/..%2f..%2findex.json", 404),
         ("/stacks/..%5c..%5cetc", 404),
@@ -66,6 +67,17 @@ async fn odd_paths_and_queries() {
             answer.json();
             assert_eq!(answer.header("access-control-allow-origin"), "*", "{target}");
         }
+    }
+}
+
+#[tokio::test]
+async fn index_of_everything_is_an_array_for_any_origin() {
+    let (_registry, serve) = example().await;
+    for path in ["/index", "/index/all", "/v2index", "/v2index/all"] {
+        let answer = get(&serve, path, "origin: https://che.example\r\n").await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "*"), "{path}");
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+        assert!(answer.json().as_array().is_some_and(|entries| !entries.is_empty()), "{path}");
     }
 }
 

@@ -3,6 +3,7 @@
 use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
 use devfile_registry::digest::Digest;
 use registry_tests::registry::{Serving, TestRegistry};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_registry_is_published_changed_and_shrunk() {
@@ -79,6 +80,33 @@ async fn a_bad_version_is_quarantined_with_its_place() {
     assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
     assert_eq!(serve.get("/devfiles/loom").await, before);
     assert!(serve.get("/status").await.1.contains("stacks/loom/devfile.yaml"));
+}
+
+#[tokio::test]
+async fn stack_whose_artifact_is_in_no_oci_registry_is_listed_and_nothing_fails() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let entry = "stacks:\n  - name: anvil\n    displayName: Anvil\n    icon: https://example.org/i.png\n    tags: [a]\n    projectType: p\n    \
+                 language: l\n    versions: [{version: 1.0.0, schemaVersion: 2.2.0, default: true, links: {self: \"devfile-catalog/anvil:1.0.0\"}, \
+                 resources: [devfile.yaml]}]\n";
+    let samples = std::fs::read_to_string(registry.repository.path().join("extraDevfileEntries.yaml")).unwrap();
+    registry.write("extraDevfileEntries.yaml", format!("{entry}{samples}"));
+    let report = registry.refresh().await.unwrap();
+    assert_eq!((&report["outcome"], &report["quarantined"]), (&"published".into(), &json!([])));
+    for action in ["reconcile", "verify", "restore"] {
+        let report = registry.invoke(&json!({"action": action})).await.unwrap();
+        assert_eq!(report.get("problems").unwrap_or(&json!([])), &json!([]), "{action}: {report}");
+    }
+    let serve = registry.serve().await;
+    let index = serve.json("/v2index?name=anvil").await;
+    assert_eq!(index[0]["versions"][0]["links"]["self"], "devfile-catalog/anvil:1.0.0");
+    for (path, status) in [
+        ("/viewer/devfiles/devfile-registry/anvil", 200),
+        ("/devfiles/anvil", 404),
+        ("/v2/devfile-catalog/anvil/tags/list", 404),
+        ("/v2/devfile-catalog/anvil/manifests/1.0.0", 404),
+    ] {
+        assert_eq!(serve.get(path).await.0, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// The log of what is logged meanwhile: as JSON, or as lines for people.
+    /// Returns the lines that `log` logs: as JSON, or as text for people.
     fn logged(json: bool, log: impl Fn()) -> String {
         let written = Written::default();
         let writer = written.clone();

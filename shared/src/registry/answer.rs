@@ -23,10 +23,10 @@ const SLOWEST: u64 = 512 << 10;
 /// Wait for a rate limit that names no time; registries without `Retry-After` mean seconds.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
 
-/// Bytes of the answer that says why a call was refused.
+/// Most bytes of a refusal that are read.
 const REASON_BYTES: u64 = 16 << 10;
 
-/// Characters of what a registry says of a refusal.
+/// Most characters of the reason that a registry gives for a refusal.
 const REASON_CHARS: usize = 200;
 
 /// The failure of one attempt at a call.
@@ -34,27 +34,27 @@ const REASON_CHARS: usize = 200;
 pub(super) enum CallError {
     /// The registry refused, or another host that it named.
     Refused {
-        /// That other host.
+        /// The other host.
         by: Option<String>,
         /// Its status.
         status: StatusCode,
-        /// What it says of it.
+        /// Its reason, in its own words.
         said: String,
         /// The wait that it asks for before the next attempt.
         wait: Option<Duration>,
     },
-    /// There is no answer, or not all of it, or it is damaged.
+    /// The answer is missing, cut off or damaged.
     Broken(String),
     /// A manifest names blobs that the registry cannot find.
     LacksBlobs(String),
-    /// What is on our side, or will not change.
+    /// The fault is on this side, or stays.
     Final(String),
 }
 
 impl CallError {
-    /// What became of a request that has no whole answer.
+    /// Returns the failure of a request that got no whole answer.
     pub(super) fn of(error: reqwest::Error) -> Self {
-        // The query of an upload's address may be what signs it.
+        // The query of an upload's address may hold its signature.
         let error = error.without_url();
         Self::Broken(chain(&error))
     }
@@ -105,7 +105,7 @@ pub(super) fn location(answer: &Response) -> Result<Url, CallError> {
     location.ok_or_else(missing)
 }
 
-/// The next part of the body of an answer.
+/// Reads the next part of the body of an answer.
 pub(super) async fn part(answer: &mut Response) -> Result<Option<Bytes>, CallError> {
     with_idle_timeout(0, async { answer.chunk().await.map_err(CallError::of) }).await
 }
@@ -135,7 +135,7 @@ pub(super) fn damaged() -> CallError {
     CallError::Broken("its bytes do not have that digest".to_owned())
 }
 
-/// The reason of an answer that is no success, from the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
+/// Reads the reason of an answer that is no success, from the registry or `by` another host (OCI distribution specification 1.1, "Error Codes").
 pub(super) async fn refusal(answer: Response, by: Option<String>) -> CallError {
     #[derive(Deserialize)]
     struct Envelope {
@@ -163,12 +163,12 @@ pub(super) async fn refusal(answer: Response, by: Option<String>) -> CallError {
     CallError::Refused { by, status, said: shortened(&said), wait }
 }
 
-/// The beginning of what a server says, on one line.
+/// Returns the beginning of a server's text, on one line.
 pub(super) fn shortened(said: &str) -> String {
     said.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The host of an answer, in words.
+/// Returns the host of an answer, in words.
 pub(super) fn named(other: Option<&str>) -> &str {
     other.unwrap_or("the registry")
 }

@@ -29,7 +29,7 @@ const AUTHORIZATIONS: u32 = 5;
 /// Redirects that are followed for one answer.
 const REDIRECTS: usize = 5;
 
-/// What the function calls itself.
+/// The value of `User-Agent`.
 pub(super) const USER_AGENT: &str = concat!("devfile-registry/", env!("CARGO_PKG_VERSION"));
 
 /// Calls one registry.
@@ -40,14 +40,14 @@ pub(super) struct Calls {
     access: Access,
 }
 
-/// What a call is about.
+/// The subject of a call.
 #[derive(Debug)]
 pub(super) struct Subject {
-    /// What the registry is to do, as in "take the blob".
+    /// The task of the registry, as in "take the blob".
     operation: &'static str,
     /// The repository, with the namespace.
     repository: String,
-    /// Tag or digest, with what separates it from the repository.
+    /// Tag or digest, with the separator before it.
     name: String,
 }
 
@@ -113,7 +113,7 @@ impl Calls {
         repeat(subject, time, attempt).await.map_err(|error| self.error(subject, &error))
     }
 
-    /// Sends a request, and what only reads to where the registry redirects it. The answer has the status that the specification
+    /// Sends a request, and follows redirects when it only reads. The answer has the status that the specification
     /// gives to success, its body yet to come.
     pub(super) async fn send(
         &self,
@@ -145,7 +145,7 @@ impl Calls {
 
     /// Sends a request once. The answer is a good one or a redirect.
     async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, CallError> {
-        // Whoever else the registry names is not told who calls (CVE-2020-15157).
+        // Other hosts that the registry names get no credentials (CVE-2020-15157).
         let shown = if self.address.is_at(request.url()) { self.access.of(&subject.repository).await? } else { None };
         if let Some(shown) = &shown {
             request.headers_mut().insert(AUTHORIZATION, shown.clone());
@@ -154,7 +154,7 @@ impl Calls {
         span.rename(format_args!("OCI: {}", subject.operation));
         span.set("server.address", self.address.host.as_str());
         span.set("http.request.method", request.method().as_str());
-        // What the trace is made of are digits and dashes.
+        // A position in a trace consists of digits and dashes.
         if let Some(position) = span.position().and_then(|position| HeaderValue::try_from(position.to_string()).ok()) {
             request.headers_mut().insert(TRACEPARENT, position);
         }
@@ -170,7 +170,7 @@ impl Calls {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             self.access.refused(&subject.repository, shown.as_ref());
         }
-        // What is not there is an answer like any other.
+        // That something is missing is an answer like any other.
         if status != StatusCode::NOT_FOUND {
             span.fail(status.as_u16().to_string().as_str());
         }
@@ -224,13 +224,13 @@ mod tests {
         CallError::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
     }
 
-    /// Makes a call of which the first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
+    /// Makes a call whose first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
     async fn outcome(failures: Vec<CallError>) -> (Result<(), String>, usize, u64) {
         let start = Instant::now();
-        let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0));
+        let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0_usize));
         let subject = Subject { operation: "read the blob", repository: "r".to_owned(), name: "@d".to_owned() };
         let result = repeat(&subject, CALL_TIME, || {
-            attempts.set(attempts.get() + 1);
+            attempts.set(attempts.get().saturating_add(1));
             std::future::ready(failures.borrow_mut().next().map_or(Ok(()), Err))
         });
         let result = result.await.map_err(|error| error.to_string());

@@ -26,7 +26,7 @@ use crate::digest::Digest;
 
 pub use oci::OciRegistry;
 
-/// Where a registry is: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
+/// The address of a registry: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
 ///
 /// Loopback hosts are spoken to in plain HTTP, all others in HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct RegistryAddress {
     namespace: Option<String>,
 }
 
-/// Why a text is not a [`RegistryAddress`].
+/// A text that is not a [`RegistryAddress`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the address of an OCI registry; write host, host:port or host/namespace, without https://")]
 pub struct InvalidAddress(String);
@@ -93,7 +93,7 @@ impl fmt::Display for RegistryAddress {
     }
 }
 
-/// What a manifest is called.
+/// The name of a manifest.
 #[derive(Debug, Clone, Copy)]
 pub enum Name<'a> {
     /// By a tag, which moves.
@@ -102,7 +102,7 @@ pub enum Name<'a> {
     Digest(Digest),
 }
 
-/// Why the registry did not do what was asked.
+/// A call to the registry that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the OCI registry {registry} failed to {operation}: {reason}")]
 pub struct RegistryError {
@@ -130,7 +130,7 @@ impl RegistryError {
     }
 }
 
-/// What publishing asks of an OCI registry. Repositories are named without the namespace.
+/// An OCI registry, as publishing uses it. Repositories are named without the namespace.
 pub trait Registry: Send + Sync {
     /// Digest of the manifest with a name; none when there is no such manifest.
     fn manifest_digest(

@@ -184,7 +184,7 @@ impl Registry for OciRegistry {
             let request = self.calls.request(Method::PUT, &subject, &manifest_path(name));
             let request = request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone());
             match self.calls.send(&subject, request, StatusCode::CREATED).await {
-                // What it names was there. Somebody else gives it to the registry once more, which cannot find it meanwhile.
+                // The blobs were there. Another process uploads one again, and the registry cannot find it meanwhile.
                 Err(CallError::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
                     Err(CallError::LacksBlobs(format!("the registry answered {}: {said}", status.as_u16())))
                 }
@@ -212,7 +212,7 @@ fn text(answer: &Response, name: HeaderName) -> Option<&str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
-/// Checks that a registry took what it was sent, as far as it says. It may use another algorithm.
+/// Checks that a registry took the content sent, as far as it says. It may use another algorithm.
 fn confirmed(answer: &Response, sent: Digest) -> Result<(), CallError> {
     match text(answer, CONTENT_DIGEST) {
         Some(told) if told.starts_with("sha256:") && told != sent.to_string() => {

@@ -11,7 +11,7 @@ pub enum Kind {
     Internal,
 }
 
-/// What a span can be told.
+/// The value of an attribute.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'a> {
     /// A word of ours or of another server, but no text that a client made up, and no secret.

@@ -1,4 +1,4 @@
-//! Spans: what a request, an action and each of its calls were, how long they took and what became of them.
+//! Spans: requests, actions and their calls, with their duration and result.
 //!
 //! With the feature `otel`, and a collector that the environment names, they are exported by OpenTelemetry's protocol (OTLP over
 //! HTTP). Otherwise a span is a position in its caller's trace, which calls pass on, and no more. No other module knows the
@@ -27,7 +27,7 @@ pub struct Span {
     recording: exporter::Recording,
 }
 
-/// Keeps the export going; what was not exported yet is exported when it is dropped, within a time.
+/// Keeps the export going; the drop exports the spans that still wait, within a time.
 #[must_use = "spans that still wait are lost with it"]
 #[derive(Debug)]
 pub(crate) struct Export {
@@ -51,7 +51,7 @@ impl Span {
         Self { position: recorded.or_else(|| parent.map(TraceParent::child)), recording }
     }
 
-    /// Where it is in a trace: what a call on its behalf passes on.
+    /// Returns its position in a trace, which calls on its behalf pass on.
     pub fn position(&self) -> Option<TraceParent> {
         self.position
     }

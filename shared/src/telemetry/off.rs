@@ -5,7 +5,7 @@ use std::fmt;
 use super::attribute::{Kind, Value};
 use crate::trace::TraceParent;
 
-/// What is known of a span: nothing.
+/// The record of a span: nothing.
 #[derive(Debug)]
 pub(super) struct Recording;
 

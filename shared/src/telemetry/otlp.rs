@@ -45,7 +45,7 @@ const ANSWER_BYTES: usize = 64 << 10;
 
 static TRACER: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
-/// What is known of a span, if somebody is told of it.
+/// The record of a span, if there is a collector.
 #[derive(Debug)]
 pub(super) struct Recording(Option<Context>);
 
@@ -148,13 +148,13 @@ fn position(context: &SpanContext) -> Option<TraceParent> {
 }
 
 fn provider(service: &'static str, variable_name: &str, endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
-    // The SDK finds it again, but it would repeat what it does not understand, and that may have a password in it.
+    // The SDK finds it again, but its error would repeat a malformed value, which may have a password in it.
     let known = url::Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     anyhow::ensure!(known, "{variable_name} is not a URL of http or https");
     let given = TIMEOUTS.iter().find_map(|name| variable(name)?.parse().ok()).map(Duration::from_millis);
     let time = given.unwrap_or(CALL);
     let (time, retries) = if is_lambda() {
-        // What one answer does not wait for, the next need not wait for either.
+        // Spans that one answer did not wait for, the next need not wait for either.
         (time.min(FLUSH), RetryPolicy::disabled())
     } else {
         (time, RetryPolicy::recommended())
@@ -177,7 +177,7 @@ fn provider(service: &'static str, variable_name: &str, endpoint: &str) -> anyho
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
     ];
     let mut resource = Resource::builder_empty().with_attributes(own);
-    // What the environment says counts more.
+    // The environment takes precedence.
     resource = resource.with_detector(Box::new(EnvResourceDetector::new()));
     if let Some(name) = variable("OTEL_SERVICE_NAME") {
         resource = resource.with_service_name(name);

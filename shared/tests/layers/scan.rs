@@ -231,7 +231,7 @@ fn tokens(text: &str) -> Vec<String> {
         } else if c == '"' {
             quoted(rest, '"')
         } else if c == '\'' {
-            let is_lifetime = rest[1..].starts_with(is_name_char) && !rest.chars().nth(2).is_some_and(|c| c == '\'');
+            let is_lifetime = rest[1..].starts_with(is_name_char) && rest.chars().nth(2) != Some('\'');
             if is_lifetime { 1 } else { quoted(rest, '\'') }
         } else if is_name_char(c) {
             let end = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());

@@ -37,12 +37,11 @@ pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, v
 }
 
 /// Another registry than this one; `name` is the entry that was asked for there.
-pub(super) fn registry(snapshot: &Snapshot, registry: Registry<'_>, asked: &str, name: Option<&str>) -> Page {
-    let here = name.and_then(|name| link_to(snapshot, registry, name));
+pub(super) fn registry(snapshot: &Snapshot, registry: Registry<'_>, asked: &str, name: &str) -> Page {
     page(html! {
         h1 { "There is no registry “" (short(asked)) "” here" }
         p { "This is " (registry.name) "." }
-        @if let Some(link) = here { p { "It has an entry of that name: " (link) } }
+        @if let Some(link) = link_to(snapshot, registry, name) { p { "It has an entry of that name: " (link) } }
         p { a href="/viewer" { "Browse everything" } }
     })
 }

@@ -176,17 +176,11 @@ impl Viewer {
                 let page = status::render(snapshot, registry, health, jiff::Timestamp::now());
                 page.answer(registry, headers, StatusCode::OK, Caching::Never)
             }
-            ["devfiles"] => redirect("/viewer"),
-            ["devfiles", asked] => {
-                if self.is_this(asked) {
-                    redirect("/viewer")
-                } else {
-                    lost(missing::registry(snapshot, registry, asked, None))
-                }
-            }
+            // The first viewer had one name here, as in `Community+nodejs`.
+            ["devfiles"] | ["devfiles", _] => redirect("/viewer"),
             ["devfiles", asked, name, rest @ ..] => {
                 if !self.is_this(asked) {
-                    return lost(missing::registry(snapshot, registry, asked, Some(name)));
+                    return lost(missing::registry(snapshot, registry, asked, name));
                 }
                 let asked = EntryQuery::parse(query);
                 let Some(place) = snapshot.shelf.place(name, asked.only) else {

@@ -234,7 +234,6 @@ async fn what_is_not_there_is_said_kindly() {
         ("/viewer/devfiles/clay-works/kiln?devfile-version=9", vec!["no version “9”", "/clay-works/kiln"]),
         ("/viewer/devfiles/clay-works/kiln/compare?from=9", vec!["no version “9”"]),
         ("/viewer/devfiles/elsewhere/kiln", vec!["no registry “elsewhere”", "/clay-works/kiln"]),
-        ("/viewer/devfiles/elsewhere", vec!["no registry “elsewhere”"]),
         ("/viewer/devfiles/clay-works/kiln/x", vec!["no such page"]),
         ("/viewer/x", vec!["no such page"]),
         ("/viewer/assets/style.css", vec!["no such page"]),
@@ -248,11 +247,27 @@ async fn what_is_not_there_is_said_kindly() {
             assert!(shown.contains(part), "{path}: {part}\n{shown}");
         }
     }
-    let response = get(&snapshot, "/viewer/devfiles/clay-works").await;
-    assert_eq!(
-        (response.status(), &response.headers()[LOCATION]),
-        (StatusCode::FOUND, &HeaderValue::from_static("/viewer"))
-    );
+}
+
+/// Links such as `/viewer/devfiles/Community+nodejs` of the first viewer are in many threads and documents.
+#[tokio::test]
+async fn link_without_an_entry_leads_to_the_list() {
+    let snapshot = fixture::snapshot();
+    for last in ["", "clay-works", "Clay%20Works", "Clay+Works+kiln", "elsewhere", "kiln", "%22%3E%3Cscript%3E"] {
+        let response = get(&snapshot, &format!("/viewer/devfiles/{last}")).await;
+        assert_eq!(response.status(), StatusCode::FOUND, "{last}");
+        assert_eq!(response.headers()[LOCATION], "/viewer", "{last}");
+    }
+}
+
+#[tokio::test]
+async fn raw_link_of_a_page_is_that_of_the_chosen_version() {
+    let snapshot = fixture::snapshot();
+    for (query, version) in [("", "1.1.0"), ("?devfile-version=1.1.0", "1.1.0"), ("?devfile-version=1.0.0", "1.0.0")] {
+        let shown = page(&snapshot, &format!("/viewer/devfiles/clay-works/kiln{query}")).await;
+        let raw = shown.rsplit_once("Raw</a>").unwrap().0.rsplit_once("<a ").unwrap().1;
+        assert!(raw.contains(&format!("href=\"/devfiles/kiln/{version}\"")), "{query}: {raw}");
+    }
 }
 
 /// Every element and attribute value of a page: no script but ours, no handler, no style, no address of another scheme.

@@ -43,9 +43,9 @@ pub(super) struct Routes {
     rest: String,
 }
 
-/// What is asked.
+/// A request to the API.
 pub(super) struct Call<'a> {
-    /// The thing asked for, for messages.
+    /// Its subject, for messages.
     pub(super) what: &'a str,
     method: Method,
     route: String,

@@ -71,6 +71,17 @@ fn wrong() {
 }
 
 #[test]
+fn volume_of_a_parent_gets_another_size_below_parent_and_nowhere_else() {
+    let volume = "components: [{name: vol, volume: {size: 30Gi}}]";
+    assert_eq!(with(&format!("parent: {{uri: base.yaml, {volume}}}\n")), [""; 0]);
+    let own = format!("{HEAD}parent: {{uri: base.yaml}}\n{volume}\n");
+    let checked = check_among(&own, &[("stacks/s/1.0.0/base.yaml", BASE)]);
+    assert_eq!(problems(&checked), ["parent/merge 4:21"]);
+    let hint = &checked.diagnostics[0].hint;
+    assert!(hint.contains("parent"), "{hint}");
+}
+
+#[test]
 fn chains_and_cycles() {
     let own = "stacks/s/1.0.0/devfile.yaml";
     let child = format!("{HEAD}parent: {{uri: a.yaml}}\n");
