@@ -70,7 +70,6 @@ const KNOWN_CIRCULAR: &[&str] = &[
     "publish::large",
     "publish::live",
     "publish::prune",
-    "publish::pending",
     "publish::report",
     "publish::rollback",
     "publish::target",
