@@ -1,6 +1,7 @@
 //! The repository by the Git protocol, and archives of its commits, outside the API.
 
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use axum::body::Body;
@@ -64,12 +65,8 @@ pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal
 /// Asks `git http-backend`, a program for the Common Gateway Interface (RFC 3875).
 async fn backend(shared: &Shared, asked: &Asked, path: &str) -> Result<Response> {
     let mut command = Command::new("git");
-    // As GitHub has it: parts of a repository by themselves.
-    command
-        .args(["-c", "uploadpack.allowFilter=true", "http-backend"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
+    let filters = format!("uploadpack.allowFilter={}", shared.has_filters.load(Ordering::Relaxed));
+    command.args(["-c", &filters, "http-backend"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let query: Vec<String> = asked.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let variables = [
         ("GIT_PROJECT_ROOT", shared.git.folder().display().to_string()),

@@ -21,6 +21,7 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -70,6 +71,7 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     /// The commit that so many next questions about references are answered with, as by a server that lags behind.
     late: Mutex<Option<(String, usize)>>,
+    has_filters: AtomicBool,
 }
 
 /// A request, read to its end.
@@ -100,6 +102,7 @@ impl GitHub {
             statuses: Mutex::default(),
             requests: Mutex::default(),
             late: Mutex::default(),
+            has_filters: AtomicBool::new(true),
         });
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -162,6 +165,11 @@ impl GitHub {
     /// Gives the repository another name. From the former one, GitHub redirects: reads with 301, writes with 307.
     pub fn rename(&self, name: &str) {
         lock(&self.shared.names).push(name.to_owned());
+    }
+
+    /// Sends whole packs from now on, as Git hosts do that have no filters.
+    pub fn refuse_filters(&self) {
+        self.shared.has_filters.store(false, Ordering::Relaxed);
     }
 
     /// Answers the next questions about references as a server does that has not seen the commits after `commit`.

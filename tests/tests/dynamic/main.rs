@@ -8,4 +8,5 @@ mod faults;
 mod fixture;
 mod protocol;
 mod races;
+mod settling;
 mod triggers;
