@@ -15,8 +15,13 @@ def run(folder: Path, *arguments: str, author: str = "", more: Mapping[str, str]
     """Runs Git in a folder and returns its output. `author` is the name on commits, `more` goes into its environment."""
     settings = [*_SETTINGS, *([f"user.name={author}", f"user.email={author}@example.com"] if author else [])]
     options = [word for setting in settings for word in ("-c", setting)]
-    # Inside of a hook, GIT_DIR and its kind name the caller's repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0", **more}
     command = ["git", *options, "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
+    environment_of_git = {**environment(), **more}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment_of_git, text=True).stdout
+
+
+def environment() -> dict[str, str]:
+    """The environment of a Git that nothing around the caller changes."""
+    # Inside of a hook, GIT_DIR and its kind name the caller's repository.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return kept | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}

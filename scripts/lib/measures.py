@@ -47,6 +47,22 @@ def refresh(stage: Stage) -> Iterator[Row]:
     yield _time("from a trigger, one version changed, to the new bytes served", triggered, 1.0)
 
 
+def git(stage: Stage) -> Iterator[Row]:
+    """A refresh over a local Git host: first, one version changed, nothing changed"""
+    times = 3 if stage.quick else 9
+    registry, host = stage.host(stage.registry())
+    seconds, _, memory = stage.refresh_memory(registry)
+    yield _time("over Git: refresh, the first", seconds, 2.0)
+    yield Row("over Git: memory of the first refresh", "", f"{memory:.0f} MB")
+    yield _time("over Git: refresh, one version changed", median(_commit_one(stage, registry, times)), 0.2)
+    host.forget()
+    nothing = median(stage.refresh(registry)[0] for _ in range(times))
+    yield _time("over Git: refresh, nothing changed", nothing, 0.03)
+    requests = host.requests / times
+    yield Row("over Git: requests when nothing changed", "1", f"{requests:.0f}", requests == 1)
+    host.close()
+
+
 def start(stage: Stage) -> Iterator[Row]:
     """Start of serve on a filled bucket, and its memory"""
     starts, sizes = [], []
@@ -163,11 +179,29 @@ def large(stage: Stage) -> Iterator[Row]:
     target = f"2x of the small one ({small_seconds * 1000:.0f} ms) and the listing of the tree ({listing * 1000:.0f} ms)"
     met = seconds <= 2 * small_seconds + listing
     yield Row(f"{name}: refresh, one version changed", target, f"{seconds * 1000:.0f} ms", met)
+    yield from _large_over_git(stage, registry, name, times)
+
+
+def _large_over_git(stage: Stage, registry: Registry, name: str, times: int) -> Iterator[Row]:
+    hosted, host = stage.host(registry)
+    seconds, _, memory = stage.refresh_memory(hosted)
+    yield _time(f"{name} over Git: refresh, the first", seconds, 120.0)
+    yield Row(f"{name} over Git: memory of the first refresh", "under 300 MB", f"{memory:.0f} MB", memory < 300)
+    sent, seconds = [], []
+    for _ in range(times):
+        host.forget()
+        seconds += _commit_one(stage, hosted, 1)
+        sent.append(host.sent_bytes)
+    yield _time(f"{name} over Git: refresh, one version changed", median(seconds), 0.4)
+    kilobytes = median(sent) / 1000
+    yield Row(f"{name} over Git: bytes from the host", "under 500 kB", f"{kilobytes:.0f} kB", kilobytes < 500)
+    host.close()
 
 
 PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "index": index,
     "refresh": refresh,
+    "git": git,
     "start": start,
     "cold-start": cold_start,
     "http": http,

@@ -18,6 +18,7 @@ from typing import Any, Mapping, NamedTuple, Optional
 
 from . import git, s3, servers
 from .console import Failure
+from .githost import GitHost
 from .processes import Child, Supervisor, free_ports
 
 _ACCESS_KEY, _SECRET_KEY = "bench", "bench-secret"
@@ -143,6 +144,25 @@ class Stage:
         if child.process.returncode != 0:
             raise Failure(child.how_it_ended())
         return seconds, json.loads(answer.read_text())
+
+    def host(self, registry: Registry) -> tuple[Registry, GitHost]:
+        """The registry, committed, behind a Git host of its own and not published yet."""
+        self.commit(registry)
+        host = GitHost(registry.source)
+        hosted = self._of(registry.source)
+        return Registry(registry.source, {**hosted.environment, "REGISTRY_REPO_URL": host.url}), host
+
+    def refresh_memory(self, registry: Registry) -> tuple[float, dict[str, Any], float]:
+        """As `refresh`, with the most memory that the process took, in MB."""
+        command = [str(self._binaries / "refresh"), "invoke", '{"action":"refresh"}']
+        begin = time.monotonic()
+        with open(self._data / "refresh.log", "ab") as log:
+            child = subprocess.Popen(command, env=dict(registry.environment), stdout=subprocess.PIPE, stderr=log)
+            report = child.stdout.read() if child.stdout else b""
+        _, status, usage = os.wait4(child.pid, 0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise Failure("a refresh fails")
+        return time.monotonic() - begin, json.loads(report), usage.ru_maxrss / 1000
 
     def commit(self, registry: Registry) -> None:
         """Makes the registry's folder a Git work tree, if it is none, and commits what is in it."""

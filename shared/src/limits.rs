@@ -29,6 +29,10 @@ pub const MANIFEST_BYTES: u64 = 4 << 20;
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 
+/// Most bytes of the devfiles of a registry together: their texts are in the documents of a release, and those in memory. Devfiles of
+/// 10,000 versions take 20 MB.
+pub const DEVFILES_BYTES: u64 = 64 << 20;
+
 /// Deepest nesting of a YAML document that becomes a typed value; the parser recurses.
 pub const YAML_DEPTH: usize = 100;
 

@@ -44,6 +44,7 @@ use self::live::{Live, Loaded, Stored};
 use self::target::Target;
 use crate::cache::{Bucket, CacheError};
 use crate::digest::{CommitSha, Digest};
+use crate::limits;
 use crate::outside::Outside;
 use crate::outside::offline::Known;
 use crate::registry::{Registry, RegistryError};
@@ -335,6 +336,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let known = release.zip(before.map(|before| before.known));
             self.outside.take_offline(&mut complete, &plan, known, self).await?;
+            let taken_over: u64 = match before {
+                Some(before) => plan.taken_over_bytes(&before.stored.outline),
+                None => 0,
+            };
+            complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
             let entries = before.map(|before| &before.live.index.stacks);
             let draft = Draft::new(&complete.repository, &complete.tree, release, &plan);
             let undated = draft.undated();

@@ -162,6 +162,12 @@ impl Plan {
         }
     }
 
+    /// The bytes of documents that stay as they are in the release before.
+    pub fn taken_over_bytes(&self, previous: &Outline) -> u64 {
+        let needed = self.documents(previous);
+        previous.documents().into_iter().filter(|(document, _)| !needed.contains(document)).map(|(_, size)| size).sum()
+    }
+
     /// The number of documents for the stacks.
     pub(super) fn shards(&self) -> usize {
         super::documents::shards_for(self.listing.stacks.len())

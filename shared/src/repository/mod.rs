@@ -7,6 +7,7 @@ mod devfile;
 mod extra;
 mod last_modified;
 mod refused;
+mod size;
 mod stack;
 
 pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};

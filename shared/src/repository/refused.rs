@@ -80,7 +80,7 @@ fn rule(reason: &TreeError) -> (&'static str, &'static str) {
         | TreeError::TreeTooLarge => {
             ("tree/size", "remove what clients do not need, or let them fetch it from its own place")
         }
-        TreeError::Duplicate(_) => ("tree/duplicate", "remove one of the files"),
+        TreeError::Duplicate(_) => ("tree/case", "remove one of the files"),
     }
 }
 

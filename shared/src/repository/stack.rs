@@ -1,5 +1,6 @@
 //! Stacks: `stacks/<folder>/`, with `stack.yaml` and a folder for each version, or with one version in the folder itself.
 
+use super::Part;
 use super::devfile::DEVFILE_NAMES;
 use crate::devfile::{Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
@@ -131,6 +132,15 @@ impl Stack {
     pub fn defining_file(&self) -> String {
         let name = if self.has_stack_yaml { "stack.yaml" } else { DEVFILE_NAMES[0] };
         format!("stacks/{}/{name}", self.folder)
+    }
+
+    /// The part of the repository that a version is.
+    pub(crate) fn part_of(&self, version: &StackVersion) -> Part {
+        let stack = self.folder.clone();
+        match version.folder.strip_prefix(&format!("stacks/{stack}/")) {
+            Some(listed) => Part::Version { version: listed.to_owned(), stack },
+            None => Part::Stack { stack },
+        }
     }
 
     /// The folder of a listed version: without `stack.yaml`, the stack's own.

@@ -30,7 +30,7 @@ use crate::release::{
     self, Offline as Taken, OfflineSettings, OfflineStacks, OfflineVersion, Pending, PendingReason, PublishedVersion,
     Release, StoredFile,
 };
-use crate::repository::{Part, Stack, StackVersion};
+use crate::repository::Part;
 use crate::starter::{Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey};
 use crate::tree::Tree;
 use crate::yaml::edit::{Swap, swap};
@@ -208,7 +208,7 @@ fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&R
                 let is_whole = |p: &PublishedVersion| p.offline.as_ref().is_none_or(|o| o.missing.is_empty());
                 let was_whole = is_like && published.is_some_and(is_whole);
                 let had = known.map(|(_, known)| known.files.clone()).unwrap_or_default();
-                let (stack, folder, part) = (stack.folder.clone(), version.folder.clone(), part(stack, version));
+                let (stack, folder, part) = (stack.folder.clone(), version.folder.clone(), stack.part_of(version));
                 if !plan.is_empty() {
                     jobs.push(Job { part, stack, folder, path, content, plan, was_whole, had });
                 }
@@ -220,14 +220,6 @@ fn jobs(settings: &OfflineSettings, complete: &mut Complete, previous: Option<&R
         publish(complete, &folder, &path, devfile, version);
     }
     jobs
-}
-
-fn part(stack: &Stack, version: &StackVersion) -> Part {
-    let listed = version.folder.strip_prefix(&format!("stacks/{}/", stack.folder));
-    match listed {
-        Some(listed) => Part::Version { stack: stack.folder.clone(), version: listed.to_owned() },
-        None => Part::Stack { stack: stack.folder.clone() },
-    }
 }
 
 /// Chosen stacks with versions that stay as they were published, when they were published in another way.

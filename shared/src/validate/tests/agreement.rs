@@ -60,6 +60,7 @@ fn rules_are_documented() {
         include_str!("../../repository/extra.rs"),
         include_str!("../../repository/last_modified.rs"),
         include_str!("../../repository/mod.rs"),
+        include_str!("../../repository/refused.rs"),
         include_str!("../../repository/stack.rs"),
         include_str!("../../yaml/typed.rs"),
         include_str!("../flatten.rs"),
