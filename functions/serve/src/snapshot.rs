@@ -10,7 +10,7 @@ use devfile_registry::cache::{Cache, ETag};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
-use devfile_registry::release::{LiveIndex, PublishedVersion, Recent, Release, StoredFile};
+use devfile_registry::release::{LiveIndex, Pending, PublishedVersion, Recent, Release, StoredFile};
 use devfile_registry::starter::StarterProject;
 use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
@@ -121,7 +121,9 @@ pub(crate) struct About {
     pub(crate) versions: usize,
     /// What is not published as it stands in the repository, and why.
     pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
-    /// How many things should be looked at.
+    /// Stacks and entries that a later refresh tries again, with the reasons.
+    pub(crate) pending: Pending,
+    /// Number of warnings.
     pub(crate) warnings: usize,
 }
 
@@ -146,6 +148,7 @@ impl Snapshot {
             samples: count(EntryType::Sample),
             versions: content.versions.len(),
             quarantined: outline.quarantined,
+            pending: outline.pending,
             warnings: warnings.len(),
         };
         let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);

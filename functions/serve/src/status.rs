@@ -59,13 +59,18 @@ pub(crate) fn schema() -> Value {
     let live = json!({
         "type": ["object", "null"],
         "description": "The live release; null while there is none",
-        "required": ["commit_hash", "source", "release", "generated_at", "stacks", "samples", "versions", "quarantined", "warnings"],
+        "required": ["commit_hash", "source", "release", "generated_at", "stacks", "samples", "versions", "quarantined", "pending", "warnings"],
         "properties": {
             "commit_hash": {"$ref": "#/components/schemas/CommitSha"},
             "source": text,
             "release": {"$ref": "#/components/schemas/Digest"},
             "generated_at": {"$ref": "#/components/schemas/Timestamp"},
             "stacks": count, "samples": count, "versions": count, "warnings": count,
+            "pending": {
+                "type": "object",
+                "description": "Stacks and entries that a later refresh tries again, each with the reasons",
+                "additionalProperties": {"type": "array", "items": {"enum": ["unreachable", "undated", "branch"]}},
+            },
             "quarantined": {"type": "array", "items": {
                 "type": "object",
                 "description": "A part of the repository that stays as it was published last",

@@ -77,7 +77,7 @@ async fn link_in_one_stack_holds_back_no_other() {
         assert!(serve.get("/devfiles/loom").await.1.ends_with("# beside a link\n"));
         assert_eq!(serve.get("/devfiles/kiln").await, before);
         let status = serve.json("/status").await;
-        let held = status["quarantined"].as_array().unwrap();
+        let held = status["live"]["quarantined"].as_array().unwrap();
         let paths: Vec<_> = held.iter().map(|held| held["problems"][0]["path"].as_str().unwrap()).collect();
         assert_eq!(paths, ["stacks/kiln/1.0.0/large.bin", "stacks/kiln/1.1.0/link.yaml"], "{status}");
     }
