@@ -35,3 +35,28 @@ async fn broken_registry_is_published_and_served_within_the_limits() {
     registry.write("stacks/broken-0/devfile.yaml", "schemaVersion: 2.2.2\n");
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
 }
+
+/// Valid devfiles of the largest size, too many for a release, and a stack that is too large by itself.
+#[tokio::test]
+async fn registry_of_large_files_is_published_within_the_limit_without_the_largest() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await.within_memory_limit();
+    let padding = format!("# {}\n", "x".repeat(1 << 10)).repeat(960);
+    for number in 0..90 {
+        let head = format!(
+            "schemaVersion: 2.2.0\nmetadata:\n  name: large-{number}\n  displayName: Large\n  version: 1.0.0\n  language: Go\n  projectType: Go\n"
+        );
+        registry.write(&format!("stacks/large-{number}/devfile.yaml"), format!("{head}{padding}"));
+    }
+    for number in 0..6 {
+        registry.write(&format!("stacks/heap/part-{number}"), vec![b'x'; 8 << 20]);
+    }
+    registry.write("stacks/heap/devfile.yaml", "schemaVersion: 2.2.0\nmetadata: {name: heap, version: 1.0.0}\n");
+    let report = registry.refresh().await.unwrap();
+    assert_eq!(report["outcome"], "published");
+    let held = report["quarantined"].as_array().unwrap();
+    let is_held = |stack: &str| held.iter().any(|held| held["stack"] == stack);
+    assert!(is_held("heap") && (20..60).contains(&held.len()), "{} are quarantined", held.len());
+    let live = registry.live().await;
+    let names: Vec<_> = live["stacks"].as_array().unwrap().iter().filter_map(|entry| entry["name"].as_str()).collect();
+    assert!(names.contains(&"loom") && names.iter().filter(|name| name.starts_with("large-")).count() > 40);
+}

@@ -7,6 +7,7 @@ mod protocol;
 mod prune;
 mod registry;
 mod settling;
+mod upgrade;
 mod upkeep;
 
 use std::cell::Cell;
