@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::symlink;
 
-use registry_tests::github::Fault;
+use registry_tests::github::{Fault, GitHub};
 use registry_tests::registry::TestRegistry;
 use serde_json::json;
 
@@ -96,8 +96,6 @@ async fn version_on_a_host_that_did_not_answer_once_is_fetched_without_a_commit(
     let loom = std::fs::read_to_string(loom).unwrap();
     world.registry.write("stacks/vase/1.0.0/devfile.yaml", loom.replace("version: 0.3.0", "version: 1.0.0"));
     world.registry.commit();
-    let registry = world.registry.variables();
-    assert!(!registry.is_empty());
     let Dynamic { registry, github, .. } = world;
     let registry = registry.with("FETCH", "true");
     github.faults().add("/example/registry.git/git-upload-pack", Fault::Status { status: 503 }, 1);
@@ -113,6 +111,32 @@ async fn version_on_a_host_that_did_not_answer_once_is_fetched_without_a_commit(
     registry.remove(&["pending.json".to_owned()]).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(versions().await, 2);
+}
+
+#[tokio::test]
+async fn branch_of_another_repository_that_moved_is_published_without_a_commit() {
+    let vase = TestRegistry::of(&TestRegistry::example()).await;
+    let devfile = |text: &str| format!("schemaVersion: 2.2.0\nmetadata: {{name: vase, version: 1.0.0}}\n# {text}\n");
+    vase.write("devfile.yaml", devfile("before"));
+    vase.commit();
+    let host = GitHub::start_example(vase.repository.path()).await.unwrap();
+    let registry = TestRegistry::of(&TestRegistry::example()).await.with("FETCH", "true");
+    let stack = format!(
+        "name: vase\ndisplayName: Vase\nicon: https://example.org/i.svg\nversions:\n- version: 1.0.0\n  default: true\n  git: {{remotes: \
+         {{origin: \"{}/example/registry\"}}}}\n",
+        host.url()
+    );
+    registry.write("stacks/vase/stack.yaml", stack);
+    registry.refresh().await.unwrap();
+    let serve = registry.serve().await;
+    assert_eq!(serve.get("/devfiles/vase").await.1, devfile("before"));
+    vase.write("devfile.yaml", devfile("after"));
+    vase.commit();
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "its time has not come");
+    registry.remove(&["pending.json".to_owned()]).await;
+    let report = registry.refresh().await.unwrap();
+    assert_eq!(report["changed"], json!(["stacks/vase/1.0.0"]), "{report}");
+    assert_eq!(serve.get("/devfiles/vase").await.1, devfile("after"));
 }
 
 #[tokio::test]
