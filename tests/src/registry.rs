@@ -188,6 +188,11 @@ impl TestRegistry {
         }
     }
 
+    /// Forgets when pending stacks are tried again, so that the next refresh tries all of them.
+    pub async fn forget_attempts(&self) {
+        self.remove(&["pending.json".to_owned()]).await;
+    }
+
     /// The bytes of an object in the bucket.
     pub async fn object(&self, key: &str) -> bytes::Bytes {
         let object = self.s3.get_object().bucket(&self.name).key(key).send().await.expect("the object is there");

@@ -101,10 +101,10 @@ async fn nothing_inside_is_reached() {
     assert!(status == 502 && reason.contains("not allowed"), "{reason}");
     assert_eq!(project.host.take_requests(), Vec::<String>::new(), "nothing was asked");
 
-    // A private repository looks like none: the registry has no credentials for it.
+    // A private repository asks for credentials, and the registry has none for it.
     project.host.set_access(Access::Private { token: "of nobody".into() });
     let (status, reason) = told(&get(&published(&registry(&starter).await).await, "clay").await);
-    assert!(status == 502 && reason.contains("not found"), "{reason}");
+    assert!(status == 502 && reason.contains("status 401"), "{reason}");
 }
 
 /// Memory stays bounded while a large archive is packed anew.
