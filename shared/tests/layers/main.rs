@@ -84,6 +84,7 @@ const KNOWN_CIRCULAR: &[&str] = &[
     "repository::devfile",
     "repository::extra",
     "repository::refused",
+    "repository::size",
     "repository::stack",
 ];
 

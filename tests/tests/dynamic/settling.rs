@@ -116,7 +116,10 @@ async fn version_on_a_host_that_did_not_answer_once_is_fetched_without_a_commit(
 #[tokio::test]
 async fn branch_of_another_repository_that_moved_is_published_without_a_commit() {
     let vase = TestRegistry::of(&TestRegistry::example()).await;
-    let devfile = |text: &str| format!("schemaVersion: 2.2.0\nmetadata: {{name: vase, version: 1.0.0}}\n# {text}\n");
+    let devfile = |text: &str| {
+        let metadata = "{name: vase, version: 1.0.0, displayName: Vase, language: Go, projectType: Go}";
+        format!("schemaVersion: 2.2.0\nmetadata: {metadata}\n# {text}\n")
+    };
     vase.write("devfile.yaml", devfile("before"));
     vase.commit();
     let host = GitHub::start_example(vase.repository.path()).await.unwrap();

@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 use super::upkeep::{published, with_owners};
 use super::*;
 
+/// Writes a document into both stores.
+fn keep(world: &World, key: &str, bytes: Bytes) {
+    let blob = ("devfile-index".to_owned(), Digest::of(&bytes));
+    world.registry.blobs.lock().unwrap().insert(blob, bytes.clone());
+    world.bucket.write(key, bytes);
+}
+
 /// Writes the live release as software of format 2 wrote it.
 fn downgrade(world: &World, pin: Pin) {
     let index = world.bucket.live().unwrap();
@@ -18,7 +25,7 @@ fn downgrade(world: &World, pin: Pin) {
     }
     let bytes = Bytes::from(document.to_string());
     outline["common"] = json!({"digest": Digest::of(&bytes), "size": bytes.len()});
-    world.bucket.write(&blob_key(Digest::of(&bytes)), bytes);
+    keep(world, &blob_key(Digest::of(&bytes)), bytes);
     let fields = outline.as_object_mut().unwrap();
     fields.retain(|name, _| !["ids", "dependencies", "pending"].contains(&name.as_str()));
     fields.insert("format".into(), json!(2));
@@ -26,7 +33,7 @@ fn downgrade(world: &World, pin: Pin) {
     fields.insert("relatives".into(), json!({"stack-1": ["unknown", {"named": "stack-2"}]}));
     let bytes = Bytes::from(outline.to_string());
     let release = Digest::of(&bytes);
-    world.bucket.write(&release_key(release), bytes);
+    keep(world, &release_key(release), bytes);
     let index = LiveIndex { release, rules: 6, pending: 0, ..index }.pinned(pin);
     world.bucket.write(INDEX_KEY, index.to_bytes());
 }
