@@ -294,3 +294,52 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
     assert!(unreachable[0].contains("far.example.org"), "{unreachable:?}");
     assert_eq!(complete.repository.stacks.len(), 4);
 }
+
+/// Reads the environment: the own machine may be asked, and `others` are set.
+pub(super) fn of_environment(others: &[(&'static str, String)]) -> Outside {
+    let mut variables: Vec<(&str, String)> = vec![("FETCH_ALLOW_LOOPBACK", "true".to_owned())];
+    variables.extend(others.iter().cloned());
+    let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+    let mut environment = Environment::new(of);
+    let outside = Outside::from_environment(&mut environment);
+    environment.finish().unwrap();
+    outside
+}
+
+#[tokio::test]
+async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
+    let icons = Server::start(|_, _| ok(SVG, "")).await;
+    let closed = GitHost::start_for(Filters::Allowed, Some("Basic Y2k6czNjcmV0")).await;
+    let open = GitHost::start(Filters::Allowed).await;
+    let second = devfile("kiln", "2.0.0").replace("https://example.org/i.svg", &icons.url("/i"));
+    closed.commit("clay/kiln", &[("devfile.yaml", &second)], DATE);
+    closed.commit("clay/pot", &[("devfile.yaml", SAMPLE)], DATE);
+    open.commit("clay/vase", &[("devfile.yaml", SAMPLE)], DATE);
+    let version = format!("  - {{version: 2.0.0, git: {{remotes: {{origin: \"{}\"}}}}}}\n", closed.url("clay/kiln"));
+    let row = |name: &str, url: String| {
+        let icon = icons.url("/i");
+        format!("  - {{name: {name}, icon: \"{icon}\", git: {{remotes: {{origin: \"{url}\"}}}}}}\n")
+    };
+    let samples = format!("samples:\n{}{}", row("pot", closed.url("clay/pot")), row("vase", open.url("clay/vase")));
+    let own = devfile("kiln", "1.0.0").replace("https://example.org/i.svg", &icons.url("/i"));
+    let tree = tree(&[
+        ("stacks/kiln/stack.yaml", &stack(&icons.url("/i"), &version)),
+        ("stacks/kiln/1.0.0/devfile.yaml", &own),
+        ("extraDevfileEntries.yaml", &samples),
+    ]);
+    let host = closed.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (credentials, versions, devfiles, warned) in [
+        (vec![("GIT_CREDENTIALS", format!("{host}=ci:s3cret"))], 2, vec!["pot", "vase"], 0),
+        (vec![("GIT_CREDENTIALS", format!("{host}=ci:wrong"))], 1, vec!["vase"], 2),
+        (vec![], 1, vec!["vase"], 2),
+    ] {
+        let complete = of_environment(&credentials).complete(tree.clone(), None).await;
+        let found = warnings(&complete);
+        assert_eq!(found.len(), warned, "{found:?}");
+        assert!(found.iter().all(|warning| warning.contains("status 401")), "{found:?}");
+        assert_eq!(complete.repository.stacks[0].versions.len(), versions);
+        let samples = complete.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
+        let names: Vec<&str> = samples.map(|sample| sample.entry.name.as_str()).collect();
+        assert_eq!(names, devfiles);
+    }
+}

@@ -13,6 +13,7 @@ use super::*;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::server::{Filters, GitHost};
+use crate::outside::tests::of_environment;
 use crate::outside::{Icons, Outside};
 use crate::release::Draft;
 use crate::repository::tests::{devfile, tree};
@@ -201,4 +202,23 @@ async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
     let names: Vec<_> = third.content.versions[0].offline.as_ref().unwrap().files.keys().collect();
     assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
     assert_eq!(third.content.files["stacks/kiln/one-offline.zip"], first.content.files["stacks/kiln/one-offline.zip"]);
+}
+
+#[tokio::test]
+async fn starter_project_of_a_host_with_credentials_is_fetched_with_them() {
+    let host = GitHost::start_for(Filters::Allowed, Some("Basic Y2k6czNjcmV0")).await;
+    host.commit("clay/starter", &[("README.md", "clay")], "2026-01-01T00:00:00Z");
+    let starters =
+        format!("starterProjects:\n- {{name: clay, git: {{remotes: {{origin: \"{}\"}}}}}}\n", host.url("clay/starter"));
+    let tree = tree(&[("stacks/kiln/devfile.yaml", &(devfile("kiln", "1.0.0") + &starters))]);
+    let name = host.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (credentials, count) in [(format!("{name}=ci:s3cret"), 0), (String::new(), 1)] {
+        let outside = of_environment(&[
+            ("GIT_CREDENTIALS", credentials),
+            ("OFFLINE", "all".to_owned()),
+            ("PUBLIC_URL", URL.to_owned()),
+        ]);
+        let release = publish(&outside, &tree, None, &Memory::default()).await;
+        assert_eq!((warned(&release).len(), lacking(&release).len()), (count, count));
+    }
 }
