@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
+use devfile_registry::git::Client;
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
@@ -40,7 +41,7 @@ async fn index(folder: &Path) -> Result<String, String> {
     let source = LocalSource::new(folder).map_err(|error| error.to_string())?;
     let commit = source.head().await.map_err(|error| error.to_string())?;
     let tree = source.files(&commit, &Scope::All).await.map_err(|error| error.to_string())?;
-    let complete = Outside::new(rules, Icons::Strict).complete(tree, None).await;
+    let complete = Outside::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
     let errors: Vec<String> = complete.repository.errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(errors.join("\n  "));

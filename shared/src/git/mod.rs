@@ -4,11 +4,13 @@
 //! to the rules of [`fetch`](crate::fetch), and every pack is bounded before it is read.
 //!
 //! - [`RepositoryUrl`]: what people write; start here
-//! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`; [`GitCredentials`]: users and secrets by host
+//! - [`Client`]: opens repositories with the credentials of their hosts; [`GitCredentials`]: users and secrets by host
+//! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`
 //! - [`Objects`]: commits and folders by their ids, in a [`Pack`] that came or in a [`LocalRepository`]; `history`: ancestry and dates
 //! - [`folder_id`]: the id that Git gives to a folder
 //! - `wire`: the lines of the protocol
 
+mod client;
 mod credentials;
 mod error;
 mod history;
@@ -24,6 +26,7 @@ mod tree_id;
 mod url;
 mod wire;
 
+pub use client::Client;
 pub use credentials::{GitCredentials, InvalidGitCredentials};
 pub use error::GitError;
 pub use local::LocalRepository;

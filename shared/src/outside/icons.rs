@@ -140,7 +140,7 @@ struct Failure {
 /// Fetches an icon, or takes the known one; `None` when nothing is fetched.
 async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<FetchedIcon>, Failure> {
     let had = had(run, url);
-    if (had.is_some() && !again) || run.fetcher.is_none() {
+    if (had.is_some() && !again) || run.client.is_none() {
         return Ok(had);
     }
     let lasting = |reason: &str, kept| Failure { reason: reason.to_owned(), kept, is_temporary: false };

@@ -27,8 +27,8 @@ use tokio::time::Instant;
 use self::offline::{Keep, Known, Offline};
 use crate::diagnostic::Severity;
 use crate::environment::Environment;
-use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
-use crate::git::GitError;
+use crate::fetch::{Answer, FetchError, Reason, Request, Rules};
+use crate::git::{Client, GitCredentials, GitError};
 use crate::limits;
 use crate::public_url::PublicUrl;
 use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release};
@@ -65,7 +65,8 @@ enum Wanted {
 /// Fetches what a repository takes from elsewhere.
 #[derive(Debug)]
 pub struct Outside {
-    fetcher: Option<Arc<Fetcher>>,
+    /// None: nothing is fetched.
+    client: Option<Client>,
     wanted: Wanted,
     offline: Option<Offline>,
 }
@@ -83,21 +84,23 @@ pub struct Complete {
 
 impl Outside {
     /// Connects nothing yet.
-    pub fn new(rules: Rules, icons: Icons) -> Self {
-        Self { fetcher: Some(Arc::new(Fetcher::new(rules))), wanted: Wanted::Release(icons), offline: None }
+    pub fn new(client: Client, icons: Icons) -> Self {
+        Self { client: Some(client), wanted: Wanted::Release(icons), offline: None }
     }
 
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
-    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl, rules: Rules) -> Self {
+    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl) -> Self {
         let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
-        Self { offline: Some(Offline { settings, remotes: Remotes::new(rules) }), ..self }
+        let offline = self.client.clone().map(|client| Offline { settings, remotes: Remotes::new(client) });
+        Self { offline, ..self }
     }
 
-    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] reads.
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, `GIT_CREDENTIALS`, and what [`Rules::from_environment`] reads.
     pub fn from_environment(environment: &mut Environment) -> Self {
         let fetch = environment.or("FETCH", "true or false", true);
         let strict = environment.or("STRICT_ICONS", "true or false", false);
         let rules = Rules::from_environment(environment);
+        let client = Client::new(rules, GitCredentials::from_environment(environment));
         let stacks = environment.optional("OFFLINE", "all, or names of stacks, separated by commas");
         let public_url: Option<PublicUrl> = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
         if stacks.is_some() && !fetch {
@@ -109,21 +112,21 @@ impl Outside {
         if !fetch {
             return Self::without_fetches();
         }
-        let outside = Self::new(rules.clone(), if strict { Icons::Strict } else { Icons::Lenient });
+        let outside = Self::new(client, if strict { Icons::Strict } else { Icons::Lenient });
         match (stacks, public_url) {
-            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url, rules),
+            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url),
             _ => outside,
         }
     }
 
     /// Fetches only what the index depends on: parents, and versions in other Git repositories.
-    pub fn of_index(rules: Rules) -> Self {
-        Self { fetcher: Some(Arc::new(Fetcher::new(rules))), wanted: Wanted::Index, offline: None }
+    pub fn of_index(client: Client) -> Self {
+        Self { client: Some(client), wanted: Wanted::Index, offline: None }
     }
 
     /// Fetches nothing: what is elsewhere stays as it was last published.
     pub fn without_fetches() -> Self {
-        Self { fetcher: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
+        Self { client: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
     }
 
     /// What is wanted of other hosts so that they are not needed; none: nothing.
@@ -140,7 +143,7 @@ impl Outside {
             samples::fetch(&run, &tree, &mut repository).await;
             icons::fetch(&run, &tree, &mut repository, icons).await;
         }
-        if run.fetcher.is_some() {
+        if run.client.is_some() {
             let unreachable = repository.warnings.iter().filter(|warning| warning.rule.ends_with("/unreachable"));
             let subjects: Vec<String> = unreachable.map(|warning| Pending::of_path(&warning.path)).collect();
             for subject in subjects {
@@ -179,7 +182,7 @@ impl Outside {
             previous.outline.offline.as_ref().map(|offline| &offline.settings) == self.offline_settings()
         };
         Run {
-            fetcher: self.fetcher.as_ref(),
+            client: self.client.as_ref(),
             previous,
             settled: previous.filter(is_alike),
             deadline: Instant::now() + BUDGET,
@@ -202,7 +205,7 @@ impl Icons {
 /// One completion.
 #[derive(Debug)]
 struct Run<'a> {
-    fetcher: Option<&'a Arc<Fetcher>>,
+    client: Option<&'a Client>,
     previous: Option<&'a Release>,
     /// The same, when its versions would be published in the same way now.
     settled: Option<&'a Release>,
@@ -235,13 +238,13 @@ impl Run<'_> {
     async fn get(&self, url: &str, limit: u64, known: Option<&str>) -> Result<Brought, FetchError> {
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let error = |reason| FetchError { host: host.clone(), redirected_from: None, reason };
-        let fetcher = self.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
+        let client = self.client.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
         if let Some(reason) = self.down(&host) {
             return Err(error(reason));
         }
         let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
         let brought = async {
-            match fetcher.get(&Request { url, limit, time, known }).await? {
+            match client.fetcher().get(&Request { url, limit, time, known }).await? {
                 Answer::NotModified => Ok(Brought::Same),
                 Answer::Found(body) => {
                     let etag = body.etag.clone();

@@ -42,11 +42,11 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
         let place = places.get(&wanted.sample).copied();
-        if run.fetcher.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
+        if run.client.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
             repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Branch);
         }
         let had = result.map(Some).unwrap_or_else(|(reason, is_temporary)| {
-            if is_temporary && run.fetcher.is_some() {
+            if is_temporary && run.client.is_some() {
                 repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Unreachable);
             }
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);

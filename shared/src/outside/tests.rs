@@ -23,7 +23,7 @@ fn rules() -> Rules {
 
 /// Completes a tree with what was published before.
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
-    let complete = Outside::new(rules(), icons).complete(tree.clone(), previous).await;
+    let complete = Outside::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
     let plan = Plan::everything(Listing::of(tree));
     let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
@@ -284,7 +284,7 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
         ("stacks/f/devfile.yaml", with("f", &format!("{{uri: \"{}\"}}", server.url("/none.yaml")), "")),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
-    let complete = Outside::new(rules(), Icons::Lenient).complete(tree(&files), None).await;
+    let complete = Outside::new(Client::anonymous(rules()), Icons::Lenient).complete(tree(&files), None).await;
     let errors: Vec<String> =
         complete.repository.errors().iter().map(|error| format!("{} {}", error.path, error.rule)).collect();
     assert_eq!(errors, ["stacks/d/devfile.yaml schema/unknownField", "stacks/f/devfile.yaml parent/missing"]);

@@ -40,7 +40,7 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
     let mut pending = Pending::default();
     for (version, outcome) in elsewhere.iter().zip(outcomes) {
         let subject = || Pending::of_part(&version.part);
-        if run.fetcher.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
+        if run.client.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
             pending.add(subject(), PendingReason::Branch);
         }
         match outcome {
@@ -50,7 +50,7 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
             },
             Outcome::Same => drop(kept.insert(version.part.clone())),
             Outcome::Unreachable(problem) => {
-                if run.fetcher.is_some() {
+                if run.client.is_some() {
                     pending.add(subject(), PendingReason::Unreachable);
                 }
                 problems.push((version, problem));

@@ -12,6 +12,7 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 use super::*;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
+use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
 use crate::outside::tests::of_environment;
 use crate::outside::{Icons, Outside};
@@ -36,8 +37,8 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 /// Asks the own machine alone.
 pub(crate) fn outside(stacks: &str) -> Outside {
     let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
-    let outside = Outside::new(rules.clone(), Icons::Lenient);
-    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules)
+    let outside = Outside::new(Client::anonymous(rules), Icons::Lenient);
+    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
 }
 
 /// What was kept by digest.
