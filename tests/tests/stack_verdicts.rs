@@ -47,7 +47,7 @@ async fn index(folder: &Path) -> Result<String, String> {
         return Err(errors.join("\n  "));
     }
     let plan = Plan::everything(source.listing(&commit).await.map_err(|error| error.to_string())?);
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let built = draft.finish(commit, source.url(), &Default::default(), None);
     Ok(String::from_utf8(to_pretty_json(&built.release.content.stacks)).unwrap())
 }
@@ -122,7 +122,7 @@ async fn the_community_index_is_the_same() {
     let complete = Outside::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
     let plan = Plan::everything(source.listing(&commit).await.unwrap());
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let built = draft.finish(commit, source.url(), &Default::default(), None);
     let reference = std::fs::read(shared.join("conformance/community-index.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_slice(&reference).unwrap();

@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
 use crate::limits;
-use crate::release::{Pending, PendingReason};
-use crate::repository::{EXTRA_ENTRIES, FetchedIcon, Part, Repository, places_in_extra_entries};
+use crate::release::{FetchedIcon, Pending, PendingReason, Upstream};
+use crate::repository::{EXTRA_ENTRIES, Part, Repository, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::yaml;
 
@@ -36,7 +36,12 @@ enum Place {
 }
 
 /// Fetches the icons that are new, and says which cannot be shown.
-pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repository, icons: Icons) {
+pub(super) async fn fetch(
+    run: &Run<'_>,
+    tree: &Tree,
+    (repository, upstream): (&mut Repository, &mut Upstream),
+    icons: Icons,
+) {
     let named = named(repository);
     let mut urls: Vec<&str> = named.iter().map(|icon| icon.url.as_str()).filter(|url| !url.is_empty()).collect();
     urls.sort_unstable();
@@ -46,11 +51,11 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let mut broken = BTreeMap::new();
     for (url, result) in urls.iter().zip(results) {
         match result {
-            Ok(Some(icon)) => drop(repository.icons.insert((*url).to_owned(), icon)),
+            Ok(Some(icon)) => drop(upstream.icons.insert((*url).to_owned(), icon)),
             Ok(None) => {}
             Err(failure) => {
                 if let Some(kept) = &failure.kept {
-                    repository.icons.insert((*url).to_owned(), kept.clone());
+                    upstream.icons.insert((*url).to_owned(), kept.clone());
                 }
                 broken.insert((*url).to_owned(), failure);
             }
@@ -61,7 +66,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         let reason = match broken.get(&icon.url) {
             Some(failure) => {
                 if failure.is_temporary {
-                    repository.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
+                    upstream.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
                 }
                 format!("the icon cannot be shown: {}", failure.reason)
             }

@@ -31,7 +31,7 @@ use crate::fetch::{Answer, FetchError, Reason, Request, Rules};
 use crate::git::{Client, GitCredentials, GitError};
 use crate::limits;
 use crate::public_url::PublicUrl;
-use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release};
+use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release, Upstream};
 use crate::repository::Repository;
 use crate::starter::Remotes;
 use crate::tree::Tree;
@@ -78,6 +78,8 @@ pub struct Complete {
     pub tree: Tree,
     /// What they mean.
     pub repository: Repository,
+    /// What other hosts gave beside files.
+    pub upstream: Upstream,
     /// Parents on other hosts, as far as they were asked for.
     parents: BTreeMap<validate::Outside, validate::Found>,
 }
@@ -138,21 +140,22 @@ impl Outside {
     /// warnings.
     pub async fn complete(&self, mut tree: Tree, previous: Option<&Release>) -> Complete {
         let run = self.run(previous);
-        let (mut repository, parents) = versions::bring_in(&run, &mut tree).await;
+        let mut upstream = Upstream::default();
+        let (mut repository, parents) = versions::bring_in(&run, &mut tree, &mut upstream).await;
         if let Wanted::Release(icons) = self.wanted {
-            samples::fetch(&run, &tree, &mut repository).await;
-            icons::fetch(&run, &tree, &mut repository, icons).await;
+            samples::fetch(&run, &tree, &mut repository, &mut upstream.pending).await;
+            icons::fetch(&run, &tree, (&mut repository, &mut upstream), icons).await;
         }
         if run.client.is_some() {
             let unreachable = repository.warnings.iter().filter(|warning| warning.rule.ends_with("/unreachable"));
             let subjects: Vec<String> = unreachable.map(|warning| Pending::of_path(&warning.path)).collect();
             for subject in subjects {
-                repository.pending.add(subject, PendingReason::Unreachable);
+                upstream.pending.add(subject, PendingReason::Unreachable);
             }
         }
         repository.warnings.sort();
         repository.warnings.dedup();
-        Complete { tree, repository, parents }
+        Complete { tree, repository, upstream, parents }
     }
 
     /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. What does not arrive is in the

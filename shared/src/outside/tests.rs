@@ -25,7 +25,7 @@ fn rules() -> Rules {
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
     let complete = Outside::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
     let plan = Plan::everything(Listing::of(tree));
-    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     (complete, Release::clone(&built.release))
 }
@@ -66,7 +66,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
     let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
-    assert_eq!(offline.repository.icons.len(), 1);
+    assert_eq!(offline.upstream.icons.len(), 1);
     assert_eq!(warnings(&offline), [""; 0]);
 }
 
@@ -231,7 +231,7 @@ async fn version_of_another_repository_is_published_like_the_others() {
 
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let plan = Plan::everything(Listing::of(&offline.tree));
-    let draft = Draft::new(&offline.repository, &offline.tree, Some(&release), &plan);
+    let draft = Draft::new((&offline.repository, &offline.upstream), &offline.tree, Some(&release), &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
     let offline = Outside::without_fetches().complete(tree, None).await;

@@ -336,7 +336,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let known = release.zip(before.map(|before| before.known));
             self.outside.take_offline(&mut complete, &plan, known, self).await?;
             let entries = before.map(|before| &before.live.index.stacks);
-            let draft = Draft::new(&complete.repository, &complete.tree, release, &plan);
+            let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);
             let undated = draft.undated();
             let history = match undated.as_slice() {
                 [] => BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Releases: everything that is published for one commit.
 //!
-//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), the dates of its history and, for
+//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), its [`Upstream`], the dates of its history and, for
 //! what is quarantined or unchanged, the release before; the same inputs give the same bytes on every machine (invariant 6).
 //! Its name is the digest of its outline, which names everything else.
 
@@ -16,6 +16,7 @@ mod outline;
 mod pending;
 mod places;
 mod plan;
+mod upstream;
 mod warnings;
 
 pub use built::{About, Built, Previous};
@@ -24,11 +25,13 @@ pub(crate) use dependencies::{Reference, references};
 pub use draft::Draft;
 pub use entries::Entries;
 pub use live::{Changes, LiveIndex, Pin, Recent};
+pub(crate) use offline::OFFLINE_RULES;
 pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
 pub use outline::Outline;
 pub use pending::{Pending, PendingReason};
 pub use places::Place;
 pub use plan::Plan;
+pub use upstream::{FetchedIcon, Upstream};
 
 use std::collections::{BTreeMap, BTreeSet};
 

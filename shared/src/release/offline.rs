@@ -60,6 +60,9 @@ pub struct OfflineVersion {
     pub missing: Vec<Diagnostic>,
 }
 
+/// The names of rules about what an offline stack still needs of other hosts begin with this.
+pub(crate) const OFFLINE_RULES: &str = "offline/";
+
 /// What ends the name of a parent that was fetched; before it stands its digest.
 const PARENT: &str = "-offline.yaml";
 

@@ -14,7 +14,7 @@ pub use extra::{Origin, Sample, SampleDevfile};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
 pub use stack::{Stack, StackVersion, is_entry_name};
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -24,9 +24,7 @@ use self::devfile::{AllParents, CheckedDevfile, DEVFILE_NAMES};
 use self::stack::Listing;
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
-use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, Git};
-use crate::release::{Offline, OfflineVersion, Pending};
 use crate::tree::Tree;
 use crate::validate::{Parents, Surroundings, Unreachable};
 
@@ -47,33 +45,8 @@ pub struct Repository {
     pub quarantined: Vec<Quarantined>,
     /// What stays as it was last published though nothing is wrong with it: it is unchanged, or out of reach for now.
     pub kept: BTreeSet<Part>,
-    /// Icons by their URL, as far as they were fetched.
-    pub icons: BTreeMap<String, FetchedIcon>,
-    /// What the versions in some folders were fetched from, and the commit of then.
-    pub brought: BTreeMap<String, (String, CommitSha)>,
-    /// What other hosts did not settle.
-    pub pending: Pending,
-    /// What was wanted of other hosts for whole stacks, and which of those lack something; none: nothing.
-    pub taken_offline: Option<Offline>,
-    /// What the versions in some folders have of other hosts.
-    pub offline: BTreeMap<String, OfflineVersion>,
     /// What should be looked at.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// An icon that can be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedIcon {
-    /// Its media type, found by looking at the bytes.
-    pub media_type: String,
-    /// Digest of its bytes.
-    pub digest: Digest,
-    /// Length in bytes.
-    pub size: u64,
-    /// Its bytes; none when the release before has it.
-    pub content: Option<Bytes>,
-    /// The entity tag of its state.
-    pub etag: Option<String>,
 }
 
 /// A version of a stack that lives in another Git repository.

@@ -149,7 +149,7 @@ async fn generate(
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let history = source.last_modified(&commit, &draft.undated()).await?;
     let built = draft.finish(commit, source.url(), &history, None);
     let entries = &built.release.content.stacks;

@@ -41,9 +41,6 @@ const BUDGET: Duration = Duration::from_secs(180);
 /// Projects that are fetched and packed at a time: each takes up to three times its size of the temporary folder.
 const AT_ONCE: usize = 2;
 
-/// What the names of its rules begin with.
-pub(crate) const RULE: &str = "offline/";
-
 /// The rule of stacks that are wanted offline and do not exist.
 pub(crate) const UNKNOWN_STACKS: &str = "offline/stacks";
 
@@ -170,9 +167,9 @@ pub(super) async fn take<K: Keep>(
     let warnings = unknown_stacks(&offline.settings.stacks, complete, plan, names);
     complete.repository.warnings.extend(warnings);
     for stack in &taken.lacking {
-        complete.repository.pending.add(Pending::of_stack(stack), PendingReason::Unreachable);
+        complete.upstream.pending.add(Pending::of_stack(stack), PendingReason::Unreachable);
     }
-    complete.repository.taken_offline = Some(taken);
+    complete.upstream.offline = Some(taken);
     complete.repository.warnings.sort();
     complete.repository.warnings.dedup();
     Ok(())
@@ -398,7 +395,7 @@ impl<'a> Attempt<'a> {
         complete.repository.warnings.extend(self.missing.iter().cloned());
         if self.job.was_whole && self.failed.is_some() {
             // Its files are at hand, and not what is published: the next time they are to be had again.
-            complete.repository.brought.remove(&self.job.folder);
+            complete.upstream.versions.remove(&self.job.folder);
             complete.repository.keep(self.job.part.clone());
             return;
         }
@@ -423,7 +420,7 @@ fn publish(complete: &mut Complete, folder: &str, path: &str, devfile: String, v
             file.content = devfile.clone();
         }
     }
-    complete.repository.offline.insert(folder.to_owned(), version);
+    complete.upstream.offline_versions.insert(folder.to_owned(), version);
 }
 
 #[cfg(test)]

@@ -73,13 +73,13 @@ async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, kee
     let before = previous.map(|previous| (previous, Known::Kept));
     let plan = release::Plan::everything(Listing::of(tree));
     outside.take_offline(&mut complete, &plan, before, keep).await.unwrap();
-    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
 }
 
 fn warned(release: &Release) -> Vec<String> {
-    let warnings = release.outline.warnings.iter().filter(|warning| warning.rule.starts_with(RULE));
+    let warnings = release.outline.warnings.iter().filter(|warning| warning.rule.starts_with(release::OFFLINE_RULES));
     warnings.map(|warning| warning.message.clone()).collect()
 }
 
