@@ -77,11 +77,6 @@ const KNOWN_CIRCULAR: &[&str] = &[
     "release::offline",
     "release::outline",
     "release::warnings",
-    "repository",
-    "repository::devfile",
-    "repository::extra",
-    "repository::refused",
-    "repository::stack",
 ];
 
 fn crate_imports() -> Imports {
