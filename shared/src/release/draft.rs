@@ -4,19 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::dependencies::dependencies;
+use super::built::{About, Built, Previous};
+use super::content::{Content, Facts, Icon, PublishedVersion, SampleDevfile, files_below};
+use super::dependencies::{Dependency, dependencies};
 use super::documents::stack_of;
+use super::entries::Entries;
 use super::entry::{facts, stack_entry, version_entry};
-use super::{
-    About, Built, Content, Dependency, EXTRA_ENTRIES, Entries, Facts, Icon, Offline, Pending, PendingReason, Plan,
-    Previous, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, Upstream, files_below, warnings,
-};
+use super::format::RULES;
+use super::loaded::Release;
+use super::offline::Offline;
+use super::pending::{Pending, PendingReason};
+use super::plan::Plan;
+use super::stored_file::StoredFile;
+use super::upstream::Upstream;
+use super::warnings;
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::source::EXTRA_ENTRIES;
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 

@@ -71,12 +71,6 @@ const KNOWN_CIRCULAR: &[&str] = &[
     "publish::rollback",
     "publish::target",
     "publish::upload",
-    "release",
-    "release::documents",
-    "release::entry",
-    "release::offline",
-    "release::outline",
-    "release::warnings",
 ];
 
 fn crate_imports() -> Imports {
