@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::image::media_type;
-use super::{Brought, Icons, Run, each};
+use super::run::{Brought, Run, each};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
@@ -16,6 +16,16 @@ use crate::yaml;
 /// Known icons that are asked for again in one run. Which ones depends on the content of the tree, so that each has its
 /// turn now and then, and a refresh does not become slower with the number of icons.
 const LOOKED_AT_AGAIN: usize = 8;
+
+/// What a broken icon is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Icons {
+    /// A warning.
+    #[default]
+    Lenient,
+    /// An error: the entry stays as it was last published.
+    Strict,
+}
 
 /// Where an icon is named.
 #[derive(Debug)]
@@ -33,6 +43,15 @@ enum Place {
     File(String),
     /// The entry of a name in `extraDevfileEntries.yaml`.
     Entry(String),
+}
+
+impl Icons {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Lenient => Severity::Warning,
+            Self::Strict => Severity::Error,
+        }
+    }
 }
 
 /// Fetches the icons that are new, and says which cannot be shown.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
-use super::{Brought, Run, each};
+use super::run::{Brought, Run, each};
 use crate::fetch::Reason;
 use crate::limits;
 use crate::validate::{self, Found, Parents};

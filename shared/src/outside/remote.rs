@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gix_hash::ObjectId;
 use tokio::time::Instant;
 
-use super::Run;
+use super::run::Run;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
 use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};

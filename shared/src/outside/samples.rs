@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::remote::Remote;
-use super::{Run, each};
+use super::run::{Run, each};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::Git;

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::diagnostic::Diagnostic;
+use crate::environment::Environment;
 use crate::fetch::server::{Server, ok, status};
-use crate::fetch::{Hosts, Loopback};
+use crate::fetch::{Hosts, Loopback, Rules};
+use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
-use crate::release::Draft;
+use crate::limits;
+use crate::release::{Draft, Plan, Release};
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};
 use crate::source::Listing;
+use crate::tree::Tree;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 const SVG: &[u8] = b"<svg xmlns='http://www.w3.org/2000/svg'/>";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::parents::Fetched;
 use super::remote::Remote;
-use super::{Run, each};
+use super::run::{Run, each};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
 use crate::release::{Pending, PendingReason, PublishedVersion, Upstream};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,16 +10,18 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-use super::*;
+use super::{Keep, Known};
+use crate::digest::Digest;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
 use crate::outside::tests::of_environment;
 use crate::outside::{Icons, Outside};
-use crate::release::Draft;
+use crate::release::{self, Draft, Release};
 use crate::repository::tests::{devfile, tree};
 use crate::source::Listing;
+use crate::tree::Tree;
 
 const URL: &str = "https://r.example.org";
 
