@@ -49,7 +49,7 @@ impl Environment {
         let parsed = value.parse().ok();
         if parsed.is_none() {
             // The value is not shown: it may be a secret that was put into the wrong variable.
-            self.problems.push(format!("{name} is malformed; set it to {what}"));
+            self.reject(format!("{name} is malformed; set it to {what}"));
         }
         parsed
     }
@@ -59,9 +59,12 @@ impl Environment {
         self.optional(name, what).unwrap_or(default)
     }
 
-    /// Says that the variables do not fit together.
+    /// Says that the variables do not fit together. A problem of a variable that is read twice counts once.
     pub fn reject(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
+        let problem = problem.into();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Ends the reading.

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
+use devfile_registry::git::Client;
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
@@ -40,13 +41,13 @@ async fn index(folder: &Path) -> Result<String, String> {
     let source = LocalSource::new(folder).map_err(|error| error.to_string())?;
     let commit = source.head().await.map_err(|error| error.to_string())?;
     let tree = source.files(&commit, &Scope::All).await.map_err(|error| error.to_string())?;
-    let complete = Outside::new(rules, Icons::Strict).complete(tree, None).await;
+    let complete = Outside::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
     let errors: Vec<String> = complete.repository.errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(errors.join("\n  "));
     }
     let plan = Plan::everything(source.listing(&commit).await.map_err(|error| error.to_string())?);
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let built = draft.finish(commit, source.url(), &Default::default(), None);
     Ok(String::from_utf8(to_pretty_json(&built.release.content.stacks)).unwrap())
 }
@@ -121,7 +122,7 @@ async fn the_community_index_is_the_same() {
     let complete = Outside::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
     let plan = Plan::everything(source.listing(&commit).await.unwrap());
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let built = draft.finish(commit, source.url(), &Default::default(), None);
     let reference = std::fs::read(shared.join("conformance/community-index.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_slice(&reference).unwrap();

@@ -35,7 +35,7 @@ pub struct Config {
     pub bucket: String,
     /// `STRICT`
     pub strictness: Strictness,
-    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `STRICT_ICONS`, `OFFLINE`: what may be fetched of what the repository names.
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: what may be fetched of what the repository names.
     pub outside: Outside,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
     pub access: Access,
@@ -135,8 +135,7 @@ fn repository(environment: &mut Environment) -> Option<Repository> {
         environment.optional("REGISTRY_REPO_URL", "the https URL of a Git repository, or a folder");
     let branch: Option<String> = environment.optional("REGISTRY_REPO_BRANCH", "the name of a branch");
     let api_url: Option<String> = environment.optional("GITHUB_API_URL", "the URL of a GitHub API");
-    let of_hosts: GitCredentials =
-        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", GitCredentials::default());
+    let of_hosts = GitCredentials::from_environment(environment);
     let credentials = github_credentials(environment);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {

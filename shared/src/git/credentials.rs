@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use url::{Host, Url};
 
+use crate::environment::Environment;
+
 /// A user and a secret for each of some hosts. `Debug` shows the hosts alone.
 ///
 /// Parsed from `HOST=USER:SECRET`, several separated by commas or white space. A host may have a port, which is then part of it.
@@ -27,9 +29,18 @@ impl GitCredentials {
         self.0.get(&host(url)?).cloned()
     }
 
+    /// Reads `GIT_CREDENTIALS`; unset: none.
+    pub fn from_environment(environment: &mut Environment) -> Self {
+        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", Self::default())
+    }
+
     /// The names of the hosts, without their ports.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(|host| host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name))
+        self.0.keys().map(|host| match host.rsplit_once(':') {
+            // The last colon of an IPv6 address without a port is within its brackets.
+            Some((name, port)) if !port.ends_with(']') => name,
+            _ => host,
+        })
     }
 
     /// The header of basic authentication (RFC 7617), or `None` when the secret cannot stand in a header.
@@ -85,6 +96,8 @@ mod tests {
         for url in ["https://git.example.org:444/a", "https://example.org/", "https://git.example.org.evil/"] {
             assert_eq!(of(url), None, "{url}");
         }
+        let addresses: GitCredentials = "[::1]=ci:x,[::2]:8443=ci:x,10.0.0.1:80=ci:x".parse().unwrap();
+        assert_eq!(Vec::from_iter(addresses.hosts()), ["10.0.0.1", "[::1]", "[::2]"]);
         let shown = format!("{credentials:?} {:?}", of("https://git.example.org/"));
         assert!(!shown.contains("s3") && !shown.contains("Y2k6"), "{shown}");
     }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gix_hash::{Kind, ObjectId};
+use gix_hash::ObjectId;
 use tokio::time::Instant;
 
 use super::error::GitError;
-use super::objects::{History, Objects};
+use super::objects::{History, Objects, object_id};
 use super::remote::{Filter, Packed, Remote, Wanted};
 use crate::digest::CommitSha;
 use crate::limits;
@@ -119,15 +119,4 @@ fn touched(packed: &Packed, start: ObjectId, paths: &[&str]) -> Result<BTreeMap<
         dates.extend(history.last_modified(start, path)?.map(|date| ((*path).to_owned(), date)));
     }
     Ok(dates)
-}
-
-/// The id of a commit as Git's objects name it.
-///
-/// # Errors
-/// [`GitError::Object`] when it is the digest of a folder that is no Git repository.
-pub(super) fn object_id(commit: &CommitSha) -> Result<ObjectId, GitError> {
-    match ObjectId::from_hex(commit.as_str().as_bytes()) {
-        Ok(id) if id.kind() == Kind::Sha1 => Ok(id),
-        _ => Err(GitError::object(commit, "it is not the SHA-1 of a commit")),
-    }
 }

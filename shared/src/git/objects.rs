@@ -7,6 +7,7 @@ use gix_object::tree::EntryKind;
 use gix_object::{CommitRefIter, TreeRefIter};
 
 use super::error::GitError;
+use crate::digest::CommitSha;
 use crate::timestamp::Timestamp;
 use crate::tree::Mode;
 
@@ -50,6 +51,17 @@ pub struct Commit {
     pub authored: Option<Timestamp>,
     /// When it was committed, in seconds since 1970; 0 when the commit does not say so.
     pub committed: i64,
+}
+
+/// The id by which objects of Git name a commit.
+///
+/// # Errors
+/// [`GitError::Object`] when it is the digest of a folder that is no Git repository.
+pub fn object_id(commit: &CommitSha) -> Result<ObjectId, GitError> {
+    match ObjectId::from_hex(commit.as_str().as_bytes()) {
+        Ok(id) if id.kind() == Kind::Sha1 => Ok(id),
+        _ => Err(GitError::object(commit, "it is not the SHA-1 of a commit")),
+    }
 }
 
 /// A store of objects.

@@ -12,11 +12,10 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
-use super::Revision;
 use super::error::GitError;
-use super::history::object_id;
-use super::objects::{Entry, EntryType, Objects};
+use super::objects::{Entry, EntryType, Objects, object_id};
 use super::pack::Pack;
+use super::revision::Revision;
 use super::wire::{self, Line, Lines, NotALine};
 use crate::digest::CommitSha;
 use crate::fetch::{Answer, Body, Fetcher, Message, Request};

@@ -24,7 +24,13 @@ pub(crate) enum Filters {
 }
 
 impl GitHost {
+    /// Starts a host for everybody. A request with credentials is refused, since none were meant for it.
     pub(crate) async fn start(filters: Filters) -> Self {
+        Self::start_for(filters, None).await
+    }
+
+    /// Starts a host that answers requests with this `Authorization` header alone; `None` stands for no header.
+    pub(crate) async fn start_for(filters: Filters, authorization: Option<&'static str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -33,7 +39,7 @@ impl GitHost {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (root, log) = (root.clone(), Arc::clone(&log));
-                tokio::spawn(async move { answer(stream, &root, filters, &log).await });
+                tokio::spawn(async move { answer(stream, &root, (filters, authorization), &log).await });
             }
         });
         Self { folder, url, asked }
@@ -90,7 +96,12 @@ fn git(folder: &Path, arguments: &[&str], date: &str) -> String {
 }
 
 /// Answers one request, and closes the connection.
-async fn answer(stream: TcpStream, root: &Path, filters: Filters, log: &Mutex<Vec<String>>) {
+async fn answer(
+    stream: TcpStream,
+    root: &Path,
+    (filters, authorization): (Filters, Option<&str>),
+    log: &Mutex<Vec<String>>,
+) {
     let mut stream = BufReader::new(stream);
     let (mut first, mut headers) = (String::new(), Vec::new());
     if stream.read_line(&mut first).await.unwrap_or(0) == 0 {
@@ -111,6 +122,10 @@ async fn answer(stream: TcpStream, root: &Path, filters: Filters, log: &Mutex<Ve
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     log.lock().unwrap().push(format!("{method} {path}"));
+    if header("authorization") != authorization.unwrap_or_default() {
+        let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        return;
+    }
     let allow = format!("uploadpack.allowFilter={}", filters == Filters::Allowed);
     let mut backend = Command::new("git")
         .args(["-c", &allow, "http-backend"])

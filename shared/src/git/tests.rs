@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::server::{Filters, GitHost};
 use super::*;
+use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Loopback, Rules};
 use crate::limits;
 

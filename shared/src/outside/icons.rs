@@ -3,19 +3,29 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::image::media_type;
-use super::{Brought, Icons, Run, each};
+use super::run::{Brought, Run, each};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
 use crate::limits;
-use crate::release::{Pending, PendingReason};
-use crate::repository::{EXTRA_ENTRIES, FetchedIcon, Part, Repository, places_in_extra_entries};
+use crate::release::{FetchedIcon, Pending, PendingReason, Upstream};
+use crate::repository::{EXTRA_ENTRIES, Part, Repository, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::yaml;
 
 /// Known icons that are asked for again in one run. Which ones depends on the content of the tree, so that each has its
 /// turn now and then, and a refresh does not become slower with the number of icons.
 const LOOKED_AT_AGAIN: usize = 8;
+
+/// What a broken icon is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Icons {
+    /// A warning.
+    #[default]
+    Lenient,
+    /// An error: the entry stays as it was last published.
+    Strict,
+}
 
 /// Where an icon is named.
 #[derive(Debug)]
@@ -35,8 +45,22 @@ enum Place {
     Entry(String),
 }
 
+impl Icons {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Lenient => Severity::Warning,
+            Self::Strict => Severity::Error,
+        }
+    }
+}
+
 /// Fetches the icons that are new, and says which cannot be shown.
-pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repository, icons: Icons) {
+pub(super) async fn fetch(
+    run: &Run<'_>,
+    tree: &Tree,
+    (repository, upstream): (&mut Repository, &mut Upstream),
+    icons: Icons,
+) {
     let named = named(repository);
     let mut urls: Vec<&str> = named.iter().map(|icon| icon.url.as_str()).filter(|url| !url.is_empty()).collect();
     urls.sort_unstable();
@@ -46,11 +70,11 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let mut broken = BTreeMap::new();
     for (url, result) in urls.iter().zip(results) {
         match result {
-            Ok(Some(icon)) => drop(repository.icons.insert((*url).to_owned(), icon)),
+            Ok(Some(icon)) => drop(upstream.icons.insert((*url).to_owned(), icon)),
             Ok(None) => {}
             Err(failure) => {
                 if let Some(kept) = &failure.kept {
-                    repository.icons.insert((*url).to_owned(), kept.clone());
+                    upstream.icons.insert((*url).to_owned(), kept.clone());
                 }
                 broken.insert((*url).to_owned(), failure);
             }
@@ -61,7 +85,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         let reason = match broken.get(&icon.url) {
             Some(failure) => {
                 if failure.is_temporary {
-                    repository.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
+                    upstream.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
                 }
                 format!("the icon cannot be shown: {}", failure.reason)
             }
@@ -140,7 +164,7 @@ struct Failure {
 /// Fetches an icon, or takes the known one; `None` when nothing is fetched.
 async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<FetchedIcon>, Failure> {
     let had = had(run, url);
-    if (had.is_some() && !again) || run.fetcher.is_none() {
+    if (had.is_some() && !again) || run.client.is_none() {
         return Ok(had);
     }
     let lasting = |reason: &str, kept| Failure { reason: reason.to_owned(), kept, is_temporary: false };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
-use super::{Brought, Run, each};
+use super::run::{Brought, Run, each};
 use crate::fetch::Reason;
 use crate::limits;
 use crate::validate::{self, Found, Parents};
@@ -36,7 +36,7 @@ impl Fetched {
     /// Fetches what was asked for since; false when that was nothing.
     pub(super) async fn fetch_asked(&mut self, run: &Run<'_>) -> bool {
         let asked = std::mem::take(self.asked.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if asked.is_empty() || run.fetcher.is_none() {
+        if asked.is_empty() || run.client.is_none() {
             return false;
         }
         let found = each(&asked, |parent| fetch(run, parent)).await;

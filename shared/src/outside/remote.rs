@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gix_hash::ObjectId;
 use tokio::time::Instant;
 
-use super::Run;
+use super::run::Run;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
 use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
@@ -164,11 +164,11 @@ impl Remote {
     fn open(&self, run: &Run<'_>) -> Result<(git::Remote, Instant), GitError> {
         let host = self.url.url().host_str().unwrap_or_default();
         let error = |reason| FetchError { host: host.to_owned(), redirected_from: None, reason };
-        let fetcher = run.fetcher.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
+        let client = run.client.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
         if let Some(reason) = run.down(host) {
             return Err(error(reason).into());
         }
-        Ok((git::Remote::new(fetcher, self.url.url().clone(), None), run.deadline.min(Instant::now() + TIME)))
+        Ok((client.repository(self.url.url()), run.deadline.min(Instant::now() + TIME)))
     }
 }
 

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::remote::Remote;
-use super::{Run, each};
+use super::run::{Run, each};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::Git;
-use crate::release::PendingReason;
+use crate::release::{Pending, PendingReason};
 use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
@@ -32,7 +32,7 @@ struct Had {
 }
 
 /// Adds the devfiles that the tree does not have. What cannot be fetched stays as it was last published.
-pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repository) {
+pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repository, pending: &mut Pending) {
     if tree.below("samples").next().is_some() {
         // The repository brings the devfiles of its samples along.
         return;
@@ -42,12 +42,12 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
         let place = places.get(&wanted.sample).copied();
-        if run.fetcher.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
-            repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Branch);
+        if run.client.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
+            pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Branch);
         }
         let had = result.map(Some).unwrap_or_else(|(reason, is_temporary)| {
-            if is_temporary && run.fetcher.is_some() {
-                repository.pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Unreachable);
+            if is_temporary && run.client.is_some() {
+                pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Unreachable);
             }
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
             let hint = "the one that was last published stays, if there is one";

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::diagnostic::Diagnostic;
+use crate::environment::Environment;
 use crate::fetch::server::{Server, ok, status};
-use crate::fetch::{Hosts, Loopback};
+use crate::fetch::{Hosts, Loopback, Rules};
+use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
-use crate::release::Draft;
+use crate::limits;
+use crate::release::{Draft, Plan, Release};
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};
 use crate::source::Listing;
+use crate::tree::Tree;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 const SVG: &[u8] = b"<svg xmlns='http://www.w3.org/2000/svg'/>";
@@ -23,9 +27,9 @@ fn rules() -> Rules {
 
 /// Completes a tree with what was published before.
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
-    let complete = Outside::new(rules(), icons).complete(tree.clone(), previous).await;
+    let complete = Outside::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
     let plan = Plan::everything(Listing::of(tree));
-    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     (complete, Release::clone(&built.release))
 }
@@ -66,7 +70,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
     let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
-    assert_eq!(offline.repository.icons.len(), 1);
+    assert_eq!(offline.upstream.icons.len(), 1);
     assert_eq!(warnings(&offline), [""; 0]);
 }
 
@@ -231,7 +235,7 @@ async fn version_of_another_repository_is_published_like_the_others() {
 
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let plan = Plan::everything(Listing::of(&offline.tree));
-    let draft = Draft::new(&offline.repository, &offline.tree, Some(&release), &plan);
+    let draft = Draft::new((&offline.repository, &offline.upstream), &offline.tree, Some(&release), &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
     let offline = Outside::without_fetches().complete(tree, None).await;
@@ -284,7 +288,7 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
         ("stacks/f/devfile.yaml", with("f", &format!("{{uri: \"{}\"}}", server.url("/none.yaml")), "")),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
-    let complete = Outside::new(rules(), Icons::Lenient).complete(tree(&files), None).await;
+    let complete = Outside::new(Client::anonymous(rules()), Icons::Lenient).complete(tree(&files), None).await;
     let errors: Vec<String> =
         complete.repository.errors().iter().map(|error| format!("{} {}", error.path, error.rule)).collect();
     assert_eq!(errors, ["stacks/d/devfile.yaml schema/unknownField", "stacks/f/devfile.yaml parent/missing"]);
@@ -293,4 +297,53 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
     assert_eq!(unreachable.len(), 1, "{unreachable:?}");
     assert!(unreachable[0].contains("far.example.org"), "{unreachable:?}");
     assert_eq!(complete.repository.stacks.len(), 4);
+}
+
+/// Reads the environment: the own machine may be asked, and `others` are set.
+pub(super) fn of_environment(others: &[(&'static str, String)]) -> Outside {
+    let mut variables: Vec<(&str, String)> = vec![("FETCH_ALLOW_LOOPBACK", "true".to_owned())];
+    variables.extend(others.iter().cloned());
+    let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+    let mut environment = Environment::new(of);
+    let outside = Outside::from_environment(&mut environment);
+    environment.finish().unwrap();
+    outside
+}
+
+#[tokio::test]
+async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
+    let icons = Server::start(|_, _| ok(SVG, "")).await;
+    let closed = GitHost::start_for(Filters::Allowed, Some("Basic Y2k6czNjcmV0")).await;
+    let open = GitHost::start(Filters::Allowed).await;
+    let second = devfile("kiln", "2.0.0").replace("https://example.org/i.svg", &icons.url("/i"));
+    closed.commit("clay/kiln", &[("devfile.yaml", &second)], DATE);
+    closed.commit("clay/pot", &[("devfile.yaml", SAMPLE)], DATE);
+    open.commit("clay/vase", &[("devfile.yaml", SAMPLE)], DATE);
+    let version = format!("  - {{version: 2.0.0, git: {{remotes: {{origin: \"{}\"}}}}}}\n", closed.url("clay/kiln"));
+    let row = |name: &str, url: String| {
+        let icon = icons.url("/i");
+        format!("  - {{name: {name}, icon: \"{icon}\", git: {{remotes: {{origin: \"{url}\"}}}}}}\n")
+    };
+    let samples = format!("samples:\n{}{}", row("pot", closed.url("clay/pot")), row("vase", open.url("clay/vase")));
+    let own = devfile("kiln", "1.0.0").replace("https://example.org/i.svg", &icons.url("/i"));
+    let tree = tree(&[
+        ("stacks/kiln/stack.yaml", &stack(&icons.url("/i"), &version)),
+        ("stacks/kiln/1.0.0/devfile.yaml", &own),
+        ("extraDevfileEntries.yaml", &samples),
+    ]);
+    let host = closed.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (credentials, versions, devfiles, warned) in [
+        (vec![("GIT_CREDENTIALS", format!("{host}=ci:s3cret"))], 2, vec!["pot", "vase"], 0),
+        (vec![("GIT_CREDENTIALS", format!("{host}=ci:wrong"))], 1, vec!["vase"], 2),
+        (vec![], 1, vec!["vase"], 2),
+    ] {
+        let complete = of_environment(&credentials).complete(tree.clone(), None).await;
+        let found = warnings(&complete);
+        assert_eq!(found.len(), warned, "{found:?}");
+        assert!(found.iter().all(|warning| warning.contains("status 401")), "{found:?}");
+        assert_eq!(complete.repository.stacks[0].versions.len(), versions);
+        let samples = complete.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
+        let names: Vec<&str> = samples.map(|sample| sample.entry.name.as_str()).collect();
+        assert_eq!(names, devfiles);
+    }
 }

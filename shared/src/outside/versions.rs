@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::parents::Fetched;
 use super::remote::Remote;
-use super::{Run, each};
+use super::run::{Run, each};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
-use crate::release::{Pending, PendingReason, PublishedVersion};
+use crate::release::{Pending, PendingReason, PublishedVersion, Upstream};
 use crate::repository::{Elsewhere, Part, Repository};
 use crate::tree::{Tree, TreeError};
 use crate::validate::{Found, Outside};
@@ -29,7 +29,11 @@ enum Outcome {
 }
 
 /// Reads the tree, and fetches versions that live elsewhere and parents, until nothing is missing. The parents are given along.
-pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTreeMap<Outside, Found>) {
+pub(super) async fn bring_in(
+    run: &Run<'_>,
+    tree: &mut Tree,
+    upstream: &mut Upstream,
+) -> (Repository, BTreeMap<Outside, Found>) {
     let mut parents = Fetched::default();
     let mut repository = Repository::parse_among(tree, &parents);
     let elsewhere = repository.elsewhere.clone();
@@ -37,11 +41,10 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
     let mut kept = BTreeSet::new();
     let mut problems = Vec::new();
     let mut fetched = Vec::new();
-    let mut pending = Pending::default();
     for (version, outcome) in elsewhere.iter().zip(outcomes) {
         let subject = || Pending::of_part(&version.part);
-        if run.fetcher.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
-            pending.add(subject(), PendingReason::Branch);
+        if run.client.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
+            upstream.pending.add(subject(), PendingReason::Branch);
         }
         match outcome {
             Outcome::Files(files, commit) => match add(tree, files) {
@@ -50,8 +53,8 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
             },
             Outcome::Same => drop(kept.insert(version.part.clone())),
             Outcome::Unreachable(problem) => {
-                if run.fetcher.is_some() {
-                    pending.add(subject(), PendingReason::Unreachable);
+                if run.client.is_some() {
+                    upstream.pending.add(subject(), PendingReason::Unreachable);
                 }
                 problems.push((version, problem));
             }
@@ -66,7 +69,6 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
         }
         repository = Repository::parse_among(tree, &parents);
     }
-    repository.pending = pending;
     repository.kept.extend(kept);
     for (version, problem) in problems {
         repository.kept.insert(version.part.clone());
@@ -77,7 +79,7 @@ pub(super) async fn bring_in(run: &Run<'_>, tree: &mut Tree) -> (Repository, BTr
         repository.stacks.iter().flat_map(|stack| &stack.versions).map(|version| version.folder.as_str()).collect();
     let valid = fetched.into_iter().filter(|(version, _)| valid.contains(version.folder.as_str()));
     let brought: Vec<_> = valid.map(|(version, commit)| (version.folder.clone(), (key(version), commit))).collect();
-    repository.brought.extend(brought);
+    upstream.versions.extend(brought);
     (repository, parents.into_found())
 }
 

@@ -342,7 +342,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
             let entries = before.map(|before| &before.live.index.stacks);
-            let draft = Draft::new(&complete.repository, &complete.tree, release, &plan);
+            let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);
             let undated = draft.undated();
             let history = match undated.as_slice() {
                 [] => BTreeMap::new(),

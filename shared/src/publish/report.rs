@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::live::{Live, Loaded};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
-use crate::outside::offline;
-use crate::release::{Built, LiveIndex, Pin};
+use crate::release::{Built, LiveIndex, OFFLINE_RULES, Pin};
 use crate::repository::Quarantined;
 use crate::timestamp::Timestamp;
 
@@ -105,7 +104,7 @@ impl Report {
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
         let outline = &built.release.outline;
-        let elsewhere = outline.warnings.iter().filter(|warning| warning.rule.starts_with(offline::RULE));
+        let elsewhere = outline.warnings.iter().filter(|warning| warning.rule.starts_with(OFFLINE_RULES));
         Self {
             outcome: Outcome::Published,
             commit_hash: outline.commit_hash.clone(),

@@ -127,4 +127,10 @@ mod tests {
             assert_eq!(of(lines), expected, "{lines}");
         }
     }
+
+    #[test]
+    fn references_of_a_devfile_beside_the_stacks_start_at_the_root() {
+        let found = references("", "parent: {uri: stacks/b/devfile.yaml}\n");
+        assert_eq!(found, [Reference::File("stacks/b/devfile.yaml".into())]);
+    }
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Icon, Outline, PublishedVersion, SampleDevfile, StoredFile};
+use super::content::{Content, Icon, PublishedVersion, SampleDevfile};
+use super::stored_file::StoredFile;
 use crate::artifact;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
@@ -143,16 +144,16 @@ impl<'a> ByStack<'a> {
     }
 
     /// Blobs that no artifact of their stack has, by the document that tells of them.
-    pub(super) fn loose(&self, outline: &Outline) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+    pub(super) fn loose(&self, shards: &[StoredFile], common: &StoredFile) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
         let mut loose: BTreeMap<Digest, BTreeMap<Digest, u64>> = BTreeMap::new();
         for (folder, stack) in &self.stacks {
-            if let Some(shard) = outline.shards.get(outline.shard_of(folder)) {
+            if let Some(shard) = shards.get(shard_of(folder, shards.len())) {
                 loose.entry(shard.digest).or_default().extend(stack.loose());
             }
         }
         let files = self.common.files.values().map(|file| (file.digest, file.size));
         let icons = self.common.icons.values().map(|icon| (icon.digest, icon.size));
-        loose.entry(outline.common.digest).or_default().extend(files.chain(icons));
+        loose.entry(common.digest).or_default().extend(files.chain(icons));
         for blobs in loose.values_mut() {
             blobs.retain(|blob, _| artifact::known(*blob).is_none());
         }

@@ -4,19 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::dependencies::dependencies;
+use super::built::{About, Built, Previous};
+use super::content::{Content, Facts, Icon, PublishedVersion, SampleDevfile, files_below};
+use super::dependencies::{Dependency, dependencies};
 use super::documents::stack_of;
+use super::entries::Entries;
 use super::entry::{facts, stack_entry, version_entry};
-use super::{
-    About, Built, Content, Dependency, EXTRA_ENTRIES, Entries, Facts, Icon, Offline, Pending, PendingReason, Plan,
-    Previous, PublishedVersion, RULES, Release, SampleDevfile, StoredFile, files_below, warnings,
-};
+use super::format::RULES;
+use super::loaded::Release;
+use super::offline::Offline;
+use super::pending::{Pending, PendingReason};
+use super::plan::Plan;
+use super::stored_file::StoredFile;
+use super::upstream::Upstream;
+use super::warnings;
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
 use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::source::EXTRA_ENTRIES;
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 
@@ -24,6 +32,7 @@ use crate::tree::Tree;
 #[derive(Debug)]
 pub struct Draft<'a> {
     repository: &'a Repository,
+    upstream: &'a Upstream,
     previous: Option<&'a Release>,
     /// What is made anew; all else is as the release before has it.
     plan: &'a Plan,
@@ -47,9 +56,15 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Builds the artifacts of everything that the plan makes anew and that changed since `previous`, which has at least the documents
     /// that the plan needs.
-    pub fn new(repository: &'a Repository, tree: &Tree, previous: Option<&'a Release>, plan: &'a Plan) -> Self {
+    pub fn new(
+        (repository, upstream): (&'a Repository, &'a Upstream),
+        tree: &Tree,
+        previous: Option<&'a Release>,
+        plan: &'a Plan,
+    ) -> Self {
         let mut draft = Self {
             repository,
+            upstream,
             previous,
             plan,
             before: previous.map(Release::by_folder).unwrap_or_default(),
@@ -58,7 +73,7 @@ impl<'a> Draft<'a> {
             contents: BTreeMap::from([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))]),
             layers: BTreeMap::new(),
             warnings: Vec::new(),
-            pending: repository.pending.clone(),
+            pending: upstream.pending.clone(),
             unchanged: BTreeMap::new(),
         };
         for (path, file) in tree.below("stacks") {
@@ -67,11 +82,11 @@ impl<'a> Draft<'a> {
             draft.files.insert(path, StoredFile { digest, size: file.content.len() as u64 });
             draft.contents.insert(digest, file.content.clone());
         }
-        for (folder, offline) in &repository.offline {
+        for (folder, offline) in &upstream.offline_versions {
             let files = offline.files.iter().map(|(name, file)| (format!("{folder}/{name}"), file.clone()));
             draft.files.extend(files);
         }
-        for icon in repository.icons.values() {
+        for icon in upstream.icons.values() {
             draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
         }
         for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
@@ -311,7 +326,7 @@ impl<'a> Draft<'a> {
     }
 
     fn offline(&self) -> Option<Offline> {
-        let mut offline = self.repository.taken_offline.clone()?;
+        let mut offline = self.upstream.offline.clone()?;
         let before = self.previous.and_then(|previous| previous.outline.offline.as_ref());
         let lacking = before.into_iter().flat_map(|before| &before.lacking);
         offline.lacking.extend(lacking.filter(|stack| self.is_taken_over(stack)).cloned());
@@ -351,8 +366,8 @@ impl<'a> Draft<'a> {
                 self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
-            let (fetched_from, fetched_at) = self.repository.brought.get(&version.folder).cloned().unzip();
-            let offline = self.repository.offline.get(&version.folder).cloned();
+            let (fetched_from, fetched_at) = self.upstream.versions.get(&version.folder).cloned().unzip();
+            let offline = self.upstream.offline_versions.get(&version.folder).cloned();
             let published = published(stack, version, layers);
             rows.push((entry, PublishedVersion { fetched_from, fetched_at, offline, ..published }));
         }
@@ -431,7 +446,7 @@ impl<'a> Draft<'a> {
             }
         }
         let found = named.into_iter().filter_map(|(url, named_by)| {
-            let icon = match self.repository.icons.get(url) {
+            let icon = match self.upstream.icons.get(url) {
                 Some(icon) => Icon {
                     media_type: icon.media_type.clone(),
                     digest: icon.digest,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Facts;
+use super::content::Facts;
 use crate::artifact::{CATALOG, Layer};
 use crate::devfile::Metadata;
 use crate::index::{Entry, EntryType, VersionEntry};

@@ -6,7 +6,13 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Built, Entries, InvalidDocument, Offline, Outline, PublishedVersion, Release, SampleDevfile};
+use super::built::Built;
+use super::content::{PublishedVersion, SampleDevfile};
+use super::entries::Entries;
+use super::format::InvalidDocument;
+use super::loaded::Release;
+use super::offline::Offline;
+use super::outline::Outline;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StoredFile;
+use super::stored_file::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 
@@ -59,6 +59,9 @@ pub struct OfflineVersion {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Diagnostic>,
 }
+
+/// The names of rules about what an offline stack still needs of other hosts begin with this.
+pub(crate) const OFFLINE_RULES: &str = "offline/";
 
 /// What ends the name of a parent that was fetched; before it stands its digest.
 const PARENT: &str = "-offline.yaml";

@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Shard, joined, shard_of};
-use super::{Dependency, FORMAT, InvalidDocument, OLDEST_FORMAT, Offline, Pending, Release, StoredFile};
+use super::dependencies::Dependency;
+use super::documents::shard_of;
+use super::format::{FORMAT, InvalidDocument, OLDEST_FORMAT};
+use super::offline::Offline;
+use super::pending::Pending;
+use super::stored_file::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::to_compact_json;
@@ -114,25 +118,5 @@ impl Outline {
     /// The numbers of the shards that some stacks are in.
     pub(super) fn shards_of<'f>(&self, folders: impl IntoIterator<Item = &'f String>) -> BTreeSet<usize> {
         folders.into_iter().map(|folder| self.shard_of(folder)).collect()
-    }
-
-    /// A release, or as much of it as these documents tell; each comes with its name.
-    ///
-    /// # Errors
-    /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
-    pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
-        let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
-        for (name, bytes) in documents {
-            if Digest::of(&bytes) != name {
-                return Err(InvalidDocument::Digest(name));
-            }
-            read.insert(name, bytes.len() as u64);
-            if name == self.common.digest {
-                common = Some(serde_json::from_slice(&bytes)?);
-            } else {
-                stacks.append(&mut serde_json::from_slice::<Shard<'_>>(&bytes)?);
-            }
-        }
-        Ok(Release { outline: self, content: joined(stacks, common), read_from: read })
     }
 }

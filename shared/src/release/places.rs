@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Release, files_below};
+use super::content::files_below;
+use super::loaded::Release;
 use crate::artifact::{self, ARCHIVE};
 use crate::digest::Digest;
 

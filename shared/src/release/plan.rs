@@ -5,10 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dependency, EXTRA_ENTRIES, Outline, Pending, RULES, Reference, Release, references};
+use super::dependencies::{Dependency, Reference, references};
+use super::format::RULES;
+use super::loaded::Release;
+use super::outline::Outline;
+use super::pending::Pending;
 use crate::digest::Digest;
 use crate::index::EntryType;
 use crate::repository::{Part, Repository};
+use crate::source::EXTRA_ENTRIES;
 use crate::source::{Listing, Scope};
 use crate::tree::Tree;
 

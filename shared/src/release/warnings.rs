@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::documents::stack_of;
+use super::offline::OFFLINE_RULES;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
-use crate::outside::offline;
 
 /// Warnings by the folders of the stacks that they are of, and all others. What an offline stack still needs of other hosts is
 /// among the others, since every report lists it.
@@ -13,7 +13,7 @@ pub(super) fn by_stack(mut warnings: Vec<Diagnostic>) -> (BTreeMap<String, Vec<D
     warnings.sort();
     let (mut of_stacks, mut others) = (BTreeMap::<String, Vec<Diagnostic>>::new(), Vec::new());
     for warning in first_of_each_stack(warnings) {
-        match stack_of(&warning.path).filter(|_| !warning.rule.starts_with(offline::RULE)) {
+        match stack_of(&warning.path).filter(|_| !warning.rule.starts_with(OFFLINE_RULES)) {
             Some(stack) => of_stacks.entry(stack.to_owned()).or_default().push(warning),
             None => others.push(warning),
         }

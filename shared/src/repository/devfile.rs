@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::stack::{Listed, Listing};
+use super::stack::{DEVFILE_NAMES, Listed, Listing};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::tree::Tree;
 use crate::validate::{self, Checked, Found, Outside, Parents, Surroundings};
 use crate::version::Version;
 use crate::yaml;
-
-/// Names of a devfile, of which a version has exactly one.
-pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
 
 /// A devfile with what is wrong with it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use super::Part;
+use super::part::Part;
 use super::stack::is_entry_name;
 use crate::devfile::DEPLOYMENT_SCOPES;
 use crate::diagnostic::{Diagnostic, Position};

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{DEVFILE_NAMES, EXTRA_ENTRIES, Part};
+use super::extra::EXTRA_ENTRIES;
+use super::part::Part;
+use super::stack::DEVFILE_NAMES;
 use crate::artifact;
 use crate::diagnostic::Diagnostic;
 use crate::tree::{Tree, TreeError};

@@ -1,6 +1,8 @@
 //! Devfiles that are too large together: the largest keep their last published state, so that the others fit into a release.
 
-use super::{Part, Repository, Stack};
+use super::parsed::Repository;
+use super::part::Part;
+use super::stack::Stack;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 

@@ -1,7 +1,6 @@
 //! Stacks: `stacks/<folder>/`, with `stack.yaml` and a folder for each version, or with one version in the folder itself.
 
-use super::Part;
-use super::devfile::DEVFILE_NAMES;
+use super::part::Part;
 use crate::devfile::{Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::Git;
@@ -9,6 +8,9 @@ use crate::limits::ENTRY_NAME_BYTES;
 use crate::tree::{File, Tree};
 use crate::version::Version;
 use crate::yaml::{self, Data, Node};
+
+/// Names of a devfile, of which a version has exactly one.
+pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
 
 /// A stack that can be published.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What is read from a tree, and what is wrong with one.
 
 use super::*;
-use crate::tree::{File, TreePath};
+use crate::tree::{File, Tree, TreePath};
 
 pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
     let mut tree = Tree::default();

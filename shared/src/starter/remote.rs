@@ -15,8 +15,8 @@ use url::Url;
 use super::archive::Packer;
 use super::archive::{ArchiveError, Layout, repack};
 use crate::digest::{CommitSha, Digest};
-use crate::fetch::{Answer, Body, FetchError, Fetcher, Reason, Request, Rules};
-use crate::git::{self, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
+use crate::fetch::{Answer, Body, FetchError, Reason, Request};
+use crate::git::{Client, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
 use crate::limits;
 use crate::tree::TreePath;
 
@@ -144,13 +144,13 @@ impl From<FetchError> for RemoteError {
 /// Looks at sources and downloads them.
 #[derive(Debug)]
 pub struct Remotes {
-    fetcher: Arc<Fetcher>,
+    client: Client,
 }
 
 impl Remotes {
     /// Connects nothing yet.
-    pub fn new(rules: Rules) -> Self {
-        Self { fetcher: Arc::new(Fetcher::new(rules)) }
+    pub fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Asks for the state of a source.
@@ -160,7 +160,7 @@ impl Remotes {
     pub async fn look(&self, remote: Remote<'_>, known: Option<&State>) -> Result<Look, RemoteError> {
         match remote {
             Remote::Git(url, revision) => {
-                let remote = git::Remote::new(&self.fetcher, url.clone(), None);
+                let remote = self.client.repository(url);
                 let resolved = remote.resolve(revision, Instant::now() + LOOK).await;
                 let commit = resolved.map_err(|error| RemoteError::of_git(&host(url), error))?;
                 let state = State::Commit(commit.clone());
@@ -180,7 +180,7 @@ impl Remotes {
             _ => None,
         });
         let request = Request { url: url.as_str(), limit: limits::STARTER_BYTES, time: DOWNLOAD, known: tag };
-        let body = match self.fetcher.get(&request).await? {
+        let body = match self.client.fetcher().get(&request).await? {
             Answer::NotModified => return Ok(Look::Unchanged),
             Answer::Found(body) => body,
         };
@@ -234,7 +234,7 @@ impl Remotes {
             filter: Filter::Nothing,
             limit_bytes: limits::STARTER_BYTES,
         };
-        let remote = git::Remote::new(&self.fetcher, url.clone(), None);
+        let remote = self.client.repository(url);
         let deadline = Instant::now() + DOWNLOAD + PACK;
         let packed = remote.fetch(wanted, deadline).await.map_err(failed)?;
         let stop = Arc::new(AtomicBool::new(false));

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
+use devfile_registry::git::Client;
 use devfile_registry::limits::{REDIRECT_BYTES, STARTER_MEMORY_BYTES};
 use devfile_registry::starter::{Origin, Remotes, Source, StarterProject, StarterStore, ZipKey};
 use moka::future::Cache as Memory;
@@ -45,7 +46,7 @@ impl Starters {
     /// Fetches nothing yet.
     pub(crate) fn new(config: &Config, cache: Cache) -> Self {
         let store = StarterStore::new(cache);
-        let remotes = Remotes::new(config.fetches.clone());
+        let remotes = Remotes::new(Client::anonymous(config.fetches.clone()));
         Self {
             currents: Currents::new(remotes, store.clone()),
             store,

@@ -13,7 +13,7 @@ use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::environment::Environment;
 use devfile_registry::fetch::Rules;
-use devfile_registry::git::GitCredentials;
+use devfile_registry::git::{Client, GitCredentials};
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
@@ -81,14 +81,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
     let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
-    let credentials: GitCredentials =
-        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", GitCredentials::default());
+    let credentials = GitCredentials::from_environment(&mut environment);
     environment.finish()?;
+    let client = Client::new(rules, credentials.clone());
     let outside = match (arguments.offline, arguments.strict_icons) {
         (true, _) => Outside::without_fetches(),
-        (false, true) => Outside::new(rules, Icons::Strict),
-        (false, false) if arguments.check => Outside::new(rules, Icons::Lenient),
-        (false, false) => Outside::of_index(rules),
+        (false, true) => Outside::new(client, Icons::Strict),
+        (false, false) if arguments.check => Outside::new(client, Icons::Lenient),
+        (false, false) => Outside::of_index(client),
     };
     if !arguments.registry.contains("://") && !arguments.registry.contains('@') {
         return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
@@ -149,7 +149,7 @@ async fn generate(
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);
-    let draft = Draft::new(&complete.repository, &complete.tree, None, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);
     let history = source.last_modified(&commit, &draft.undated()).await?;
     let built = draft.finish(commit, source.url(), &history, None);
     let entries = &built.release.content.stacks;

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use serde_json::json;
 use url::Url;
 
+use super::keep::Keep;
 use super::plan::{Base, Reference, reference};
-use super::{Keep, Trouble};
+use super::trouble::Trouble;
 use crate::digest::Digest;
-use crate::outside::{Run, parents};
+use crate::outside::parents;
+use crate::outside::run::Run;
 use crate::release::StoredFile;
 use crate::validate::{Found, Outside};
 use crate::yaml::edit::{Swap, swap};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,14 +10,18 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-use super::*;
+use super::{Keep, Known};
+use crate::digest::Digest;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
+use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
+use crate::outside::tests::of_environment;
 use crate::outside::{Icons, Outside};
-use crate::release::Draft;
+use crate::release::{self, Draft, Release};
 use crate::repository::tests::{devfile, tree};
 use crate::source::Listing;
+use crate::tree::Tree;
 
 const URL: &str = "https://r.example.org";
 
@@ -35,8 +40,8 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 /// Asks the own machine alone.
 pub(crate) fn outside(stacks: &str) -> Outside {
     let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
-    let outside = Outside::new(rules.clone(), Icons::Lenient);
-    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap(), rules)
+    let outside = Outside::new(Client::anonymous(rules), Icons::Lenient);
+    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
 }
 
 /// What was kept by digest.
@@ -71,13 +76,13 @@ async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, kee
     let before = previous.map(|previous| (previous, Known::Kept));
     let plan = release::Plan::everything(Listing::of(tree));
     outside.take_offline(&mut complete, &plan, before, keep).await.unwrap();
-    let draft = Draft::new(&complete.repository, &complete.tree, previous, &plan);
+    let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
 }
 
 fn warned(release: &Release) -> Vec<String> {
-    let warnings = release.outline.warnings.iter().filter(|warning| warning.rule.starts_with(RULE));
+    let warnings = release.outline.warnings.iter().filter(|warning| warning.rule.starts_with(release::OFFLINE_RULES));
     warnings.map(|warning| warning.message.clone()).collect()
 }
 
@@ -201,4 +206,23 @@ async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
     let names: Vec<_> = third.content.versions[0].offline.as_ref().unwrap().files.keys().collect();
     assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
     assert_eq!(third.content.files["stacks/kiln/one-offline.zip"], first.content.files["stacks/kiln/one-offline.zip"]);
+}
+
+#[tokio::test]
+async fn starter_project_of_a_host_with_credentials_is_fetched_with_them() {
+    let host = GitHost::start_for(Filters::Allowed, Some("Basic Y2k6czNjcmV0")).await;
+    host.commit("clay/starter", &[("README.md", "clay")], "2026-01-01T00:00:00Z");
+    let starters =
+        format!("starterProjects:\n- {{name: clay, git: {{remotes: {{origin: \"{}\"}}}}}}\n", host.url("clay/starter"));
+    let tree = tree(&[("stacks/kiln/devfile.yaml", &(devfile("kiln", "1.0.0") + &starters))]);
+    let name = host.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (credentials, count) in [(format!("{name}=ci:s3cret"), 0), (String::new(), 1)] {
+        let outside = of_environment(&[
+            ("GIT_CREDENTIALS", credentials),
+            ("OFFLINE", "all".to_owned()),
+            ("PUBLIC_URL", URL.to_owned()),
+        ]);
+        let release = publish(&outside, &tree, None, &Memory::default()).await;
+        assert_eq!((warned(&release).len(), lacking(&release).len()), (count, count));
+    }
 }

@@ -400,7 +400,8 @@ fn the_same_commit_gives_the_same_bytes() {
         let tree = tree_of(&[(1, 0), (2, 3)]);
         let repository = Repository::parse(&tree);
         let plan = Plan::everything(Listing::of(&tree));
-        let draft = Draft::new(&repository, &tree, previous, &plan);
+        let upstream = crate::release::Upstream::default();
+        let draft = Draft::new((&repository, &upstream), &tree, previous, &plan);
         draft.finish("0".repeat(40).parse().unwrap(), "https://example.org/registry", &BTreeMap::new(), None)
     };
     let first = build(None);

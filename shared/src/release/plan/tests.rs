@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::release::{Built, Draft, Entries};
+use crate::release::{Built, Draft, Entries, Upstream};
 use crate::repository::tests::{devfile, tree};
 
 fn draft(tree: &Tree, previous: Option<(&Release, &Entries)>, plan: &Plan) -> Built {
     let repository = Repository::parse(tree);
-    let draft = Draft::new(&repository, tree, previous.map(|(release, _)| release), plan);
+    let upstream = Upstream::default();
+    let draft = Draft::new((&repository, &upstream), tree, previous.map(|(release, _)| release), plan);
     let commit = "0".repeat(40).parse().unwrap();
     draft.finish(commit, "https://example.org", &BTreeMap::new(), previous.map(|(_, entries)| entries))
 }

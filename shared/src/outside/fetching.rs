@@ -1,0 +1,133 @@
+//! The settings of all fetches, and the steps from a tree to a complete repository.
+
+use super::complete::Complete;
+use super::icons::{self, Icons};
+use super::offline::{self, Keep, Known, Offline};
+use super::run::Run;
+use super::{samples, versions};
+use crate::environment::Environment;
+use crate::fetch::Rules;
+use crate::git::{Client, GitCredentials};
+use crate::public_url::PublicUrl;
+use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release, Upstream};
+use crate::starter::Remotes;
+use crate::tree::Tree;
+
+/// What is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// What a release has.
+    Release(Icons),
+    /// What the index has: neither icons nor devfiles of samples.
+    Index,
+}
+
+/// Fetches what a repository takes from elsewhere.
+#[derive(Debug)]
+pub struct Outside {
+    /// None: nothing is fetched.
+    client: Option<Client>,
+    wanted: Wanted,
+    offline: Option<Offline>,
+}
+
+impl Outside {
+    /// Connects nothing yet.
+    pub fn new(client: Client, icons: Icons) -> Self {
+        Self { client: Some(client), wanted: Wanted::Release(icons), offline: None }
+    }
+
+    /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
+    pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl) -> Self {
+        let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
+        let offline = self.client.clone().map(|client| Offline { settings, remotes: Remotes::new(client) });
+        Self { offline, ..self }
+    }
+
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, `GIT_CREDENTIALS`, and what [`Rules::from_environment`] reads.
+    pub fn from_environment(environment: &mut Environment) -> Self {
+        let fetch = environment.or("FETCH", "true or false", true);
+        let strict = environment.or("STRICT_ICONS", "true or false", false);
+        let rules = Rules::from_environment(environment);
+        let client = Client::new(rules, GitCredentials::from_environment(environment));
+        let stacks = environment.optional("OFFLINE", "all, or names of stacks, separated by commas");
+        let public_url: Option<PublicUrl> = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
+        if stacks.is_some() && !fetch {
+            environment.reject("OFFLINE and FETCH=false exclude each other: what is offline is fetched first");
+        }
+        if stacks.is_some() && public_url.is_none() {
+            environment.reject("OFFLINE needs PUBLIC_URL, which devfiles name in place of other hosts");
+        }
+        if !fetch {
+            return Self::without_fetches();
+        }
+        let outside = Self::new(client, if strict { Icons::Strict } else { Icons::Lenient });
+        match (stacks, public_url) {
+            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url),
+            _ => outside,
+        }
+    }
+
+    /// Fetches only what the index depends on: parents, and versions in other Git repositories.
+    pub fn of_index(client: Client) -> Self {
+        Self { client: Some(client), wanted: Wanted::Index, offline: None }
+    }
+
+    /// Fetches nothing: what is elsewhere stays as it was last published.
+    pub fn without_fetches() -> Self {
+        Self { client: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
+    }
+
+    /// What is wanted of other hosts so that they are not needed; none: nothing.
+    pub fn offline_settings(&self) -> Option<&OfflineSettings> {
+        self.offline.as_ref().map(|offline| &offline.settings)
+    }
+
+    /// Reads a tree and fetches what it takes from elsewhere. There is always a result; what could not be had is in its
+    /// warnings.
+    pub async fn complete(&self, mut tree: Tree, previous: Option<&Release>) -> Complete {
+        let run = self.run(previous);
+        let mut upstream = Upstream::default();
+        let (mut repository, parents) = versions::bring_in(&run, &mut tree, &mut upstream).await;
+        if let Wanted::Release(icons) = self.wanted {
+            samples::fetch(&run, &tree, &mut repository, &mut upstream.pending).await;
+            icons::fetch(&run, &tree, (&mut repository, &mut upstream), icons).await;
+        }
+        if run.client.is_some() {
+            let unreachable = repository.warnings.iter().filter(|warning| warning.rule.ends_with("/unreachable"));
+            let subjects: Vec<String> = unreachable.map(|warning| Pending::of_path(&warning.path)).collect();
+            for subject in subjects {
+                upstream.pending.add(subject, PendingReason::Unreachable);
+            }
+        }
+        repository.warnings.sort();
+        repository.warnings.dedup();
+        Complete { tree, repository, upstream, parents }
+    }
+
+    /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. What does not arrive is in the
+    /// warnings.
+    ///
+    /// # Errors
+    /// When what was fetched cannot be put anywhere.
+    pub async fn take_offline<K: Keep>(
+        &self,
+        complete: &mut Complete,
+        plan: &Plan,
+        previous: Option<(&Release, Known)>,
+        keep: &K,
+    ) -> Result<(), K::Error> {
+        match &self.offline {
+            Some(offline) => {
+                let (previous, known) =
+                    previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
+                offline::take(offline, self.run(previous), complete, (plan, known), keep).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn run<'a>(&'a self, previous: Option<&'a Release>) -> Run<'a> {
+        Run::new(self.client.as_ref(), previous, self.offline_settings())
+    }
+}

@@ -1,0 +1,111 @@
+//! A version on its way to be published.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::job::Job;
+use super::parents::Ancestry;
+use super::plan::{Starter, warning};
+use super::trouble::{Chance, Trouble};
+use crate::diagnostic::{Diagnostic, Position};
+use crate::digest::Digest;
+use crate::outside::complete::Complete;
+use crate::release::{OfflineVersion, StoredFile};
+use crate::tree::Tree;
+use crate::yaml::edit::{Swap, swap};
+
+/// A version on its way to be published with everything that it names elsewhere.
+pub(super) struct Attempt<'a> {
+    job: &'a Job,
+    public_url: &'a str,
+    files: BTreeMap<String, StoredFile>,
+    swaps: Vec<Swap>,
+    missing: Vec<Diagnostic>,
+    /// Whether something failed, and may not the next time.
+    pub(super) failed: Option<Chance>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(job: &'a Job, public_url: &'a str) -> Self {
+        let (files, swaps, missing) = (BTreeMap::new(), Vec::new(), job.plan.problems.clone());
+        Self { job, public_url, files, swaps, missing, failed: None }
+    }
+
+    /// Where this registry has a file of the version's folder.
+    pub(super) fn location(&self, name: &str) -> String {
+        format!("{}/{}/{name}", self.public_url, self.job.folder)
+    }
+
+    pub(super) fn starter(&mut self, starter: &Starter, zip: Result<StoredFile, Trouble>, tree: &Tree) {
+        let name = starter.file();
+        match zip.and_then(|zip| self.add(name.clone(), zip, tree)) {
+            Ok(()) => self.swaps.push(Swap {
+                at: format!("/starterProjects/{}", starter.index),
+                out: &["git", "zip", "subDir"],
+                key: "zip",
+                value: json!({"location": self.location(&name)}),
+            }),
+            Err(trouble) => {
+                let what = format!("the starter project `{}`", starter.name);
+                self.lacks("offline/starter", &what, trouble, starter.at);
+            }
+        }
+    }
+
+    pub(super) fn parent(&mut self, at: Option<Position>, found: Result<Ancestry, Trouble>, tree: &Tree) {
+        let add = |ancestry: Ancestry| {
+            ancestry.files.into_iter().try_for_each(|(name, file)| self.add(name, file, tree))?;
+            Ok((ancestry.uri, ancestry.notes))
+        };
+        match found.and_then(add) {
+            Ok((uri, notes)) => {
+                let out = &["uri", "id", "registryUrl", "version"];
+                self.swaps.push(Swap { at: "/parent".to_owned(), out, key: "uri", value: json!(uri) });
+                for note in notes {
+                    self.missing.push(warning(&self.job.path, "offline/parent", note, at));
+                }
+            }
+            Err(trouble) => self.lacks("offline/parent", "the parent", trouble, at),
+        }
+    }
+
+    fn add(&mut self, name: String, file: StoredFile, tree: &Tree) -> Result<(), Trouble> {
+        if tree.get(&format!("{}/{name}", self.job.folder)).is_some() {
+            return Err(Trouble::lasting(format!(
+                "the folder has a file {name} already, which is for the fetched one"
+            )));
+        }
+        self.files.insert(name, file);
+        Ok(())
+    }
+
+    fn lacks(&mut self, rule: &str, what: &str, trouble: Trouble, at: Option<Position>) {
+        self.failed = self.failed.max(Some(trouble.chance));
+        let message = format!("{what} was not fetched: {}", trouble.reason);
+        self.missing.push(warning(&self.job.path, rule, message, at));
+    }
+
+    /// Publishes what there is, unless what was published before is more.
+    pub(super) fn finish(mut self, complete: &mut Complete) {
+        let text = if self.swaps.is_empty() { Ok(None) } else { swap(&self.job.content, &self.swaps).map(Some) };
+        let text = text.unwrap_or_else(|reason| {
+            let message = format!("the devfile cannot name this registry: {reason}");
+            self.missing.push(warning(&self.job.path, "offline/devfile", message, None));
+            self.files.clear();
+            self.failed = self.failed.max(Some(Chance::Never));
+            None
+        });
+        complete.repository.warnings.extend(self.missing.iter().cloned());
+        if self.job.was_whole && self.failed.is_some() {
+            // Its files are at hand, and not what is published: the next time they are to be had again.
+            complete.upstream.versions.remove(&self.job.folder);
+            complete.repository.keep(self.job.part.clone());
+            return;
+        }
+        let committed = Digest::of(&self.job.content);
+        let text = text.unwrap_or_else(|| String::from_utf8_lossy(&self.job.content).into_owned());
+        let version = OfflineVersion { committed, files: self.files, missing: self.missing };
+        complete.publish(&self.job.folder, &self.job.path, text, version);
+    }
+}

@@ -1,0 +1,87 @@
+//! A release, or as much of it as was loaded.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::content::{Content, PublishedVersion};
+use super::documents::{ByStack, Shard, joined};
+use super::format::InvalidDocument;
+use super::outline::Outline;
+use crate::artifact;
+use crate::digest::Digest;
+use crate::index::{EntryType, VersionEntry};
+
+/// Everything published for one commit, or as much of it as was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// What is known of the whole.
+    pub outline: Outline,
+    /// The rest, as far as it was read.
+    pub content: Content,
+    /// The documents that the content is from, with their sizes.
+    pub(super) read_from: BTreeMap<Digest, u64>,
+}
+
+impl Outline {
+    /// A release, or as much of it as these documents tell; each comes with its name.
+    ///
+    /// # Errors
+    /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
+    pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
+        let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
+        for (name, bytes) in documents {
+            if Digest::of(&bytes) != name {
+                return Err(InvalidDocument::Digest(name));
+            }
+            read.insert(name, bytes.len() as u64);
+            if name == self.common.digest {
+                common = Some(serde_json::from_slice(&bytes)?);
+            } else {
+                stacks.append(&mut serde_json::from_slice::<Shard<'_>>(&bytes)?);
+            }
+        }
+        Ok(Release { outline: self, content: joined(stacks, common), read_from: read })
+    }
+}
+
+impl Release {
+    /// Every blob that readers may ask for, with its size: config, layers, files, icons, and the documents that say so.
+    pub fn blobs(&self) -> BTreeMap<Digest, u64> {
+        let content = &self.content;
+        let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        let layers = content.versions.iter().flat_map(|v| &v.layers).map(|layer| (layer.digest, layer.size));
+        let files = content.files.values().map(|file| (file.digest, file.size));
+        let icons = content.icons.values().map(|icon| (icon.digest, icon.size));
+        let documents = self.read_from.iter().map(|(digest, size)| (*digest, *size));
+        std::iter::once(config).chain(layers).chain(files).chain(icons).chain(documents).collect()
+    }
+
+    /// The documents that it was read from, or is to be, with their sizes.
+    pub fn read_from(&self) -> &BTreeMap<Digest, u64> {
+        &self.read_from
+    }
+
+    /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
+    /// them. What needs no storing is left out.
+    pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+        let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);
+        loose.retain(|document, _| self.read_from.contains_key(document));
+        loose
+    }
+
+    /// Published versions by their folder, each with its entry in the index.
+    pub fn by_folder(&self) -> BTreeMap<&str, (&PublishedVersion, &VersionEntry)> {
+        let mut published: BTreeMap<(&str, &str), &PublishedVersion> = BTreeMap::new();
+        for version in &self.content.versions {
+            published.insert((&version.name, &version.version), version);
+        }
+        let stacks = self.content.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
+        let entries = stacks.flat_map(|entry| entry.versions.iter().map(move |version| (entry, version)));
+        let both = entries.filter_map(|(entry, version)| {
+            let published = *published.get(&(entry.name.as_str(), version.version.as_str()))?;
+            Some((published.folder.as_str(), (published, version)))
+        });
+        both.collect()
+    }
+}

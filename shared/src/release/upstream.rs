@@ -1,0 +1,39 @@
+//! What a release has of other hosts, beside the files that were brought into the tree.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::offline::{Offline, OfflineVersion};
+use super::pending::Pending;
+use crate::digest::{CommitSha, Digest};
+
+/// The results of all fetches for a repository. The default is that of no fetch.
+#[derive(Debug, Clone, Default)]
+pub struct Upstream {
+    /// Icons by their URL, as far as they were fetched.
+    pub icons: BTreeMap<String, FetchedIcon>,
+    /// The Git remote that the files of a version were read from, and its commit, by the folder of the version.
+    pub versions: BTreeMap<String, (String, CommitSha)>,
+    /// What other hosts did not settle.
+    pub pending: Pending,
+    /// What was wanted of other hosts for whole stacks, and the stacks that lack something; `None` when nothing was wanted.
+    pub offline: Option<Offline>,
+    /// What versions have of other hosts, by their folders.
+    pub offline_versions: BTreeMap<String, OfflineVersion>,
+}
+
+/// An icon that can be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedIcon {
+    /// Its media type, found by looking at the bytes.
+    pub media_type: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its bytes; none when the release before has it.
+    pub content: Option<Bytes>,
+    /// The entity tag of its state.
+    pub etag: Option<String>,
+}

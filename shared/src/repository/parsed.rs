@@ -1,0 +1,287 @@
+//! The whole of a registry repository, put together from the files of a tree.
+
+use std::collections::{BTreeSet, HashSet};
+
+use bytes::Bytes;
+use rayon::prelude::*;
+
+use super::devfile::{AllParents, CheckedDevfile, check_sample, check_version};
+use super::extra::{self, EXTRA_ENTRIES, Origin, Sample, SampleDevfile};
+use super::last_modified::{self, Dates};
+use super::part::{Part, Quarantined};
+use super::refused;
+use super::stack::{self, Listing, Stack, StackVersion};
+use crate::devfile::Devfile;
+use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::index::{Entry, Git};
+use crate::tree::Tree;
+use crate::validate::{Parents, Surroundings, Unreachable};
+
+/// The content of a registry repository.
+#[derive(Debug, Default)]
+pub struct Repository {
+    /// Stacks that can be published, in the order of their folders.
+    pub stacks: Vec<Stack>,
+    /// Samples, in the order of `extraDevfileEntries.yaml`.
+    pub samples: Vec<Sample>,
+    /// Stacks that live elsewhere, from the same file.
+    pub extra_stacks: Vec<Entry>,
+    /// Dates from `last_modified.json`.
+    pub dates: Dates,
+    /// Versions whose files are in another Git repository and not in this tree.
+    pub elsewhere: Vec<Elsewhere>,
+    /// What cannot be published.
+    pub quarantined: Vec<Quarantined>,
+    /// What stays as it was last published though nothing is wrong with it: it is unchanged, or out of reach for now.
+    pub kept: BTreeSet<Part>,
+    /// What should be looked at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A version of a stack that lives in another Git repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The version.
+    pub part: Part,
+    /// Folder where its files belong.
+    pub folder: String,
+    /// Where they are.
+    pub git: Git,
+    /// The file that says so.
+    pub path: String,
+    /// The place in it.
+    pub position: Option<Position>,
+}
+
+impl Repository {
+    /// The names that the stacks of a tree claim, those of stacks that are not valid included.
+    pub(crate) fn names(tree: &Tree) -> BTreeSet<String> {
+        let listings: Vec<Listing> =
+            tree.folders("stacks").into_iter().filter_map(|folder| stack::list(tree, folder).ok()).collect();
+        let parents = AllParents::new(tree, &listings, &Unreachable);
+        listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
+    }
+
+    /// Reads a tree, with nothing known of what is outside.
+    pub fn parse(tree: &Tree) -> Self {
+        Self::parse_among(tree, &Unreachable)
+    }
+
+    /// Reads a tree whose devfiles may have parents outside. Whatever the number of threads, the result is the same.
+    pub fn parse_among(tree: &Tree, outside: &dyn Parents) -> Self {
+        let mut repository = Self::default();
+        let folders = tree.folders("stacks");
+        let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
+        let mut listings: Vec<Listing> = Vec::new();
+        for (folder, listing) in folders.iter().zip(read) {
+            match listing {
+                Ok(listing) => listings.push(listing),
+                Err(problems) => repository.quarantine(Part::Stack { stack: (*folder).to_owned() }, problems),
+            }
+        }
+        let parents = AllParents::new(tree, &listings, outside);
+        let files = |path: &str| tree.get(path).cloned();
+        let around = Surroundings { files: &files, outside: &parents };
+        let check = |listing: &Listing| -> Vec<Option<CheckedDevfile>> {
+            let file = listing.defining_file();
+            let versions = listing.versions.par_iter();
+            let here = versions.map(|version| (!version.is_elsewhere(tree)).then_some(version));
+            here.map(|version| Some(check_version(tree, &file, version?, &around))).collect()
+        };
+        let check_all = || -> Vec<Vec<Option<CheckedDevfile>>> { listings.par_iter().map(check).collect() };
+        let (checked, dates) = rayon::join(check_all, || last_modified::parse(tree));
+        let (extra, checked_samples) = match extra::parse(tree) {
+            Ok(extra) => {
+                let check = |(_, path, content): &(_, String, Bytes)| check_sample(path, content, &around);
+                let checked: Vec<CheckedDevfile> = extra.cached.par_iter().map(check).collect();
+                (Some(extra), checked)
+            }
+            Err(problems) => {
+                repository.quarantine(Part::ExtraEntries, problems);
+                (None, Vec::new())
+            }
+        };
+
+        let all = checked.iter().flatten().flatten().chain(&checked_samples);
+        let mut reported = Reported(all.flat_map(|devfile| devfile.problems.iter().cloned()).collect());
+        let mut names = BTreeSet::new();
+        for (listing, checked) in listings.into_iter().zip(checked) {
+            repository.add_stack(tree, listing, checked, &mut names, &mut reported);
+        }
+        if let Some(extra) = extra {
+            repository.add_extra(extra, checked_samples, &mut reported);
+        }
+        match dates {
+            Ok(dates) => repository.dates = dates,
+            Err(problem) => repository.quarantine(Part::Dates, vec![*problem]),
+        }
+        let (held, warnings) = refused::problems(tree);
+        for (part, problems) in held {
+            repository.hold(part, problems);
+        }
+        repository.warnings.extend(warnings);
+        repository.warnings.sort();
+        repository
+    }
+
+    fn add_stack(
+        &mut self,
+        tree: &Tree,
+        listing: Listing,
+        checked: Vec<Option<CheckedDevfile>>,
+        names: &mut BTreeSet<String>,
+        reported: &mut Reported,
+    ) {
+        let (folder, file) = (listing.folder.clone(), listing.defining_file());
+        let whole = Part::Stack { stack: folder.clone() };
+        let mut versions: Vec<StackVersion> = Vec::new();
+        for (listed, checked) in listing.versions.iter().zip(checked) {
+            let part = match listing.fields {
+                Some(_) => Part::Version { stack: folder.clone(), version: listed.number.clone() },
+                None => whole.clone(),
+            };
+            let Some(checked) = checked else {
+                let git = listed.git.clone().unwrap_or_default();
+                let (folder, path) = (listed.folder.clone(), file.clone());
+                self.elsewhere.push(Elsewhere { part, folder, git, path, position: listed.position });
+                continue;
+            };
+            let path = checked.path.clone();
+            let Some(devfile) = self.settle(checked, &part, reported) else { continue };
+            if versions.iter().any(|version| version.devfile.version == devfile.version) {
+                let message = format!("another version has metadata.version {} already", devfile.version);
+                let hint = "let it name its folder's version";
+                self.quarantine(part, vec![Diagnostic::error(path, "stack/versionMismatch", message, hint)]);
+                continue;
+            }
+            versions.push(StackVersion { files: listed.files(tree), folder: listed.folder.clone(), devfile });
+        }
+        let stack = Stack::new(listing, versions);
+        if stack.versions.is_empty() && stack.fields.name.is_empty() {
+            // A stack without stack.yaml has its name from the devfile, whose problems are reported.
+            return;
+        }
+        let name = &stack.fields.name;
+        if !stack::is_entry_name(name) {
+            let message = format!("`{}` cannot be a name in a URL", name.escape_debug());
+            let hint = "use letters, digits and hyphens";
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+        } else if !names.insert(name.clone()) {
+            let message = format!("another stack has the name `{name}` already");
+            let hint = "give every stack a name of its own";
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+        } else {
+            for field in stack.missing_facts() {
+                let message = format!("no {field} is given");
+                let hint = "people choose stacks by it";
+                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint));
+            }
+            self.stacks.push(stack);
+        }
+    }
+
+    fn add_extra(&mut self, extra: extra::Extra, checked: Vec<CheckedDevfile>, reported: &mut Reported) {
+        let mut samples = extra.samples;
+        let is_here = |entry: &&Entry| self.stacks.iter().any(|stack| stack.fields.name == entry.name);
+        if let Some(taken) = extra.stacks.iter().find(is_here) {
+            let message = format!("`{}`: a stack of this repository has that name already", taken.name);
+            let problem = Diagnostic::error(EXTRA_ENTRIES, "extraStacks/name", message, "names of stacks are unique");
+            return self.quarantine(Part::ExtraEntries, vec![problem]);
+        }
+        self.extra_stacks = extra.stacks;
+        for (part, problems) in extra.held {
+            self.quarantine(part, problems);
+        }
+        for ((name, path, content), checked) in extra.cached.into_iter().zip(checked) {
+            let part = Part::Sample { name: name.0.clone() };
+            let is_valid = checked.is_valid();
+            self.settle(checked, &part, reported);
+            if !is_valid {
+                samples.retain(|sample| sample.entry.name != name.0);
+            } else if let Some(sample) = samples.iter_mut().find(|sample| sample.entry.name == name.0) {
+                sample.devfiles.insert(name.1, SampleDevfile { origin: Origin::Tree(path), content });
+            }
+        }
+        self.samples = samples;
+    }
+
+    /// Puts the problems of a devfile where they belong, and gives the devfile if it can be published.
+    fn settle(&mut self, checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
+        let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
+        let parents_are_bad = checked.of_parents.iter().any(is_error);
+        let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
+        let (mut errors, warnings): (Vec<_>, Vec<_>) =
+            checked.problems.into_iter().chain(of_parents).partition(is_error);
+        self.warnings.extend(warnings);
+        if parents_are_bad && errors.is_empty() {
+            let message = "what this devfile takes from its parent is wrong, as reported at the parent";
+            let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
+            errors.push(problem.at(checked.parent_at));
+        }
+        if errors.is_empty() {
+            return checked.devfile;
+        }
+        self.quarantine(part.clone(), errors);
+        None
+    }
+
+    fn quarantine(&mut self, part: Part, problems: Vec<Diagnostic>) {
+        debug_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
+        self.quarantined.push(Quarantined { part, problems });
+    }
+
+    /// Holds back a part that was fine by itself: it stays as it was last published.
+    pub(crate) fn hold(&mut self, part: Part, problems: Vec<Diagnostic>) {
+        self.take_out(&part);
+        self.quarantine(part, problems);
+    }
+
+    /// Leaves a part as it was last published, though nothing is wrong with it.
+    pub(crate) fn keep(&mut self, part: Part) {
+        self.take_out(&part);
+        self.kept.insert(part);
+    }
+
+    fn take_out(&mut self, part: &Part) {
+        match part {
+            Part::Stack { stack } => self.stacks.retain(|read| read.folder != *stack),
+            Part::Version { stack, version } => {
+                for read in self.stacks.iter_mut().filter(|read| read.folder == *stack) {
+                    let folder = read.version_folder(version);
+                    read.versions.retain(|version| version.folder != folder);
+                }
+            }
+            Part::Sample { name } => self.samples.retain(|sample| sample.entry.name != *name),
+            Part::ExtraEntries => {
+                self.samples.clear();
+                self.extra_stacks.clear();
+            }
+            Part::Dates => self.dates = Dates::default(),
+        }
+    }
+
+    /// Every error of the tree, in the order of the files.
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        let mut errors: Vec<_> = self.quarantined.iter().flat_map(|held| &held.problems).collect();
+        errors.sort();
+        errors.dedup();
+        errors
+    }
+}
+
+/// What has been reported, so that a parent's problems are not repeated for each of its children.
+#[derive(Debug)]
+struct Reported(HashSet<Diagnostic>);
+
+impl Reported {
+    /// Whether a problem of a parent of the devfile at `path` comes for the first time.
+    fn is_new(&mut self, problem: &Diagnostic, path: &str) -> bool {
+        let mut problem = problem.clone();
+        if problem.path == path {
+            // The parent is outside the tree, and its problems are shown at each reference to it.
+            problem.path.clear();
+            problem.position = None;
+        }
+        self.0.insert(problem)
+    }
+}

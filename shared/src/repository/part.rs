@@ -1,0 +1,42 @@
+//! Parts of a repository, each of which is published or quarantined by itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Diagnostic;
+
+/// A part of the repository that is not published as it stands; its last published state stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// What stays as it was.
+    #[serde(flatten)]
+    pub part: Part,
+    /// The reasons.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// A part of a repository that can be published or held back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "part")]
+pub enum Part {
+    /// One version of a stack.
+    Version {
+        /// Folder of the stack below `stacks/`.
+        stack: String,
+        /// Folder of the version below the stack's, as listed in stack.yaml.
+        version: String,
+    },
+    /// A stack with all its versions.
+    Stack {
+        /// Folder of the stack below `stacks/`.
+        stack: String,
+    },
+    /// One sample.
+    Sample {
+        /// Its name.
+        name: String,
+    },
+    /// The samples and stacks of `extraDevfileEntries.yaml`.
+    ExtraEntries,
+    /// The dates of `last_modified.json`.
+    Dates,
+}
