@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::repository::Repository;
 use crate::tree::Tree;
+use crate::validate::{Reference, is_web, path_from};
 use crate::yaml::{self, Node};
 
 /// A section of the registry that a stack takes a parent or plugin from.
@@ -42,11 +43,10 @@ fn collect(tree: &Tree, path: &str, own: &str, found: &mut BTreeSet<Dependency>)
     let (mut seen, mut files) = (BTreeSet::from([path.to_owned()]), vec![path.to_owned()]);
     while let Some(path) = files.pop() {
         let Some(content) = tree.get(&path) else { continue };
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for reference in references(folder, &String::from_utf8_lossy(content)) {
-            match reference {
-                Reference::Name(name) => drop(found.insert(Dependency::Named(name))),
-                Reference::File(path) => {
+        for named in named_by(&path, content) {
+            match named {
+                LocalReference::Stack(name) => drop(found.insert(Dependency::Named(name))),
+                LocalReference::File(path) => {
                     match path.split_once('/') {
                         Some(("stacks", rest)) => {
                             let stack = rest.split('/').next().unwrap_or(rest);
@@ -68,40 +68,29 @@ fn collect(tree: &Tree, path: &str, own: &str, found: &mut BTreeSet<Dependency>)
 
 /// Something of this registry that a devfile names.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reference {
+pub(crate) enum LocalReference {
     /// The stack of a name.
-    Name(String),
+    Stack(String),
     /// A file, by its path in the tree.
     File(String),
 }
 
-/// The parents and plugins of a devfile in a folder that may be in the tree. Only few devfiles have any, so few are parsed.
-pub(crate) fn references(folder: &str, devfile: &str) -> Vec<Reference> {
-    if !devfile.contains("parent") && !devfile.contains("plugin") {
+/// What the parents and plugins of the devfile at a path name. Only few devfiles have any, so few are parsed.
+pub(crate) fn named_by(path: &str, devfile: &[u8]) -> Vec<LocalReference> {
+    let text = String::from_utf8_lossy(devfile);
+    if !text.contains("parent") && !text.contains("plugin") {
         return Vec::new();
     }
     // What cannot be read takes nothing from others, and is not in order.
-    let Ok(document) = yaml::parse(folder, devfile.as_bytes()) else { return Vec::new() };
+    let Ok(document) = yaml::parse(path, text.as_bytes()) else { return Vec::new() };
     let plugins = document.items_of("components").iter().filter_map(|component| component.get("plugin"));
-    let reference = |node: &Node| match (node.text_of("uri"), node.text_of("id")) {
-        (Some(uri), _) if uri.starts_with("http://") || uri.starts_with("https://") => None,
-        (Some(uri), _) => Some(Reference::File(join(folder, uri)?)),
-        (None, id) => Some(Reference::Name(id?.to_owned())),
+    let named = |node: &Node| match Reference::of(node)? {
+        Reference::Uri(uri) if uri.is_empty() || is_web(uri) => None,
+        Reference::Uri(uri) => Some(LocalReference::File(path_from(path, uri)?)),
+        Reference::Id { id, .. } => Some(LocalReference::Stack(id.to_owned())),
+        Reference::Kubernetes => None,
     };
-    document.get("parent").into_iter().chain(plugins).filter_map(reference).collect()
-}
-
-/// The path that a relative `uri` means; none when it leads out of the tree.
-fn join(folder: &str, uri: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').collect();
-    for part in uri.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+    document.get("parent").into_iter().chain(plugins).filter_map(named).collect()
 }
 
 #[cfg(test)]
@@ -110,9 +99,9 @@ mod tests {
 
     #[test]
     fn references_are_what_a_devfile_names() {
-        let of = |lines: &str| references("stacks/a/1.0.0", &format!("schemaVersion: 2.0.0\n{lines}"));
-        let named = |name: &str| Reference::Name(name.into());
-        let file = |path: &str| Reference::File(path.into());
+        let of = |path: &str, lines: &str| named_by(path, format!("schemaVersion: 2.0.0\n{lines}").as_bytes());
+        let named = |name: &str| LocalReference::Stack(name.into());
+        let file = |path: &str| LocalReference::File(path.into());
         for (lines, expected) in [
             ("parent:\n  id:\n    c++\n", vec![named("c++")]),
             ("x: &p {id: base}\nparent: *p\n", vec![named("base")]),
@@ -124,13 +113,13 @@ mod tests {
             ),
             ("metadata: {description: no parent and no plugin}\n", vec![]),
         ] {
-            assert_eq!(of(lines), expected, "{lines}");
+            assert_eq!(of("stacks/a/1.0.0/devfile.yaml", lines), expected, "{lines}");
         }
     }
 
     #[test]
     fn references_of_a_devfile_beside_the_stacks_start_at_the_root() {
-        let found = references("", "parent: {uri: stacks/b/devfile.yaml}\n");
-        assert_eq!(found, [Reference::File("stacks/b/devfile.yaml".into())]);
+        let found = named_by("base.yaml", b"parent: {uri: stacks/b/devfile.yaml}\n");
+        assert_eq!(found, [LocalReference::File("stacks/b/devfile.yaml".into())]);
     }
 }

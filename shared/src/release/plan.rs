@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dependencies::{Dependency, Reference, references};
+use super::dependencies::{Dependency, LocalReference, named_by};
 use super::format::RULES;
 use super::loaded::Release;
 use super::outline::Outline;
@@ -112,11 +112,12 @@ impl Plan {
         }
         let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
         for (path, file) in tree.iter().filter(|(path, _)| is_yaml(path.as_str())) {
-            let folder = path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
-            for reference in references(folder, &String::from_utf8_lossy(&file.content)) {
-                match reference {
-                    Reference::Name(name) => more.extend(folders.get(name.as_str()).map(|folder| (*folder).to_owned())),
-                    Reference::File(path) => match path.split_once('/') {
+            for named in named_by(path.as_str(), &file.content) {
+                match named {
+                    LocalReference::Stack(name) => {
+                        more.extend(folders.get(name.as_str()).map(|folder| (*folder).to_owned()))
+                    }
+                    LocalReference::File(path) => match path.split_once('/') {
                         Some(("stacks", rest)) => {
                             let stack = rest.split('/').next().unwrap_or(rest);
                             more.extend(self.listing.stacks.contains_key(stack).then(|| stack.to_owned()));

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::findings::Findings;
 use super::merge;
+use super::reference::{Reference, is_web, path_from};
 use super::schema::Schema;
 use super::surroundings::{Found, Outside, Surroundings};
 use crate::limits;
@@ -146,48 +147,45 @@ impl Flattening<'_, '_> {
                 return Err(());
             }
         }
-        if let Some(uri) = reference.get("uri") {
-            let text = uri.text().unwrap_or_default();
-            if text.is_empty() {
+        let field = |name: &str| reference.get(name).unwrap_or(reference);
+        match Reference::of(reference) {
+            Some(Reference::Uri("")) => {
                 let message = format!("the {kind} has an empty uri and brings nothing in");
-                self.findings.warning(uri.spot(), &format!("{kind}/empty"), message, "name a devfile");
-                return Ok(None);
+                self.findings.warning(field("uri").spot(), &format!("{kind}/empty"), message, "name a devfile");
+                Ok(None)
             }
-            let origin = self.chain.last().and_then(|from| from.join(text));
-            return match origin {
-                Some(origin) => Ok(Some((origin, uri.at))),
-                None => {
-                    let message = format!("the {kind} {text} cannot be found from here");
-                    self.findings.error(uri.at, &format!("{kind}/missing"), message, "correct the uri");
-                    Err(())
+            Some(Reference::Uri(uri)) => {
+                let at = field("uri").at;
+                match self.chain.last().and_then(|from| from.join(uri)) {
+                    Some(origin) => Ok(Some((origin, at))),
+                    None => {
+                        let message = format!("the {kind} {uri} cannot be found from here");
+                        self.findings.error(at, &format!("{kind}/missing"), message, "correct the uri");
+                        Err(())
+                    }
                 }
-            };
-        }
-        if let Some(id) = reference.get("id") {
-            let registry = reference.get("registryUrl");
-            let url = registry.and_then(Node::text).filter(|url| !url.is_empty());
-            let web = |url: &str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-            if let Some(url) = url.filter(|url| !web(url)) {
-                let at = registry.map_or(id.at, Node::spot);
-                let message = format!("`{url}` is not the address of a registry");
-                let hint = "write an address that begins with https://";
-                self.findings.error(at, &format!("{kind}/registry"), message, hint);
-                return Err(());
             }
-            let stack = Outside::Stack {
-                id: id.text().unwrap_or_default().to_owned(),
-                version: reference.text_of("version").map(str::to_owned),
-                registry: url.map(str::to_owned),
-            };
-            return Ok(Some((Origin::Registry(stack), id.at)));
+            Some(Reference::Id { id, version, registry }) => {
+                let is_url = |url: &str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+                if let Some(url) = registry.filter(|url| !is_url(url)) {
+                    let message = format!("`{url}` is not the address of a registry");
+                    let hint = "write an address that begins with https://";
+                    self.findings.error(field("registryUrl").spot(), &format!("{kind}/registry"), message, hint);
+                    return Err(());
+                }
+                let (version, registry) = (version.map(str::to_owned), registry.map(str::to_owned));
+                let stack = Outside::Stack { id: id.to_owned(), version, registry };
+                Ok(Some((Origin::Registry(stack), field("id").at)))
+            }
+            Some(Reference::Kubernetes) => {
+                let message = format!("a {kind} in a cluster cannot be read by clients of a registry");
+                let hint = "refer to a devfile by uri or id";
+                self.findings.error(field("kubernetes").key_at, &format!("{kind}/kubernetes"), message, hint);
+                Err(())
+            }
+            // The schema complains of a reference that names nothing.
+            None => Err(()),
         }
-        if let Some(cluster) = reference.get("kubernetes") {
-            let message = format!("a {kind} in a cluster cannot be read by clients of a registry");
-            let hint = "refer to a devfile by uri or id";
-            self.findings.error(cluster.key_at, &format!("{kind}/kubernetes"), message, hint);
-        }
-        // A reference without any of them has the schema's complaint.
-        Err(())
     }
 }
 
@@ -254,22 +252,11 @@ fn take_plugins(root: &mut Node) -> Vec<Node> {
 impl Origin {
     /// What a `uri` in a devfile from here means.
     fn join(&self, uri: &str) -> Option<Self> {
-        if uri.starts_with("http://") || uri.starts_with("https://") {
+        if is_web(uri) {
             return Url::parse(uri).ok().map(Self::Web);
         }
         match self {
-            Self::Tree(path) => {
-                let mut parts: Vec<&str> = path.split('/').collect();
-                parts.pop();
-                for part in uri.split('/') {
-                    match part {
-                        "" | "." => {}
-                        ".." => drop(parts.pop()?),
-                        part => parts.push(part),
-                    }
-                }
-                Some(Self::Tree(parts.join("/")))
-            }
+            Self::Tree(path) => path_from(path, uri).map(Self::Tree),
             Self::Web(url) => url.join(uri).ok().map(Self::Web),
             Self::Registry(_) => None,
         }

@@ -12,6 +12,7 @@ mod findings;
 mod flatten;
 mod merge;
 mod quantity;
+mod reference;
 mod rules;
 mod schema;
 mod suggest;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::{Flattening, Origin};
+pub use self::reference::{Reference, is_web, path_from};
 pub use self::surroundings::{Found, Outside, Parents, Surroundings, Unreachable};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::yaml::{self, Node};

@@ -8,7 +8,7 @@ use serde_json::json;
 use url::Url;
 
 use super::keep::Keep;
-use super::plan::{Base, Reference, reference};
+use super::plan::{self, Base, Location};
 use super::trouble::Trouble;
 use crate::digest::Digest;
 use crate::outside::parents;
@@ -103,10 +103,10 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
                 Outside::Uri(uri) => Url::parse(uri).map_or(Base::Registry, Base::Web),
                 Outside::Stack { .. } => Base::Registry,
             };
-            next = match reference(&document, &base, self.own) {
-                Reference::None => None,
-                Reference::Elsewhere(target) => Some(target),
-                Reference::Unfetchable(reason) => {
+            next = match plan::parent(&document, &base, self.own) {
+                Location::Here => None,
+                Location::Elsewhere(target) => Some(target),
+                Location::Unfetchable(reason) => {
                     return Err(Trouble::lasting(format!("the parent of {target} cannot be fetched: {reason}")));
                 }
             };

@@ -7,7 +7,7 @@ use url::Url;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::starter::{Origin, Source, StarterProject};
 use crate::tree::TreePath;
-use crate::validate::Outside;
+use crate::validate::{Outside, Reference, is_web};
 use crate::yaml::{self, Node};
 
 /// What has to be fetched for a devfile, and what cannot be.
@@ -47,11 +47,11 @@ pub(super) enum Base {
     Registry,
 }
 
-/// What the `parent` of a devfile refers to.
+/// Where the devfile is that a `parent` refers to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reference {
-    /// Nothing, or something that this registry has.
-    None,
+pub(super) enum Location {
+    /// In this registry, or there is none.
+    Here,
     /// A devfile on another host.
     Elsewhere(Outside),
     /// What cannot be fetched, and why.
@@ -91,10 +91,10 @@ impl Plan {
             }
         }
         let at = document.get("parent").map(|parent| parent.key_at.position);
-        match reference(&document, &Base::Tree, own) {
-            Reference::None => {}
-            Reference::Elsewhere(target) => plan.parent = Some(Parent { target, at }),
-            Reference::Unfetchable(reason) => {
+        match parent(&document, &Base::Tree, own) {
+            Location::Here => {}
+            Location::Elsewhere(target) => plan.parent = Some(Parent { target, at }),
+            Location::Unfetchable(reason) => {
                 let message = format!("the parent stays where it is: {reason}");
                 plan.problems.push(warning(path, "offline/parent", message, at));
             }
@@ -114,36 +114,33 @@ pub(super) fn warning(path: &str, rule: &str, message: String, at: Option<Positi
     Diagnostic::warning(path, rule, message, hint).at(at)
 }
 
-/// What the parent of a devfile at a place is.
-pub(super) fn reference(document: &Node, base: &Base, own: &str) -> Reference {
-    let Some(parent) = document.get("parent").filter(|parent| parent.is_map()) else { return Reference::None };
-    if let Some(uri) = parent.text_of("uri").filter(|uri| !uri.is_empty()) {
-        let absolute = uri.starts_with("http://") || uri.starts_with("https://");
-        let url = match base {
-            _ if absolute => Url::parse(uri).ok(),
-            Base::Tree => return Reference::None,
-            Base::Web(from) => from.join(uri).ok(),
-            Base::Registry => return Reference::Unfetchable("it is a file beside a devfile of another registry"),
-        };
-        return match url {
-            Some(url) if is_own(url.as_str(), own) => Reference::None,
-            Some(url) => Reference::Elsewhere(Outside::Uri(url.to_string())),
-            None => Reference::Unfetchable("its uri cannot be read"),
-        };
-    }
-    if let Some(id) = parent.text_of("id").filter(|id| !id.is_empty()) {
-        let registry = parent.text_of("registryUrl").filter(|url| !url.is_empty() && !is_own(url, own));
-        return registry.map_or(Reference::None, |registry| {
-            Reference::Elsewhere(Outside::Stack {
+/// Where the parent of a devfile is.
+pub(super) fn parent(document: &Node, base: &Base, own: &str) -> Location {
+    let reference = document.get("parent").and_then(Reference::of);
+    match reference {
+        None | Some(Reference::Uri("") | Reference::Id { id: "", .. }) => Location::Here,
+        Some(Reference::Uri(uri)) => {
+            let url = match base {
+                _ if is_web(uri) => Url::parse(uri).ok(),
+                Base::Tree => return Location::Here,
+                Base::Web(from) => from.join(uri).ok(),
+                Base::Registry => return Location::Unfetchable("it is a file beside a devfile of another registry"),
+            };
+            match url {
+                Some(url) if is_own(url.as_str(), own) => Location::Here,
+                Some(url) => Location::Elsewhere(Outside::Uri(url.to_string())),
+                None => Location::Unfetchable("its uri cannot be read"),
+            }
+        }
+        Some(Reference::Id { id, version, registry }) => match registry.filter(|url| !is_own(url, own)) {
+            Some(registry) => Location::Elsewhere(Outside::Stack {
                 id: id.to_owned(),
-                version: parent.text_of("version").map(str::to_owned),
+                version: version.map(str::to_owned),
                 registry: Some(registry.to_owned()),
-            })
-        });
-    }
-    match parent.get("kubernetes") {
-        Some(_) => Reference::Unfetchable("it is in a cluster"),
-        None => Reference::None,
+            }),
+            None => Location::Here,
+        },
+        Some(Reference::Kubernetes) => Location::Unfetchable("it is in a cluster"),
     }
 }
 
@@ -169,31 +166,31 @@ mod tests {
 
     #[test]
     fn parents_that_are_elsewhere() {
-        let uri = |uri: &str| Reference::Elsewhere(Outside::Uri(uri.to_owned()));
+        let uri = |uri: &str| Location::Elsewhere(Outside::Uri(uri.to_owned()));
         let stack = |version: Option<&str>| {
             let registry = Some("https://o.example.org".to_owned());
-            Reference::Elsewhere(Outside::Stack { id: "go".to_owned(), version: version.map(str::to_owned), registry })
+            Location::Elsewhere(Outside::Stack { id: "go".to_owned(), version: version.map(str::to_owned), registry })
         };
         let web = || Base::Web("https://o.example.org/a/b.yaml".parse().unwrap());
         for (text, base, expected) in [
-            ("a: 1", Base::Tree, Reference::None),
+            ("a: 1", Base::Tree, Location::Here),
             ("parent: {uri: 'https://o.example.org/x.yaml', id: go}", Base::Tree, uri("https://o.example.org/x.yaml")),
-            ("parent: {uri: 'https://r.example.org/x.yaml'}", Base::Tree, Reference::None),
+            ("parent: {uri: 'https://r.example.org/x.yaml'}", Base::Tree, Location::Here),
             ("parent: {uri: 'https://r.example.org.evil/x'}", Base::Tree, uri("https://r.example.org.evil/x")),
-            ("parent: {uri: ../x.yaml}", Base::Tree, Reference::None),
+            ("parent: {uri: ../x.yaml}", Base::Tree, Location::Here),
             ("parent: {uri: ../x.yaml}", web(), uri("https://o.example.org/x.yaml")),
             (
                 "parent: {uri: ../x.yaml}",
                 Base::Registry,
-                Reference::Unfetchable("it is a file beside a devfile of another registry"),
+                Location::Unfetchable("it is a file beside a devfile of another registry"),
             ),
-            ("parent: {id: go}", Base::Tree, Reference::None),
-            ("parent: {id: go, registryUrl: 'https://r.example.org'}", Base::Tree, Reference::None),
+            ("parent: {id: go}", Base::Tree, Location::Here),
+            ("parent: {id: go, registryUrl: 'https://r.example.org'}", Base::Tree, Location::Here),
             ("parent: {id: go, registryUrl: 'https://o.example.org'}", Base::Tree, stack(None)),
             ("parent: {id: go, version: 1.0.0, registryUrl: 'https://o.example.org'}", web(), stack(Some("1.0.0"))),
-            ("parent: {kubernetes: {name: x}}", Base::Tree, Reference::Unfetchable("it is in a cluster")),
+            ("parent: {kubernetes: {name: x}}", Base::Tree, Location::Unfetchable("it is in a cluster")),
         ] {
-            assert_eq!(reference(&yaml::parse("", text.as_bytes()).unwrap(), &base, OWN), expected, "{text}");
+            assert_eq!(parent(&yaml::parse("", text.as_bytes()).unwrap(), &base, OWN), expected, "{text}");
         }
     }
 
