@@ -5,11 +5,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::each::each;
+use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, LATEST, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::upload::{each, repository};
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
+use super::upload::repository;
 use crate::artifact;
 use crate::cache::Bucket;
 use crate::digest::Digest;

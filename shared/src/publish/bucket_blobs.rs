@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::each::each;
+use super::error::PublishError;
 use super::large::by_size;
 use super::prune::age;
+use super::publisher::Publisher;
 use super::reconcile::{Extent, turn};
-use super::upload::each;
-use super::{PublishError, Publisher};
 use crate::cache::{BLOBS, Bucket, Stat, blob_key};
 use crate::digest::Digest;
 use crate::limits::{CHECKED_BLOBS, CHECKED_BYTES, KEPT_SECONDS};

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::each::each;
+use super::error::PublishError;
 use super::large::by_size;
 use super::live::{Loaded, Stored};
-use super::upload::each;
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
 use crate::artifact;
 use crate::cache::Bucket;
 use crate::digest::Digest;

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::error::PublishError;
 use super::index_artifact::REPOSITORY;
+use super::publisher::Publisher;
 use super::upload::Placed;
-use super::{PublishError, Publisher};
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;

@@ -7,9 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::artifact_blobs::blobs_of;
+use super::each::each;
+use super::error::{PublishError, RACES};
 use super::index_artifact::{IndexArtifact, REPOSITORY};
-use super::upload::{each, new_versions, repository};
-use super::{PublishError, Publisher, RACES, Report, Timings};
+use super::publisher::Publisher;
+use super::report::{Report, Timings};
+use super::upload::{new_versions, repository};
 use crate::cache::{Bucket, ETag, Expect, INDEX_KEY, Object, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits;

@@ -15,8 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::upload::each;
-use super::{PublishError, Publisher, rollback};
+use super::each::each;
+use super::error::PublishError;
+use super::publisher::Publisher;
 use crate::cache::{BLOBS, Bucket, Expect, PRUNE_KEY, RELEASES, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES, PRUNE_SECONDS};
@@ -132,7 +133,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for name in names.collect::<BTreeSet<_>>() {
             let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else {
                 if name == index.release {
-                    return Err(rollback::missing(index));
+                    return Err(PublishError::live_release_missing(index));
                 }
                 // A release that is gone already needs nothing.
                 continue;

@@ -1,16 +1,18 @@
 //! The live release against both stores (invariant 8): what lags is repaired, from whatever has the content.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::collections::BTreeSet;
 
 use super::artifact_blobs::{NamedBlob, blobs_of, blobs_of_index};
+use super::build::{Before, Emptiness};
+use super::each::each;
+use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::live::{Live, Loaded};
-use super::upload::{each, repository};
-use super::{Before, Emptiness, Outcome, PublishError, Publisher, Report, Timings};
+use super::publisher::Publisher;
+use super::report::{Outcome, Report, Timings};
+use super::upload::repository;
 use crate::cache::{Bucket, INDEX_KEY};
-use crate::digest::{CommitSha, Digest};
+use crate::digest::CommitSha;
 use crate::limits::{COMPARED_BLOBS, COMPARED_VERSIONS};
 use crate::outside::offline::Known;
 use crate::registry::{Name, Registry};
@@ -187,18 +189,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         report.timings_ms = timings;
         Ok(report)
     }
-
-    /// All content that follows from the repository at a commit.
-    pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
-        let mut timings = Timings::default();
-        let made = self.build(commit, None, &BTreeSet::new(), Emptiness::Meant, &mut timings).await?;
-        Ok(made.built.contents)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[test]
     fn every_version_has_its_turn() {

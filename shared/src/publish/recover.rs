@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{PublishError, Publisher, index_artifact};
+use super::error::PublishError;
+use super::index_artifact;
+use super::publisher::Publisher;
 use crate::artifact::{self, CATALOG};
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;

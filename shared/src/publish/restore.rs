@@ -5,12 +5,14 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+use super::each::each;
+use super::error::{PublishError, RACES};
 use super::index_artifact::LATEST;
 use super::large::by_size;
 use super::live::{Live, Loaded};
+use super::publisher::Publisher;
 use super::recover::groups;
-use super::upload::each;
-use super::{Outcome, PublishError, Publisher, RACES, Report, Timings};
+use super::report::{Outcome, Report, Timings};
 use crate::artifact;
 use crate::cache::{Bucket, Expect, INDEX_KEY, Object, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};

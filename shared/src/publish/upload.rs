@@ -1,18 +1,19 @@
 //! The steps before the commit point: everything that `index.json` will name is put in place.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::future::Future;
 
 use futures_util::future::{try_join, try_join3};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::each::each;
+use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
 use super::large::by_size;
-use super::{PublishError, Publisher, Writes, prune};
+use super::prune;
+use super::publisher::Publisher;
+use super::report::Writes;
 use crate::artifact::{self, CATALOG};
 use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::Digest;
-use crate::limits::CONCURRENT_UPLOADS;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, PublishedVersion, Release};
 use crate::source::Source;
@@ -192,16 +193,4 @@ pub(super) fn new_versions<'r>(release: &'r Release, previous: Option<&Release>)
 /// The repository of a version's artifact.
 pub(super) fn repository(version: &PublishedVersion) -> String {
     format!("{CATALOG}/{}", version.stack)
-}
-
-/// Does something for each item, [`CONCURRENT_UPLOADS`] at a time, and gives the results in order. The first error ends it.
-pub(super) async fn each<T, O, F>(
-    items: impl IntoIterator<Item = T>,
-    work: impl Fn(T) -> F,
-) -> Result<Vec<O>, PublishError>
-where
-    F: Future<Output = Result<O, PublishError>>,
-{
-    let tasks: Vec<F> = items.into_iter().map(work).collect();
-    stream::iter(tasks).buffered(CONCURRENT_UPLOADS).try_collect().await
 }

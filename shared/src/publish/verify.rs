@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::artifact_blobs::{NamedBlob, blobs_of};
+use super::each::each;
+use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
 use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::upload::{each, repository};
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
+use super::upload::repository;
 use crate::artifact;
 use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
