@@ -5,18 +5,28 @@
 //! (invariant 2). Whatever stops in between leaves the old release live and whole; running again finishes the work, because every
 //! step before the last only adds.
 //!
+//! Each file uses only those before it. Start with `refresh`.
+//!
 //! - `publisher`, `error`, `each`: the type whose methods the other files define, its errors, concurrent calls
-//! - `refresh`: the main action; `target`: the commit that should be live; `build`: its release; `pending`: the times of further attempts
-//! - `upload`, `index_artifact`: the steps; `live`: what is live, and the commit point
-//! - `large`: content that does not fit into memory
-//! - `rollback`: going back on purpose; `reconcile`, `restore`, `verify`: the stores against each other; `artifact_blobs`, `bucket_blobs`:
-//!   the blobs of either store; `recover`: content from the OCI registry; `prune`: what nobody needs any more
+//! - `repositories`, `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
+//! - `live`: the live release, read from either store; `report`: the result of an action
+//! - `retention`, `content`, `large`: objects that a prune spares, content from either store, content that goes through files
+//! - `build`: the release of a commit
+//! - `artifact_blobs`, `bucket_blobs`, `bucket_repair`: missing and damaged blobs of either store, and their repair
+//! - `push`, `upload`, `tags`, `commit`: the steps to a live release; `commit` is the commit point
+//! - `restore`: `index.json` and the bucket from the OCI registry; `pending`: the times of further attempts
+//! - `target`, `refresh`: the commit that should be live, and the main action
+//! - `rollback`, `reconcile`, `verify`, `prune`: the other actions; `record`: the stored outcome of the last refresh
 
 mod artifact_blobs;
 mod bucket_blobs;
+mod bucket_repair;
 mod build;
+mod commit;
+mod content;
 mod each;
 mod error;
+mod extent;
 mod index_artifact;
 mod large;
 mod live;
@@ -25,20 +35,23 @@ mod model;
 mod pending;
 mod prune;
 mod publisher;
+mod push;
 mod reconcile;
 mod record;
-mod recover;
 mod refresh;
 mod report;
+mod repositories;
 mod restore;
+mod retention;
 mod rollback;
+mod tags;
 mod target;
 mod upload;
 mod verify;
 
 pub use error::PublishError;
+pub use extent::Extent;
 pub use publisher::{Publisher, Strictness};
-pub use reconcile::Extent;
 pub use record::{LastRefresh, PublicReason};
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};

@@ -33,8 +33,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 None => None,
             };
             // All at once rather than one by one as they are uploaded: many of them may be in one archive.
-            let pruned = self.lacking(&loaded.release).await?;
-            self.put_back(&loaded.release, &pruned).await?;
+            let pruned = self.missing_blobs(&loaded.release).await?;
+            self.restore_blobs(&loaded.release, &pruned).await?;
             let built = loaded.as_built(index.release);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
