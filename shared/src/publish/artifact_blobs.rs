@@ -5,11 +5,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::index_artifact::{DocumentArtifact, LATEST, REPOSITORY};
+use super::each::each;
+use super::error::PublishError;
+use super::index_artifact::{DocumentArtifact, LATEST};
 use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::upload::{each, repository};
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
+use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::Bucket;
 use crate::digest::Digest;
@@ -46,16 +48,16 @@ pub(super) fn blobs_of(release: &Release) -> Vec<NamedBlob> {
     let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
     let of_versions = release.content.versions.iter().flat_map(|version| {
         let layers = version.layers.iter().map(|layer| (layer.digest, layer.size));
-        layers.chain([config]).map(move |blob| (repository(version), blob, version.version.clone()))
+        layers.chain([config]).map(move |blob| (stack_repository(&version.stack), blob, version.version.clone()))
     });
     let documents = DocumentArtifact::all(release);
     let of_documents = documents.iter().flat_map(|document| {
         let blobs = document.blobs.iter().map(|(digest, size)| (*digest, *size)).chain([config]);
-        blobs.map(|blob| (REPOSITORY.to_owned(), blob, document.tag.clone()))
+        blobs.map(|blob| (INDEX_REPOSITORY.to_owned(), blob, document.tag.clone()))
     });
     let mut blobs: BTreeMap<(String, Digest), NamedBlob> = BTreeMap::new();
     let of_index = release.outline.documents().into_iter().chain([config]);
-    let of_index = of_index.map(|document| (REPOSITORY.to_owned(), document, LATEST.to_owned()));
+    let of_index = of_index.map(|document| (INDEX_REPOSITORY.to_owned(), document, LATEST.to_owned()));
     for (repository, (digest, size), tag) in of_versions.chain(of_documents).chain(of_index) {
         // What has no bytes cannot get lost.
         if digest == config.0 || artifact::known(digest).is_none() {
@@ -71,7 +73,7 @@ pub(super) fn blobs_of_index(live: &Live, loaded: &Loaded) -> Vec<(NamedBlob, By
     let blob = |content: &Bytes| {
         let (digest, size) = (Digest::of(content), content.len() as u64);
         (
-            NamedBlob { repository: REPOSITORY.to_owned(), digest, size, tags: [LATEST.to_owned()].into() },
+            NamedBlob { repository: INDEX_REPOSITORY.to_owned(), digest, size, tags: [LATEST.to_owned()].into() },
             content.clone(),
         )
     };

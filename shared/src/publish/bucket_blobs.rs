@@ -1,16 +1,17 @@
-//! Finds the blobs of a release that the bucket lacks, or holds with other bytes than their digest says.
+//! Finds blobs of a release that the bucket lacks, or holds with other bytes than their digest says.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::each::each;
+use super::error::PublishError;
+use super::extent::{Extent, turn};
 use super::large::by_size;
-use super::prune::age;
-use super::reconcile::{Extent, turn};
-use super::upload::each;
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
+use super::retention::age;
 use crate::cache::{BLOBS, Bucket, Stat, blob_key};
 use crate::digest::Digest;
-use crate::limits::{CHECKED_BLOBS, CHECKED_BYTES, KEPT_SECONDS};
+use crate::limits::{self, CHECKED_BLOBS, CHECKED_BYTES, KEPT_SECONDS};
 use crate::registry::Registry;
 use crate::release::Release;
 use crate::source::Source;
@@ -53,16 +54,20 @@ fn portions(blobs: Vec<(Digest, Stat)>) -> Vec<Vec<Digest>> {
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Returns the blobs of a release that the bucket lacks, or has in another length.
-    pub(super) async fn lacking(&self, release: &Release) -> Result<BTreeSet<Digest>, PublishError> {
-        Ok(lacking(&release.blobs(), &self.bucket.list(BLOBS).await?))
+    pub(super) async fn missing_blobs(&self, release: &Release) -> Result<BTreeSet<Digest>, PublishError> {
+        Ok(missing(&release.blobs(), &self.bucket.list(BLOBS).await?))
     }
 
-    /// Returns the same, and the damaged ones among the compared blobs. Documents are not compared here, because
-    /// [`Publisher::mend_bucket`] compares each.
-    pub(super) async fn wrong(&self, release: &Release, extent: Extent) -> Result<BTreeSet<Digest>, PublishError> {
+    /// Returns the missing blobs of a release, and the damaged ones among the compared blobs. Documents are not compared here, because
+    /// [`Publisher::repair_bucket`] compares each.
+    pub(super) async fn missing_or_damaged_blobs(
+        &self,
+        release: &Release,
+        extent: Extent,
+    ) -> Result<BTreeSet<Digest>, PublishError> {
         let stored = self.bucket.list(BLOBS).await?;
         let mut blobs = release.blobs();
-        let mut wrong = lacking(&blobs, &stored);
+        let mut wrong = missing(&blobs, &stored);
         blobs.retain(|digest, _| !wrong.contains(digest) && !release.read_from().contains_key(digest));
         let stats = blobs.into_keys().filter_map(|digest| Some((digest, *stored.get(&blob_key(digest))?)));
         let compared = extent.compared(stats.collect(), (self.clock)().instant());
@@ -77,9 +82,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         Ok(wrong)
     }
+
+    /// Compares a blob of the bucket with its digest; returns the problem, if any.
+    pub(super) async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
+        let key = blob_key(blob);
+        Ok(match self.bucket.get(&key, limits::TREE_BYTES).await? {
+            Some(object) if Digest::of(&object.bytes) == blob => None,
+            Some(_) => Some(format!("bucket: {key} does not have its digest")),
+            None => Some(format!("bucket: {key} is missing")),
+        })
+    }
 }
 
-fn lacking(blobs: &BTreeMap<Digest, u64>, stored: &BTreeMap<String, Stat>) -> BTreeSet<Digest> {
+fn missing(blobs: &BTreeMap<Digest, u64>, stored: &BTreeMap<String, Stat>) -> BTreeSet<Digest> {
     let is_there =
         |(digest, size): &(&Digest, &u64)| stored.get(&blob_key(**digest)).is_some_and(|stat| stat.size == **size);
     blobs.iter().filter(|blob| !is_there(blob)).map(|(digest, _)| *digest).collect()

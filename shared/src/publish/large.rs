@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::index_artifact::REPOSITORY;
-use super::upload::Placed;
-use super::{PublishError, Publisher};
+use super::error::PublishError;
+use super::publisher::Publisher;
+use super::repositories::INDEX_REPOSITORY;
+use super::retention::Placed;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
@@ -50,8 +51,8 @@ impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
             self.bucket.put_file(&key, file).await?;
         }
         let size = file.metadata().map_err(PublishError::Temporary)?.len();
-        if !self.registry.has_blob(REPOSITORY, digest, size).await? {
-            self.registry.push_file(REPOSITORY, digest, file).await?;
+        if !self.registry.has_blob(INDEX_REPOSITORY, digest, size).await? {
+            self.registry.push_file(INDEX_REPOSITORY, digest, file).await?;
         }
         Ok(())
     }
@@ -71,7 +72,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Writes a large blob to the OCI registry unless it is there; says how many were written.
     pub(super) async fn push_large(&self, blob: Digest, size: u64) -> Result<u64, PublishError> {
-        if self.registry.has_blob(REPOSITORY, blob, size).await? {
+        if self.registry.has_blob(INDEX_REPOSITORY, blob, size).await? {
             return Ok(0);
         }
         self.push_file_again(blob).await?;
@@ -81,7 +82,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Writes a large blob from the bucket to the OCI registry, whether or not it is there.
     pub(super) async fn push_file_again(&self, blob: Digest) -> Result<(), PublishError> {
         let file = self.large_of_bucket(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
-        Ok(self.registry.push_file(REPOSITORY, blob, file.path()).await?)
+        Ok(self.registry.push_file(INDEX_REPOSITORY, blob, file.path()).await?)
     }
 
     /// A large blob from the bucket or else from the OCI registry.
@@ -105,7 +106,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// A large blob from the OCI registry; none when it is not there.
     pub(super) async fn large_of_registry(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
         let file = NamedTempFile::new().map_err(PublishError::Temporary)?;
-        if !self.registry.blob_to_file(REPOSITORY, blob, limits::TREE_BYTES, file.path()).await? {
+        if !self.registry.blob_to_file(INDEX_REPOSITORY, blob, limits::TREE_BYTES, file.path()).await? {
             return Ok(None);
         }
         Ok(Some(file))

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::PublishError;
 use super::live::Stored;
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
 use crate::cache::{Bucket, Expect, PENDING_KEY};
 use crate::digest::Digest;
 use crate::index::to_compact_json;

@@ -15,25 +15,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::upload::each;
-use super::{PublishError, Publisher, rollback};
+use super::each::each;
+use super::error::PublishError;
+use super::publisher::Publisher;
+use super::retention::age;
 use crate::cache::{BLOBS, Bucket, Expect, PRUNE_KEY, RELEASES, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES, PRUNE_SECONDS};
 use crate::registry::Registry;
 use crate::release::{FORMAT, InvalidDocument, LiveIndex, Outline};
 use crate::source::Source;
-
-/// Whether an object is so young that it will not be pruned for a while: a publication that finds it can rely on it. Half of the
-/// time is for the publication.
-pub(super) fn stays(stat: Stat, now: jiff::Timestamp) -> bool {
-    age(stat, now) < KEPT_SECONDS / 2
-}
-
-/// How many seconds ago an object was written.
-pub(super) fn age(stat: Stat, now: jiff::Timestamp) -> i64 {
-    now.as_second() - stat.modified.as_second()
-}
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Removes the release objects that `index.json` no longer lists and, when there are any, the blobs that only they name.
@@ -113,18 +104,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(removed.await?.into_iter().sum())
     }
 
-    /// Waits until no prune runs that could remove an object which was old before this call.
-    pub(super) async fn wait_for_prune(&self) -> Result<(), PublishError> {
-        for _ in 0..PRUNE_SECONDS {
-            match self.bucket.stat(PRUNE_KEY).await? {
-                Some(stat) if age(stat, (self.clock)().instant()) < PRUNE_SECONDS => {}
-                _ => return Ok(()),
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        Ok(())
-    }
-
     /// Keys of the blobs that the kept releases name.
     async fn needed(&self, index: &LiveIndex) -> Result<BTreeSet<String>, PublishError> {
         let (mut needed, mut read) = (BTreeSet::new(), BTreeSet::new());
@@ -132,7 +111,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for name in names.collect::<BTreeSet<_>>() {
             let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else {
                 if name == index.release {
-                    return Err(rollback::missing(index));
+                    return Err(PublishError::live_release_missing(index));
                 }
                 // A release that is gone already needs nothing.
                 continue;

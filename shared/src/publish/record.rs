@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, PublishError, Publisher, Report};
+use super::error::PublishError;
+use super::publisher::Publisher;
+use super::report::{Outcome, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;

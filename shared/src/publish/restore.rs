@@ -1,22 +1,18 @@
 //! The bucket, rebuilt from the OCI registry alone.
 
-use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use bytes::Bytes;
-
+use super::each::each;
+use super::error::{PublishError, RACES};
 use super::index_artifact::LATEST;
-use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::recover::groups;
-use super::upload::each;
-use super::{Outcome, PublishError, Publisher, RACES, Report, Timings};
-use crate::artifact;
-use crate::cache::{Bucket, Expect, INDEX_KEY, Object, blob_key, release_key};
+use super::publisher::Publisher;
+use super::report::{Outcome, Report, Timings};
+use crate::cache::{Bucket, Expect, INDEX_KEY, Object};
 use crate::digest::{CommitSha, Digest};
 use crate::limits;
 use crate::registry::Registry;
-use crate::release::{LiveIndex, Release};
+use crate::release::LiveIndex;
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -51,14 +47,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         };
         let mut report = Report::nothing_new(&index, None, Timings::default());
         self.wait_for_prune().await?;
-        let mut wrong = self.lacking(&loaded.release).await?;
+        let mut wrong = self.missing_blobs(&loaded.release).await?;
         let kept: Vec<Digest> = loaded.release.blobs().into_keys().filter(|blob| !wrong.contains(blob)).collect();
         let read = |blob: &Digest| {
             let blob = *blob;
             async move { Ok(self.verify_object(blob).await?.map(|_| blob)) }
         };
         wrong.extend(each(&kept, read).await?.into_iter().flatten());
-        report.repaired = self.mend_bucket(&index, &loaded, &wrong).await?;
+        report.repaired = self.repair_bucket(&index, &loaded, &wrong).await?;
         if live.as_ref() != Some(&index) {
             let expect = Expect::unchanged(object.as_ref());
             if !self.commit(index.to_bytes(), expect).await? {
@@ -99,8 +95,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             // Everything that it names comes before it (invariant 2), and stays.
             self.wait_for_prune().await?;
-            let lacking = self.lacking(&loaded.release).await?;
-            let mut written = self.mend_bucket(&index, &loaded, &lacking).await?;
+            let lacking = self.missing_blobs(&loaded.release).await?;
+            let mut written = self.repair_bucket(&index, &loaded, &lacking).await?;
             if self.commit(index.to_bytes(), Expect::unchanged(found.as_ref())).await? {
                 written.push(format!("bucket: {INDEX_KEY}"));
                 let reason = damage.map_or("it was missing".to_owned(), |damage| damage.to_string());
@@ -138,86 +134,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             recorded => recorded,
         }
-    }
-
-    /// Writes some blobs of a release anew, and the release object if it is not as it should be, and names them.
-    pub(super) async fn mend_bucket(
-        &self,
-        index: &LiveIndex,
-        loaded: &Loaded,
-        missing: &BTreeSet<Digest>,
-    ) -> Result<Vec<String>, PublishError> {
-        let written = self.put_back(&loaded.release, missing).await?;
-        let lost: BTreeSet<Digest> = missing.difference(&written).copied().collect();
-        if !lost.is_empty() {
-            self.put_back_from_source(index, &lost).await?;
-        }
-        let mut repaired: Vec<String> = missing.iter().map(|blob| format!("bucket: {}", blob_key(*blob))).collect();
-        // What readers cannot do without is compared byte by byte.
-        let documents = loaded.release.read_from().keys().filter(|document| !missing.contains(document));
-        let wrong =
-            each(documents, |document| async move { Ok(self.verify_object(*document).await?.map(|_| *document)) });
-        let wrong: BTreeSet<Digest> = wrong.await?.into_iter().flatten().collect();
-        self.put_back(&loaded.release, &wrong).await?;
-        repaired.extend(wrong.iter().map(|document| format!("bucket: {}", blob_key(*document))));
-        let key = release_key(index.release);
-        let kept = self.bucket.get(&key, limits::RELEASE_BYTES).await?;
-        if kept.is_none_or(|object| Digest::of(&object.bytes) != index.release) {
-            self.bucket.put(&key, loaded.bytes.clone()).await?;
-            repaired.push(format!("bucket: {key}"));
-        }
-        Ok(repaired)
-    }
-
-    /// Copies blobs from the OCI registry to the bucket, and says which were there.
-    pub(super) async fn put_back(
-        &self,
-        release: &Release,
-        missing: &BTreeSet<Digest>,
-    ) -> Result<BTreeSet<Digest>, PublishError> {
-        let large = by_size(release).large;
-        let (large, small): (BTreeSet<Digest>, _) = missing.iter().partition(|blob| large.contains(blob));
-        let groups = groups(release, &small);
-        let copied = each(&groups, |group| async {
-            let contents = self.fetch(group).await?;
-            self.put_blobs(contents).await
-        });
-        let mut written: BTreeSet<Digest> = copied.await?.into_iter().flatten().collect();
-        for blob in large {
-            if let Some(file) = self.large_of_registry(blob).await? {
-                self.bucket.put_file(&blob_key(blob), file.path()).await?;
-                written.insert(blob);
-            }
-        }
-        let constant = missing.iter().filter_map(|blob| Some((*blob, artifact::known(*blob)?))).collect();
-        written.extend(self.put_blobs(constant).await?);
-        Ok(written)
-    }
-
-    async fn put_blobs(&self, contents: Vec<(Digest, Bytes)>) -> Result<Vec<Digest>, PublishError> {
-        let mut written = Vec::new();
-        for (digest, content) in contents {
-            self.bucket.put(&blob_key(digest), content).await?;
-            written.push(digest);
-        }
-        Ok(written)
-    }
-
-    /// What neither store has can still be in the repository, at the commit of the release.
-    async fn put_back_from_source(&self, index: &LiveIndex, lost: &BTreeSet<Digest>) -> Result<(), PublishError> {
-        let contents = self.contents_of(&index.commit_hash).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the repository cannot help");
-            Default::default()
-        });
-        for blob in lost {
-            match contents.get(blob) {
-                Some(content) => self.bucket.put(&blob_key(*blob), content.clone()).await?,
-                // What was fetched anew from other hosts is there by now, if it is the same.
-                None if self.large_of_bucket(*blob).await?.is_some() => {}
-                None => return Err(PublishError::MissingBlob(*blob)),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! Going back on purpose, and following the branch again.
 
+use super::error::{PublishError, RACES};
 use super::live::Live;
-use super::{Outcome, PublishError, Publisher, RACES, Report, Timings};
+use super::publisher::Publisher;
+use super::report::{Outcome, Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
 use crate::registry::Registry;
@@ -31,8 +33,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 None => None,
             };
             // All at once rather than one by one as they are uploaded: many of them may be in one archive.
-            let pruned = self.lacking(&loaded.release).await?;
-            self.put_back(&loaded.release, &pruned).await?;
+            let pruned = self.missing_blobs(&loaded.release).await?;
+            self.restore_blobs(&loaded.release, &pruned).await?;
             let built = loaded.as_built(index.release);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
@@ -65,7 +67,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if live.index.pinned == pinned {
             return Ok(Some(Report::nothing_new(&live.index, None, timings)));
         }
-        let loaded = self.release(&live.index).await?.ok_or_else(|| missing(&live.index))?;
+        let loaded = self.release(&live.index).await?.ok_or_else(|| PublishError::live_release_missing(&live.index))?;
         let built = loaded.as_built(live.index.release);
         let mut report = Report::new(Some(live), &built, Some(&loaded));
         report.pinned = pinned == Pin::Pinned;
@@ -76,11 +78,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         report.timings_ms = timings;
         Ok(Some(report))
     }
-}
-
-pub(super) fn missing(index: &LiveIndex) -> PublishError {
-    let advice = "the live release is gone from both stores; run reconcile, which builds it again".to_owned();
-    PublishError::NoSuchRelease { name: index.commit_hash.to_string(), advice }
 }
 
 fn no_such_release(commit: &CommitSha, live: Option<&LiveIndex>) -> PublishError {

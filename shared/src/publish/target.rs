@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, ready, select};
 use tokio::time::{Instant, sleep};
 
+use super::error::PublishError;
 use super::live::Live;
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::CommitSha;
 use crate::limits;

@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::artifact_blobs::{NamedBlob, blobs_of};
-use super::index_artifact::{DocumentArtifact, IndexArtifact, REPOSITORY};
+use super::each::each;
+use super::error::PublishError;
+use super::index_artifact::{DocumentArtifact, IndexArtifact};
 use super::large::by_size;
 use super::live::{Live, Loaded};
-use super::upload::{each, repository};
-use super::{PublishError, Publisher};
+use super::publisher::Publisher;
+use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
@@ -80,22 +82,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             );
             problems.extend(self.verify_index_artifact(&live, &loaded).await?);
         } else {
-            problems.push(format!("registry: {REPOSITORY}:{} has no release to check by", index.commit_hash));
+            problems.push(format!("registry: {INDEX_REPOSITORY}:{} has no release to check by", index.commit_hash));
         }
         for problem in &problems {
             tracing::warn!(problem, "not as it should be");
         }
         let (commit_hash, release) = (index.commit_hash.clone(), index.release);
         Ok(Verification { intact: problems.is_empty(), commit_hash, release, checked, problems })
-    }
-
-    pub(super) async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
-        let key = blob_key(blob);
-        Ok(match self.bucket.get(&key, limits::TREE_BYTES).await? {
-            Some(object) if Digest::of(&object.bytes) == blob => None,
-            Some(_) => Some(format!("bucket: {key} does not have its digest")),
-            None => Some(format!("bucket: {key} is missing")),
-        })
     }
 
     /// Looks at a large blob in both stores.
@@ -108,10 +101,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         match self.large_of_registry(blob).await {
             Ok(Some(_)) => {}
-            Ok(None) => problems.push(format!("registry: {REPOSITORY}@{blob} is missing")),
+            Ok(None) => problems.push(format!("registry: {INDEX_REPOSITORY}@{blob} is missing")),
             // As in `verify_blob`.
             Err(error @ (PublishError::Registry(_) | PublishError::DamagedArtifact { .. })) => {
-                problems.push(format!("registry: {REPOSITORY}@{blob}: {error}"));
+                problems.push(format!("registry: {INDEX_REPOSITORY}@{blob}: {error}"));
             }
             Err(error) => return Err(error),
         }
@@ -119,14 +112,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn verify_version(&self, version: &PublishedVersion) -> Result<Option<String>, PublishError> {
-        let name = format!("{}:{}", repository(version), version.version);
+        let name = format!("{}:{}", stack_repository(&version.stack), version.version);
         let tag = Name::Tag(&version.version);
-        let tagged = self.registry.manifest_digest(&repository(version), tag).await?;
+        let tagged = self.registry.manifest_digest(&stack_repository(&version.stack), tag).await?;
         if tagged != Some(version.manifest) {
             let found = tagged.map_or("nothing".to_owned(), |digest| digest.to_string());
             return Ok(Some(format!("registry: {name} names {found} in place of {}", version.manifest)));
         }
-        let manifest = self.registry.manifest(&repository(version), Name::Digest(version.manifest)).await?;
+        let manifest =
+            self.registry.manifest(&stack_repository(&version.stack), Name::Digest(version.manifest)).await?;
         let same = manifest.is_some_and(|bytes| bytes == artifact::manifest(&version.layers));
         Ok((!same).then(|| format!("registry: the manifest of {name} is not as published")))
     }
@@ -144,18 +138,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
         let mut problems = Vec::new();
         for tag in artifact.tags {
-            if self.registry.manifest_digest(REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
-                problems.push(format!("registry: {REPOSITORY}:{tag} is not that of the live release"));
+            if self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
+                problems.push(format!("registry: {INDEX_REPOSITORY}:{tag} is not that of the live release"));
             }
         }
         for artifact in DocumentArtifact::all(&loaded.release) {
             let tag = Name::Tag(&artifact.tag);
-            if self.registry.manifest_digest(REPOSITORY, tag).await? != Some(artifact.digest) {
-                problems.push(format!("registry: {REPOSITORY}:{} is not as published", artifact.tag));
+            if self.registry.manifest_digest(INDEX_REPOSITORY, tag).await? != Some(artifact.digest) {
+                problems.push(format!("registry: {INDEX_REPOSITORY}:{} is not as published", artifact.tag));
             }
         }
         for document in [&live.object.bytes, &loaded.bytes] {
-            problems.extend(self.verify_blob(REPOSITORY, Digest::of(document)).await?);
+            problems.extend(self.verify_blob(INDEX_REPOSITORY, Digest::of(document)).await?);
         }
         Ok(problems)
     }

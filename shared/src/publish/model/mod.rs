@@ -24,11 +24,13 @@ use self::bucket::MemoryBucket;
 use self::registry::MemoryRegistry;
 use super::*;
 use crate::cache::{INDEX_KEY, blob_key, release_key};
-use crate::digest::Digest;
-use crate::release::{LiveIndex, Outline, Release};
+use crate::digest::{CommitSha, Digest};
+use crate::outside::Outside;
+use crate::release::{Draft, InvalidDocument, LiveIndex, Outline, Pin, Plan, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
-use crate::source::{Listing, Scope};
+use crate::source::{Listing, Scope, Source, SourceError};
+use crate::timestamp::Timestamp;
 use crate::tree::{File, Tree, TreePath};
 
 /// What happens at writes.

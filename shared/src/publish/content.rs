@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{PublishError, Publisher, index_artifact};
-use crate::artifact::{self, CATALOG};
+use super::error::PublishError;
+use super::publisher::Publisher;
+use super::repositories::{INDEX_REPOSITORY, stack_repository};
+use crate::artifact;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
@@ -24,14 +26,14 @@ pub(super) struct Group<'a> {
     place: Place<'a>,
 }
 
-/// Blobs of a release, grouped by what has to be fetched for them.
+/// Groups blobs of a release by the blob of the OCI registry that contains them.
 pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<(String, Digest, bool), Group<'a>> = BTreeMap::new();
     for (digest, place) in release.places().into_iter().filter(|(digest, _)| wanted.contains(digest)) {
         let (repository, blob) = match place {
-            Place::Layer(stack) => (format!("{CATALOG}/{stack}"), digest),
-            Place::Archived(stack, archive) => (format!("{CATALOG}/{stack}"), archive),
-            Place::Index => (index_artifact::REPOSITORY.to_owned(), digest),
+            Place::Layer(stack) => (stack_repository(stack), digest),
+            Place::Archived(stack, archive) => (stack_repository(stack), archive),
+            Place::Index => (INDEX_REPOSITORY.to_owned(), digest),
         };
         let key = (repository.clone(), blob, matches!(place, Place::Archived(..)));
         let group = groups.entry(key).or_insert(Group { repository, blob, wanted: BTreeSet::new(), place });
@@ -41,7 +43,7 @@ pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// The content of one blob of a release.
+    /// Returns the content of a blob of a release: from the build, the bucket, or the OCI registry.
     pub(super) async fn content(&self, built: &Built, blob: Digest) -> Result<Bytes, PublishError> {
         if let Some(content) = built.contents.get(&blob).cloned().or_else(|| artifact::known(blob)) {
             return Ok(content);
@@ -58,7 +60,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::MissingBlob(blob))
     }
 
-    /// Fetches a group from the OCI registry. What is not there is left out.
+    /// Fetches a group from the OCI registry; leaves out missing blobs.
     pub(super) async fn fetch(&self, group: &Group<'_>) -> Result<Vec<(Digest, Bytes)>, PublishError> {
         let Some(bytes) = self.registry.blob(&group.repository, group.blob, limits::TREE_BYTES).await? else {
             return Ok(Vec::new());

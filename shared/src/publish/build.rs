@@ -1,0 +1,145 @@
+//! The release of a commit, built upon the release before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::try_join;
+
+use super::error::PublishError;
+use super::live::{Live, Loaded, Stored};
+use super::publisher::{Publisher, Strictness};
+use super::report::Timings;
+use crate::cache::Bucket;
+use crate::digest::{CommitSha, Digest};
+use crate::limits;
+use crate::outside::offline::Known;
+use crate::registry::Registry;
+use crate::release::{Built, Draft, Plan};
+use crate::source::{Listing, Scope, Source};
+
+/// The live release, upon which another is built.
+#[derive(Debug)]
+pub(super) struct Before<'a> {
+    pub(super) live: &'a Live,
+    pub(super) stored: Stored,
+    /// Whether its content of other hosts is kept.
+    pub(super) known: Known,
+}
+
+/// A release that was built, as much of the release before as it needed, and its plan.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) built: Built,
+    pub(super) previous: Option<Loaded>,
+    pub(super) plan: Plan,
+}
+
+/// Whether a repository without stacks is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Emptiness {
+    /// It is a mistake, unless nothing was published before either.
+    #[default]
+    Refused,
+    /// It is meant.
+    Meant,
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Builds the release of a commit.
+    ///
+    /// It takes over everything that did not change from the release before. `due` are the pending subjects to try again.
+    pub(super) async fn build(
+        &self,
+        commit: &CommitSha,
+        before: Option<&Before<'_>>,
+        due: &BTreeSet<String>,
+        emptiness: Emptiness,
+        timings: &mut Timings,
+    ) -> Result<Made, PublishError> {
+        let fetching = Instant::now();
+        let listing = self.source.listing(commit).await?;
+        let removes_nothing = before.is_some_and(|before| before.stored.outline.stacks.is_empty());
+        if listing.stacks.is_empty() && !removes_nothing && emptiness == Emptiness::Refused {
+            return Err(PublishError::NoStacks(commit.clone()));
+        }
+        let mut plan = self.plan(listing, before, due);
+        loop {
+            let files = async { Ok(self.source.files(commit, plan.scope()).await?) };
+            let previous = async {
+                match before {
+                    Some(before) => self.load_found(&before.stored, plan.documents(&before.stored.outline)).await,
+                    None => Ok(None),
+                }
+            };
+            let (tree, previous) = try_join(files, previous).await?;
+            timings.fetch += fetching.elapsed();
+            let is_whole = |(loaded, before): (&Loaded, &Before<'_>)| {
+                plan.documents(&before.stored.outline)
+                    .iter()
+                    .all(|document| loaded.release.read_from().contains_key(document))
+            };
+            if *plan.scope() != Scope::All && !previous.as_ref().zip(before).is_some_and(is_whole) {
+                // Without its documents, the stacks of the release before cannot be taken over.
+                plan = Plan::everything(plan.listing().clone());
+                continue;
+            }
+            let building = Instant::now();
+            let release = previous.as_ref().map(|previous| previous.release.as_ref());
+            let mut complete = self.outside.complete(tree, release).await;
+            let wider = release.and_then(|release| plan.widened(&complete.tree, &complete.repository, release));
+            if let Some(wider) = wider {
+                plan = wider;
+                continue;
+            }
+            let known = release.zip(before.map(|before| before.known));
+            self.outside.take_offline(&mut complete, &plan, known, self).await?;
+            let taken_over: u64 = match before {
+                Some(before) => plan.taken_over_bytes(&before.stored.outline),
+                None => 0,
+            };
+            complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
+            let entries = before.map(|before| &before.live.index.stacks);
+            let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);
+            let undated = draft.undated();
+            let history = match undated.as_slice() {
+                [] => BTreeMap::new(),
+                undated => self.source.last_modified(commit, undated).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the history of the repository cannot be read");
+                    BTreeMap::new()
+                }),
+            };
+            let built = draft.finish(commit.clone(), self.source.url(), &history, entries);
+            timings.build += building.elapsed();
+            return Ok(Made { built, previous, plan });
+        }
+    }
+
+    /// Returns all content that follows from the repository at a commit.
+    pub(super) async fn contents_of(&self, commit: &CommitSha) -> Result<BTreeMap<Digest, Bytes>, PublishError> {
+        let mut timings = Timings::default();
+        let made = self.build(commit, None, &BTreeSet::new(), Emptiness::Meant, &mut timings).await?;
+        Ok(made.built.contents)
+    }
+
+    /// Returns whether strictness forbids to publish a release, because a part of it is quarantined.
+    pub(super) fn rejects(&self, built: &Built) -> bool {
+        self.strictness == Strictness::Strict && !built.release.outline.quarantined.is_empty()
+    }
+
+    /// Plans a release upon the release before, if that was made in the same way and its index is whole.
+    fn plan(&self, listing: Listing, before: Option<&Before<'_>>, due: &BTreeSet<String>) -> Plan {
+        let Some(before) = before.filter(|before| before.known == Known::Kept) else {
+            return Plan::everything(listing);
+        };
+        let outline = &before.stored.outline;
+        if outline.offline.as_ref().map(|offline| &offline.settings) != self.outside.offline_settings() {
+            return Plan::everything(listing);
+        }
+        if before.live.index.stacks.digest() != outline.entries {
+            tracing::warn!("the entries of index.json are not those of the live release; all are made anew");
+            return Plan::everything(listing);
+        }
+        Plan::upon(outline, listing, due)
+    }
+}

@@ -1,0 +1,113 @@
+//! The commit point: a release is uploaded, and `index.json` names it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::artifact_blobs::blobs_of;
+use super::error::PublishError;
+use super::index_artifact::IndexArtifact;
+use super::live::{Live, Loaded};
+use super::publisher::Publisher;
+use super::report::{Report, Timings};
+use super::repositories::INDEX_REPOSITORY;
+use super::upload::new_versions;
+use crate::cache::{Bucket, Expect, INDEX_KEY, Written};
+use crate::limits;
+use crate::registry::Registry;
+use crate::release::{Built, Changes, InvalidDocument, LiveIndex, Pin};
+use crate::source::Source;
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Uploads a release and makes it live, unless something else went live meanwhile.
+    pub(super) async fn make_live(
+        &self,
+        built: &Built,
+        live: Option<&Live>,
+        previous: Option<&Loaded>,
+        pinned: Pin,
+        report: &mut Report,
+        timings: &mut Timings,
+    ) -> Result<bool, PublishError> {
+        let uploading = Instant::now();
+        let changes = Changes { changed: report.changed.clone(), removed: report.removed.clone() };
+        let before = live.map(|live| &live.index);
+        let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
+        let bytes = index.to_bytes();
+        check_limits(built, &bytes)?;
+        let previous = previous.map(|previous| previous.release.as_ref());
+        let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
+        let (writes, found) = match self.upload(built, previous, &artifact).await {
+            // The OCI registry has lost blobs that the release before had, and which it therefore does not check.
+            Err(PublishError::Registry(error)) if error.lacks_blobs() => {
+                let blobs = blobs_of(&built.release);
+                let of_index = blobs.iter().filter(|blob| blob.repository == INDEX_REPOSITORY);
+                for repaired in self.repair_blobs(built, of_index).await? {
+                    tracing::warn!(%repaired, "repaired");
+                }
+                self.upload(built, previous, &artifact).await?
+            }
+            written => written?,
+        };
+        report.writes = writes;
+        if !found.is_empty() {
+            self.wait_for_prune().await?;
+            report.writes.bucket += self.upload_again(built, &found).await?;
+        }
+        timings.upload = uploading.elapsed();
+        let committing = Instant::now();
+        let expect = Expect::unchanged(live.map(|live| &live.object));
+        let won = self.commit(bytes.clone(), expect).await?;
+        timings.commit = committing.elapsed();
+        report.writes.bucket += u64::from(won);
+        if won {
+            match self.upload_again(built, &found).await {
+                Ok(written) => report.writes.bucket += written,
+                Err(error) => {
+                    tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
+                }
+            }
+        }
+        // Tags move before the commit point, so every publication checks the tags that it moved after it. Another one may have moved
+        // those of the winner back meanwhile. The last check sees all moves.
+        let moved = new_versions(&built.release, previous);
+        let reconciled = async {
+            if won && self.are_tags_in_place(&artifact, &moved).await? {
+                Ok(())
+            } else {
+                self.reconcile_tags(None, &moved).await
+            }
+        };
+        if let Err(error) = reconciled.await {
+            tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile repairs them");
+        }
+        Ok(won)
+    }
+
+    /// Writes `index.json`, which is the commit point; returns `false` when it is no longer in the expected state.
+    pub(super) async fn commit(&self, bytes: Bytes, expect: Expect) -> Result<bool, PublishError> {
+        if let Written::Done(_) = self.bucket.put_if(INDEX_KEY, bytes.clone(), expect).await? {
+            return Ok(true);
+        }
+        // A write whose answer got lost is tried again by the client, and then finds itself.
+        Ok(self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?.is_some_and(|object| object.bytes == bytes))
+    }
+}
+
+/// Checks a release against the limits of its readers before anything of it is written (invariant 9).
+fn check_limits(built: &Built, index: &Bytes) -> Result<(), PublishError> {
+    built.release.outline.check().map_err(PublishError::Unreadable)?;
+    for (object, bytes) in [("the release object", &built.bytes), (INDEX_KEY, index)] {
+        let size = bytes.len() as u64;
+        if size > limits::RELEASE_BYTES {
+            tracing::error!(
+                object,
+                size,
+                limit = limits::RELEASE_BYTES,
+                "cannot publish the release: {object} is too large"
+            );
+            return Err(PublishError::Unreadable(InvalidDocument::TooLarge(size)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The publisher: the source, both stores, and how errors in the repository are treated. Each action is an `impl` block in its own
+//! file.
+
+use crate::outside::Outside;
+use crate::timestamp::Timestamp;
+
+/// What to do with a repository that has errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// Publish the rest; what is wrong keeps its last published state.
+    Quarantine,
+    /// Publish nothing.
+    Strict,
+}
+
+/// Publishes a registry repository.
+#[derive(Debug)]
+pub struct Publisher<S, R, B> {
+    /// Where the repository comes from.
+    pub source: S,
+    /// The record.
+    pub registry: R,
+    /// What readers see.
+    pub bucket: B,
+    /// What the repository takes from elsewhere.
+    pub outside: Outside,
+    /// What errors do.
+    pub strictness: Strictness,
+    /// Time for `generated_at`, the only wall time in a publication.
+    pub clock: fn() -> Timestamp,
+}

@@ -1,0 +1,126 @@
+//! Writes to the OCI registry: artifacts of stack versions and of documents, and the index artifact.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::each::each;
+use super::error::PublishError;
+use super::index_artifact::{DocumentArtifact, IndexArtifact};
+use super::large::by_size;
+use super::publisher::Publisher;
+use super::repositories::{INDEX_REPOSITORY, stack_repository};
+use crate::artifact;
+use crate::cache::Bucket;
+use crate::digest::Digest;
+use crate::registry::{Name, Registry};
+use crate::release::{Built, PublishedVersion};
+use crate::source::Source;
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Pushes the blobs of an artifact and returns how many were missing, or `None` when its tag names it already.
+    pub(super) async fn push_version_blobs(
+        &self,
+        built: &Built,
+        version: &PublishedVersion,
+    ) -> Result<Option<u64>, PublishError> {
+        let repository = stack_repository(&version.stack);
+        let tagged = self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?;
+        if tagged == Some(version.manifest) {
+            return Ok(None);
+        }
+        let mut pushed = 0;
+        let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        let layers = version.layers.iter().map(|layer| (layer.digest, layer.size));
+        let blobs: BTreeMap<Digest, u64> = layers.chain([config]).collect();
+        for (blob, size) in blobs {
+            pushed += self.push_missing(&repository, blob, size, self.content(built, blob)).await?;
+        }
+        Ok(Some(pushed))
+    }
+
+    /// Pushes the manifest of an artifact under a name.
+    pub(super) async fn push_version_manifest(
+        &self,
+        version: &PublishedVersion,
+        name: Name<'_>,
+    ) -> Result<(), PublishError> {
+        let manifest = artifact::manifest(&version.layers);
+        Ok(self.registry.push_manifest(&stack_repository(&version.stack), name, manifest).await?)
+    }
+
+    /// Pushes the config of all artifacts of the index repository, before all else: a registry may lose sight of a blob for a moment
+    /// when it gets it a second time.
+    pub(super) async fn push_index_config(&self) -> Result<u64, PublishError> {
+        let config = async { Ok(Bytes::from_static(artifact::CONFIG)) };
+        let (digest, size) = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
+        self.push_missing(INDEX_REPOSITORY, digest, size, config).await
+    }
+
+    /// Pushes the layers of an index artifact that are not documents of the release, and returns how many were missing.
+    pub(super) async fn push_index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
+        let push = |(digest, content): (Digest, &Bytes)| {
+            let content = content.clone();
+            self.push_missing(INDEX_REPOSITORY, digest, content.len() as u64, async { Ok(content) })
+        };
+        Ok(each(artifact.documents, push).await?.into_iter().sum())
+    }
+
+    /// Tags an index artifact whose layers are there. The tag of the commit comes before `latest`.
+    pub(super) async fn tag_index(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
+        for tag in artifact.tags {
+            self.registry.push_manifest(INDEX_REPOSITORY, Name::Tag(tag), artifact.manifest.clone()).await?;
+        }
+        Ok(artifact.tags.len() as u64)
+    }
+
+    /// Pushes the missing artifacts of documents, without the blobs that the release before `had` there. Returns them, and how much
+    /// was written.
+    pub(super) async fn push_documents<'d>(
+        &self,
+        built: &Built,
+        artifacts: impl IntoIterator<Item = &'d DocumentArtifact>,
+        had: &BTreeSet<Digest>,
+    ) -> Result<(Vec<&'d DocumentArtifact>, u64), PublishError> {
+        let missing = each(artifacts, |artifact| async move {
+            let found = self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(&artifact.tag)).await?;
+            Ok((found != Some(artifact.digest)).then_some(artifact))
+        });
+        let missing: Vec<&DocumentArtifact> = missing.await?.into_iter().flatten().collect();
+        if missing.is_empty() {
+            return Ok((missing, 0));
+        }
+        let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
+        let blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
+        let large = by_size(&built.release).large;
+        let (large, small): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| large.contains(blob));
+        let push = |(blob, size)| async move {
+            self.push_missing(INDEX_REPOSITORY, blob, size, self.content(built, blob)).await
+        };
+        let mut pushed = each(small, push).await?.into_iter().sum::<u64>();
+        for (blob, size) in large {
+            pushed += self.push_large(blob, size).await?;
+        }
+        let tag = |artifact: &'d DocumentArtifact| async move {
+            let name = Name::Tag(&artifact.tag);
+            Ok(self.registry.push_manifest(INDEX_REPOSITORY, name, artifact.manifest.clone()).await?)
+        };
+        pushed += each(missing.iter().copied(), tag).await?.len() as u64;
+        Ok((missing, pushed))
+    }
+
+    /// Pushes a blob unless the repository has it in its length, and returns the number of pushed blobs.
+    pub(super) async fn push_missing(
+        &self,
+        repository: &str,
+        blob: Digest,
+        size: u64,
+        content: impl Future<Output = Result<Bytes, PublishError>>,
+    ) -> Result<u64, PublishError> {
+        if self.registry.has_blob(repository, blob, size).await? {
+            return Ok(0);
+        }
+        self.registry.push_blob(repository, blob, content.await?).await?;
+        Ok(1)
+    }
+}

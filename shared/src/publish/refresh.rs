@@ -1,0 +1,136 @@
+//! A refresh: the head of the branch goes live.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use futures_util::future::try_join;
+
+use super::build::{Before, Emptiness, Made};
+use super::error::{PublishError, RACES};
+use super::live::Live;
+use super::publisher::Publisher;
+use super::report::{Outcome, Report, Timings};
+use super::target::Target;
+use crate::cache::Bucket;
+use crate::digest::CommitSha;
+use crate::outside::offline::Known;
+use crate::registry::Registry;
+use crate::release::{LiveIndex, Pin, RULES};
+use crate::source::Source;
+
+/// The cause of a refresh.
+#[derive(Debug, Clone, Copy)]
+struct Cause<'a> {
+    requested: Option<&'a CommitSha>,
+    known: Known,
+    emptiness: Emptiness,
+}
+
+impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Makes the head of the branch live, unless it is live already or a release is pinned.
+    ///
+    /// `requested` is the commit that the caller knows of. The head is that commit or descends from it.
+    ///
+    /// # Errors
+    /// [`PublishError`] when a server fails; a second run completes the work.
+    pub async fn refresh(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Refused }).await
+    }
+
+    /// Makes the head of the branch live as [`Publisher::refresh`] does, even if it removes every stack.
+    ///
+    /// # Errors
+    /// As [`Publisher::refresh`].
+    pub async fn refresh_or_remove_all(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Meant }).await
+    }
+
+    /// Makes the head of the branch live as [`Publisher::refresh`] does, and fetches the content of other hosts for
+    /// [offline](crate::outside::offline) stacks again.
+    ///
+    /// # Errors
+    /// As [`Publisher::refresh`].
+    pub async fn refetch(&self) -> Result<Report, PublishError> {
+        self.follow(Cause { requested: None, known: Known::FetchedAgain, emptiness: Emptiness::Refused }).await
+    }
+
+    async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
+        let mut repaired = Vec::new();
+        let report = self.follow_head(cause, &mut repaired).await?;
+        Ok(Report { repaired, ..report })
+    }
+
+    async fn follow_head(&self, cause: Cause<'_>, repaired: &mut Vec<String>) -> Result<Report, PublishError> {
+        let requested = cause.requested;
+        for _ in 0..RACES {
+            let mut timings = Timings::default();
+            let started = Instant::now();
+            let (live, head) = match self.target(requested, repaired).await? {
+                Target::Pinned(live) => return Ok(Report::pinned(&live.index, requested)),
+                Target::At { live, head } => (live, head),
+            };
+            timings.look = started.elapsed();
+            let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
+            let mut due = None;
+            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Kept && is_live(live)) {
+                let subjects = self.due(&live.index, None).await?;
+                if subjects.is_empty() {
+                    return Ok(Report::nothing_new(&live.index, requested, timings));
+                }
+                due = Some(subjects);
+            }
+            let outline = async {
+                match &live {
+                    Some(live) => self.outline(&live.index).await,
+                    None => Ok(None),
+                }
+            };
+            let (is_confirmed, before) = try_join(self.is_confirmed(live.as_ref(), &head), outline).await?;
+            timings.look = started.elapsed();
+            if !is_confirmed {
+                continue;
+            }
+            let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known: cause.known });
+            let due = match (due, &before) {
+                (Some(due), _) => due,
+                (None, Some(before)) => self.due(&before.live.index, Some(&before.stored)).await?,
+                (None, None) => BTreeSet::new(),
+            };
+            let made = self.build(&head, before.as_ref(), &due, cause.emptiness, &mut timings).await?;
+            let Made { built, previous, plan } = made;
+            if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
+                self.record_attempts(built.name, &built.release.outline, &plan).await;
+                return Ok(Report::nothing_new(&live.index, requested, timings));
+            }
+            let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
+            if self.rejects(&built) {
+                report.outcome = Outcome::Rejected;
+                report.timings_ms = timings;
+                return Ok(report);
+            }
+            if self
+                .make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report, &mut timings)
+                .await?
+            {
+                self.record_attempts(built.name, &built.release.outline, &plan).await;
+                report.timings_ms = timings;
+                return Ok(report);
+            }
+            tracing::info!(commit = %head, "another refresh was first; reading the head again");
+        }
+        Err(PublishError::Races)
+    }
+
+    /// Returns whether another refresh of the same commit would give the same release.
+    ///
+    /// It does when these rules or newer ones made the release, with the same settings for offline stacks.
+    fn is_settled(&self, index: &LiveIndex) -> bool {
+        if index.rules < RULES {
+            return false;
+        }
+        match (&index.offline, self.outside.offline_settings()) {
+            (Some(has), Some(wanted)) => has.settings == *wanted,
+            (has, wanted) => has.is_none() && wanted.is_none(),
+        }
+    }
+}
