@@ -1,4 +1,5 @@
-//! The blobs that artifacts of a release name in the OCI registry. Tags stay intact when blobs get lost, so blobs are compared, too.
+//! The blobs that artifacts of a release name in the OCI registry. Tags stay intact when blobs get
+//! lost, so blobs are compared, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,8 +8,8 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
+use super::file_blobs::by_size;
 use super::index_artifact::{DocumentArtifact, LATEST};
-use super::large::by_size;
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
 use super::repositories::{INDEX_REPOSITORY, stack_repository};
@@ -68,7 +69,8 @@ pub(super) fn blobs_of(release: &Release) -> Vec<NamedBlob> {
     blobs.into_values().collect()
 }
 
-/// The blobs that the index artifact of the live release names beside the documents of the release, with their content.
+/// The blobs that the index artifact of the live release names beside the documents of the release,
+/// with their content.
 pub(super) fn blobs_of_index(live: &Live, loaded: &Loaded) -> Vec<(NamedBlob, Bytes)> {
     let blob = |content: &Bytes| {
         let (digest, size) = (Digest::of(content), content.len() as u64);
@@ -81,7 +83,8 @@ pub(super) fn blobs_of_index(live: &Live, loaded: &Loaded) -> Vec<(NamedBlob, By
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Pushes those of some blobs that the OCI registry lacks or has in another length, from the bucket, and returns them.
+    /// Pushes those of some blobs that the OCI registry lacks or has in another length, from the
+    /// bucket, and returns them.
     ///
     /// # Errors
     /// [`PublishError::StuckBlob`], after all others are pushed, when an upload changes nothing.
@@ -92,16 +95,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ) -> Result<Vec<&'b NamedBlob>, PublishError> {
         let compare = |blob: &'b NamedBlob| async move { Ok((!self.has(blob).await?).then_some(blob)) };
         let wrong = each(blobs, compare).await?.into_iter().flatten();
-        let large = by_size(&built.release).large;
-        let (large, small): (Vec<_>, Vec<_>) = wrong.partition(|blob| large.contains(&blob.digest));
+        let file_backed = by_size(&built.release).file_backed;
+        let (file_backed, in_memory): (Vec<_>, Vec<_>) = wrong.partition(|blob| file_backed.contains(&blob.digest));
         let push = |blob: &'b NamedBlob| async move {
             let content = self.content(built, blob.digest).await?;
             self.registry.push_blob(&blob.repository, blob.digest, content).await?;
             Ok(blob)
         };
-        let mut pushed = each(small, push).await?;
-        for blob in large {
-            self.push_file_again(blob.digest).await?;
+        let mut pushed = each(in_memory, push).await?;
+        for blob in file_backed {
+            self.push_file_backed(blob.digest).await?;
             pushed.push(blob);
         }
         let is_repaired = each(pushed.iter().copied(), |blob| self.has(blob)).await?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::each::each;
 use super::error::PublishError;
 use super::extent::{Extent, turn};
-use super::large::by_size;
+use super::file_blobs::by_size;
 use super::publisher::Publisher;
 use super::retention::age;
 use crate::cache::{BLOBS, Bucket, Stat, blob_key};
@@ -19,8 +19,8 @@ use crate::source::Source;
 impl Extent {
     /// Chooses the blobs to compare with their digests.
     ///
-    /// An overwritten blob is young, so [`Extent::Turn`] takes those of the last hour, the newest first. The turns of the others find
-    /// bytes that changed at rest.
+    /// An overwritten blob is young, so [`Extent::Turn`] takes those of the last hour, the newest
+    /// first. The turns of the others find bytes that changed at rest.
     fn compared(self, blobs: Vec<(Digest, Stat)>, now: jiff::Timestamp) -> Vec<Digest> {
         if self == Self::Whole {
             return blobs.into_iter().map(|(digest, _)| digest).collect();
@@ -58,8 +58,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(missing(&release.blobs(), &self.bucket.list(BLOBS).await?))
     }
 
-    /// Returns the missing blobs of a release, and the damaged ones among the compared blobs. Documents are not compared here, because
-    /// [`Publisher::repair_bucket`] compares each.
+    /// Returns the missing blobs of a release, and the damaged ones among the compared blobs.
+    /// Documents are not compared here, because [`Publisher::repair_bucket`] compares each.
     pub(super) async fn missing_or_damaged_blobs(
         &self,
         release: &Release,
@@ -71,12 +71,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         blobs.retain(|digest, _| !wrong.contains(digest) && !release.read_from().contains_key(digest));
         let stats = blobs.into_keys().filter_map(|digest| Some((digest, *stored.get(&blob_key(digest))?)));
         let compared = extent.compared(stats.collect(), (self.clock)().instant());
-        let large = by_size(release).large;
-        let (large, small): (Vec<Digest>, Vec<Digest>) = compared.into_iter().partition(|blob| large.contains(blob));
-        let small = each(small, |blob| async move { Ok(self.verify_object(blob).await?.map(|_| blob)) });
-        wrong.extend(small.await?.into_iter().flatten());
-        for blob in large {
-            if self.large_of_bucket(blob).await?.is_none() {
+        let file_backed = by_size(release).file_backed;
+        let (file_backed, in_memory): (Vec<Digest>, Vec<Digest>) =
+            compared.into_iter().partition(|blob| file_backed.contains(blob));
+        let in_memory = each(in_memory, |blob| async move { Ok(self.verify_object(blob).await?.map(|_| blob)) });
+        wrong.extend(in_memory.await?.into_iter().flatten());
+        for blob in file_backed {
+            if self.file_from_bucket(blob).await?.is_none() {
                 wrong.insert(blob);
             }
         }

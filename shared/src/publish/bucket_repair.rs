@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::content::groups;
 use super::each::each;
 use super::error::PublishError;
-use super::large::by_size;
+use super::file_blobs::by_size;
 use super::live::Loaded;
 use super::publisher::Publisher;
 use crate::artifact;
@@ -19,7 +19,8 @@ use crate::release::{LiveIndex, Release};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Writes missing blobs of a release, its damaged documents, and its release object if that is damaged. Returns their keys.
+    /// Writes missing blobs of a release, its damaged documents, and its release object if that is
+    /// damaged. Returns their keys.
     pub(super) async fn repair_bucket(
         &self,
         index: &LiveIndex,
@@ -54,16 +55,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         release: &Release,
         missing: &BTreeSet<Digest>,
     ) -> Result<BTreeSet<Digest>, PublishError> {
-        let large = by_size(release).large;
-        let (large, small): (BTreeSet<Digest>, _) = missing.iter().partition(|blob| large.contains(blob));
-        let groups = groups(release, &small);
+        let file_backed = by_size(release).file_backed;
+        let (file_backed, in_memory): (BTreeSet<Digest>, _) =
+            missing.iter().partition(|blob| file_backed.contains(blob));
+        let groups = groups(release, &in_memory);
         let copied = each(&groups, |group| async {
             let contents = self.fetch(group).await?;
             self.put_blobs(contents).await
         });
         let mut written: BTreeSet<Digest> = copied.await?.into_iter().flatten().collect();
-        for blob in large {
-            if let Some(file) = self.large_of_registry(blob).await? {
+        for blob in file_backed {
+            if let Some(file) = self.file_from_registry(blob).await? {
                 self.bucket.put_file(&blob_key(blob), file.path()).await?;
                 written.insert(blob);
             }
@@ -83,7 +85,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             match contents.get(blob) {
                 Some(content) => self.bucket.put(&blob_key(*blob), content.clone()).await?,
                 // The build stored what it fetched from other hosts; a blob that is unchanged there is restored.
-                None if self.large_of_bucket(*blob).await?.is_some() => {}
+                None if self.file_from_bucket(*blob).await?.is_some() => {}
                 None => return Err(PublishError::MissingBlob(*blob)),
             }
         }

@@ -48,7 +48,8 @@ pub(super) enum Emptiness {
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Builds the release of a commit.
     ///
-    /// It takes over everything that did not change from the release before. `due` are the pending subjects to try again.
+    /// It takes over everything that did not change from the release before. `due` are the pending
+    /// subjects to try again.
     pub(super) async fn build(
         &self,
         commit: &CommitSha,

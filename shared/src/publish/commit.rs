@@ -68,8 +68,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 }
             }
         }
-        // Tags move before the commit point, so every publication checks the tags that it moved after it. Another one may have moved
-        // those of the winner back meanwhile. The last check sees all moves.
+        // Tags move before the commit point, so every publication checks the tags that it moved
+        // after it. Another one may have moved those of the winner back meanwhile. The last check
+        // sees all moves.
         let moved = new_versions(&built.release, previous);
         let reconciled = async {
             if won && self.are_tags_in_place(&artifact, &moved).await? {

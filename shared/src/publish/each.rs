@@ -7,7 +7,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::error::PublishError;
 use crate::limits::CONCURRENT_UPLOADS;
 
-/// Runs a task for each item, [`CONCURRENT_UPLOADS`] at a time, and returns the results in order. The first error ends it.
+/// Runs a task for each item, [`CONCURRENT_UPLOADS`] at a time, and returns the results in order.
+/// The first error ends it.
 pub(super) async fn each<T, O, F>(
     items: impl IntoIterator<Item = T>,
     task: impl Fn(T) -> F,

@@ -8,8 +8,8 @@ pub enum Extent {
     /// The index artifact, all documents, and a turn of the versions and blobs.
     ///
     /// A turn has at most [`COMPARED_VERSIONS`](crate::limits::COMPARED_VERSIONS) and
-    /// [`COMPARED_BLOBS`](crate::limits::COMPARED_BLOBS). The clock chooses it, so that no state is kept between runs. Of the bucket,
-    /// `bucket_blobs` chooses the blobs.
+    /// [`COMPARED_BLOBS`](crate::limits::COMPARED_BLOBS). The clock chooses it, so that no state is
+    /// kept between runs. Of the bucket, `bucket_blobs` chooses the blobs.
     Turn,
 }
 

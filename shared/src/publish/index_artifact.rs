@@ -1,8 +1,9 @@
 //! The index artifact: what the OCI registry has of a whole release, and from which the bucket can be rebuilt.
 //!
-//! Its layers are `index.json`, `release.json`, which is the release object, and, without a title, the documents that the latter
-//! names. Each document is a layer of an artifact of its own, too, whose further layers are the blobs that it tells of and no
-//! other artifact carries. So a refresh names no more than what changed and what is common to all.
+//! Its layers are `index.json`, `release.json`, which is the release object, and, without a title,
+//! the documents that the latter names. Each document is a layer of an artifact of its own, too,
+//! whose further layers are the blobs that it tells of and no other artifact carries. So a refresh
+//! names no more than what changed and what is common to all.
 
 use std::collections::BTreeMap;
 

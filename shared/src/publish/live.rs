@@ -47,10 +47,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Reads the outline of the live release, from the bucket or else from the OCI registry.
     ///
-    /// Returns `None` when neither has it, or it is of an older format: that costs its quarantined versions and nothing else.
+    /// Returns `None` when neither has it, or it is of an older format: that costs its quarantined
+    /// versions and nothing else.
     ///
-    /// # Errors
-    /// [`PublishError::ForeignRelease`] when newer software made it: publishing over it would lose what only that understands.
+    /// # Errors [`PublishError::ForeignRelease`] when newer software made it: publishing over it
+    /// would lose what only that understands.
     pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<Stored>, PublishError> {
         let stored = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await?;
         let reason = match stored.map(|object| Stored::read(index.release, object.bytes)) {
@@ -70,7 +71,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
     }
 
-    /// Reads the whole live release; returns `None` as [`Publisher::outline`] does, or when both stores lack a document of it.
+    /// Reads the whole live release; returns `None` as [`Publisher::outline`] does, or when both
+    /// stores lack a document of it.
     ///
     /// # Errors
     /// As [`Publisher::outline`].

@@ -1,8 +1,9 @@
 //! Publishing: from the registry repository to the live release.
 //!
-//! The order of the steps is what keeps readers safe (invariant 3): blobs (and the artifacts of documents, which nothing names
-//! yet), manifests, tags, index artifact, release object, and last `index.json`, whose conditional write is the only commit point
-//! (invariant 2). Whatever stops in between leaves the old release live and whole; running again finishes the work, because every
+//! The order of the steps is what keeps readers safe (invariant 3): blobs (and the artifacts of
+//! documents, which nothing names yet), manifests, tags, index artifact, release object, and last
+//! `index.json`, whose conditional write is the only commit point (invariant 2). Whatever stops in
+//! between leaves the old release live and whole; running again finishes the work, because every
 //! step before the last only adds.
 //!
 //! Each file uses only those before it. Start with `refresh`.
@@ -10,7 +11,7 @@
 //! - `publisher`, `error`, `each`: the type whose methods the other files define, its errors, concurrent calls
 //! - `repositories`, `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
 //! - `live`: the live release, read from either store; `report`: the result of an action
-//! - `retention`, `content`, `large`: objects that a prune spares, content from either store, content that goes through files
+//! - `retention`, `content`, `file_blobs`: objects that a prune spares, content from either store, content that goes through files
 //! - `build`: the release of a commit
 //! - `artifact_blobs`, `bucket_blobs`, `bucket_repair`: missing and damaged blobs of either store, and their repair
 //! - `push`, `upload`, `tags`, `commit`: the steps to a live release; `commit` is the commit point
@@ -27,8 +28,8 @@ mod content;
 mod each;
 mod error;
 mod extent;
+mod file_blobs;
 mod index_artifact;
-mod large;
 mod live;
 #[cfg(test)]
 mod model;

@@ -1,7 +1,8 @@
 //! When pending subjects of the live release are tried again (invariant 12).
 //!
-//! The release has the subjects, since they follow from its commit and the state of other hosts; the bucket has the times of the next
-//! attempts in an object of its own, which is advice: without it everything is tried at once.
+//! The release has the subjects, since they follow from its commit and the state of other hosts;
+//! the bucket has the times of the next attempts in an object of its own, which is advice: without
+//! it everything is tried at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,8 @@ use crate::timestamp::Timestamp;
 const FIRST_SECONDS: i64 = 60;
 const LONGEST_SECONDS: i64 = 3600;
 
-/// The pause between two looks at a branch of another repository in seconds: a little less than the usual pause of the schedule.
+/// The pause between two looks at a branch of another repository in seconds: a little less than the
+/// usual pause of the schedule.
 const BRANCH_SECONDS: i64 = 240;
 
 /// The object: the pending subjects of a release with their next attempts.
@@ -73,7 +75,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(due.map(str::to_owned).collect())
     }
 
-    /// Records the attempts of a refresh that made, or made again, a release by a plan. Failing at this is logged, and nothing else.
+    /// Records the attempts of a refresh that made, or made again, a release by a plan. Failing at
+    /// this is logged, and nothing else.
     pub(super) async fn record_attempts(&self, release: Digest, outline: &Outline, plan: &Plan) {
         let before = self.attempts().await.unwrap_or_default();
         if outline.pending.is_empty() && before.subjects.is_empty() {

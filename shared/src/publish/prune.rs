@@ -1,4 +1,5 @@
-//! Removes objects that neither readers nor rollbacks need: old release objects, and blobs that no kept release names.
+//! Removes objects that neither readers nor rollbacks need: old release objects, and blobs that no
+//! kept release names.
 //!
 //! A publication beside a prune may need objects that the prune is about to remove. Three rules keep such objects:
 //! - A prune checks the age of an object again right before it removes it, and a publication writes an old object anew. A
@@ -27,12 +28,12 @@ use crate::release::{FORMAT, InvalidDocument, LiveIndex, Outline};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Removes the release objects that `index.json` no longer lists and, when there are any, the blobs that only they name.
-    /// Keeps everything that was written within the last hour, because a publication may be about to name it. Returns how many
-    /// objects it removed.
+    /// Removes the release objects that `index.json` no longer lists and, when there are any, the
+    /// blobs that only they name. Keeps everything that was written within the last hour, because a
+    /// publication may be about to name it. Returns how many objects it removed.
     ///
-    /// # Errors
-    /// [`PublishError`] when the bucket fails, or a kept release cannot be read: then it is not known which blobs it needs.
+    /// # Errors [`PublishError`] when the bucket fails, or a kept release cannot be read: then it
+    /// is not known which blobs it needs.
     pub async fn prune(&self) -> Result<usize, PublishError> {
         let Some(live) = self.live().await? else { return Ok(0) };
         if self.old_releases(&live.index).await?.is_empty() || !self.announce_prune().await? {
@@ -56,8 +57,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(self.bucket.put_if(PRUNE_KEY, note, expect).await? != Written::Lost)
     }
 
-    /// The rest of [`Publisher::prune`]. It reads `index.json` again: a publication that went live before the announcement did not
-    /// wait.
+    /// The rest of [`Publisher::prune`]. It reads `index.json` again: a publication that went live
+    /// before the announcement did not wait.
     async fn prune_announced(&self, began: Instant) -> Result<usize, PublishError> {
         let Some(live) = self.live().await? else { return Ok(0) };
         let releases = self.old_releases(&live.index).await?;

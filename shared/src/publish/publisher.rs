@@ -1,5 +1,5 @@
-//! The publisher: the source, both stores, and how errors in the repository are treated. Each action is an `impl` block in its own
-//! file.
+//! The publisher: the source, both stores, and how errors in the repository are treated. Each
+//! action is an `impl` block in its own file.
 
 use crate::outside::Outside;
 use crate::timestamp::Timestamp;
@@ -16,15 +16,15 @@ pub enum Strictness {
 /// Publishes a registry repository.
 #[derive(Debug)]
 pub struct Publisher<S, R, B> {
-    /// Where the repository comes from.
+    /// The registry repository.
     pub source: S,
-    /// The record.
+    /// The OCI registry, the system of record.
     pub registry: R,
-    /// What readers see.
+    /// The cache bucket, from which `serve` reads.
     pub bucket: B,
-    /// What the repository takes from elsewhere.
+    /// Fetches the external content of the repository.
     pub outside: Outside,
-    /// What errors do.
+    /// How errors in the repository are treated.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.
     pub clock: fn() -> Timestamp,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
+use super::file_blobs::by_size;
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
-use super::large::by_size;
 use super::publisher::Publisher;
 use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
@@ -49,15 +49,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(self.registry.push_manifest(&stack_repository(&version.stack), name, manifest).await?)
     }
 
-    /// Pushes the config of all artifacts of the index repository, before all else: a registry may lose sight of a blob for a moment
-    /// when it gets it a second time.
+    /// Pushes the config of all artifacts of the index repository, before all else: a registry may
+    /// lose sight of a blob for a moment when it gets it a second time.
     pub(super) async fn push_index_config(&self) -> Result<u64, PublishError> {
         let config = async { Ok(Bytes::from_static(artifact::CONFIG)) };
         let (digest, size) = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
         self.push_missing(INDEX_REPOSITORY, digest, size, config).await
     }
 
-    /// Pushes the layers of an index artifact that are not documents of the release, and returns how many were missing.
+    /// Pushes the layers of an index artifact that are not documents of the release, and returns
+    /// how many were missing.
     pub(super) async fn push_index_blobs(&self, artifact: &IndexArtifact<'_>) -> Result<u64, PublishError> {
         let push = |(digest, content): (Digest, &Bytes)| {
             let content = content.clone();
@@ -74,8 +75,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(artifact.tags.len() as u64)
     }
 
-    /// Pushes the missing artifacts of documents, without the blobs that the release before `had` there. Returns them, and how much
-    /// was written.
+    /// Pushes the missing artifacts of documents, without the blobs that the release before `had`
+    /// there. Returns them, and how much was written.
     pub(super) async fn push_documents<'d>(
         &self,
         built: &Built,
@@ -92,14 +93,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
         let blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
-        let large = by_size(&built.release).large;
-        let (large, small): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| large.contains(blob));
+        let file_backed = by_size(&built.release).file_backed;
+        let (file_backed, in_memory): (Vec<_>, Vec<_>) =
+            blobs.into_iter().partition(|(blob, _)| file_backed.contains(blob));
         let push = |(blob, size)| async move {
             self.push_missing(INDEX_REPOSITORY, blob, size, self.content(built, blob)).await
         };
-        let mut pushed = each(small, push).await?.into_iter().sum::<u64>();
-        for (blob, size) in large {
-            pushed += self.push_large(blob, size).await?;
+        let mut pushed = each(in_memory, push).await?.into_iter().sum::<u64>();
+        for (blob, size) in file_backed {
+            pushed += self.push_missing_file_backed(blob, size).await?;
         }
         let tag = |artifact: &'d DocumentArtifact| async move {
             let name = Name::Tag(&artifact.tag);

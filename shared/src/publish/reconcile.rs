@@ -1,4 +1,4 @@
-//! The live release against both stores (invariant 8): what lags is repaired, from whatever has the content.
+//! Reconciliation: compares the live release with both stores and repairs the differences (invariant 8).
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::release::Pin;
 use crate::source::{Source, SourceError};
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Compares the live release with the OCI registry and the bucket, repairs what lags, and says what that was.
+    /// Compares the live release with the OCI registry and the bucket, repairs the differences, and reports them.
     ///
     /// # Errors
     /// [`PublishError`] when a server fails, or content is gone from everywhere.
@@ -46,7 +46,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut to_registry = self.repair_registry_blobs(live, &loaded, extent, now).await?;
         let tags = self.repair_tags(live, &loaded, versions.iter().copied()).await?;
         if !tags.is_empty() {
-            // Something else may have gone live since, and its tags be put back.
+            // Another release may have gone live since, and this repair may have moved its tags back.
             self.reconcile_tags(Some(live.object.etag.clone()), &versions).await?;
         }
         to_registry.extend(tags);
@@ -58,7 +58,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(report)
     }
 
-    /// Blobs that the OCI registry lacks or has in another length, although tags name them, are pushed again.
+    /// Pushes blobs again that tags name, but the OCI registry lacks or has in another length.
     async fn repair_registry_blobs(
         &self,
         live: &Live,
@@ -76,7 +76,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 
-    /// The entries of `index.json` are not those of its release: it is written anew.
+    /// Writes `index.json` anew, because its entries are not those of its release.
     async fn correct_index(&self, live: &Live, loaded: &Loaded) -> Result<Report, PublishError> {
         let built = loaded.as_built(live.index.release);
         let mut report = Report::new(Some(live), &built, Some(loaded));
@@ -90,8 +90,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(report)
     }
 
-    /// Neither store has the live release any more: it is made again from the repository at its commit, or at the head when that
-    /// commit is gone, as after a forced push.
+    /// Builds the live release again, because neither store has it.
+    ///
+    /// It is built at its commit, or at the head of the branch when that commit is gone, as after a forced push.
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
         let mut timings = Timings::default();
         let stored = self.outline(&live.index).await?;

@@ -33,7 +33,7 @@ pub struct LastRefresh {
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
-    /// What it mended in the stores.
+    /// What it repaired in the stores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<String>,
     /// Since when no refresh has made the head live; none when the last one did.
@@ -89,8 +89,8 @@ impl fmt::Display for PublicReason {
 }
 
 impl LastRefresh {
-    /// Returns the bytes to store, at most as many as are read back. When all quarantined parts do not fit, the last listed one says
-    /// how many more there are.
+    /// Returns the bytes to store, at most as many as are read back. When all quarantined parts do
+    /// not fit, the last listed one says how many more there are.
     fn into_bytes(mut self) -> Vec<u8> {
         let all = self.quarantined.len();
         loop {
@@ -113,7 +113,7 @@ impl LastRefresh {
         }
     }
 
-    /// Reads the stored outcome; none when there is none, or it cannot be read.
+    /// Reads the stored outcome; returns `None` when it is missing or cannot be read.
     pub async fn read(bucket: &impl Bucket) -> Option<Self> {
         let object = bucket.get(LAST_REFRESH_KEY, limits::LAST_REFRESH_BYTES).await.ok()??;
         serde_json::from_slice(&object.bytes).ok()
@@ -121,7 +121,7 @@ impl LastRefresh {
 }
 
 impl PublishError {
-    /// The reason in words that everybody may read.
+    /// Returns the reason that everybody may read.
     pub fn public(&self) -> PublicReason {
         match self {
             Self::Source(_) => PublicReason::Source,
@@ -139,7 +139,7 @@ impl PublishError {
     }
 }
 
-/// As many lines as are read back. A lost store has one for each of its blobs.
+/// Returns as many lines as are read back. A lost store has one for each of its blobs.
 fn listed(repaired: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = repaired.iter().take(limits::REPORTED_PROBLEMS).cloned().collect();
     if let Some(more) = repaired.len().checked_sub(limits::REPORTED_PROBLEMS).filter(|more| *more > 0) {
@@ -149,9 +149,11 @@ fn listed(repaired: &[String]) -> Vec<String> {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Leaves word of a refresh, unless it found nothing to do, and gives the time for which none has made the head live.
-    /// Failing at this is logged, and nothing else.
-    pub async fn record(&self, told: Option<&CommitSha>, result: Result<&Report, &PublishError>) -> Duration {
+    /// Stores the outcome of a refresh, unless it had nothing to do; returns how long the live
+    /// release has lagged behind the branch.
+    ///
+    /// A failure to store it is only logged.
+    pub async fn record(&self, requested: Option<&CommitSha>, result: Result<&Report, &PublishError>) -> Duration {
         let at = (self.clock)();
         let was_behind = LastRefresh::read(&self.bucket).await.and_then(|last| last.behind_since);
         let is_behind = result.is_err() || result.is_ok_and(|report| report.outcome == Outcome::Rejected);
@@ -177,7 +179,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Err(error) => LastRefresh {
                 at,
                 outcome: None,
-                commit_hash: told.cloned(),
+                commit_hash: requested.cloned(),
                 failure: Some(error.public()),
                 quarantined: Vec::new(),
                 repaired: Vec::new(),

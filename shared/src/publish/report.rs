@@ -1,4 +1,4 @@
-//! What a refresh did, as its caller, the log and `/status` are told.
+//! The result of a refresh, for its caller, the log and `/status`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Outcome {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// The commit that was looked at.
+    /// The commit of the report.
     pub commit_hash: CommitSha,
     /// The commit that was live before.
     pub previous: Option<CommitSha>,
@@ -100,7 +100,7 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl Report {
-    /// The report of a release that is about to be published.
+    /// Returns the report of a release that is about to be published.
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
         let outline = &built.release.outline;
@@ -122,9 +122,9 @@ impl Report {
         }
     }
 
-    /// The live release is that of the head. A caller who was told of another commit is late.
-    pub(super) fn nothing_new(index: &LiveIndex, told: Option<&CommitSha>, timings_ms: Timings) -> Self {
-        let late = told.is_some_and(|told| *told != index.commit_hash);
+    /// Returns the report of a head that is live already. It supersedes a different requested commit.
+    pub(super) fn nothing_new(index: &LiveIndex, requested: Option<&CommitSha>, timings_ms: Timings) -> Self {
+        let late = requested.is_some_and(|requested| *requested != index.commit_hash);
         Self {
             outcome: if late { Outcome::Superseded } else { Outcome::Unchanged },
             commit_hash: index.commit_hash.clone(),
@@ -142,9 +142,9 @@ impl Report {
         }
     }
 
-    /// A chosen release stays live.
-    pub(super) fn pinned(index: &LiveIndex, told: Option<&CommitSha>) -> Self {
-        let outcome = if told == Some(&index.commit_hash) { Outcome::Unchanged } else { Outcome::Superseded };
+    /// Returns the report of a pinned release, which stays live.
+    pub(super) fn pinned(index: &LiveIndex, requested: Option<&CommitSha>) -> Self {
+        let outcome = if requested == Some(&index.commit_hash) { Outcome::Unchanged } else { Outcome::Superseded };
         Self { outcome, ..Self::nothing_new(index, None, Timings::default()) }
     }
 }

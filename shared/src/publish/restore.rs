@@ -1,4 +1,4 @@
-//! The bucket, rebuilt from the OCI registry alone.
+//! Restoration: rebuilds the bucket from the OCI registry alone.
 
 use std::str::FromStr;
 
@@ -16,7 +16,9 @@ use crate::release::LiveIndex;
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Puts back what the bucket lacks, and what does not have its digest. When its `index.json` is gone or damaged, the newest release of the OCI registry goes live.
+    /// Restores missing and damaged objects of the bucket.
+    ///
+    /// When `index.json` is missing or damaged, the newest release of the OCI registry goes live.
     ///
     /// # Errors
     /// [`PublishError::MissingBlob`] when the OCI registry lacks content, too.
@@ -29,7 +31,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
-    /// The same; none when something else went live meanwhile.
+    /// Restores the bucket once; returns `None` when another release went live meanwhile.
     async fn restore_once(&self) -> Result<Option<Report>, PublishError> {
         let object = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;
         let live = object.as_ref().and_then(|object| LiveIndex::from_bytes(&object.bytes).ok());
@@ -67,7 +69,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Some(report))
     }
 
-    /// Returns the live release. Restores a missing or damaged `index.json` first, and adds the written objects to `repaired`.
+    /// Returns the live release. Restores a missing or damaged `index.json` first, and adds the
+    /// written objects to `repaired`.
     ///
     /// # Errors
     /// [`PublishError::NoSuchRelease`] when it is damaged and the OCI registry has no index artifact.
@@ -95,8 +98,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             // Everything that it names comes before it (invariant 2), and stays.
             self.wait_for_prune().await?;
-            let lacking = self.missing_blobs(&loaded.release).await?;
-            let mut written = self.repair_bucket(&index, &loaded, &lacking).await?;
+            let missing = self.missing_blobs(&loaded.release).await?;
+            let mut written = self.repair_bucket(&index, &loaded, &missing).await?;
             if self.commit(index.to_bytes(), Expect::unchanged(found.as_ref())).await? {
                 written.push(format!("bucket: {INDEX_KEY}"));
                 let reason = damage.map_or("it was missing".to_owned(), |damage| damage.to_string());
@@ -110,8 +113,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Returns the live release as the OCI registry recorded it, or `None` when it recorded none.
     ///
-    /// The commit and release that a damaged `index.json` still names decide. `latest` may belong to a publication that was killed
-    /// before its commit point.
+    /// The commit and release that a damaged `index.json` still names decide. `latest` may belong
+    /// to a publication that was killed before its commit point.
     async fn recorded_of(&self, damaged: Option<&Object>) -> Result<Option<(LiveIndex, Loaded)>, PublishError> {
         let named = damaged.and_then(|object| {
             let commit: CommitSha = field(&object.bytes, "commit_hash")?;

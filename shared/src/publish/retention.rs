@@ -37,7 +37,8 @@ pub(super) fn age(stat: Stat, now: jiff::Timestamp) -> i64 {
     now.as_second() - stat.modified.as_second()
 }
 
-/// Returns whether an object is so young that no prune removes it during a publication. Half of the time is for the publication.
+/// Returns whether an object is so young that no prune removes it during a publication. Half of the
+/// time is for the publication.
 fn stays(stat: Stat, now: jiff::Timestamp) -> bool {
     age(stat, now) < KEPT_SECONDS / 2
 }

@@ -1,4 +1,4 @@
-//! Going back on purpose, and following the branch again.
+//! Rollback to an earlier release, and its end.
 
 use super::error::{PublishError, RACES};
 use super::live::Live;
@@ -61,7 +61,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
-    /// Pins the live release or not; none when another went live meanwhile, which is not the one that was meant.
+    /// Sets whether the live release is pinned; returns `None` when another one went live meanwhile.
     async fn pin(&self, live: &Live, pinned: Pin) -> Result<Option<Report>, PublishError> {
         let mut timings = Timings::default();
         if live.index.pinned == pinned {

@@ -30,8 +30,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(in_place.await?.into_iter().all(|is_in_place| is_in_place))
     }
 
-    /// Moves the tags of some versions and those of the index artifact to the live release, until no other release goes live
-    /// meanwhile.
+    /// Moves the tags of some versions and those of the index artifact to the live release, until
+    /// no other release goes live meanwhile.
     ///
     /// `seen` is the state of `index.json` that they match already.
     pub(super) async fn reconcile_tags(
@@ -57,7 +57,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Err(PublishError::Races)
     }
 
-    /// Repairs the tags of some versions, and those of the index artifact, that do not name the artifacts of the live release.
+    /// Repairs the tags of some versions, and those of the index artifact, that do not name the
+    /// artifacts of the live release.
     ///
     /// Pushes the blobs and manifests that they need, and returns the repaired tags.
     pub(super) async fn repair_tags(

@@ -1,8 +1,8 @@
 //! The commit that should be live (invariant 4).
 //!
-//! It is always the head of the branch. Git hosts answer from several servers, and one may lag behind the others for seconds: a requested
-//! commit that the head does not have yet is polled for (invariant 8), and a head that does not descend from the live commit is read
-//! twice.
+//! It is always the head of the branch. Git hosts answer from several servers, and one may lag
+//! behind the others for seconds: a requested commit that the head does not have yet is polled for
+//! (invariant 8), and a head that does not descend from the live commit is read twice.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -78,8 +78,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Target::At { live, head })
     }
 
-    /// Polls the head until it is the requested commit or descends from it, with growing pauses, for [`POLL`]. The last head counts, since
-    /// the requested commit may never have been on the branch, or have left it.
+    /// Polls the head until it is the requested commit or descends from it, with growing pauses,
+    /// for [`POLL`]. The last head counts, since the requested commit may never have been on the
+    /// branch, or have left it.
     async fn poll(
         &self,
         requested: &CommitSha,
@@ -107,7 +108,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
     }
 
-    /// Whether the head may be followed: it descends from the live commit, or a second read after a pause gives the same.
+    /// Whether the head may be followed: it descends from the live commit, or a second read after a
+    /// pause gives the same.
     ///
     /// A branch that was set back or rewritten is followed: its head is the decision of its owners.
     pub(super) async fn is_confirmed(&self, live: Option<&Live>, head: &CommitSha) -> Result<bool, PublishError> {

@@ -6,8 +6,8 @@ use futures_util::future::{try_join, try_join3};
 
 use super::each::each;
 use super::error::PublishError;
+use super::file_blobs::by_size;
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
-use super::large::by_size;
 use super::publisher::Publisher;
 use super::report::Writes;
 use super::retention::Placed;
@@ -17,24 +17,25 @@ use crate::registry::{Name, Registry};
 use crate::release::{Built, PublishedVersion, Release};
 use crate::source::Source;
 
-/// Objects that a publication found in the bucket, whether or not it wrote them again. A prune that began before may remove them.
+/// Objects that a publication found in the bucket, whether or not it wrote them again. A prune that
+/// began before may remove them.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    small: Vec<Digest>,
-    large: Vec<Digest>,
+    in_memory: Vec<Digest>,
+    file_backed: Vec<Digest>,
     release: bool,
 }
 
 impl Found {
     /// Whether the publication found none.
     pub(super) fn is_empty(&self) -> bool {
-        self.small.is_empty() && self.large.is_empty() && !self.release
+        self.in_memory.is_empty() && self.file_backed.is_empty() && !self.release
     }
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant 3, up to the release object.
-    /// Also returns the objects that it found in the bucket.
+    /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant
+    /// 3, up to the release object. Also returns the objects that it found in the bucket.
     pub(super) async fn upload(
         &self,
         built: &Built,
@@ -43,8 +44,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ) -> Result<(Writes, Found), PublishError> {
         let mut new_blobs = by_size(&built.release);
         for had in previous.map(Release::blobs).unwrap_or_default().keys() {
-            new_blobs.small.remove(had);
-            new_blobs.large.remove(had);
+            new_blobs.in_memory.remove(had);
+            new_blobs.file_backed.remove(had);
         }
         let new_versions = new_versions(&built.release, previous);
         let documents = DocumentArtifact::all(&built.release);
@@ -54,15 +55,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let of_config = self.push_index_config().await?;
         let of_versions = async {
             let to_bucket =
-                each(new_blobs.small, |blob| async move { Ok((blob, self.bucket_blob(built, blob).await?)) });
+                each(new_blobs.in_memory, |blob| async move { Ok((blob, self.bucket_blob(built, blob).await?)) });
             let to_registry = each(new_versions.iter().copied(), |version| self.push_version_blobs(built, version));
-            let (small, to_registry) = try_join(to_bucket, to_registry).await?;
-            let mut large = Vec::new();
-            for blob in new_blobs.large {
-                large.push((blob, self.bucket_large(blob).await?));
+            let (in_memory, to_registry) = try_join(to_bucket, to_registry).await?;
+            let mut file_backed = Vec::new();
+            for blob in new_blobs.file_backed {
+                file_backed.push((blob, self.write_file_backed(blob).await?));
             }
-            let bucket = small.iter().chain(&large).map(|(_, placed)| placed.writes()).sum();
-            let found = Found { small: found(small), large: found(large), release: false };
+            let bucket = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();
+            let found = Found { in_memory: found(in_memory), file_backed: found(file_backed), release: false };
             let pushed = new_versions.iter().copied().zip(&to_registry);
             let pending: Vec<&PublishedVersion> =
                 pushed.filter(|(_, pushed)| pushed.is_some()).map(|(version, _)| version).collect();
@@ -91,10 +92,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Checks the objects that an upload found, writes those that are missing by now, and returns their number.
     pub(super) async fn upload_again(&self, built: &Built, found: &Found) -> Result<u64, PublishError> {
-        let small = each(&found.small, |blob| self.bucket_blob(built, *blob)).await?;
-        let mut writes = small.into_iter().map(Placed::writes).sum();
-        for blob in &found.large {
-            writes += self.bucket_large(*blob).await?.writes();
+        let in_memory = each(&found.in_memory, |blob| self.bucket_blob(built, *blob)).await?;
+        let mut writes = in_memory.into_iter().map(Placed::writes).sum();
+        for blob in &found.file_backed {
+            writes += self.write_file_backed(*blob).await?.writes();
         }
         if found.release {
             writes += self.bucket_release(built).await?.writes();

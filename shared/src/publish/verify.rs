@@ -1,12 +1,12 @@
-//! Every digest of the live release, in both stores, looked at and nothing changed.
+//! Verification: compares every digest of the live release in both stores, and changes nothing.
 
 use serde::Serialize;
 
 use super::artifact_blobs::{NamedBlob, blobs_of};
 use super::each::each;
 use super::error::PublishError;
+use super::file_blobs::by_size;
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
-use super::large::by_size;
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
 use super::repositories::{INDEX_REPOSITORY, stack_repository};
@@ -29,7 +29,8 @@ pub struct Verification {
     pub release: Digest,
     /// How much was read.
     pub checked: Checked,
-    /// What is not as it should be. `restore` mends the bucket, `reconcile` the tags of the OCI registry with what they need.
+    /// Differences from the live release. `restore` repairs the bucket; `reconcile` repairs the
+    /// tags of the OCI registry and their artifacts.
     pub problems: Vec<String>,
 }
 
@@ -64,13 +65,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             checked.bucket += release.blobs().len();
             let sorted = by_size(release);
-            problems.extend(each(sorted.small, |blob| self.verify_object(blob)).await?.into_iter().flatten());
-            for blob in &sorted.large {
-                problems.extend(self.verify_large(*blob).await?);
+            problems.extend(each(sorted.in_memory, |blob| self.verify_object(blob)).await?.into_iter().flatten());
+            for blob in &sorted.file_backed {
+                problems.extend(self.verify_file_backed(*blob).await?);
             }
             let mut blobs = blobs_of(release);
             checked.registry = 2 * release.content.versions.len() + 2 + release.read_from().len() + blobs.len();
-            blobs.retain(|blob| !sorted.large.contains(&blob.digest));
+            blobs.retain(|blob| !sorted.file_backed.contains(&blob.digest));
             problems.extend(
                 each(&release.content.versions, |version| self.verify_version(version)).await?.into_iter().flatten(),
             );
@@ -91,15 +92,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(Verification { intact: problems.is_empty(), commit_hash, release, checked, problems })
     }
 
-    /// Looks at a large blob in both stores.
-    async fn verify_large(&self, blob: Digest) -> Result<Vec<String>, PublishError> {
+    /// Checks a file-backed blob in both stores.
+    async fn verify_file_backed(&self, blob: Digest) -> Result<Vec<String>, PublishError> {
         let mut problems = Vec::new();
         let key = blob_key(blob);
-        if self.large_of_bucket(blob).await?.is_none() {
+        if self.file_from_bucket(blob).await?.is_none() {
             let state = if self.bucket.stat(&key).await?.is_some() { "does not have its digest" } else { "is missing" };
             problems.push(format!("bucket: {key} {state}"));
         }
-        match self.large_of_registry(blob).await {
+        match self.file_from_registry(blob).await {
             Ok(Some(_)) => {}
             Ok(None) => problems.push(format!("registry: {INDEX_REPOSITORY}@{blob} is missing")),
             // As in `verify_blob`.

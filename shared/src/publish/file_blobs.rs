@@ -1,4 +1,5 @@
-//! Content that is too large for memory, which is starter projects that were fetched along: it goes through files, one at a time.
+//! File-backed blobs: starter projects of offline stacks are too large for memory, so they go
+//! through files, one at a time.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,26 +18,25 @@ use crate::registry::Registry;
 use crate::release::{Place, Release};
 use crate::source::Source;
 
-/// The blobs of a release by how they are moved.
+/// The blobs of a release by the way they are copied.
 #[derive(Debug, Default)]
 pub(super) struct BySize {
-    /// In memory, several at a time.
-    pub(super) small: BTreeSet<Digest>,
-    /// In files, one at a time.
-    pub(super) large: BTreeSet<Digest>,
+    /// Those copied in memory, several at a time.
+    pub(super) in_memory: BTreeSet<Digest>,
+    /// Those copied through files, one at a time.
+    pub(super) file_backed: BTreeSet<Digest>,
 }
 
-/// Tells large blobs from small ones. No file of a repository is large, no layer is made of anything else, and documents are in
-/// memory anyway.
+/// Splits the blobs of a release by size. Files of a repository, layers and documents always fit into memory.
 pub(super) fn by_size(release: &Release) -> BySize {
     let places = release.places();
     let mut sorted = BySize::default();
     for (blob, size) in release.blobs() {
         let is_file = places.get(&blob) == Some(&Place::Index) && !release.read_from().contains_key(&blob);
         if is_file && size > limits::FILE_BYTES {
-            sorted.large.insert(blob);
+            sorted.file_backed.insert(blob);
         } else {
-            sorted.small.insert(blob);
+            sorted.in_memory.insert(blob);
         }
     }
     sorted
@@ -59,42 +59,43 @@ impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Writes a large blob to the bucket unless it stays there, from wherever it is.
-    pub(super) async fn bucket_large(&self, blob: Digest) -> Result<Placed, PublishError> {
+    /// Writes a file-backed blob from either store to the bucket, unless the blob stays there.
+    pub(super) async fn write_file_backed(&self, blob: Digest) -> Result<Placed, PublishError> {
         let key = blob_key(blob);
         let placing = self.placing(&key).await?;
         if placing != Placed::Kept {
-            let file = self.large(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
+            let file = self.file_backed(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
             self.bucket.put_file(&key, file.path()).await?;
         }
         Ok(placing)
     }
 
-    /// Writes a large blob to the OCI registry unless it is there; says how many were written.
-    pub(super) async fn push_large(&self, blob: Digest, size: u64) -> Result<u64, PublishError> {
+    /// Pushes a file-backed blob unless the OCI registry has it, and returns the number of pushed blobs.
+    pub(super) async fn push_missing_file_backed(&self, blob: Digest, size: u64) -> Result<u64, PublishError> {
         if self.registry.has_blob(INDEX_REPOSITORY, blob, size).await? {
             return Ok(0);
         }
-        self.push_file_again(blob).await?;
+        self.push_file_backed(blob).await?;
         Ok(1)
     }
 
-    /// Writes a large blob from the bucket to the OCI registry, whether or not it is there.
-    pub(super) async fn push_file_again(&self, blob: Digest) -> Result<(), PublishError> {
-        let file = self.large_of_bucket(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
+    /// Pushes a file-backed blob from the bucket to the OCI registry, even if the registry has it.
+    pub(super) async fn push_file_backed(&self, blob: Digest) -> Result<(), PublishError> {
+        let file = self.file_from_bucket(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
         Ok(self.registry.push_file(INDEX_REPOSITORY, blob, file.path()).await?)
     }
 
-    /// A large blob from the bucket or else from the OCI registry.
-    async fn large(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
-        match self.large_of_bucket(blob).await? {
+    /// Copies a blob from the bucket, or else from the OCI registry, to a file.
+    async fn file_backed(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+        match self.file_from_bucket(blob).await? {
             Some(file) => Ok(Some(file)),
-            None => self.large_of_registry(blob).await,
+            None => self.file_from_registry(blob).await,
         }
     }
 
-    /// A large blob from the bucket; none when it is not there as it should be.
-    pub(super) async fn large_of_bucket(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+    /// Copies a blob from the bucket to a file; returns `None` when the bucket lacks it or it does
+    /// not match its digest.
+    pub(super) async fn file_from_bucket(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
         let file = NamedTempFile::new().map_err(PublishError::Temporary)?;
         if !self.bucket.get_file(&blob_key(blob), limits::TREE_BYTES, file.path()).await? {
             return Ok(None);
@@ -103,8 +104,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((digest == blob).then_some(file))
     }
 
-    /// A large blob from the OCI registry; none when it is not there.
-    pub(super) async fn large_of_registry(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
+    /// Copies a blob from the OCI registry to a file; returns `None` when the registry lacks it.
+    pub(super) async fn file_from_registry(&self, blob: Digest) -> Result<Option<NamedTempFile>, PublishError> {
         let file = NamedTempFile::new().map_err(PublishError::Temporary)?;
         if !self.registry.blob_to_file(INDEX_REPOSITORY, blob, limits::TREE_BYTES, file.path()).await? {
             return Ok(None);
