@@ -61,7 +61,10 @@ impl TestRegistry {
     /// A registry whose repository starts as a copy of a folder, with an empty bucket.
     pub async fn of(content: &Path) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Process numbers come round again on a server that runs for long.
+        let begin = std::time::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test-{begin}-{}-{count}", std::process::id());
         let repository = tempfile::tempdir().expect("a temporary folder");
         copy(content, repository.path());
         let (s3, oci) = (server("TEST_S3_ENDPOINT"), server("TEST_OCI_REGISTRY"));
