@@ -30,7 +30,7 @@ pub struct Rules {
     pub hosts: Hosts,
     /// The own machine.
     pub loopback: Loopback,
-    /// Hosts by name that the operator chose, who may have them on a private network.
+    /// Hosts by name that the operator chose; they may be on a private network.
     pub trusted: BTreeSet<String>,
 }
 

@@ -14,9 +14,9 @@ use crate::validate::{Found, Outside};
 pub struct Complete {
     /// The files, with those of versions that live in other Git repositories.
     pub tree: Tree,
-    /// What they mean.
+    /// The parsed files.
     pub repository: Repository,
-    /// What other hosts gave beside files.
+    /// Content from upstream hosts that is not in files of the tree.
     pub upstream: Upstream,
     /// Parents on other hosts, as far as they were asked for.
     pub(super) parents: BTreeMap<Outside, Found>,

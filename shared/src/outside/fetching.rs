@@ -13,12 +13,12 @@ use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Pla
 use crate::starter::Remotes;
 use crate::tree::Tree;
 
-/// What is fetched.
+/// The purpose of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// What a release has.
+    /// A release, with its icons and devfiles of samples.
     Release(Icons),
-    /// What the index has: neither icons nor devfiles of samples.
+    /// The index: neither icons nor devfiles of samples.
     Index,
 }
 
@@ -73,12 +73,12 @@ impl Outside {
         Self { client: Some(client), wanted: Wanted::Index, offline: None }
     }
 
-    /// Fetches nothing: what is elsewhere stays as it was last published.
+    /// Fetches nothing: upstream content stays as it was last published.
     pub fn without_fetches() -> Self {
         Self { client: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
     }
 
-    /// What is wanted of other hosts so that they are not needed; none: nothing.
+    /// Settings of offline stacks; `None` when there are none.
     pub fn offline_settings(&self) -> Option<&OfflineSettings> {
         self.offline.as_ref().map(|offline| &offline.settings)
     }

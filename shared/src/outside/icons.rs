@@ -17,7 +17,7 @@ use crate::yaml;
 /// turn now and then, and a refresh does not become slower with the number of icons.
 const LOOKED_AT_AGAIN: usize = 8;
 
-/// What a broken icon is.
+/// The severity of a broken icon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Icons {
     /// A warning.

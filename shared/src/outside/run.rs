@@ -38,7 +38,7 @@ pub(super) struct Run<'a> {
     pub(super) packs: Semaphore,
 }
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Debug)]
 pub(super) enum Brought {
     /// The known state is still the state.

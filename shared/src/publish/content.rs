@@ -19,9 +19,9 @@ use crate::source::Source;
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     repository: String,
-    /// What is fetched.
+    /// The blob to fetch.
     blob: Digest,
-    /// What of it is wanted: the blob itself, or files of the archive that it is.
+    /// The wanted digests: the blob itself, or files of the archive that it is.
     wanted: BTreeSet<Digest>,
     place: Place<'a>,
 }

@@ -51,15 +51,15 @@ pub enum PublishError {
     NoSuchRelease {
         /// The commit or tag.
         name: String,
-        /// What there is instead.
+        /// Names that exist.
         advice: String,
     },
-    /// What the OCI registry has under a name is not what was put there.
+    /// The OCI registry has other content under a name than was pushed.
     #[error("the artifact {name} in the OCI registry cannot be used: {reason}")]
     DamagedArtifact {
         /// Repository and tag or digest.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// Nothing is published yet.

@@ -2,7 +2,7 @@
 //!
 //! Its layers are `index.json`, `release.json`, which is the release object, and, without a title,
 //! the documents that the latter names. Each document is a layer of an artifact of its own, too,
-//! whose further layers are the blobs that it tells of and no other artifact carries. So a refresh
+//! whose further layers are the blobs that it lists and no other artifact carries. So a refresh
 //! names no more than what changed and what is common to all.
 
 use std::collections::BTreeMap;

@@ -4,10 +4,10 @@
 use crate::outside::Outside;
 use crate::timestamp::Timestamp;
 
-/// What to do with a repository that has errors.
+/// The treatment of a repository that has errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// Publish the rest; what is wrong keeps its last published state.
+    /// Publish the rest; quarantined parts keep their last published state.
     Quarantine,
     /// Publish nothing.
     Strict,

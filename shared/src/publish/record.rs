@@ -33,7 +33,7 @@ pub struct LastRefresh {
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
-    /// What it repaired in the stores.
+    /// Objects that it repaired in the stores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<String>,
     /// Since when no refresh has made the head live; none when the last one did.

@@ -53,7 +53,7 @@ pub struct About {
     pub warnings: Vec<Diagnostic>,
     /// The dependencies of the stacks that were read, by their folders.
     pub dependencies: BTreeMap<String, BTreeSet<Dependency>>,
-    /// What could not be settled of what was read.
+    /// Pending subjects of the stacks that were read.
     pub pending: Pending,
 }
 

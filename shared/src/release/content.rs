@@ -1,4 +1,4 @@
-//! What is published: versions, devfiles of samples, files and icons.
+//! Published content: versions, devfiles of samples, files and icons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::Entry;
 
-/// What a release has, beside its [`Outline`](super::Outline).
+/// The content of a release, without its [`Outline`](super::Outline).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Content {
     /// The index: stacks in the order of their folders, then samples and stacks that live elsewhere.
@@ -24,7 +24,7 @@ pub struct Content {
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
-    /// What should be looked at in stacks, by their folders; what else should be is in the outline.
+    /// Warnings of stacks, by their folders; other warnings are in the outline.
     pub warnings: BTreeMap<String, Vec<Diagnostic>>,
 }
 
@@ -39,7 +39,7 @@ pub struct PublishedVersion {
     pub version: String,
     /// Folder of the version in the repository.
     pub folder: String,
-    /// What the stack's entry takes from its versions.
+    /// Fields that the stack's entry takes from its versions.
     pub facts: Facts,
     /// Digest of the artifact's manifest.
     pub manifest: Digest,
@@ -47,18 +47,18 @@ pub struct PublishedVersion {
     pub layers: Vec<Layer>,
     /// The devfile's text, which most requests ask for.
     pub devfile: String,
-    /// What its files were fetched from; none when they were in the tree.
+    /// The upstream source of its files; `None` when they were in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
     /// The commit that its files were fetched at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_at: Option<CommitSha>,
-    /// What it has of other hosts; none when it needs nothing of them, or may.
+    /// Its content from upstream hosts; `None` when it needs none, or may fetch it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<OfflineVersion>,
 }
 
-/// What an entry takes from its versions when `stack.yaml` does not say it.
+/// Fields that an entry takes from its versions when `stack.yaml` lacks them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the names are those of the index")]

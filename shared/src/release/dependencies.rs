@@ -75,7 +75,7 @@ pub(crate) enum LocalReference {
     File(String),
 }
 
-/// What the parents and plugins of the devfile at a path name. Only few devfiles have any, so few are parsed.
+/// References of the devfile at a path to parents and plugins. Only few devfiles have any, so few are parsed.
 pub(crate) fn named_by(path: &str, devfile: &[u8]) -> Vec<LocalReference> {
     let text = String::from_utf8_lossy(devfile);
     if !text.contains("parent") && !text.contains("plugin") {

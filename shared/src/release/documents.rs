@@ -20,7 +20,7 @@ use crate::limits::SHARD_STACKS;
 /// The document of some stacks, by their folders.
 pub(super) type Shard<'a> = BTreeMap<String, StackContent<'a>>;
 
-/// What a release has of a stack.
+/// The content of a stack in a release.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct StackContent<'a> {
     /// None when it is not published.

@@ -34,7 +34,7 @@ pub struct Draft<'a> {
     repository: &'a Repository,
     upstream: &'a Upstream,
     previous: Option<&'a Release>,
-    /// What is made anew; all else is as the release before has it.
+    /// The parts to build; all others are taken over from the release before.
     plan: &'a Plan,
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
@@ -45,7 +45,7 @@ pub struct Draft<'a> {
     layers: BTreeMap<String, Vec<Layer>>,
     /// Warnings beside those of the repository.
     warnings: Vec<Diagnostic>,
-    /// What could not be settled.
+    /// Pending subjects.
     pending: Pending,
     /// The dependencies of the stacks that were read.
     dependencies: BTreeMap<String, BTreeSet<Dependency>>,

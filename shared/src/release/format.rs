@@ -20,7 +20,7 @@ pub enum InvalidDocument {
     /// Its bytes do not have the digest that names it.
     #[error("the bytes do not have the digest {0}")]
     Digest(Digest),
-    /// What it names is larger than anybody reads.
+    /// It names an object above the size that readers accept.
     #[error("it takes {0} bytes, and at most {RELEASE_BYTES} are read")]
     TooLarge(u64),
     /// It was written by software of another format.

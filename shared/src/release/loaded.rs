@@ -15,7 +15,7 @@ use crate::index::{EntryType, VersionEntry};
 /// Everything published for one commit, or as much of it as was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
-    /// What is known of the whole.
+    /// The outline of the release.
     pub outline: Outline,
     /// The rest, as far as it was read.
     pub content: Content,
@@ -63,7 +63,7 @@ impl Release {
     }
 
     /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
-    /// them. What needs no storing is left out.
+    /// them. Content that needs no storage is left out.
     pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
         let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);
         loose.retain(|document, _| self.read_from.contains_key(document));

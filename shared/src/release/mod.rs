@@ -8,7 +8,7 @@
 //! - [`Release`]: the release, as much of it as was loaded; [`Content`]: its versions, files, samples and icons
 //! - [`Built`]: a release with the bytes that it is stored as: [`Outline`] and `documents`
 //! - [`LiveIndex`]: `index.json`, which names the live release; [`Entries`]: its entries as text
-//! - [`Pending`], [`Upstream`], [`Offline`]: what other hosts gave or did not settle
+//! - [`Pending`], [`Upstream`], [`Offline`]: content from upstream hosts, and subjects that they left pending
 //! - [`Place`]: where the OCI registry has the content
 
 mod built;

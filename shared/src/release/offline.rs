@@ -36,10 +36,10 @@ pub enum OfflineStacks {
 #[error("`all`, or names of stacks, separated by commas")]
 pub struct InvalidOfflineStacks;
 
-/// What a release has of other hosts.
+/// The offline content of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Offline {
-    /// What was wanted.
+    /// The settings that it was built with.
     #[serde(flatten)]
     pub settings: OfflineSettings,
     /// Folders of stacks of which something did not arrive and may the next time.

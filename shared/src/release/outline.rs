@@ -44,7 +44,7 @@ pub struct Outline {
     /// The dependencies of stacks, by their folders.
     #[serde(default)]
     pub dependencies: BTreeMap<String, BTreeSet<Dependency>>,
-    /// What could not be settled.
+    /// Pending subjects.
     #[serde(default, skip_serializing_if = "Pending::is_empty")]
     pub pending: Pending,
     /// Digest of the entries as `index.json` has them.

@@ -1,4 +1,4 @@
-//! What a release could not settle (invariant 12).
+//! Pending subjects of a release (invariant 12).
 
 use std::collections::{BTreeMap, BTreeSet};
 

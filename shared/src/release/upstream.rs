@@ -1,4 +1,4 @@
-//! What a release has of other hosts, beside the files that were brought into the tree.
+//! Content of a release from upstream hosts, without the files that were added to the tree.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ pub struct Upstream {
     pub icons: BTreeMap<String, FetchedIcon>,
     /// The Git remote that the files of a version were read from, and its commit, by the folder of the version.
     pub versions: BTreeMap<String, (String, CommitSha)>,
-    /// What other hosts did not settle.
+    /// Subjects that upstream hosts left pending.
     pub pending: Pending,
-    /// What was wanted of other hosts for whole stacks, and the stacks that lack something; `None` when nothing was wanted.
+    /// Settings of offline stacks, and the stacks that lack something; `None` when no stack is offline.
     pub offline: Option<Offline>,
-    /// What versions have of other hosts, by their folders.
+    /// Offline content of versions, by their folders.
     pub offline_versions: BTreeMap<String, OfflineVersion>,
 }
 

@@ -4,7 +4,7 @@
 //! [`Repository::quarantined`] with its reasons (invariant 5).
 //!
 //! - [`Repository`]: the whole, put together from its files; start here
-//! - [`Part`]: what can be published or quarantined by itself
+//! - [`Part`]: a unit that is published or quarantined by itself
 //! - [`Stack`]: `stack.yaml` and the versions that it lists; `devfile`: the check of a devfile with its parents
 //! - [`Sample`]: `extraDevfileEntries.yaml` and the devfiles of `samples/`; [`Dates`]: `last_modified.json`
 //! - `refused`: files that no tree takes

@@ -30,11 +30,11 @@ pub struct Repository {
     pub dates: Dates,
     /// Versions whose files are in another Git repository and not in this tree.
     pub elsewhere: Vec<Elsewhere>,
-    /// What cannot be published.
+    /// Parts that cannot be published.
     pub quarantined: Vec<Quarantined>,
-    /// What stays as it was last published though nothing is wrong with it: it is unchanged, or out of reach for now.
+    /// Parts without errors that keep their last published state: unchanged, or unreachable for now.
     pub kept: BTreeSet<Part>,
-    /// What should be looked at.
+    /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -269,7 +269,7 @@ impl Repository {
     }
 }
 
-/// What has been reported, so that a parent's problems are not repeated for each of its children.
+/// Problems reported so far, so that a parent's problems are not repeated for each of its children.
 #[derive(Debug)]
 struct Reported(HashSet<Diagnostic>);
 

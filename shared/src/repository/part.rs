@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 /// A part of the repository that is not published as it stands; its last published state stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// What stays as it was.
+    /// The part that keeps its last published state.
     #[serde(flatten)]
     pub part: Part,
     /// The reasons.

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(20);
 /// Time for one pack, further attempts included.
 const PACK: Duration = Duration::from_secs(60);
 
-/// Time for the history of undated paths. What it does not answer is pending.
+/// Time for the history of undated paths. Paths without an answer stay pending.
 const HISTORY: Duration = Duration::from_secs(20);
 
 /// A registry repository on a Git host, read over Git's protocol alone.

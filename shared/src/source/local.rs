@@ -61,7 +61,7 @@ impl LocalSource {
         .await
     }
 
-    /// The files of the last head, without reading them again; what is read now must have that name.
+    /// The files of the last head, without a second read; the files read now must have that id.
     async fn tree(&self, commit: &CommitSha) -> Result<Arc<Tree>, SourceError> {
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, tree)) = known.filter(|(name, _)| name == commit) {

@@ -3,7 +3,7 @@
 //! - [`Source`]: a repository that can be read; start here
 //! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder
 //! - [`Listing`]: the Git ids of everything at a commit; [`Scope`]: the stacks that are read of it
-//! - [`github`]: what only GitHub has: App tokens, commit statuses, the id of a repository
+//! - [`github`]: GitHub's own API: App tokens, commit statuses, the id of a repository
 
 mod git;
 pub mod github;

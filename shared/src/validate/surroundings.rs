@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// What is around a devfile: where its parents and plugins come from.
+/// The surroundings of a devfile: the sources of its parents and plugins.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
     /// The files of the tree by path, as the devfile's own path is written.
@@ -53,7 +53,7 @@ impl fmt::Display for Outside {
     }
 }
 
-/// What became of looking for a parent.
+/// The result of a search for a parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Its bytes.

@@ -11,9 +11,9 @@ pub(crate) struct Fault {
     pub(crate) position: Position,
     /// The rule's name.
     pub(crate) rule: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub(crate) message: Cow<'static, str>,
-    /// What to do; may be empty.
+    /// A remedy; may be empty.
     pub(crate) hint: &'static str,
 }
 

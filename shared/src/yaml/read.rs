@@ -15,7 +15,7 @@ use crate::limits;
 pub(crate) struct Reading {
     /// The document; none when a fault made the rest unreadable.
     pub(crate) node: Option<Node>,
-    /// What is wrong with it.
+    /// The problem.
     pub(crate) faults: Vec<Fault>,
 }
 

@@ -1,4 +1,4 @@
-//! What one look at the registry repository does not settle: heads that are shown late, renamed repositories, files that no tree takes,
+//! Cases beyond a plain commit: heads that are shown late, renamed repositories, files that no tree takes,
 //! versions on hosts that do not answer, and repositories without stacks.
 
 use std::os::unix::fs::symlink;

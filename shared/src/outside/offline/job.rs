@@ -10,7 +10,7 @@ use crate::outside::complete::Complete;
 use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, StoredFile};
 use crate::repository::Part;
 
-/// What becomes of what was fetched for the release before.
+/// The use of content that was fetched for the release before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// It stays, as long as the devfile that names it is the same.

@@ -22,13 +22,13 @@ use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, Pending, 
 use crate::repository::Part;
 use crate::starter::{Look, Origin, Remote, Remotes, Source, SourceKey};
 
-/// Time for everything; a function has five minutes. What does not come in time is fetched by the next refresh.
+/// Time for everything; a function has five minutes. The next refresh fetches the rest.
 const BUDGET: Duration = Duration::from_secs(180);
 
 /// Projects that are fetched and packed at a time: each takes up to three times its size of the temporary folder.
 const AT_ONCE: usize = 2;
 
-/// What is wanted, and how it is fetched.
+/// The stacks to fetch for, and the remotes to fetch from.
 #[derive(Debug)]
 pub(in crate::outside) struct Offline {
     pub(in crate::outside) settings: OfflineSettings,

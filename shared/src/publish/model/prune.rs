@@ -77,7 +77,7 @@ fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
     world.check();
 }
 
-/// What it tells of is not known, so nothing may go, whatever older releases need.
+/// Its contents are unknown, so nothing may be deleted, whatever older releases need.
 #[test]
 fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
     let world = published();
@@ -102,7 +102,7 @@ fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
     assert_eq!(keys(&world), before);
 }
 
-/// A world whose first releases are off the list, and old: one of them is to be pruned, with a stack of its own.
+/// A world whose first releases are off the list, and old: a prune deletes one of them, with a stack of its own.
 pub(super) fn with_old_releases() -> World {
     let world = World::new();
     for edit in 0..=KEPT_RELEASES as u8 {

@@ -1,4 +1,4 @@
-//! What a commit alone does not settle: heads that are shown late, dates, files that no tree takes, and repositories without stacks.
+//! Cases beyond a plain commit: heads that are shown late, dates, files that no tree takes, and repositories without stacks.
 
 use super::*;
 use crate::tree::TreeError;

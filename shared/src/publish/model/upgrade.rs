@@ -1,4 +1,4 @@
-//! Releases of the format before: what is live, quarantined or pinned stays so when this software takes over.
+//! Releases of the format before: live, quarantined and pinned content stays so after an upgrade.
 
 use serde_json::{Value, json};
 

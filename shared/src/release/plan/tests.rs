@@ -1,4 +1,4 @@
-//! Plans against whole builds: what is taken over is what would be made.
+//! Plans against whole builds: both give the same release.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What only GitHub has: tokens of Apps, commit statuses, and the id by which a repository is known whatever its name.
+//! Calls of GitHub's own API: tokens of Apps, commit statuses, and the repository's id, which outlasts a rename.
 //!
 //! - [`GitHub`]: one repository there; start here
 //! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries; `status`: the outcome of a commit
