@@ -1,5 +1,7 @@
 //! From a repository to a release, in two steps with the dates of the history between them.
 
+mod dates;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use super::entry::{facts, stack_entry, version_entry};
 use super::format::RULES;
 use super::loaded::Release;
 use super::offline::Offline;
-use super::pending::{Pending, PendingReason};
+use super::pending::Pending;
 use super::plan::Plan;
 use super::stored_file::StoredFile;
 use super::upstream::Upstream;
@@ -23,7 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{self, Origin, Part, Quarantined, Repository, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::repository::{self, Origin, Part, Quarantined, Repository, Stack, StackVersion};
 use crate::source::EXTRA_ENTRIES;
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
@@ -112,48 +114,6 @@ impl<'a> Draft<'a> {
         let (layers, contents): (Vec<_>, Vec<_>) = artifact::layers(&version.files).into_iter().unzip();
         self.contents.extend(layers.iter().map(|layer: &Layer| layer.digest).zip(contents));
         self.layers.insert(version.folder.clone(), layers);
-    }
-
-    /// Paths whose date neither the tree nor the release before knows; the history of the repository has to say.
-    pub fn undated(&self) -> Vec<String> {
-        let versions = self.repository.stacks.iter().flat_map(|stack| stack.versions.iter().map(move |v| (stack, v)));
-        let folders = versions.filter(|(stack, v)| self.known_date(stack, v).is_none()).map(|(_, v)| v.folder.clone());
-        let samples =
-            self.repository.samples.iter().flat_map(|sample| sample.devfiles.iter().map(move |d| (sample, d)));
-        let devfiles = samples
-            .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
-            .filter_map(|(_, (_, devfile))| match &devfile.origin {
-                Origin::Tree(path) => Some(path.clone()),
-                Origin::Fetched { .. } => None,
-            });
-        folders.chain(devfiles).collect()
-    }
-
-    /// Records which of the [`Draft::undated`] paths the history did not date: a warning and a pending subject for each.
-    fn note_undated(&mut self, history: &BTreeMap<String, Timestamp>) {
-        for path in self.undated().into_iter().filter(|path| !history.contains_key(path)) {
-            self.pending.add(Pending::of_path(&path), PendingReason::Undated);
-            let mut versions = self.repository.stacks.iter().flat_map(|stack| &stack.versions);
-            let version = versions.find(|version| version.folder == path);
-            let path = version.map_or(path, |version| format!("{}/{}", version.folder, version.devfile_name()));
-            let message = "the history does not say when it last changed";
-            let hint = "a later refresh asks again; a last_modified.json in the repository needs no history";
-            self.warnings.push(Diagnostic::warning(path, "lastModified/history", message, hint));
-        }
-    }
-
-    fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
-        let number = version.devfile.version.as_str();
-        let in_tree = self.repository.dates.stack(&stack.fields.name, number);
-        in_tree.cloned().or_else(|| {
-            let before = &self.unchanged.get(&version.folder)?.last_modified;
-            (*before != Timestamp::unknown()).then(|| before.clone())
-        })
-    }
-
-    fn sample_date(&self, name: &str, version: &str) -> Option<&Timestamp> {
-        let version = if version.is_empty() { SAMPLE_WITHOUT_VERSION } else { version };
-        self.repository.dates.sample(name, version)
     }
 
     /// Puts the release together. `history` has the dates of [`Draft::undated`] paths, as far as there are any; `entries` are those of
