@@ -5,6 +5,7 @@ pub mod browser;
 pub mod collector;
 pub mod distribution;
 pub mod emulator;
+pub mod git;
 pub mod github;
 pub mod guard;
 pub mod lambda;

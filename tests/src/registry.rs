@@ -1,6 +1,7 @@
 //! A whole registry under test: both functions as processes, on a bucket and a namespace of their own in the real servers
 //! that `scripts/test` starts.
 
+use crate::git::git;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -215,16 +216,7 @@ impl TestRegistry {
 
     /// Runs `git` in the repository's folder.
     pub fn git(&self, arguments: &[&str]) -> String {
-        let output = std::process::Command::new("git")
-            .current_dir(self.repository.path())
-            .args(["-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com"])
-            .args(arguments)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
-            .expect("git runs");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("git writes text").trim().to_owned()
+        git(self.repository.path(), arguments)
     }
 
     /// Commits everything, on the branch `main`, and gives the commit.

@@ -1,13 +1,13 @@
 //! A small registry repository with a history of fixed dates, and a source that reads it.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::source::github::{Credentials, GitHub as Api};
 use devfile_registry::source::{GitAccess, GitSource};
+use registry_tests::git::git;
 use registry_tests::github::GitHub;
 use tempfile::TempDir;
 
@@ -79,19 +79,4 @@ impl Fixture {
         // Some of these tests wait until the time is up.
         api.unwrap().with_budget(Duration::from_secs(10))
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stack Owner")))
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "owner@example.com")))
-        .env("GIT_COMMITTER_DATE", "2025-06-01T00:00:00Z")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use registry_tests::answer::Answer;
+use registry_tests::git::git;
 use registry_tests::github::GitHub;
 use registry_tests::registry::{Serving, TestRegistry};
 use tempfile::TempDir;
@@ -68,20 +69,6 @@ impl Project {
         self.git(&["reset", "--hard", "--quiet"]);
         files
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stack Owner")))
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "owner@example.com")))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Contents and owner's permissions by path.
