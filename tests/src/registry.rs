@@ -1,13 +1,14 @@
 //! A whole registry under test: both functions as processes, on a bucket and a namespace of their own in the real servers
 //! that `scripts/test` starts.
 
-use crate::git::git;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::git::git;
 
 /// A registry that nobody else uses.
 #[derive(Debug)]
