@@ -166,7 +166,7 @@ class Stage:
 
     def commit(self, registry: Registry) -> None:
         """Makes the registry's folder a Git work tree, if it is none, and commits what is in it."""
-        for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
+        for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", "A change"]):
             git.run(registry.source, *command, author="bench")
 
     def list_tree(self, registry: Registry) -> float:

@@ -96,7 +96,7 @@ class Kubernetes(unittest.TestCase):
             self.assertLessEqual(required, set(self.config()), name)
         for variable in self.config():
             self.assertTrue(known_to("serve", variable) or known_to("refresh", variable), variable)
-            self.assertNotRegex(variable, "SECRET|TOKEN|PASSWORD|_KEY")
+            self.assertNotRegex(variable, "SECRET|TOKEN|PASSWORD|CREDENTIALS|_KEY")
 
     def test_selectors_and_backends_find_something(self) -> None:
         labels = [pod["metadata"]["labels"] for _, _, pod in pods()]
@@ -147,7 +147,7 @@ class Compose(unittest.TestCase):
     def test_no_secret_has_a_value_in_the_file(self) -> None:
         for name, service in self.SERVICES.items():
             for variable, value in service.get("environment", {}).items():
-                if re.search("SECRET|TOKEN|PASSWORD", variable):
+                if re.search("SECRET|TOKEN|PASSWORD|CREDENTIALS", variable):
                     self.assertRegex(value, r"^\$\{[A-Z_]+(:\?.+|:-)\}$", f"{name}: {variable}")
 
     def test_it_listens_on_loopback_only_and_the_functions_have_few_rights(self) -> None:

@@ -28,6 +28,9 @@ _NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(
 _READ_BY_BOTH = ("fetch/rules.rs",)
 """Parts of the library that read variables for both functions."""
 
+_READ_BY_REFRESH = ("outside/fetching.rs", "git/credentials.rs")
+"""Parts of the library that read variables for refresh."""
+
 
 def code(path: str) -> str:
     return (ROOT / path).read_text()
@@ -36,7 +39,7 @@ def code(path: str) -> str:
 def read_by(function: str) -> dict[str, str]:
     """The variables that a function reads, each with whether it is required or optional."""
     paths = [f"functions/{function}/src/config.rs", *(f"shared/src/{path}" for path in _READ_BY_BOTH)]
-    paths += ["shared/src/outside/mod.rs"] if function == "refresh" else []
+    paths += [f"shared/src/{path}" for path in _READ_BY_REFRESH] if function == "refresh" else []
     text = "".join(code(path).partition("\n#[cfg(test)]\nmod ")[0] for path in paths)
     required = set(_REQUIRED.findall(text))
     return {name: "required" if name in required else "optional" for name in _NAME.findall(text)}
@@ -158,7 +161,7 @@ class Environment(unittest.TestCase):
                     self.assertTrue(target in RESOURCES or "Default" not in PARAMETERS[target], name)
 
     def test_secrets_come_from_secrets_manager(self) -> None:
-        secret = re.compile(r"(SECRET|TOKEN|PASSWORD|KEY)$")
+        secret = re.compile(r"(SECRET|TOKEN|PASSWORD|KEY|CREDENTIALS)$")
         found = {name: value for name, value in set_for("refresh").items() if secret.search(name)}
         self.assertGreaterEqual(len(found), 3)
         for name, value in found.items():
