@@ -133,6 +133,11 @@ async fn branch_of_another_repository_that_moved_is_published_without_a_commit()
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;
     assert_eq!(serve.get("/devfiles/vase").await.1, devfile("before"));
+    let entry = serve.json("/index?name=vase").await;
+    let date = vase.git(&["log", "-1", "--format=%ad", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"]);
+    assert_eq!(entry[0]["lastModified"], date, "{entry}");
+    let pending = serve.json("/status").await["live"]["pending"].clone();
+    assert_eq!(pending, json!({"stacks/vase": ["branch"]}));
     vase.write("devfile.yaml", devfile("after"));
     vase.commit();
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "its time has not come");

@@ -64,6 +64,14 @@ async fn lasting_faults_of_the_host_are_reported() {
 }
 
 #[tokio::test]
+async fn commit_that_the_host_no_longer_has_is_not_found() {
+    let fixture = Fixture::new().await;
+    let gone = "0123456789012345678901234567890123456789".parse().unwrap();
+    let error = fixture.source().files(&gone, &Scope::All).await.unwrap_err();
+    assert!(matches!(error, SourceError::NotFound(_)), "{error}");
+}
+
+#[tokio::test]
 async fn passing_faults_of_the_api_are_outlived() {
     let fixture = Fixture::new().await;
     let past = jiff::Timestamp::now().as_second() - 1;

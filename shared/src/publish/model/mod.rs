@@ -137,6 +137,10 @@ struct Commits {
     late: Option<(usize, usize)>,
     /// Reads of the head.
     heads: usize,
+    /// Comparisons of commits.
+    comparisons: usize,
+    /// Whether the host does not answer.
+    is_down: bool,
 }
 
 impl Commits {
@@ -182,6 +186,9 @@ impl Source for Branch {
         let number = {
             let mut commits = self.0.lock().unwrap();
             commits.heads += 1;
+            if commits.is_down {
+                return Err(SourceError::unavailable("the head", "the host is down"));
+            }
             let head = commits.head;
             match &mut commits.late {
                 Some((late, reads)) if *reads > 0 => {
@@ -215,7 +222,9 @@ impl Source for Branch {
 
     async fn descends(&self, commit: &CommitSha, ancestor: &CommitSha) -> Result<bool, SourceError> {
         tokio::task::yield_now().await;
-        Ok(self.0.lock().unwrap().descends(Self::number(ancestor), Self::number(commit)))
+        let mut commits = self.0.lock().unwrap();
+        commits.comparisons += 1;
+        Ok(commits.descends(Self::number(ancestor), Self::number(commit)))
     }
 
     async fn last_modified(

@@ -40,6 +40,16 @@ fn requested_commit_that_is_never_shown_ends_as_superseded_after_some_polls() {
     assert_eq!((report.outcome, live(&world)), (Outcome::Superseded, Branch::named(0)));
     let heads = commits().heads;
     assert!((6..12).contains(&heads), "{heads} reads of the head within 20 s");
+    assert_eq!(commits().comparisons, 1, "a head that stays is compared once");
+}
+
+#[test]
+fn host_that_is_down_is_not_polled_for_a_requested_commit() {
+    let world = behind();
+    world.branch.0.lock().unwrap().heads = 0;
+    world.branch.0.lock().unwrap().is_down = true;
+    assert!(matches!(refresh(&world, Some(1)), Err(PublishError::Source(SourceError::Unavailable { .. }))));
+    assert_eq!(world.branch.0.lock().unwrap().heads, 1, "the source has tried again by itself");
 }
 
 #[test]
