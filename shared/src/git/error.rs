@@ -24,6 +24,12 @@ pub enum GitError {
         /// Its reason, cut to 200 characters.
         reason: String,
     },
+    /// The host does not have a commit, or not yet.
+    #[error("{host}: the repository does not have the commit")]
+    NoSuchCommit {
+        /// The host.
+        host: String,
+    },
     /// There is no such branch or tag.
     #[error("{host}: the repository has no branch or tag `{name}`")]
     NoSuchRevision {
@@ -68,7 +74,8 @@ impl GitError {
         match self {
             Self::Fetch(error) => error.is_temporary(),
             // A host that is overloaded, or has not stored a push everywhere yet, says so in its own words.
-            Self::Protocol { .. } | Self::Refused { .. } | Self::Slow | Self::Temporary(_) => true,
+            Self::Protocol { .. } | Self::Refused { .. } | Self::NoSuchCommit { .. } => true,
+            Self::Slow | Self::Temporary(_) => true,
             Self::NoSuchRevision { .. } | Self::Empty(_) | Self::NoSuchFolder(_) => false,
             Self::Object { .. } | Self::TooLarge { .. } => false,
         }

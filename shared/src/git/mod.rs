@@ -34,7 +34,7 @@ pub use error::GitError;
 pub use local::LocalRepository;
 pub use objects::{Commit, Entry, EntryType, Objects, object_id};
 pub use pack::Pack;
-pub use remote::{Filter, Packed, Remote, Wanted};
+pub use remote::{Filter, FolderPack, Packed, Remote, Wanted};
 pub use revision::{InvalidRevision, Revision};
 pub use tree_id::{GitId, InvalidGitId, blob_id, folder_id};
 pub use url::{InvalidRepositoryUrl, RepositoryUrl, is_reference};

@@ -20,6 +20,7 @@ use super::wire::{self, Line, Lines, NotALine};
 use crate::digest::CommitSha;
 use crate::fetch::{Answer, Body, Fetcher, Message, Request};
 use crate::limits;
+use crate::timestamp::Timestamp;
 
 const VERSION_2: (&str, &str) = ("git-protocol", "version=2");
 
@@ -67,6 +68,17 @@ pub struct Wanted<'w> {
     pub filter: Filter,
     /// Most bytes of the pack.
     pub limit_bytes: u64,
+}
+
+/// A folder of a commit, with everything below it.
+#[derive(Debug)]
+pub struct FolderPack {
+    /// The objects.
+    pub pack: Pack,
+    /// The folder's id.
+    pub folder: ObjectId,
+    /// The author date of the commit; `None` when the commit does not say it.
+    pub authored: Option<Timestamp>,
 }
 
 /// A pack, and the commits in it whose parents were left out.
@@ -217,7 +229,7 @@ impl Remote {
         path: &str,
         limit_bytes: u64,
         deadline: Instant,
-    ) -> Result<(Pack, ObjectId), GitError> {
+    ) -> Result<FolderPack, GitError> {
         let commit = [object_id(commit)?];
         let has_filters = !path.is_empty() && self.has_filters(deadline).await?;
         let filter = if has_filters { Filter::Blobs } else { Filter::Nothing };
@@ -225,11 +237,12 @@ impl Remote {
         let Packed { pack, .. } = self.fetch(wanted, deadline).await?;
         let root = pack.root(&commit[0])?;
         let folder = if path.is_empty() { root } else { pack.folder(root, path)? };
+        let authored = pack.commit(&commit[0])?.and_then(|commit| commit.authored);
         if !has_filters {
-            return Ok((pack, folder));
+            return Ok(FolderPack { pack, folder, authored });
         }
         let wanted = Wanted { objects: &[folder], depth: None, filter: Filter::Nothing, ..wanted };
-        Ok((self.fetch(wanted, deadline).await?.pack, folder))
+        Ok(FolderPack { pack: self.fetch(wanted, deadline).await?.pack, folder, authored })
     }
 
     /// Fetches the first of some files of a commit: which it is, and its content. `None` when the commit has none of them.
@@ -361,6 +374,10 @@ impl Remote {
 
     fn refused(&self, reason: &[u8]) -> GitError {
         let reason = String::from_utf8_lossy(reason.trim_ascii());
+        // The words of `git upload-pack`, which other servers use as well.
+        if reason.contains("not our ref") {
+            return GitError::NoSuchCommit { host: self.host() };
+        }
         let reason = reason.chars().filter(|c| !c.is_control()).take(200).collect();
         GitError::Refused { host: self.host(), reason }
     }

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use super::run::Run;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, EntryType, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
+use crate::git::{self, EntryType, FolderPack, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
+use crate::timestamp::Timestamp;
 use crate::tree::{File, Tree, TreeError, TreePath};
 
 /// Time for one repository.
@@ -121,15 +122,24 @@ impl Remote {
     }
 
     /// Reads the files below the folder, as files of a tree below `to`.
-    pub(super) async fn files(&self, run: &Run<'_>, commit: &CommitSha, to: &str) -> Result<Tree, ReadError> {
+    /// Also returns the author date of the commit, if it says one.
+    pub(super) async fn files(
+        &self,
+        run: &Run<'_>,
+        commit: &CommitSha,
+        to: &str,
+    ) -> Result<(Tree, Option<Timestamp>), ReadError> {
         let (remote, deadline) = self.open(run)?;
         let _place = run.packs.acquire().await;
         let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
-        let (pack, id) = folder;
+        let FolderPack { pack, folder, authored } = folder;
         let (to, left) = (to.to_owned(), std::sync::Arc::clone(&run.bytes_left));
-        let reading = tokio::task::spawn_blocking(move || tree(&pack, id, &to, &left));
+        let reading = tokio::task::spawn_blocking(move || tree(&pack, folder, &to, &left));
         let tree = reading.await.unwrap_or_else(|panic| Err(GitError::Temporary(panic.to_string()).into()))?;
-        if tree.iter().next().is_none() { Err(ReadError::Nothing(self.folder.clone())) } else { Ok(tree) }
+        if tree.iter().next().is_none() {
+            return Err(ReadError::Nothing(self.folder.clone()));
+        }
+        Ok((tree, authored))
     }
 
     /// Reads the first of some files below the folder; `None` when there is none of them.

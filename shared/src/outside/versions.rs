@@ -7,8 +7,7 @@ use super::parents::Fetched;
 use super::remote::Remote;
 use super::run::{Run, each};
 use crate::diagnostic::Diagnostic;
-use crate::digest::CommitSha;
-use crate::release::{Pending, PendingReason, PublishedVersion, Upstream};
+use crate::release::{FetchedVersion, Pending, PendingReason, PublishedVersion, Upstream};
 use crate::repository::{Elsewhere, Part, Repository};
 use crate::tree::{Tree, TreeError};
 use crate::validate::{Found, Outside};
@@ -19,7 +18,7 @@ const ROUNDS: usize = 5;
 /// What became of a version.
 enum Outcome {
     /// Its files at a commit.
-    Files(Tree, CommitSha),
+    Files(Tree, FetchedVersion),
     /// They are those of the release before.
     Same,
     /// It is unreachable for now.
@@ -47,8 +46,8 @@ pub(super) async fn bring_in(
             upstream.pending.add(subject(), PendingReason::Branch);
         }
         match outcome {
-            Outcome::Files(files, commit) => match add(tree, files) {
-                Ok(()) => fetched.push((version, commit)),
+            Outcome::Files(files, origin) => match add(tree, files) {
+                Ok(()) => fetched.push((version, origin)),
                 Err(error) => problems.push((version, problem(version, error.to_string()))),
             },
             Outcome::Same => drop(kept.insert(version.part.clone())),
@@ -78,14 +77,8 @@ pub(super) async fn bring_in(
     let valid: BTreeSet<&str> =
         repository.stacks.iter().flat_map(|stack| &stack.versions).map(|version| version.folder.as_str()).collect();
     let valid = fetched.into_iter().filter(|(version, _)| valid.contains(version.folder.as_str()));
-    let brought: Vec<_> = valid.map(|(version, commit)| (version.folder.clone(), (key(version), commit))).collect();
-    upstream.versions.extend(brought);
+    upstream.versions.extend(valid.map(|(version, origin)| (version.folder.clone(), origin)));
     (repository, parents.into_found())
-}
-
-/// The name by which a release remembers a version's files.
-fn key(version: &Elsewhere) -> String {
-    Remote::new(&version.git).map(|remote| remote.name("")).unwrap_or_default()
 }
 
 fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
@@ -122,7 +115,7 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
         return Outcome::Same;
     }
     match remote.files(run, &commit, &version.folder).await {
-        Ok(files) => Outcome::Files(files, commit),
+        Ok((files, authored)) => Outcome::Files(files, FetchedVersion { from: remote.name(""), commit, authored }),
         Err(error) => failed(error.is_temporary(), error.public()),
     }
 }

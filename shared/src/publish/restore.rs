@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::each::each;
 use super::error::{PublishError, RACES};
+use super::extent::Extent;
 use super::index_artifact::LATEST;
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
@@ -49,13 +49,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         };
         let mut report = Report::nothing_new(&index, None, Timings::default());
         self.wait_for_prune().await?;
-        let mut wrong = self.missing_blobs(&loaded.release).await?;
-        let kept: Vec<Digest> = loaded.release.blobs().into_keys().filter(|blob| !wrong.contains(blob)).collect();
-        let read = |blob: &Digest| {
-            let blob = *blob;
-            async move { Ok(self.verify_object(blob).await?.map(|_| blob)) }
-        };
-        wrong.extend(each(&kept, read).await?.into_iter().flatten());
+        let wrong = self.missing_or_damaged_blobs(&loaded.release, Extent::Whole).await?;
         report.repaired = self.repair_bucket(&index, &loaded, &wrong).await?;
         if live.as_ref() != Some(&index) {
             let expect = Expect::unchanged(object.as_ref());

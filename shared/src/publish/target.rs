@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready, select};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::PublishError;
 use super::live::Live;
@@ -86,25 +86,28 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         requested: &CommitSha,
         mut head: Result<CommitSha, SourceError>,
     ) -> Result<CommitSha, PublishError> {
-        let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let (end, mut pause) = (Instant::now() + POLL, FIRST_PAUSE);
+        let mut compared = None;
         loop {
-            let has_requested = match &head {
-                Ok(head) if head == requested => Ok(true),
-                Ok(head) => self.source.descends(head, requested).await,
-                Err(_) => Ok(false),
-            };
-            if has_requested.is_ok_and(|has_requested| has_requested) || started.elapsed() + pause > POLL {
+            match &head {
+                Ok(head) if head == requested => return Ok(head.clone()),
+                Ok(head) if compared.as_ref() != Some(head) => {
+                    let descends = timeout_at(end, self.source.descends(head, requested)).await;
+                    if matches!(descends, Ok(Ok(true))) {
+                        return Ok(head.clone());
+                    }
+                    compared = Some(head.clone());
+                }
+                // A repository that was just made is not everywhere yet. The source has tried again after other failures.
+                Ok(_) | Err(SourceError::NotFound(_)) => {}
+                Err(_) => return Ok(head?),
+            }
+            if Instant::now() + pause > end {
                 return Ok(head?);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             head = self.source.head().await;
-            // A repository that was just made is not everywhere yet; any other failure was tried again by the source.
-            if let Err(error) = &head
-                && !matches!(error, SourceError::NotFound(_))
-            {
-                return Ok(head?);
-            }
         }
     }
 

@@ -326,7 +326,8 @@ impl<'a> Draft<'a> {
                 self.known_date(stack, version).or_else(|| history.get(&version.folder).cloned()).unwrap_or_default();
             let layers = self.layers.get(&version.folder).cloned().unwrap_or_default();
             let entry = version_entry(stack, version, &layers, date);
-            let (fetched_from, fetched_at) = self.upstream.versions.get(&version.folder).cloned().unzip();
+            let fetched = self.upstream.versions.get(&version.folder).cloned();
+            let (fetched_from, fetched_at) = fetched.map(|fetched| (fetched.from, fetched.commit)).unzip();
             let offline = self.upstream.offline_versions.get(&version.folder).cloned();
             let published = published(stack, version, layers);
             rows.push((entry, PublishedVersion { fetched_from, fetched_at, offline, ..published }));

@@ -45,4 +45,4 @@ pub use pending::{Pending, PendingReason};
 pub use places::Place;
 pub use plan::Plan;
 pub use stored_file::StoredFile;
-pub use upstream::{FetchedIcon, Upstream};
+pub use upstream::{FetchedIcon, FetchedVersion, Upstream};

@@ -1,6 +1,7 @@
 //! A registry repository on a Git host.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -141,14 +142,20 @@ impl GitSource {
         F: Future<Output = Result<T, GitError>>,
     {
         let deadline = Instant::now() + budget;
+        let is_gone = AtomicBool::new(false);
         let attempt = || async {
             let remote = self.remote.authorized(self.access.header().await?);
-            match call(remote, deadline).await {
+            let answer = call(remote, deadline).await;
+            is_gone.store(matches!(answer, Err(GitError::NoSuchCommit { .. })), Ordering::Relaxed);
+            match answer {
                 Ok(answer) => Ok(answer),
                 Err(error) => Err(self.failure(what, error).await),
             }
         };
-        retry(what, budget, attempt).await.map_err(|error| given_up(what, error))
+        retry(what, budget, attempt).await.map_err(|error| match is_gone.load(Ordering::Relaxed) {
+            true => SourceError::NotFound(what.to_owned()),
+            false => given_up(what, error),
+        })
     }
 
     async fn failure(&self, what: &str, error: GitError) -> Failure {
@@ -229,8 +236,10 @@ impl Folders {
         let in_root = root.into_iter().filter(|entry| entry.path != "stacks");
         let is_wanted = |entry: &Entry| match entry.kind {
             EntryType::Submodule => false,
-            EntryType::Folder | EntryType::Link => scope.wants(&format!("{}/", entry.path)),
+            EntryType::Folder => scope.wants(&format!("{}/", entry.path)),
             EntryType::File(_) => scope.wants(&entry.path),
+            // It stands for a file or for a folder.
+            EntryType::Link => scope.wants(&entry.path) || scope.wants(&format!("{}/", entry.path)),
         };
         Ok(in_root.chain(in_stacks).filter(is_wanted).collect())
     }

@@ -40,10 +40,13 @@ impl Draft<'_> {
     pub(super) fn known_date(&self, stack: &Stack, version: &StackVersion) -> Option<Timestamp> {
         let number = version.devfile.version.as_str();
         let in_tree = self.repository.dates.stack(&stack.fields.name, number);
-        in_tree.cloned().or_else(|| {
+        let before = || {
             let before = &self.unchanged.get(&version.folder)?.last_modified;
             (*before != Timestamp::unknown()).then(|| before.clone())
-        })
+        };
+        // The history of the registry repository does not have the files of other repositories.
+        let fetched = || self.upstream.versions.get(&version.folder)?.authored.clone();
+        in_tree.cloned().or_else(before).or_else(fetched)
     }
 
     pub(super) fn sample_date(&self, name: &str, version: &str) -> Option<&Timestamp> {
