@@ -169,6 +169,14 @@ impl Remote {
     /// # Errors
     /// [`GitError`] when the host does not send it whole, in time and within the limit, or it cannot be read.
     pub async fn fetch(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<Packed, GitError> {
+        self.download(wanted, deadline).await.map_err(|error| match error {
+            // The words of `git upload-pack`, which other servers use as well.
+            GitError::Refused { host, reason } if reason.contains("not our ref") => GitError::NoSuchCommit { host },
+            error => error,
+        })
+    }
+
+    async fn download(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<Packed, GitError> {
         let offers = self.offers(deadline).await?;
         let mut arguments: Vec<String> = wanted.objects.iter().map(|id| format!("want {id}")).collect();
         arguments.extend(wanted.known.map(|commit| format!("have {commit}")));
@@ -374,10 +382,6 @@ impl Remote {
 
     fn refused(&self, reason: &[u8]) -> GitError {
         let reason = String::from_utf8_lossy(reason.trim_ascii());
-        // The words of `git upload-pack`, which other servers use as well.
-        if reason.contains("not our ref") {
-            return GitError::NoSuchCommit { host: self.host() };
-        }
         let reason = reason.chars().filter(|c| !c.is_control()).take(200).collect();
         GitError::Refused { host: self.host(), reason }
     }

@@ -50,7 +50,7 @@ async fn what_a_remote_does_not_have_is_said() {
     let project = Project::new("clay").await;
     let cases = [
         ("none", "", "no branch or tag `none`"),
-        ("0123456789abcdef0123456789abcdef01234567", "", "it refused"),
+        ("0123456789abcdef0123456789abcdef01234567", "", "does not have the commit"),
         ("main", "nowhere", "no folder `nowhere`"),
         ("main", "README.md", "no folder `README.md`"),
     ];
