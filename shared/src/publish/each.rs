@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::PublishError;
@@ -9,13 +11,17 @@ use crate::limits::CONCURRENT_UPLOADS;
 
 /// Runs a task for each item, [`CONCURRENT_UPLOADS`] at a time, and returns the results in order.
 /// The first error ends it.
-pub(super) async fn each<T, O, F>(
+///
+/// A task is made when its turn comes: those of 10,000 versions at once would take hundreds of megabytes.
+pub(super) fn each<'a, T, O, F>(
     items: impl IntoIterator<Item = T>,
-    task: impl Fn(T) -> F,
-) -> Result<Vec<O>, PublishError>
+    task: impl Fn(T) -> F + Send + 'a,
+) -> BoxFuture<'a, Result<Vec<O>, PublishError>>
 where
-    F: Future<Output = Result<O, PublishError>>,
+    T: Send + 'a,
+    O: Send + 'a,
+    F: Future<Output = Result<O, PublishError>> + Send + 'a,
 {
-    let tasks: Vec<F> = items.into_iter().map(task).collect();
-    stream::iter(tasks).buffered(CONCURRENT_UPLOADS).try_collect().await
+    let items: Vec<T> = items.into_iter().collect();
+    stream::iter(items).map(task).buffered(CONCURRENT_UPLOADS).try_collect().boxed()
 }

@@ -14,37 +14,68 @@ use crate::artifact;
 use crate::cache::Bucket;
 use crate::digest::Digest;
 use crate::registry::{Name, Registry};
-use crate::release::{Built, PublishedVersion};
+use crate::release::{Built, Outline, PublishedVersion};
 use crate::source::Source;
 
+/// Artifacts that were pushed.
+#[derive(Debug)]
+pub(super) struct Pushed<'v> {
+    /// Blobs and manifests written.
+    pub(super) writes: u64,
+    /// Versions whose tag is new.
+    pub(super) new: Vec<&'v PublishedVersion>,
+    /// Versions whose tag still names another artifact.
+    pub(super) moved: Vec<&'v PublishedVersion>,
+}
+
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Pushes the blobs of an artifact and returns how many were missing, or `None` when its tag names it already.
-    pub(super) async fn push_version_blobs(
+    /// Pushes the artifacts of those versions that their tags do not name: blobs, then manifests.
+    ///
+    /// A tag that is new is written at once, since nothing else refers to it; [`Publisher::move_tags`] moves the others.
+    /// Stacks that `before` lacks have no blobs in the OCI registry either, so it is not asked for these.
+    pub(super) async fn push_versions<'v>(
         &self,
         built: &Built,
-        version: &PublishedVersion,
-    ) -> Result<Option<u64>, PublishError> {
-        let repository = stack_repository(&version.stack);
-        let tagged = self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?;
-        if tagged == Some(version.manifest) {
-            return Ok(None);
-        }
-        let mut pushed = 0;
+        versions: impl IntoIterator<Item = &'v PublishedVersion>,
+        before: Option<&Outline>,
+    ) -> Result<Pushed<'v>, PublishError> {
+        let tagged = each(versions, |version: &PublishedVersion| async move {
+            let repository = stack_repository(&version.stack);
+            Ok((version, self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?))
+        });
+        let (new, others): (Vec<_>, Vec<_>) = tagged.await?.into_iter().partition(|(_, tagged)| tagged.is_none());
+        let new: Vec<&PublishedVersion> = new.into_iter().map(|(version, _)| version).collect();
+        let moved = others.into_iter().filter(|(version, tagged)| *tagged != Some(version.manifest));
+        let moved: Vec<&PublishedVersion> = moved.map(|(version, _)| version).collect();
+
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
-        let layers = version.layers.iter().map(|layer| (layer.digest, layer.size));
-        let blobs: BTreeMap<Digest, u64> = layers.chain([config]).collect();
-        for (blob, size) in blobs {
-            pushed += self.push_missing(&repository, blob, size, self.content(built, blob)).await?;
-        }
-        Ok(Some(pushed))
+        let blobs = new.iter().chain(&moved).flat_map(|version| {
+            let layers = version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]);
+            layers.map(|(blob, size)| ((version.stack.as_str(), blob), size))
+        });
+        let blobs: BTreeMap<(&str, Digest), u64> = blobs.collect();
+        let push = |((stack, blob), size)| async move {
+            let (repository, content) = (stack_repository(stack), self.content(built, blob));
+            if before.is_some_and(|before| before.stacks.contains_key(stack)) {
+                return self.push_missing(&repository, blob, size, content).await;
+            }
+            self.registry.push_blob(&repository, blob, content.await?).await?;
+            Ok(1)
+        };
+        let mut writes: u64 = each(blobs, push).await?.into_iter().sum();
+        let names = new.iter().map(|version| (*version, Name::Tag(&version.version)));
+        let names = names.chain(moved.iter().map(|version| (*version, Name::Digest(version.manifest))));
+        writes += each(names, |(version, name)| self.push_manifest_of(version, name)).await?.len() as u64;
+        Ok(Pushed { writes, new, moved })
     }
 
-    /// Pushes the manifest of an artifact under a name.
-    pub(super) async fn push_version_manifest(
-        &self,
-        version: &PublishedVersion,
-        name: Name<'_>,
-    ) -> Result<(), PublishError> {
+    /// Moves the tags of some versions to their artifacts, which are there, and returns how many.
+    pub(super) async fn move_tags(&self, versions: &[&PublishedVersion]) -> Result<u64, PublishError> {
+        let names = versions.iter().map(|version| (*version, Name::Tag(&version.version)));
+        Ok(each(names, |(version, name)| self.push_manifest_of(version, name)).await?.len() as u64)
+    }
+
+    async fn push_manifest_of(&self, version: &PublishedVersion, name: Name<'_>) -> Result<(), PublishError> {
         let manifest = artifact::manifest(&version.layers);
         Ok(self.registry.push_manifest(&stack_repository(&version.stack), name, manifest).await?)
     }

@@ -10,7 +10,7 @@ use super::publisher::Publisher;
 use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::cache::{Bucket, ETag};
 use crate::registry::{Name, Registry};
-use crate::release::{Built, PublishedVersion};
+use crate::release::PublishedVersion;
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -68,8 +68,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         versions: impl IntoIterator<Item = &PublishedVersion>,
     ) -> Result<Vec<String>, PublishError> {
         let built = loaded.as_built(live.index.release);
-        let pushed = each(versions, |version| self.repair_version(&built, version)).await?;
-        let mut repaired: Vec<String> = pushed.into_iter().flatten().collect();
+        let pushed = self.push_versions(&built, versions, Some(&loaded.release.outline)).await?;
+        self.move_tags(&pushed.moved).await?;
+        let line =
+            |version: &&PublishedVersion| format!("registry: {}:{}", stack_repository(&version.stack), version.version);
+        let mut repaired: Vec<String> = pushed.new.iter().chain(&pushed.moved).map(line).collect();
         let documents = DocumentArtifact::all(&loaded.release);
         self.push_index_config().await?;
         let (pushed, _) = self.push_documents(&built, &documents, &BTreeSet::new()).await?;
@@ -87,14 +90,5 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         repaired.extend(lagging);
         Ok(repaired)
-    }
-
-    async fn repair_version(&self, built: &Built, version: &PublishedVersion) -> Result<Option<String>, PublishError> {
-        if self.push_version_blobs(built, version).await?.is_none() {
-            return Ok(None);
-        }
-        self.push_version_manifest(version, Name::Digest(version.manifest)).await?;
-        self.push_version_manifest(version, Name::Tag(&version.version)).await?;
-        Ok(Some(format!("registry: {}:{}", stack_repository(&version.stack), version.version)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use bytes::Bytes;
 use futures_util::future::{try_join, try_join3};
 
 use super::each::each;
@@ -11,9 +12,9 @@ use super::index_artifact::{DocumentArtifact, IndexArtifact};
 use super::publisher::Publisher;
 use super::report::Writes;
 use super::retention::Placed;
-use crate::cache::{Bucket, blob_key, release_key};
+use crate::cache::{Bucket, Expect, Written, blob_key, release_key};
 use crate::digest::Digest;
-use crate::registry::{Name, Registry};
+use crate::registry::Registry;
 use crate::release::{Built, PublishedVersion, Release};
 use crate::source::Source;
 
@@ -55,35 +56,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let of_config = self.push_index_config().await?;
         let of_versions = async {
             let to_bucket =
-                each(new_blobs.in_memory, |blob| async move { Ok((blob, self.bucket_blob(built, blob).await?)) });
-            let to_registry = each(new_versions.iter().copied(), |version| self.push_version_blobs(built, version));
-            let (in_memory, to_registry) = try_join(to_bucket, to_registry).await?;
+                each(new_blobs.in_memory, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) });
+            let to_registry = self.push_versions(built, new_versions, previous.map(|previous| &previous.outline));
+            let (in_memory, pushed) = try_join(to_bucket, to_registry).await?;
             let mut file_backed = Vec::new();
             for blob in new_blobs.file_backed {
                 file_backed.push((blob, self.write_file_backed(blob).await?));
             }
             let bucket = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();
             let found = Found { in_memory: found(in_memory), file_backed: found(file_backed), release: false };
-            let pushed = new_versions.iter().copied().zip(&to_registry);
-            let pending: Vec<&PublishedVersion> =
-                pushed.filter(|(_, pushed)| pushed.is_some()).map(|(version, _)| version).collect();
-            each(pending.iter().copied(), |version| {
-                self.push_version_manifest(version, Name::Digest(version.manifest))
-            })
-            .await?;
-            let registry = to_registry.into_iter().flatten().sum::<u64>() + pending.len() as u64;
-            Ok((Writes { bucket, registry }, found, pending))
+            Ok((Writes { bucket, registry: pushed.writes }, found, pushed.moved))
         };
         // Nothing names them before the index artifact does.
         let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
         let of_documents = self.push_documents(built, new_documents, &had);
-        let ((mut writes, mut found, pending), (_, of_documents), of_index) =
+        let ((mut writes, mut found, moved), (_, of_documents), of_index) =
             try_join3(of_versions, of_documents, self.push_index_blobs(index)).await?;
 
-        let tagged = each(pending, |version| self.push_version_manifest(version, Name::Tag(&version.version)))
-            .await?
-            .len() as u64;
-        writes.registry += of_config + of_documents + of_index + tagged + self.tag_index(index).await?;
+        writes.registry += of_config + of_documents + of_index;
+        writes.registry += self.move_tags(&moved).await? + self.tag_index(index).await?;
         let release = self.bucket_release(built).await?;
         writes.bucket += release.writes();
         found.release = release.was_found();
@@ -103,21 +94,34 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(writes)
     }
 
-    async fn bucket_blob(&self, built: &Built, blob: Digest) -> Result<Placed, PublishError> {
-        let key = blob_key(blob);
-        let placing = self.placing(&key).await?;
-        if placing != Placed::Kept {
-            let content = self.content(built, blob).await?;
-            self.bucket.put(&key, content).await?;
+    /// Writes a blob that the release before does not have. Most are new, so that is tried first.
+    async fn new_bucket_blob(&self, built: &Built, blob: Digest) -> Result<Placed, PublishError> {
+        if let Some(content) = built.contents.get(&blob) {
+            let written = self.bucket.put_if(&blob_key(blob), content.clone(), Expect::Absent).await?;
+            if let Written::Done(_) = written {
+                return Ok(Placed::New);
+            }
         }
-        Ok(placing)
+        self.bucket_blob(built, blob).await
+    }
+
+    async fn bucket_blob(&self, built: &Built, blob: Digest) -> Result<Placed, PublishError> {
+        self.place(&blob_key(blob), self.content(built, blob)).await
     }
 
     async fn bucket_release(&self, built: &Built) -> Result<Placed, PublishError> {
-        let key = release_key(built.name);
-        let placing = self.placing(&key).await?;
+        self.place(&release_key(built.name), async { Ok(built.bytes.clone()) }).await
+    }
+
+    /// Writes an object unless it stays in the bucket.
+    async fn place(
+        &self,
+        key: &str,
+        content: impl Future<Output = Result<Bytes, PublishError>>,
+    ) -> Result<Placed, PublishError> {
+        let placing = self.placing(key).await?;
         if placing != Placed::Kept {
-            self.bucket.put(&key, built.bytes.clone()).await?;
+            self.bucket.put(key, content.await?).await?;
         }
         Ok(placing)
     }
