@@ -88,7 +88,9 @@ def start_oci(supervisor: Supervisor, registry: Path, data: Path, log: Path) -> 
         config = data / "config.json"  # JSON is YAML
         config.write_text(json.dumps(_distribution_config(data / "storage", ports[0]), indent=2))
         command = [registry, "serve", config]
-        child = supervisor.spawn("Distribution", command, env=_clean_environment(), cwd=data, log=log)
+        # It makes much garbage with each request; collecting that seldom halves the pauses and costs some megabytes.
+        environment = _clean_environment(GOGC="400")
+        child = supervisor.spawn("Distribution", command, env=environment, cwd=data, log=log)
         return child, lambda: s3.get_status(ports[0], "/v2/") == 200
 
     return f"127.0.0.1:{_start(supervisor, data / 'ports.json', 1, attempt)[0]}"

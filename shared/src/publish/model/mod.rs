@@ -364,12 +364,19 @@ fn reads_and_writes_are_in_proportion_to_what_changed() {
     world.branch.commit(tree_of(&all));
     let first = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!((first.outcome, first.changed.len()), (Outcome::Published, 40));
+    let named = std::mem::take(&mut *world.registry.named.lock().unwrap());
+    assert_eq!(named, ["1.0.0"; 40], "a new artifact is pushed under its tag alone");
     let mut edited = all.clone();
     edited[7].1 = 1;
     world.branch.commit(tree_of(&edited));
     world.branch.0.lock().unwrap().read = 0;
     let second = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(second.changed, ["stacks/stack-7".to_owned()].into());
+    let named = std::mem::take(&mut *world.registry.named.lock().unwrap());
+    assert!(
+        named.len() == 2 && named[0].starts_with("sha256:") && named[1] == "1.0.0",
+        "a tag moves to what is there: {named:?}"
+    );
     assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
     // A devfile, the document that tells of it, the release and the index; a devfile, its manifest and tag, the document and its
     // artifact, and the index artifact's two layers and tags.

@@ -14,6 +14,8 @@ pub(super) struct MemoryRegistry {
     pub(super) blobs: Arc<Mutex<BTreeMap<(String, Digest), Bytes>>>,
     /// Manifests by repository and tag or digest.
     pub(super) manifests: Arc<Mutex<BTreeMap<(String, String), Bytes>>>,
+    /// The names under which manifests of stack versions were pushed.
+    pub(super) named: Arc<Mutex<Vec<String>>>,
     /// Repositories that blobs were read from.
     pub(super) read: Arc<Mutex<Vec<String>>>,
     /// Blobs that got lost, and were not pushed since.
@@ -133,6 +135,13 @@ impl Registry for MemoryRegistry {
             }
         }
         let digest = Digest::of(&manifest);
+        if repository != "devfile-index" {
+            let name = match name {
+                Name::Tag(tag) => tag.to_owned(),
+                Name::Digest(by) => by.to_string(),
+            };
+            self.named.lock().unwrap().push(name);
+        }
         if let Name::Tag(tag) = name {
             let is_there = self.tag(repository, &digest.to_string()).is_some();
             let is_new = self.tag(repository, tag).is_none();
