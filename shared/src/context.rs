@@ -74,7 +74,7 @@ pub(crate) fn count_bucket_call() {
     count(|current| &current.bucket_calls, 1);
 }
 
-/// The OCI registry took a manifest.
+/// The OCI registry took the artifact of a version.
 pub(crate) fn count_artifact() {
     count(|current| &current.artifacts_pushed, 1);
 }

@@ -12,6 +12,7 @@ use super::publisher::Publisher;
 use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::Bucket;
+use crate::context;
 use crate::digest::Digest;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Outline, PublishedVersion};
@@ -65,7 +66,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut writes: u64 = each(blobs, push).await?.into_iter().sum();
         let names = new.iter().map(|version| (*version, Name::Tag(&version.version)));
         let names = names.chain(moved.iter().map(|version| (*version, Name::Digest(version.manifest))));
-        writes += each(names, |(version, name)| self.push_manifest_of(version, name)).await?.len() as u64;
+        let push = |(version, name)| async move {
+            self.push_manifest_of(version, name).await?;
+            context::count_artifact();
+            Ok(())
+        };
+        writes += each(names, push).await?.len() as u64;
         Ok(Pushed { writes, new, moved })
     }
 

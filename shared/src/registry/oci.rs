@@ -193,9 +193,6 @@ impl Registry for OciRegistry {
         };
         self.calls.run(&subject, CALL_TIME, push).await?;
         context::count_bytes(manifest.len());
-        if matches!(name, Name::Digest(_)) {
-            context::count_artifact();
-        }
         Ok(())
     }
 }
