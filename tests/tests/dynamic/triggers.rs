@@ -53,7 +53,7 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
 #[tokio::test]
 async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
     let world = Dynamic::new().await;
-    let refresh = world.registry.refreshing().await;
+    let mut refresh = world.registry.refreshing().await;
     let webhook = world.webhook(&refresh);
     let commit = world.registry.git(&["rev-parse", "HEAD"]);
     let other = registry_tests::github::push_event("mallory/registry", 7, "main", None, Some(&commit));
@@ -69,8 +69,38 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
         assert_eq!(answered, status, "{text}");
         assert!(text.contains(word), "{event}: {text}");
     }
+    refresh.logs("an event other than a push is ignored").await;
     assert!(!world.github.take_requests().contains(&GIT.to_owned()), "the branch is not read");
     assert!(world.registry.keys("").await.is_empty());
+}
+
+/// Hosts name each commit of a push with its files.
+#[tokio::test]
+async fn push_of_many_commits_is_taken() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let mut push = world.push(&commit);
+    let files: Vec<String> = (0..100).map(|number| format!("stacks/loom/files/{number:030}.txt")).collect();
+    push["commits"] = (0..1000).map(|number| json!({"id": format!("{number:040}"), "modified": files})).collect();
+    assert!((5 << 20..6 << 20).contains(&push.to_string().len()), "{}", push.to_string().len());
+    assert_eq!(world.github.deliver(&world.webhook(&refresh), "push", &push).await.unwrap().0, 202);
+    until_live(&world.registry.serve().await, &commit).await;
+}
+
+/// GitHub sends a ping when a webhook is made, which is the time to say that its settings are wrong.
+#[tokio::test]
+async fn webhook_that_sends_forms_is_told_so_by_its_first_delivery() {
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let body = "payload=%7B%22zen%22%3A%22Design+for+failure.%22%7D";
+    let signature = registry_tests::github::signature(SECRET, body.as_bytes()).unwrap();
+    let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body(body);
+    let request = request.header("x-hub-signature-256", signature).header("x-github-event", "ping");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let said = answer.text().await.unwrap();
+    assert!(said.contains("its pushes will fail; set its content type to application/json"), "{said}");
 }
 
 #[tokio::test]
@@ -116,7 +146,7 @@ async fn strangers_are_refused_and_learn_nothing() {
     // Too much, whether it is announced or not.
     let large = "x".repeat((1 << 20) + 1);
     assert_eq!(signed(&refresh, &large).await.0, 413);
-    let parts = vec![Ok::<_, std::io::Error>(large)];
+    let parts = vec![Ok::<_, std::io::Error>("x".repeat((6 << 20) + 1))];
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
     let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body(body);
     let answer = request.header("x-hub-signature-256", wrong.as_str()).send().await.unwrap();
