@@ -169,6 +169,10 @@ pub const LOGGED_TEXT_BYTES: usize = 512;
 /// Largest request body that `refresh` reads, in bytes.
 pub const REQUEST_BODY_BYTES: usize = 1 << 20;
 
+/// Largest body of a webhook, in bytes: all that an invocation of AWS Lambda has room for. Hosts name each commit of a push with
+/// its files, so a merge of months of work is this long.
+pub const WEBHOOK_BYTES: usize = 6 << 20;
+
 /// Most bytes of request bodies that `refresh` has in memory at a time, those of strangers included: a signature can be checked only
 /// over the whole body. GitHub sends a few at a time; a Lambda function of 512 MB has room for the work beside them.
 pub const REQUEST_BODIES_BYTES: usize = 16 << 20;

@@ -65,7 +65,7 @@ pub enum Answer {
 pub enum UnknownEvent {
     /// It names none.
     #[error(
-        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, refetch, rollback (with commit_hash), unpin, restore or verify"
+        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore or verify"
     )]
     NoAction,
     /// It names one and more than that.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use devfile_registry::limits::{self, REQUEST_BODIES_BYTES, REQUEST_BODY_BYTES};
+use devfile_registry::limits::{self, REQUEST_BODIES_BYTES};
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -31,8 +31,8 @@ pub(crate) struct HeldBody<'m> {
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
-    #[error("the body has more than {REQUEST_BODY_BYTES} bytes")]
-    TooLarge,
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
     #[error("the body did not arrive within {} s", BODY_TIME.as_secs())]
     CutOff,
     #[error("too many requests are under way; retry")]
@@ -44,26 +44,26 @@ impl Bodies {
         Self(Semaphore::new(REQUEST_BODIES_BYTES / UNIT))
     }
 
-    /// Reads a body of which the request announces a length. One that announces too much is not begun.
+    /// Reads a body of at most `limit` bytes, of which the request announces a length. One that announces too much is not begun.
     ///
     /// Memory is claimed as bytes arrive, so clients that announce bytes and do not send them take none from others. A body
     /// claims no less than the read buffer of its connection.
-    pub(crate) async fn read(&self, announced: usize, body: Body) -> Result<HeldBody<'_>, Unread> {
-        if announced > REQUEST_BODY_BYTES {
-            return Err(Unread::TooLarge);
+    pub(crate) async fn read(&self, announced: usize, limit: usize, body: Body) -> Result<HeldBody<'_>, Unread> {
+        if announced > limit {
+            return Err(Unread::TooLarge(limit));
         }
-        let read = self.collect(body);
+        let read = self.collect(limit, body);
         tokio::time::timeout(BODY_TIME, read).await.unwrap_or(Err(Unread::CutOff))
     }
 
-    async fn collect(&self, mut body: Body) -> Result<HeldBody<'_>, Unread> {
+    async fn collect(&self, limit: usize, mut body: Body) -> Result<HeldBody<'_>, Unread> {
         let mut memory = self.claim(limits::REQUEST_HEAD_BYTES).await?;
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Unread::CutOff)?.into_data() else { continue };
             let length = bytes.len() + data.len();
-            if length > REQUEST_BODY_BYTES {
-                return Err(Unread::TooLarge);
+            if length > limit {
+                return Err(Unread::TooLarge(limit));
             }
             if let Some(more) = length.checked_sub(memory.num_permits() * UNIT) {
                 memory.merge(self.claim(more).await?);
@@ -74,7 +74,7 @@ impl Bodies {
     }
 
     async fn claim(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Unread> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Unread::TooLarge)?;
+        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Unread::Busy)?;
         let claimed = tokio::time::timeout(MEMORY_TIME, self.0.acquire_many(units)).await;
         claimed.ok().and_then(Result::ok).ok_or(Unread::Busy)
     }
@@ -90,6 +90,8 @@ impl std::ops::Deref for HeldBody<'_> {
 
 #[cfg(test)]
 mod tests {
+    use devfile_registry::limits::REQUEST_BODY_BYTES;
+
     use super::*;
 
     /// A body that sends some bytes and then stays open.
@@ -103,24 +105,24 @@ mod tests {
         let bodies = Bodies::new();
         for length in [0, 1, 100_000, REQUEST_BODY_BYTES] {
             let text = vec![b'x'; length];
-            assert_eq!(&*bodies.read(length, Body::from(text.clone())).await.unwrap(), text);
+            assert_eq!(&*bodies.read(length, REQUEST_BODY_BYTES, Body::from(text.clone())).await.unwrap(), text);
         }
     }
 
     #[tokio::test]
     async fn body_beyond_the_limit_is_too_large() {
         let bodies = Bodies::new();
-        let announced = bodies.read(REQUEST_BODY_BYTES + 1, Body::empty()).await;
-        assert!(matches!(announced, Err(Unread::TooLarge)), "{announced:?}");
-        let sent = bodies.read(0, unending(REQUEST_BODY_BYTES + 1)).await;
-        assert!(matches!(sent, Err(Unread::TooLarge)), "{sent:?}");
+        let announced = bodies.read(REQUEST_BODY_BYTES + 1, REQUEST_BODY_BYTES, Body::empty()).await;
+        assert!(matches!(announced, Err(Unread::TooLarge(REQUEST_BODY_BYTES))), "{announced:?}");
+        let sent = bodies.read(0, REQUEST_BODY_BYTES, unending(REQUEST_BODY_BYTES + 1)).await;
+        assert!(matches!(sent, Err(Unread::TooLarge(REQUEST_BODY_BYTES))), "{sent:?}");
         assert_eq!(bodies.0.available_permits(), REQUEST_BODIES_BYTES / UNIT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn body_that_does_not_end_is_cut_off() {
         let bodies = Bodies::new();
-        let cut = bodies.read(10, unending(5)).await;
+        let cut = bodies.read(10, REQUEST_BODY_BYTES, unending(5)).await;
         assert!(matches!(cut, Err(Unread::CutOff)), "{cut:?}");
         assert_eq!(bodies.0.available_permits(), REQUEST_BODIES_BYTES / UNIT);
     }
@@ -131,22 +133,24 @@ mod tests {
         let whole = || Body::from(vec![b'x'; REQUEST_BODY_BYTES]);
         let mut held = Vec::new();
         for _ in 0..REQUEST_BODIES_BYTES / REQUEST_BODY_BYTES {
-            held.push(bodies.read(0, whole()).await.unwrap());
+            held.push(bodies.read(0, REQUEST_BODY_BYTES, whole()).await.unwrap());
         }
-        let busy = bodies.read(0, Body::from("{}")).await;
+        let busy = bodies.read(0, REQUEST_BODY_BYTES, Body::from("{}")).await;
         assert!(matches!(busy, Err(Unread::Busy)), "{busy:?}");
         held.pop();
-        assert_eq!(&*bodies.read(0, Body::from("{}")).await.unwrap(), b"{}");
-        assert!(bodies.read(0, whole()).await.is_ok());
+        assert_eq!(&*bodies.read(0, REQUEST_BODY_BYTES, Body::from("{}")).await.unwrap(), b"{}");
+        assert!(bodies.read(0, REQUEST_BODY_BYTES, whole()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn announced_bytes_that_do_not_come_leave_memory_to_others() {
         let bodies = Bodies::new();
-        let silent = futures_util::future::join_all((0..200).map(|_| bodies.read(REQUEST_BODY_BYTES, unending(1))));
+        let silent = futures_util::future::join_all(
+            (0..200).map(|_| bodies.read(REQUEST_BODY_BYTES, REQUEST_BODY_BYTES, unending(1))),
+        );
         let honest = async {
             tokio::task::yield_now().await;
-            bodies.read(100, Body::from("{}")).await.map(|body| body.len())
+            bodies.read(100, REQUEST_BODY_BYTES, Body::from("{}")).await.map(|body| body.len())
         };
         let (silent, honest) = tokio::join!(silent, honest);
         assert!(matches!(honest, Ok(2)), "{honest:?}");

@@ -1,4 +1,4 @@
-//! Requests from outside: webhooks of GitHub, and `POST /refresh`.
+//! Requests from outside: webhooks of GitHub and `POST /refresh`, with the answers to both.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use axum::http::{Method, Response, StatusCode};
 use devfile_registry::digest::CommitSha;
+use devfile_registry::limits;
 use devfile_registry::logging::foreign;
 use devfile_registry::publish::Report;
 use serde::Serialize;
@@ -75,7 +76,7 @@ impl App {
             let late = |_| Denied::Undecided("it took too long to check the token".to_owned());
             tokio::time::timeout(CHECK_TIME, self.verify_token(token)).await.map_err(late)??;
         }
-        let body = self.read(request).await?;
+        let body = self.read(request, limits::REQUEST_BODY_BYTES).await?;
         if let Credential::Signature(signature) = &credential {
             self.gate.verify_signature(signature, &body)?;
         }
@@ -113,13 +114,16 @@ impl App {
         let Credential::Signature(signature) = self.gate.credential(&headers)? else {
             return Err(Denied::Unauthenticated("no signature").into());
         };
-        let body = self.read(request).await?;
+        let body = self.read(request, limits::WEBHOOK_BYTES).await?;
         self.gate.verify_signature(&signature, &body)?;
         let event = Event::parse(text(&headers, "x-github-event"), &body)?;
         drop(body);
         let commit = match event {
             Event::Ping => return Ok(message(StatusCode::OK, "pong")),
-            Event::Other => return Ok(ignored("another event")),
+            Event::Other => {
+                tracing::info!(event = %foreign(text(&headers, "x-github-event")), "an event other than a push is ignored");
+                return Ok(ignored("another event"));
+            }
             Event::Push(push) => match self.relevant(&push).await {
                 Ok(commit) => commit,
                 Err(reason) => {
@@ -143,9 +147,9 @@ impl App {
         Ok(accepted("the refresh is under way; /status of the registry shows its result"))
     }
 
-    async fn read(&self, request: Request) -> Result<HeldBody<'_>, Refused> {
+    async fn read(&self, request: Request, limit: usize) -> Result<HeldBody<'_>, Refused> {
         let announced = text(request.headers(), CONTENT_LENGTH.as_str()).parse().unwrap_or(0);
-        Ok(self.bodies.read(announced, request.into_body()).await?)
+        Ok(self.bodies.read(announced, limit, request.into_body()).await?)
     }
 
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
@@ -190,7 +194,7 @@ impl Refused {
         let (status, text) = match self {
             Self::Path => (StatusCode::NOT_FOUND, text.as_str()),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, text.as_str()),
-            Self::Unread(Unread::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, text.as_str()),
+            Self::Unread(Unread::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, text.as_str()),
             Self::Unread(Unread::CutOff) => (StatusCode::REQUEST_TIMEOUT, text.as_str()),
             Self::Unread(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
             Self::Denied(Denied::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "not authenticated"),

@@ -8,6 +8,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::Denied;
@@ -129,12 +130,18 @@ impl FetchKeys for Discovery {
             issuer: String,
             jwks_uri: String,
         }
+        // Keys of kinds that are not known here say nothing of the others (RFC 7517, section 5).
+        #[derive(Deserialize)]
+        struct KeySet {
+            keys: Vec<Value>,
+        }
         let configuration: Configuration =
             self.get(&format!("{}/.well-known/openid-configuration", self.issuer)).await?;
         if configuration.issuer != self.issuer {
             return Err(format!("{} calls itself {}", self.issuer, configuration.issuer));
         }
-        self.get(&configuration.jwks_uri).await
+        let KeySet { keys } = self.get(&configuration.jwks_uri).await?;
+        Ok(JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() })
     }
 }
 
@@ -248,6 +255,10 @@ mod tests {
             issuer.faults().add("/.well-known/jwks", fault, 1);
             assert!(discovery.fetch().await.is_err());
         }
+        let unknown = serde_json::json!({"keys": [{"kty": "lattice", "kid": "new"}, 7, SigningKey::generate("known").unwrap().jwk()]});
+        issuer.faults().add("/.well-known/jwks", Fault::Body(unknown.to_string().into()), 1);
+        let keys = discovery.fetch().await.unwrap();
+        assert!(keys.find("known").is_some() && keys.keys.len() == 1, "keys of unknown kinds are left out");
         let other = r#"{"issuer": "https://other.example.com", "jwks_uri": "http://127.0.0.1:1"}"#;
         issuer.faults().add("*/openid-configuration", Fault::Body(other.into()), 1);
         assert!(discovery.fetch().await.unwrap_err().contains("calls itself"));

@@ -55,7 +55,7 @@ pub struct Push {
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedEvent {
     /// The webhook is set to send forms.
-    #[error("the webhook sends forms; set its content type to application/json")]
+    #[error("the webhook sends forms, so its pushes will fail; set its content type to application/json")]
     Form,
     /// Something else than GitHub documents.
     #[error("the event is not as GitHub documents it: {0}")]
@@ -125,8 +125,8 @@ impl Event {
             default_branch: Option<String>,
         }
         match name {
+            "ping" | "push" if body.starts_with(b"payload=") => Err(MalformedEvent::Form),
             "ping" => Ok(Self::Ping),
-            "push" if body.starts_with(b"payload=") => Err(MalformedEvent::Form),
             "push" => {
                 let Body { r#ref: reference, after, deleted, repository } = serde_json::from_slice(body)?;
                 // GitHub writes "nowhere" as zeros.
@@ -215,7 +215,9 @@ mod tests {
 
         assert_eq!(Event::parse("ping", b"whatever").unwrap(), Event::Ping);
         assert_eq!(Event::parse("issues", b"whatever").unwrap(), Event::Other);
-        assert!(matches!(Event::parse("push", b"payload=%7B%7D"), Err(MalformedEvent::Form)));
+        for event in ["ping", "push"] {
+            assert!(matches!(Event::parse(event, b"payload=%7B%7D"), Err(MalformedEvent::Form)), "{event}");
+        }
         for body in ["", "[]", "{}", r#"{"ref": "refs/heads/main", "after": "HEAD", "deleted": false}"#] {
             assert!(matches!(Event::parse("push", body.as_bytes()), Err(MalformedEvent::Json(_))), "{body}");
         }
