@@ -11,6 +11,9 @@ from typing import Mapping, NamedTuple, Optional
 _FOLDERS = ("stacks/", "samples/")
 _FILES = ("extraDevfileEntries.yaml", "last_modified.json")
 
+_DEPTHS = (20, 200, 2000)
+"""How far back a shallow clone is asked for, one after the other."""
+
 
 class Push(NamedTuple):
     """A push to the default branch, or a start by hand."""
@@ -41,14 +44,36 @@ def read(environment: Mapping[str, str]) -> Push:
 
 def _paths(folder: Path, before: str, after: str) -> Optional[list[str]]:
     """The paths that differ; none when the commit before is unknown, as after a forced push."""
-    names = (before, after)
-    if any(len(name) not in (40, 64) or set(name) - set("0123456789abcdef") for name in names) or not before.strip("0"):
+    if not (_is_hash(before) and _is_hash(after)) or not before.strip("0"):
         return None
     if _git(folder, "cat-file", "-e", f"{before}^{{commit}}") is None:
         # The usual checkout has one commit.
         _git(folder, "fetch", "--quiet", "--depth=1", "origin", before)
     output = _git(folder, "diff", "--name-only", "--no-ext-diff", "--no-textconv", "--no-renames", "-z", before, after, "--")
     return None if output is None else [path for path in output.split("\0") if path]
+
+
+def contains(folder: Path, commit: str, later: str) -> bool:
+    """Whether a commit is another one or comes before it, as far as the clone and its remote say."""
+    if commit == later:
+        return True
+    if not (_is_hash(commit) and _is_hash(later)):
+        return False
+    is_shallow = _git(folder, "rev-parse", "--is-shallow-repository")
+    if is_shallow is None:
+        return False
+    # A depth would cut off the history of a whole clone.
+    depths = [f"--depth={depth}" for depth in _DEPTHS] if is_shallow.strip() == "true" else ["--no-tags"]
+    for how in (None, *depths):
+        if how is not None and _git(folder, "fetch", "--quiet", how, "origin", later) is None:
+            return False
+        if _git(folder, "merge-base", "--is-ancestor", commit, later) is not None:
+            return True
+    return False
+
+
+def _is_hash(name: str) -> bool:
+    return len(name) in (40, 64) and not set(name) - set("0123456789abcdef")
 
 
 def _git(folder: Path, *arguments: str) -> Optional[str]:

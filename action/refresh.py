@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional
 
 if __package__:
     from . import changes, workflow
@@ -29,6 +29,9 @@ _CALL_SECONDS = 40.0
 _ANSWER_BYTES = 4 << 20
 _PASSING = (429, 500, 502, 503, 504)
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+_PAUSE = 5.0
+"""Time between two questions for a push that the Git host shows late; the registry polls by itself meanwhile."""
 
 _NAMED_STACKS = 1000
 """The registry refuses longer lists."""
@@ -55,24 +58,31 @@ class Settings(NamedTuple):
     timeout: float
 
 
-def main(environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> int:
+class Clock:
+    """Time as it passes."""
+
+    now = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+
+def main(environment: Mapping[str, str], clock: Clock = Clock()) -> int:
     """Runs the action and gives its exit status."""
     try:
-        return _run(environment, sleep)
+        return _run(environment, clock)
     except Failure as failure:
         print(workflow.command("error", str(failure), title="The registry was not refreshed"), flush=True)
         workflow.summarize(environment, f"### The registry was not refreshed\n\n{workflow.escape(str(failure))}\n")
         return 1
 
 
-def _run(environment: Mapping[str, str], sleep: Callable[[float], None]) -> int:
+def _run(environment: Mapping[str, str], clock: Clock) -> int:
     settings = _settings(environment)
     push = changes.read(environment)
     if push.stacks is not None and not push.concerns_registry:
         print("nothing of the registry changed; there is nothing to do", flush=True)
         workflow.output(environment, outcome="skipped", commit=push.commit)
         return 0
-    report = _refresh(settings, push, environment, sleep)
+    report = _refresh(settings, push, environment, clock)
     workflow.output(environment, outcome=report.get("outcome", ""), commit=report.get("commit_hash") or push.commit)
     return workflow.tell(environment, report, push.stacks)
 
@@ -94,27 +104,58 @@ def _settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _refresh(
-    settings: Settings, push: changes.Push, environment: Mapping[str, str], sleep: Callable[[float], None]
+    settings: Settings, push: changes.Push, environment: Mapping[str, str], clock: Clock
 ) -> dict:
-    """The report of a refresh that saw the push."""
-    deadline = time.monotonic() + settings.timeout
+    """The report of a refresh after which the push is live, or refused."""
+    deadline = clock.now() + settings.timeout
+    is_live = _Live(push.commit, Path(environment.get("GITHUB_WORKSPACE") or "."))
     stacks = sorted(push.stacks or [])
     # They only shape the report; the registry takes no longer list.
     body = {"commit_hash": push.commit, "stacks": stacks if len(stacks) <= _NAMED_STACKS else []}
-    earlier = _told_at(_status(settings))
-    answer = _post(settings, json.dumps(body).encode(), environment, deadline, sleep)
-    if answer.status == 200 and isinstance(answer.document, dict):
+    while True:
+        earlier = _told_at(_status(settings))
+        answer = _post(settings, json.dumps(body).encode(), environment, deadline, clock)
+        if answer.status == 202:
+            print("the refresh takes longer; waiting for its result", flush=True)
+            return _await(settings, is_live, earlier, deadline, clock)
+        if answer.status != 200 or not isinstance(answer.document, dict):
+            raise Failure(_reason(answer))
         report = answer.document
-        if report.get("outcome") in ("unchanged", "superseded"):
-            # Another trigger was first, and what it quarantined is at /status.
-            live = (_status(settings) or {}).get("live") or {}
-            if live.get("commit_hash") == report.get("commit_hash"):
+        live = (_status(settings) or {}).get("live") or {}
+        if is_live.names(report.get("commit_hash")) or is_live(live):
+            if report.get("outcome") in ("unchanged", "superseded") and live.get("commit_hash") == report.get("commit_hash"):
+                # Another trigger was first, and what it quarantined is at /status.
                 report = {**report, "quarantined": live.get("quarantined") or []}
-        return report
-    if answer.status == 202:
-        print("the refresh takes longer; waiting for its result", flush=True)
-        return _await(settings, push.commit, earlier, deadline, sleep)
-    raise Failure(_reason(answer))
+            return report
+        if report.get("pinned"):
+            raise Failure("a release is pinned in the registry; the push goes live when its operator unpins it")
+        if clock.now() + _PAUSE > deadline:
+            raise Failure("the Git host does not show the push to the registry yet; the registry looks again by itself")
+        print("the Git host does not show the push to the registry yet; asking again", flush=True)
+        clock.sleep(_PAUSE)
+
+
+class _Live:
+    """Whether a commit is in the live release."""
+
+    def __init__(self, commit: str, clone: Path) -> None:
+        self.commit = commit
+        self._clone = clone
+        self._known: dict[str, bool] = {commit: True}
+
+    def names(self, later: Any) -> bool:
+        """Whether a commit of the registry is the one of the push, or came after it."""
+        later = str(later or "")
+        if later not in self._known:
+            self._known[later] = changes.contains(self._clone, self.commit, later)
+        return self._known[later]
+
+    def __call__(self, live: Mapping[str, Any]) -> bool:
+        """The same of what /status says is live. Without a clone, a commit that was live before counts unless the
+        registry went back to an earlier one."""
+        if self.names(live.get("commit_hash")):
+            return True
+        return not live.get("pinned") and any(recent.get("commit_hash") == self.commit for recent in live.get("recent") or [])
 
 
 def _post(
@@ -122,7 +163,7 @@ def _post(
     body: bytes,
     environment: Mapping[str, str],
     deadline: float,
-    sleep: Callable[[float], None],
+    clock: Clock,
 ) -> Answer:
     """Posts until there is an answer that trying again would not change."""
     for wait in (*_WAITS, None):
@@ -131,10 +172,10 @@ def _post(
         if answer.status not in (0, *_PASSING) or wait is None:
             return answer
         wait = max(wait, answer.retry_after)
-        if time.monotonic() + wait > deadline:
+        if clock.now() + wait > deadline:
             return answer
         print(f"the registry answered {answer.status or 'nothing'}; trying again", flush=True)
-        sleep(wait)
+        clock.sleep(wait)
     raise AssertionError("the last try returns")
 
 
@@ -156,15 +197,15 @@ def _credentials(settings: Settings, body: bytes, environment: Mapping[str, str]
 
 
 def _await(
-    settings: Settings, commit: str, earlier: Optional[str], deadline: float, sleep: Callable[[float], None]
+    settings: Settings, is_live: _Live, earlier: Optional[str], deadline: float, clock: Clock
 ) -> dict:
-    """Looks at /status until the commit is or was live, or was not published. What was told of it earlier does not count."""
-    while time.monotonic() < deadline:
+    """Looks at /status until the commit is live, or was not published. What was told of it earlier does not count."""
+    while clock.now() < deadline:
         status = _status(settings)
-        report = status and _result(status, commit, earlier)
+        report = status and _result(status, is_live, earlier)
         if report:
             return report
-        sleep(2.0)
+        clock.sleep(2.0)
     raise Failure("the registry did not finish in time; its /status shows how it goes on")
 
 
@@ -172,13 +213,13 @@ def _told_at(status: Optional[dict]) -> Optional[str]:
     return ((status or {}).get("last_refresh") or {}).get("at")
 
 
-def _result(status: dict, commit: str, earlier: Optional[str] = None) -> Optional[dict]:
+def _result(status: dict, is_live: _Live, earlier: Optional[str]) -> Optional[dict]:
     live, last = status.get("live") or {}, status.get("last_refresh") or {}
-    if live.get("commit_hash") == commit:
-        return {**live, "outcome": "published"}
-    if any(recent.get("commit_hash") == commit for recent in live.get("recent") or []):
-        return {"outcome": "superseded", "commit_hash": live.get("commit_hash")}
-    if last.get("commit_hash") == commit and last.get("at") != earlier:
+    if is_live(live):
+        return {**live, "outcome": "published" if live.get("commit_hash") == is_live.commit else "superseded"}
+    if live.get("pinned"):
+        raise Failure("a release is pinned in the registry; the push goes live when its operator unpins it")
+    if last.get("at") != earlier and is_live.names(last.get("commit_hash")):
         if last.get("outcome") == "rejected":
             return last
         if last.get("failure"):

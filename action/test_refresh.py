@@ -29,6 +29,19 @@ PROBLEM = {
 HELD = {"part": "version", "stack": "go", "version": "1.0.0", "problems": [PROBLEM]}
 
 
+class PatientClock:
+    """Time that passes while one sleeps, and at no other time."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
 class Registry(ThreadingHTTPServer):
     """Answers what it is told to, one answer after the other; the last one again and again."""
 
@@ -76,7 +89,6 @@ class Case(unittest.TestCase):
         self.registry = Registry()
         self.addCleanup(self.registry.server_close)
         self.addCleanup(self.registry.shutdown)
-        self.slept: list[float] = []
         self.git("init", "--quiet", "--initial-branch=main")
         self.before = self.commit({"README.md": "read me", "stacks/go/devfile.yaml": "go"})
 
@@ -112,8 +124,13 @@ class Case(unittest.TestCase):
         }
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            status = refresh.main(environment, self.slept.append)
+            self.clock = PatientClock()
+            status = refresh.main(environment, self.clock)
         return status, printed.getvalue()
+
+    def live(self, **more: Any) -> dict:
+        """The report of a refresh that made the push live."""
+        return {"outcome": "published", "commit_hash": self.after, **more}
 
     def written(self, name: str) -> str:
         return (self.folder / ".git" / name).read_text()
@@ -141,19 +158,21 @@ class Pushes(Case):
         self.assertIn("outcome=skipped", self.written("output"))
 
     def test_extra_entries_and_removed_stacks_count(self) -> None:
-        self.registry.will("/refresh", 200, {"outcome": "published"})
         self.push({"extraDevfileEntries.yaml": "samples: []"})
+        self.registry.will("/refresh", 200, self.live())
         self.run_action()
         self.before = self.after
         self.git("rm", "--quiet", "-r", "stacks/go")
         self.push({})
+        self.registry.answers.clear()
+        self.registry.will("/refresh", 200, self.live())
         self.run_action()
         told = [json.loads(body)["stacks"] for _, body in self.registry.seen("/refresh")]
         self.assertEqual(told, [[], ["go"]])
 
     def test_an_unknown_commit_before_means_everything(self) -> None:
-        self.registry.will("/refresh", 200, {"outcome": "published", "quarantined": [HELD]})
         self.push({"README.md": "forced"})
+        self.registry.will("/refresh", 200, self.live(quarantined=[HELD]))
         for before in ("0" * 40, "1" * 40, "--output=x"):
             self.assertEqual(self.run_action(before)[0], 1)
         self.assertEqual(self.run_action(event="workflow_dispatch")[0], 1)
@@ -164,7 +183,7 @@ class Pushes(Case):
         clone = self.folder / ".git/clone"
         self.git("config", "uploadpack.allowAnySHA1InWant", "true")
         self.git("clone", "--quiet", "--depth=1", f"file://{self.folder}", str(clone))
-        self.registry.will("/refresh", 200, {"outcome": "published"})
+        self.registry.will("/refresh", 200, self.live())
         self.run_action(GITHUB_WORKSPACE=str(clone))
         self.assertEqual(json.loads(self.registry.seen("/refresh")[0][1])["stacks"], ["java"])
 
@@ -175,7 +194,7 @@ class Results(Case):
         self.push({"stacks/go/devfile.yaml": "broken"})
 
     def test_what_is_quarantined_fails_with_annotations(self) -> None:
-        self.registry.will("/refresh", 200, {"outcome": "published", "quarantined": [HELD], "changed": ["stacks/x"]})
+        self.registry.will("/refresh", 200, self.live(quarantined=[HELD], changed=["stacks/x"]))
         status, printed = self.run_action()
         self.assertEqual(status, 1)
         annotation = "::error file=stacks/go/devfile.yaml,line=3,col=5,title=yaml/syntax::50%25 of it: a list\\u000ais open (close it)"
@@ -184,7 +203,7 @@ class Results(Case):
 
     def test_what_others_broke_is_a_warning(self) -> None:
         others = {**HELD, "problems": [{**PROBLEM, "path": "stacks/php/devfile.yaml"}]}
-        self.registry.will("/refresh", 200, {"outcome": "published", "quarantined": [others]})
+        self.registry.will("/refresh", 200, self.live(quarantined=[others]))
         status, printed = self.run_action()
         self.assertEqual(status, 0)
         self.assertIn("::warning file=stacks/php/devfile.yaml", printed)
@@ -213,7 +232,7 @@ class Results(Case):
         self.registry.will("/status", 503, {})
         self.registry.will("/status", 200, {"live": {"commit_hash": self.after, "changed": ["stacks/go"]}})
         self.assertEqual(self.run_action()[0], 0)
-        self.assertEqual(self.slept, [2.0, 2.0])
+        self.assertEqual(self.clock.slept, [2.0, 2.0])
         self.assertIn("outcome=published", self.written("output"))
 
     def test_a_long_refresh_may_end_otherwise(self) -> None:
@@ -233,6 +252,79 @@ class Results(Case):
         self.assertIn("did not finish in time", printed)
 
 
+class Order(Case):
+    """Success means that the push is live, or something that came after it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.push({"stacks/go/devfile.yaml": "mine"})
+
+    def superseded_by(self, commit: str, **more: Any) -> dict:
+        return {"outcome": "superseded", "commit_hash": commit, **more}
+
+    def test_the_commit_before_is_no_success(self) -> None:
+        self.registry.will("/refresh", 200, self.superseded_by(self.before))
+        self.registry.will("/status", 200, {"live": {"commit_hash": self.before}})
+        status, printed = self.run_action(TIMEOUT_SECONDS="20")
+        self.assertEqual(status, 1, printed)
+        self.assertIn("does not show the push", printed)
+        self.assertGreater(len(self.registry.seen("/refresh")), 2)
+
+    def test_a_push_that_is_shown_late_goes_live(self) -> None:
+        self.registry.will("/refresh", 200, self.superseded_by(self.before))
+        self.registry.will("/refresh", 200, self.live())
+        self.registry.will("/status", 200, {"live": {"commit_hash": self.before}})
+        status, printed = self.run_action()
+        self.assertEqual(status, 0, printed)
+        self.assertIn("outcome=published", self.written("output"))
+
+    def test_a_later_merge_that_has_the_push_is_success(self) -> None:
+        mine = self.after
+        self.push({"stacks/java/devfile.yaml": "theirs"})
+        theirs, self.after = self.after, mine
+        self.registry.will("/refresh", 200, self.superseded_by(theirs))
+        self.registry.will("/status", 200, {"live": {"commit_hash": theirs}})
+        status, printed = self.run_action()
+        self.assertEqual(status, 0, printed)
+        self.registry.answers.clear()
+        self.registry.will("/refresh", 202, {})
+        self.registry.will("/status", 200, {"live": {"commit_hash": theirs, "changed": ["stacks/java"]}})
+        status, printed = self.run_action()
+        self.assertEqual(status, 0, printed)
+        self.assertIn("outcome=superseded", self.written("output"))
+
+    def test_a_shallow_clone_learns_what_came_after(self) -> None:
+        clone = self.folder / ".git/clone"
+        self.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        self.git("clone", "--quiet", "--depth=1", f"file://{self.folder}", str(clone))
+        mine = self.after
+        self.push({"stacks/java/devfile.yaml": "theirs"})
+        theirs, self.after = self.after, mine
+        self.registry.will("/refresh", 200, self.superseded_by(theirs))
+        self.registry.will("/status", 200, {"live": {"commit_hash": theirs}})
+        status, printed = self.run_action(GITHUB_WORKSPACE=str(clone))
+        self.assertEqual(status, 0, printed)
+
+    def test_a_commit_of_another_branch_is_no_success(self) -> None:
+        mine = self.after
+        self.git("checkout", "--quiet", "-b", "other", self.before)
+        self.push({"stacks/java/devfile.yaml": "other"})
+        other, self.after = self.after, mine
+        self.registry.will("/refresh", 200, self.superseded_by(other))
+        self.registry.will("/status", 200, {"live": {"commit_hash": other}})
+        self.assertEqual(self.run_action(TIMEOUT_SECONDS="10")[0], 1)
+
+    def test_a_pinned_release_is_no_success(self) -> None:
+        for code, document in ((200, self.superseded_by(self.before, pinned=True)), (202, {})):
+            self.registry.answers.clear()
+            self.registry.will("/refresh", code, document)
+            recent = [{"commit_hash": self.after}]
+            self.registry.will("/status", 200, {"live": {"commit_hash": self.before, "pinned": True, "recent": recent}})
+            status, printed = self.run_action()
+            self.assertEqual(status, 1)
+            self.assertIn("a release is pinned", printed)
+
+
 class Trouble(Case):
     def setUp(self) -> None:
         super().setUp()
@@ -241,9 +333,9 @@ class Trouble(Case):
     def test_passing_trouble_is_outlived(self) -> None:
         self.registry.will("/refresh", 503, {}, retry_after="7")
         self.registry.will("/refresh", 502, {"status": "the OCI registry did not do what was asked"})
-        self.registry.will("/refresh", 200, {"outcome": "published"})
+        self.registry.will("/refresh", 200, self.live())
         self.assertEqual(self.run_action()[0], 0)
-        self.assertEqual(self.slept, [7.0, 2.0])
+        self.assertEqual(self.clock.slept, [7.0, 2.0])
 
     def test_lasting_trouble_is_explained(self) -> None:
         for code, expected in ((401, "does not accept"), (403, "does not permit"), (404, "is `url` right?"), (400, "answered 400")):
@@ -280,7 +372,7 @@ class Tokens(Case):
     def test_the_workflow_shows_its_token(self) -> None:
         self.push({"stacks/go/devfile.yaml": "new"})
         self.registry.will("/token", 200, {"value": "ey.token"})
-        self.registry.will("/refresh", 200, {"outcome": "published"})
+        self.registry.will("/refresh", 200, self.live())
         more = {
             "WEBHOOK_SECRET": "",
             "OIDC_AUDIENCE": "https://registry.example.com",
@@ -295,6 +387,22 @@ class Tokens(Case):
         self.assertEqual(self.registry.seen("/refresh")[0][0]["authorization"], "Bearer ey.token")
         status, printed = self.run_action(**{**more, "ACTIONS_ID_TOKEN_REQUEST_URL": ""})
         self.assertIn("id-token: write", printed)
+
+
+class Hostile(Case):
+    def test_content_of_a_registry_gives_no_commands(self) -> None:
+        self.push({"stacks/go/devfile.yaml": "x"})
+        evil = "%0A::error::x\n::add-mask::y\x1b[31m##[error]z"
+        problem = {**PROBLEM, "message": evil, "path": "stacks/go/" + evil, "rule": evil, "hint": evil}
+        held = {**HELD, "problems": [problem]}
+        for outcome in ("::error::x", evil, "rejected"):
+            self.registry.answers.clear()
+            self.registry.will("/refresh", 200, self.live(outcome=outcome, quarantined=[held], changed=[evil]))
+            _, printed = self.run_action()
+            commands = [line for line in printed.splitlines() if line.startswith("::") or "##[" in line]
+            self.assertEqual(len(commands), 1, printed)
+            self.assertTrue(commands[0].startswith("::error file=stacks/go/%250A%3A%3Aerror"), commands)
+            self.assertNotIn("\x1b", printed)
 
 
 class Commands(unittest.TestCase):

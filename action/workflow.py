@@ -70,7 +70,7 @@ def tell(environment: Mapping[str, str], report: Mapping[str, Any], stacks: Opti
         print(command("warning", notice), flush=True)
     summarize(environment, _summary(outcome, report, problems))
     failed = outcome == "rejected" or bool(ours)
-    print(f"{printable(outcome)}: {len(_list(report, 'changed'))} changed, {len(_list(report, 'removed'))} removed, "
+    print(f"Result: {printable(outcome)}, {len(_list(report, 'changed'))} changed, {len(_list(report, 'removed'))} removed, "
           f"{len(_list(report, 'quarantined'))} quarantined", flush=True)
     return 1 if failed else 0
 
@@ -106,7 +106,7 @@ def _summary(outcome: str, report: Mapping[str, Any], problems: list) -> str:
     lines = [f"### Devfile registry: {escape(outcome)}", ""]
     commit = str(report.get("commit_hash") or "")
     if commit:
-        lines += [f"Commit `{commit[:12]}` is {'live' if outcome != 'rejected' else 'not live'}.", ""]
+        lines += [f"Commit {escape(commit[:12])} is {'live' if outcome != 'rejected' else 'not live'}.", ""]
     for title, parts in (("Changed", _list(report, "changed")), ("Removed", _list(report, "removed"))):
         if parts:
             lines += [f"{title}:", ""]
