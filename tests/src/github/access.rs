@@ -17,6 +17,9 @@ use super::{Asked, Shared, lock};
 /// The id of the stand-in's App.
 pub const APP_ID: u64 = 1_234;
 
+/// Its client id, which names it as well.
+pub const CLIENT_ID: &str = "Iv23liAbCdEfGhIjKlMn";
+
 /// The id of its installation on the repository.
 const INSTALLATION: u64 = 77;
 
@@ -118,7 +121,7 @@ impl Shared {
         let key = self.app.decoding()?;
         let claims = jsonwebtoken::decode::<Claims>(&token, &key, &Validation::new(Algorithm::RS256));
         let claims = claims.map_err(|_| refused())?.claims;
-        let issued_by_app = claims.iss == json!(APP_ID) || claims.iss == json!(APP_ID.to_string());
+        let issued_by_app = [json!(APP_ID), json!(APP_ID.to_string()), json!(CLIENT_ID)].contains(&claims.iss);
         let now = jiff::Timestamp::now().as_second();
         if !issued_by_app || claims.iat > now || claims.exp > now + 600 {
             return Err(refused());

@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use access::{APP_ID, Access};
+pub use access::{APP_ID, Access, CLIENT_ID};
 pub use faults::{Fault, Faults};
 pub use git::Git;
 pub use keys::SigningKey;

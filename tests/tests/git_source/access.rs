@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use devfile_registry::source::github::{AppKey, CommitState, Credentials, InvalidAppKey};
 use devfile_registry::source::{GitAccess, Scope, Source};
-use registry_tests::github::{APP_ID, Access, Fault};
+use registry_tests::github::{APP_ID, Access, CLIENT_ID, Fault};
 
 use crate::fixture::Fixture;
 
@@ -54,6 +54,19 @@ async fn app_finds_its_installation_and_asks_for_one_token() {
     assert_eq!(source.head().await.unwrap(), head);
     fixture.github.revoke_installation_tokens();
     assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
+}
+
+#[tokio::test]
+async fn app_is_named_by_its_client_id_as_well() {
+    let fixture = Fixture::new().await;
+    fixture.github.set_access(private());
+    let key = AppKey::parse(CLIENT_ID, fixture.github.app_key_pem()).unwrap();
+    let api = Arc::new(fixture.api(Credentials::App(key)));
+    let source = fixture.source_as(GitAccess::App(api));
+    assert_eq!(source.head().await.unwrap(), fixture.head());
+    for id in ["", "Iv1 8a61f9b3a7aba766", "Iv1/8a61", &"1".repeat(65)] {
+        assert_eq!(AppKey::parse(id, fixture.github.app_key_pem()).unwrap_err(), InvalidAppKey::Id, "{id}");
+    }
 }
 
 #[tokio::test]

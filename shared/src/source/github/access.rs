@@ -3,14 +3,13 @@
 use std::fmt;
 
 use http::StatusCode;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use octocrab::Octocrab;
-use octocrab::auth::EncodingKey;
-use octocrab::models::AppId;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::call::{Answer, Call, Failure, Routes, once, unavailable};
+use super::call::{Answer, Call, Failure, Routes, chain, once, unavailable};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
@@ -31,15 +30,23 @@ pub enum Credentials {
 /// The id and the private key of a GitHub App.
 #[derive(Clone)]
 pub struct AppKey {
-    id: u64,
+    id: String,
     key: EncodingKey,
 }
+
+/// How long an App may be named by one of its own tokens, in seconds; GitHub permits ten minutes.
+const APP_TOKEN_SECONDS: i64 = 540;
+
+/// How far GitHub's clock may be behind, in seconds.
+const CLOCK_SECONDS: i64 = 60;
 
 /// Why an [`AppKey`] was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAppKey {
-    /// Not a number.
-    #[error("the id of the GitHub App is not a number; it is shown in the App's settings as \"App ID\"")]
+    /// Neither a number nor a client id.
+    #[error(
+        "the id of the GitHub App is neither an App ID (digits) nor a client ID (it begins with Iv); the App's settings show both"
+    )]
     Id,
     /// Not a key.
     #[error(
@@ -49,16 +56,30 @@ pub enum InvalidAppKey {
 }
 
 impl AppKey {
-    /// Takes the App's id and the text of its `.pem` file.
+    /// Takes the App's id or its client id, and the text of its `.pem` file.
     ///
     /// # Errors
     /// [`InvalidAppKey`] names the part that is wrong.
     pub fn parse(id: &str, pem: &str) -> Result<Self, InvalidAppKey> {
-        let id = id.trim().parse().map_err(|_| InvalidAppKey::Id)?;
+        let id = id.trim();
+        let is_app = (1..=20).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
+        let is_client = id.len() <= 64
+            && id.starts_with("Iv")
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        if !is_app && !is_client {
+            return Err(InvalidAppKey::Id);
+        }
         // Environment variables often carry the line ends of the file as `\n`.
         let pem = pem.replace("\\n", "\n");
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| InvalidAppKey::Key)?;
-        Ok(Self { id, key })
+        Ok(Self { id: id.to_owned(), key })
+    }
+
+    /// A token by which the App names itself ("Generating a JSON Web Token (JWT) for a GitHub App"; either id may be the issuer).
+    fn token(&self) -> Result<String, jsonwebtoken::errors::Error> {
+        let now = jiff::Timestamp::now().as_second();
+        let claims = json!({ "iss": self.id, "iat": now - CLOCK_SECONDS, "exp": now + APP_TOKEN_SECONDS });
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
     }
 }
 
@@ -85,7 +106,7 @@ pub(super) enum Access {
     /// A token that does not change.
     Token(Octocrab),
     /// An App and the token of its installation, which GitHub gives for an hour.
-    App { app: Octocrab, installed: Box<Mutex<Option<Installed>>> },
+    App { client: Octocrab, key: AppKey, installed: Box<Mutex<Option<Installed>>> },
 }
 
 /// The token of an installation.
@@ -109,7 +130,7 @@ impl Access {
                 let plain = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
                 Some(Self::Token(plain.then(|| client.user_access_token(token).ok())??))
             }
-            Credentials::App(_) => Some(Self::App { app: client, installed: Box::default() }),
+            Credentials::App(key) => Some(Self::App { client, key, installed: Box::default() }),
         }
     }
 
@@ -127,7 +148,7 @@ impl Access {
     }
 
     async fn installed(&self, routes: &Routes) -> Result<(Octocrab, InstallationToken), Failure> {
-        let Self::App { app, installed } = self else {
+        let Self::App { client, key, installed } = self else {
             return Err(Failure::Final(SourceError::unavailable(&routes.repository().url, "there is no GitHub App")));
         };
         let mut installed = installed.lock().await;
@@ -135,7 +156,10 @@ impl Access {
         if let Some(known) = installed.as_ref().filter(|known| known.expires_at.as_second() > soon) {
             return Ok((known.client.clone(), known.token.clone()));
         }
-        let fresh = installed.insert(install(app, routes).await?);
+        let of_app = |reason: String| Failure::Final(unavailable(&routes.repository().url, reason));
+        let token = key.token().map_err(|error| of_app(format!("cannot sign a token of the GitHub App: {error}")))?;
+        let app = client.user_access_token(token).map_err(|error| of_app(chain(&error)))?;
+        let fresh = installed.insert(install(&app, routes).await?);
         Ok((fresh.client.clone(), fresh.token.clone()))
     }
 
@@ -145,13 +169,6 @@ impl Access {
             Self::Anonymous(_) | Self::Token(_) => false,
             Self::App { installed, .. } => installed.lock().await.take().is_some(),
         }
-    }
-}
-
-pub(super) fn app_of(credentials: &Credentials) -> Option<(AppId, EncodingKey)> {
-    match credentials {
-        Credentials::App(app) => Some((AppId(app.id), app.key.clone())),
-        _ => None,
     }
 }
 

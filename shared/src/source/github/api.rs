@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use octocrab::Octocrab;
 
-use super::access::{Access, Credentials, InstallationToken, app_of};
+use super::access::{Access, Credentials, InstallationToken};
 use super::call::{Answer, Call, Failure, Repository, Routes, chain, once, unavailable};
 use crate::retry::{RetryError, retry};
 use crate::source::SourceError;
@@ -35,15 +35,12 @@ impl Api {
     ) -> Result<Self, SourceError> {
         let invalid = |reason: String| unavailable("the configuration of GitHub", reason);
         let (host, rest) = split_api_url(api_url).map_err(|reason| invalid(reason.to_owned()))?;
-        let mut builder = Octocrab::builder()
+        let builder = Octocrab::builder()
             .set_connect_timeout(Some(CONNECT))
             .set_read_timeout(Some(SILENCE))
             .set_write_timeout(Some(SILENCE))
             .base_uri(host)
             .map_err(|error| invalid(chain(&error)))?;
-        if let Some((id, key)) = app_of(&credentials) {
-            builder = builder.app(id, key);
-        }
         let client = builder.build().map_err(|error| invalid(chain(&error)))?;
         let access = Access::new(client, credentials).ok_or_else(|| {
             invalid("GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces".to_owned())
