@@ -87,7 +87,9 @@ async fn encoded_path_answers_like_the_plain_one_to_every_method() {
 #[tokio::test]
 async fn registry_without_a_release_says_when_to_ask_again() {
     let (_registry, serve) = empty().await;
-    for path in ["/index", "/health", "/devfiles/kiln", "/v2/", "/v2/_catalog", "/v2/devfile-catalog/kiln/tags/list", "/viewer"] {
+    for path in
+        ["/index", "/health", "/devfiles/kiln", "/v2/", "/v2/_catalog", "/v2/devfile-catalog/kiln/tags/list", "/viewer"]
+    {
         let answer = serve.ask("GET", path, &[]).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{path}");
     }
@@ -101,7 +103,8 @@ async fn condition_that_anything_meets_changes_no_error() {
         assert_eq!(serve.ask("GET", path, any).await.status, 503, "{path}");
     }
     let (_registry, serve) = example().await;
-    for path in ["/viewer/nothing", "/viewer/devfiles/devfile-registry/nope", "/devfiles/nope", "/v2/nope", "/nothing"] {
+    for path in ["/viewer/nothing", "/viewer/devfiles/devfile-registry/nope", "/devfiles/nope", "/v2/nope", "/nothing"]
+    {
         assert_eq!(serve.ask("GET", path, any).await.status, 404, "{path}");
     }
     for path in ["/viewer", "/index", "/devfiles/kiln", FILE] {
