@@ -5,6 +5,7 @@
 //! carries.
 
 mod metrics;
+mod observation;
 mod usage;
 
 use std::convert::Infallible;
@@ -24,7 +25,8 @@ use devfile_registry::request::{Answered, Origin};
 use lambda_http::RequestExt;
 use tower::{Layer, Service};
 
-use self::metrics::{Metrics, class};
+use self::metrics::Metrics;
+use self::observation::{Observation, class};
 use self::usage::{Caller, Usage};
 use crate::config::UsageEvents;
 use crate::route::Declaration;
@@ -67,14 +69,6 @@ enum MetricsSink {
     Log { told: AtomicU64 },
     /// Into memory.
     Memory(Box<Metrics>),
-}
-
-/// What there is to tell of a request.
-#[derive(Debug)]
-pub(crate) struct Observation<'a> {
-    answered: Answered<'a>,
-    stale: bool,
-    usage: Option<&'a Usage>,
 }
 
 impl Observer {

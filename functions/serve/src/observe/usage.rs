@@ -23,7 +23,7 @@ const LONGEST: usize = 64;
 
 /// A request that is an event if it succeeds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(super) struct Usage {
     /// What happens, in the reference's words.
     pub(crate) event: &'static str,
     /// The type of entries of a list, else the stack or sample.

@@ -18,17 +18,14 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::blobs::BUCKET_FAILS;
+use super::repository::{Repositories, Repository};
 use crate::http::problem::Problem;
-use crate::release::snapshot::Repository;
 
 /// Longest time that a request waits for the bucket.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Least time between a failure and the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Repositories by the folder of their stack.
-pub(crate) type Repositories = BTreeMap<String, Repository>;
 
 /// The recent releases, read once.
 #[derive(Debug)]

@@ -4,4 +4,5 @@ pub(crate) mod blobs;
 pub(crate) mod earlier;
 pub(crate) mod icons;
 pub(crate) mod live;
+pub(crate) mod repository;
 pub(crate) mod snapshot;

@@ -15,7 +15,8 @@ use devfile_registry::starter::StarterProject;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::http::body::{Body, JSON};
-use crate::release::earlier::{Recorded, Repositories, Unavailable};
+use crate::release::earlier::{Recorded, Unavailable};
+use crate::release::repository::{Repositories, Repository};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::Icons;
@@ -91,17 +92,6 @@ impl Versioned for DevfileVersion {
     fn is_default(&self) -> bool {
         self.default
     }
-}
-
-/// A stack as the OCI API shows it.
-#[derive(Debug, Default)]
-pub(crate) struct Repository {
-    /// Manifest digests by tag.
-    pub(crate) tags: BTreeMap<String, Digest>,
-    /// Manifests by digest.
-    pub(crate) manifests: BTreeMap<Digest, Bytes>,
-    /// Sizes of the blobs that the manifests name.
-    pub(crate) blobs: BTreeMap<Digest, u64>,
 }
 
 /// The release in numbers and names.
@@ -360,15 +350,6 @@ fn repositories(versions: &[PublishedVersion]) -> Repositories {
         repository.add(version, artifact::manifest(&version.layers));
     }
     repositories
-}
-
-impl Repository {
-    /// Adds the manifest of a version and the blobs that it names.
-    pub(crate) fn add(&mut self, version: &PublishedVersion, manifest: Bytes) {
-        let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
-        self.manifests.insert(version.manifest, manifest);
-        self.blobs.extend(version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]));
-    }
 }
 
 /// A snapshot that requests share.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema_of;
+use super::schema::schema_of;
 use crate::http::body::JSON;
 
 /// An answer of a route.

@@ -2,6 +2,7 @@
 //! metrics follow from that.
 
 mod answer;
+mod schema;
 
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use axum::handler::Handler;
 use axum::http::Response;
 use axum::middleware::map_response;
 use axum::routing::{MethodRouter, Router, get};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) use self::answer::{Answer, OciAnswers, RestAnswers};
+pub(crate) use self::schema::{name_schema, parameter, query_parameter, schema_of};
 
 use crate::http::path::without_slash;
 use crate::state::App;
@@ -136,24 +138,4 @@ impl Declaration {
         let named = |segment: &str| segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name);
         path.split('/').nth(self.path.split('/').position(named)?)
     }
-}
-
-/// A parameter in the path, as an OpenAPI object.
-pub(crate) fn parameter(name: &str, about: &str, schema: Value) -> Value {
-    json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
-}
-
-/// A parameter in the query, as an OpenAPI object.
-pub(crate) fn query_parameter(name: &str, about: &str, schema: Value) -> Value {
-    json!({"name": name, "in": "query", "description": about, "schema": schema})
-}
-
-/// A schema by the name that it has in the document.
-pub(crate) fn schema_of(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-
-/// What a name can be; what a path cannot hold, and the names that mean the folder itself or the one above, are left out.
-pub(crate) fn name_schema() -> Value {
-    json!({"type": "string", "pattern": "^[a-zA-Z0-9_][a-zA-Z0-9._+-]*$"})
 }

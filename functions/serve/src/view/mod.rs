@@ -2,5 +2,7 @@
 
 pub(crate) mod browse;
 pub(crate) mod catalog;
+pub(crate) mod column;
 pub(crate) mod icons;
+pub(crate) mod text;
 pub(crate) mod versions;

@@ -274,6 +274,6 @@ fn page_beyond_the_bound_is_an_error_that_says_so() {
     let response = page.answer(REGISTRY, &HeaderMap::new(), StatusCode::OK, REGISTRY.caching);
     assert_eq!(response.status(), 500);
     assert!(response.body().size_hint().exact().unwrap() < 4096);
-    let shown = missing::too_large().render(REGISTRY).into_string();
+    let shown = super::page::too_large().render(REGISTRY).into_string();
     assert!(shown.contains("more than 2 MiB") && shown.contains("href=\"/openapi.json\""), "{shown}");
 }

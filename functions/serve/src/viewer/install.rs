@@ -3,8 +3,8 @@
 use devfile_registry::index::EntryType;
 use maud::{Markup, html};
 
-use super::detail::Shown;
 use super::page::{Glyph, Registry, glyph};
+use super::shown::Shown;
 
 /// Longest commands of one way, in bytes: what one line of a terminal takes.
 const COMMANDS_BYTES: usize = 4096;

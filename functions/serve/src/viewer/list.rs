@@ -7,10 +7,12 @@ use super::link::EntryPath;
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
 use super::room::{brief, short};
 use crate::release::snapshot::Snapshot;
-use crate::view::browse::facet::{Choice, Facet, Narrowed, VALUE_BYTES};
+use crate::view::browse::facet::{Facet, VALUE_BYTES};
+use crate::view::browse::facets::{Choice, Narrowed};
 use crate::view::browse::query::{ListQuery, Sort};
 use crate::view::browse::shelf::{Shelf, title};
-use crate::view::catalog::{fold, is_deprecated};
+use crate::view::catalog::is_deprecated;
+use crate::view::text::fold;
 
 /// Cards on a page, as existing viewers show them.
 const PAGE: usize = 15;

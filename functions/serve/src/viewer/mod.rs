@@ -21,6 +21,7 @@ mod missing;
 mod origin;
 mod page;
 mod room;
+mod shown;
 mod sitemap;
 mod status;
 mod tables;
@@ -45,9 +46,9 @@ use devfile_registry::index::EntryType;
 use devfile_registry::public_url::PublicUrl;
 
 use content::Contents;
-use detail::Shown;
 use link::slug;
 use page::{Page, Registry};
+use shown::Shown;
 
 use crate::config::Mode;
 use crate::http::body::{Body, Caching, redirect};

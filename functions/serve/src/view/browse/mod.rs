@@ -1,6 +1,7 @@
 //! The index of the viewer: facets, words, orders and pictures of the entries.
 
 pub(crate) mod facet;
+pub(crate) mod facets;
 pub(crate) mod pictures;
 pub(crate) mod query;
 pub(crate) mod search;

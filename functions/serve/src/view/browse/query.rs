@@ -10,7 +10,7 @@ use devfile_registry::limits::PICKED_VALUES;
 use super::facet::{FACETS, Facet, VALUE_BYTES};
 use super::text::start;
 use crate::http::query::pairs;
-use crate::view::catalog::fold;
+use crate::view::text::fold;
 
 /// How hits are ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

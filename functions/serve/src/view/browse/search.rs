@@ -11,7 +11,7 @@ use devfile_registry::repository::is_entry_name;
 use strsim::osa_distance;
 
 use super::text::start;
-use crate::view::catalog::fold;
+use crate::view::text::fold;
 
 /// How much a word weighs, by where it stands.
 const NAME: u32 = 8;

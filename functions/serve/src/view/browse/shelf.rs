@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::PublishedVersion;
 
-use super::facet::{Facet, Facets, Narrowed};
+use super::facet::Facet;
+use super::facets::{Facets, Narrowed};
 use super::pictures::Pictures;
 use super::query::{ListQuery, Sort};
 use super::search::Words;
 use super::text::short;
-use crate::view::catalog::fold;
+use crate::view::text::fold;
 
 /// The entries of a release, ready to be browsed. They are those of the catalog, by their place there.
 #[derive(Debug)]

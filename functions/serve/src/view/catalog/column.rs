@@ -1,16 +1,11 @@
 //! One field of all entries and versions, folded and ready to be searched.
 
-use std::collections::HashMap;
-
 use devfile_registry::index::Entry;
 
 use super::field::Field;
-use super::text::fold;
+use crate::view::column::{Rows, Texts};
 
 /// The texts of a field.
-///
-/// An index repeats itself: thousands of versions share a few hundred tags and resources. Each text is folded and kept
-/// once, so a filter compares every distinct text once and every row by number.
 #[derive(Debug)]
 pub(super) struct Column {
     texts: Vec<Box<str>>,
@@ -18,15 +13,8 @@ pub(super) struct Column {
     versions: Rows,
 }
 
-/// The numbers of the texts of each row, one row after the other.
-#[derive(Debug, Default)]
-struct Rows {
-    numbers: Vec<u32>,
-    ends: Vec<u32>,
-}
-
 /// Whether a search found a text, by the number of the text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found(Vec<bool>);
 
 impl Column {
@@ -40,26 +28,48 @@ impl Column {
                 of_versions.push(field.of_version(version), &mut texts);
             }
         }
-        Self { texts: texts.distinct, entries: of_entries, versions: of_versions }
+        let texts = texts.into_distinct().map(|text| text.folded).collect();
+        Self { texts, entries: of_entries, versions: of_versions }
     }
 
-    /// All texts that hold `folded`.
-    pub(super) fn find(&self, folded: &str) -> Found {
-        Found(self.texts.iter().map(|text| text.contains(folded)).collect())
-    }
-
-    /// Looks for each of some texts. The search ends after the first text that finds nothing: no entry can hold them all.
+    /// Looks for each of some texts; no entry or version is asked whether it holds more than these.
+    ///
+    /// A row must hold them all, so each text is looked for only in the rows that hold the ones before it, and the search ends when
+    /// no row is left. A query of a thousand short texts costs little more than one of as many as some row can hold.
     pub(super) fn find_all(&self, folded: &[String]) -> Vec<Found> {
         let mut all = Vec::with_capacity(folded.len());
-        for text in folded {
-            let found = self.find(text);
-            let nothing = !found.0.contains(&true);
+        let mut rows: Option<Vec<&[u32]>> = None;
+        for (position, text) in folded.iter().enumerate() {
+            let found = match &rows {
+                None => Found(self.texts.iter().map(|candidate| candidate.contains(text)).collect()),
+                Some(rows) => self.find_in(rows, text),
+            };
+            let is_last = position + 1 == folded.len();
+            if !is_last {
+                match &mut rows {
+                    None => rows = Some(self.rows().filter(|row| found.any_of(row)).collect()),
+                    Some(rows) => rows.retain(|row| found.any_of(row)),
+                }
+            }
             all.push(found);
-            if nothing {
+            if rows.as_ref().is_some_and(Vec::is_empty) {
                 break;
             }
         }
         all
+    }
+
+    fn find_in(&self, rows: &[&[u32]], text: &str) -> Found {
+        let mut found = vec![None; self.texts.len()];
+        for number in rows.iter().copied().flatten() {
+            let position = *number as usize;
+            found[position].get_or_insert_with(|| self.texts[position].contains(text));
+        }
+        Found(found.into_iter().map(|found| found.unwrap_or(false)).collect())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[u32]> {
+        self.entries.iter().chain(self.versions.iter())
     }
 
     /// The texts of an entry.
@@ -80,47 +90,16 @@ impl Found {
     }
 }
 
-impl Rows {
-    fn push<'a>(&mut self, row: Vec<&'a str>, texts: &mut Texts<'a>) {
-        self.numbers.extend(row.into_iter().map(|text| texts.number(text)));
-        self.ends.push(number(self.numbers.len()));
-    }
-
-    fn row(&self, row: usize) -> &[u32] {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.numbers[start as usize..self.ends[row] as usize]
-    }
-}
-
-/// Distinct folded texts while a column is built.
-#[derive(Default)]
-struct Texts<'a> {
-    distinct: Vec<Box<str>>,
-    folded: HashMap<Box<str>, u32>,
-    /// As written, so that a text that comes again is not folded again.
-    written: HashMap<&'a str, u32>,
-}
-
-impl<'a> Texts<'a> {
-    fn number(&mut self, text: &'a str) -> u32 {
-        *self.written.entry(text).or_insert_with(|| {
-            *self.folded.entry(fold(text).into_boxed_str()).or_insert_with_key(|folded| {
-                self.distinct.push(folded.clone());
-                number(self.distinct.len() - 1)
-            })
-        })
-    }
-}
-
-/// Every text takes bytes of a release that is read whole, and those are far below four thousand million.
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::super::fixture;
     use super::*;
+
+    fn count(column: &Column, text: &str) -> usize {
+        column.find_all(&[text.to_owned()])[0].0.iter().filter(|found| **found).count()
+    }
 
     #[test]
     fn keeps_each_text_once() {
@@ -129,8 +108,7 @@ mod tests {
         texts.sort();
         texts.dedup();
         assert_eq!(texts.len(), column.texts.len());
-        let found = |text| column.find(text).0.into_iter().filter(|found| *found).count();
-        assert_eq!((found("go"), found("")), (1, column.texts.len()));
+        assert_eq!((count(&column, "go"), count(&column, "")), (1, column.texts.len()));
     }
 
     #[test]
@@ -142,10 +120,46 @@ mod tests {
     }
 
     #[test]
+    fn text_is_looked_for_in_the_rows_that_hold_those_before_it() {
+        let entries = fixture::entries();
+        let column = Column::new(Field::Tags, &entries);
+        let asked = ["go", "deprecated"].map(str::to_owned);
+        let all = column.find_all(&asked);
+        for row in column.rows() {
+            let holds = |text: &String| row.iter().any(|number| column.texts[*number as usize].contains(text.as_str()));
+            assert_eq!(all.iter().all(|found| found.any_of(row)), asked.iter().all(holds), "{row:?}");
+        }
+    }
+
+    /// As many short texts as a query has room for, all of which occur in a large index, and none of whose rows holds them all.
+    #[test]
+    fn thousand_texts_cost_no_more_than_those_that_a_row_can_hold() {
+        let link = |number: u32| format!("https://links.example/{:08x}/{number}", number.wrapping_mul(0x9e37_79b9));
+        let mut entries = fixture::entries();
+        let version = entries[0].versions[0].clone();
+        entries[0].versions = (0..10_000)
+            .map(|number| devfile_registry::index::VersionEntry {
+                links: [("self".to_owned(), link(number))].into(),
+                ..version.clone()
+            })
+            .collect();
+        let column = Column::new(Field::Links, &entries);
+        let texts: Vec<String> = (0..1_020_u32).map(|number| format!("{number:02x}")).collect();
+        let time = |texts: &[String]| {
+            let started = Instant::now();
+            (column.find_all(texts).len(), started.elapsed())
+        };
+        let ((looked_for, all), (_, few)) = (time(&texts), time(&texts[..20]));
+        println!("{looked_for} of {} texts looked for in {all:?}; 20 in {few:?}", texts.len());
+        assert!(looked_for < 100, "{looked_for}");
+        assert!(all < 10 * few + Duration::from_millis(20), "{all:?}, 20 of them {few:?}");
+    }
+
+    #[test]
     fn finds_by_part_of_the_text() {
         let entries = fixture::entries();
         let column = Column::new(Field::DisplayName, &entries);
-        let found = column.find("runtime");
+        let found = &column.find_all(&["runtime".to_owned()])[0];
         let names: Vec<_> = (0..entries.len()).filter(|&entry| found.any_of(column.of_entry(entry))).collect();
         assert_eq!(names, [0, 1]);
     }

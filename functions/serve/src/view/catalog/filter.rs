@@ -6,12 +6,12 @@ use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use devfile_registry::version::Version;
 use jiff::civil::Date;
 
-use super::IndexSchema;
 use super::column::{Column, Found};
 use super::field::Field;
 use super::parameter::Bound;
 use super::query::Filter;
-use super::text::fold;
+use super::schema::IndexSchema;
+use crate::view::text::fold;
 
 /// The folded tag that makes an entry deprecated.
 const DEPRECATED: &str = "deprecated";

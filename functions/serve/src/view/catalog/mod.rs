@@ -14,10 +14,8 @@ mod filter;
 mod fragment;
 mod parameter;
 mod query;
-mod text;
+mod schema;
 
-#[cfg(test)]
-mod conformance;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -27,55 +25,17 @@ pub(crate) use answer::Selection;
 pub(crate) use filter::is_deprecated;
 pub(crate) use query::SchemaVersionRange;
 pub use query::{BadParameter, Query};
-pub(crate) use text::fold;
+pub(crate) use schema::IndexKind;
+pub use schema::IndexSchema;
 
 use std::collections::BTreeMap;
 
-use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::index::Entry;
 
 use answer::Collector;
 use filter::{Facts, Sieve};
 use fragment::{IconData, Rendering};
 use parameter::Parameter;
-
-/// The shape of entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IndexSchema {
-    /// `/index`: entries show their default version.
-    V1,
-    /// `/v2index`: entries hold their versions.
-    V2,
-}
-
-/// Which entries an index route is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum IndexKind {
-    /// Stacks; a route without a last part means these.
-    Stack,
-    /// Samples.
-    Sample,
-    /// Both, stacks first.
-    All,
-}
-
-impl IndexKind {
-    /// Every kind with its name in a path.
-    pub(crate) const NAMES: [(&'static str, Self); 3] =
-        [("stack", Self::Stack), ("sample", Self::Sample), ("all", Self::All)];
-
-    /// The kind that the last part of a path names, case-sensitive.
-    pub(crate) fn from_path(part: &str) -> Option<Self> {
-        Self::NAMES.into_iter().find(|(name, _)| *name == part).map(|(_, kind)| kind)
-    }
-
-    fn holds(self, entry_type: EntryType) -> bool {
-        match self {
-            Self::Stack => entry_type == EntryType::Stack,
-            Self::Sample => entry_type == EntryType::Sample,
-            Self::All => true,
-        }
-    }
-}
 
 /// The entries of a release, ready to be asked for.
 #[derive(Debug)]

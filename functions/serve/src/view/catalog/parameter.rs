@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::IndexSchema;
 use super::field::Field;
+use super::schema::IndexSchema;
 
 /// A query parameter.
 #[derive(Debug)]

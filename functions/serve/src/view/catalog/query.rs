@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use devfile_registry::version::Version;
 use jiff::civil::Date;
 
-use super::IndexSchema;
 use super::field::Field;
 use super::parameter::{BASE64, Bound, FALSE, Kind, Parameter, Repeats, TRUE};
-use super::text::fold;
+use super::schema::IndexSchema;
 use crate::http::problem::Problem;
 use crate::http::query::pairs;
+use crate::view::text::fold;
 
 /// A checked query of an index route.
 #[derive(Debug, Clone, Default, PartialEq)]
