@@ -96,8 +96,8 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     let (mut parts, _) = request.into_parts();
     let method = parts.method.clone();
     let mut response = match admit(&mut parts) {
-        Err(response) => response,
-        Ok(()) => {
+        Some(response) => response,
+        None => {
             parts.extensions.insert(Held(held.clone()));
             let Ok(response) = router.call(Request::from_parts(parts, Body::empty())).await;
             response
@@ -124,8 +124,8 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     without_length(response)
 }
 
-/// Gives the request the path that the routes know, whatever its spelling; or answers without any route.
-fn admit(parts: &mut Parts) -> Result<(), Response<Body>> {
+/// Gives the request the path that the routes know, whatever its spelling. What no route should see is answered at once.
+fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     let sent = path_as_sent(parts);
     let decoded = decode(sent);
     let is_oci = oci::owns(decoded.as_deref().unwrap_or(sent));
@@ -134,29 +134,29 @@ fn admit(parts: &mut Parts) -> Result<(), Response<Body>> {
     };
     if sent.len() > PATH_BYTES {
         let message = format!("the path is longer than {PATH_BYTES} bytes");
-        return Err(refuse(Problem::new(StatusCode::URI_TOO_LONG, message)));
+        return Some(refuse(Problem::new(StatusCode::URI_TOO_LONG, message)));
     }
     if parts.uri.query().is_some_and(|query| query.len() > QUERY_BYTES) {
         let message = format!("the query is longer than {QUERY_BYTES} bytes");
-        return Err(refuse(Problem::new(StatusCode::URI_TOO_LONG, message)));
+        return Some(refuse(Problem::new(StatusCode::URI_TOO_LONG, message)));
     }
     match parts.method {
         Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return Err(preflight()),
+        Method::OPTIONS => return Some(preflight()),
         // As the reference: to clients that push, nothing here can be written to.
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE if is_oci => {
-            return Err(OciError::unknown(Code::Unsupported, "this registry is read-only").into_response());
+            return Some(OciError::unknown(Code::Unsupported, "this registry is read-only").into_response());
         }
         // The reference's words, which clients compare.
-        _ => return Err(refuse(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET requests are supported."))),
+        _ => return Some(refuse(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET requests are supported."))),
     }
-    let decoded = decoded.ok_or_else(|| refuse(Problem::bad_path()))?;
+    let Some(decoded) = decoded else { return Some(refuse(Problem::bad_path())) };
     // A file's path with a slash at the end names a folder, which has no answer in the reference either.
     let path = if decoded.starts_with("/stacks/") { &decoded } else { without_slash(&decoded) };
     if let Some(uri) = rewrite(&parts.uri, path) {
         parts.uri = uri;
     }
-    Ok(())
+    None
 }
 
 /// Answers a path that no route has.

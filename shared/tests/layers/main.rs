@@ -22,6 +22,7 @@ const LAYERS: [Layer; 16] = [
             "digest",
             "text",
             "diagnostic",
+            "settings",
             "environment",
             "public_url",
             "media_type",

@@ -53,8 +53,8 @@ async fn made_registry_is_answered_like_by_the_reference() {
 
 fn cases() -> Vec<Case> {
     let recorded = GzDecoder::new(&include_bytes!("../../fixtures/conformance/cases.jsonl.gz")[..]);
-    let text = std::io::read_to_string(recorded).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text = std::io::read_to_string(recorded).expect("the recording is text");
+    text.lines().map(|line| serde_json::from_str(line).expect("a case")).collect()
 }
 
 async fn problem(serve: &Serving, case: &Case) -> Option<String> {

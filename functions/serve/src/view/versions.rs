@@ -42,7 +42,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Chooses among versions in their [order](sort). `is_readable` counts for the latest alone.
-    pub(crate) fn choose<'v, V: Versioned>(self, versions: &'v [V], is_readable: impl Fn(&V) -> bool) -> Option<&'v V> {
+    pub(crate) fn choose<V: Versioned>(self, versions: &[V], is_readable: impl Fn(&V) -> bool) -> Option<&V> {
         versions.iter().find(|version| match self {
             Self::Default => version.is_default(),
             Self::Latest => is_readable(version),
