@@ -19,30 +19,23 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
 
-NOT_DEPLOYED = {"LISTEN_ADDR", "METRICS_ADDR", "REVALIDATE_SECONDS", "REDIRECT_BLOBS", "FETCH", "FETCH_ALLOW_LOOPBACK"}
-"""Variables of the code that the template leaves at their defaults."""
-
-_NAME, _REQUIRED = re.compile(r'"([A-Z][A-Z0-9_]{4,})"'), re.compile(r'required(?:::<\w+>)?\(\s*"([A-Z0-9_]+)"')
-
-
-_READ_BY_BOTH = ("fetch/rules.rs",)
-"""Parts of the library that read variables for both functions."""
-
-_READ_BY_REFRESH = ("outside/fetching.rs", "git/credentials.rs")
-"""Parts of the library that read variables for refresh."""
 
 
 def code(path: str) -> str:
     return (ROOT / path).read_text()
 
 
+DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", code("shared/src/settings/declared.rs")))
+"""The declarations of settings, by name."""
+
+NOT_DEPLOYED = {name for name, text in DECLARED.items() if "template: Template::Unset" in text}
+"""Settings that the template leaves at their defaults."""
+
+
 def read_by(function: str) -> dict[str, str]:
-    """The variables that a function reads, each with whether it is required or optional."""
-    paths = [f"functions/{function}/src/config.rs", *(f"shared/src/{path}" for path in _READ_BY_BOTH)]
-    paths += [f"shared/src/{path}" for path in _READ_BY_REFRESH] if function == "refresh" else []
-    text = "".join(code(path).partition("\n#[cfg(test)]\nmod ")[0] for path in paths)
-    required = set(_REQUIRED.findall(text))
-    return {name: "required" if name in required else "optional" for name in _NAME.findall(text)}
+    """The settings that a function reads, each with whether it is required or optional."""
+    used = {name: text for name, text in DECLARED.items() if f"Function::{function.title()}" in text}
+    return {name: "required" if "default: Default::Required" in text else "optional" for name, text in used.items()}
 
 
 def set_for(function: str) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::settings::{self, Setting};
+
 /// Environment variables, and what is wrong with those that were asked for.
 pub struct Environment {
     lookup: Lookup,
@@ -34,29 +36,39 @@ impl Environment {
         Self { lookup: Box::new(lookup), problems: Vec::new() }
     }
 
-    /// A variable that must be set; `what` says what it is. The value counts only when [`Environment::finish`] succeeds.
-    pub fn required<T: FromStr + Default>(&mut self, name: &str, what: &str) -> T {
+    /// A setting that must be set. The value counts only when [`Environment::finish`] succeeds.
+    pub fn required<T: FromStr + Default>(&mut self, setting: &Setting) -> T {
+        let Setting { name, value, .. } = setting;
         if (self.lookup)(name).is_none_or(|value| value.is_empty()) {
-            self.problems.push(format!("{name} is not set; set it to {what}"));
+            self.problems.push(format!("{name} is not set; set it to {value}"));
             return T::default();
         }
-        self.optional(name, what).unwrap_or_default()
+        self.optional(setting).unwrap_or_default()
     }
 
-    /// A variable that may be set.
-    pub fn optional<T: FromStr>(&mut self, name: &str, what: &str) -> Option<T> {
-        let value = (self.lookup)(name).filter(|value| !value.is_empty())?;
+    /// A setting that may be set.
+    pub fn optional<T: FromStr>(&mut self, setting: &Setting) -> Option<T> {
+        let value = (self.lookup)(setting.name).filter(|value| !value.is_empty())?;
         let parsed = value.parse().ok();
         if parsed.is_none() {
             // The value is not shown: it may be a secret that was put into the wrong variable.
-            self.reject(format!("{name} is malformed; set it to {what}"));
+            self.reject(format!("{} is malformed; set it to {}", setting.name, setting.value));
         }
         parsed
     }
 
-    /// A variable with a default.
-    pub fn or<T: FromStr>(&mut self, name: &str, what: &str, default: T) -> T {
-        self.optional(name, what).unwrap_or(default)
+    /// A setting, or its default.
+    ///
+    /// # Panics
+    /// The setting is declared without a default, or with one that it does not take. Every function reads all of its settings when it
+    /// starts.
+    pub fn or_default<T: FromStr>(&mut self, setting: &Setting) -> T {
+        self.optional(setting).unwrap_or_else(|| match setting.default {
+            settings::Default::Value(value) => {
+                value.parse().unwrap_or_else(|_| unreachable!("{} takes its default", setting.name))
+            }
+            settings::Default::Required | settings::Default::Unset => unreachable!("{} has a default", setting.name),
+        })
     }
 
     /// Says that the variables do not fit together. A problem of a variable that is read twice counts once.
@@ -88,20 +100,23 @@ mod tests {
     #[test]
     fn names_all_mistakes_at_once_and_no_values() {
         let mut environment = Environment::new(|name| match name {
-            "PORT" => Some("s3cret".into()),
-            "EMPTY" => Some(String::new()),
-            "NAME" => Some("kiln".into()),
+            "LISTEN_ADDR" => Some("s3cret".into()),
+            "CACHE_BUCKET" => Some(String::new()),
+            "REGISTRY_NAME" => Some("kiln".into()),
             _ => None,
         });
-        assert_eq!(environment.required::<String>("NAME", "a name"), "kiln");
-        environment.required::<String>("EMPTY", "a text");
-        environment.required::<String>("MISSING", "a bucket");
-        assert_eq!(environment.or("PORT", "a port", 80_u16), 80);
+        assert_eq!(environment.required::<String>(&settings::REGISTRY_NAME), "kiln");
+        environment.required::<String>(&settings::CACHE_BUCKET);
+        environment.required::<String>(&settings::OCI_REGISTRY);
+        let listen: std::net::SocketAddr = environment.or_default(&settings::LISTEN_ADDR);
+        assert_eq!(listen.port(), 8080);
+        assert_eq!(environment.or_default::<u16>(&settings::REVALIDATE_SECONDS), 5);
         let error = environment.finish().unwrap_err().to_string();
         assert_eq!(
             error,
-            "the environment is not complete:\n  EMPTY is not set; set it to a text\n  MISSING is not set; set it to a bucket\n  \
-             PORT is malformed; set it to a port"
+            "the environment is not complete:\n  CACHE_BUCKET is not set; set it to the name of an S3 bucket\n  \
+             OCI_REGISTRY is not set; set it to the OCI registry: host, host:port or host/namespace\n  \
+             LISTEN_ADDR is malformed; set it to an address and port, such as 127.0.0.1:8080"
         );
     }
 }

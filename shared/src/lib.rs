@@ -26,6 +26,7 @@ pub mod repository;
 pub mod request;
 mod retry;
 mod retry_after;
+pub mod settings;
 pub mod source;
 pub mod starter;
 pub mod telemetry;

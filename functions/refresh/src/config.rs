@@ -9,6 +9,7 @@ use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
+use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 
@@ -17,9 +18,6 @@ use crate::auth::keys::Discovery;
 use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
 use crate::source::{Hosted, Repository};
-
-/// Who issues the tokens of workflows on github.com.
-const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// The configuration of `refresh`.
 #[derive(Debug)]
@@ -56,21 +54,20 @@ impl Config {
 
     fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
         let repository = repository(&mut environment);
-        let registry: String =
-            environment.required("OCI_REGISTRY", "the OCI registry: host, host:port or host/namespace");
+        let registry: String = environment.required(&settings::OCI_REGISTRY);
         let address = registry.parse::<RegistryAddress>();
         if let Err(reason) = &address
             && !registry.is_empty()
         {
             environment.reject(format!("OCI_REGISTRY: {reason}"));
         }
-        let credentials = pair(&mut environment, ["OCI_USERNAME", "OCI_PASSWORD"], ["a user name", "a password"]);
-        let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that serve reads");
-        let strict = environment.or("STRICT", "true or false", false);
+        let credentials = pair(&mut environment, [&settings::OCI_USERNAME, &settings::OCI_PASSWORD]);
+        let bucket = environment.required(&settings::CACHE_BUCKET);
+        let strict: bool = environment.or_default(&settings::STRICT);
         let outside = Outside::from_environment(&mut environment);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
-        let listen = environment.or("LISTEN_ADDR", "an address and port", SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9101");
+        let listen = environment.or_default(&settings::LISTEN_ADDR);
+        let metrics = environment.optional(&settings::METRICS_ADDR);
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
@@ -87,10 +84,10 @@ impl Config {
 }
 
 /// Two variables that go together.
-fn pair(environment: &mut Environment, names: [&str; 2], whats: [&str; 2]) -> Option<(String, String)> {
-    let [first, second] = [0, 1].map(|n| environment.optional::<String>(names[n], whats[n]));
+fn pair(environment: &mut Environment, both: [&Setting; 2]) -> Option<(String, String)> {
+    let [first, second] = both.map(|setting| environment.optional::<String>(setting));
     if first.is_some() != second.is_some() {
-        environment.reject(format!("{} and {} go together; set both or none", names[0], names[1]));
+        environment.reject(format!("{} and {} go together; set both or none", both[0].name, both[1].name));
     }
     first.zip(second)
 }
@@ -101,16 +98,15 @@ fn accept<T, E: std::fmt::Display>(environment: &mut Environment, name: &str, va
 }
 
 fn secret(environment: &mut Environment) -> Option<WebhookSecret> {
-    let secret: String = environment.optional("WEBHOOK_SECRET", "the secret of the webhook")?;
-    accept(environment, "WEBHOOK_SECRET", WebhookSecret::new(&secret))
+    let secret: String = environment.optional(&settings::WEBHOOK_SECRET)?;
+    accept(environment, settings::WEBHOOK_SECRET.name, WebhookSecret::new(&secret))
 }
 
 fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
-    let issuer = environment.or("OIDC_ISSUER", "the URL of the tokens' issuer", GITHUB_ISSUER.to_owned());
-    let job_workflow_ref =
-        environment.optional("OIDC_JOB_WORKFLOW_REF", "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH");
-    let audience: Option<String> = environment.optional("OIDC_AUDIENCE", "the audience that workflows ask tokens for");
-    let repository_id: Option<u64> = environment.optional("OIDC_REPOSITORY_ID", "GitHub's number for the repository");
+    let issuer: String = environment.or_default(&settings::OIDC_ISSUER);
+    let job_workflow_ref = environment.optional(&settings::OIDC_JOB_WORKFLOW_REF);
+    let audience: Option<String> = environment.optional(&settings::OIDC_AUDIENCE);
+    let repository_id: Option<u64> = environment.optional(&settings::OIDC_REPOSITORY_ID);
     let (audience, repository_id) = match (audience, repository_id) {
         (Some(audience), Some(repository_id)) => (audience, repository_id),
         (None, None) => {
@@ -125,37 +121,38 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
         }
     };
     let issuer = issuer.trim_end_matches('/').to_owned();
-    let keys = accept(environment, "OIDC_ISSUER", Discovery::new(&issuer))?;
+    let keys = accept(environment, settings::OIDC_ISSUER.name, Discovery::new(&issuer))?;
     Some(OidcVerifier::new(Policy { issuer, audience, repository_id, job_workflow_ref }, keys))
 }
 
 /// None when the variable is not set or something is wrong.
 fn repository(environment: &mut Environment) -> Option<Repository> {
-    let url: Option<String> =
-        environment.optional("REGISTRY_REPO_URL", "the https URL of a Git repository, or a folder");
-    let branch: Option<String> = environment.optional("REGISTRY_REPO_BRANCH", "the name of a branch");
-    let api_url: Option<String> = environment.optional("GITHUB_API_URL", "the URL of a GitHub API");
+    let url: Option<String> = environment.optional(&settings::REGISTRY_REPO_URL);
+    let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
+    let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
     let of_hosts = GitCredentials::from_environment(environment);
     let credentials = github_credentials(environment);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
-        let source = accept(environment, "REGISTRY_REPO_URL", LocalSource::new(Path::new(&url)))?;
+        let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
         return Some(Repository::Local(source));
     }
-    let mut repository: RepositoryUrl = accept(environment, "REGISTRY_REPO_URL", url.parse())?;
+    let mut repository: RepositoryUrl = accept(environment, settings::REGISTRY_REPO_URL.name, url.parse())?;
     if let Some(branch) = branch {
-        repository = accept(environment, "REGISTRY_REPO_BRANCH", repository.on_branch(&branch))?;
+        repository = accept(environment, settings::REGISTRY_REPO_BRANCH.name, repository.on_branch(&branch))?;
     }
     let credentials = credentials?;
     let has_credentials = !matches!(credentials, github::Credentials::Anonymous);
     let github = if GitHub::is_host_of(&repository) || api_url.is_some() || has_credentials {
         let github = GitHub::new(&repository, api_url.as_deref(), credentials.clone());
-        Some(Arc::new(accept(environment, "REGISTRY_REPO_URL", github)?))
+        Some(Arc::new(accept(environment, settings::REGISTRY_REPO_URL.name, github)?))
     } else {
         None
     };
     let access = match (credentials, &github) {
-        (github::Credentials::Token(token), _) => accept(environment, "GITHUB_TOKEN", GitAccess::token(&token))?,
+        (github::Credentials::Token(token), _) => {
+            accept(environment, settings::GITHUB_TOKEN.name, GitAccess::token(&token))?
+        }
         (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
         _ => GitAccess::of_host(&of_hosts, &repository),
     };
@@ -163,9 +160,8 @@ fn repository(environment: &mut Environment) -> Option<Repository> {
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
-    let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
-    let whats = ["the id of a GitHub App", "the private key of the GitHub App, in PEM"];
-    match (token, pair(environment, ["GITHUB_APP_ID", "GITHUB_APP_KEY"], whats)) {
+    let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
+    match (token, pair(environment, [&settings::GITHUB_APP_ID, &settings::GITHUB_APP_KEY])) {
         (Some(_), Some(_)) => {
             environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
             None
@@ -188,6 +184,19 @@ mod tests {
     }
 
     const ENOUGH: [(&str, &str); 2] = [("OCI_REGISTRY", "127.0.0.1:5000"), ("CACHE_BUCKET", "bucket")];
+
+    #[tokio::test]
+    async fn settings_that_are_declared_for_this_function_are_read_and_no_others() {
+        let read = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+        let noted = Arc::clone(&read);
+        let lookup = move |name: &str| {
+            noted.lock().unwrap().insert(name.to_owned());
+            ENOUGH.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Config::read(Environment::new(lookup)).unwrap();
+        let declared = settings::of(settings::Function::Refresh).map(|(setting, _)| setting.name.to_owned());
+        assert_eq!(*read.lock().unwrap(), declared.collect());
+    }
 
     #[tokio::test]
     async fn little_is_needed() {

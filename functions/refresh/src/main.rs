@@ -16,6 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use devfile_registry::plain_http::{RequestBody, Server};
+use devfile_registry::settings::{Function, help};
 use devfile_registry::{logging, telemetry};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
@@ -36,6 +37,13 @@ async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let event = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => None,
+        ["--help" | "-h"] => {
+            print!(
+                "Publishes a registry repository when told that it changed.\n\nusage: refresh [invoke EVENT]\n\n{}",
+                help(Function::Refresh)
+            );
+            return Ok(());
+        }
         ["invoke", event] => Some((*event).to_owned()),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
     };

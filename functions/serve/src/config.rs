@@ -6,10 +6,7 @@ use std::time::Duration;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
 use devfile_registry::public_url::PublicUrl;
-
-use crate::blobs::LargeBlobs;
-use crate::observe::UsageEvents;
-use crate::viewer::Mode;
+use devfile_registry::settings;
 
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
@@ -42,24 +39,23 @@ impl Config {
     /// # Errors
     /// Variables are missing or malformed; all of them are named.
     pub fn from_env() -> Result<Self, InvalidEnvironment> {
-        let mut environment = Environment::of_process();
-        let bucket = environment.required("CACHE_BUCKET", "the name of the S3 bucket that refresh writes");
-        let revalidate = environment.or("REVALIDATE_SECONDS", "a number of seconds, such as 5", 5_u16);
-        let listen = environment.or(
-            "LISTEN_ADDR",
-            "an address and port, such as 127.0.0.1:8080",
-            SocketAddr::from(([127, 0, 0, 1], 8080)),
-        );
-        let name = environment.or("REGISTRY_NAME", "a name for people", "Devfile Registry".to_owned());
-        let public_url = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
-        let metrics = environment.optional("METRICS_ADDR", "an address and port, such as 127.0.0.1:9100");
-        let usage = match environment.or("USAGE_EVENTS", "true or false", false) {
+        Self::read(Environment::of_process())
+    }
+
+    fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
+        let bucket = environment.required(&settings::CACHE_BUCKET);
+        let revalidate: u16 = environment.or_default(&settings::REVALIDATE_SECONDS);
+        let listen = environment.or_default(&settings::LISTEN_ADDR);
+        let name = environment.or_default(&settings::REGISTRY_NAME);
+        let public_url = environment.optional(&settings::PUBLIC_URL);
+        let metrics = environment.optional(&settings::METRICS_ADDR);
+        let usage = match environment.or_default(&settings::USAGE_EVENTS) {
             true => UsageEvents::Counted,
             false => UsageEvents::Off,
         };
-        let headless = environment.or("REGISTRY_HEADLESS", "true or false", false);
+        let headless: bool = environment.or_default(&settings::REGISTRY_HEADLESS);
         let viewer = if headless { Mode::Headless } else { Mode::Pages };
-        let large_blobs = match environment.or("REDIRECT_BLOBS", "true or false", true) {
+        let large_blobs = match environment.or_default(&settings::REDIRECT_BLOBS) {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
         };
@@ -67,5 +63,55 @@ impl Config {
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
         Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer })
+    }
+}
+
+/// Whether there is a viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// There is.
+    Pages,
+    /// There is none: `REGISTRY_HEADLESS=true`.
+    Headless,
+}
+
+/// How blobs above [`REDIRECT_BYTES`](devfile_registry::limits::REDIRECT_BYTES) leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LargeBlobs {
+    /// By a redirect to the bucket.
+    Redirected,
+    /// Like all others, where the bucket is out of the clients' reach.
+    Sent,
+}
+
+/// Whether usage is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageEvents {
+    /// Each is an event in the log and a count in the metrics.
+    Counted,
+    /// It is nobody's business.
+    Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    use devfile_registry::settings::Function;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_are_declared_for_this_function_are_read_and_no_others() {
+        let read = Arc::new(Mutex::new(BTreeSet::new()));
+        let noted = Arc::clone(&read);
+        let lookup = move |name: &str| {
+            noted.lock().unwrap().insert(name.to_owned());
+            (name == settings::CACHE_BUCKET.name).then(|| "bucket".to_owned())
+        };
+        Config::read(Environment::new(lookup)).unwrap();
+        let declared = settings::of(Function::Serve).map(|(setting, _)| setting.name.to_owned());
+        assert_eq!(*read.lock().unwrap(), declared.collect());
     }
 }

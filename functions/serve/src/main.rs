@@ -7,7 +7,7 @@ use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
@@ -16,6 +16,7 @@ use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::logging;
 use devfile_registry::plain_http::{RequestBody, Server};
 use devfile_registry::request::milliseconds;
+use devfile_registry::settings::{Function, help};
 use serve::{App, Config, Observer};
 
 /// The text format of OpenMetrics, which Prometheus reads.
@@ -27,6 +28,17 @@ const GRACE: Duration = Duration::from_secs(8);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let started = Instant::now();
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--help" | "-h") => {
+            print!(
+                "Answers clients of a devfile registry from the release in the cache bucket.\n\nusage: serve\n\n{}",
+                help(Function::Serve)
+            );
+            return Ok(());
+        }
+        Some(_) => bail!("usage: serve [--help]"),
+    }
     let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let configured = started.elapsed();

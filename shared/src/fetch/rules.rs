@@ -13,6 +13,7 @@ use url::Host;
 use super::address::is_public;
 use super::error::Reason;
 use crate::environment::Environment;
+use crate::settings;
 
 /// Longest time for the addresses of a name; a name server that drops a question is asked again after five seconds only.
 const RESOLVE: Duration = Duration::from_secs(2);
@@ -96,8 +97,8 @@ impl Rules {
     /// Reads `FETCH_HOSTS`, a list of host names (unset: any public host), and `FETCH_ALLOW_LOOPBACK`, which is for tests and
     /// development.
     pub fn from_environment(environment: &mut Environment) -> Self {
-        let hosts = environment.optional("FETCH_HOSTS", "host names, separated by commas").unwrap_or_default();
-        let loopback = match environment.or("FETCH_ALLOW_LOOPBACK", "true or false", false) {
+        let hosts = environment.optional(&settings::FETCH_HOSTS).unwrap_or_default();
+        let loopback = match environment.or_default(&settings::FETCH_ALLOW_LOOPBACK) {
             true => Loopback::Allowed,
             false => Loopback::Refused,
         };

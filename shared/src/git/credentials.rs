@@ -11,6 +11,7 @@ use http::HeaderValue;
 use url::{Host, Url};
 
 use crate::environment::Environment;
+use crate::settings;
 
 /// A user and a secret for each of some hosts. `Debug` shows the hosts alone.
 ///
@@ -31,7 +32,7 @@ impl GitCredentials {
 
     /// Reads `GIT_CREDENTIALS`; unset: none.
     pub fn from_environment(environment: &mut Environment) -> Self {
-        environment.or("GIT_CREDENTIALS", "HOST=USER:SECRET, several separated by commas", Self::default())
+        environment.optional(&settings::GIT_CREDENTIALS).unwrap_or_default()
     }
 
     /// The names of the hosts, without their ports.

@@ -10,6 +10,7 @@ use crate::fetch::Rules;
 use crate::git::{Client, GitCredentials};
 use crate::public_url::PublicUrl;
 use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release, Upstream};
+use crate::settings;
 use crate::starter::Remotes;
 use crate::tree::Tree;
 
@@ -46,12 +47,12 @@ impl Outside {
 
     /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, `GIT_CREDENTIALS`, and what [`Rules::from_environment`] reads.
     pub fn from_environment(environment: &mut Environment) -> Self {
-        let fetch = environment.or("FETCH", "true or false", true);
-        let strict = environment.or("STRICT_ICONS", "true or false", false);
+        let fetch: bool = environment.or_default(&settings::FETCH);
+        let strict: bool = environment.or_default(&settings::STRICT_ICONS);
         let rules = Rules::from_environment(environment);
         let client = Client::new(rules, GitCredentials::from_environment(environment));
-        let stacks = environment.optional("OFFLINE", "all, or names of stacks, separated by commas");
-        let public_url: Option<PublicUrl> = environment.optional("PUBLIC_URL", "https:// and a host, without a path");
+        let stacks = environment.optional(&settings::OFFLINE);
+        let public_url: Option<PublicUrl> = environment.optional(&settings::PUBLIC_URL);
         if stacks.is_some() && !fetch {
             environment.reject("OFFLINE and FETCH=false exclude each other: what is offline is fetched first");
         }

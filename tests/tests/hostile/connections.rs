@@ -206,6 +206,7 @@ async fn malformed_credentials_are_401_before_the_body_is_sent() {
             let mut stream = send(&refresh, head(path, &headers, 900_000).as_bytes()).await;
             let answer = until_closed(&mut stream, PROMPT).await;
             assert!(answer.starts_with("HTTP/1.1 401 "), "{path} {headers:?}: {answer}");
+            assert!(answer.to_ascii_lowercase().contains("\r\nwww-authenticate: bearer\r\n"), "{path}: {answer}");
             assert!(answer.ends_with(r#"{"status":"not authenticated"}"#), "{answer}");
         }
     }

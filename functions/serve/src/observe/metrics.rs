@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use devfile_registry::logging;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -12,8 +11,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::Observation;
-use crate::app::App;
+use super::observation::{Observation, class};
+use crate::state::App;
 
 /// The counters of a process.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl Metrics {
     }
 
     /// Counts a request.
-    pub(crate) fn count(&self, observation: &Observation<'_>) {
+    pub(super) fn count(&self, observation: &Observation<'_>) {
         let answered = &observation.answered;
         let (route, status_class) = (answered.route, class(answered.status));
         self.requests.get_or_create(&Request { route, status_class }).inc();
@@ -88,17 +87,6 @@ impl Metrics {
 /// From a quarter of a millisecond, which most answers do not take, to eight seconds, which none may take.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
-}
-
-/// The class of a status, such as `2xx`.
-pub(crate) fn class(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
 }
 
 impl Collector for State {

@@ -12,14 +12,15 @@ use maud::PreEscaped;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::facet::Facet;
 use super::link::segment;
 use super::page::{Page, Registry};
-use super::{Ask, Mode, Viewer, fixture, missing, sitemap};
-use crate::body::Caching;
-use crate::live::Freshness;
-use crate::snapshot::Snapshot;
+use super::{Ask, Viewer, fixture, missing, sitemap};
+use crate::config::Mode;
+use crate::http::body::Caching;
+use crate::release::live::Freshness;
+use crate::release::snapshot::Snapshot;
 use crate::status::Health;
+use crate::view::browse::facet::Facet;
 
 /// A text that repeats a piece, which says all of it in a failure.
 #[derive(Debug, Clone)]
@@ -273,6 +274,6 @@ fn page_beyond_the_bound_is_an_error_that_says_so() {
     let response = page.answer(REGISTRY, &HeaderMap::new(), StatusCode::OK, REGISTRY.caching);
     assert_eq!(response.status(), 500);
     assert!(response.body().size_hint().exact().unwrap() < 4096);
-    let shown = missing::too_large().render(REGISTRY).into_string();
+    let shown = super::page::too_large().render(REGISTRY).into_string();
     assert!(shown.contains("more than 2 MiB") && shown.contains("href=\"/openapi.json\""), "{shown}");
 }

@@ -4,94 +4,18 @@ use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use maud::{Markup, html};
 
 use super::content::Content;
-use super::facet::{Facet, VALUE_BYTES};
 use super::install;
-use super::link::{EntryPath, commit_page, outside, repository_page, segment};
+use super::link::{EntryPath, commit_page, outside, remote_link, segment, short_url};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
-use super::query::ListQuery;
 use super::room::{self, LIST_BYTES, Room, SECTION_BYTES, brief, left_out, short};
-use super::shelf::title;
+use super::shown::{Shown, sorted};
 use super::tables;
-use crate::catalog::{fold, is_deprecated};
-use crate::snapshot::{DevfileVersion, Snapshot};
-
-/// Longest version, in bytes: a tag of an OCI registry (OCI distribution specification, "Pulling manifests").
-const VERSION_BYTES: usize = 128;
-
-/// The version of an entry that a page shows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
-    /// The entry.
-    pub(super) entry: &'a Entry,
-    /// Its version in the index; none for an entry without versions.
-    pub(super) version: Option<&'a VersionEntry>,
-    /// Its devfile, if the release has it.
-    pub(super) devfile: Option<&'a DevfileVersion>,
-}
-
-impl<'a> Shown<'a> {
-    /// The version that a text names: `default` or nothing, `latest`, or a version.
-    pub(super) fn find(snapshot: &'a Snapshot, entry: &'a Entry, wanted: &str) -> Option<Self> {
-        let versions = sorted(entry);
-        let version = match wanted {
-            "" | "default" => {
-                let default = versions.iter().find(|version| version.default);
-                default.or_else(|| versions.first()).copied()
-            }
-            "latest" => versions.first().copied(),
-            wanted => Some(*versions.iter().find(|version| version.version == wanted)?),
-        };
-        let name = version.map_or(entry.version.as_str(), |version| &version.version);
-        let devfiles = snapshot.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
-        let devfile = devfiles.iter().find(|devfile| devfile.version == name || devfile.version.is_empty());
-        Some(Self { entry, version, devfile })
-    }
-
-    /// The version's name; may be empty.
-    pub(super) fn name(&self) -> &'a str {
-        short(self.version.map_or(&self.entry.version, |version| &version.version))
-    }
-
-    /// The text of its devfile.
-    pub(super) fn text(&self) -> Option<&'a str> {
-        std::str::from_utf8(self.devfile?.body.bytes()).ok()
-    }
-
-    /// What the version says, else what the entry says.
-    fn either<T>(&self, of_version: impl Fn(&'a VersionEntry) -> &'a [T], of_entry: &'a [T]) -> &'a [T] {
-        self.version.map(of_version).filter(|list| !list.is_empty()).unwrap_or(of_entry)
-    }
-
-    fn tags(&self) -> &'a [String] {
-        self.either(|version| &version.tags, &self.entry.tags)
-    }
-
-    fn is_deprecated(&self) -> bool {
-        match self.version {
-            Some(version) if !version.tags.is_empty() => {
-                version.tags.iter().any(|tag| fold(tag).contains("deprecated"))
-            }
-            _ => is_deprecated(self.entry),
-        }
-    }
-
-    fn description(&self) -> &'a str {
-        let own = self.version.map_or("", |version| &version.description);
-        if own.trim().is_empty() { &self.entry.description } else { own }
-    }
-}
-
-/// Versions, the newest first. An index keeps those of a sample in the order of the file. A longer name than an OCI registry takes as
-/// a tag is no version.
-fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
-    let mut versions: Vec<&VersionEntry> =
-        entry.versions.iter().filter(|version| version.version.len() <= VERSION_BYTES).collect();
-    versions.sort_by_cached_key(|version| {
-        std::cmp::Reverse(version.version.parse::<devfile_registry::version::Version>().ok())
-    });
-    versions
-}
+use crate::release::snapshot::Snapshot;
+use crate::view::browse::facet::{Facet, VALUE_BYTES};
+use crate::view::browse::query::ListQuery;
+use crate::view::browse::shelf::title;
+use crate::view::text::fold;
 
 /// The versions to choose from, as many as there is room for, and the chosen one.
 pub(super) fn options(entry: &Entry, chosen: &str) -> Markup {
@@ -207,7 +131,7 @@ fn head(snapshot: &Snapshot, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup 
     let entry = shown.entry;
     html! {
         header.entry {
-            (icon(snapshot.shelf.icons.of(entry).as_deref(), title(entry), 64))
+            (icon(snapshot.shelf.pictures.of(entry).as_deref(), title(entry), 64))
             div.entry-text {
                 h1 { (title(entry)) }
                 p.by {
@@ -387,20 +311,4 @@ fn facts(snapshot: &Snapshot, shown: &Shown<'_>, content: Option<&Content>) -> M
             }
         }
     }
-}
-
-/// A Git remote, as a link where that is safe.
-pub(super) fn remote_link(remote: &str) -> Markup {
-    html! {
-        @match repository_page(remote) {
-            Some(page) => { a href=(page) rel="noopener noreferrer nofollow" { (short_url(page)) } }
-            None => { code { (brief(remote)) } }
-        }
-    }
-}
-
-/// A URL without what everybody knows.
-fn short_url(url: &str) -> &str {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("mailto:")).unwrap_or(url);
-    rest.trim_end_matches('/')
 }

@@ -3,8 +3,8 @@
 use devfile_registry::index::EntryType;
 use maud::{Markup, html};
 
-use super::detail::Shown;
 use super::page::{Glyph, Registry, glyph};
+use super::shown::Shown;
 
 /// Longest commands of one way, in bytes: what one line of a terminal takes.
 const COMMANDS_BYTES: usize = 4096;
@@ -128,7 +128,7 @@ mod tests {
         let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
-        let (name, slug, caching) = ("Clay", "clay", crate::body::Caching::Private);
+        let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);
         let registry = Registry { name, slug, origin: origin.as_ref(), caching };
         ways(&shown, registry, Some("/devfiles/x"))
             .into_iter()

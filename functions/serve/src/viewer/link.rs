@@ -1,10 +1,11 @@
 //! Links: those to pages of the viewer, and those that a stack's owner wrote.
 
+use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use devfile_registry::index::EntryType;
 
-use super::room::LINK_BYTES;
+use super::room::{LINK_BYTES, brief};
 
 /// What stays as it is in one segment of a path (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -24,6 +25,22 @@ pub(super) fn outside(text: &str) -> Option<&str> {
     let host = || text.get(8..).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
     let relative = || text.starts_with('/') && !text.starts_with("//");
     (plain && (scheme("https://") && host() || scheme("mailto:") || relative())).then_some(text)
+}
+
+/// A Git remote, as a link where that is safe.
+pub(super) fn remote_link(remote: &str) -> Markup {
+    html! {
+        @match repository_page(remote) {
+            Some(page) => { a href=(page) rel="noopener noreferrer nofollow" { (short_url(page)) } }
+            None => { code { (brief(remote)) } }
+        }
+    }
+}
+
+/// A URL without what everybody knows.
+pub(super) fn short_url(url: &str) -> &str {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("mailto:")).unwrap_or(url);
+    rest.trim_end_matches('/')
 }
 
 /// A Git remote as a page to look at, where its host shows one under the same URL.

@@ -1,15 +1,14 @@
 //! What is not there, said in a way that helps.
 
-use devfile_registry::limits::PAGE_BYTES;
 use maud::{Markup, html};
 
 use super::list::path_of;
-use super::page::{Page, Registry, Section};
-use super::query::ListQuery;
+use super::page::{Page, Registry, nowhere as page};
 use super::room::short;
-use super::search::near_names;
-use super::shelf::title;
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
+use crate::view::browse::query::ListQuery;
+use crate::view::browse::search::near_names;
+use crate::view::browse::shelf::title;
 
 /// A stack or sample that this registry does not have; `name` is what was asked for.
 pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Page {
@@ -64,31 +63,8 @@ pub(super) fn release(reason: &str) -> Page {
     })
 }
 
-/// A page that would be larger than pages may be.
-pub(super) fn too_large() -> Page {
-    Page {
-        title: "Too large".into(),
-        description: "This page would be too large.".into(),
-        ..page(html! {
-            h1 { "This page would be too large" }
-            p { "It would have more than " (PAGE_BYTES >> 20) " MiB. Programs get its content piece by piece from the " a href="/openapi.json" { "API" } "." }
-            p { a href="/viewer" { "Browse stacks and samples" } }
-        })
-    }
-}
-
 fn link_to(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Option<Markup> {
     let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, None)?];
     let path = path_of(entry, &snapshot.shelf, registry).page();
     Some(html! { a href=(path) { (title(entry)) } " " code { (entry.name) } })
-}
-
-fn page(content: Markup) -> Page {
-    Page {
-        title: "Not found".into(),
-        description: "There is nothing at this address.".into(),
-        canonical: None,
-        section: Section::Nowhere,
-        main: html! { div.narrow.missing { (content) } },
-    }
 }

@@ -13,8 +13,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{MARK, SCRIPT, STYLE};
 use super::icons::placeholder;
-use super::missing;
-use crate::body::{Body, Caching};
+use crate::http::body::{Body, Caching};
 
 /// Media type of pages.
 const HTML: &str = "text/html; charset=utf-8";
@@ -134,18 +133,43 @@ impl Page {
     ) -> Response<HttpBody> {
         let (document, status) = match self.document(registry) {
             Some(document) => (document, status),
-            None => (missing::too_large().render(registry).into_string(), StatusCode::INTERNAL_SERVER_ERROR),
+            None => (too_large().render(registry).into_string(), StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let mut response = Body::once(HTML, document.into()).answer_now(request, caching);
-        if status != StatusCode::OK && response.status() == StatusCode::OK {
-            *response.status_mut() = status;
-        }
+        let body = Body::once(HTML, document.into());
+        let mut response = match status {
+            StatusCode::OK => body.answer_now(request, caching),
+            _ => body.answer_problem(status, request, caching),
+        };
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
         response
+    }
+}
+
+/// A page of nothing in the registry, with a message.
+pub(super) fn nowhere(content: Markup) -> Page {
+    Page {
+        title: "Not found".into(),
+        description: "There is nothing at this address.".into(),
+        canonical: None,
+        section: Section::Nowhere,
+        main: html! { div.narrow.missing { (content) } },
+    }
+}
+
+/// A page that would be larger than pages may be.
+pub(super) fn too_large() -> Page {
+    Page {
+        title: "Too large".into(),
+        description: "This page would be too large.".into(),
+        ..nowhere(html! {
+            h1 { "This page would be too large" }
+            p { "It would have more than " (PAGE_BYTES >> 20) " MiB. Programs get its content piece by piece from the " a href="/openapi.json" { "API" } "." }
+            p { a href="/viewer" { "Browse stacks and samples" } }
+        })
     }
 }
 

@@ -2,9 +2,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::detail::remote_link;
 use super::devfile::{Body, Command, Component, Devfile, Endpoint, StarterProject};
-use super::link::segment;
+use super::link::{remote_link, segment};
 use super::page::{Glyph, glyph};
 use super::room::{left_out, section};
 

@@ -18,6 +18,7 @@ use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
 use devfile_registry::report::{Colour, Format, render};
+use devfile_registry::settings;
 use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use devfile_registry::text::printable;
 
@@ -80,7 +81,7 @@ enum Verdict {
 async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
-    let token: Option<String> = environment.optional("GITHUB_TOKEN", "a token of GitHub");
+    let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
     let credentials = GitCredentials::from_environment(&mut environment);
     environment.finish()?;
     let client = Client::new(rules, credentials.clone());

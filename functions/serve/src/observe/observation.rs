@@ -1,0 +1,28 @@
+//! What there is to tell of a request.
+
+use axum::http::StatusCode;
+use devfile_registry::request::Answered;
+
+use super::usage::Usage;
+
+/// What there is to tell of a request.
+#[derive(Debug)]
+pub(super) struct Observation<'a> {
+    /// The answer.
+    pub(super) answered: Answered<'a>,
+    /// Whether the bucket could not be asked for something newer.
+    pub(super) stale: bool,
+    /// The event that it is, if it is one.
+    pub(super) usage: Option<&'a Usage>,
+}
+
+/// The class of a status, such as `2xx`.
+pub(super) fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,356 @@
+//! The live release, ready to be answered from.
+//!
+//! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use devfile_registry::cache::{Cache, ETag};
+use devfile_registry::diagnostic::Diagnostic;
+use devfile_registry::digest::{CommitSha, Digest};
+use devfile_registry::index::EntryType;
+use devfile_registry::release::{LiveIndex, Pending, PublishedVersion, Recent, Release, StoredFile};
+use devfile_registry::starter::StarterProject;
+use devfile_registry::{artifact, timestamp::Timestamp};
+
+use crate::http::body::{Body, JSON};
+use crate::release::earlier::{Recorded, Unavailable};
+use crate::release::repository::{Repositories, Repository};
+use crate::view::browse::shelf::Shelf;
+use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
+use crate::view::icons::Icons;
+use crate::view::versions::{self, Versioned};
+
+/// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// State of `index.json` in the bucket.
+    pub(crate) etag: ETag,
+    /// Commit of the release.
+    pub(crate) commit: CommitSha,
+    /// What `/status` says of the release.
+    pub(crate) about: About,
+    /// The entries, for every question about them.
+    pub(crate) catalog: Catalog,
+    /// The entries, for the pages of the viewer.
+    pub(crate) shelf: Shelf,
+    /// What should be looked at in the registry repository.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// `index.json` as it is in the bucket.
+    pub(crate) index_json: Body,
+    /// The answers without filters.
+    unfiltered: [[Body; 3]; 2],
+    /// Devfiles by entry type and name, newest version first.
+    devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
+    /// Repositories of the OCI API by the folder of their stack.
+    repositories: Arc<Repositories>,
+    /// What the release before had, for clients that have begun to pull from it.
+    earlier: Earlier,
+    /// The recent releases before that one, read when a digest is unknown.
+    recorded: Recorded,
+    /// Files of the stacks' folders by path, the archives of the artifacts among them.
+    files: BTreeMap<String, StoredFile>,
+    /// The icons that are in memory, by the URL that the index names.
+    pub(crate) icons: Icons,
+    /// Folders of stacks' versions by name and version.
+    folders: HashMap<(String, String), String>,
+    /// The registry's own URL, when its devfiles name it.
+    pub(crate) own_url: Option<String>,
+    /// Content that is in memory anyway, by digest.
+    contents: HashMap<Digest, Bytes>,
+}
+
+/// The release before, as far as clients may still ask for it.
+#[derive(Debug, Default)]
+struct Earlier {
+    repositories: Arc<Repositories>,
+    /// What it alone had in memory.
+    contents: HashMap<Digest, Bytes>,
+}
+
+/// A devfile that `/devfiles` answers with.
+#[derive(Debug)]
+pub(crate) struct DevfileVersion {
+    /// Its version; empty for a sample without versions.
+    pub(crate) version: String,
+    /// Its schema version.
+    pub(crate) schema_version: String,
+    /// Whether it is the answer when no version is named.
+    pub(crate) default: bool,
+    /// The devfile.
+    pub(crate) body: Body,
+    /// Its starter projects, once somebody has asked for one.
+    pub(crate) starters: OnceLock<Vec<StarterProject>>,
+}
+
+impl Versioned for DevfileVersion {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn is_default(&self) -> bool {
+        self.default
+    }
+}
+
+/// The release in numbers and names.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct About {
+    /// Its commit.
+    pub(crate) commit_hash: CommitSha,
+    /// The registry repository.
+    pub(crate) source: String,
+    /// Name of the release.
+    pub(crate) release: Digest,
+    /// When it went live.
+    pub(crate) generated_at: Timestamp,
+    /// Whether it stays until it is unpinned, whatever happens on the branch.
+    pub(crate) pinned: bool,
+    /// What it changed.
+    pub(crate) changed: BTreeSet<String>,
+    /// What it removed.
+    pub(crate) removed: BTreeSet<String>,
+    /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
+    pub(crate) recent: Vec<Recent>,
+    /// How many stacks it has.
+    pub(crate) stacks: usize,
+    /// How many samples.
+    pub(crate) samples: usize,
+    /// How many published versions.
+    pub(crate) versions: usize,
+    /// What is not published as it stands in the repository, and why.
+    pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
+    /// Stacks and entries that a later refresh tries again, with the reasons.
+    pub(crate) pending: Pending,
+    /// Number of warnings.
+    pub(crate) warnings: usize,
+}
+
+impl Snapshot {
+    /// Works out all answers. `index_bytes` are the bytes that `index` was read from; `icons` are those of the release that
+    /// could be read.
+    pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
+        let Release { outline, content, .. } = release;
+        let mut warnings: Vec<Diagnostic> = content.warnings.into_values().flatten().chain(outline.warnings).collect();
+        warnings.sort();
+        let count = |kind| content.stacks.iter().filter(|entry| entry.entry_type == kind).count();
+        let about = About {
+            commit_hash: index.commit_hash.clone(),
+            source: index.source.clone(),
+            release: index.release,
+            generated_at: index.generated_at.clone(),
+            pinned: index.pinned.into(),
+            changed: index.changes.changed.clone(),
+            removed: index.changes.removed.clone(),
+            recent: index.recent.clone(),
+            stacks: count(EntryType::Stack),
+            samples: count(EntryType::Sample),
+            versions: content.versions.len(),
+            quarantined: outline.quarantined,
+            pending: outline.pending,
+            warnings: warnings.len(),
+        };
+        let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
+        let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
+        let repositories = repositories(&content.versions);
+        let mut files = content.files;
+        files.extend(content.versions.iter().filter_map(archive));
+        let shelf = Shelf::new(&content.stacks, &icons, &content.versions);
+        let folder =
+            |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
+        let folders = content.versions.iter().map(folder).collect();
+        let texts: BTreeMap<(EntryType, String, String), Bytes> = content
+            .versions
+            .into_iter()
+            .map(|version| (EntryType::Stack, version.name, version.version, version.devfile))
+            .chain(
+                content
+                    .samples
+                    .into_iter()
+                    .map(|sample| (EntryType::Sample, sample.name, sample.version, sample.devfile)),
+            )
+            .map(|(kind, name, version, text)| ((kind, name, version), Bytes::from(text)))
+            .collect();
+        let contents = texts.values().map(|text| (Digest::of(text), text.clone()));
+        let contents = contents
+            .chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))])
+            .chain(icons.values().map(|icon| (icon.digest, icon.bytes.clone())))
+            .collect();
+        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
+        let catalog = Catalog::new(content.stacks, &data_uris);
+        let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
+            [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
+                .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
+        });
+        Self {
+            etag,
+            commit: index.commit_hash,
+            about,
+            shelf,
+            warnings,
+            index_json: Body::new(JSON, index_bytes),
+            devfiles: devfiles(&catalog, &texts),
+            unfiltered,
+            catalog,
+            repositories: Arc::new(repositories),
+            earlier: Earlier::default(),
+            recorded,
+            files,
+            folders,
+            own_url: index.offline.map(|offline| offline.settings.public_url),
+            icons,
+            contents,
+        }
+    }
+
+    /// The same, also with the artifacts of the release that it follows.
+    pub(crate) fn after(self, before: Option<&Self>) -> Self {
+        let Some(before) = before else { return self };
+        let alone = before.contents.iter().filter(|(digest, _)| !self.contents.contains_key(*digest));
+        let contents = alone.map(|(digest, content)| (*digest, content.clone())).collect();
+        Self { earlier: Earlier { repositories: Arc::clone(&before.repositories), contents }, ..self }
+    }
+
+    /// Compresses what most requests ask for.
+    pub(crate) fn prepare(&self) {
+        self.unfiltered.iter().flatten().chain([&self.index_json]).for_each(Body::prepare);
+    }
+
+    /// The answer of an index route without filters.
+    pub(crate) fn unfiltered(&self, schema: IndexSchema, kind: IndexKind) -> &Body {
+        let schema = match schema {
+            IndexSchema::V1 => 0,
+            IndexSchema::V2 => 1,
+        };
+        let kind = match kind {
+            IndexKind::Stack => 0,
+            IndexKind::Sample => 1,
+            IndexKind::All => 2,
+        };
+        &self.unfiltered[schema][kind]
+    }
+
+    /// Devfiles of the stack with a name, or else of the sample, newest version first; none when there is neither.
+    pub(crate) fn devfiles(&self, name: &str) -> Option<&[DevfileVersion]> {
+        self.devfiles_of(EntryType::Stack, name).or_else(|| self.devfiles_of(EntryType::Sample, name))
+    }
+
+    /// Devfiles of the entry with a type and a name, newest version first.
+    pub(crate) fn devfiles_of(&self, entry_type: EntryType, name: &str) -> Option<&[DevfileVersion]> {
+        self.devfiles.get(&(entry_type, name.to_owned())).map(Vec::as_slice)
+    }
+
+    /// The repository of a stack.
+    pub(crate) fn repository(&self, stack: &str) -> Option<&Repository> {
+        self.repositories.get(stack)
+    }
+
+    /// Returns whether this release or a known earlier one has a repository of a stack.
+    pub(crate) fn has_repository(&self, stack: &str) -> bool {
+        self.with_earlier(stack).next().is_some()
+    }
+
+    /// Reads the manifests and blobs of the recent releases from the bucket, once.
+    ///
+    /// # Errors
+    /// The bucket fails.
+    pub(crate) async fn read_recent(&self, cache: &Cache) -> Result<(), Unavailable> {
+        let is_live = |stack: &str, manifest: &Digest| {
+            self.repositories.get(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
+        };
+        self.recorded.read(cache, is_live).await
+    }
+
+    /// A manifest of a stack by its digest.
+    pub(crate) fn manifest(&self, stack: &str, digest: &Digest) -> Option<&Bytes> {
+        self.with_earlier(stack).find_map(|repository| repository.manifests.get(digest))
+    }
+
+    /// The size of a blob that a manifest of a stack names.
+    pub(crate) fn blob_size(&self, stack: &str, digest: &Digest) -> Option<u64> {
+        self.with_earlier(stack).find_map(|repository| repository.blobs.get(digest).copied())
+    }
+
+    fn with_earlier(&self, stack: &str) -> impl Iterator<Item = &Repository> {
+        let known = [&self.repositories, &self.earlier.repositories].into_iter();
+        known.filter_map(move |all| all.get(stack)).chain(self.recorded.repository(stack))
+    }
+
+    /// All repositories by the folder of their stack.
+    pub(crate) fn repositories(&self) -> impl Iterator<Item = &str> {
+        self.repositories.keys().map(String::as_str)
+    }
+
+    /// The folder of a version of a stack in the registry repository.
+    pub(crate) fn folder(&self, stack: &str, version: &str) -> Option<&str> {
+        self.folders.get(&(stack.to_owned(), version.to_owned())).map(String::as_str)
+    }
+
+    /// A file of the registry repository, by its path there.
+    pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
+        self.files.get(path)
+    }
+
+    /// Content that is in memory.
+    pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
+        self.contents.get(digest).or_else(|| self.earlier.contents.get(digest))
+    }
+}
+
+fn devfiles(
+    catalog: &Catalog,
+    texts: &BTreeMap<(EntryType, String, String), Bytes>,
+) -> HashMap<(EntryType, String), Vec<DevfileVersion>> {
+    const YAML: &str = "text/plain; charset=utf-8";
+    let body = |kind, name: &str, version: &str| {
+        Some(Body::new(YAML, texts.get(&(kind, name.to_owned(), version.to_owned()))?.clone()))
+    };
+    let mut all = HashMap::new();
+    for entry in catalog.entries() {
+        let mut versions: Vec<DevfileVersion> = entry
+            .versions
+            .iter()
+            .filter_map(|version| {
+                Some(DevfileVersion {
+                    version: version.version.clone(),
+                    schema_version: version.schema_version.clone(),
+                    default: version.default,
+                    body: body(entry.entry_type, &entry.name, &version.version)?,
+                    starters: OnceLock::new(),
+                })
+            })
+            .collect();
+        versions::sort(&mut versions);
+        let only = body(entry.entry_type, &entry.name, "").map(|body| DevfileVersion {
+            version: String::new(),
+            schema_version: String::new(),
+            default: true,
+            body,
+            starters: OnceLock::new(),
+        });
+        versions.extend(only);
+        all.insert((entry.entry_type, entry.name.clone()), versions);
+    }
+    all
+}
+
+/// The archive of a version's artifact, as a file of the version's folder: the reference makes it there.
+fn archive(version: &PublishedVersion) -> Option<(String, StoredFile)> {
+    let layer = version.layers.iter().find(|layer| layer.title == artifact::ARCHIVE)?;
+    let file = StoredFile { digest: layer.digest, size: layer.size };
+    Some((format!("{}/{}", version.folder, artifact::ARCHIVE), file))
+}
+
+fn repositories(versions: &[PublishedVersion]) -> Repositories {
+    let mut repositories = Repositories::new();
+    for version in versions {
+        let repository = repositories.entry(version.stack.clone()).or_default();
+        repository.tags.insert(version.version.clone(), version.manifest);
+        repository.add(version, artifact::manifest(&version.layers));
+    }
+    repositories
+}
+
+/// A snapshot that requests share.
+pub(crate) type Shared = Arc<Snapshot>;

@@ -1,0 +1,23 @@
+//! Parts of the descriptions of routes.
+
+use serde_json::{Value, json};
+
+/// A parameter in the path, as an OpenAPI object.
+pub(crate) fn parameter(name: &str, about: &str, schema: Value) -> Value {
+    json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
+}
+
+/// A parameter in the query, as an OpenAPI object.
+pub(crate) fn query_parameter(name: &str, about: &str, schema: Value) -> Value {
+    json!({"name": name, "in": "query", "description": about, "schema": schema})
+}
+
+/// A schema by the name that it has in the document.
+pub(crate) fn schema_of(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// What a name can be; what a path cannot hold, and the names that mean the folder itself or the one above, are left out.
+pub(crate) fn name_schema() -> Value {
+    json!({"type": "string", "pattern": "^[a-zA-Z0-9_][a-zA-Z0-9._+-]*$"})
+}

@@ -1,0 +1,184 @@
+//! The service itself: `/` leads to what there is, `/health` and `/status` say what is served and how fresh it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use axum::http::{Response, StatusCode};
+use devfile_registry::cache::Cache;
+use devfile_registry::digest::Digest;
+use devfile_registry::publish::LastRefresh;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::http::body::{Caching, JSON, redirect};
+use crate::http::problem::Problem;
+use crate::release::live::Freshness;
+use crate::release::snapshot::Snapshot;
+use crate::route::{Answer, Description, Operation, RestAnswers, Route};
+use crate::state::{App, Held, Released};
+
+/// Time for reading it; `/status` answers without it when the bucket is slow.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The group of these routes.
+pub(crate) const TAG: (&str, &str) = ("service", "The service itself");
+
+/// The routes.
+pub(crate) fn routes() -> Vec<Route> {
+    let operation = |id, summary, describe| Operation { id, tag: TAG.0, summary, describe };
+    vec![
+        Route::api(
+            "/",
+            operation("root", "Leads to the index, browsers to the viewer", || {
+                let found = Answer::plain(302, "To `/index`, or for browsers to `/viewer`")
+                    .with("Location", "#/components/headers/Location");
+                Description { parameters: vec![], answers: RestAnswers::always(found).done() }
+            }),
+            |headers: HeaderMap| async move { front(&headers) },
+        ),
+        Route::api(
+            "/health",
+            operation("health", "Whether there is a release to answer from", || {
+                let message = json!({"message": {"type": "string"}});
+                let schema = json!({"type": "object", "required": ["message"], "properties": message});
+                let good = Answer::content(200, "A release is served", JSON, schema);
+                Description { parameters: vec![], answers: RestAnswers::of(good).done() }
+            }),
+            |_: Released| async {
+                Ok::<_, Problem>(json_answer(r#"{"message":"the server is up and running"}"#.to_owned()))
+            },
+        ),
+        Route::api(
+            "/status",
+            operation("status", "What is served and how fresh it is", || {
+                let good = Answer::content(200, "What is served", JSON, schema());
+                Description { parameters: vec![], answers: RestAnswers::always(good).done() }
+            }),
+            |State(app): State<Arc<App>>, Held(snapshot): Held| async move {
+                let last = last_refresh(app.live.cache()).await;
+                let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };
+                let damaged = app.blobs.damaged().list();
+                json_answer(document(snapshot.as_deref(), health, &damaged, &app.config.name).to_string())
+            },
+        ),
+    ]
+}
+
+/// The front page: browsers are sent to the viewer, all others to the index.
+fn front(headers: &HeaderMap) -> Response<Body> {
+    let mut response = redirect(if wants_html(headers) { "/viewer" } else { "/index" });
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    response
+}
+
+/// Whether a browser asks, told as the reference does: by the exact letters of the media type.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+fn json_answer(document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(CACHE_CONTROL, Caching::Never.header());
+    response
+}
+
+/// The signs of health, beside the release that is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Health<'a> {
+    /// How fresh the snapshot is.
+    pub(crate) freshness: &'a Freshness,
+    /// The outcome of the last refresh; none when it is unknown.
+    pub(crate) last_refresh: Option<&'a LastRefresh>,
+}
+
+/// What `/status` answers.
+fn document(
+    snapshot: Option<&Snapshot>,
+    Health { freshness, last_refresh }: Health<'_>,
+    damaged: &[Digest],
+    name: &str,
+) -> Value {
+    let age =
+        |snapshot: &Snapshot| (Timestamp::now().as_second() - snapshot.about.generated_at.instant().as_second()).max(0);
+    json!({
+        "name": name,
+        "software": concat!("devfile-registry/", env!("CARGO_PKG_VERSION")),
+        "live": snapshot.map(|snapshot| &snapshot.about),
+        "age_seconds": snapshot.map(age),
+        "last_refresh": last_refresh,
+        "snapshot": {
+            "checked_seconds_ago": freshness.checked.as_secs(),
+            "stale": freshness.failure.is_some(),
+            "failure": freshness.failure,
+            "damaged_blobs": damaged,
+        },
+    })
+}
+
+/// How the last refresh ended, which need not have made anything live. None when there is no word of it.
+pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
+    tokio::time::timeout(PATIENCE, LastRefresh::read(cache)).await.ok()?
+}
+
+/// The schema of [`document`].
+fn schema() -> Value {
+    let text = json!({"type": "string"});
+    let count = json!({"type": "integer", "minimum": 0});
+    let live = json!({
+        "type": ["object", "null"],
+        "description": "The live release; null while there is none",
+        "required": ["commit_hash", "source", "release", "generated_at", "stacks", "samples", "versions", "quarantined", "pending", "warnings"],
+        "properties": {
+            "commit_hash": {"$ref": "#/components/schemas/CommitSha"},
+            "source": text,
+            "release": {"$ref": "#/components/schemas/Digest"},
+            "generated_at": {"$ref": "#/components/schemas/Timestamp"},
+            "stacks": count, "samples": count, "versions": count, "warnings": count,
+            "pending": {
+                "type": "object",
+                "description": "Stacks and entries that a later refresh tries again, each with the reasons",
+                "additionalProperties": {"type": "array", "items": {"enum": ["unreachable", "undated", "branch"]}},
+            },
+            "quarantined": {"type": "array", "items": {
+                "type": "object",
+                "description": "A part of the repository that stays as it was published last",
+                "required": ["part", "problems"],
+                "properties": {"part": text, "problems": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["path", "severity", "rule", "message"],
+                    "properties": {"path": text, "severity": text, "rule": text, "message": text, "hint": text, "line": count, "column": count},
+                }}},
+            }},
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["name", "software", "live", "age_seconds", "last_refresh", "snapshot"],
+        "properties": {
+            "name": text,
+            "software": text,
+            "live": live,
+            "age_seconds": {"type": ["integer", "null"], "minimum": 0, "description": "Time since the release was made live"},
+            "last_refresh": {"type": ["object", "null"], "description": "How the last refresh ended"},
+            "snapshot": {
+                "type": "object",
+                "required": ["checked_seconds_ago", "stale", "failure", "damaged_blobs"],
+                "properties": {
+                    "checked_seconds_ago": count,
+                    "stale": {"type": "boolean"},
+                    "failure": {"type": ["string", "null"]},
+                    "damaged_blobs": {
+                        "type": "array",
+                        "description": "Blobs that were found with other bytes since the release was loaded; the schedule repairs them",
+                        "items": {"$ref": "#/components/schemas/Digest"},
+                    },
+                },
+            },
+        },
+    })
+}

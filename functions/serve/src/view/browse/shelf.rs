@@ -1,0 +1,137 @@
+//! What the viewer needs of a release, worked out once: facets, words, orders and icons.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::release::PublishedVersion;
+
+use super::facet::Facet;
+use super::facets::{Facets, Narrowed};
+use super::pictures::Pictures;
+use super::query::{ListQuery, Sort};
+use super::search::Words;
+use super::text::short;
+use crate::view::text::fold;
+
+/// The entries of a release, ready to be browsed. They are those of the catalog, by their place there.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) facets: Facets,
+    pub(crate) pictures: Pictures,
+    words: Words,
+    /// Places in the order of the display names.
+    by_name: Vec<usize>,
+    /// Places in the order of the last change, the newest first.
+    by_change: Vec<usize>,
+    /// Places by name: of the stack, and of the sample.
+    by_entry_name: HashMap<String, [Option<usize>; 2]>,
+}
+
+impl Shelf {
+    /// Prepares the entries of a release.
+    pub(crate) fn new(entries: &[Entry], icons: &crate::view::icons::Icons, versions: &[PublishedVersion]) -> Self {
+        let mut by_name: Vec<usize> = (0..entries.len()).collect();
+        by_name.sort_by_cached_key(|place| (fold(title(&entries[*place])), entries[*place].name.clone(), *place));
+        let mut by_change = by_name.clone();
+        by_change.sort_by_key(|place| Reverse(&entries[*place].last_modified));
+        let mut by_entry_name: HashMap<String, [Option<usize>; 2]> = HashMap::new();
+        for (place, entry) in entries.iter().enumerate() {
+            let places = by_entry_name.entry(entry.name.clone()).or_default();
+            places[kind(entry.entry_type)].get_or_insert(place);
+        }
+        Self {
+            facets: Facets::new(entries),
+            pictures: Pictures::new(icons, versions),
+            words: Words::new(entries),
+            by_name,
+            by_change,
+            by_entry_name,
+        }
+    }
+
+    /// The entries that a query asks for, in its order.
+    pub(crate) fn browse(&self, query: &ListQuery) -> Narrowed {
+        let order = if query.sort == Sort::Modified { &self.by_change } else { &self.by_name };
+        if query.search.is_empty() {
+            return self.facets.narrow(order.iter().copied(), query);
+        }
+        let scores = self.words.scores(&query.search, order.len());
+        let mut narrowed = self.facets.narrow(order.iter().copied().filter(|place| scores[*place] > 0), query);
+        if query.sort == Sort::Relevance {
+            narrowed.kept.sort_by_key(|place| Reverse(scores[*place]));
+        }
+        narrowed
+    }
+
+    /// Whether some entry has a value of a facet.
+    pub(crate) fn is_known(&self, facet: Facet, value: &str) -> bool {
+        self.facets.is_known(facet, value)
+    }
+
+    /// The place of an entry: of the type that is asked for, else of the stack, else of the sample.
+    pub(crate) fn place(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
+        let places = self.by_entry_name.get(name)?;
+        match only {
+            Some(only) => places[kind(only)],
+            None => places[0].or(places[1]),
+        }
+    }
+
+    /// Whether a name alone does not lead to an entry, because a stack has the same name as this sample.
+    pub(crate) fn is_shadowed(&self, entry: &Entry) -> bool {
+        let places = self.by_entry_name.get(&entry.name);
+        entry.entry_type == EntryType::Sample && places.is_some_and(|places| places[0].is_some())
+    }
+
+    /// The names of all entries.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_entry_name.keys().map(String::as_str)
+    }
+}
+
+fn kind(entry_type: EntryType) -> usize {
+    match entry_type {
+        EntryType::Stack => 0,
+        EntryType::Sample => 1,
+    }
+}
+
+/// The name of an entry for people.
+pub(crate) fn title(entry: &Entry) -> &str {
+    short(if entry.display_name.trim().is_empty() { &entry.name } else { &entry.display_name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::viewer::fixture;
+
+    fn browsed(raw: &str) -> Vec<String> {
+        let entries = fixture::entries();
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
+        let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
+        shelf.browse(&query).kept.into_iter().map(|place| title(&entries[place]).to_owned()).collect()
+    }
+
+    #[test]
+    fn orders() {
+        assert_eq!(browsed(""), ["Forge", "Kiln", "Loom", "Loom shop", "Pot"]);
+        assert_eq!(browsed("sort=modified"), ["Pot", "Kiln", "Loom", "Loom shop", "Forge"]);
+        assert_eq!(browsed("search=loom"), ["Loom", "Loom shop"]);
+        assert_eq!(browsed("search=kiln"), ["Kiln", "Pot"], "the name counts for more than the description");
+        assert_eq!(browsed("search=kiln&sort=modified"), ["Pot", "Kiln"]);
+        assert_eq!(browsed("search=kiln&types=sample"), ["Pot"]);
+    }
+
+    #[test]
+    fn a_stack_and_a_sample_may_share_a_name() {
+        let entries = fixture::entries();
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
+        assert_eq!(shelf.place("loom", None), Some(1));
+        assert_eq!(shelf.place("loom", Some(EntryType::Sample)), Some(4));
+        assert_eq!(shelf.place("pot", None), Some(3));
+        assert_eq!(shelf.place("pot", Some(EntryType::Stack)), None);
+        assert!(shelf.is_shadowed(&entries[4]) && !shelf.is_shadowed(&entries[1]) && !shelf.is_shadowed(&entries[3]));
+    }
+}

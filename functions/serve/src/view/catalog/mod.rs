@@ -1,0 +1,115 @@
+//! The index routes: which entries and versions a query asks for, and the answer to it.
+//!
+//! A [`Catalog`] is made once for a release and answers from memory: texts are folded once ([`column`]), JSON is
+//! rendered once ([`fragment`]), and a request finds, picks and copies. What a request allocates grows with its answer,
+//! not with the index. Parameters are described in one table ([`parameter`]), from which the parser ([`query`]), the
+//! messages of refusals and [`openapi_parameters`] follow.
+//!
+//! The rules are those of the reference server's index routes, but for the differences that the design names.
+
+mod answer;
+mod column;
+mod field;
+mod filter;
+mod fragment;
+mod parameter;
+mod query;
+mod schema;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+
+pub(crate) use answer::Selection;
+pub(crate) use filter::is_deprecated;
+pub(crate) use query::SchemaVersionRange;
+pub use query::{BadParameter, Query};
+pub(crate) use schema::IndexKind;
+pub use schema::IndexSchema;
+
+use std::collections::BTreeMap;
+
+use devfile_registry::index::Entry;
+
+use answer::Collector;
+use filter::{Facts, Sieve};
+use fragment::{IconData, Rendering};
+use parameter::Parameter;
+
+/// The entries of a release, ready to be asked for.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    entries: Vec<Entry>,
+    facts: Facts,
+    icons: IconData,
+    v1: Rendering,
+    v2: Rendering,
+}
+
+impl Catalog {
+    /// Prepares entries, in the order in which they are answered.
+    ///
+    /// `icons` holds the captured icons by their URL, each as the data URI that `icon=base64` shows
+    /// (`data:image/svg+xml;base64,...`).
+    pub(crate) fn new(mut entries: Vec<Entry>, icons: &BTreeMap<String, String>) -> Self {
+        let icons = IconData::new(icons);
+        Self {
+            facts: Facts::new(&entries),
+            v1: Rendering::v1(&mut entries, &icons),
+            v2: Rendering::v2(&mut entries, &icons),
+            icons,
+            entries,
+        }
+    }
+
+    /// All entries, in the order of the index.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// How much work a query is, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
+    pub(crate) fn effort(&self, schema: IndexSchema, query: &Query) -> usize {
+        let rendering = match schema {
+            IndexSchema::V1 => &self.v1,
+            IndexSchema::V2 => &self.v2,
+        };
+        (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1))
+    }
+
+    /// What `query` keeps: the entity tag at once, the body when it is wanted.
+    pub(crate) fn select(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Selection<'_> {
+        let rendering = match schema {
+            IndexSchema::V1 => &self.v1,
+            IndexSchema::V2 => &self.v2,
+        };
+        let sieve = Sieve::new(&self.facts, schema, &query.filters);
+        let mut collector = Collector::new(rendering, query.icons, &self.icons);
+        let mut kept = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate() {
+            if kind.holds(entry.entry_type) && sieve.keep(place, &mut kept) {
+                let all = match schema {
+                    IndexSchema::V1 => 0,
+                    IndexSchema::V2 => entry.versions.len(),
+                };
+                collector.keep(place, &kept, all);
+            } else {
+                collector.skip();
+            }
+        }
+        collector.finish()
+    }
+}
+
+/// The query parameters of the index routes of a schema, as OpenAPI 3.1 parameter objects.
+pub(crate) fn openapi_parameters(schema: IndexSchema) -> Vec<serde_json::Value> {
+    Parameter::of_schema(schema).map(Parameter::openapi).collect()
+}
+
+/// The query parameters of `/devfiles/{name}` and `/devfiles/{name}/{version}`, as OpenAPI 3.1 parameter objects.
+pub(crate) fn openapi_devfile_parameters() -> Vec<serde_json::Value> {
+    Parameter::of_devfiles().map(Parameter::openapi).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,421 @@
+//! The declarations. A new setting is added here, and read where it counts.
+
+use super::{Default, Function, Setting, Template, Use};
+
+/// All settings, in the order in which they are shown.
+pub static ALL: [&Setting; 30] = [
+    &CACHE_BUCKET,
+    &REVALIDATE_SECONDS,
+    &LISTEN_ADDR,
+    &REDIRECT_BLOBS,
+    &PUBLIC_URL,
+    &REGISTRY_NAME,
+    &REGISTRY_HEADLESS,
+    &REGISTRY_REPO_URL,
+    &REGISTRY_REPO_BRANCH,
+    &GIT_CREDENTIALS,
+    &GITHUB_TOKEN,
+    &GITHUB_API_URL,
+    &GITHUB_APP_ID,
+    &GITHUB_APP_KEY,
+    &OCI_REGISTRY,
+    &OCI_USERNAME,
+    &OCI_PASSWORD,
+    &STRICT,
+    &STRICT_ICONS,
+    &FETCH,
+    &OFFLINE,
+    &FETCH_HOSTS,
+    &FETCH_ALLOW_LOOPBACK,
+    &WEBHOOK_SECRET,
+    &OIDC_AUDIENCE,
+    &OIDC_REPOSITORY_ID,
+    &OIDC_JOB_WORKFLOW_REF,
+    &OIDC_ISSUER,
+    &METRICS_ADDR,
+    &USAGE_EVENTS,
+];
+
+/// `CACHE_BUCKET`.
+pub static CACHE_BUCKET: Setting = Setting {
+    name: "CACHE_BUCKET",
+    value: "the name of an S3 bucket",
+    default: Default::Required,
+    template: Template::Set,
+    uses: &[
+        Use { function: Function::Serve, meaning: "the bucket to read", unset: "" },
+        Use { function: Function::Refresh, meaning: "the bucket to write", unset: "" },
+    ],
+};
+
+/// `REVALIDATE_SECONDS`.
+pub static REVALIDATE_SECONDS: Setting = Setting {
+    name: "REVALIDATE_SECONDS",
+    value: "a number of seconds, such as 5",
+    default: Default::Value("5"),
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Serve,
+        meaning: "age after which a request looks for a newer release",
+        unset: "",
+    }],
+};
+
+/// `LISTEN_ADDR`.
+pub static LISTEN_ADDR: Setting = Setting {
+    name: "LISTEN_ADDR",
+    value: "an address and port, such as 127.0.0.1:8080",
+    default: Default::Value("127.0.0.1:8080"),
+    template: Template::Unset,
+    uses: &[
+        Use { function: Function::Serve, meaning: "where plain HTTP listens", unset: "" },
+        Use { function: Function::Refresh, meaning: "where plain HTTP listens", unset: "" },
+    ],
+};
+
+/// `REDIRECT_BLOBS`.
+pub static REDIRECT_BLOBS: Setting = Setting {
+    name: "REDIRECT_BLOBS",
+    value: "true or false",
+    default: Default::Value("true"),
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Serve,
+        meaning: "whether blobs, binary files and starter projects above 4 MiB are answered with a redirect to the bucket; `false` where clients cannot reach it. In AWS Lambda an answer cannot be larger than 6 MB",
+        unset: "",
+    }],
+};
+
+/// `PUBLIC_URL`.
+pub static PUBLIC_URL: Setting = Setting {
+    name: "PUBLIC_URL",
+    value: "https:// and a host, without a path",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[
+        Use {
+            function: Function::Serve,
+            meaning: "the URL under which clients reach the registry, such as `https://registry.example.org`: for links and commands in the viewer, whose pages shared caches may then keep",
+            unset: "the host that a request names",
+        },
+        Use {
+            function: Function::Refresh,
+            meaning: "the URL under which clients reach `serve`, such as `https://registry.example.org`; for `OFFLINE`",
+            unset: "none",
+        },
+    ],
+};
+
+/// `REGISTRY_NAME`.
+pub static REGISTRY_NAME: Setting = Setting {
+    name: "REGISTRY_NAME",
+    value: "a name for people",
+    default: Default::Value("Devfile Registry"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Serve,
+        meaning: "the name that people see; in paths of the viewer as lower-case words with hyphens",
+        unset: "",
+    }],
+};
+
+/// `REGISTRY_HEADLESS`.
+pub static REGISTRY_HEADLESS: Setting = Setting {
+    name: "REGISTRY_HEADLESS",
+    value: "true or false",
+    default: Default::Value("false"),
+    template: Template::Set,
+    uses: &[Use { function: Function::Serve, meaning: "`true`: no viewer", unset: "" }],
+};
+
+/// `REGISTRY_REPO_URL`.
+pub static REGISTRY_REPO_URL: Setting = Setting {
+    name: "REGISTRY_REPO_URL",
+    value: "the https URL of a Git repository, or a folder",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "https URL of the registry repository on any Git host, with `/tree/BRANCH` for another branch; or a local folder",
+        unset: "unset: dynamic updates are off",
+    }],
+};
+
+/// `REGISTRY_REPO_BRANCH`.
+pub static REGISTRY_REPO_BRANCH: Setting = Setting {
+    name: "REGISTRY_REPO_BRANCH",
+    value: "the name of a branch",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use { function: Function::Refresh, meaning: "the branch to follow", unset: "the default branch" }],
+};
+
+/// `GIT_CREDENTIALS`.
+pub static GIT_CREDENTIALS: Setting = Setting {
+    name: "GIT_CREDENTIALS",
+    value: "HOST=USER:SECRET, several separated by commas",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`HOST=USER:SECRET` for each Git host that wants credentials, separated by commas: for the registry repository, and for repositories on these hosts that it names. These hosts may have private addresses",
+        unset: "none",
+    }],
+};
+
+/// `GITHUB_TOKEN`.
+pub static GITHUB_TOKEN: Setting = Setting {
+    name: "GITHUB_TOKEN",
+    value: "a token of GitHub",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use { function: Function::Refresh, meaning: "a token for GitHub", unset: "none" }],
+};
+
+/// `GITHUB_API_URL`.
+pub static GITHUB_API_URL: Setting = Setting {
+    name: "GITHUB_API_URL",
+    value: "the URL of a GitHub API",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the URL of GitHub's API where that is not the usual one",
+        unset: "`https://api.github.com`",
+    }],
+};
+
+/// `GITHUB_APP_ID`.
+pub static GITHUB_APP_ID: Setting = Setting {
+    name: "GITHUB_APP_ID",
+    value: "the id of a GitHub App",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "a GitHub App, in place of a token; together with `GITHUB_APP_KEY`",
+        unset: "none",
+    }],
+};
+
+/// `GITHUB_APP_KEY`.
+pub static GITHUB_APP_KEY: Setting = Setting {
+    name: "GITHUB_APP_KEY",
+    value: "the private key of the GitHub App, in PEM",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use { function: Function::Refresh, meaning: "its private key in PEM", unset: "none" }],
+};
+
+/// `OCI_REGISTRY`.
+pub static OCI_REGISTRY: Setting = Setting {
+    name: "OCI_REGISTRY",
+    value: "the OCI registry: host, host:port or host/namespace",
+    default: Default::Required,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere",
+        unset: "",
+    }],
+};
+
+/// `OCI_USERNAME`.
+pub static OCI_USERNAME: Setting = Setting {
+    name: "OCI_USERNAME",
+    value: "a user name",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "user name for the OCI registry, together with `OCI_PASSWORD`; sent to the registry and, over https, to the token server that it names",
+        unset: "anonymous",
+    }],
+};
+
+/// `OCI_PASSWORD`.
+pub static OCI_PASSWORD: Setting = Setting {
+    name: "OCI_PASSWORD",
+    value: "a password",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use { function: Function::Refresh, meaning: "the password to it", unset: "anonymous" }],
+};
+
+/// `STRICT`.
+pub static STRICT: Setting = Setting {
+    name: "STRICT",
+    value: "true or false",
+    default: Default::Value("false"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`true`: one error in the repository, and nothing is published",
+        unset: "",
+    }],
+};
+
+/// `STRICT_ICONS`.
+pub static STRICT_ICONS: Setting = Setting {
+    name: "STRICT_ICONS",
+    value: "true or false",
+    default: Default::Value("false"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`true`: a broken icon is an error, not a warning",
+        unset: "",
+    }],
+};
+
+/// `FETCH`.
+pub static FETCH: Setting = Setting {
+    name: "FETCH",
+    value: "true or false",
+    default: Default::Value("true"),
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`false`: nothing that the repository names elsewhere is fetched; it stays as it was last published",
+        unset: "",
+    }],
+};
+
+/// `OFFLINE`.
+pub static OFFLINE: Setting = Setting {
+    name: "OFFLINE",
+    value: "all, or names of stacks, separated by commas",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "`all`, or names of stacks separated by commas: their starter projects and parents are fetched when they are published, and their devfiles name this registry ([docs/offline.md](docs/offline.md))",
+        unset: "none",
+    }],
+};
+
+/// `FETCH_HOSTS`.
+pub static FETCH_HOSTS: Setting = Setting {
+    name: "FETCH_HOSTS",
+    value: "host names, separated by commas",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[
+        Use {
+            function: Function::Serve,
+            meaning: "names of the only hosts that starter projects may be fetched from, separated by commas",
+            unset: "any public host",
+        },
+        Use {
+            function: Function::Refresh,
+            meaning: "names of the only hosts that icons, samples, parents and starter projects may be fetched from, separated by commas",
+            unset: "any public host",
+        },
+    ],
+};
+
+/// `FETCH_ALLOW_LOOPBACK`.
+pub static FETCH_ALLOW_LOOPBACK: Setting = Setting {
+    name: "FETCH_ALLOW_LOOPBACK",
+    value: "true or false",
+    default: Default::Value("false"),
+    template: Template::Unset,
+    uses: &[
+        Use {
+            function: Function::Serve,
+            meaning: "`true`: also from this machine, without TLS; for tests and development alone",
+            unset: "",
+        },
+        Use {
+            function: Function::Refresh,
+            meaning: "`true`: also from this machine, without TLS; for tests and development alone",
+            unset: "",
+        },
+    ],
+};
+
+/// `WEBHOOK_SECRET`.
+pub static WEBHOOK_SECRET: Setting = Setting {
+    name: "WEBHOOK_SECRET",
+    value: "the secret of the webhook",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "key of `X-Hub-Signature-256`, at least 16 bytes; without it signed triggers are refused",
+        unset: "none",
+    }],
+};
+
+/// `OIDC_AUDIENCE`.
+pub static OIDC_AUDIENCE: Setting = Setting {
+    name: "OIDC_AUDIENCE",
+    value: "the audience that workflows ask tokens for",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the audience that tokens of workflows must have, together with `OIDC_REPOSITORY_ID`; without them tokens are refused",
+        unset: "none",
+    }],
+};
+
+/// `OIDC_REPOSITORY_ID`.
+pub static OIDC_REPOSITORY_ID: Setting = Setting {
+    name: "OIDC_REPOSITORY_ID",
+    value: "GitHub's number for the repository",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "GitHub's number for the repository that tokens must be from",
+        unset: "none",
+    }],
+};
+
+/// `OIDC_JOB_WORKFLOW_REF`.
+pub static OIDC_JOB_WORKFLOW_REF: Setting = Setting {
+    name: "OIDC_JOB_WORKFLOW_REF",
+    value: "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use { function: Function::Refresh, meaning: "the one workflow that may call", unset: "any" }],
+};
+
+/// `OIDC_ISSUER`.
+pub static OIDC_ISSUER: Setting = Setting {
+    name: "OIDC_ISSUER",
+    value: "the URL of the tokens' issuer",
+    default: Default::Value("https://token.actions.githubusercontent.com"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the issuer of the tokens, where it is not github.com's",
+        unset: "",
+    }],
+};
+
+/// `METRICS_ADDR`.
+pub static METRICS_ADDR: Setting = Setting {
+    name: "METRICS_ADDR",
+    value: "an address and port, such as 127.0.0.1:9100",
+    default: Default::Unset,
+    template: Template::Unset,
+    uses: &[
+        Use { function: Function::Serve, meaning: "where plain HTTP shows `/metrics`", unset: "none" },
+        Use { function: Function::Refresh, meaning: "where plain HTTP shows `/metrics`", unset: "none" },
+    ],
+};
+
+/// `USAGE_EVENTS`.
+pub static USAGE_EVENTS: Setting = Setting {
+    name: "USAGE_EVENTS",
+    value: "true or false",
+    default: Default::Value("false"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Serve,
+        meaning: "`true`: count which devfiles are listed, viewed and downloaded, and by which clients",
+        unset: "",
+    }],
+};
