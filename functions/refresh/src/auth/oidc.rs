@@ -16,7 +16,7 @@ const TOKEN_BYTES: usize = 8 << 10;
 
 /// Events whose workflows run the code of the branch and that only people who may write to it, or time, cause. So
 /// `pull_request`, `pull_request_target` and `workflow_run` are not among them, nor events that strangers cause, such as comments.
-const EVENTS: [&str; 5] = ["push", "workflow_dispatch", "repository_dispatch", "schedule", "release"];
+const EVENTS: [&str; 4] = ["push", "workflow_dispatch", "repository_dispatch", "schedule"];
 
 /// Which tokens are good.
 #[derive(Debug, Clone)]
