@@ -7,10 +7,6 @@ use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
 use devfile_registry::public_url::PublicUrl;
 
-use crate::blobs::LargeBlobs;
-use crate::observe::UsageEvents;
-use crate::viewer::Mode;
-
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -68,4 +64,31 @@ impl Config {
         let revalidate = Duration::from_secs(revalidate.into());
         Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer })
     }
+}
+
+/// Whether there is a viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// There is.
+    Pages,
+    /// There is none: `REGISTRY_HEADLESS=true`.
+    Headless,
+}
+
+/// How blobs above [`REDIRECT_BYTES`](devfile_registry::limits::REDIRECT_BYTES) leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LargeBlobs {
+    /// By a redirect to the bucket.
+    Redirected,
+    /// Like all others, where the bucket is out of the clients' reach.
+    Sent,
+}
+
+/// Whether usage is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageEvents {
+    /// Each is an event in the log and a count in the metrics.
+    Counted,
+    /// It is nobody's business.
+    Off,
 }

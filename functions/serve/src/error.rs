@@ -12,11 +12,11 @@ use devfile_registry::logging::foreign;
 use devfile_registry::starter::NoSource;
 use serde::Serialize;
 
-use crate::blobs::BlobError;
-use crate::body::{Caching, JSON};
-use crate::catalog::BadParameter;
-use crate::content::OutOfRange;
+use crate::http::body::{Caching, JSON};
+use crate::http::content::OutOfRange;
+use crate::release::blobs::BlobError;
 use crate::starters::StarterError;
+use crate::view::catalog::BadParameter;
 use crate::workers::Busy;
 
 /// Why a request has no better answer.

@@ -1,32 +1,28 @@
 //! What the function `serve` is made of, beside the library that both functions share.
 //!
-//! A request goes through [`observe`], which tells of it, to [`app`], which picks the module of its API; each answers from a
-//! [`Snapshot`](snapshot::Snapshot).
+//! A request goes through [`observe`], which tells of it, to [`router`], which picks the module of its API; each answers from
+//! a [`Snapshot`](release::snapshot::Snapshot).
 
-mod app;
-mod blobs;
-mod body;
-mod catalog;
 mod config;
-mod content;
 mod devfiles;
-mod earlier;
 mod error;
 mod files;
-mod icons;
-pub mod lambda;
-mod live;
+mod front;
+mod http;
 mod observe;
 mod oci;
 mod openapi;
-mod snapshot;
+mod release;
+mod router;
 mod starters;
 mod status;
+mod view;
 mod viewer;
 mod workers;
 
-pub use app::App;
-pub use catalog::{BadParameter, IndexSchema, Query};
-pub use config::Config;
-pub use observe::{Observer, UsageEvents};
+pub use config::{Config, UsageEvents};
+pub use front::lambda;
+pub use observe::Observer;
+pub use router::App;
+pub use view::catalog::{BadParameter, IndexSchema, Query};
 pub use viewer::Gallery;

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Observation;
-use crate::app::App;
+use crate::router::App;
 
 /// The counters of a process.
 #[derive(Debug)]

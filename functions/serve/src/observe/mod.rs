@@ -20,12 +20,13 @@ use devfile_registry::logging;
 use devfile_registry::request::{Answered, Origin};
 use lambda_http::RequestExt;
 
-pub use self::usage::UsageEvents;
-
 use self::metrics::{Metrics, class};
 use self::route::Route;
 use self::usage::Usage;
-use crate::app::{App, COMMIT, STALE, path_as_sent};
+use crate::config::UsageEvents;
+use crate::http::path::path_as_sent;
+use crate::http::{COMMIT, STALE};
+use crate::router::App;
 
 /// Answers requests, and tells of them.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use devfile_registry::artifact::CATALOG;
 
-use crate::app;
+use crate::http::path as paths;
 
 /// The pattern of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) enum Route {
 impl Route {
     /// The route of a path as it was sent. Percent-encoded spellings of fixed names are not worth a look.
     pub(crate) fn of(path: &str) -> Self {
-        let segments: Vec<&str> = app::segments(path).take(7).collect();
+        let segments: Vec<&str> = paths::segments(path).take(7).collect();
         match segments.as_slice() {
             [""] => Self::Root,
             ["health"] => Self::Health,

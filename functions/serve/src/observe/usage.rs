@@ -20,15 +20,6 @@ const INDIRECT: &str = "-indirect";
 /// Longest text that is taken over from a client, in characters.
 const LONGEST: usize = 64;
 
-/// Whether usage is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageEvents {
-    /// Each is an event in the log and a count in the metrics.
-    Counted,
-    /// It is nobody's business.
-    Off,
-}
-
 /// A request that is an event if it succeeds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Usage {

@@ -1,6 +1,6 @@
 //! `/openapi.json`: the HTTP interface as an OpenAPI 3.1 document.
 //!
-//! The document follows from the code: query parameters from the table that checks them ([`crate::catalog`]), schemas of
+//! The document follows from the code: query parameters from the table that checks them ([`crate::view::catalog`]), schemas of
 //! what the index holds from the types that are serialized, error codes from the errors. [`routes`] has one row a route;
 //! [`parts`] has the answers and headers that rows share.
 

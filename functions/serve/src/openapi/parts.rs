@@ -5,7 +5,7 @@ use devfile_registry::release::LiveIndex;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::body::JSON;
+use crate::http::body::JSON;
 use crate::oci::Code;
 
 /// An answer of a route.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::Route;
 use super::parts::{Answer, OciAnswers, RestAnswers, parameter, schema_of};
-use crate::body::JSON;
-use crate::catalog::{IndexKind, IndexSchema, openapi_devfile_parameters, openapi_parameters};
+use crate::http::body::JSON;
 use crate::oci::INDEX_MEDIA_TYPE;
+use crate::view::catalog::{IndexKind, IndexSchema, openapi_devfile_parameters, openapi_parameters};
 
 /// What routes are grouped by.
 pub(super) const TAGS: [(&str, &str); 4] = [

@@ -22,15 +22,15 @@ use url::Url;
 pub(crate) use self::current::StarterError;
 
 use self::current::{Current, Currents, Freshness, Wanted};
-use crate::app::STALE;
-use crate::blobs::{Blobs, Delivery, LargeBlobs, URL_VALID, memory};
-use crate::body::{Caching, header};
-use crate::catalog::SchemaVersionRange;
-use crate::config::Config;
-use crate::content::{Content, DOCKER_CONTENT_DIGEST, offer_ranges};
+use crate::config::{Config, LargeBlobs};
 use crate::devfiles;
 use crate::error::ApiError;
-use crate::snapshot::{DevfileVersion, Snapshot};
+use crate::http::STALE;
+use crate::http::body::{Caching, header};
+use crate::http::content::{Content, DOCKER_CONTENT_DIGEST, Delivery, offer_ranges};
+use crate::release::blobs::{Blobs, URL_VALID, memory};
+use crate::release::snapshot::{DevfileVersion, Snapshot};
+use crate::view::catalog::SchemaVersionRange;
 use crate::workers;
 
 /// The starter projects of a registry.

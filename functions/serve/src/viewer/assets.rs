@@ -8,7 +8,7 @@ use axum::http::header::HeaderMap;
 use bytes::Bytes;
 use devfile_registry::digest::Digest;
 
-use crate::body::{Body, Caching};
+use crate::http::body::{Body, Caching};
 
 /// A file of the viewer.
 #[derive(Debug)]

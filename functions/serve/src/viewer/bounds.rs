@@ -12,14 +12,15 @@ use maud::PreEscaped;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::facet::Facet;
 use super::link::segment;
 use super::page::{Page, Registry};
-use super::{Ask, Mode, Viewer, fixture, missing, sitemap};
-use crate::body::Caching;
-use crate::live::Freshness;
-use crate::snapshot::Snapshot;
+use super::{Ask, Viewer, fixture, missing, sitemap};
+use crate::config::Mode;
+use crate::http::body::Caching;
+use crate::release::live::Freshness;
+use crate::release::snapshot::Snapshot;
 use crate::status::Health;
+use crate::view::browse::facet::Facet;
 
 /// A text that repeats a piece, which says all of it in a failure.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use super::link::{EntryPath, type_name};
 use super::list::path_of;
 use super::page::{Page, Registry, Section, count};
 use super::room::{CODE_BYTES, Room};
-use super::shelf::title;
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
+use crate::view::browse::shelf::title;
 
 /// Longest that a comparison may take; after it, the rest is shown as replaced.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -4,17 +4,17 @@ use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use maud::{Markup, html};
 
 use super::content::Content;
-use super::facet::{Facet, VALUE_BYTES};
 use super::install;
 use super::link::{EntryPath, commit_page, outside, repository_page, segment};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
-use super::query::ListQuery;
 use super::room::{self, LIST_BYTES, Room, SECTION_BYTES, brief, left_out, short};
-use super::shelf::title;
 use super::tables;
-use crate::catalog::{fold, is_deprecated};
-use crate::snapshot::{DevfileVersion, Snapshot};
+use crate::release::snapshot::{DevfileVersion, Snapshot};
+use crate::view::browse::facet::{Facet, VALUE_BYTES};
+use crate::view::browse::query::ListQuery;
+use crate::view::browse::shelf::title;
+use crate::view::catalog::{fold, is_deprecated};
 
 /// Longest version, in bytes: a tag of an OCI registry (OCI distribution specification, "Pulling manifests").
 const VERSION_BYTES: usize = 128;
@@ -207,7 +207,7 @@ fn head(snapshot: &Snapshot, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup 
     let entry = shown.entry;
     html! {
         header.entry {
-            (icon(snapshot.shelf.icons.of(entry).as_deref(), title(entry), 64))
+            (icon(snapshot.shelf.pictures.of(entry).as_deref(), title(entry), 64))
             div.entry-text {
                 h1 { (title(entry)) }
                 p.by {

@@ -14,11 +14,11 @@ use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::source::Listing;
 use serde_json::json;
 
-use crate::icons::Icons;
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
+use crate::view::icons::Icons;
 
 /// Three stacks and two samples; one sample has the name of a stack.
-pub(super) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Entry> {
     let index = json!([
         {
             "name": "kiln", "displayName": "Kiln", "description": "Bakes pages from Markdown & serves them",
@@ -67,12 +67,12 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// The devfile of `kiln` 1.1.0, with something of everything.
-pub(super) const KILN: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.1.0/devfile.yaml");
+pub(crate) const KILN: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.1.0/devfile.yaml");
 
 const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
 
 /// A snapshot of a release with these entries and devfiles of stacks.
-pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
+pub(crate) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
     let version = |(name, version, devfile): &(&str, &str, &str)| PublishedVersion {
         name: (*name).to_owned(),
         stack: (*name).to_owned(),
@@ -119,7 +119,7 @@ pub(super) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], 
 }
 
 /// The example release.
-pub(super) fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let loom = "schemaVersion: 2.3.0\nmetadata:\n  name: loom\n";
     snapshot_of(
         entries(),
@@ -129,10 +129,10 @@ pub(super) fn snapshot() -> Snapshot {
 }
 
 /// What breaks out of an element, an attribute or a script where something is not escaped.
-pub(super) const ATTACK: &str = "\"'><script>alert(1)<img src=x onerror=alert(1)>&lt;";
+pub(crate) const ATTACK: &str = "\"'><script>alert(1)<img src=x onerror=alert(1)>&lt;";
 
 /// A release whose every text is [`ATTACK`], or an address of a forbidden scheme.
-pub(super) fn hostile() -> Snapshot {
+pub(crate) fn hostile() -> Snapshot {
     let script = "javascript:alert(1)";
     let text = |name: &str| format!("{name}{ATTACK}");
     let entry = json!({

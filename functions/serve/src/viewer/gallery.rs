@@ -12,9 +12,9 @@ use devfile_registry::timestamp::Timestamp;
 
 use super::list;
 use super::page::Registry;
-use crate::body::Caching;
-use crate::icons::Icons;
-use crate::snapshot::Snapshot;
+use crate::http::body::Caching;
+use crate::release::snapshot::Snapshot;
+use crate::view::icons::Icons;
 
 /// The viewer's list over some entries.
 pub struct Gallery(Snapshot);

@@ -128,7 +128,7 @@ mod tests {
         let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
-        let (name, slug, caching) = ("Clay", "clay", crate::body::Caching::Private);
+        let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);
         let registry = Registry { name, slug, origin: origin.as_ref(), caching };
         ways(&shown, registry, Some("/devfiles/x"))
             .into_iter()

@@ -3,14 +3,14 @@
 use devfile_registry::index::{Entry, EntryType};
 use maud::{Markup, html};
 
-use super::facet::{Choice, Facet, Narrowed, VALUE_BYTES};
 use super::link::EntryPath;
 use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
-use super::query::{ListQuery, Sort};
 use super::room::{brief, short};
-use super::shelf::{Shelf, title};
-use crate::catalog::{fold, is_deprecated};
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
+use crate::view::browse::facet::{Choice, Facet, Narrowed, VALUE_BYTES};
+use crate::view::browse::query::{ListQuery, Sort};
+use crate::view::browse::shelf::{Shelf, title};
+use crate::view::catalog::{fold, is_deprecated};
 
 /// Cards on a page, as existing viewers show them.
 const PAGE: usize = 15;
@@ -209,7 +209,7 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
     html! {
         article.card {
             div.card-head {
-                (icon(shelf.icons.of(entry).as_deref(), title(entry), 44))
+                (icon(shelf.pictures.of(entry).as_deref(), title(entry), 44))
                 div {
                     h3 { a href=(path_of(entry, shelf, registry).page()) { (title(entry)) } }
                     p.by {

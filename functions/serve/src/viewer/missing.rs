@@ -5,11 +5,11 @@ use maud::{Markup, html};
 
 use super::list::path_of;
 use super::page::{Page, Registry, Section};
-use super::query::ListQuery;
 use super::room::short;
-use super::search::near_names;
-use super::shelf::title;
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
+use crate::view::browse::query::ListQuery;
+use crate::view::browse::search::near_names;
+use crate::view::browse::shelf::title;
 
 /// A stack or sample that this registry does not have; `name` is what was asked for.
 pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Page {

@@ -10,7 +10,6 @@ mod compare;
 mod content;
 mod detail;
 mod devfile;
-mod facet;
 mod flow;
 mod gallery;
 mod highlight;
@@ -21,10 +20,7 @@ mod list;
 mod missing;
 mod origin;
 mod page;
-mod query;
 mod room;
-mod search;
-mod shelf;
 mod sitemap;
 mod status;
 mod tables;
@@ -32,12 +28,11 @@ mod tables;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
 pub use gallery::Gallery;
-pub(crate) use shelf::Shelf;
 
 use axum::body::Body as HttpBody;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -50,21 +45,13 @@ use detail::Shown;
 use link::slug;
 use page::{Page, Registry};
 
-use crate::blobs::Blobs;
-use crate::body::{Body, Caching, redirect};
+use crate::config::Mode;
 use crate::error::ApiError;
-use crate::snapshot::Snapshot;
+use crate::http::body::{Body, Caching, redirect};
+use crate::release::blobs::Blobs;
+use crate::release::snapshot::Snapshot;
 use crate::status::Health;
 use crate::workers::{self, Busy};
-
-/// Whether there is a viewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// There is.
-    Pages,
-    /// There is none: `REGISTRY_HEADLESS=true`.
-    Headless,
-}
 
 /// What a client asks the viewer for.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +131,7 @@ impl Viewer {
             }
         };
         if let ["viewer", "icons", name] = path {
-            match snapshot.shelf.icons.answer(name, snapshot, blobs, headers).await {
+            match icons::answer(name, snapshot, blobs, headers).await {
                 Ok(Some(icon)) => return Ok(Some(icon)),
                 Ok(None) => {}
                 Err(error) => return Ok(Some(ApiError::from(error).answer())),

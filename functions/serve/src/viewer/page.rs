@@ -14,7 +14,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::assets::{MARK, SCRIPT, STYLE};
 use super::icons::placeholder;
 use super::missing;
-use crate::body::{Body, Caching};
+use crate::http::body::{Body, Caching};
 
 /// Media type of pages.
 const HTML: &str = "text/html; charset=utf-8";

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+pub(super) use crate::view::browse::text::{short, start};
 use maud::{Markup, PreEscaped, html};
 
 /// Room for the code of a devfile or a comparison, in bytes of HTML: a devfile of 100 kB in colour.
@@ -17,9 +18,6 @@ pub(super) const LIST_BYTES: usize = 24 << 10;
 /// Longest text of an entry that is shown, in characters. Published descriptions have up to 300.
 const TEXT_CHARS: usize = 1500;
 
-/// Longest title, name or version that is shown, in characters.
-const TITLE_CHARS: usize = 200;
-
 /// Longest text that is a link, in bytes: what all browsers and servers take.
 pub(super) const LINK_BYTES: usize = 2000;
 
@@ -29,16 +27,6 @@ pub(super) fn brief(text: &str) -> Cow<'_, str> {
         whole if whole.len() == text.len() => Cow::Borrowed(text),
         start => Cow::Owned(format!("{start}…")),
     }
-}
-
-/// A title, name or version as far as it is shown.
-pub(super) fn short(text: &str) -> &str {
-    start(text, TITLE_CHARS)
-}
-
-/// The first characters of a text.
-pub(super) fn start(text: &str, characters: usize) -> &str {
-    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The room that is left on a part of a page, in bytes.
@@ -94,7 +82,7 @@ mod tests {
         assert_eq!(brief("short"), "short");
         let shown = brief(&"é".repeat(TEXT_CHARS + 1)).into_owned();
         assert_eq!((shown.chars().count(), shown.ends_with("é…")), (TEXT_CHARS + 1, true));
-        assert_eq!(short(&"é".repeat(1000)).chars().count(), TITLE_CHARS);
+        assert_eq!(short(&"é".repeat(1000)).chars().count(), 200);
     }
 
     #[test]

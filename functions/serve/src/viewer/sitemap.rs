@@ -7,7 +7,7 @@ use maud::{Markup, PreEscaped, html};
 use super::list::path_of;
 use super::page::Registry;
 use super::room::Room;
-use crate::snapshot::Snapshot;
+use crate::release::snapshot::Snapshot;
 
 /// Most pages that one sitemap may name (sitemaps.org protocol, "Sitemap file limits").
 const PAGES: usize = 50_000;

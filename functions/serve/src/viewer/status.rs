@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
 use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
-use crate::snapshot::{About, Snapshot};
+use crate::release::snapshot::{About, Snapshot};
 use crate::status::Health;
 
 /// The page.

@@ -13,10 +13,10 @@ use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 
 use super::*;
-use crate::app::segments;
-use crate::blobs::LargeBlobs;
-use crate::icons::Image;
-use crate::live::Freshness;
+use crate::config::LargeBlobs;
+use crate::http::path::segments;
+use crate::release::live::Freshness;
+use crate::view::icons::Image;
 
 /// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
 async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
@@ -380,7 +380,8 @@ async fn icons_are_served_sandboxed() {
         ("https://icons.example/page.html".to_owned(), icon("text/html", "<html>")),
     ];
     let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
-    snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[]);
+    snapshot.shelf =
+        crate::view::browse::shelf::Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[]);
     let path = format!("/viewer/icons/{}", digest.hex());
     assert!(page(&snapshot, "/viewer").await.contains(&format!("<img src=\"{path}\"")));
     let response = get(&snapshot, &path).await;

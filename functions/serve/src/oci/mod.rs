@@ -10,11 +10,11 @@ use devfile_registry::artifact::{CATALOG, MANIFEST_MEDIA_TYPE};
 use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
-use crate::blobs::{BUCKET_FAILS, BlobError, Blobs, Delivery};
-use crate::body::{Body as Document, Caching, JSON, header, is_known, is_refused};
-use crate::content::{Content, OutOfRange, offer_ranges};
-use crate::earlier::Unavailable;
-use crate::snapshot::Snapshot;
+use crate::http::body::{Body as Document, Caching, JSON, header, is_known, is_refused};
+use crate::http::content::{Content, Delivery, OutOfRange, offer_ranges};
+use crate::release::blobs::{BUCKET_FAILS, BlobError, Blobs};
+use crate::release::earlier::Unavailable;
+use crate::release::snapshot::Snapshot;
 
 /// Media type of an OCI image index, which the answer about referrers is.
 pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";

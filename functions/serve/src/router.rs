@@ -7,7 +7,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, HeaderValue, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
@@ -15,29 +15,24 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits;
-use lambda_http::RequestExt;
 
-use crate::blobs::Blobs;
-use crate::body::{self, Caching, JSON, header};
-use crate::catalog::{IndexKind, IndexSchema, Query};
 use crate::config::Config;
 use crate::devfiles;
 use crate::error::ApiError;
 use crate::files;
-use crate::live::{Freshness, Live};
+use crate::http::body::{self, Caching, JSON, header};
+use crate::http::path::{path_as_sent, segments};
+use crate::http::{COMMIT, STALE};
 use crate::oci::{self, Code, OciError};
 use crate::openapi;
-use crate::snapshot::Snapshot;
+use crate::release::blobs::Blobs;
+use crate::release::live::{Freshness, Live};
+use crate::release::snapshot::Snapshot;
 use crate::starters::Starters;
 use crate::status::{self, Health};
+use crate::view::catalog::{IndexKind, IndexSchema, Query};
 use crate::viewer::{Ask, Viewer};
 use crate::workers;
-
-/// The commit that an answer is from.
-pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
-
-/// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
-pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
 
 /// The methods of every route.
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -239,12 +234,6 @@ fn decode(path: &str) -> Result<String, ApiError> {
     if decoded.contains('\0') { Err(ApiError::BadPath) } else { Ok(decoded.into_owned()) }
 }
 
-/// The segments of a path. One slash at the end adds none, so the path with it is answered like the path without it.
-pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
-    let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty() && !bare.ends_with('/'));
-    bare.unwrap_or(path).split('/').skip(1)
-}
-
 async fn index(
     snapshot: &Snapshot,
     schema: IndexSchema,
@@ -297,14 +286,6 @@ fn front(headers: &HeaderMap) -> Response<Body> {
 /// Whether a browser asks, told as the reference does: by the exact letters of the media type.
 fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
-}
-
-/// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
-pub(crate) fn path_as_sent(parts: &Parts) -> &str {
-    match parts.raw_http_path() {
-        "" => parts.uri.path(),
-        raw => raw,
-    }
 }
 
 /// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").

@@ -17,9 +17,9 @@ use devfile_registry::release::{InvalidDocument, LiveIndex, Outline};
 use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::blobs::Damaged;
-use crate::icons;
-use crate::snapshot::{Shared, Snapshot};
+use crate::release::blobs::Damaged;
+use crate::release::icons;
+use crate::release::snapshot::{Shared, Snapshot};
 use crate::workers;
 
 /// Longest that a request waits for the check it started.

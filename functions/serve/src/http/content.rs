@@ -12,8 +12,7 @@ use devfile_registry::cache::ByteStream;
 use devfile_registry::digest::Digest;
 use futures_util::stream;
 
-use crate::blobs::Delivery;
-use crate::body::{Caching, header, is_known};
+use crate::http::body::{Caching, header, is_known};
 
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -28,6 +27,15 @@ pub(crate) struct Content {
     pub(crate) media_type: &'static str,
     /// How long caches may keep it under the URL that was asked for.
     pub(crate) caching: Caching,
+}
+
+/// Where a client gets a blob.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// In the answer.
+    Bytes(Bytes),
+    /// At this URL of the bucket.
+    Elsewhere(String),
 }
 
 /// What a `Range` header asks for (RFC 9110, section 14).

@@ -15,11 +15,11 @@ use devfile_registry::starter::StarterProject;
 use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
-use crate::body::{Body, JSON};
-use crate::catalog::{Catalog, IndexKind, IndexSchema, Query};
-use crate::earlier::{Recorded, Repositories, Unavailable};
-use crate::icons::Icons;
-use crate::viewer::Shelf;
+use crate::http::body::{Body, JSON};
+use crate::release::earlier::{Recorded, Repositories, Unavailable};
+use crate::view::browse::shelf::Shelf;
+use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
+use crate::view::icons::Icons;
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{Catalog, IndexKind, IndexSchema, Query, fixture};
-use crate::app::segments;
+use crate::http::path::segments;
 
 #[derive(Deserialize)]
 struct Case {

@@ -6,11 +6,11 @@ use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::version::Version;
 
 use super::query::ListQuery;
-use crate::catalog::{fold, is_deprecated};
+use crate::view::catalog::{fold, is_deprecated};
 
 /// Something that the list can be narrowed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Facet {
+pub(crate) enum Facet {
     Types,
     Tags,
     Languages,
@@ -21,17 +21,17 @@ pub(super) enum Facet {
 }
 
 /// Longest value of a facet, in bytes. A longer one is offered nowhere, and picking it picks nothing.
-pub(super) const VALUE_BYTES: usize = 100;
+pub(crate) const VALUE_BYTES: usize = 100;
 
 /// Most values of one facet that an entry has.
 const ENTRY_VALUES: usize = 100;
 
 /// How many facets there are.
-pub(super) const FACETS: usize = 7;
+pub(crate) const FACETS: usize = 7;
 
 impl Facet {
     /// All facets, each at the place that its number names.
-    pub(super) const ALL: [Self; FACETS] = [
+    pub(crate) const ALL: [Self; FACETS] = [
         Self::Types,
         Self::Tags,
         Self::Languages,
@@ -42,7 +42,7 @@ impl Facet {
     ];
 
     /// Its parameter in URLs.
-    pub(super) fn parameter(self) -> &'static str {
+    pub(crate) fn parameter(self) -> &'static str {
         match self {
             Self::Types => "types",
             Self::Tags => "tags",
@@ -55,7 +55,7 @@ impl Facet {
     }
 
     /// Its name for people.
-    pub(super) fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Types => "Type",
             Self::Tags => "Tag",
@@ -68,7 +68,7 @@ impl Facet {
     }
 
     /// The facet of a parameter.
-    pub(super) fn from_parameter(parameter: &str) -> Option<Self> {
+    pub(crate) fn from_parameter(parameter: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|facet| facet.parameter() == parameter)
     }
 
@@ -122,33 +122,33 @@ struct Column {
 
 /// All facets of a release.
 #[derive(Debug)]
-pub(super) struct Facets {
+pub(crate) struct Facets {
     columns: [Column; FACETS],
 }
 
 /// A value as the list offers it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice<'a> {
+pub(crate) struct Choice<'a> {
     /// The value.
-    pub(super) label: &'a str,
+    pub(crate) label: &'a str,
     /// How many entries the list shows with it, whatever else of this facet is picked.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Whether it is picked.
-    pub(super) picked: bool,
+    pub(crate) picked: bool,
 }
 
 /// The entries that a query keeps, and the counts beside them.
 #[derive(Debug)]
-pub(super) struct Narrowed {
+pub(crate) struct Narrowed {
     /// Entries by their place in the index.
-    pub(super) kept: Vec<usize>,
+    pub(crate) kept: Vec<usize>,
     counts: [Vec<usize>; FACETS],
     picked: [Vec<Option<u32>>; FACETS],
 }
 
 impl Narrowed {
     /// Whether an entry of the release has the picked value of a facet with a number.
-    pub(super) fn is_known(&self, facet: Facet, number: usize) -> bool {
+    pub(crate) fn is_known(&self, facet: Facet, number: usize) -> bool {
         self.picked[facet as usize][number].is_some()
     }
 }
@@ -207,12 +207,12 @@ impl Column {
 
 impl Facets {
     /// The facets of the entries of a release.
-    pub(super) fn new(entries: &[Entry]) -> Self {
+    pub(crate) fn new(entries: &[Entry]) -> Self {
         Self { columns: Facet::ALL.map(|facet| Column::new(facet, entries)) }
     }
 
     /// Whether some entry has a value.
-    pub(super) fn is_known(&self, facet: Facet, value: &str) -> bool {
+    pub(crate) fn is_known(&self, facet: Facet, value: &str) -> bool {
         self.columns[facet as usize].number(value).is_some()
     }
 
@@ -220,7 +220,7 @@ impl Facets {
     ///
     /// An entry that fails in one facet alone still counts for the values of that facet: it is what another choice
     /// there would show.
-    pub(super) fn narrow(&self, candidates: impl Iterator<Item = usize>, query: &ListQuery) -> Narrowed {
+    pub(crate) fn narrow(&self, candidates: impl Iterator<Item = usize>, query: &ListQuery) -> Narrowed {
         let picked = Facet::ALL.map(|facet| -> Vec<Option<u32>> {
             query.picked(facet).iter().map(|value| self.columns[facet as usize].number(value)).collect()
         });
@@ -264,7 +264,7 @@ impl Facets {
     }
 
     /// The values of a facet to choose from.
-    pub(super) fn choices<'a>(&'a self, facet: Facet, narrowed: &Narrowed) -> Vec<Choice<'a>> {
+    pub(crate) fn choices<'a>(&'a self, facet: Facet, narrowed: &Narrowed) -> Vec<Choice<'a>> {
         let column = &self.columns[facet as usize];
         let picked = &narrowed.picked[facet as usize];
         let choice = |number: &u32| Choice {

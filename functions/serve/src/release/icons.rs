@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::digest::Digest;
@@ -13,31 +11,11 @@ use devfile_registry::release::Icon;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::blobs::{self, Damaged};
+use crate::release::blobs::{self, Damaged};
+use crate::view::icons::{Icons, Image};
 
 /// Longest that a new release waits for its icons. It is served without those that are late.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Icons by the URL that the index names, as far as they could be read.
-pub(crate) type Icons = BTreeMap<String, Image>;
-
-/// An icon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Image {
-    /// Its media type, such as `image/svg+xml`.
-    pub(crate) media_type: String,
-    /// Digest of the bytes.
-    pub(crate) digest: Digest,
-    /// The bytes.
-    pub(crate) bytes: Bytes,
-}
-
-impl Image {
-    /// The icon as a `data:` URI (RFC 2397).
-    pub(crate) fn data_uri(&self) -> String {
-        format!("data:{};base64,{}", self.media_type, STANDARD.encode(&self.bytes))
-    }
-}
 
 /// Reads the icons of a release; those that the release before has too are taken from there. What is not an image, does not
 /// fit into memory or cannot be read is left out: the index then shows its URL.

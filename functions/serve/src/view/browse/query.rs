@@ -8,12 +8,12 @@ use form_urlencoded::Serializer;
 use devfile_registry::limits::PICKED_VALUES;
 
 use super::facet::{FACETS, Facet, VALUE_BYTES};
-use super::room::start;
-use crate::catalog::fold;
+use super::text::start;
+use crate::view::catalog::fold;
 
 /// How hits are ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(crate) enum Sort {
     /// The best hit first when there is a search, by name otherwise.
     #[default]
     Relevance,
@@ -25,27 +25,27 @@ pub(super) enum Sort {
 
 impl Sort {
     /// Every order with its name in URLs and for people.
-    pub(super) const ALL: [(Self, &'static str, &'static str); 3] = [
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Relevance, "relevance", "Best match"),
         (Self::Name, "name", "Name"),
         (Self::Modified, "modified", "Last modified"),
     ];
 
     /// Its name in URLs.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(sort, ..)| *sort == self).map_or("", |(_, name, _)| name)
     }
 }
 
 /// What somebody wants to see of the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ListQuery {
+pub(crate) struct ListQuery {
     /// Words to find, as typed.
-    pub(super) search: String,
+    pub(crate) search: String,
     /// The page, from 1.
-    pub(super) page: usize,
+    pub(crate) page: usize,
     /// The order.
-    pub(super) sort: Sort,
+    pub(crate) sort: Sort,
     /// Picked values by facet, as written and each once.
     picked: [Vec<String>; FACETS],
 }
@@ -58,7 +58,7 @@ impl ListQuery {
     /// [`PICKED_VALUES`].
     ///
     /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
-    pub(super) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
+    pub(crate) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
@@ -100,51 +100,51 @@ impl ListQuery {
     }
 
     /// The picked values of a facet.
-    pub(super) fn picked(&self, facet: Facet) -> &[String] {
+    pub(crate) fn picked(&self, facet: Facet) -> &[String] {
         &self.picked[facet as usize]
     }
 
     /// Whether everything is shown.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.search.is_empty() && self.picked.iter().all(Vec::is_empty)
     }
 
     /// The list with nothing picked and nothing searched, but the same order.
-    pub(super) fn opened(&self) -> Self {
+    pub(crate) fn opened(&self) -> Self {
         Self { page: 1, sort: self.sort, ..Self::default() }
     }
 
     /// The list on another page.
-    pub(super) fn on_page(&self, page: usize) -> Self {
+    pub(crate) fn on_page(&self, page: usize) -> Self {
         Self { page, ..self.clone() }
     }
 
     /// The list without a search.
-    pub(super) fn without_search(&self) -> Self {
+    pub(crate) fn without_search(&self) -> Self {
         Self { search: String::new(), page: 1, ..self.clone() }
     }
 
     /// The list without one picked value.
-    pub(super) fn without(&self, facet: Facet, value: &str) -> Self {
+    pub(crate) fn without(&self, facet: Facet, value: &str) -> Self {
         let mut query = self.on_page(1);
         query.picked[facet as usize].retain(|known| known != value);
         query
     }
 
     /// The list of what a search finds.
-    pub(super) fn searching(search: &str) -> Self {
+    pub(crate) fn searching(search: &str) -> Self {
         Self { search: start(search, SEARCH_CHARS).to_owned(), page: 1, ..Self::default() }
     }
 
     /// The list of everything with one value.
-    pub(super) fn only(facet: Facet, value: &str) -> Self {
+    pub(crate) fn only(facet: Facet, value: &str) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
         query.pick(facet, value);
         query
     }
 
     /// The URL of the list in this state; what is as usual is left out.
-    pub(super) fn href(&self) -> String {
+    pub(crate) fn href(&self) -> String {
         let mut out = Serializer::new(String::new());
         if !self.search.is_empty() {
             out.append_pair("search", &self.search);

@@ -7,17 +7,17 @@ use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::PublishedVersion;
 
 use super::facet::{Facet, Facets, Narrowed};
-use super::icons::Pictures;
+use super::pictures::Pictures;
 use super::query::{ListQuery, Sort};
-use super::room::short;
 use super::search::Words;
-use crate::catalog::fold;
+use super::text::short;
+use crate::view::catalog::fold;
 
 /// The entries of a release, ready to be browsed. They are those of the catalog, by their place there.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    pub(super) facets: Facets,
-    pub(super) icons: Pictures,
+    pub(crate) facets: Facets,
+    pub(crate) pictures: Pictures,
     words: Words,
     /// Places in the order of the display names.
     by_name: Vec<usize>,
@@ -29,7 +29,7 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     /// Prepares the entries of a release.
-    pub(crate) fn new(entries: &[Entry], icons: &crate::icons::Icons, versions: &[PublishedVersion]) -> Self {
+    pub(crate) fn new(entries: &[Entry], icons: &crate::view::icons::Icons, versions: &[PublishedVersion]) -> Self {
         let mut by_name: Vec<usize> = (0..entries.len()).collect();
         by_name.sort_by_cached_key(|place| (fold(title(&entries[*place])), entries[*place].name.clone(), *place));
         let mut by_change = by_name.clone();
@@ -41,7 +41,7 @@ impl Shelf {
         }
         Self {
             facets: Facets::new(entries),
-            icons: Pictures::new(icons, versions),
+            pictures: Pictures::new(icons, versions),
             words: Words::new(entries),
             by_name,
             by_change,
@@ -50,7 +50,7 @@ impl Shelf {
     }
 
     /// The entries that a query asks for, in its order.
-    pub(super) fn browse(&self, query: &ListQuery) -> Narrowed {
+    pub(crate) fn browse(&self, query: &ListQuery) -> Narrowed {
         let order = if query.sort == Sort::Modified { &self.by_change } else { &self.by_name };
         if query.search.is_empty() {
             return self.facets.narrow(order.iter().copied(), query);
@@ -64,12 +64,12 @@ impl Shelf {
     }
 
     /// Whether some entry has a value of a facet.
-    pub(super) fn is_known(&self, facet: Facet, value: &str) -> bool {
+    pub(crate) fn is_known(&self, facet: Facet, value: &str) -> bool {
         self.facets.is_known(facet, value)
     }
 
     /// The place of an entry: of the type that is asked for, else of the stack, else of the sample.
-    pub(super) fn place(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
+    pub(crate) fn place(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
         let places = self.by_entry_name.get(name)?;
         match only {
             Some(only) => places[kind(only)],
@@ -78,13 +78,13 @@ impl Shelf {
     }
 
     /// Whether a name alone does not lead to an entry, because a stack has the same name as this sample.
-    pub(super) fn is_shadowed(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_shadowed(&self, entry: &Entry) -> bool {
         let places = self.by_entry_name.get(&entry.name);
         entry.entry_type == EntryType::Sample && places.is_some_and(|places| places[0].is_some())
     }
 
     /// The names of all entries.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_entry_name.keys().map(String::as_str)
     }
 }
@@ -97,7 +97,7 @@ fn kind(entry_type: EntryType) -> usize {
 }
 
 /// The name of an entry for people.
-pub(super) fn title(entry: &Entry) -> &str {
+pub(crate) fn title(entry: &Entry) -> &str {
     short(if entry.display_name.trim().is_empty() { &entry.name } else { &entry.display_name })
 }
 
@@ -108,7 +108,7 @@ mod tests {
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::icons::Icons::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
         let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
         shelf.browse(&query).kept.into_iter().map(|place| title(&entries[place]).to_owned()).collect()
     }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_stack_and_a_sample_may_share_a_name() {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::icons::Icons::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
         assert_eq!(shelf.place("loom", None), Some(1));
         assert_eq!(shelf.place("loom", Some(EntryType::Sample)), Some(4));
         assert_eq!(shelf.place("pot", None), Some(3));

@@ -3,10 +3,10 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
 
-use crate::body::Caching;
-use crate::catalog::SchemaVersionRange;
 use crate::error::ApiError;
-use crate::snapshot::{DevfileVersion, Snapshot};
+use crate::http::body::Caching;
+use crate::release::snapshot::{DevfileVersion, Snapshot};
+use crate::view::catalog::SchemaVersionRange;
 
 /// The name that stands for the default version.
 pub(crate) const DEFAULT: &str = "default";

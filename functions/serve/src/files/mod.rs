@@ -6,11 +6,11 @@ use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use axum::http::request::Parts;
 
-use crate::blobs::{Blobs, Delivery};
-use crate::body::Caching;
-use crate::content::Content;
 use crate::error::ApiError;
-use crate::snapshot::Snapshot;
+use crate::http::body::Caching;
+use crate::http::content::{Content, Delivery};
+use crate::release::blobs::Blobs;
+use crate::release::snapshot::Snapshot;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";

@@ -8,8 +8,8 @@ use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::live::Freshness;
-use crate::snapshot::Snapshot;
+use crate::release::live::Freshness;
+use crate::release::snapshot::Snapshot;
 
 /// Time for reading it; `/status` answers without it when the bucket is slow.
 const PATIENCE: Duration = Duration::from_millis(500);

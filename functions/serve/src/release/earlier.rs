@@ -16,7 +16,7 @@ use devfile_registry::release::{Outline, PublishedVersion};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
-use crate::snapshot::Repository;
+use crate::release::snapshot::Repository;
 
 /// Longest time that a request waits for the bucket.
 const PATIENCE: Duration = Duration::from_secs(3);

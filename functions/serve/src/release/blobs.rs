@@ -13,6 +13,8 @@ use devfile_registry::digest::Digest;
 use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, LISTED_DAMAGES, REDIRECT_BYTES, TREE_BYTES};
 use moka::future::Cache as Memory;
 
+use crate::config::LargeBlobs;
+use crate::http::content::Delivery;
 use crate::workers;
 
 /// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
@@ -23,24 +25,6 @@ const OVERHEAD_BYTES: usize = 256;
 
 /// The public message for a failure of the bucket.
 pub(crate) const BUCKET_FAILS: &str = "the store of this registry does not answer; try again in a moment";
-
-/// How blobs above [`REDIRECT_BYTES`] leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LargeBlobs {
-    /// By a redirect to the bucket.
-    Redirected,
-    /// Like all others, where the bucket is out of the clients' reach.
-    Sent,
-}
-
-/// Where a client gets a blob.
-#[derive(Debug)]
-pub(crate) enum Delivery {
-    /// In the answer.
-    Bytes(Bytes),
-    /// At this URL of the bucket.
-    Elsewhere(String),
-}
 
 /// Why there is no blob.
 #[derive(Debug, thiserror::Error)]

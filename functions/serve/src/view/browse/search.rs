@@ -10,8 +10,8 @@ use devfile_registry::index::Entry;
 use devfile_registry::repository::is_entry_name;
 use strsim::osa_distance;
 
-use super::room::start;
-use crate::catalog::fold;
+use super::text::start;
+use crate::view::catalog::fold;
 
 /// How much a word weighs, by where it stands.
 const NAME: u32 = 8;
@@ -39,7 +39,7 @@ const FOUND_TAGS: usize = 100;
 
 /// The words of a release.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(crate) struct Words {
     words: Vec<Word>,
 }
 
@@ -53,7 +53,7 @@ struct Word {
 
 impl Words {
     /// The words of the entries of a release.
-    pub(super) fn new(entries: &[Entry]) -> Self {
+    pub(crate) fn new(entries: &[Entry]) -> Self {
         let mut known: HashMap<String, usize> = HashMap::new();
         let mut words: Vec<Word> = Vec::new();
         for (place, entry) in (0_u32..).zip(entries) {
@@ -78,7 +78,7 @@ impl Words {
     }
 
     /// The score of every entry, 0 where it is no hit. A search without words finds everything alike.
-    pub(super) fn scores(&self, search: &str, entries: usize) -> Vec<u32> {
+    pub(crate) fn scores(&self, search: &str, entries: usize) -> Vec<u32> {
         let mut total: Vec<u32> = vec![1; entries];
         for wanted in fold(search).split(' ').filter(|word| !word.is_empty()).take(SEARCHED_WORDS) {
             let mut scores = self.spelled(wanted, entries);
@@ -165,7 +165,7 @@ fn squashed(word: &str) -> String {
 }
 
 /// The names that are nearest to a name that is not there, the nearest first; none for a text that cannot be a name.
-pub(super) fn near_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn near_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     if !is_entry_name(wanted) {
         return Vec::new();
     }

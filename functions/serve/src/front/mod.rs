@@ -1,0 +1,3 @@
+//! The front doors: the Lambda runtime, and plain HTTP.
+
+pub mod lambda;

@@ -1,0 +1,7 @@
+//! The live release: its snapshot, how it stays up to date, and the content that is not part of it.
+
+pub(crate) mod blobs;
+pub(crate) mod earlier;
+pub(crate) mod icons;
+pub(crate) mod live;
+pub(crate) mod snapshot;

@@ -1,0 +1,8 @@
+//! The index of the viewer: facets, words, orders and pictures of the entries.
+
+pub(crate) mod facet;
+pub(crate) mod pictures;
+pub(crate) mod query;
+pub(crate) mod search;
+pub(crate) mod shelf;
+pub(crate) mod text;
