@@ -9,6 +9,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod lambda;
+pub mod large;
 pub mod proxy;
 pub mod raw;
 pub mod registry;
