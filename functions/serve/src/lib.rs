@@ -1,20 +1,29 @@
-//! What the function `serve` is made of, beside the library that both functions share.
+//! What the function `serve` is made of, beside the library that both functions share. A lower layer knows nothing of a higher one:
 //!
-//! A request goes through [`observe`], which tells of it, to [`router`], which picks the module of its API; each answers from
-//! a [`Snapshot`](release::snapshot::Snapshot).
+//! - [`front`]: the front doors, the Lambda runtime and plain HTTP;
+//! - [`observe`]: tells of each request, in the log and in metrics;
+//! - [`router`]: from a request to its route, and what all answers have;
+//! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`]: the APIs. Each declares its routes
+//!   with [`route`] and answers from the release in [`state`];
+//! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
+//! - [`view`]: derived once per release, the catalog and the index of the viewer;
+//! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;
+//! - [`config`], [`workers`].
 
 mod config;
 mod devfiles;
-mod error;
 mod files;
 mod front;
 mod http;
+mod index;
 mod observe;
 mod oci;
 mod openapi;
 mod release;
+mod route;
 mod router;
 mod starters;
+mod state;
 mod status;
 mod view;
 mod viewer;
@@ -23,6 +32,6 @@ mod workers;
 pub use config::{Config, UsageEvents};
 pub use front::lambda;
 pub use observe::Observer;
-pub use router::App;
+pub use state::App;
 pub use view::catalog::{BadParameter, IndexSchema, Query};
 pub use viewer::Gallery;

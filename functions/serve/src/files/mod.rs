@@ -1,52 +1,99 @@
 //! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, what was fetched along with them,
 //! and the archives of artifacts.
 
+use std::sync::Arc;
+
 use axum::body::Body;
+use axum::extract::{Path, Request, State};
 use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use axum::http::request::Parts;
+use serde_json::json;
 
-use crate::error::ApiError;
+use crate::devfiles;
 use crate::http::body::Caching;
-use crate::http::content::{Content, Delivery};
+use crate::http::content::{Content, Delivery, offer_ranges};
+use crate::http::problem::Problem;
 use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
+use crate::route::{Answer, Description, Operation, RestAnswers, Route, name_schema, parameter};
+use crate::state::{App, Released};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";
 
-/// Answers a GET or HEAD of a path that begins with `stacks/`.
-pub(crate) async fn answer(
-    snapshot: &Snapshot,
-    blobs: &Blobs,
+/// The routes.
+pub(crate) fn routes() -> Vec<Route> {
+    let operation = |id, summary, describe| Operation { id, tag: devfiles::TAG.0, summary, describe };
+    vec![
+        Route::api(
+            "/stacks/{stack}/{file}",
+            operation("file", "A file in the folder of a stack", || describe(&["stack"])),
+            |State(app): State<Arc<App>>,
+             released: Released,
+             Path((stack, file)): Path<(String, String)>,
+             request: Request| async move {
+                answer(&app, &released, &format!("stacks/{stack}/{file}"), request).await
+            },
+        ),
+        Route::api(
+            "/stacks/{stack}/{version}/{file}",
+            operation("fileOfVersion", "A file in the folder of a version", || describe(&["stack", "version"])),
+            |State(app): State<Arc<App>>,
+             released: Released,
+             Path((stack, version, file)): Path<(String, String, String)>,
+             request: Request| async move {
+                answer(&app, &released, &format!("stacks/{stack}/{version}/{file}"), request).await
+            },
+        )
+        .with_rest(),
+    ]
+}
+
+fn describe(folders: &[&str]) -> Description {
+    let folder = |name: &&str| parameter(name, "A folder below `stacks`.", name_schema());
+    let mut parameters: Vec<_> = folders.iter().map(folder).collect();
+    parameters.push(parameter("file", "A file, with its folders if it is deeper.", name_schema()));
+    let content = json!({"description": "The file as it is committed"});
+    let mut answers = RestAnswers::of(Answer::content(200, "The file", "*/*", content));
+    answers.not_found();
+    Description { parameters, answers: answers.bytes() }
+}
+
+async fn answer(
+    app: &App,
+    Released(snapshot): &Released,
     path: &str,
-    request: &Parts,
-) -> Result<Response<Body>, ApiError> {
-    let file = snapshot.file(path).ok_or_else(|| ApiError::NotFound("there is no such file".into()))?;
-    let media_type = media_type(path);
-    let caching = if file.is_named_by(path) { Caching::Immutable } else { Caching::Minute };
-    let content = Content { digest: file.digest, size: file.size, media_type, caching };
-    let mut response = match content.without_bytes(request) {
-        Some(response) => response,
-        None if blobs.streams(file.size) => {
-            let part = content.asked(&request.headers)?;
-            let (first, last) = part.map_or((0, file.size - 1), |(first, last)| (first as u64, last as u64));
-            content.streamed(part, blobs.pieces(file.digest, first, last).await?)
-        }
-        None => {
-            let delivery = match snapshot.content(&file.digest) {
-                Some(bytes) => Delivery::Bytes(bytes.clone()),
-                // Some readers of texts, of JSON and YAML above all, follow no redirects.
-                None if media_type == TEXT => Delivery::Bytes(blobs.read(file.digest, file.size).await?),
-                None => blobs.deliver(file.digest, file.size).await?,
-            };
-            content.delivered(delivery, &request.headers)?
-        }
-    };
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let (request, _) = request.into_parts();
+    let mut response = file(snapshot, &app.blobs, path, &request).await?;
     // A file of a stack is shown, not run.
     let policy = HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    Ok(response)
+    Ok(offer_ranges(response))
+}
+
+async fn file(snapshot: &Snapshot, blobs: &Blobs, path: &str, request: &Parts) -> Result<Response<Body>, Problem> {
+    let file = snapshot.file(path).ok_or_else(|| Problem::not_found("there is no such file"))?;
+    let media_type = media_type(path);
+    let caching = if file.is_named_by(path) { Caching::Immutable } else { Caching::Minute };
+    let content = Content { digest: file.digest, size: file.size, media_type, caching };
+    if let Some(response) = content.without_bytes(request) {
+        return Ok(response);
+    }
+    if blobs.streams(file.size) {
+        let part = content.asked(&request.headers)?;
+        let (first, last) = part.map_or((0, file.size - 1), |(first, last)| (first as u64, last as u64));
+        return Ok(content.streamed(part, blobs.pieces(file.digest, first, last).await?));
+    }
+    let delivery = match snapshot.content(&file.digest) {
+        Some(bytes) => Delivery::Bytes(bytes.clone()),
+        // Some readers of texts, of JSON and YAML above all, follow no redirects.
+        None if media_type == TEXT => Delivery::Bytes(blobs.read(file.digest, file.size).await?),
+        None => blobs.deliver(file.digest, file.size).await?,
+    };
+    Ok(content.delivered(delivery, &request.headers)?)
 }
 
 /// A media type that a browser shows, and never one that it runs.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
-    LOCATION, VARY,
+    LOCATION, RETRY_AFTER, VARY,
 };
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use crate::workers;
 
 /// Media type of JSON.
 pub(crate) const JSON: &str = "application/json";
+
+/// Seconds after which a client may ask again for what was unavailable.
+pub(super) const RETRY_SECONDS: &str = "5";
 
 /// What is smaller goes out as it is.
 const WORTH_COMPRESSING: usize = 512;
@@ -97,16 +100,58 @@ impl Body {
     /// free to compress leaves as it is.
     pub(crate) fn answer(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
         let coding = self.coding(request);
-        let known = is_known(request, &[&self.etag(coding), &self.etag(Coding::Identity)]);
-        let ready = known || self.is_ready(coding) || workers::try_run(|| self.coded(coding)).is_some();
-        self.coded_answer(if ready { coding } else { Coding::Identity }, known, caching)
+        if let Some(known) = self.known(request, coding) {
+            return self.not_modified(known, caching);
+        }
+        let ready = self.is_ready(coding) || workers::try_run(|| self.coded(coding)).is_some();
+        self.coded_answer(if ready { coding } else { Coding::Identity }, caching)
     }
 
     /// The same from within [`workers`].
     pub(crate) fn answer_now(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
         let coding = self.coding(request);
-        let known = is_known(request, &[&self.etag(coding), &self.etag(Coding::Identity)]);
-        self.coded_answer(coding, known, caching)
+        match self.known(request, coding) {
+            Some(known) => self.not_modified(known, caching),
+            None => self.coded_answer(coding, caching),
+        }
+    }
+
+    /// The answer with an error that the body describes. No condition of a request is about it (RFC 9110, section 13.2.1).
+    pub(crate) fn answer_problem(
+        &self,
+        status: StatusCode,
+        request: &HeaderMap,
+        caching: Caching,
+    ) -> Response<axum::body::Body> {
+        let mut response = self.coded_answer(self.coding(request), caching);
+        *response.status_mut() = status;
+        response.headers_mut().remove(ETAG);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+        }
+        response
+    }
+
+    /// The coding of the body that the client has: the best that it takes, or none.
+    fn known(&self, request: &HeaderMap, coding: Coding) -> Option<Coding> {
+        if !request.contains_key(IF_NONE_MATCH) {
+            return None;
+        }
+        [coding, Coding::Identity].into_iter().find(|coding| is_known(request, &[&self.etag(*coding)]))
+    }
+
+    /// 304, with the entity tag that the client sent.
+    fn not_modified(&self, known: Coding, caching: Caching) -> Response<axum::body::Body> {
+        let mut response = Response::new(axum::body::Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        self.add_validators(response.headers_mut(), known, caching);
+        response
+    }
+
+    fn add_validators(&self, headers: &mut HeaderMap, coding: Coding, caching: Caching) {
+        headers.insert(ETAG, header(&self.etag(coding)));
+        headers.insert(CACHE_CONTROL, caching.header());
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
 
     /// The best coding that a request takes.
@@ -123,17 +168,10 @@ impl Body {
         format!("\"{}{suffix}\"", self.tag)
     }
 
-    fn coded_answer(&self, coding: Coding, known: bool, caching: Caching) -> Response<axum::body::Body> {
-        let body = if known { Bytes::new() } else { self.coded(coding).clone() };
-        let mut response = Response::new(axum::body::Body::from(body));
+    fn coded_answer(&self, coding: Coding, caching: Caching) -> Response<axum::body::Body> {
+        let mut response = Response::new(axum::body::Body::from(self.coded(coding).clone()));
         let headers = response.headers_mut();
-        headers.insert(ETAG, header(&self.etag(coding)));
-        headers.insert(CACHE_CONTROL, caching.header());
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return response;
-        }
+        self.add_validators(headers, coding, caching);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         match coding {
             Coding::Identity => {}
@@ -268,6 +306,20 @@ mod tests {
         let unchanged = body.answer(&again, Caching::Minute);
         assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(unchanged.headers()[ETAG], brotli.headers()[ETAG]);
+        again.insert(IF_NONE_MATCH, plain.headers()[ETAG].clone());
+        assert_eq!(body.answer(&again, Caching::Minute).headers()[ETAG], plain.headers()[ETAG]);
+    }
+
+    #[test]
+    fn problem_stays_one_whatever_the_client_has() {
+        let body = Body::once(JSON, Bytes::from_static(b"{}"));
+        let any = headers(&[(IF_NONE_MATCH, "*")]);
+        assert_eq!(body.answer_now(&any, Caching::Never).status(), StatusCode::NOT_MODIFIED);
+        let unavailable = body.answer_problem(StatusCode::SERVICE_UNAVAILABLE, &any, Caching::Never);
+        assert_eq!(
+            (unavailable.status(), &unavailable.headers()[RETRY_AFTER]),
+            (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("5"))
+        );
     }
 
     #[test]

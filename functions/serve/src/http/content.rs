@@ -162,9 +162,11 @@ pub(crate) fn offer_ranges(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// Reads `bytes=a-b`, `bytes=a-` or `bytes=-n`. Another unit is refused, as the reference does.
+/// Reads `bytes=a-b`, `bytes=a-` or `bytes=-n`, the unit in any case (RFC 9110, section 14.1). Another unit is refused, as the
+/// reference does.
 fn span(range: &str, length: usize) -> Span {
-    let Some(ranges) = range.strip_prefix("bytes=") else { return Span::Unsatisfiable };
+    let ranges = range.split_once('=').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
+    let Some((_, ranges)) = ranges else { return Span::Unsatisfiable };
     if ranges.contains(',') {
         return Span::Whole;
     }
@@ -198,6 +200,7 @@ mod tests {
     fn ranges() {
         let cases = [
             ("bytes=0-3", Span::Part(0, 3)),
+            ("Bytes=0-3", Span::Part(0, 3)),
             ("bytes=5-", Span::Part(5, 9)),
             ("bytes=-4", Span::Part(6, 9)),
             ("bytes=-40", Span::Part(0, 9)),

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Observation;
-use crate::router::App;
+use crate::state::App;
 
 /// The counters of a process.
 #[derive(Debug)]

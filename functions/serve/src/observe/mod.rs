@@ -1,14 +1,17 @@
 //! What is told of each request, and to whom: a line in the log, and metrics. In AWS Lambda the metrics go into the log as
 //! well, a line with each request; elsewhere they are counted and shown to whoever asks at `METRICS_ADDR`.
 //!
-//! It is a layer around [`App`]: what answers requests knows nothing of it.
+//! [`Observe`] is a tower layer: what answers requests knows nothing of it, but for the declaration of its route that each answer
+//! carries.
 
 mod metrics;
-mod route;
 mod usage;
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
@@ -19,26 +22,47 @@ use devfile_registry::emf::{Line, Unit};
 use devfile_registry::logging;
 use devfile_registry::request::{Answered, Origin};
 use lambda_http::RequestExt;
+use tower::{Layer, Service};
 
 use self::metrics::{Metrics, class};
-use self::route::Route;
-use self::usage::Usage;
+use self::usage::{Caller, Usage};
 use crate::config::UsageEvents;
-use crate::http::path::path_as_sent;
-use crate::http::{COMMIT, STALE};
-use crate::router::App;
+use crate::route::Declaration;
+use crate::router::Answers;
+use crate::state::{App, COMMIT, STALE};
+
+/// The route of a path that no route has.
+const NO_ROUTE: &str = "other";
 
 /// Answers requests, and tells of them.
 #[derive(Debug)]
 pub struct Observer {
+    observation: Observe,
+    service: Observed<Answers>,
+}
+
+/// A layer that tells of the requests that go through it.
+#[derive(Debug, Clone)]
+struct Observe(Arc<Sinks>);
+
+/// A service that is observed.
+#[derive(Debug, Clone)]
+struct Observed<S> {
+    inner: S,
+    sinks: Arc<Sinks>,
+}
+
+/// Where everything goes that there is to tell.
+#[derive(Debug)]
+struct Sinks {
     app: Arc<App>,
     usage: UsageEvents,
-    metrics: Sink,
+    metrics: MetricsSink,
 }
 
 /// Where metrics go.
 #[derive(Debug)]
-enum Sink {
+enum MetricsSink {
     /// Into the log; how many looks at the bucket have been told of is kept.
     Log { told: AtomicU64 },
     /// Into memory.
@@ -54,58 +78,96 @@ pub(crate) struct Observation<'a> {
 }
 
 impl Observer {
-    /// Observes an app.
+    /// Answers from an app, and observes the answers.
     pub fn new(app: Arc<App>, usage: UsageEvents) -> Self {
         let metrics = if logging::is_lambda() {
-            Sink::Log { told: AtomicU64::new(0) }
+            MetricsSink::Log { told: AtomicU64::new(0) }
         } else {
-            Sink::Memory(Box::new(Metrics::new(Arc::clone(&app))))
+            MetricsSink::Memory(Box::new(Metrics::new(Arc::clone(&app))))
         };
-        Self { app, usage, metrics }
+        let observation = Observe(Arc::new(Sinks { app: Arc::clone(&app), usage, metrics }));
+        let service = observation.layer(Answers::new(app));
+        Self { observation, service }
     }
 
     /// Answers a request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
-        let started = Instant::now();
-        let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
-        let origin = Origin::of(request.method(), request.headers(), lambda);
-        let (parts, body) = request.into_parts();
-        let route = Route::of(path_as_sent(&parts));
-        let usage = match self.usage {
-            UsageEvents::Counted => Usage::of(&parts.method, route, path_as_sent(&parts), &parts.headers),
-            UsageEvents::Off => None,
-        };
-        let method = parts.method.clone();
-        let context = Context::new(origin.trace());
-        let response = Arc::clone(&context).scope(self.app.answer(Request::from_parts(parts, body))).await;
-
-        let status = response.status();
-        let answered = Answered {
-            route: route.pattern(),
-            status,
-            bytes: response.body().size_hint().lower(),
-            duration: started.elapsed(),
-            cache: cache_result(&method, status, context.bucket_calls()),
-            commit: response.headers().get(COMMIT).and_then(|commit| commit.to_str().ok()),
-        };
-        let usage = usage.as_ref().filter(|_| Usage::succeeded(status));
-        let observation = Observation { answered, stale: response.headers().contains_key(STALE), usage };
-        origin.log(&observation.answered);
-        if let Some(usage) = usage {
-            usage.log();
-        }
-        match &self.metrics {
-            Sink::Log { told } => self.line(&observation, told).write(),
-            Sink::Memory(metrics) => metrics.count(&observation),
-        }
+        let Ok(response) = self.service.clone().call(request).await;
         response
     }
 
     /// The metrics as Prometheus reads them; nothing where they go into the log.
     pub fn metrics(&self) -> String {
+        match &self.observation.0.metrics {
+            MetricsSink::Log { .. } => String::new(),
+            MetricsSink::Memory(metrics) => metrics.text(),
+        }
+    }
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, sinks: Arc::clone(&self.0) }
+    }
+}
+
+impl<S> Service<Request> for Observed<S>
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let started = Instant::now();
+        let sinks = Arc::clone(&self.sinks);
+        let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
+        let origin = Origin::of(request.method(), request.headers(), lambda);
+        let caller = match sinks.usage {
+            UsageEvents::Counted => Caller::of(&request),
+            UsageEvents::Off => None,
+        };
+        let method = request.method().clone();
+        let context = Context::new(origin.trace());
+        let answer = Arc::clone(&context).scope(self.inner.call(request));
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            let status = response.status();
+            let declaration = response.extensions().get::<Declaration>();
+            let answered = Answered {
+                route: declaration.map_or(NO_ROUTE, |declaration| declaration.path),
+                status,
+                bytes: response.body().size_hint().lower(),
+                duration: started.elapsed(),
+                cache: cache_result(&method, status, context.bucket_calls()),
+                commit: response.headers().get(COMMIT).and_then(|commit| commit.to_str().ok()),
+            };
+            let usage = caller.zip(declaration).filter(|_| Usage::succeeded(status));
+            let usage = usage.and_then(|(caller, declaration)| caller.usage(declaration));
+            let stale = response.headers().contains_key(STALE);
+            let observation = Observation { answered, stale, usage: usage.as_ref() };
+            origin.log(&observation.answered);
+            sinks.tell(&observation);
+            Ok(response)
+        })
+    }
+}
+
+impl Sinks {
+    fn tell(&self, observation: &Observation<'_>) {
+        if let Some(usage) = observation.usage {
+            usage.log();
+        }
         match &self.metrics {
-            Sink::Log { .. } => String::new(),
-            Sink::Memory(metrics) => metrics.text(),
+            MetricsSink::Log { told } => self.line(observation, told).write(),
+            MetricsSink::Memory(metrics) => metrics.count(observation),
         }
     }
 

@@ -4,9 +4,10 @@
 //! caller is kept, its address least of all. The registry viewer and the OpenShift console count on their own side, and
 //! what a library asks for on the way to something else is no use by a person.
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 
-use super::route::Route;
+use crate::route::{Declaration, Event};
 
 /// Who calls when nobody says so.
 const NOBODY: &str = "devfile-registry";
@@ -34,22 +35,22 @@ pub(crate) struct Usage {
     region: String,
 }
 
-impl Usage {
-    /// The event of a request, if it is one.
-    pub(crate) fn of(method: &Method, route: Route, path: &str, headers: &HeaderMap) -> Option<Self> {
-        if method != Method::GET {
+/// Who asks for what, before it is known whether that is an event.
+#[derive(Debug)]
+pub(super) struct Caller {
+    path: String,
+    user: String,
+    client: String,
+    region: String,
+}
+
+impl Caller {
+    /// Who asks; none where it cannot be an event. To look whether something is there is not to use it.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        if request.method() != Method::GET {
             return None;
         }
-        let segment = |index: usize| path.split('/').nth(index).map(tame);
-        let (event, subject, project) = match route {
-            Route::Index | Route::V2Index => ("list devfile", Some("stack".to_owned()), None),
-            Route::IndexOfType | Route::V2IndexOfType => ("list devfile", segment(2), None),
-            Route::Devfile | Route::DevfileVersion => ("view devfile", segment(2), None),
-            Route::OciBlob => ("download devfile", segment(3), None),
-            Route::StarterProject => ("Starter Project Downloaded", segment(2), segment(4)),
-            Route::StarterProjectVersion => ("Starter Project Downloaded", segment(2), segment(5)),
-            _ => return None,
-        };
+        let headers = request.headers();
         let header =
             |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
         let client = tame(header("client").unwrap_or(NOBODY));
@@ -59,9 +60,23 @@ impl Usage {
             return None;
         }
         let region = header("accept-language").or_else(|| header("locale")).and_then(region).unwrap_or_default();
-        Some(Self { event, subject: subject?, project, user, client, region })
+        Some(Self { path: request.uri().path().to_owned(), user, client, region })
     }
 
+    /// The event, if the route counts as one.
+    pub(super) fn usage(self, route: &Declaration) -> Option<Usage> {
+        let segment = |name: &str| route.segment(&self.path, name).map(tame);
+        let (event, subject, project) = match route.event? {
+            Event::List => ("list devfile", segment("type").or_else(|| Some("stack".to_owned())), None),
+            Event::View => ("view devfile", segment("name"), None),
+            Event::Download => ("download devfile", segment("stack"), None),
+            Event::StarterProject => ("Starter Project Downloaded", segment("name"), segment("starterProject")),
+        };
+        Some(Usage { event, subject: subject?, project, user: self.user, client: self.client, region: self.region })
+    }
+}
+
+impl Usage {
     /// Whether a status means that the client got what it asked for, or has it already.
     pub(crate) fn succeeded(status: StatusCode) -> bool {
         status.is_success() || status.is_redirection()
@@ -101,20 +116,25 @@ fn region(languages: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::body::Body;
 
     use super::*;
 
-    fn usage(path: &str, headers: &[(&'static str, &'static str)]) -> Option<Usage> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        Usage::of(&Method::GET, Route::of(path), path, &headers)
+    async fn usage(method: Method, path: &str, headers: &[(&'static str, &'static str)]) -> Option<Usage> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let caller = Caller::of(&request.body(Body::empty()).unwrap())?;
+        let is_of = |route: &Declaration| {
+            let (own, asked): (Vec<&str>, Vec<&str>) = (route.path.split('/').collect(), path.split('/').collect());
+            own.len() == asked.len() && own.iter().zip(asked).all(|(own, asked)| *own == asked || own.starts_with('{'))
+        };
+        caller.usage(crate::router::declarations().await.iter().find(|route| is_of(route))?)
     }
 
-    #[test]
-    fn events() {
+    #[tokio::test]
+    async fn events() {
         for (path, event) in [
             ("/index", Some(("list devfile", "stack", None))),
             ("/v2index/all", Some(("list devfile", "all", None))),
@@ -125,20 +145,28 @@ mod tests {
             ("/devfiles/go/2.2.0/starter-projects/web", Some(("Starter Project Downloaded", "go", Some("web")))),
             ("/v2/devfile-catalog/go/manifests/2.2.0", None),
             ("/health", None),
-            ("/viewer/", None),
+            ("/viewer", None),
         ] {
-            let found = usage(path, &[]);
+            let found = usage(Method::GET, path, &[]).await;
             let found = found.as_ref().map(|usage| (usage.event, usage.subject.as_str(), usage.project.as_deref()));
             assert_eq!(found, event, "{path}");
         }
-        let head = Usage::of(&Method::HEAD, Route::Index, "/index", &HeaderMap::new());
-        assert_eq!(head, None, "to look whether something is there is not to use it");
+        assert_eq!(
+            usage(Method::HEAD, "/index", &[]).await,
+            None,
+            "to look whether something is there is not to use it"
+        );
     }
 
     #[test]
     fn callers() {
         let who = |headers: &[(&'static str, &'static str)]| {
-            usage("/index", headers).map(|usage| (usage.user, usage.client, usage.region))
+            let mut request = Request::builder().uri("/index");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let caller = Caller::of(&request.body(Body::empty()).unwrap())?;
+            Some((caller.user, caller.client, caller.region))
         };
         let is = |user: &str, client: &str, region: &str| Some((user.into(), client.into(), region.into()));
         assert_eq!(who(&[]), is("devfile-registry", "devfile-registry", ""));

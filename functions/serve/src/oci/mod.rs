@@ -1,182 +1,269 @@
 //! The pull half of the OCI distribution API (distribution specification 1.1) under `/v2/`, from the snapshot and the bucket.
 
+mod error;
+
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, VARY};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LINK, VARY};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
 use devfile_registry::artifact::{CATALOG, MANIFEST_MEDIA_TYPE};
 use devfile_registry::digest::Digest;
 use serde_json::{Value, json};
 
+pub(crate) use self::error::{Code, OciError};
+
+use self::error::of_registry;
 use crate::http::body::{Body as Document, Caching, JSON, header, is_known, is_refused};
-use crate::http::content::{Content, Delivery, OutOfRange, offer_ranges};
-use crate::release::blobs::{BUCKET_FAILS, BlobError, Blobs};
-use crate::release::earlier::Unavailable;
+use crate::http::content::{Content, Delivery, offer_ranges};
+use crate::http::path::segments;
+use crate::http::problem::Problem;
+use crate::http::query::pairs;
+use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
+use crate::route::{
+    Answer, Description, Event, OciAnswers, Operation, Route, name_schema, parameter, query_parameter, schema_of,
+};
+use crate::state::{App, COMMIT, Held};
+
+/// The group of these routes.
+pub(crate) const TAG: (&str, &str) =
+    ("oci", "Artifacts of stacks, by the pull half of the OCI distribution specification 1.1");
 
 /// Media type of an OCI image index, which the answer about referrers is.
-pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
-const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// Why a request has no better answer.
-#[derive(Debug)]
-pub(crate) struct OciError {
-    status: StatusCode,
-    code: Code,
-    message: String,
-    out_of_range: Option<OutOfRange>,
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    /// Whether this is a registry.
+    Version,
+    /// The repositories.
+    Repositories,
+    /// The tags of a stack.
+    Tags(String),
+    /// A manifest of a stack by its tag or digest.
+    Manifest(String, String),
+    /// A blob of a stack by its digest.
+    Blob(String, String),
+    /// What refers to a manifest of a stack.
+    Referrers(String, String),
+    /// Something of a stack that is not there.
+    Nothing(String),
+    /// A repository of another kind.
+    OtherRepository,
 }
 
-/// Codes of the specification's table "Error Codes", as far as a registry that is only read from needs them, and
-/// those that other registries use where the specification has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// There is no such blob.
-    BlobUnknown,
-    /// What should be a digest is none.
-    DigestInvalid,
-    /// There is no such manifest.
-    ManifestUnknown,
-    /// There is no such repository.
-    NameUnknown,
-    /// `n` is not a number.
-    PaginationNumberInvalid,
-    /// The operation is not there.
-    Unsupported,
-    /// The range cannot be given.
-    RangeInvalid,
-    /// The registry itself fails.
-    Unavailable,
+impl Asked {
+    /// Whether it is named by its digest.
+    fn is_by_digest(&self) -> bool {
+        matches!(self, Self::Manifest(_, name) | Self::Blob(_, name) | Self::Referrers(_, name) if name.starts_with("sha256:"))
+    }
 }
 
-impl Code {
-    /// Every code.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::BlobUnknown,
-        Self::DigestInvalid,
-        Self::ManifestUnknown,
-        Self::NameUnknown,
-        Self::PaginationNumberInvalid,
-        Self::Unsupported,
-        Self::RangeInvalid,
-        Self::Unavailable,
+/// The routes.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::api(
+            "/v2/",
+            operation("ociVersion", "Says that there is an OCI registry", || {
+                let answers = document("There is", json!({"type": "object"})).done();
+                Description { parameters: vec![], answers }
+            }),
+            |state: State<Arc<App>>, held: Held, request: Request| respond(state, held, Asked::Version, request),
+        ),
+        Route::api(
+            "/v2/_catalog",
+            operation("repositories", "Repositories, one for each stack", || describe_page("repositories", &[])),
+            |state: State<Arc<App>>, held: Held, request: Request| respond(state, held, Asked::Repositories, request),
+        ),
+        Route::api(
+            "/v2/devfile-catalog/{stack}/tags/list",
+            operation("tags", "Tags of a repository: the versions of the stack", || {
+                describe_page("tags", &[stack_parameter()])
+            }),
+            |state: State<Arc<App>>, held: Held, Path(stack): Path<String>, request: Request| {
+                respond(state, held, Asked::Tags(stack), request)
+            },
+        ),
+        Route::api(
+            "/v2/devfile-catalog/{stack}/manifests/{reference}",
+            operation(
+                "manifest",
+                "A manifest, for requests without `Accept` or with one that names its type",
+                describe_manifest,
+            ),
+            |state: State<Arc<App>>, held: Held, Path((stack, name)): Path<(String, String)>, request: Request| {
+                respond(state, held, Asked::Manifest(stack, name), request)
+            },
+        ),
+        Route::api(
+            "/v2/devfile-catalog/{stack}/blobs/{digest}",
+            operation("blob", "A blob; one of more than 4 MiB may be a redirect to the store", describe_blob),
+            |state: State<Arc<App>>, held: Held, Path((stack, digest)): Path<(String, String)>, request: Request| {
+                respond(state, held, Asked::Blob(stack, digest), request)
+            },
+        )
+        .counted(Event::Download),
+        Route::api(
+            "/v2/devfile-catalog/{stack}/referrers/{digest}",
+            operation("referrers", "What refers to a manifest", describe_referrers),
+            |state: State<Arc<App>>, held: Held, Path((stack, digest)): Path<(String, String)>, request: Request| {
+                respond(state, held, Asked::Referrers(stack, digest), request)
+            },
+        ),
+    ]
+}
+
+/// Whether a decoded path is one of this API.
+pub(crate) fn owns(path: &str) -> bool {
+    path.starts_with("/v2/") || path == "/v2"
+}
+
+/// Answers a path of this API that no route has.
+pub(crate) async fn answer_unrouted(
+    state: State<Arc<App>>,
+    held: Held,
+    path: &str,
+    request: Request,
+) -> Response<Body> {
+    let mut segments = segments(path).skip(1);
+    let asked = match (segments.next(), segments.next()) {
+        (Some(CATALOG), Some(stack)) => Asked::Nothing(stack.to_owned()),
+        _ => Asked::OtherRepository,
+    };
+    respond(state, held, asked, request).await
+}
+
+fn operation(id: &'static str, summary: &'static str, describe: fn() -> Description) -> Operation {
+    Operation { id, tag: TAG.0, summary, describe }
+}
+
+fn document(about: &'static str, schema: Value) -> OciAnswers {
+    OciAnswers::of(Answer::content(200, about, JSON, schema))
+}
+
+fn describe_page(member: &str, of_path: &[Value]) -> Description {
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    let names =
+        json!({"type": "object", "required": [member], "properties": {"name": {"type": "string"}, member: list}});
+    let mut answers = document("Names, sorted", names);
+    answers.paged();
+    answers.bad_request();
+    let of_query = vec![
+        query_parameter("n", "Most names in the answer.", json!({"type": "integer", "minimum": 0})),
+        query_parameter("last", "The name after which the answer begins.", json!({"type": "string"})),
     ];
-
-    /// The code as clients read it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::BlobUnknown => "BLOB_UNKNOWN",
-            Self::DigestInvalid => "DIGEST_INVALID",
-            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::NameUnknown => "NAME_UNKNOWN",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::Unsupported => "UNSUPPORTED",
-            Self::RangeInvalid => "RANGE_INVALID",
-            Self::Unavailable => "UNAVAILABLE",
-        }
-    }
+    Description { parameters: [of_path.to_vec(), of_query].concat(), answers: answers.not_found().done() }
 }
 
-impl OciError {
-    /// What is asked for is not here.
-    pub(crate) fn unknown(code: Code, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code, message: message.into(), out_of_range: None }
-    }
-
-    /// The request cannot be meant.
-    fn bad(code: Code, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), out_of_range: None }
-    }
-
-    /// An error of another part of this server, in the form of this API.
-    pub(crate) fn of(status: StatusCode, message: String) -> Self {
-        let code = if status.is_server_error() { Code::Unavailable } else { Code::Unsupported };
-        Self { status, code, message, out_of_range: None }
-    }
-
-    /// The answer.
-    pub(crate) fn answer(self) -> Response<Body> {
-        let caching = if self.status == StatusCode::NOT_FOUND { Caching::Missing } else { Caching::Never };
-        let document = json!({"errors": [{"code": self.code.as_str(), "message": self.message}]});
-        let mut response = Response::new(Body::from(document.to_string()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        headers.insert(CACHE_CONTROL, caching.header());
-        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-        headers.extend(self.out_of_range.map(OutOfRange::header));
-        response
-    }
+fn describe_manifest() -> Description {
+    let tag = json!({"type": "string", "pattern": "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"});
+    let reference = parameter("reference", "A tag or a digest.", json!({"anyOf": [tag, digest_schema()]}));
+    let manifest = Answer::content(200, "The manifest", MANIFEST_MEDIA_TYPE, schema_of("Manifest"));
+    let answers = OciAnswers::of(manifest).not_found().bad_digest().digest().done();
+    Description { parameters: vec![stack_parameter(), reference], answers }
 }
 
-impl From<OutOfRange> for OciError {
-    fn from(error: OutOfRange) -> Self {
-        let (status, message) = (StatusCode::RANGE_NOT_SATISFIABLE, error.to_string());
-        Self { status, code: Code::RangeInvalid, message, out_of_range: Some(error) }
-    }
+fn describe_blob() -> Description {
+    let bytes = json!({"description": "The bytes of the blob"});
+    let blob = Answer::content(200, "The blob", "application/octet-stream", bytes);
+    let range = json!({
+        "name": "Range", "in": "header", "description": "One range of bytes; several at once are answered with all bytes.",
+        "schema": {"type": "string", "pattern": "^bytes=([0-9]+-[0-9]*|-[0-9]+)$"},
+    });
+    let digest = parameter("digest", "Digest of the blob.", digest_schema());
+    let answers = OciAnswers::of(blob).not_found().bad_digest().digest().ranges().done();
+    Description { parameters: vec![stack_parameter(), digest, range], answers }
 }
 
-impl From<Unavailable> for OciError {
-    fn from(error: Unavailable) -> Self {
-        tracing::warn!(%error, "cannot look for a digest in earlier releases");
-        Self::of(StatusCode::BAD_GATEWAY, BUCKET_FAILS.into())
-    }
+fn describe_referrers() -> Description {
+    let referrers =
+        Answer::content(200, "Nothing refers to artifacts here", INDEX_MEDIA_TYPE, json!({"type": "object"}));
+    let of_type = query_parameter("artifactType", "Keeps referrers of this type.", json!({"type": "string"}));
+    let digest = parameter("digest", "Digest of a manifest.", digest_schema());
+    let answers = OciAnswers::of(referrers).not_found().bad_digest().done();
+    Description { parameters: vec![stack_parameter(), digest, of_type], answers }
 }
 
-impl From<Arc<BlobError>> for OciError {
-    fn from(error: Arc<BlobError>) -> Self {
-        tracing::warn!(%error, "a blob cannot be given");
-        Self::of(StatusCode::BAD_GATEWAY, error.public().into())
-    }
+fn stack_parameter() -> Value {
+    parameter("stack", "Folder of a stack.", name_schema())
 }
 
-/// Answers a GET or HEAD; `segments` are the path's after `v2`.
-pub(crate) async fn answer(
-    snapshot: &Snapshot,
-    blobs: &Blobs,
-    segments: &[&str],
-    request: &Parts,
-) -> Result<Response<Body>, OciError> {
-    match segments {
-        [] => Ok(listing(&json!({}), JSON, request)),
-        ["_catalog"] => {
+fn digest_schema() -> Value {
+    json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})
+}
+
+/// Answers from the release that the request holds, else from a newer one, else from recent ones.
+async fn respond(State(app): State<Arc<App>>, Held(held): Held, asked: Asked, request: Request) -> Response<Body> {
+    let Some(mut snapshot) = held else {
+        return OciError::from(Problem::unavailable(app.why_no_release())).into_response();
+    };
+    let (request, _) = request.into_parts();
+    let mut response = answer(&snapshot, &app.blobs, &asked, &request).await;
+    if response.status() == StatusCode::NOT_FOUND
+        && let Some(other) = app.live.other_than(&snapshot).await
+    {
+        // Another instance, with a newer release, may have told the client of what is not here.
+        snapshot = other;
+        response = answer(&snapshot, &app.blobs, &asked, &request).await;
+    }
+    if response.status() == StatusCode::NOT_FOUND && asked.is_by_digest() {
+        // The client may have begun its pull with an earlier release.
+        response = match snapshot.read_recent(app.live.cache()).await {
+            Ok(()) => answer(&snapshot, &app.blobs, &asked, &request).await,
+            Err(error) => OciError::from(error).into_response(),
+        };
+    }
+    response.headers_mut().insert(COMMIT, header(snapshot.commit.as_str()));
+    response
+}
+
+async fn answer(snapshot: &Snapshot, blobs: &Blobs, asked: &Asked, request: &Parts) -> Response<Body> {
+    find(snapshot, blobs, asked, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn find(snapshot: &Snapshot, blobs: &Blobs, asked: &Asked, request: &Parts) -> Result<Response<Body>, OciError> {
+    let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
+    match asked {
+        Asked::Version | Asked::Repositories => {}
+        Asked::OtherRepository => return Err(unknown()),
+        Asked::Tags(stack)
+        | Asked::Manifest(stack, _)
+        | Asked::Blob(stack, _)
+        | Asked::Referrers(stack, _)
+        | Asked::Nothing(stack) => drop(snapshot.has_repository(stack).then_some(()).ok_or_else(unknown)?),
+    }
+    match asked {
+        Asked::Version => Ok(listing(&json!({}), JSON, request)),
+        Asked::Repositories => {
             let names = snapshot.repositories().map(|stack| format!("{CATALOG}/{stack}")).collect();
             page("/v2/_catalog", request, names, |names| json!({"repositories": names}))
         }
-        [CATALOG, stack, rest @ ..] => {
-            let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
-            if !snapshot.has_repository(stack) {
-                return Err(unknown());
-            }
-            match rest {
-                ["tags", "list"] => {
-                    // Content of earlier releases has digests, but no tags.
-                    let repository = snapshot.repository(stack).ok_or_else(unknown)?;
-                    let tags = repository.tags.keys().cloned().collect();
-                    let name = format!("{CATALOG}/{stack}");
-                    page(&format!("/v2/{name}/tags/list"), request, tags, |tags| json!({"name": name, "tags": tags}))
-                }
-                ["manifests", reference] => {
-                    let mut answer = manifest(snapshot, [stack, reference], request).unwrap_or_else(OciError::answer);
-                    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-                    Ok(answer)
-                }
-                ["blobs", digest] => blob(snapshot, blobs, [stack, digest], request).await,
-                ["referrers", digest] => referrers(digest, request),
-                _ => Err(OciError::unknown(Code::Unsupported, "there is nothing at this path")),
-            }
+        Asked::Tags(stack) => {
+            // Content of earlier releases has digests, but no tags.
+            let repository = snapshot.repository(stack).ok_or_else(unknown)?;
+            let tags = repository.tags.keys().cloned().collect();
+            let name = format!("{CATALOG}/{stack}");
+            page(&format!("/v2/{name}/tags/list"), request, tags, |tags| json!({"name": name, "tags": tags}))
         }
-        _ => Err(OciError::unknown(Code::NameUnknown, "there is no such repository")),
+        Asked::Manifest(stack, reference) => {
+            let found = manifest(snapshot, [stack, reference], request);
+            let mut answer = found.unwrap_or_else(IntoResponse::into_response);
+            answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+            Ok(answer)
+        }
+        Asked::Blob(stack, digest) => blob(snapshot, blobs, [stack, digest], request).await,
+        Asked::Referrers(_, digest) => referrers(digest, request),
+        Asked::Nothing(_) | Asked::OtherRepository => {
+            Err(OciError::unknown(Code::Unsupported, "there is nothing at this path"))
+        }
     }
-}
-
-/// Whether a path names a manifest or blob by its digest.
-pub(crate) fn names_digest(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with("sha256:"))
 }
 
 /// What refers to a manifest: nothing does, in this registry.
@@ -184,7 +271,7 @@ fn referrers(digest: &str, request: &Parts) -> Result<Response<Body>, OciError> 
     parse_digest(digest)?;
     let empty = json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": []});
     let mut response = listing(&empty, INDEX_MEDIA_TYPE, request);
-    if request.uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with("artifactType=")) {
+    if pairs(request.uri.query().unwrap_or_default()).any(|(name, _)| name == "artifactType") {
         response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
     Ok(response)
@@ -203,18 +290,15 @@ fn page(
 ) -> Result<Response<Body>, OciError> {
     let mut count = names.len();
     let mut start = 0;
-    for pair in request.uri.query().unwrap_or_default().split('&') {
-        match pair.split_once('=') {
-            Some(("n", n)) => {
+    for (name, value) in pairs(request.uri.query().unwrap_or_default()) {
+        match name.as_ref() {
+            "n" => {
                 let invalid = || OciError::bad(Code::PaginationNumberInvalid, "n is not a number");
-                let digits = !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+                let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
                 // A number of any length: more than there are is all of them.
-                count = digits.then(|| n.parse().unwrap_or(usize::MAX)).ok_or_else(invalid)?;
+                count = digits.then(|| value.parse().unwrap_or(usize::MAX)).ok_or_else(invalid)?;
             }
-            Some(("last", last)) => {
-                let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
-                start = names.partition_point(|name| name.as_str() <= last.as_ref());
-            }
+            "last" => start = names.partition_point(|name| name.as_str() <= value.as_ref()),
             _ => {}
         }
     }
@@ -232,9 +316,7 @@ fn page(
 
 fn listing(document: &Value, media_type: &'static str, request: &Parts) -> Response<Body> {
     let body = Document::once(media_type, document.to_string().into());
-    let mut response = body.answer(&request.headers, Caching::Minute);
-    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    response
+    of_registry(body.answer(&request.headers, Caching::Minute))
 }
 
 fn manifest(snapshot: &Snapshot, [stack, reference]: [&str; 2], request: &Parts) -> Result<Response<Body>, OciError> {
@@ -252,13 +334,12 @@ fn manifest(snapshot: &Snapshot, [stack, reference]: [&str; 2], request: &Parts)
     }
     let content = Content { digest, size: manifest.len() as u64, media_type: MANIFEST_MEDIA_TYPE, caching };
     // The reference takes the digest without quotation marks, too.
-    let mut response = if is_known(&request.headers, &[&digest.to_string()]) {
+    let response = if is_known(&request.headers, &[&digest.to_string()]) {
         content.not_modified()
     } else {
         content.whole(manifest.clone(), request)
     };
-    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    Ok(response)
+    Ok(of_registry(response))
 }
 
 /// Whether `Accept` admits manifests (RFC 9110, section 12.5.1): it names their type or `*/*`, or is missing. `application/*` does
@@ -293,7 +374,7 @@ async fn blob(
     let unknown = || OciError::unknown(Code::BlobUnknown, "there is no such blob");
     let size = snapshot.blob_size(stack, &digest).ok_or_else(unknown)?;
     let content = Content { digest, size, media_type: "application/octet-stream", caching: Caching::Immutable };
-    let mut response = match content.without_bytes(request) {
+    let response = match content.without_bytes(request) {
         Some(response) => response,
         None => {
             let delivery = match snapshot.content(&digest) {
@@ -303,8 +384,7 @@ async fn blob(
             content.delivered(delivery, &request.headers)?
         }
     };
-    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    Ok(offer_ranges(response))
+    Ok(offer_ranges(of_registry(response)))
 }
 
 #[cfg(test)]
@@ -343,7 +423,7 @@ mod tests {
         for last in ["n=2&last=b%2B", "n=0", "n=3", "n=99999999999999999999999", "last=zzz", ""] {
             assert!(ask(last).unwrap().headers().get(LINK).is_none(), "{last}");
         }
-        for bad in ["n=x", "n=", "n=-1", "n=+1", "n=1.5"] {
+        for bad in ["n=x", "n=", "n", "n=-1", "n=%2B1", "n=1.5"] {
             assert_eq!(ask(bad).unwrap_err().code, Code::PaginationNumberInvalid, "{bad}");
         }
     }

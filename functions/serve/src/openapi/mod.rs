@@ -1,34 +1,63 @@
 //! `/openapi.json`: the HTTP interface as an OpenAPI 3.1 document.
 //!
-//! The document follows from the code: query parameters from the table that checks them ([`crate::view::catalog`]), schemas of
-//! what the index holds from the types that are serialized, error codes from the errors. [`routes`] has one row a route;
-//! [`parts`] has the answers and headers that rows share.
+//! The document follows from the code: routes from their [declarations](crate::route), query parameters from the table that checks
+//! them, schemas of what the index holds from the types that are serialized, error codes from the errors.
 
-mod parts;
-mod routes;
+mod components;
 
+use std::sync::{Arc, OnceLock};
+
+use axum::http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use parts::Answer;
+use crate::http::body::{Body, Caching, JSON};
+use crate::route::{Answer, Declaration, Description, Operation, RestAnswers, Route};
+use crate::{devfiles, index, oci, status};
 
-/// A route, as clients see it. GET and HEAD are described from it.
-#[derive(Debug)]
-struct Route {
-    path: &'static str,
-    /// Name of its GET operation, for programs that are generated from the document.
-    id: &'static str,
-    tag: &'static str,
-    summary: &'static str,
-    parameters: Vec<Value>,
-    answers: Vec<Answer>,
+/// The routes that are described, and the document once somebody has asked for it.
+#[derive(Debug, Default)]
+pub(crate) struct Interface {
+    declarations: OnceLock<Vec<Declaration>>,
+    document: OnceLock<Body>,
+}
+
+impl Interface {
+    /// Takes the routes, all of them, once.
+    pub(crate) fn describe(&self, routes: &[Route]) {
+        self.declarations.get_or_init(|| routes.iter().map(|route| route.declaration).collect());
+    }
+
+    fn body(&self) -> &Body {
+        self.document.get_or_init(|| {
+            let declarations = self.declarations.get().map_or(&[][..], Vec::as_slice);
+            Body::new(JSON, document(declarations).to_string().into())
+        })
+    }
+}
+
+/// The route of the document.
+pub(crate) fn routes(interface: Arc<Interface>) -> Vec<Route> {
+    let describe = || {
+        let schema = json!({"type": "object", "required": ["openapi", "paths"]});
+        let good = Answer::content(200, "This document", JSON, schema);
+        Description { parameters: vec![], answers: RestAnswers::always(good).conditional() }
+    };
+    let operation = Operation { id: "openapi", tag: status::TAG.0, summary: "This description", describe };
+    vec![Route::api("/openapi.json", operation, move |headers: HeaderMap| async move {
+        interface.body().answer(&headers, Caching::Minute)
+    })]
 }
 
 /// The OpenAPI document.
-pub(crate) fn document() -> Value {
+fn document(declarations: &[Declaration]) -> Value {
     let mut paths = Map::new();
-    for route in routes::all() {
-        paths.insert(route.path.to_owned(), json!({"get": get(&route), "head": head(&route)}));
+    for declaration in declarations {
+        let Some(operation) = &declaration.operation else { continue };
+        let described = (operation.describe)();
+        let methods = json!({"get": get(operation, &described), "head": head(operation, &described)});
+        paths.insert(declaration.path.to_owned(), methods);
     }
+    let tags = [index::TAG, devfiles::TAG, oci::TAG, status::TAG];
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -39,35 +68,35 @@ pub(crate) fn document() -> Value {
                             ignored. An answer is from one release, which `Devfile-Registry-Commit` names.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": routes::TAGS.iter().map(|(name, about)| json!({"name": name, "description": about})).collect::<Vec<_>>(),
+        "tags": tags.map(|(name, about)| json!({"name": name, "description": about})),
         "paths": paths,
-        "components": parts::components(),
+        "components": components::components(),
     })
 }
 
-fn get(route: &Route) -> Value {
-    let answers = route.answers.iter().map(|answer| (answer.status.to_string(), answer.to_get())).collect();
-    operation(route, route.id, &route.parameters, answers)
+fn get(operation: &Operation, described: &Description) -> Value {
+    let answers = described.answers.iter().map(|answer| (answer.status.to_string(), answer.to_get())).collect();
+    of_method(operation, operation.id, &described.parameters, answers)
 }
 
 /// HEAD reads no content, so it has no range of it, is not led to the store, and does not fail with it; what another host has
 /// must be fetched all the same.
-fn head(route: &Route) -> Value {
-    let (first, rest) = route.id.split_at(1);
+fn head(operation: &Operation, described: &Description) -> Value {
+    let (first, rest) = operation.id.split_at(1);
     let id = format!("head{}{rest}", first.to_uppercase());
-    let parameters: Vec<Value> = route.parameters.iter().filter(|one| one["name"] != "Range").cloned().collect();
-    let fetched = route.answers.iter().any(|answer| answer.status == 504);
+    let parameters: Vec<Value> = described.parameters.iter().filter(|one| one["name"] != "Range").cloned().collect();
+    let fetched = described.answers.iter().any(|answer| answer.status == 504);
     let of_content = |status| matches!(status, 206 | 307 | 416) || status == 502 && !fetched;
-    let answers = route.answers.iter().filter(|answer| !of_content(answer.status));
+    let answers = described.answers.iter().filter(|answer| !of_content(answer.status));
     let answers = answers.map(|answer| (answer.status.to_string(), answer.to_head())).collect();
-    operation(route, &id, &parameters, answers)
+    of_method(operation, &id, &parameters, answers)
 }
 
-fn operation(route: &Route, id: &str, parameters: &[Value], answers: Map<String, Value>) -> Value {
+fn of_method(operation: &Operation, id: &str, parameters: &[Value], answers: Map<String, Value>) -> Value {
     json!({
         "operationId": id,
-        "tags": [route.tag],
-        "summary": route.summary,
+        "tags": [operation.tag],
+        "summary": operation.summary,
         "parameters": parameters,
         "responses": answers,
         "security": [],
@@ -79,14 +108,16 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    #[test]
-    fn the_document_is_as_committed() {
-        insta::assert_json_snapshot!("document", document());
+    #[tokio::test]
+    async fn the_document_is_as_committed() {
+        let declarations = crate::router::declarations().await;
+        insta::assert_json_snapshot!("document", document(&declarations));
     }
 
-    #[test]
-    fn references_lead_somewhere_and_operations_have_names_of_their_own() {
-        let document = document();
+    #[tokio::test]
+    async fn references_lead_somewhere_and_operations_have_names_of_their_own() {
+        let declarations = crate::router::declarations().await;
+        let document = document(&declarations);
         let mut references = Vec::new();
         collect(&document, "$ref", &mut references);
         assert!(!references.is_empty());

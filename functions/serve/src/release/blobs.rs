@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use devfile_registry::cache::{Bucket, ByteStream, Cache, CacheError, blob_key};
 use devfile_registry::digest::Digest;
@@ -15,6 +16,7 @@ use moka::future::Cache as Memory;
 
 use crate::config::LargeBlobs;
 use crate::http::content::Delivery;
+use crate::http::problem::Problem;
 use crate::workers;
 
 /// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
@@ -48,6 +50,13 @@ impl BlobError {
             Self::Missing(_) => "the store of this registry lacks the content",
             Self::Damaged(_) => "the content in the store of this registry is damaged",
         }
+    }
+}
+
+impl From<Arc<BlobError>> for Problem {
+    fn from(error: Arc<BlobError>) -> Self {
+        tracing::warn!(%error, "a blob cannot be given");
+        Self::new(StatusCode::BAD_GATEWAY, error.public())
     }
 }
 

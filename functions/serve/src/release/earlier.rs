@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use devfile_registry::artifact;
 use devfile_registry::cache::{Bucket, Cache, CacheError, blob_key, release_key};
@@ -16,6 +17,8 @@ use devfile_registry::release::{Outline, PublishedVersion};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
+use super::blobs::BUCKET_FAILS;
+use crate::http::problem::Problem;
 use crate::release::snapshot::Repository;
 
 /// Longest time that a request waits for the bucket.
@@ -46,6 +49,13 @@ pub(crate) enum Unavailable {
     /// The bucket was too slow, or failed within the last second.
     #[error("cannot read the recent releases from the cache bucket in time")]
     Late,
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        tracing::warn!(%error, "cannot look for a digest in earlier releases");
+        Self::new(StatusCode::BAD_GATEWAY, BUCKET_FAILS)
+    }
 }
 
 impl Recorded {

@@ -12,7 +12,6 @@ use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::index::EntryType;
 use devfile_registry::release::{LiveIndex, Pending, PublishedVersion, Recent, Release, StoredFile};
 use devfile_registry::starter::StarterProject;
-use devfile_registry::version::Version;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::http::body::{Body, JSON};
@@ -20,6 +19,7 @@ use crate::release::earlier::{Recorded, Repositories, Unavailable};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::Icons;
+use crate::view::versions::{self, Versioned};
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
 #[derive(Debug)]
@@ -81,6 +81,16 @@ pub(crate) struct DevfileVersion {
     pub(crate) body: Body,
     /// Its starter projects, once somebody has asked for one.
     pub(crate) starters: OnceLock<Vec<StarterProject>>,
+}
+
+impl Versioned for DevfileVersion {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn is_default(&self) -> bool {
+        self.default
+    }
 }
 
 /// A stack as the OCI API shows it.
@@ -321,7 +331,7 @@ fn devfiles(
                 })
             })
             .collect();
-        versions.sort_by_cached_key(|version| std::cmp::Reverse(version.version.parse::<Version>().ok()));
+        versions::sort(&mut versions);
         let only = body(entry.entry_type, &entry.name, "").map(|body| DevfileVersion {
             version: String::new(),
             schema_version: String::new(),

@@ -4,33 +4,37 @@
 
 mod current;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
+use devfile_registry::fetch::Rules;
 use devfile_registry::git::Client;
 use devfile_registry::limits::{REDIRECT_BYTES, STARTER_MEMORY_BYTES};
+use devfile_registry::logging::foreign;
 use devfile_registry::starter::{Origin, Remotes, Source, StarterProject, StarterStore, ZipKey};
 use moka::future::Cache as Memory;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use url::Url;
 
-pub(crate) use self::current::StarterError;
-
-use self::current::{Current, Currents, Freshness, Wanted};
-use crate::config::{Config, LargeBlobs};
+use self::current::{Current, Currents, Freshness, StarterError, Wanted};
+use crate::config::LargeBlobs;
 use crate::devfiles;
-use crate::error::ApiError;
-use crate::http::STALE;
 use crate::http::body::{Caching, header};
 use crate::http::content::{Content, DOCKER_CONTENT_DIGEST, Delivery, offer_ranges};
+use crate::http::problem::Problem;
 use crate::release::blobs::{Blobs, URL_VALID, memory};
 use crate::release::snapshot::{DevfileVersion, Snapshot};
-use crate::view::catalog::SchemaVersionRange;
+use crate::route::{Answer, Description, Event, Operation, RestAnswers, Route, name_schema, parameter};
+use crate::state::{App, Released, STALE};
+use crate::view::versions::Wanted as WantedVersion;
 use crate::workers;
 
 /// The starter projects of a registry.
@@ -44,30 +48,27 @@ pub(crate) struct Starters {
 
 impl Starters {
     /// Fetches nothing yet.
-    pub(crate) fn new(config: &Config, cache: Cache) -> Self {
+    pub(crate) fn new(rules: Rules, large: LargeBlobs, cache: Cache) -> Self {
         let store = StarterStore::new(cache);
-        let remotes = Remotes::new(Client::anonymous(config.fetches.clone()));
-        Self {
-            currents: Currents::new(remotes, store.clone()),
-            store,
-            zips: memory(STARTER_MEMORY_BYTES),
-            large: config.large_blobs,
-        }
+        let remotes = Remotes::new(Client::anonymous(rules));
+        Self { currents: Currents::new(remotes, store.clone()), store, zips: memory(STARTER_MEMORY_BYTES), large }
     }
 
     /// Answers a GET or HEAD for the starter project of a version: names of the stack or sample, the version and the project.
-    pub(crate) async fn answer(
+    async fn answer(
         &self,
         snapshot: &Snapshot,
         blobs: &Blobs,
-        [name, version, project]: [&str; 3],
+        (name, version, project): (&str, WantedVersion<'_>, &str),
         request: &Parts,
-    ) -> Result<Response<Body>, ApiError> {
-        let range = SchemaVersionRange::parse(request.uri.query().unwrap_or_default())?;
-        let devfile = devfiles::find(snapshot, name, version, &range)?;
-        let missing = || ApiError::NotFound(format!("`{name}` has no starter project `{project}`"));
+    ) -> Result<Response<Body>, NoStarter> {
+        let devfile = devfiles::find(snapshot, name, version, request.uri.query().unwrap_or_default())?;
+        let missing = || Problem::not_found(format!("`{name}` has no starter project `{project}`"));
         let found = starters_of(devfile).iter().find(|starter| starter.name == project).ok_or_else(missing)?;
-        let source = found.source.clone().map_err(|reason| ApiError::NoSource(project.to_owned(), reason))?;
+        let source = found.source.clone().map_err(|reason| {
+            let message = format!("the starter project `{project}` has no source that can be fetched");
+            Problem::new(StatusCode::BAD_REQUEST, message).because(reason.to_string())
+        })?;
         if let Some(current) = fetched_along(snapshot, [name, &devfile.version, project], &source) {
             return self.give(&current, project, request).await;
         }
@@ -75,23 +76,22 @@ impl Starters {
             Origin::File(path) => {
                 let folder = snapshot.folder(name, &devfile.version).unwrap_or_default();
                 let lost =
-                    || ApiError::NotFound(format!("the zip of the starter project `{project}` is not in the registry"));
+                    || Problem::not_found(format!("the zip of the starter project `{project}` is not in the registry"));
                 let file = snapshot.file(&format!("{folder}/{path}")).ok_or_else(lost)?;
                 let bytes = match snapshot.content(&file.digest) {
                     Some(bytes) => bytes.clone(),
-                    None => blobs.read(file.digest, file.size).await?,
+                    None => blobs.read(file.digest, file.size).await.map_err(Problem::from)?,
                 };
                 Wanted::Here { source, digest: file.digest, bytes }
             }
             _ => Wanted::There { source },
         };
-        let failed = |error| ApiError::Starter(project.to_owned(), error);
-        let mut current = self.currents.find(&wanted).await.map_err(failed)?;
+        let mut current = self.currents.find(&wanted).await?;
         let mut response = self.give(&current, project, request).await;
-        if matches!(&response, Err(ApiError::Starter(_, error)) if error.is_gone()) {
+        if matches!(&response, Err(NoStarter::Zip(error)) if error.is_gone()) {
             // Somebody emptied the bucket; the zip can be made again.
             self.currents.forget(&wanted).await;
-            current = self.currents.find(&wanted).await.map_err(failed)?;
+            current = self.currents.find(&wanted).await?;
             response = self.give(&current, project, request).await;
         }
         let mut response = response?;
@@ -102,8 +102,8 @@ impl Starters {
         Ok(response)
     }
 
-    async fn give(&self, current: &Current, project: &str, request: &Parts) -> Result<Response<Body>, ApiError> {
-        let failed = |error: StarterError| ApiError::Starter(project.to_owned(), error.into());
+    async fn give(&self, current: &Current, project: &str, request: &Parts) -> Result<Response<Body>, NoStarter> {
+        let failed = |error: StarterError| NoStarter::Zip(error.into());
         let (zip, size) = (current.zip, current.size);
         let digest = zip.digest();
         let content = Content { digest, size, media_type: "application/zip", caching: Caching::Minute };
@@ -112,20 +112,105 @@ impl Starters {
         }
         let response = if size <= REDIRECT_BYTES {
             let bytes = self.zips.try_get_with(zip, current::read(&self.store, zip, size)).await;
-            let bytes = bytes.map_err(|error| ApiError::Starter(project.to_owned(), error))?;
-            content.delivered(Delivery::Bytes(bytes), &request.headers)?
+            content.delivered(Delivery::Bytes(bytes?), &request.headers).map_err(Problem::from)?
         } else if self.large == LargeBlobs::Redirected {
             let url = self.store.presign(zip, &disposition(project), URL_VALID).await;
             let url = url.map_err(|error| failed(error.into()))?;
-            content.delivered(Delivery::Elsewhere(url), &request.headers)?
+            content.delivered(Delivery::Elsewhere(url), &request.headers).map_err(Problem::from)?
         } else {
-            let part = content.asked(&request.headers)?;
+            let part = content.asked(&request.headers).map_err(Problem::from)?;
             let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
             let pieces = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
             content.streamed(part, pieces)
         };
         Ok(as_download(response, project))
     }
+}
+
+/// Why a request for a starter project has no better answer.
+#[derive(Debug)]
+enum NoStarter {
+    /// There is no zip.
+    Zip(Arc<StarterError>),
+    /// Anything else.
+    Other(Problem),
+}
+
+impl NoStarter {
+    fn into_problem(self, project: &str) -> Problem {
+        let error = match self {
+            Self::Zip(error) => error,
+            Self::Other(problem) => return problem,
+        };
+        tracing::warn!(starter = %foreign(project), %error, "a starter project cannot be given");
+        let status = if error.is_slow() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        Problem::new(status, format!("the starter project `{project}` cannot be fetched")).because(error.public())
+    }
+}
+
+impl From<Arc<StarterError>> for NoStarter {
+    fn from(error: Arc<StarterError>) -> Self {
+        Self::Zip(error)
+    }
+}
+
+impl From<Problem> for NoStarter {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
+/// The routes.
+pub(crate) fn routes(starters: Arc<Starters>) -> Vec<Route> {
+    let operation =
+        |id, describe| Operation { id, tag: devfiles::TAG.0, summary: "The files of a starter project", describe };
+    let of_version = Arc::clone(&starters);
+    vec![
+        Route::api(
+            "/devfiles/{name}/starter-projects/{starterProject}",
+            operation("starterProject", || describe(&[])),
+            |app: State<Arc<App>>,
+             released: Released,
+             Path((name, project)): Path<(String, String)>,
+             request: Request| async move {
+                respond(&starters, &app, &released, (&name, WantedVersion::Default, &project), request).await
+            },
+        )
+        .counted(Event::StarterProject),
+        Route::api(
+            "/devfiles/{name}/{version}/starter-projects/{starterProject}",
+            operation("starterProjectOfVersion", || describe(&[devfiles::version_parameter()])),
+            |app: State<Arc<App>>,
+             released: Released,
+             Path((name, version, project)): Path<(String, String, String)>,
+             request: Request| async move {
+                respond(&of_version, &app, &released, (&name, WantedVersion::named(&version), &project), request).await
+            },
+        )
+        .counted(Event::StarterProject),
+    ]
+}
+
+fn describe(of_version: &[Value]) -> Description {
+    let project = parameter("starterProject", "Name of a starter project of the devfile.", name_schema());
+    let parameters = devfiles::parameters(&[of_version, &[project]].concat());
+    let content = json!({"description": "A zip of the files"});
+    let mut answers = RestAnswers::of(Answer::content(202, "The files", "application/zip", content));
+    answers.bad_parameters();
+    answers.not_found();
+    Description { parameters, answers: answers.fetched() }
+}
+
+async fn respond(
+    starters: &Starters,
+    app: &App,
+    Released(snapshot): &Released,
+    wanted: (&str, WantedVersion<'_>, &str),
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let (request, _) = request.into_parts();
+    let answer = starters.answer(snapshot, &app.blobs, wanted, &request).await;
+    answer.map_err(|error| error.into_problem(wanted.2))
 }
 
 /// The zip of a starter project that was fetched when the release was made.

@@ -1,18 +1,91 @@
-//! `/status` and `/health`: what is served, and how fresh it is.
+//! The service itself: `/` leads to what there is, `/health` and `/status` say what is served and how fresh it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use axum::http::{Response, StatusCode};
 use devfile_registry::cache::Cache;
 use devfile_registry::digest::Digest;
 use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::http::body::{Caching, JSON, redirect};
+use crate::http::problem::Problem;
 use crate::release::live::Freshness;
 use crate::release::snapshot::Snapshot;
+use crate::route::{Answer, Description, Operation, RestAnswers, Route};
+use crate::state::{App, Held, Released};
 
 /// Time for reading it; `/status` answers without it when the bucket is slow.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The group of these routes.
+pub(crate) const TAG: (&str, &str) = ("service", "The service itself");
+
+/// The routes.
+pub(crate) fn routes() -> Vec<Route> {
+    let operation = |id, summary, describe| Operation { id, tag: TAG.0, summary, describe };
+    vec![
+        Route::api(
+            "/",
+            operation("root", "Leads to the index, browsers to the viewer", || {
+                let found = Answer::plain(302, "To `/index`, or for browsers to `/viewer`")
+                    .with("Location", "#/components/headers/Location");
+                Description { parameters: vec![], answers: RestAnswers::always(found).done() }
+            }),
+            |headers: HeaderMap| async move { front(&headers) },
+        ),
+        Route::api(
+            "/health",
+            operation("health", "Whether there is a release to answer from", || {
+                let message = json!({"message": {"type": "string"}});
+                let schema = json!({"type": "object", "required": ["message"], "properties": message});
+                let good = Answer::content(200, "A release is served", JSON, schema);
+                Description { parameters: vec![], answers: RestAnswers::of(good).done() }
+            }),
+            |_: Released| async {
+                Ok::<_, Problem>(json_answer(r#"{"message":"the server is up and running"}"#.to_owned()))
+            },
+        ),
+        Route::api(
+            "/status",
+            operation("status", "What is served and how fresh it is", || {
+                let good = Answer::content(200, "What is served", JSON, schema());
+                Description { parameters: vec![], answers: RestAnswers::always(good).done() }
+            }),
+            |State(app): State<Arc<App>>, Held(snapshot): Held| async move {
+                let last = last_refresh(app.live.cache()).await;
+                let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };
+                let damaged = app.blobs.damaged().list();
+                json_answer(document(snapshot.as_deref(), health, &damaged, &app.config.name).to_string())
+            },
+        ),
+    ]
+}
+
+/// The front page: browsers are sent to the viewer, all others to the index.
+fn front(headers: &HeaderMap) -> Response<Body> {
+    let mut response = redirect(if wants_html(headers) { "/viewer" } else { "/index" });
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    response
+}
+
+/// Whether a browser asks, told as the reference does: by the exact letters of the media type.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+fn json_answer(document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(CACHE_CONTROL, Caching::Never.header());
+    response
+}
 
 /// The signs of health, beside the release that is served.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +97,7 @@ pub(crate) struct Health<'a> {
 }
 
 /// What `/status` answers.
-pub(crate) fn document(
+fn document(
     snapshot: Option<&Snapshot>,
     Health { freshness, last_refresh }: Health<'_>,
     damaged: &[Digest],
@@ -53,7 +126,7 @@ pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
 }
 
 /// The schema of [`document`].
-pub(crate) fn schema() -> Value {
+fn schema() -> Value {
     let text = json!({"type": "string"});
     let count = json!({"type": "integer", "minimum": 0});
     let live = json!({

@@ -3,3 +3,4 @@
 pub(crate) mod browse;
 pub(crate) mod catalog;
 pub(crate) mod icons;
+pub(crate) mod versions;

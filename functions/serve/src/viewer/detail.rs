@@ -15,6 +15,7 @@ use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::query::ListQuery;
 use crate::view::browse::shelf::title;
 use crate::view::catalog::{fold, is_deprecated};
+use crate::view::versions::{self, Wanted};
 
 /// Longest version, in bytes: a tag of an OCI registry (OCI distribution specification, "Pulling manifests").
 const VERSION_BYTES: usize = 128;
@@ -33,14 +34,11 @@ pub(super) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// The version that a text names: `default` or nothing, `latest`, or a version.
     pub(super) fn find(snapshot: &'a Snapshot, entry: &'a Entry, wanted: &str) -> Option<Self> {
-        let versions = sorted(entry);
-        let version = match wanted {
-            "" | "default" => {
-                let default = versions.iter().find(|version| version.default);
-                default.or_else(|| versions.first()).copied()
-            }
-            "latest" => versions.first().copied(),
-            wanted => Some(*versions.iter().find(|version| version.version == wanted)?),
+        let (versions, wanted) = (sorted(entry), Wanted::named(wanted));
+        // An entry without a default version, or without any, has a page all the same.
+        let version = match (wanted.choose(&versions, |_| true), wanted) {
+            (None, Wanted::Named(_)) => return None,
+            (chosen, _) => chosen.or_else(|| versions.first()).copied(),
         };
         let name = version.map_or(entry.version.as_str(), |version| &version.version);
         let devfiles = snapshot.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
@@ -87,9 +85,7 @@ impl<'a> Shown<'a> {
 fn sorted(entry: &Entry) -> Vec<&VersionEntry> {
     let mut versions: Vec<&VersionEntry> =
         entry.versions.iter().filter(|version| version.version.len() <= VERSION_BYTES).collect();
-    versions.sort_by_cached_key(|version| {
-        std::cmp::Reverse(version.version.parse::<devfile_registry::version::Version>().ok())
-    });
+    versions::sort(&mut versions);
     versions
 }
 

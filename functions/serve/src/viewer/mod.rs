@@ -34,9 +34,13 @@ mod tests;
 
 pub use gallery::Gallery;
 
+use std::sync::Arc;
+
 use axum::body::Body as HttpBody;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
 use devfile_registry::index::EntryType;
 use devfile_registry::public_url::PublicUrl;
 
@@ -46,22 +50,26 @@ use link::slug;
 use page::{Page, Registry};
 
 use crate::config::Mode;
-use crate::error::ApiError;
 use crate::http::body::{Body, Caching, redirect};
+use crate::http::path::{decode, segments};
+use crate::http::problem::Problem;
+use crate::http::query::pairs;
 use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
-use crate::status::Health;
+use crate::route::Route;
+use crate::state::{App, Held};
+use crate::status::{self as service, Health};
 use crate::workers::{self, Busy};
 
 /// What a client asks the viewer for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ask<'a> {
+struct Ask<'a> {
     /// The path, decoded and in parts.
-    pub(crate) path: &'a [&'a str],
+    path: &'a [&'a str],
     /// The query, as it came.
-    pub(crate) query: &'a str,
+    query: &'a str,
     /// The headers.
-    pub(crate) headers: &'a HeaderMap,
+    headers: &'a HeaderMap,
 }
 
 /// Answers with pages.
@@ -74,6 +82,43 @@ pub(crate) struct Viewer {
     contents: Contents,
 }
 
+/// The routes. Which page a path below `/viewer` is, [`Viewer::page`] says.
+pub(crate) fn routes(viewer: &Arc<Viewer>) -> Vec<Route> {
+    let page = |path| {
+        let viewer = Arc::clone(viewer);
+        Route::page(path, move |state: State<Arc<App>>, held: Held, request: Request| async move {
+            respond(&viewer, state, held, request).await
+        })
+    };
+    vec![
+        page("/viewer"),
+        page("/viewer/{path}").with_rest(),
+        page("/sitemap.xml"),
+        page("/robots.txt"),
+        page("/favicon.ico"),
+        page("/favicon.svg"),
+    ]
+}
+
+async fn respond(
+    viewer: &Viewer,
+    State(app): State<Arc<App>>,
+    Held(held): Held,
+    request: Request,
+) -> Result<Response<HttpBody>, Problem> {
+    let path = decode(request.uri().path()).ok_or_else(Problem::bad_path)?;
+    let path: Vec<&str> = segments(&path).collect();
+    let ask = Ask { path: &path, query: request.uri().query().unwrap_or_default(), headers: request.headers() };
+    let last = match path.as_slice() {
+        ["viewer", "status"] => service::last_refresh(app.live.cache()).await,
+        _ => None,
+    };
+    let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };
+    let snapshot = held.as_deref().ok_or_else(|| app.why_no_release());
+    let page = viewer.answer(ask, snapshot, health, &app.blobs).await?;
+    page.ok_or_else(|| Problem::not_found("there is nothing at this path"))
+}
+
 /// What the reference answers when there is no viewer.
 const HEADLESS: &str = "registry viewer is not available in headless mode";
 
@@ -83,17 +128,12 @@ impl Viewer {
         Self { name: name.to_owned(), slug: slug(name), public_url, mode, contents: Contents::new() }
     }
 
-    /// Whether a path, in parts, is the viewer's.
-    pub(crate) fn owns(path: &[&str]) -> bool {
-        matches!(path, ["viewer", ..] | ["sitemap.xml" | "robots.txt" | "favicon.ico" | "favicon.svg"])
-    }
-
-    /// Answers a GET or HEAD of a path that the viewer [owns](Self::owns); `None` when there is nothing at it. Without a
+    /// Answers a GET or HEAD of a path that one of the [routes] has; `None` when there is nothing at it. Without a
     /// release, `snapshot` says why.
     ///
     /// # Errors
     /// Too many other requests wait for pages.
-    pub(crate) async fn answer(
+    async fn answer(
         &self,
         Ask { path, query, headers }: Ask<'_>,
         snapshot: Result<&Snapshot, &'static str>,
@@ -134,7 +174,7 @@ impl Viewer {
             match icons::answer(name, snapshot, blobs, headers).await {
                 Ok(Some(icon)) => return Ok(Some(icon)),
                 Ok(None) => {}
-                Err(error) => return Ok(Some(ApiError::from(error).answer())),
+                Err(error) => return Ok(Some(Problem::from(error).into_response())),
             }
         }
         let render = || match path {
@@ -212,7 +252,7 @@ struct EntryQuery {
 impl EntryQuery {
     fn parse(raw: &str) -> Self {
         let mut query = Self::default();
-        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+        for (name, value) in pairs(raw) {
             match name.as_ref() {
                 "devfile-version" => query.version = value.into_owned(),
                 "from" => query.from = value.into_owned(),

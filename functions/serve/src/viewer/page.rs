@@ -136,10 +136,11 @@ impl Page {
             Some(document) => (document, status),
             None => (missing::too_large().render(registry).into_string(), StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let mut response = Body::once(HTML, document.into()).answer_now(request, caching);
-        if status != StatusCode::OK && response.status() == StatusCode::OK {
-            *response.status_mut() = status;
-        }
+        let body = Body::once(HTML, document.into());
+        let mut response = match status {
+            StatusCode::OK => body.answer_now(request, caching),
+            _ => body.answer_problem(status, request, caching),
+        };
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

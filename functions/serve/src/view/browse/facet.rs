@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::version::Version;
 
 use super::query::ListQuery;
 use crate::view::catalog::{fold, is_deprecated};
+use crate::view::versions::number as version_number;
 
 /// Something that the list can be narrowed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Column {
         let value = |number: u32| &self.values[number as usize];
         match facet {
             Facet::SchemaVersions => {
-                order.sort_by_cached_key(|number| std::cmp::Reverse(value(*number).label.parse::<Version>().ok()));
+                order.sort_by_cached_key(|number| std::cmp::Reverse(version_number(&value(*number).label)));
             }
             _ => order.sort_by_cached_key(|number| {
                 (std::cmp::Reverse(totals[*number as usize]), value(*number).folded.clone())

@@ -9,6 +9,7 @@ use devfile_registry::limits::PICKED_VALUES;
 
 use super::facet::{FACETS, Facet, VALUE_BYTES};
 use super::text::start;
+use crate::http::query::pairs;
 use crate::view::catalog::fold;
 
 /// How hits are ordered.
@@ -60,7 +61,7 @@ impl ListQuery {
     /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
     pub(crate) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
-        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+        for (name, value) in pairs(raw) {
             match name.as_ref() {
                 "search" => query.search = start(value.trim(), SEARCH_CHARS).to_owned(),
                 "page" => query.page = value.parse().unwrap_or(1).max(1),

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use axum::http::StatusCode;
 use devfile_registry::version::Version;
 use jiff::civil::Date;
-use percent_encoding::percent_decode;
 
 use super::IndexSchema;
 use super::field::Field;
 use super::parameter::{BASE64, Bound, FALSE, Kind, Parameter, Repeats, TRUE};
 use super::text::fold;
+use crate::http::problem::Problem;
+use crate::http::query::pairs;
 
 /// A checked query of an index route.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,6 +61,13 @@ impl BadParameter {
     /// The name of the parameter.
     pub(crate) fn parameter(&self) -> &'static str {
         self.parameter
+    }
+}
+
+impl From<BadParameter> for Problem {
+    fn from(bad: BadParameter) -> Self {
+        let message = format!("the parameter {} is not valid", bad.parameter());
+        Self::new(StatusCode::BAD_REQUEST, message).because(bad.to_string())
     }
 }
 
@@ -137,33 +146,12 @@ fn given(
     raw: &str,
 ) -> impl Iterator<Item = (&'static Parameter, Vec<Cow<'_, str>>)> {
     let mut given: Vec<_> = known.map(|parameter| (parameter, Vec::new())).collect();
-    for (name, value) in raw.split('&').filter_map(pair) {
+    for (name, value) in pairs(raw) {
         if let Some((_, values)) = given.iter_mut().find(|(parameter, _)| parameter.name == name) {
             values.push(value);
         }
     }
     given.into_iter().filter(|(_, values)| !values.is_empty())
-}
-
-/// A parameter's name and value, decoded.
-///
-/// As in the reference, a pair with a semicolon or a broken percent-encoding is no pair, and invalid UTF-8 is a text
-/// like any other that nothing matches.
-fn pair(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (!pair.contains(';')).then_some((decode(name)?, decode(value)?))
-}
-
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let hexadecimal = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    if !text.split('%').skip(1).all(hexadecimal) {
-        return None;
-    }
-    let spaced = text.replace('+', " ");
-    Some(Cow::Owned(percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned()))
 }
 
 /// What holds for the values of every parameter.

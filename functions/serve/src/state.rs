@@ -1,0 +1,85 @@
+//! What the APIs share: the configuration, the live release and the blobs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::HeaderName;
+use axum::http::request::Parts;
+use devfile_registry::cache::Cache;
+
+use crate::config::Config;
+use crate::http::problem::Problem;
+use crate::release::blobs::Blobs;
+use crate::release::live::{Freshness, Live};
+use crate::release::snapshot::Shared;
+
+/// The commit that an answer is from.
+pub(crate) const COMMIT: HeaderName = HeaderName::from_static("devfile-registry-commit");
+
+/// Set when the source of an answer could not be asked whether there is something newer; the seconds since it last could.
+pub(crate) const STALE: HeaderName = HeaderName::from_static("devfile-registry-stale");
+
+/// Everything that answers need.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) live: Live,
+    pub(crate) blobs: Blobs,
+}
+
+impl App {
+    /// Loads the live release.
+    pub async fn new(config: Config, cache: Cache) -> Self {
+        let blobs = Blobs::new(cache.clone(), config.large_blobs);
+        let live = Live::load(cache, config.revalidate, blobs.damaged().clone()).await;
+        Self { config, live, blobs }
+    }
+
+    /// How fresh the answers are.
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.live.freshness()
+    }
+
+    /// Time since the release that is served was generated.
+    pub fn release_age(&self) -> Option<Duration> {
+        let generated_at = self.live.current()?.about.generated_at.instant();
+        // A clock that is behind the one of refresh makes no release younger than new.
+        Some(Duration::try_from(generated_at.duration_until(jiff::Timestamp::now())).unwrap_or_default())
+    }
+
+    /// Why there is no release to answer from.
+    pub(crate) fn why_no_release(&self) -> &'static str {
+        if self.live.is_empty() {
+            "nothing is published yet; run refresh to publish the registry repository"
+        } else {
+            "the cache bucket does not answer and no release is loaded; try again in a moment"
+        }
+    }
+}
+
+/// The release that a request is answered from, if there is one. The router adds it to each request.
+#[derive(Debug, Clone)]
+pub(crate) struct Held(pub(crate) Option<Shared>);
+
+/// The release that a request is answered from.
+#[derive(Debug)]
+pub(crate) struct Released(pub(crate) Shared);
+
+impl FromRequestParts<Arc<App>> for Held {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or(Self(None)))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Released {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Ok(Held(held)) = Held::from_request_parts(parts, app).await;
+        held.map(Self).ok_or_else(|| Problem::unavailable(app.why_no_release()))
+    }
+}
