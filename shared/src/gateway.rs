@@ -19,8 +19,18 @@ use serde::{Deserialize, Serialize};
 pub const ANSWER_BYTES: usize = 6_291_556;
 
 /// Characters that a URI cannot have, but for `%`, which begins an encoded one.
-const UNSAFE: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const UNSAFE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The same in a path, which ends where a query begins.
 const UNSAFE_IN_PATH: &AsciiSet = &UNSAFE.add(b'?');
@@ -35,19 +45,19 @@ const PATH_AS_SENT: [&str; 2] = [".on.aws", "localhost"];
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Event {
-    raw_path: String,
-    raw_query_string: String,
-    headers: BTreeMap<String, String>,
-    cookies: Vec<String>,
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    cookies: Option<Vec<String>>,
     request_context: RequestContext,
-    body: String,
+    body: Option<String>,
     is_base64_encoded: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RequestContext {
-    domain_name: String,
+    domain_name: Option<String>,
     http: HttpContext,
 }
 
@@ -81,15 +91,17 @@ impl Event {
         let uri = self.uri()?;
         let method = Method::from_bytes(self.request_context.http.method.as_bytes());
         let method = method.map_err(|_| MalformedEvent("the method"))?;
+        let body = self.body.unwrap_or_default();
         let body = match self.is_base64_encoded {
-            true => STANDARD.decode(self.body).map_err(|_| MalformedEvent("the body"))?.into(),
-            false => self.body.into(),
+            true => STANDARD.decode(body).map_err(|_| MalformedEvent("the body"))?.into(),
+            false => body.into(),
         };
-        let mut headers = HeaderMap::with_capacity(self.headers.len());
-        let cookies = self.cookies.join("; ");
-        let cookies = (!cookies.is_empty()).then(|| (COOKIE.to_string(), cookies));
-        for (name, value) in self.headers.into_iter().chain(cookies) {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        let cookies = self.cookies.map(|cookies| (COOKIE.to_string(), Some(cookies.join("; "))));
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.into_iter().flatten().chain(cookies) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value.unwrap_or_default()))
+            {
                 headers.append(name, value);
             }
         }
@@ -99,14 +111,14 @@ impl Event {
     }
 
     fn uri(&self) -> Result<Uri, MalformedEvent> {
-        let domain = self.request_context.domain_name.as_str();
+        let domain = self.request_context.domain_name.as_deref().unwrap_or_default();
         let as_sent = PATH_AS_SENT.iter().any(|suffix| domain.ends_with(suffix));
-        let path = utf8_percent_encode(&self.raw_path, if as_sent { UNSAFE_IN_PATH } else { DECODED });
-        let slash = if self.raw_path.starts_with('/') { "" } else { "/" };
-        let mut uri = format!("{slash}{path}");
-        if !self.raw_query_string.is_empty() {
+        let path = self.raw_path.as_deref().unwrap_or_default();
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let mut uri = format!("{slash}{}", utf8_percent_encode(path, if as_sent { UNSAFE_IN_PATH } else { DECODED }));
+        if let Some(query) = self.raw_query_string.as_deref().filter(|query| !query.is_empty()) {
             uri.push('?');
-            uri.extend(utf8_percent_encode(&self.raw_query_string, UNSAFE));
+            uri.extend(utf8_percent_encode(query, UNSAFE));
         }
         Uri::try_from(uri).map_err(|_| MalformedEvent("the path"))
     }
@@ -210,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn null_is_as_good_as_missing() {
+        let event = json!({
+            "rawPath": null, "rawQueryString": null, "headers": {"a": null}, "cookies": null, "body": null,
+            "requestContext": {"domainName": null, "http": {"method": "GET"}},
+        });
+        assert_eq!(request(event).uri(), "/");
+    }
+
+    #[test]
     fn malformed_event_is_named() {
         let bad = |event| serde_json::from_value::<Event>(event).unwrap().into_request().unwrap_err().0;
         assert_eq!(bad(json!({"requestContext": {"http": {"method": "G T"}}})), "the method");
@@ -233,7 +254,8 @@ mod tests {
                 response = response.header(CONTENT_ENCODING, coding);
             }
             let answer = Answer::new(response.body(Bytes::from_static(bytes)).unwrap());
-            let sent = if answer.is_base64_encoded { STANDARD.decode(&answer.body).unwrap() } else { answer.body.into() };
+            let sent =
+                if answer.is_base64_encoded { STANDARD.decode(&answer.body).unwrap() } else { answer.body.into() };
             assert_eq!((sent.as_slice(), answer.is_base64_encoded), (bytes, !is_text), "{media_type} {bytes:?}");
         }
     }

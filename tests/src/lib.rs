@@ -1,6 +1,7 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
 pub mod answer;
+pub mod bounded;
 pub mod browser;
 pub mod collector;
 pub mod distribution;

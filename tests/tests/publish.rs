@@ -91,7 +91,8 @@ async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
-    let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
+    let registry =
+        registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
     let serve = registry.serve().await;
     let missing = format!("/v2/devfile-catalog/loom/manifests/sha256:{}", "0".repeat(64));
     let looked = serve.ask("GET", &missing, &[]).await;
@@ -108,7 +109,8 @@ async fn status_reads_the_bucket_once_a_second_at_most() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
-    let registry = registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
+    let registry =
+        registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
     let serve = registry.serve().await;
     proxy.take_requests();
     let began = std::time::Instant::now();

@@ -3,5 +3,6 @@
 pub(crate) mod blobs;
 pub(crate) mod earlier;
 pub(crate) mod icons;
+pub(crate) mod last_refresh;
 pub(crate) mod live;
 pub(crate) mod snapshot;
