@@ -2,9 +2,12 @@
 //! only a gateway hands over.
 
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
+use registry_tests::bounded::within_a_minute;
 use registry_tests::lambda::{Function, http_event};
 use registry_tests::large::extra_entries;
 use registry_tests::registry::TestRegistry;
@@ -90,6 +93,31 @@ async fn answers_of_10_000_versions_fit_or_are_named() {
     assert_eq!(all["statusCode"], 406, "the whole of it is larger than the limit");
     let log = serve.end().await.unwrap();
     assert!(log.iter().any(|line| line["OversizedAnswers"] == 1), "a metric counts it");
+}
+
+#[tokio::test]
+async fn health_is_prompt_while_clients_ask_for_brotli_right_after_start() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.write("extraDevfileEntries.yaml", extra_entries(100, 20));
+    registry.refresh().await.unwrap();
+    let serve = registry.with("REVALIDATE_SECONDS", "3600").serve().await;
+    let brotli = [("accept-encoding", "br")];
+    let clients = join_all((0..4).map(|_| serve.ask("GET", "/v2index/all", &brotli)));
+    let health = async {
+        for _ in 0..10 {
+            let asked = Instant::now();
+            assert_eq!(serve.ask("GET", "/health", &[]).await.status, 200);
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        }
+    };
+    let (clients, ()) = tokio::join!(clients, health);
+    assert!(clients.iter().all(|answer| answer.status == 200));
+    within_a_minute("brotli is ready", async {
+        while serve.ask("HEAD", "/v2index/all", &brotli).await.header("content-encoding") != "br" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

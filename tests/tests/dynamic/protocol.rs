@@ -10,6 +10,7 @@ use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use registry_tests::bounded::property;
 
 use crate::fixture::Dynamic;
 

@@ -310,6 +310,8 @@ fn brotli(identity: &[u8]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn headers(list: &[(axum::http::HeaderName, &'static str)]) -> HeaderMap {
@@ -362,6 +364,31 @@ mod tests {
             (unavailable.status(), &unavailable.headers()[RETRY_AFTER]),
             (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("5"))
         );
+    }
+
+    #[tokio::test]
+    async fn large_body_leaves_in_the_best_coding_that_is_ready() {
+        let body = Body::new(JSON, Bytes::from(vec![b'a'; INLINE_BYTES + 1]));
+        let request = headers(&[(ACCEPT_ENCODING, "gzip, br")]);
+        let coding = || body.answer(&request, Caching::Minute).headers().get(CONTENT_ENCODING).cloned();
+        assert_eq!(coding(), None, "nobody waits");
+        let ready = async {
+            while coding().is_none_or(|coding| coding != "br") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ready).await.expect("it was begun");
+        let gzip = headers(&[(ACCEPT_ENCODING, "gzip")]);
+        assert_eq!(body.answer(&gzip, Caching::Minute).headers().get(CONTENT_ENCODING), None, "nobody asked for it before");
+    }
+
+    #[tokio::test]
+    async fn body_that_is_gone_is_not_compressed() {
+        let body = Body::new(JSON, Bytes::from(vec![b'a'; INLINE_BYTES + 1]));
+        let coded = Arc::downgrade(&body.brotli);
+        body.prepare();
+        drop(body);
+        assert_eq!(coded.strong_count(), 0, "the work in the queue holds no release");
     }
 
     #[test]

@@ -357,9 +357,23 @@ pub(super) async fn read(store: &StarterStore, zip: ZipKey, size: u64) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use devfile_registry::starter::StarterProject;
 
     use super::*;
+
+    #[tokio::test]
+    async fn project_in_the_queue_is_told_from_one_that_is_packed() {
+        let (turn, room) = (Turn::default(), Semaphore::new(1));
+        let other = room.acquire().await.unwrap();
+        let mut waiting = std::pin::pin!(turn.of(&room));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(turn.is_awaited());
+        drop(other);
+        let _room = waiting.await.unwrap();
+        assert!(!turn.is_awaited());
+    }
 
     #[test]
     fn looks_count_as_long_as_they_should() {
