@@ -291,6 +291,8 @@ impl Inner {
             if let Some(snapshot) = new {
                 snapshot.prepare();
                 self.snapshot.store(Some(snapshot));
+                // The release before is gone now, and what its reading took.
+                workers::run_aside(heap::trim);
             }
         });
     }
