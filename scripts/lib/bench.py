@@ -47,7 +47,7 @@ def main(root: Path, arguments: list[str]) -> int:
 
     chosen = options.parts or list(measures.PARTS)
     with tempfile.TemporaryDirectory(prefix="devfile-bench-") as data, Supervisor() as supervisor:
-        binaries = tools.ensure(root / ".tools", ["weed", "docker-registry", "wrk"])
+        binaries = tools.ensure(root / ".tools", ["weed", "docker-registry", "wrk", "nginx"])
         step("build", " ".join(Plain.build))
         if supervisor.run("cargo", Plain.build, cwd=root) != 0:
             raise Failure("the build failed; what the compiler said is above")

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Optional
 
-from . import git, s3, servers
+from . import git, nginx, s3, servers
 from .console import Failure
 from .githost import GitHost
 from .processes import Child, Supervisor, free_ports
@@ -243,8 +243,32 @@ class Stage:
             time.sleep(0.001)
         return time.monotonic() - begin
 
+    def until_live(self, serving: Serving, registry: Registry) -> None:
+        """Waits until `serve` answers from the last commit of a registry."""
+        commit = git.run(registry.source, "rev-parse", "HEAD").strip()
+        begin = time.monotonic()
+        while (json.loads(serving.get("/status"))["live"] or {}).get("commit_hash") != commit:
+            self._supervisor.check()
+            if time.monotonic() - begin > _START_SECONDS:
+                raise Failure(f"{commit} is not live after {_START_SECONDS:.0f} seconds")
+
+    def nginx(self, files: Mapping[str, bytes]) -> Serving:
+        """Starts nginx, which answers each path with the bytes of a file."""
+        [port] = free_ports(1)
+        folder = self._data / "nginx"
+        command = nginx.prepare(self._tools / "nginx", folder, port, files)
+        child = self._supervisor.spawn("nginx", command, log=self._data / "nginx.log")
+        path = next(iter(files))
+        begin = time.monotonic()
+        while s3.get_status(port, path) != 200:
+            self._supervisor.check()
+            if time.monotonic() - begin > _START_SECONDS:
+                raise Failure(f"nginx does not answer {path} after {_START_SECONDS:.0f} seconds")
+            time.sleep(0.001)
+        return Serving(child, port, time.monotonic() - begin)
+
     def stop(self, serving: Serving) -> None:
-        """Ends a `serve`."""
+        """Ends a `serve`, or nginx."""
         self._supervisor.drop(serving.child)
 
     def load(self, serving: Serving, path: str, headers: Optional[Mapping[str, str]] = None) -> Load:

@@ -100,6 +100,7 @@ TOOLS: dict[str, Tool] = {
         names_on_path=("docker-registry", "registry"),
         otherwise="put Distribution on PATH as docker-registry or registry, or (scripts/dev) set OCI_REGISTRY",
     ),
+    "nginx": Debian("nginx", names_on_path=("nginx",), otherwise="put nginx on PATH", program="usr/sbin/nginx"),
     "wrk": Debian("wrk", names_on_path=("wrk",), otherwise="put wrk on PATH"),
     "skopeo": Debian("skopeo", names_on_path=("skopeo",), otherwise="put skopeo on PATH"),
     "chromium": Debian(

@@ -10,6 +10,7 @@ pub mod emf;
 pub mod environment;
 mod error;
 pub mod fetch;
+pub mod gateway;
 pub mod git;
 pub mod index;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
 pub mod answer;
+pub mod bounded;
 pub mod browser;
 pub mod collector;
 pub mod distribution;
@@ -9,6 +10,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod lambda;
+pub mod large;
 pub mod proxy;
 pub mod raw;
 pub mod registry;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
+use registry_tests::bounded::property;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "the fuzz targets see it from another crate")]
@@ -45,7 +46,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[(Index, usize, Vec<u8>)]) -> Vec<u8> {
 /// Runs an entry point over seeds and changed copies of them.
 fn run(seeds: Vec<Vec<u8>>, cases: u32, entry: impl Fn(&[u8])) {
     seeds.iter().for_each(|seed| entry(seed));
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = property(cases, file!());
     let strategy = (prop::sample::select(seeds), prop::collection::vec(change(), 1..8));
     let tested = TestRunner::new(config).run(&strategy, |(seed, changes)| {
         entry(&changed(seed, &changes));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use devfile_registry::cache::{INDEX_KEY, blob_key, release_key};
 use devfile_registry::digest::Digest;
 use devfile_registry::release::{About, Built, Icon, LiveIndex, Outline, Plan, Release};
+use registry_tests::bounded::within_a_minute;
 use registry_tests::registry::{Serving, TestRegistry};
 
 const KILN: &str = "https://example.com/icons/kiln.svg";
@@ -89,7 +90,10 @@ async fn icons_are_shown_as_data_as_far_as_they_can_be_read() {
     // The next release finds the icon in memory, so it needs no blob. What is no image stays a URL.
     let next = capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "text/html", b"<script>")]).await;
     registry.remove(&[blob_key(Digest::of(SVG))]).await;
-    while serve.json("/status").await["live"]["release"] != next {}
+    within_a_minute("the next release is served", async {
+        while serve.json("/status").await["live"]["release"] != next {}
+    })
+    .await;
     assert_eq!(shown(&serve, "/v2index/all?icon=base64").await, expected);
     let stale = registry.serve().await;
     assert_eq!(shown(&stale, "/v2index/all?icon=base64").await, urls, "a blob that is gone leaves the URL");

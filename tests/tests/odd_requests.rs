@@ -1,8 +1,9 @@
 //! Old and odd requests: whatever arrives has an answer, and it is not the server's fault.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use registry_tests::answer::Answer;
+use registry_tests::bounded::property;
 use registry_tests::raw;
 use registry_tests::registry::{Serving, TestRegistry};
 
@@ -262,7 +263,7 @@ async fn any_path_and_query_is_answered() {
     let handle = tokio::runtime::Handle::current();
     let url = serve.url.clone();
     let run = move || {
-        let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+        let mut runner = TestRunner::new(property(300, file!()));
         runner.run(&(method, target), |(method, target)| {
             let request = format!("{method} {target} HTTP/1.1\r\nhost: registry\r\nconnection: close\r\n\r\n");
             let answer = handle.block_on(raw::ask(&url, request));

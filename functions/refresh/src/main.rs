@@ -9,17 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
+use devfile_registry::gateway::{Answer, Event};
 use devfile_registry::plain_http::{RequestBody, Server};
 use devfile_registry::settings::{Function, help};
 use devfile_registry::{logging, telemetry};
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, LambdaEvent, Service};
+use lambda_http::{LambdaEvent, RequestExt};
 use refresh::action::Action;
 use refresh::app::App;
 use refresh::config::Config;
@@ -57,8 +56,7 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if logging::is_lambda() {
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&app));
-        let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), router.clone(), event);
+        let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
     let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -92,23 +90,28 @@ fn show_metrics(path: &str) -> Response {
 }
 
 /// One event of the Lambda runtime, its spans exported before it is answered.
-async fn invoke(app: Arc<App>, router: Router, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    let answer = answer_event(app, router, event).await;
+async fn invoke(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
+    let answer = answer_event(app, event).await;
     telemetry::flush().await;
     answer
 }
 
 /// An HTTP request of the gateway, or a direct invocation.
-async fn answer_event(
-    app: Arc<App>,
-    router: Router,
-    event: LambdaEvent<Value>,
-) -> Result<Value, lambda_runtime::Error> {
+async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
     let LambdaEvent { payload, context } = event;
     if payload.get("requestContext").is_some() {
-        let payload: LambdaRequest = serde_json::from_value(payload)?;
-        let response = Adapter::from(router).call(LambdaEvent { payload, context }).await?;
-        return Ok(serde_json::to_value(response)?);
+        let response = match serde_json::from_value::<Event>(payload)?.into_request() {
+            Ok(mut request) => {
+                if let Some(trace) = context.xray_trace_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+                    request.headers_mut().insert("x-amzn-trace-id", trace);
+                }
+                answer(State(app), request.with_lambda_context(context).map(Body::from)).await
+            }
+            Err(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
+        };
+        let (head, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await?;
+        return Ok(serde_json::to_value(Answer::new(Response::from_parts(head, bytes)))?);
     }
     let action = Action::of_event(payload)?;
     Ok(serde_json::to_value(app.act(action).await?)?)

@@ -5,6 +5,7 @@
 //! - [`router`]: from a request to its route, and what all answers have;
 //! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`]: the APIs. Each declares its routes
 //!   with [`route`] and answers from the release in [`state`];
+//! - [`large_answers`]: what becomes of answers that AWS Lambda does not take;
 //! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
 //! - [`view`]: derived once per release, the catalog and the index of the viewer;
 //! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;
@@ -16,6 +17,7 @@ mod files;
 mod front;
 mod http;
 mod index;
+mod large_answers;
 mod observe;
 mod oci;
 mod openapi;

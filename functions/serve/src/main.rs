@@ -25,8 +25,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Time for requests under way when the process is asked to end. Container runtimes wait for 10 s before they kill it.
 const GRACE: Duration = Duration::from_secs(8);
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// Time for work on other threads when everything else has ended; what is unfinished then is lost with the process anyway.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
+fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     match std::env::args().nth(1).as_deref() {
         None => {}
@@ -39,6 +41,13 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(_) => bail!("usage: serve [--help]"),
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(run(started));
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+async fn run(started: Instant) -> anyhow::Result<()> {
     let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let configured = started.elapsed();

@@ -20,8 +20,9 @@ use devfile_registry::limits::{PATH_BYTES, QUERY_BYTES};
 use tower::Service;
 
 use crate::http::body::header;
-use crate::http::path::{decode, path_as_sent, rewrite, segments, without_slash};
+use crate::http::path::{decode, rewrite, segments, without_slash};
 use crate::http::problem::Problem;
+use crate::large_answers::fit;
 use crate::oci::{self, Code, OciError};
 use crate::openapi::{self, Interface};
 use crate::route::Route;
@@ -95,12 +96,16 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     // No request has a body that is read.
     let (mut parts, _) = request.into_parts();
     let method = parts.method.clone();
+    let asked = app.is_lambda.then(|| parts.headers.clone());
     let mut response = match admit(&mut parts) {
         Some(response) => response,
         None => {
             parts.extensions.insert(Held(held.clone()));
             let Ok(response) = router.call(Request::from_parts(parts, Body::empty())).await;
-            response
+            match asked {
+                Some(asked) => fit(app, &asked, response).await,
+                None => response,
+            }
         }
     };
     let status = response.status();
@@ -126,7 +131,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
 
 /// Gives the request the path that the routes know, whatever its spelling. What no route should see is answered at once.
 fn admit(parts: &mut Parts) -> Option<Response<Body>> {
-    let sent = path_as_sent(parts);
+    let sent = parts.uri.path();
     let decoded = decode(sent);
     let is_oci = oci::owns(decoded.as_deref().unwrap_or(sent));
     let refuse = |problem: Problem| {

@@ -8,10 +8,12 @@ use axum::extract::FromRequestParts;
 use axum::http::header::HeaderName;
 use axum::http::request::Parts;
 use devfile_registry::cache::Cache;
+use devfile_registry::logging;
 
 use crate::config::Config;
 use crate::http::problem::Problem;
 use crate::release::blobs::Blobs;
+use crate::release::last_refresh::LastRefreshes;
 use crate::release::live::{Freshness, Live};
 use crate::release::snapshot::Shared;
 
@@ -27,6 +29,9 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) live: Live,
     pub(crate) blobs: Blobs,
+    pub(crate) last_refreshes: LastRefreshes,
+    /// Answers leave by the Lambda runtime, which limits them.
+    pub(crate) is_lambda: bool,
 }
 
 impl App {
@@ -34,7 +39,8 @@ impl App {
     pub async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let live = Live::load(cache, config.revalidate, blobs.damaged().clone()).await;
-        Self { config, live, blobs }
+        let last_refreshes = LastRefreshes::new(config.revalidate);
+        Self { config, live, blobs, last_refreshes, is_lambda: logging::is_lambda() }
     }
 
     /// How fresh the answers are.

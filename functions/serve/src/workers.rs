@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use devfile_registry::limits::WAITING_REQUESTS;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn_blocking};
 
 static WORKERS: LazyLock<Workers> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -28,9 +28,17 @@ pub(crate) async fn run<T>(work: impl FnOnce() -> T) -> Result<T, Busy> {
     WORKERS.run(work).await
 }
 
-/// Runs work if a processor is free for it; else nothing is done.
-pub(crate) fn try_run<T>(work: impl FnOnce() -> T) -> Option<T> {
-    WORKERS.try_run(work)
+/// Runs work that nobody waits for, one such at a time, on a thread of its own.
+pub(crate) fn run_aside(work: impl FnOnce() + Send + 'static) {
+    static ASIDE: Semaphore = Semaphore::const_new(1);
+    // Without a runtime there are no requests either.
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            let _turn = ASIDE.acquire().await;
+            // A panic has been logged.
+            let _ended = spawn_blocking(work).await;
+        });
+    }
 }
 
 /// Runs work at once. There is little of it at a time, for the caller has waited for something else.
@@ -58,11 +66,6 @@ impl Workers {
         let _admitted = self.admitted.try_acquire().map_err(|_| Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Busy)?;
         Ok(run_now(work))
-    }
-
-    fn try_run<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        let _running = self.running.try_acquire().ok()?;
-        Some(run_now(work))
     }
 }
 
@@ -94,7 +97,6 @@ mod tests {
             running.run(work).await.map(|_| ())
         });
         begins.await.unwrap();
-        assert_eq!(workers.try_run(|| ()), None, "the processor is taken");
         let mut second = Box::pin(workers.run(|| ()));
         assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(workers.run(|| ()).await, Err(Busy));

@@ -129,7 +129,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
         #[test]
         fn folder_id_is_that_of_git(files in prop::collection::btree_map("([a-c]{1,2}[-.0]?/){0,3}[d-f.é-]{1,3}[1]", (".{0,9}", any::<bool>()), 1..12)) {
             let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::content::{Content, PublishedVersion};
-use super::documents::{ByStack, Shard, joined};
+use super::documents::{ByStack, Common, Shard, joined};
 use super::format::InvalidDocument;
 use super::outline::Outline;
 use crate::artifact;
@@ -30,19 +30,53 @@ impl Outline {
     /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
     pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
         let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
-        for (name, bytes) in documents {
+        let parse = |(name, bytes): (Digest, Bytes)| {
             if Digest::of(&bytes) != name {
                 return Err(InvalidDocument::Digest(name));
             }
-            read.insert(name, bytes.len() as u64);
-            if name == self.common.digest {
-                common = Some(serde_json::from_slice(&bytes)?);
-            } else {
-                stacks.append(&mut serde_json::from_slice::<Shard<'_>>(&bytes)?);
+            let size = bytes.len() as u64;
+            let parsed = match name == self.common.digest {
+                true => Parsed::Common(serde_json::from_slice(&bytes)?),
+                false => Parsed::Shard(serde_json::from_slice(&bytes)?),
+            };
+            Ok((name, size, parsed))
+        };
+        for parsed in map_on_all_processors(documents.into_iter().collect(), parse) {
+            let (name, size, parsed) = parsed?;
+            read.insert(name, size);
+            match parsed {
+                Parsed::Common(document) => common = Some(document),
+                Parsed::Shard(mut shard) => stacks.append(&mut shard),
             }
         }
         Ok(Release { outline: self, content: joined(stacks, common), read_from: read })
     }
+}
+
+/// A document without borrows of its bytes.
+enum Parsed {
+    Common(Common<'static>),
+    Shard(Shard<'static>),
+}
+
+/// Maps items in their order, each processor a part of them. A release of thousands of versions has a hundred documents, and a
+/// function that starts waits for them.
+fn map_on_all_processors<T: Send, R: Send>(items: Vec<T>, map: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (count, map) = (items.len().div_ceil(processors).max(1), &map);
+    let mut items = items.into_iter();
+    let mut parts =
+        std::iter::from_fn(|| Some(items.by_ref().take(count).collect::<Vec<T>>()).filter(|p| !p.is_empty()));
+    let first = parts.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.map(|part| scope.spawn(move || part.into_iter().map(map).collect::<Vec<R>>())).collect();
+        let mut mapped: Vec<R> = first.into_iter().map(map).collect();
+        for other in others {
+            mapped.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        mapped
+    })
 }
 
 impl Release {

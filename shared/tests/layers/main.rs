@@ -44,7 +44,7 @@ const LAYERS: [Layer; 16] = [
     ("stores", &["registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),
-    ("server", &["plain_http"], &["observe"]),
+    ("server", &["plain_http", "gateway"], &["observe"]),
 ];
 
 #[test]

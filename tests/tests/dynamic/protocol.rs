@@ -10,6 +10,7 @@ use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use registry_tests::bounded::property;
 
 use crate::fixture::Dynamic;
 
@@ -129,8 +130,7 @@ async fn run(steps: &[Step]) {
 #[test]
 fn real_stores_keep_the_invariants() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut runner =
-        TestRunner::new(Config { cases: 6, max_shrink_iters: 8, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { max_shrink_iters: 8, ..property(6, file!()) });
     let result = runner.run(&steps(), |steps| {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(&steps))));
         ran.map_err(|_| TestCaseError::fail("an invariant does not hold; the reason is above"))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use registry_tests::bounded::within_a_minute;
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
@@ -130,20 +131,24 @@ async fn serve_outlives_the_bucket_and_says_so() {
     let begin = std::time::Instant::now();
     assert_eq!([serve.get("/v2index/all").await, serve.get("/devfiles/loom").await], before);
     assert!(begin.elapsed() < Duration::from_secs(2), "a bucket that does not answer holds requests up");
-    let answer = loop {
-        // The look that hangs takes its time to be given up.
-        let answer = reqwest::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
-        if answer.headers().contains_key("devfile-registry-stale") {
-            break answer;
+    let stale = async {
+        loop {
+            // The look that hangs takes its time to be given up.
+            let answer = reqwest::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
+            if answer.headers().contains_key("devfile-registry-stale") {
+                break answer;
+            }
         }
     };
+    let answer = within_a_minute("serve says that it is stale", stale).await;
     assert_eq!(answer.status(), 200);
     let status = serve.json("/status").await;
     assert_eq!(status["snapshot"]["stale"], true);
     assert!(status["snapshot"]["failure"].as_str().unwrap().contains("the cache bucket"), "{status}");
     world.s3.faults().clear();
-    while serve.json("/status").await["snapshot"]["stale"] == true {
-        tokio::task::yield_now().await;
-    }
+    within_a_minute("serve is fresh again", async {
+        while serve.json("/status").await["snapshot"]["stale"] == true {}
+    })
+    .await;
     assert_eq!(serve.get("/devfiles/loom").await, before[1]);
 }

@@ -1,5 +1,6 @@
 //! Who can cause a refresh, and what each is told.
 
+use registry_tests::bounded::within_a_minute;
 use registry_tests::github::{Fault, Webhook};
 use serde_json::{Value, json};
 
@@ -31,9 +32,12 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     // Replays of both cost a look at the head each.
     refresh.logs("\"outcome\":\"published\"").await;
     refresh.logs("\"outcome\":\"published\"").await;
-    while world.github.statuses().len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    within_a_minute("both commits get a status", async {
+        while world.github.statuses().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     world.github.take_requests();
     let (etag, requests) = (world.registry.live().await, world.s3.take_requests().len());
     assert!(requests > 0);

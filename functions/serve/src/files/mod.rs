@@ -8,12 +8,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use axum::http::request::Parts;
+use devfile_registry::cache::blob_key;
 use serde_json::json;
 
 use crate::devfiles;
 use crate::http::body::Caching;
 use crate::http::content::{Content, Delivery, offer_ranges};
 use crate::http::problem::Problem;
+use crate::large_answers::Stored;
 use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
 use crate::route::{Answer, Description, Operation, RestAnswers, Route, name_schema, parameter};
@@ -82,18 +84,15 @@ async fn file(snapshot: &Snapshot, blobs: &Blobs, path: &str, request: &Parts) -
     if let Some(response) = content.without_bytes(request) {
         return Ok(response);
     }
-    if blobs.streams(file.size) {
-        let part = content.asked(&request.headers)?;
-        let (first, last) = part.map_or((0, file.size - 1), |(first, last)| (first as u64, last as u64));
-        return Ok(content.streamed(part, blobs.pieces(file.digest, first, last).await?));
-    }
     let delivery = match snapshot.content(&file.digest) {
         Some(bytes) => Delivery::Bytes(bytes.clone()),
         // Some readers of texts, of JSON and YAML above all, follow no redirects.
-        None if media_type == TEXT => Delivery::Bytes(blobs.read(file.digest, file.size).await?),
-        None => blobs.deliver(file.digest, file.size).await?,
+        None if media_type == TEXT => blobs.send(&content, &request.headers).await?,
+        None => blobs.deliver(&content, &request.headers).await?,
     };
-    Ok(content.delivered(delivery, &request.headers)?)
+    let mut response = content.delivered(delivery, &request.headers)?;
+    response.extensions_mut().insert(Stored(blob_key(file.digest)));
+    Ok(response)
 }
 
 /// A media type that a browser shows, and never one that it runs.

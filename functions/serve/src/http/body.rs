@@ -1,7 +1,8 @@
 //! Bodies of answers: bytes with their entity tag, and their compressed forms, which are made once.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
@@ -61,8 +62,16 @@ pub(crate) struct Body {
     identity: Bytes,
     tag: String,
     best: Coding,
-    gzip: OnceLock<Bytes>,
-    brotli: OnceLock<Bytes>,
+    gzip: Arc<Coded>,
+    brotli: Arc<Coded>,
+}
+
+/// What a content coding makes of a body, once it is made.
+#[derive(Debug, Default)]
+struct Coded {
+    bytes: OnceLock<Bytes>,
+    /// Somebody has begun to make it.
+    begun: AtomicBool,
 }
 
 /// A content coding (RFC 9110, section 8.4.1).
@@ -77,7 +86,7 @@ impl Body {
     /// A body that is answered again and again. Its entity tag follows from its bytes.
     pub(crate) fn new(media_type: &'static str, identity: Bytes) -> Self {
         let tag = Digest::of(&identity).hex()[..32].to_owned();
-        Self { media_type, identity, tag, best: Coding::Brotli, gzip: OnceLock::new(), brotli: OnceLock::new() }
+        Self { media_type, identity, tag, best: Coding::Brotli, gzip: Arc::default(), brotli: Arc::default() }
     }
 
     /// A body for one answer: the coding that takes longest, and the most memory, is left out.
@@ -90,21 +99,25 @@ impl Body {
         &self.identity
     }
 
-    /// Compresses now what the first request would otherwise wait for.
+    /// Begins to compress what requests would otherwise begin.
     pub(crate) fn prepare(&self) {
-        self.coded(Coding::Gzip);
-        self.coded(Coding::Brotli);
+        self.begin(Coding::Gzip);
+        self.begin(Coding::Brotli);
     }
 
-    /// The answer to a request with these headers: the body in the best coding it takes, or 304. A large body that no processor is
-    /// free to compress leaves as it is.
+    /// The answer to a request with these headers, or 304: the body in the best coding that it takes and that is ready. No request
+    /// waits for the compression of a large body; the first one begins it.
     pub(crate) fn answer(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
         let coding = self.coding(request);
         if let Some(known) = self.known(request, coding) {
             return self.not_modified(known, caching);
         }
-        let ready = self.is_ready(coding) || workers::try_run(|| self.coded(coding)).is_some();
-        self.coded_answer(if ready { coding } else { Coding::Identity }, caching)
+        if !self.is_ready(coding) {
+            self.begin(coding);
+        }
+        let less = if coding == Coding::Brotli { accepted(request, Coding::Gzip) } else { Coding::Identity };
+        let ready = [coding, less].into_iter().find(|coding| self.is_ready(*coding));
+        self.coded_answer(ready.unwrap_or(Coding::Identity), caching)
     }
 
     /// The same from within [`workers`].
@@ -186,18 +199,47 @@ impl Body {
         self.identity.len() <= INLINE_BYTES
             || match coding {
                 Coding::Identity => true,
-                Coding::Gzip => self.gzip.get().is_some(),
-                Coding::Brotli => self.brotli.get().is_some(),
+                Coding::Gzip => self.gzip.bytes.get().is_some(),
+                Coding::Brotli => self.brotli.bytes.get().is_some(),
             }
+    }
+
+    /// Compresses the body on a thread of its own, once, unless the body is gone when its turn comes.
+    fn begin(&self, coding: Coding) {
+        let (coded, compress): (_, fn(&[u8]) -> Bytes) = match coding {
+            Coding::Identity => return,
+            Coding::Gzip => (&self.gzip, gzip),
+            Coding::Brotli => (&self.brotli, brotli),
+        };
+        if self.is_ready(coding) || coded.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (coded, identity) = (Arc::downgrade(coded), self.identity.clone());
+        workers::run_aside(move || {
+            if let Some(coded) = coded.upgrade() {
+                coded.bytes.get_or_init(|| compress(&identity));
+            }
+        });
     }
 
     fn coded(&self, coding: Coding) -> &Bytes {
         match coding {
             Coding::Identity => &self.identity,
-            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.identity)),
-            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.identity)),
+            Coding::Gzip => self.gzip.bytes.get_or_init(|| gzip(&self.identity)),
+            Coding::Brotli => self.brotli.bytes.get_or_init(|| brotli(&self.identity)),
         }
     }
+}
+
+/// What a body becomes in a coding that a request takes, the quickest of them: its name and the bytes. `None` when it takes none.
+pub(crate) async fn compressed(request: &HeaderMap, identity: Bytes) -> Option<(&'static str, Bytes)> {
+    let (name, compress): (_, fn(&[u8]) -> Bytes) = match accepted(request, Coding::Gzip) {
+        Coding::Identity if accepted(request, Coding::Brotli) == Coding::Brotli => ("br", brotli),
+        Coding::Identity => return None,
+        _ => ("gzip", gzip),
+    };
+    let bytes = tokio::task::spawn_blocking(move || compress(&identity)).await.ok()?;
+    Some((name, bytes))
 }
 
 /// The answer that sends a client to another path of this registry.
@@ -268,6 +310,8 @@ fn brotli(identity: &[u8]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn headers(list: &[(axum::http::HeaderName, &'static str)]) -> HeaderMap {
@@ -320,6 +364,35 @@ mod tests {
             (unavailable.status(), &unavailable.headers()[RETRY_AFTER]),
             (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("5"))
         );
+    }
+
+    #[tokio::test]
+    async fn large_body_leaves_in_the_best_coding_that_is_ready() {
+        let body = Body::new(JSON, Bytes::from(vec![b'a'; INLINE_BYTES + 1]));
+        let request = headers(&[(ACCEPT_ENCODING, "gzip, br")]);
+        let coding = || body.answer(&request, Caching::Minute).headers().get(CONTENT_ENCODING).cloned();
+        assert_eq!(coding(), None, "nobody waits");
+        let ready = async {
+            while coding().is_none_or(|coding| coding != "br") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ready).await.expect("it was begun");
+        let gzip = headers(&[(ACCEPT_ENCODING, "gzip")]);
+        assert_eq!(
+            body.answer(&gzip, Caching::Minute).headers().get(CONTENT_ENCODING),
+            None,
+            "nobody asked for it before"
+        );
+    }
+
+    #[tokio::test]
+    async fn body_that_is_gone_is_not_compressed() {
+        let body = Body::new(JSON, Bytes::from(vec![b'a'; INLINE_BYTES + 1]));
+        let coded = Arc::downgrade(&body.brotli);
+        body.prepare();
+        drop(body);
+        assert_eq!(coded.strong_count(), 0, "the work in the queue holds no release");
     }
 
     #[test]

@@ -8,9 +8,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
-use devfile_registry::cache::ByteStream;
 use devfile_registry::digest::Digest;
-use futures_util::stream;
 
 use crate::http::body::{Caching, header, is_known};
 
@@ -34,6 +32,8 @@ pub(crate) struct Content {
 pub(crate) enum Delivery {
     /// In the answer.
     Bytes(Bytes),
+    /// In the answer: the bytes that are asked for, as they come.
+    Stream(Body),
     /// At this URL of the bucket.
     Elsewhere(String),
 }
@@ -88,6 +88,13 @@ impl Content {
     pub(crate) fn delivered(&self, delivery: Delivery, request: &HeaderMap) -> Result<Response<Body>, OutOfRange> {
         let bytes = match delivery {
             Delivery::Bytes(bytes) => bytes,
+            Delivery::Stream(body) => {
+                let part = self.asked(request)?;
+                let length = part.map_or(self.size, |(first, last)| (last - first + 1) as u64);
+                let mut response = self.given(part, body);
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+                return Ok(response);
+            }
             Delivery::Elsewhere(url) => {
                 let mut response = self.response(StatusCode::TEMPORARY_REDIRECT, Body::empty());
                 response.headers_mut().insert(LOCATION, header(&url));
@@ -118,20 +125,11 @@ impl Content {
     }
 
     /// The answer with the bytes that were [asked](Self::asked) for.
-    pub(crate) fn given(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
+    fn given(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
         let Some((first, last)) = part else { return self.response(StatusCode::OK, body) };
         let mut response = self.response(StatusCode::PARTIAL_CONTENT, body);
         let range = format!("bytes {first}-{last}/{}", self.size);
         response.headers_mut().insert(CONTENT_RANGE, header(&range));
-        response
-    }
-
-    /// The answer with the bytes that were [asked](Self::asked) for, as they come.
-    pub(crate) fn streamed(&self, part: Option<(usize, usize)>, pieces: ByteStream) -> Response<Body> {
-        let length = part.map_or(self.size, |(first, last)| (last - first + 1) as u64);
-        let pieces = stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) });
-        let mut response = self.given(part, Body::from_stream(pieces));
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         response
     }
 

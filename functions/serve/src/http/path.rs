@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::request::Parts;
 use axum::http::uri::{PathAndQuery, Uri};
-use lambda_http::RequestExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What stays as it is in a path with slashes (RFC 3986, "pchar").
@@ -27,14 +25,6 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b':')
     .remove(b'@');
-
-/// The path as the client sent it: on its way to the URI of a request, lambda_http folds dot segments.
-pub(crate) fn path_as_sent(parts: &Parts) -> &str {
-    match parts.raw_http_path() {
-        "" => parts.uri.path(),
-        raw => raw,
-    }
-}
 
 /// Decodes a path. What decodes to something that is not text, or holds a NUL, is nobody's path.
 pub(crate) fn decode(path: &str) -> Option<Cow<'_, str>> {

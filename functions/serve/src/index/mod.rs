@@ -6,11 +6,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderVal
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
+use devfile_registry::cache::INDEX_KEY;
 use devfile_registry::limits::INLINE_BYTES;
 use serde_json::{Value, json};
 
 use crate::http::body::{Caching, JSON, header, is_known};
 use crate::http::problem::Problem;
+use crate::large_answers::Stored;
 use crate::release::snapshot::Snapshot;
 use crate::route::{Answer, Description, Event, Operation, RestAnswers, Route, parameter, schema_of};
 use crate::state::Released;
@@ -65,7 +67,9 @@ pub(crate) fn routes() -> Vec<Route> {
                 Description { parameters: vec![], answers: RestAnswers::of(live).conditional() }
             }),
             |Released(snapshot): Released, headers: HeaderMap| async move {
-                snapshot.index_json.answer(&headers, Caching::Minute)
+                let mut response = snapshot.index_json.answer(&headers, Caching::Minute);
+                response.extensions_mut().insert(Stored(INDEX_KEY.to_owned()));
+                response
             },
         ),
     ]

@@ -29,6 +29,7 @@ use self::metrics::Metrics;
 use self::observation::{Observation, class};
 use self::usage::{Caller, Usage};
 use crate::config::UsageEvents;
+use crate::large_answers::Oversized;
 use crate::route::Declaration;
 use crate::router::Answers;
 use crate::state::{App, COMMIT, STALE};
@@ -146,7 +147,8 @@ where
             let usage = caller.zip(declaration).filter(|_| Usage::succeeded(status));
             let usage = usage.and_then(|(caller, declaration)| caller.usage(declaration));
             let stale = response.headers().contains_key(STALE);
-            let observation = Observation { answered, stale, usage: usage.as_ref() };
+            let oversized = response.extensions().get::<Oversized>().is_some();
+            let observation = Observation { answered, stale, oversized, usage: usage.as_ref() };
             origin.log(&observation.answered);
             sinks.tell(&observation);
             Ok(response)
@@ -172,6 +174,9 @@ impl Sinks {
         let mut line = Line::default().metrics(&dimensions, &[("Requests", Unit::Count, 1)]);
         if observation.stale {
             line = line.metrics(&[], &[("StaleAnswers", Unit::Count, 1)]);
+        }
+        if observation.oversized {
+            line = line.metrics(&[], &[("OversizedAnswers", Unit::Count, 1)]);
         }
         if let Some(usage) = observation.usage {
             line = line.metrics(&[("Event", usage.event)], &[("UsageEvents", Unit::Count, 1)]);

@@ -1,17 +1,19 @@
-//! What there is to tell of a request.
+//! The facts of a request that metrics and logs have.
 
 use axum::http::StatusCode;
 use devfile_registry::request::Answered;
 
 use super::usage::Usage;
 
-/// What there is to tell of a request.
+/// The facts of a request.
 #[derive(Debug)]
 pub(super) struct Observation<'a> {
     /// The answer.
     pub(super) answered: Answered<'a>,
     /// Whether the bucket could not be asked for something newer.
     pub(super) stale: bool,
+    /// Whether it is beyond what AWS Lambda sends.
+    pub(super) oversized: bool,
     /// The event that it is, if it is one.
     pub(super) usage: Option<&'a Usage>,
 }

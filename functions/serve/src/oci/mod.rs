@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LINK, VARY};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LINK, VARY};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
@@ -23,6 +23,7 @@ use crate::http::path::segments;
 use crate::http::problem::Problem;
 use crate::http::query::pairs;
 use crate::release::blobs::Blobs;
+use crate::release::live::Lacking;
 use crate::release::snapshot::Snapshot;
 use crate::route::{
     Answer, Description, Event, OciAnswers, Operation, Route, name_schema, parameter, query_parameter, schema_of,
@@ -206,12 +207,16 @@ async fn respond(State(app): State<Arc<App>>, Held(held): Held, asked: Asked, re
     };
     let (request, _) = request.into_parts();
     let mut response = answer(&snapshot, &app.blobs, &asked, &request).await;
-    if response.status() == StatusCode::NOT_FOUND
-        && let Some(other) = app.live.other_than(&snapshot).await
-    {
+    let mut confirmed = true;
+    if response.status() == StatusCode::NOT_FOUND {
         // Another instance, with a newer release, may have told the client of what is not here.
-        snapshot = other;
-        response = answer(&snapshot, &app.blobs, &asked, &request).await;
+        let lacking = if asked.is_by_digest() { Lacking::Digest } else { Lacking::Name };
+        let other = app.live.other_than(&snapshot, lacking).await;
+        confirmed = other.is_ok();
+        if let Ok(Some(other)) = other {
+            snapshot = other;
+            response = answer(&snapshot, &app.blobs, &asked, &request).await;
+        }
     }
     if response.status() == StatusCode::NOT_FOUND && asked.is_by_digest() {
         // The client may have begun its pull with an earlier release.
@@ -219,6 +224,9 @@ async fn respond(State(app): State<Arc<App>>, Held(held): Held, asked: Asked, re
             Ok(()) => answer(&snapshot, &app.blobs, &asked, &request).await,
             Err(error) => OciError::from(error).into_response(),
         };
+    }
+    if response.status() == StatusCode::NOT_FOUND && !confirmed {
+        response.headers_mut().insert(CACHE_CONTROL, Caching::Never.header());
     }
     response.headers_mut().insert(COMMIT, header(snapshot.commit.as_str()));
     response
@@ -379,7 +387,7 @@ async fn blob(
         None => {
             let delivery = match snapshot.content(&digest) {
                 Some(bytes) => Delivery::Bytes(bytes.clone()),
-                None => blobs.deliver(digest, size).await?,
+                None => blobs.deliver(&content, &request.headers).await?,
             };
             content.delivered(delivery, &request.headers)?
         }

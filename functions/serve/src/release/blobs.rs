@@ -1,21 +1,26 @@
-//! Blobs of the cache bucket: read once, checked against their digest, kept in memory within a limit.
+//! Blobs of the cache bucket: small ones are read once, checked against their digest and kept in memory within a limit; large
+//! ones are redirects, or stream through.
 //!
-//! Nothing leaves this module that does not have the digest it was asked for by.
+//! No blob leaves this module whole that does not have its digest: the last piece of a stream waits for it. A range of a large
+//! blob is read alone, so its client checks the digest.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use devfile_registry::cache::{Bucket, ByteStream, Cache, CacheError, blob_key};
-use devfile_registry::digest::Digest;
-use devfile_registry::limits::{BLOB_MEMORY_BYTES, FILE_BYTES, LISTED_DAMAGES, REDIRECT_BYTES, TREE_BYTES};
+use devfile_registry::digest::{Digest, Hasher};
+use devfile_registry::limits::{BLOB_MEMORY_BYTES, LISTED_DAMAGES, REDIRECT_BYTES, TREE_BYTES};
+use futures_util::stream;
 use moka::future::Cache as Memory;
 
 use crate::config::LargeBlobs;
-use crate::http::content::Delivery;
+use crate::http::content::{Content, Delivery};
 use crate::http::problem::Problem;
 use crate::workers;
 
@@ -111,28 +116,84 @@ impl Blobs {
         &self.damaged
     }
 
-    /// How a blob of this size leaves, unless it must be in the answer.
-    pub(crate) async fn deliver(&self, digest: Digest, size: u64) -> Result<Delivery, Arc<BlobError>> {
-        if size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
-            let url = self.cache.presign(&blob_key(digest), URL_VALID).await.map_err(|error| Arc::new(error.into()))?;
-            return Ok(Delivery::Elsewhere(url));
+    /// How a blob leaves: a large one by a redirect, if clients reach the bucket.
+    pub(crate) async fn deliver(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
+        if blob.size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
+            let url = self.cache.presign(&blob_key(blob.digest), URL_VALID).await;
+            return Ok(Delivery::Elsewhere(url.map_err(|error| Arc::new(error.into()))?));
         }
-        self.read(digest, size).await.map(Delivery::Bytes)
+        self.send(blob, request).await
     }
 
-    /// Whether a blob of this size is sent piece by piece. None of a repository's files is that large, only what was fetched along.
-    pub(crate) fn streams(&self, size: u64) -> bool {
-        size > FILE_BYTES && self.large == LargeBlobs::Sent
+    /// How a blob leaves in the answer: a large one, or the range of it that is asked for, as it comes from the bucket.
+    pub(crate) async fn send(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
+        let Content { digest, size, .. } = *blob;
+        if size <= REDIRECT_BYTES || self.large == LargeBlobs::Redirected {
+            return self.read(digest, size).await.map(Delivery::Bytes);
+        }
+        match blob.asked(request) {
+            Ok(Some((first, last))) => {
+                let pieces = self.pieces(digest, first as u64, last as u64).await?;
+                Ok(Delivery::Stream(unchecked(pieces)))
+            }
+            Ok(None) => {
+                let pieces = self.pieces(digest, 0, size - 1).await?;
+                let check = Check { digest, hasher: Hasher::default(), damaged: self.damaged.clone() };
+                Ok(Delivery::Stream(check.whole(pieces)))
+            }
+            // There is nothing to send; the answer says so.
+            Err(_) => Ok(Delivery::Bytes(Bytes::new())),
+        }
     }
 
-    /// The bytes from `first` to `last` of a blob, as they come. Its digest is for the client to check.
-    pub(crate) async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
+    async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
         self.cache.stream(&blob_key(digest), first, last).await.map_err(|error| Arc::new(error.into()))
     }
 
     /// The bytes of a blob, from memory if they are there. Requests that ask for it at once share one read.
     pub(crate) async fn read(&self, digest: Digest, size: u64) -> Result<Bytes, Arc<BlobError>> {
         self.memory.try_get_with(digest, checked(&self.cache, &self.damaged, digest, size)).await
+    }
+}
+
+/// The bytes as they come.
+pub(crate) fn unchecked(pieces: ByteStream) -> Body {
+    Body::from_stream(stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) }))
+}
+
+/// The check of a blob on its way.
+struct Check {
+    digest: Digest,
+    hasher: Hasher,
+    damaged: Damaged,
+}
+
+impl Check {
+    /// The bytes as they come, but the last piece only when all of them have the digest; else the answer breaks off.
+    fn whole(self, pieces: ByteStream) -> Body {
+        let state = Some((self, pieces, Bytes::new()));
+        Body::from_stream(stream::try_unfold(state, |state| async {
+            let Some((mut check, mut pieces, held)) = state else { return Ok(None) };
+            match pieces.next().await {
+                Some(piece) => {
+                    let piece = piece.map_err(io::Error::other)?;
+                    check.hasher.update(&piece);
+                    Ok(Some((held, Some((check, pieces, piece)))))
+                }
+                None => check.end().map(|()| Some((held, None))),
+            }
+        }))
+    }
+
+    fn end(self) -> io::Result<()> {
+        let is_damaged = self.hasher.finish() != self.digest;
+        self.damaged.note(self.digest, is_damaged);
+        if is_damaged {
+            let error = BlobError::Damaged(self.digest);
+            tracing::warn!(%error, "an answer is cut off");
+            return Err(io::Error::other(error));
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A Lambda function is frozen between requests, so requests themselves do the checking: the first one after
 //! `REVALIDATE_SECONDS` starts a conditional read of `index.json` and waits for it a short while; all others answer from the
-//! snapshot there is. When the bucket is slow or down, so does the first one (invariant 7).
+//! snapshot there is. When the bucket is slow or down, so does the first one (invariant 7). A request for something that the
+//! snapshot lacks shares the read in progress, or starts one, and waits for its end.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use devfile_registry::limits::{CONCURRENT_READS, RELEASE_BYTES};
 use devfile_registry::release::{InvalidDocument, LiveIndex, Outline};
 use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::watch;
 
 use crate::release::blobs::Damaged;
 use crate::release::icons;
@@ -25,8 +27,14 @@ use crate::workers;
 /// Longest that a request waits for the check it started.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Least time between two looks, whatever causes them.
+/// Least time between two looks that names cause which no release has.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same for digests, which another instance may have told the client of.
+const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
+
+/// Longest that a request waits for a release newer than the one that lacks something.
+const NEWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The live release, as far as it is known.
 #[derive(Debug, Clone)]
@@ -41,6 +49,8 @@ struct Inner {
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
+    /// How many looks there were; tells those who wait of each.
+    looks: watch::Sender<u64>,
 }
 
 /// The last and the current look at the bucket.
@@ -48,6 +58,8 @@ struct Inner {
 struct Check {
     running: bool,
     looks: u64,
+    /// When the last look, or the one that is running, began.
+    began: Instant,
     last: Instant,
     /// The last look that the bucket answered.
     confirmed: Instant,
@@ -58,6 +70,32 @@ struct Check {
 struct Look<'a> {
     inner: &'a Inner,
     outcome: Result<(), Failure>,
+}
+
+/// What a snapshot lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    /// Content by its digest. The client knows it from somewhere, so the request waits for a look.
+    Digest,
+    /// A name. The request waits for a look, unless there was one within a second.
+    Name,
+}
+
+/// It is not known whether the bucket has a newer release: there was no look, or it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unconfirmed;
+
+/// What a request for something newer does next. The numbers are those of the looks that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It starts a look and waits for it.
+    Start(u64),
+    /// It waits for the look in progress.
+    Join(u64),
+    /// The last look ended so recently that it waits for this long.
+    Pause(Duration),
+    /// A look began after the request, and there is nothing newer.
+    Confirmed,
 }
 
 /// What is known about the freshness of the snapshot.
@@ -117,8 +155,9 @@ impl Live {
     /// release empties `damaged`.
     pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
-        let check = Check { running: false, looks: 0, last: now, confirmed: now, outcome: Ok(()) };
-        let inner = Inner { cache, revalidate, damaged, snapshot: ArcSwapOption::empty(), check: Mutex::new(check) };
+        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, looks) = (ArcSwapOption::empty(), Mutex::new(check), watch::Sender::new(0));
+        let inner = Inner { cache, revalidate, damaged, snapshot, check, looks };
         let live = Self { inner: Arc::new(inner) };
         live.inner.look().await;
         live
@@ -126,25 +165,65 @@ impl Live {
 
     /// The snapshot to answer one request from, newer than `REVALIDATE_SECONDS` when the bucket answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
-        if self.inner.begin(self.inner.revalidate) {
-            self.look().await;
+        let wait = match self.inner.begin(self.inner.revalidate) {
+            Some(Next::Start(looks)) => {
+                self.start();
+                Some(looks)
+            }
+            // Nothing else can be answered from.
+            Some(Next::Join(looks)) if self.inner.snapshot.load().is_none() => Some(looks),
+            _ => None,
+        };
+        if let Some(looks) = wait {
+            // The look goes on when this request stops waiting for it.
+            let _ended_in_time = tokio::time::timeout(PATIENCE, self.ended(looks)).await;
         }
         self.inner.snapshot.load_full()
     }
 
-    /// A snapshot other than this one, if a look finds one. For whoever knows of something that this one does not have.
-    pub(crate) async fn other_than(&self, known: &Shared) -> Option<Shared> {
-        if self.inner.begin(AGAIN) {
-            self.look().await;
-        }
-        self.inner.snapshot.load_full().filter(|snapshot| !Arc::ptr_eq(snapshot, known))
+    /// A snapshot other than this one, which lacks something; `None` when the bucket has said since that there is none.
+    ///
+    /// # Errors
+    /// [`Unconfirmed`] when the bucket was not asked, or does not answer.
+    pub(crate) async fn other_than(&self, known: &Shared, lacking: Lacking) -> Result<Option<Shared>, Unconfirmed> {
+        let asked = Instant::now();
+        let search = async {
+            loop {
+                if let Some(other) = self.current().filter(|snapshot| !Arc::ptr_eq(snapshot, known)) {
+                    return Ok(Some(other));
+                }
+                let looks = match self.inner.next(asked, lacking) {
+                    Next::Confirmed => return Ok(None),
+                    Next::Pause(_) if lacking == Lacking::Name => return Err(Unconfirmed),
+                    Next::Pause(rest) => {
+                        tokio::time::sleep(rest).await;
+                        continue;
+                    }
+                    Next::Start(looks) => {
+                        self.start();
+                        looks
+                    }
+                    Next::Join(looks) => looks,
+                };
+                self.ended(looks).await;
+                if self.inner.lock().outcome.is_err() {
+                    return Err(Unconfirmed);
+                }
+            }
+        };
+        tokio::time::timeout(NEWER_PATIENCE, search).await.unwrap_or(Err(Unconfirmed))
     }
 
-    async fn look(&self) {
+    /// Looks, as a task of its own: the look goes on when the request that caused it ends, and says itself how it ended.
+    fn start(&self) {
         let inner = Arc::clone(&self.inner);
-        let look = tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
-        // The look goes on when this request stops waiting for it, and says itself how it ended.
-        let _finished_in_time = tokio::time::timeout(PATIENCE, look).await;
+        tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
+    }
+
+    /// Waits until more looks have ended than these.
+    async fn ended(&self, looks: u64) {
+        // The sender lives as long as this.
+        let _ = self.inner.looks.subscribe().wait_for(|ended| *ended > looks).await;
     }
 
     /// The cache bucket.
@@ -176,22 +255,44 @@ impl Inner {
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Whether the last look is this old and nobody else looks; then the caller must.
-    fn begin(&self, age: Duration) -> bool {
+    /// What a request does whose snapshot may be this old; `None` when it is younger.
+    fn begin(&self, age: Duration) -> Option<Next> {
         let mut check = self.lock();
-        let due = !check.running && (check.last.elapsed() >= age || self.snapshot.load().is_none());
-        check.running |= due;
-        due
+        // An empty bucket is asked more often, because everybody waits for its first release.
+        let age = if self.snapshot.load().is_none() { age.min(AGAIN_FOR_DIGEST) } else { age };
+        if check.running {
+            return Some(Next::Join(check.looks));
+        }
+        (check.last.elapsed() >= age).then(|| check.start())
+    }
+
+    /// What a request does that was asked at this time for something that the snapshot lacks.
+    fn next(&self, asked: Instant, lacking: Lacking) -> Next {
+        let mut check = self.lock();
+        let pause = match lacking {
+            Lacking::Digest => AGAIN_FOR_DIGEST,
+            Lacking::Name => AGAIN,
+        };
+        if check.running {
+            Next::Join(check.looks)
+        } else if check.began >= asked {
+            Next::Confirmed
+        } else {
+            pause
+                .checked_sub(check.last.elapsed())
+                .filter(|rest| !rest.is_zero())
+                .map_or_else(|| check.start(), Next::Pause)
+        }
     }
 
     async fn look(&self) {
         let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
         look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
-                let prepared = Arc::clone(&snapshot);
+                snapshot.prepare();
                 self.snapshot.store(Some(snapshot));
-                // Requests until then get the bodies compressed by the first of them.
-                tokio::task::spawn_blocking(move || prepared.prepare());
+                // The release before is gone now, and what its reading took.
+                workers::run_aside(heap::trim);
             }
         });
     }
@@ -254,6 +355,14 @@ impl Inner {
     }
 }
 
+impl Check {
+    /// Notes that a look begins, which the caller must start.
+    fn start(&mut self) -> Next {
+        (self.running, self.began) = (true, Instant::now());
+        Next::Start(self.looks)
+    }
+}
+
 impl Drop for Look<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
@@ -267,7 +376,10 @@ impl Drop for Look<'_> {
                 check.confirmed
             }
         };
-        *check = Check { running: false, looks: check.looks + 1, last: now, confirmed, outcome };
+        let looks = check.looks + 1;
+        *check = Check { running: false, looks, began: check.began, last: now, confirmed, outcome };
+        drop(check);
+        self.inner.looks.send_replace(looks);
     }
 }
 
@@ -283,14 +395,32 @@ mod tests {
 
     async fn inner() -> Inner {
         let long_ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
-        let check = Check { running: false, looks: 0, last: long_ago, confirmed: long_ago, outcome: Ok(()) };
+        let check =
+            Check { running: false, looks: 0, began: long_ago, last: long_ago, confirmed: long_ago, outcome: Ok(()) };
         Inner {
             cache: Cache::from_env("nowhere", Patience::Reader).await,
             revalidate: Duration::from_secs(5),
             damaged: Damaged::default(),
             snapshot: ArcSwapOption::empty(),
             check: Mutex::new(check),
+            looks: watch::Sender::new(0),
         }
+    }
+
+    #[tokio::test]
+    async fn request_for_what_is_lacking_shares_a_look_and_believes_only_a_later_one() {
+        let inner = inner().await;
+        let asked = Instant::now();
+        assert_eq!(inner.next(asked, Lacking::Digest), Next::Start(0));
+        assert_eq!(inner.next(asked, Lacking::Name), Next::Join(0));
+        let late = Instant::now();
+        drop(Look { inner: &inner, outcome: Ok(()) });
+        assert_eq!(*inner.looks.borrow(), 1, "those who wait are told");
+        assert_eq!(inner.next(asked, Lacking::Name), Next::Confirmed);
+        assert!(matches!(inner.next(late, Lacking::Name), Next::Pause(_)), "the look began before the request");
+        assert_eq!(inner.begin(Duration::from_secs(5)), None);
+        assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)));
+        assert_eq!(inner.begin(Duration::from_secs(5)), Some(Next::Join(1)));
     }
 
     #[tokio::test]
@@ -307,7 +437,8 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_panics_is_over() {
         let inner = Arc::new(inner().await);
-        assert!(inner.begin(AGAIN) && !inner.begin(AGAIN), "one at a time");
+        assert_eq!(inner.begin(AGAIN), Some(Next::Start(0)));
+        assert_eq!(inner.begin(AGAIN), Some(Next::Join(0)), "one at a time");
         let looking = Arc::clone(&inner);
         let look = async move {
             let _look = Look { inner: &looking, outcome: Err(Failure::Ended) };
@@ -315,6 +446,6 @@ mod tests {
         };
         assert!(tokio::spawn(look).await.is_err());
         assert!(matches!(inner.lock().outcome, Err(Failure::Ended)));
-        assert!(inner.begin(Duration::ZERO), "the next request looks again");
+        assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)), "the next request looks again");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod blobs;
 pub(crate) mod earlier;
 pub(crate) mod icons;
+pub(crate) mod last_refresh;
 pub(crate) mod live;
 pub(crate) mod repository;
 pub(crate) mod snapshot;

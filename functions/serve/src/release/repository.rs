@@ -22,6 +22,15 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
+    /// Returns the manifests that another state of the repository does not have, and all blobs, as long as there are any.
+    pub(super) fn without(&self, other: Option<&Self>) -> Self {
+        let is_known = |digest: &Digest| other.is_some_and(|other| other.manifests.contains_key(digest));
+        let manifests: BTreeMap<_, _> =
+            self.manifests.iter().filter(|(digest, _)| !is_known(digest)).map(|(d, m)| (*d, m.clone())).collect();
+        let blobs = if manifests.is_empty() { BTreeMap::new() } else { self.blobs.clone() };
+        Self { tags: BTreeMap::new(), manifests, blobs }
+    }
+
     /// Adds the manifest of a version and the blobs that it names.
     pub(crate) fn add(&mut self, version: &PublishedVersion, manifest: Bytes) {
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);

@@ -44,7 +44,7 @@ pub(crate) struct Snapshot {
     /// Devfiles by entry type and name, newest version first.
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
-    repositories: Arc<Repositories>,
+    repositories: Repositories,
     /// What the release before had, for clients that have begun to pull from it.
     earlier: Earlier,
     /// The recent releases before that one, read when a digest is unknown.
@@ -61,11 +61,12 @@ pub(crate) struct Snapshot {
     contents: HashMap<Digest, Bytes>,
 }
 
-/// The release before, as far as clients may still ask for it.
+/// What the release before alone had, for clients that may still ask for it.
 #[derive(Debug, Default)]
 struct Earlier {
-    repositories: Arc<Repositories>,
-    /// What it alone had in memory.
+    /// Its manifests with all their blobs.
+    repositories: Repositories,
+    /// What it had in memory.
     contents: HashMap<Digest, Bytes>,
 }
 
@@ -153,13 +154,21 @@ impl Snapshot {
         };
         let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
         let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
-        let repositories = repositories(&content.versions);
-        let mut files = content.files;
-        files.extend(content.versions.iter().filter_map(archive));
-        let shelf = Shelf::new(&content.stacks, &icons, &content.versions);
+        let versions = &content.versions;
+        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
         let folder =
             |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
-        let folders = content.versions.iter().map(folder).collect();
+        let by_stack = || (repositories(versions), versions.iter().map(folder).collect());
+        let ((repositories, folders), catalog) = join(by_stack, || Catalog::new(content.stacks, &data_uris));
+        let unfiltered = || {
+            [IndexSchema::V1, IndexSchema::V2].map(|schema| {
+                [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
+                    .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
+            })
+        };
+        let (shelf, unfiltered) = join(|| Shelf::new(catalog.entries(), &icons, versions), unfiltered);
+        let mut files = content.files;
+        files.extend(versions.iter().filter_map(archive));
         let texts: BTreeMap<(EntryType, String, String), Bytes> = content
             .versions
             .into_iter()
@@ -177,12 +186,6 @@ impl Snapshot {
             .chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))])
             .chain(icons.values().map(|icon| (icon.digest, icon.bytes.clone())))
             .collect();
-        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
-        let catalog = Catalog::new(content.stacks, &data_uris);
-        let unfiltered = [IndexSchema::V1, IndexSchema::V2].map(|schema| {
-            [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
-                .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
-        });
         Self {
             etag,
             commit: index.commit_hash,
@@ -193,7 +196,7 @@ impl Snapshot {
             devfiles: devfiles(&catalog, &texts),
             unfiltered,
             catalog,
-            repositories: Arc::new(repositories),
+            repositories,
             earlier: Earlier::default(),
             recorded,
             files,
@@ -209,7 +212,11 @@ impl Snapshot {
         let Some(before) = before else { return self };
         let alone = before.contents.iter().filter(|(digest, _)| !self.contents.contains_key(*digest));
         let contents = alone.map(|(digest, content)| (*digest, content.clone())).collect();
-        Self { earlier: Earlier { repositories: Arc::clone(&before.repositories), contents }, ..self }
+        let repositories = before.repositories.iter().filter_map(|(stack, repository)| {
+            let alone = repository.without(self.repositories.get(stack));
+            (!alone.manifests.is_empty()).then(|| (stack.clone(), alone))
+        });
+        Self { earlier: Earlier { repositories: repositories.collect(), contents }, ..self }
     }
 
     /// Compresses what most requests ask for.
@@ -296,6 +303,15 @@ impl Snapshot {
     pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
         self.contents.get(digest).or_else(|| self.earlier.contents.get(digest))
     }
+}
+
+/// Runs the first on another thread, the second on this one.
+fn join<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+    })
 }
 
 fn devfiles(

@@ -6,6 +6,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use devfile_registry::starter::{
 use moka::Expiry;
 use moka::future::Cache as Memory;
 use tempfile::NamedTempFile;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 /// How long a look at a source counts.
 const LOOK: Duration = Duration::from_secs(5 * 60);
@@ -104,6 +105,9 @@ pub(crate) enum StarterError {
     /// The work ended early.
     #[error("the work was ended: {0}")]
     Ended(String),
+    /// It waited for others to be packed all the time. It goes on where it can.
+    #[error("too many starter projects are being packed; try again in a moment")]
+    Queued,
 }
 
 /// The current zip of a source, or why there is none.
@@ -121,7 +125,12 @@ impl StarterError {
 
     /// Whether the next request may well fare better.
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Gone | Self::Ended(_))
+        matches!(self, Self::Store(_) | Self::Gone | Self::Ended(_) | Self::Queued)
+    }
+
+    /// Whether it did not get its turn.
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self, Self::Queued)
     }
 
     /// Whether the zip was there a moment ago.
@@ -134,7 +143,7 @@ impl StarterError {
         match self {
             Self::Remote(error) => error.public(),
             Self::File(error) => error.public(),
-            Self::Slow => self.to_string(),
+            Self::Slow | Self::Queued => self.to_string(),
             Self::Store(_) | Self::Gone | Self::Ended(_) => {
                 "the store of this registry does not answer; try again in a moment".into()
             }
@@ -154,6 +163,23 @@ struct Work {
     remotes: Remotes,
     store: StarterStore,
     room: Semaphore,
+}
+
+/// Whether a project waits for its turn to be packed.
+#[derive(Debug, Default)]
+struct Turn(AtomicBool);
+
+impl Turn {
+    async fn of<'r>(&self, room: &'r Semaphore) -> Result<SemaphorePermit<'r>, AcquireError> {
+        self.0.store(true, Ordering::Relaxed);
+        let permit = room.acquire().await;
+        self.0.store(false, Ordering::Relaxed);
+        permit
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -187,13 +213,16 @@ impl Currents {
 
     /// The current zip.
     pub(super) async fn find(&self, wanted: &Wanted) -> Found {
-        let (work, task) = (Arc::clone(&self.work), wanted.clone());
+        let (work, task, turn) = (Arc::clone(&self.work), wanted.clone(), Arc::new(Turn::default()));
         let find = async move {
+            let own = Arc::clone(&turn);
             // Once begun it is finished, also when the client that asked goes away.
-            let finding = tokio::spawn(async move { work.find(&task).await });
+            let finding = tokio::spawn(async move { work.find(&task, &own).await });
             let found = match tokio::time::timeout(WAIT, finding).await {
                 Ok(Ok(found)) => found,
                 Ok(Err(error)) => Err(StarterError::Ended(error.to_string())),
+                // The source is not to blame for the wait, so the next request may find room.
+                Err(_) if turn.is_awaited() => Err(StarterError::Queued),
                 Err(_) => Err(StarterError::Slow),
             };
             found.map_err(Arc::new)
@@ -208,30 +237,30 @@ impl Currents {
 }
 
 impl Work {
-    async fn find(&self, wanted: &Wanted) -> Result<Current, StarterError> {
+    async fn find(&self, wanted: &Wanted, turn: &Turn) -> Result<Current, StarterError> {
         match wanted {
             Wanted::Here { source, digest, bytes } => {
                 let zip = ZipKey::of(source, &State::Content(*digest));
                 if let Some(size) = self.store.size(zip).await? {
                     return Ok(Current { zip, size, freshness: Freshness::Fixed });
                 }
-                let _room = self.room.acquire().await;
+                let _room = turn.of(&self.room).await;
                 let packed = temporary(bytes)?;
                 let made = pack_zip(packed, Layout::Any, source.sub_dir.as_ref()).await?;
                 self.keep(zip, &made, Freshness::Fixed).await
             }
             Wanted::There { source } => match &source.origin {
-                Origin::Git { remote, revision } => self.there(source, Remote::Git(remote, revision)).await,
-                Origin::Zip(url) => self.there(source, Remote::Zip(url)).await,
+                Origin::Git { remote, revision } => self.there(source, Remote::Git(remote, revision), turn).await,
+                Origin::Zip(url) => self.there(source, Remote::Zip(url), turn).await,
                 Origin::File(path) => Err(ArchiveError::NoSuchFolder(path.to_string()).into()),
             },
         }
     }
 
-    async fn there(&self, source: &Source, remote: Remote<'_>) -> Result<Current, StarterError> {
+    async fn there(&self, source: &Source, remote: Remote<'_>, turn: &Turn) -> Result<Current, StarterError> {
         let key = SourceKey::of(source);
         let last = self.store.last_good(key).await?;
-        let error = match self.look(source, remote, last.as_ref()).await {
+        let error = match self.look(source, remote, last.as_ref(), turn).await {
             Ok((current, state)) => {
                 if last.is_none_or(|last| last.state != state || last.age() > RENEW) {
                     self.store.remember(key, &LastGood::now(state)).await?;
@@ -258,6 +287,7 @@ impl Work {
         source: &Source,
         remote: Remote<'_>,
         last: Option<&LastGood>,
+        turn: &Turn,
     ) -> Result<(Current, State), StarterError> {
         let known = last.map(|last| &last.state);
         let freshness = match remote {
@@ -278,7 +308,7 @@ impl Work {
         let zip = ZipKey::of(source, &state);
         let current = match self.store.size(zip).await? {
             Some(size) => Current { zip, size, freshness },
-            None => self.make(zip, source, files, freshness).await?,
+            None => self.make(zip, source, files, freshness, turn).await?,
         };
         Ok((current, state))
     }
@@ -289,8 +319,9 @@ impl Work {
         source: &Source,
         files: Files,
         freshness: Freshness,
+        turn: &Turn,
     ) -> Result<Current, StarterError> {
-        let _room = self.room.acquire().await;
+        let _room = turn.of(&self.room).await;
         let begin = Instant::now();
         let made = self.remotes.zip(files, source.sub_dir.as_ref()).await?;
         let current = self.keep(zip, &made, freshness).await?;
@@ -326,9 +357,23 @@ pub(super) async fn read(store: &StarterStore, zip: ZipKey, size: u64) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use devfile_registry::starter::StarterProject;
 
     use super::*;
+
+    #[tokio::test]
+    async fn project_in_the_queue_is_told_from_one_that_is_packed() {
+        let (turn, room) = (Turn::default(), Semaphore::new(1));
+        let other = room.acquire().await.unwrap();
+        let mut waiting = std::pin::pin!(turn.of(&room));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(turn.is_awaited());
+        drop(other);
+        let _room = waiting.await.unwrap();
+        assert!(!turn.is_awaited());
+    }
 
     #[test]
     fn looks_count_as_long_as_they_should() {
@@ -346,5 +391,6 @@ mod tests {
         let fails = |error| Until.expire_after_create(&key, &Err(Arc::new(error)), Instant::now());
         assert_eq!(fails(StarterError::Slow), Some(PAUSE), "a source that fails is not asked by every request");
         assert_eq!(fails(StarterError::Gone), Some(Duration::ZERO), "the store of the registry may answer again");
+        assert_eq!(fails(StarterError::Queued), Some(Duration::ZERO), "the next request may find room");
     }
 }

@@ -30,7 +30,7 @@ use crate::devfiles;
 use crate::http::body::{Caching, header};
 use crate::http::content::{Content, DOCKER_CONTENT_DIGEST, Delivery, offer_ranges};
 use crate::http::problem::Problem;
-use crate::release::blobs::{Blobs, URL_VALID, memory};
+use crate::release::blobs::{Blobs, URL_VALID, memory, unchecked};
 use crate::release::snapshot::{DevfileVersion, Snapshot};
 use crate::route::{Answer, Description, Event, Operation, RestAnswers, Route, name_schema, parameter};
 use crate::state::{App, Released, STALE};
@@ -121,7 +121,7 @@ impl Starters {
             let part = content.asked(&request.headers).map_err(Problem::from)?;
             let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
             let pieces = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
-            content.streamed(part, pieces)
+            content.delivered(Delivery::Stream(unchecked(pieces)), &request.headers).map_err(Problem::from)?
         };
         Ok(as_download(response, project))
     }
@@ -143,7 +143,11 @@ impl NoStarter {
             Self::Other(problem) => return problem,
         };
         tracing::warn!(starter = %foreign(project), %error, "a starter project cannot be given");
-        let status = if error.is_slow() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        let status = match error {
+            _ if error.is_queued() => StatusCode::SERVICE_UNAVAILABLE,
+            _ if error.is_slow() => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        };
         Problem::new(status, format!("the starter project `{project}` cannot be fetched")).because(error.public())
     }
 }

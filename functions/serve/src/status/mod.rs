@@ -1,13 +1,11 @@
 //! The service itself: `/` leads to what there is, `/health` and `/status` say what is served and how fresh it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use axum::http::{Response, StatusCode};
-use devfile_registry::cache::Cache;
 use devfile_registry::digest::Digest;
 use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
@@ -19,9 +17,6 @@ use crate::release::live::Freshness;
 use crate::release::snapshot::Snapshot;
 use crate::route::{Answer, Description, Operation, RestAnswers, Route};
 use crate::state::{App, Held, Released};
-
-/// Time for reading it; `/status` answers without it when the bucket is slow.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The group of these routes.
 pub(crate) const TAG: (&str, &str) = ("service", "The service itself");
@@ -58,7 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 Description { parameters: vec![], answers: RestAnswers::always(good).done() }
             }),
             |State(app): State<Arc<App>>, Held(snapshot): Held| async move {
-                let last = last_refresh(app.live.cache()).await;
+                let last = app.last_refreshes.last(app.live.cache()).await;
                 let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };
                 let damaged = app.blobs.damaged().list();
                 json_answer(document(snapshot.as_deref(), health, &damaged, &app.config.name).to_string())
@@ -118,11 +113,6 @@ fn document(
             "damaged_blobs": damaged,
         },
     })
-}
-
-/// How the last refresh ended, which need not have made anything live. None when there is no word of it.
-pub(crate) async fn last_refresh(cache: &Cache) -> Option<LastRefresh> {
-    tokio::time::timeout(PATIENCE, LastRefresh::read(cache)).await.ok()?
 }
 
 /// The schema of [`document`].

@@ -59,7 +59,7 @@ use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
 use crate::route::Route;
 use crate::state::{App, Held};
-use crate::status::{self as service, Health};
+use crate::status::Health;
 use crate::workers::{self, Busy};
 
 /// What a client asks the viewer for.
@@ -111,7 +111,7 @@ async fn respond(
     let path: Vec<&str> = segments(&path).collect();
     let ask = Ask { path: &path, query: request.uri().query().unwrap_or_default(), headers: request.headers() };
     let last = match path.as_slice() {
-        ["viewer", "status"] => service::last_refresh(app.live.cache()).await,
+        ["viewer", "status"] => app.last_refreshes.last(app.live.cache()).await,
         _ => None,
     };
     let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };

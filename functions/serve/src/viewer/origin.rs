@@ -9,7 +9,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub(super) fn of(headers: &HeaderMap) -> Option<PublicUrl> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none())?.to_str().ok()?;
-    let secure = headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    // Each proxy adds its own; the first is the one that the client reached.
+    let schemes = headers.get(FORWARDED_PROTO).and_then(|schemes| schemes.to_str().ok()).unwrap_or_default();
+    let secure = schemes.split(',').next().is_some_and(|scheme| scheme.trim() == "https");
     PublicUrl::from_authority(host, secure).ok()
 }
 
@@ -38,6 +40,7 @@ mod tests {
     #[test]
     fn the_scheme_is_one_of_two() {
         assert_eq!(url(&["a.example"], Some("https")).as_deref(), Some("https://a.example"));
+        assert_eq!(url(&["a.example"], Some("https,http")).as_deref(), Some("https://a.example"));
         assert_eq!(url(&["a.example"], Some("javascript")).as_deref(), Some("http://a.example"));
     }
 }

@@ -1,0 +1,38 @@
+//! Gives freed memory back to the operating system.
+//!
+//! It is a crate of its own so that all others forbid unsafe code.
+
+/// Returns free pages to the operating system, where the C library keeps them: glibc holds what was freed below anything that is in
+/// use. This may take some milliseconds for each 100 MB, in which other threads wait to allocate.
+pub fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "a call to the C library")]
+    // SAFETY: malloc_trim takes no pointer, may be called from any thread, and leaves everything in use as it is.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Resident memory in bytes (proc(5), `VmRSS`).
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn resident() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux says");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn memory_freed_below_what_is_in_use_is_returned() {
+        let many: Vec<Vec<u8>> = (0..64_000).map(|number| vec![number as u8; 1024]).collect();
+        let last = vec![1_u8; 1024];
+        let before = resident();
+        drop(many);
+        super::trim();
+        let after = resident();
+        assert!(after + (48 << 20) < before, "{before} {after}");
+        assert_eq!(last.len(), 1024);
+    }
+}
