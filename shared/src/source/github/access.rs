@@ -78,7 +78,7 @@ impl AppKey {
     /// A token by which the App names itself ("Generating a JSON Web Token (JWT) for a GitHub App"; either id may be the issuer).
     fn token(&self) -> Result<String, jsonwebtoken::errors::Error> {
         let now = jiff::Timestamp::now().as_second();
-        let claims = json!({ "iss": self.id, "iat": now - CLOCK_SECONDS, "exp": now + APP_TOKEN_SECONDS });
+        let claims = json!({ "iss": self.id, "iat": now.saturating_sub(CLOCK_SECONDS), "exp": now.saturating_add(APP_TOKEN_SECONDS) });
         jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
     }
 }
