@@ -158,6 +158,11 @@ fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     let Some(decoded) = decoded else { return Some(refuse(Problem::bad_path())) };
     // A file's path with a slash at the end names a folder, which has no answer in the reference either.
     let path = if decoded.starts_with("/stacks/") { &decoded } else { without_slash(&decoded) };
+    // The router takes an empty segment for a name.
+    let mut names = segments(path);
+    if names.next() == Some("devfiles") && names.take(2).any(str::is_empty) {
+        return Some(refuse(Problem::bad_path()));
+    }
     if let Some(uri) = rewrite(&parts.uri, path) {
         parts.uri = uri;
     }
@@ -172,11 +177,6 @@ async fn unrouted(state: State<Arc<App>>, held: Held, request: Request) -> Respo
     }
     let problem = match held {
         Held(None) => Problem::unavailable(state.why_no_release()),
-        Held(Some(_))
-            if matches!(segments(&path).collect::<Vec<_>>()[..], ["devfiles", "", ..] | ["devfiles", _, "", ..]) =>
-        {
-            Problem::bad_path()
-        }
         Held(Some(_)) => Problem::not_found("there is nothing at this path"),
     };
     problem.into_response()

@@ -44,7 +44,7 @@ pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
 /// The URI with a decoded path in its one encoding; `None` when it has that path already.
 pub(crate) fn rewrite(uri: &Uri, decoded: &str) -> Option<Uri> {
     // Nearly all paths pass here, without an allocation.
-    if uri.path() == decoded && utf8_percent_encode(decoded, PATH).take(2).count() <= 1 {
+    if uri.path() == decoded && decoded.starts_with('/') && utf8_percent_encode(decoded, PATH).take(2).count() <= 1 {
         return None;
     }
     let mut path = utf8_percent_encode(decoded, PATH).to_string();
