@@ -1,6 +1,8 @@
 //! Answers through the Lambda runtime, which ends them at 6,291,556 bytes, in a registry of 10,000 versions; and requests that
 //! only a gateway hands over.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -22,13 +24,13 @@ const COMPRESSED_ABOVE: usize = 1 << 20;
 async fn large() -> (TestRegistry, Function) {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.write("extraDevfileEntries.yaml", extra_entries(500, 20));
-    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
-    let serve = Function::of(&registry, "serve").await.unwrap();
+    assert_eq!(registry.refresh().await.expect("a refresh")["outcome"], "published");
+    let serve = Function::of(&registry, "serve").await.expect("serve starts");
     (registry, serve)
 }
 
 async fn ask(serve: &mut Function, path: &str, query: &str, headers: &[(&str, &str)]) -> Value {
-    let answer = serve.invoke(http_event(path, query, headers)).await.unwrap().payload;
+    let answer = serve.invoke(http_event(path, query, headers)).await.expect("an answer").payload;
     let length = answer.to_string().len();
     assert!(length <= LIMIT, "{path}?{query} {headers:?}: {length} bytes");
     answer
@@ -36,7 +38,7 @@ async fn ask(serve: &mut Function, path: &str, query: &str, headers: &[(&str, &s
 
 fn body(answer: &Value) -> Vec<u8> {
     let text = answer["body"].as_str().unwrap_or_default();
-    if answer["isBase64Encoded"] == true { STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() }
+    if answer["isBase64Encoded"] == true { STANDARD.decode(text).expect("Base64") } else { text.as_bytes().to_vec() }
 }
 
 fn decoded(answer: &Value) -> Vec<u8> {
@@ -44,7 +46,7 @@ fn decoded(answer: &Value) -> Vec<u8> {
     let mut content = Vec::new();
     match answer["headers"]["content-encoding"].as_str() {
         None => return sent,
-        Some("gzip") => drop(flate2::read::GzDecoder::new(sent.as_slice()).read_to_end(&mut content).unwrap()),
+        Some("gzip") => drop(flate2::read::GzDecoder::new(sent.as_slice()).read_to_end(&mut content).expect("gzip")),
         Some(other) => panic!("{other} was not asked for"),
     }
     content

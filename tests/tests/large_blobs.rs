@@ -1,5 +1,7 @@
 //! Blobs where clients cannot reach the bucket (`REDIRECT_BLOBS=false`): they stream through `serve`.
 
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
 use devfile_registry::digest::Digest;
 use futures_util::future::join_all;
 use registry_tests::registry::{Serving, TestRegistry};

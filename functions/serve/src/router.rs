@@ -159,8 +159,8 @@ fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     // A file's path with a slash at the end names a folder, which has no answer in the reference either.
     let path = if decoded.starts_with("/stacks/") { &decoded } else { without_slash(&decoded) };
     // The router takes an empty segment for a name.
-    let mut names = segments(path);
-    if names.next() == Some("devfiles") && names.take(2).any(str::is_empty) {
+    let is_nameless = path.starts_with("/devfiles/") && segments(path).skip(1).take(2).any(str::is_empty);
+    if is_nameless {
         return Some(refuse(Problem::bad_path()));
     }
     if let Some(uri) = rewrite(&parts.uri, path) {
