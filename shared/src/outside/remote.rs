@@ -10,7 +10,7 @@ use super::run::{Run, takes};
 use super::unavailable::Unavailable;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, Entry, EntryType, FolderPack, GitError, InvalidRepositoryUrl, RepositoryUrl, Revision};
+use crate::git::{self, Entry, EntryType, FolderPack, GitError, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
 use crate::release::{Pending, PendingReason};
@@ -40,7 +40,7 @@ impl Remote {
         if written.is_empty() {
             return Err(Unavailable::lasting("no remote is given"));
         }
-        let url: RepositoryUrl = written.parse().map_err(|error: InvalidRepositoryUrl| Unavailable::lasting(error))?;
+        let url = written.parse::<RepositoryUrl>().map_err(Unavailable::lasting)?;
         let revision = match (git.revision.as_str(), url.branch()) {
             ("", Some(branch)) => Revision::Name(branch.to_owned()),
             (revision, _) => {

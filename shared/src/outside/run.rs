@@ -39,7 +39,7 @@ pub(super) struct Run<'a> {
 }
 
 /// Content, and the entity tag of its state; `None` when the known state is still the state.
-pub(super) type Fetched = Option<(Bytes, Option<String>)>;
+pub(super) type Brought = Option<(Bytes, Option<String>)>;
 
 impl<'a> Run<'a> {
     /// Starts a completion. `offline` are the settings by which its versions are published.
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
     }
 
     /// Fetches one URL; the error is for people.
-    pub(super) async fn get(&self, url: &str, limit: u64, known: Option<&str>) -> Result<Fetched, FetchError> {
+    pub(super) async fn get(&self, url: &str, limit: u64, known: Option<&str>) -> Result<Brought, FetchError> {
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let error = |reason| FetchError { host: host.clone(), redirected_from: None, reason };
         let client = self.client.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
                 }
             }
         };
-        let fetched: Result<Fetched, FetchError> = fetched.await;
+        let fetched: Result<Brought, FetchError> = fetched.await;
         if let Err(error) = &fetched {
             // The report and the public pages have no more than its public words.
             tracing::info!(%error, "a fetch failed");

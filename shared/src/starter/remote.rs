@@ -71,7 +71,7 @@ enum Place {
 
 /// Why the files of a source are missing. It names the host.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", self.named(.error.to_string()))]
+#[error("{}", named(.host, .error.to_string()))]
 pub struct RemoteError {
     host: String,
     error: ArchiveError,
@@ -84,12 +84,7 @@ impl RemoteError {
 
     /// Host and reason, without words of the host, of libraries and of this machine.
     pub fn public(&self) -> String {
-        self.named(self.error.public())
-    }
-
-    /// Errors of the Git reader and of fetches begin with the host.
-    fn named(&self, reason: String) -> String {
-        if reason.starts_with(&self.host) { reason } else { format!("{}: {reason}", self.host) }
+        named(&self.host, self.error.public())
     }
 
     /// Whether the host was too slow.
@@ -110,6 +105,11 @@ impl RemoteError {
             error => !matches!(error, ArchiveError::Temporary(_)),
         }
     }
+}
+
+/// Names the host of an error. Errors of the Git reader and of fetches begin with it already.
+fn named(host: &str, reason: String) -> String {
+    if reason.starts_with(host) { reason } else { format!("{host}: {reason}") }
 }
 
 /// Looks at sources and downloads them.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
+use crate::outside::offline::Known;
 
 #[derive(Debug, Clone)]
 enum Step {
