@@ -165,6 +165,7 @@ impl GitSource {
                 let help = "set GIT_CREDENTIALS, or for GitHub GITHUB_TOKEN or a GitHub App, to read the repository";
                 Failure::Final(SourceError::unavailable(what, format!("{error}; {help}")))
             }
+            Some(Reason::Wait(_, wait)) => Failure::Wait(error.to_string(), *wait),
             _ if error.is_temporary() => Failure::Passing(error.to_string()),
             Some(Reason::NotFound) => Failure::Final(SourceError::NotFound(what.to_owned())),
             _ if matches!(error, GitError::NoSuchRevision { .. } | GitError::Empty(_)) => {
@@ -301,5 +302,24 @@ impl Source for GitSource {
         let what = format!("the history of {} at {}", self.url, commit.short());
         let dates = |remote: Remote, deadline| async move { remote.last_modified(commit, paths, deadline).await };
         self.call(&what, HISTORY, dates).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::server::Server;
+
+    #[tokio::test]
+    async fn wait_that_a_host_asks_for_beyond_the_budget_ends_the_call_at_once() {
+        for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+            let answer =
+                format!("HTTP/1.1 {status}\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let host = Server::start(move |_, _| answer.clone().into_bytes()).await;
+            let source = GitSource::new(host.url("/registry").parse().unwrap(), GitAccess::Anonymous);
+            let error = source.listing(&"1".repeat(40).parse().unwrap()).await.unwrap_err().to_string();
+            assert!(error.contains("try again after"), "{error}");
+            assert_eq!(host.asked().len(), 1, "{status}");
+        }
     }
 }
