@@ -161,6 +161,11 @@ fn folder_of(path: &str) -> &str {
     &path[..end]
 }
 
+/// The name below `stacks/` with which a path begins: the folder of its stack, or a file beside the stacks.
+pub fn stack_of(path: &str) -> Option<&str> {
+    path.strip_prefix("stacks/")?.split('/').next()
+}
+
 impl Tree {
     /// Whether a path belongs to the part of a repository that releases are made of; the rest (documentation, CI, tests)
     /// is not even read.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report};
+use devfile_registry::outside::offline::Known;
+use devfile_registry::publish::{Cause, Emptiness, Extent, Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::OciRegistry;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
@@ -86,12 +87,16 @@ impl App {
         let report = match action {
             Action::Refresh(Hint { commit_hash, remove_all: true, .. }) => {
                 let requested = commit_hash.as_ref();
-                self.core.told("refresh", requested, publisher.refresh_or_remove_all(requested)).await
+                let cause = Cause { requested, emptiness: Emptiness::Meant, ..Cause::default() };
+                self.core.told("refresh", requested, publisher.follow(cause)).await
             }
             Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
             Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
             Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
-            Action::Refetch {} => self.core.told("refetch", None, publisher.refetch()).await,
+            Action::Refetch {} => {
+                let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
+                self.core.told("refetch", None, publisher.follow(cause)).await
+            }
             Action::Rollback { commit_hash } => {
                 self.core.told("rollback", None, publisher.rollback(&commit_hash)).await
             }

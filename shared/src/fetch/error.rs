@@ -1,5 +1,7 @@
 //! Why something could not be fetched.
 
+use std::time::Duration;
+
 /// A fetch that came to nothing. It names the host, never the whole URL, which may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host}{}: {reason}", redirected(.redirected_from.as_deref()))]
@@ -20,7 +22,7 @@ impl FetchError {
             Reason::Status(status) => matches!(status, 408 | 409 | 425 | 429 | 500..),
             Reason::Unresolved | Reason::Refused(_) | Reason::Slow | Reason::Broken(_) | Reason::NotStored(_) => true,
             // The next refresh has less to fetch.
-            Reason::BudgetSpent(_) => true,
+            Reason::Wait(..) | Reason::BudgetSpent(_) => true,
         }
     }
 }
@@ -61,6 +63,9 @@ pub enum Reason {
     /// Any other answer.
     #[error("it answered with status {0}")]
     Status(u16),
+    /// An answer that asks for a wait before the next request.
+    #[error("it answered with status {0} and asks for a wait of {secs} s", secs = .1.as_secs())]
+    Wait(u16, Duration),
     /// Redirects without an end.
     #[error("more than {0} redirects")]
     Redirects(usize),
@@ -87,6 +92,7 @@ impl Reason {
             | Self::TooLarge(_)
             | Self::NotFound
             | Self::Status(_)
+            | Self::Wait(..)
             | Self::BudgetSpent(_)
             | Self::Redirects(_) => self.to_string(),
         }

@@ -24,9 +24,13 @@ pub use rules::{Hosts, InvalidHosts, Loopback, Rules};
 
 use self::rules::PublicNames;
 use crate::limits;
+use crate::retry_after::requested_wait;
 
 /// Longest time for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Wait before the next request to a host that limits their rate and names no time.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
 /// Longest entity tag that is kept, in bytes.
 const ETAG_BYTES: usize = 256;
@@ -131,7 +135,7 @@ impl Fetcher {
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Err(place.error(Reason::NotFound)),
                 status => match redirect(status, response.headers(), &url) {
                     Some(next) => url = next,
-                    None => return Err(place.error(Reason::Status(status.as_u16()))),
+                    None => return Err(place.error(refusal(status, response.headers()))),
                 },
             }
         }
@@ -183,6 +187,14 @@ fn redirect(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Url> 
         return None;
     }
     from.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
+}
+
+/// Why an answer has no content, and the wait that it asks for.
+fn refusal(status: StatusCode, headers: &HeaderMap) -> Reason {
+    match requested_wait(status, headers, "", DEFAULT_WAIT, jiff::Timestamp::now()) {
+        Some(wait) => Reason::Wait(status.as_u16(), wait),
+        None => Reason::Status(status.as_u16()),
+    }
 }
 
 impl Body {

@@ -9,7 +9,6 @@ use super::error::GitError;
 use super::objects::{History, Objects, object_id};
 use super::remote::{Filter, Packed, Remote, Wanted};
 use crate::digest::CommitSha;
-use crate::limits;
 use crate::timestamp::Timestamp;
 
 /// Commits in a row that are fetched to find an ancestor; most pushes are found in the first step.
@@ -25,14 +24,10 @@ impl Remote {
     /// [`GitError`] when the host does not send the commits.
     pub async fn descends(&self, head: &CommitSha, ancestor: &CommitSha, deadline: Instant) -> Result<bool, GitError> {
         let (start, end) = (object_id(head)?, object_id(ancestor)?);
+        let objects = [start];
         for depth in ANCESTRY_DEPTHS {
-            let wanted = Wanted {
-                objects: &[start],
-                known: Some(ancestor),
-                depth: Some(depth),
-                filter: Filter::Depth(0),
-                limit_bytes: limits::PACK_BYTES,
-            };
+            let commits = Wanted::commit(&objects, Filter::Depth(0));
+            let wanted = Wanted { known: Some(ancestor), depth: Some(depth), ..commits };
             let packed = self.fetch(wanted, deadline).await?;
             match ancestry(&packed, start, end)? {
                 Ancestry::Descends => return Ok(true),
@@ -55,6 +50,7 @@ impl Remote {
         deadline: Instant,
     ) -> Result<BTreeMap<String, Timestamp>, GitError> {
         let start = object_id(head)?;
+        let objects = [start];
         let mut dates = BTreeMap::new();
         for (step, depth) in DATES_DEPTHS.into_iter().enumerate() {
             let missing: Vec<&str> =
@@ -62,13 +58,7 @@ impl Remote {
             if missing.is_empty() {
                 break;
             }
-            let wanted = Wanted {
-                objects: &[start],
-                known: None,
-                depth: Some(depth),
-                filter: Filter::Blobs,
-                limit_bytes: limits::PACK_BYTES,
-            };
+            let wanted = Wanted { depth: Some(depth), ..Wanted::commit(&objects, Filter::Blobs) };
             match self.fetch(wanted, deadline).await {
                 Ok(packed) => {
                     let is_whole = packed.shallow.is_empty();

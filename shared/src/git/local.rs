@@ -1,6 +1,6 @@
 //! A Git repository on this machine. It is read by the library alone: no program runs, and nothing that its configuration says is done.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashSet};
 use std::path::{Path, PathBuf};
 
 use gix_hash::{Kind, ObjectId, oid};
@@ -9,7 +9,7 @@ use gix_odb::store::init::Options;
 use gix_ref::file::ReferenceExt;
 
 use super::error::GitError;
-use super::objects::{Entry, EntryType, History, Objects};
+use super::objects::{Entry, History, Objects};
 use crate::limits;
 use crate::timestamp::Timestamp;
 
@@ -95,61 +95,6 @@ impl LocalRepository {
     /// [`GitError`] when an object cannot be read.
     pub fn entry_at(&self, commit: ObjectId, path: &str) -> Result<Option<Entry>, GitError> {
         self.entry(self.root(&commit)?, &self.full(path))
-    }
-
-    /// Returns the paths below the folder of all files below some of its entries that differ between two commits.
-    ///
-    /// # Errors
-    /// [`GitError`] when an object cannot be read.
-    pub fn changed(&self, base: ObjectId, target: ObjectId, entries: &[&str]) -> Result<BTreeSet<String>, GitError> {
-        let mut changed = BTreeSet::new();
-        for path in entries {
-            self.differences(path, self.entry_at(base, path)?, self.entry_at(target, path)?, &mut changed)?;
-        }
-        Ok(changed)
-    }
-
-    fn differences(
-        &self,
-        path: &str,
-        before: Option<Entry>,
-        after: Option<Entry>,
-        changed: &mut BTreeSet<String>,
-    ) -> Result<(), GitError> {
-        let same = |one: &Entry, other: &Entry| (one.kind, one.id) == (other.kind, other.id);
-        if before.as_ref().zip(after.as_ref()).is_some_and(|(before, after)| same(before, after)) {
-            return Ok(());
-        }
-        let mut below: BTreeMap<String, [Option<Entry>; 2]> = BTreeMap::new();
-        for (side, entry) in [before, after].into_iter().enumerate() {
-            match entry {
-                Some(folder) if folder.kind == EntryType::Folder => {
-                    for entry in self.entries(&folder.id)? {
-                        let name = entry.path.clone();
-                        below.entry(name).or_default()[side] = Some(entry);
-                    }
-                }
-                Some(_) => drop(changed.insert(path.to_owned())),
-                None => {}
-            }
-        }
-        for (name, [before, after]) in below {
-            self.differences(&format!("{path}/{name}"), before, after, changed)?;
-        }
-        Ok(())
-    }
-
-    /// Whether `head` is `ancestor` or descends from it.
-    ///
-    /// # Errors
-    /// [`GitError`] when a commit cannot be read.
-    pub fn descends(&self, head: ObjectId, ancestor: ObjectId) -> Result<bool, GitError> {
-        let mut found = false;
-        self.ancestors(head, |id| {
-            found |= id == ancestor;
-            found
-        })?;
-        Ok(found)
     }
 
     /// Returns the newest commit that both commits descend from, or `None` when the history here has none.

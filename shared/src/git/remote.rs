@@ -70,6 +70,13 @@ pub struct Wanted<'w> {
     pub limit_bytes: u64,
 }
 
+impl<'w> Wanted<'w> {
+    /// Commits without their histories.
+    pub fn commit(objects: &'w [ObjectId], filter: Filter) -> Self {
+        Self { objects, known: None, depth: Some(1), filter, limit_bytes: limits::PACK_BYTES }
+    }
+}
+
 /// A folder of a commit, with everything below it.
 #[derive(Debug)]
 pub struct FolderPack {
@@ -241,7 +248,7 @@ impl Remote {
         let commit = [object_id(commit)?];
         let has_filters = !path.is_empty() && self.has_filters(deadline).await?;
         let filter = if has_filters { Filter::Blobs } else { Filter::Nothing };
-        let wanted = Wanted { objects: &commit, known: None, depth: Some(1), filter, limit_bytes };
+        let wanted = Wanted { limit_bytes, ..Wanted::commit(&commit, filter) };
         let Packed { pack, .. } = self.fetch(wanted, deadline).await?;
         let root = pack.root(&commit[0])?;
         let folder = if path.is_empty() { root } else { pack.folder(root, path)? };
@@ -265,7 +272,7 @@ impl Remote {
         deadline: Instant,
     ) -> Result<Option<(usize, Vec<u8>)>, GitError> {
         let commit = [object_id(commit)?];
-        let wanted = Wanted { objects: &commit, known: None, depth: Some(1), filter: Filter::Blobs, limit_bytes };
+        let wanted = Wanted { limit_bytes, ..Wanted::commit(&commit, Filter::Blobs) };
         let Packed { pack, .. } = self.fetch(wanted, deadline).await?;
         let root = pack.root(&commit[0])?;
         for (number, path) in paths.iter().enumerate() {

@@ -20,6 +20,15 @@ pub enum Revision {
 pub struct InvalidRevision;
 
 impl Revision {
+    /// The name that is written for it, or `None` for the default branch.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Default => None,
+            Self::Name(name) => Some(name),
+            Self::Commit(commit) => Some(commit.as_str()),
+        }
+    }
+
     /// Reads a revision as people write it; an empty text is the default branch.
     ///
     /// # Errors

@@ -14,28 +14,20 @@ use crate::settings;
 use crate::starter::Remotes;
 use crate::tree::Tree;
 
-/// The purpose of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// A release, with its icons and devfiles of samples.
-    Release(Icons),
-    /// The index: neither icons nor devfiles of samples.
-    Index,
-}
-
 /// Fetches what a repository takes from elsewhere.
 #[derive(Debug)]
 pub struct Outside {
     /// None: nothing is fetched.
     client: Option<Client>,
-    wanted: Wanted,
+    /// How icons are treated. None: only the index is wanted, which needs neither icons nor devfiles of samples.
+    icons: Option<Icons>,
     offline: Option<Offline>,
 }
 
 impl Outside {
     /// Connects nothing yet.
     pub fn new(client: Client, icons: Icons) -> Self {
-        Self { client: Some(client), wanted: Wanted::Release(icons), offline: None }
+        Self { client: Some(client), icons: Some(icons), offline: None }
     }
 
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
@@ -71,12 +63,12 @@ impl Outside {
 
     /// Fetches only what the index depends on: parents, and versions in other Git repositories.
     pub fn of_index(client: Client) -> Self {
-        Self { client: Some(client), wanted: Wanted::Index, offline: None }
+        Self { client: Some(client), icons: None, offline: None }
     }
 
     /// Fetches nothing: upstream content stays as it was last published.
     pub fn without_fetches() -> Self {
-        Self { client: None, wanted: Wanted::Release(Icons::Lenient), offline: None }
+        Self { client: None, icons: Some(Icons::Lenient), offline: None }
     }
 
     /// Settings of offline stacks; `None` when there are none.
@@ -90,7 +82,7 @@ impl Outside {
         let run = self.run(previous);
         let mut upstream = Upstream::default();
         let (mut repository, parents) = versions::bring_in(&run, &mut tree, &mut upstream).await;
-        if let Wanted::Release(icons) = self.wanted {
+        if let Some(icons) = self.icons {
             samples::fetch(&run, &tree, &mut repository, &mut upstream.pending).await;
             icons::fetch(&run, &tree, (&mut repository, &mut upstream), icons).await;
         }
@@ -115,15 +107,12 @@ impl Outside {
         &self,
         complete: &mut Complete,
         plan: &Plan,
-        previous: Option<(&Release, Known)>,
+        previous: Option<&Release>,
+        known: Known,
         keep: &K,
     ) -> Result<(), K::Error> {
         match &self.offline {
-            Some(offline) => {
-                let (previous, known) =
-                    previous.map_or((None, Known::Kept), |(previous, known)| (Some(previous), known));
-                offline::take(offline, self.run(previous), complete, (plan, known), keep).await
-            }
+            Some(offline) => offline::take(offline, self.run(previous), complete, (plan, known), keep).await,
             None => Ok(()),
         }
     }

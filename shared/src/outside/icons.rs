@@ -1,14 +1,17 @@
 //! Icons of entries and versions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 
 use super::image::media_type;
-use super::run::{Brought, Run, each};
+use super::run::{Run, each};
+use super::unavailable::Unavailable;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
 use crate::limits;
-use crate::release::{FetchedIcon, Pending, PendingReason, Upstream};
+use crate::release::{Icon, Pending, PendingReason, Upstream};
 use crate::repository::{EXTRA_ENTRIES, Part, Repository, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::yaml;
@@ -31,27 +34,12 @@ pub enum Icons {
 #[derive(Debug)]
 struct Named {
     part: Part,
+    /// The name of its entry.
+    entry: String,
     what: String,
-    place: Place,
+    /// The file that names it: in `icon` or `metadata.icon`, or in the entry of `extraDevfileEntries.yaml`.
+    path: String,
     url: String,
-}
-
-/// The file that names an icon, and how to find the line in it.
-#[derive(Debug)]
-enum Place {
-    /// `icon` or `metadata.icon` in a file.
-    File(String),
-    /// The entry of a name in `extraDevfileEntries.yaml`.
-    Entry(String),
-}
-
-impl Icons {
-    fn severity(self) -> Severity {
-        match self {
-            Self::Lenient => Severity::Warning,
-            Self::Strict => Severity::Error,
-        }
-    }
 }
 
 /// Fetches the icons that are new, and says which cannot be shown.
@@ -68,39 +56,33 @@ pub(super) async fn fetch(
     let again = look_again(run, tree, &urls);
     let results = each(&urls, |url| fetch_one(run, url, again.contains(url))).await;
     let mut broken = BTreeMap::new();
-    for (url, result) in urls.iter().zip(results) {
-        match result {
-            Ok(Some(icon)) => drop(upstream.icons.insert((*url).to_owned(), icon)),
-            Ok(None) => {}
-            Err(failure) => {
-                if let Some(kept) = &failure.kept {
-                    upstream.icons.insert((*url).to_owned(), kept.clone());
-                }
-                broken.insert((*url).to_owned(), failure);
-            }
+    for (url, (icon, problem)) in urls.iter().zip(results) {
+        if let Some((icon, content)) = icon {
+            upstream.contents.extend(content.map(|content| (icon.digest, content)));
+            upstream.icons.insert((*url).to_owned(), icon);
         }
+        broken.extend(problem.map(|problem| ((*url).to_owned(), problem)));
     }
     let places = places_in_extra_entries(tree);
     for icon in named {
         let reason = match broken.get(&icon.url) {
-            Some(failure) => {
-                if failure.is_temporary {
+            Some(problem) => {
+                if problem.is_temporary {
                     upstream.pending.add(Pending::of_part(&icon.part), PendingReason::Unreachable);
                 }
-                format!("the icon cannot be shown: {}", failure.reason)
+                format!("the icon cannot be shown: {}", problem.reason)
             }
             None if icon.url.is_empty() => "there is no icon".to_owned(),
             None => continue,
         };
-        let (path, position) = icon.place.find(tree, &places);
+        let is_extra = icon.path == EXTRA_ENTRIES;
+        let position = if is_extra { places.get(&icon.entry).copied() } else { position(tree, &icon.path) };
         let hint = "name a PNG, JPEG, SVG, GIF or WebP that is on the internet over https";
         let message = format!("{}: {reason}", icon.what);
-        let problem =
-            Diagnostic { severity: icons.severity(), ..Diagnostic::warning(path, "index/icon", message, hint) };
-        let problem = problem.at(position);
-        match problem.severity {
-            Severity::Error => repository.hold(icon.part, vec![problem]),
-            Severity::Warning => repository.warnings.push(problem),
+        let problem = Diagnostic::warning(icon.path, "index/icon", message, hint).at(position);
+        match icons {
+            Icons::Strict => repository.hold(icon.part, vec![Diagnostic { severity: Severity::Error, ..problem }]),
+            Icons::Lenient => repository.warnings.push(problem),
         }
     }
 }
@@ -110,17 +92,18 @@ fn named(repository: &Repository) -> Vec<Named> {
     let mut all = Vec::new();
     for stack in &repository.stacks {
         let part = Part::Stack { stack: stack.folder.clone() };
-        let (what, place) = (format!("`{}`", stack.fields.name), Place::File(stack.defining_file()));
-        all.push(Named { part, what, place, url: stack.fields.icon.clone() });
+        let (entry, path) = (stack.fields.name.clone(), stack.defining_file());
+        all.push(Named { part, what: format!("`{entry}`"), entry, path, url: stack.fields.icon.clone() });
         for version in stack.versions.iter().filter(|version| {
             let icon = &version.devfile.metadata.icon;
             !icon.is_empty() && *icon != stack.fields.icon
         }) {
             let number = version.folder.rsplit('/').next().unwrap_or_default().to_owned();
             let part = Part::Version { stack: stack.folder.clone(), version: number };
-            let what = format!("`{}` {}", stack.fields.name, version.devfile.version);
-            let place = Place::File(format!("{}/{}", version.folder, version.devfile_name()));
-            all.push(Named { part, what, place, url: version.devfile.metadata.icon.clone() });
+            let (entry, url) = (stack.fields.name.clone(), version.devfile.metadata.icon.clone());
+            let what = format!("`{entry}` {}", version.devfile.version);
+            let path = format!("{}/{}", version.folder, version.devfile_name());
+            all.push(Named { part, entry, what, path, url });
         }
     }
     let samples = repository.samples.iter().map(|sample| (&sample.entry, true));
@@ -128,8 +111,8 @@ fn named(repository: &Repository) -> Vec<Named> {
         let part = if is_sample { Part::Sample { name: entry.name.clone() } } else { Part::ExtraEntries };
         let versions = entry.versions.iter().map(|version| &version.icon).filter(|icon| !icon.is_empty());
         for url in std::iter::once(&entry.icon).chain(versions) {
-            let (what, place) = (format!("`{}`", entry.name), Place::Entry(entry.name.clone()));
-            all.push(Named { part: part.clone(), what, place, url: url.clone() });
+            let (part, url, entry) = (part.clone(), url.clone(), entry.name.clone());
+            all.push(Named { part, what: format!("`{entry}`"), entry, path: EXTRA_ENTRIES.to_owned(), url });
         }
     }
     all
@@ -145,60 +128,42 @@ fn look_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> 
     known.iter().copied().cycle().skip(bytes % known.len()).take(LOOKED_AT_AGAIN).collect()
 }
 
+/// An icon, with its bytes if the release before does not have them.
+type Shown = (Icon, Option<Bytes>);
+
 /// The icon in the release before.
-fn had(run: &Run<'_>, url: &str) -> Option<FetchedIcon> {
-    let icon = run.previous?.content.icons.get(url)?;
-    let (media_type, etag) = (icon.media_type.clone(), icon.etag.clone());
-    Some(FetchedIcon { media_type, digest: icon.digest, size: icon.size, content: None, etag })
+fn had(run: &Run<'_>, url: &str) -> Option<Shown> {
+    run.previous?.content.icons.get(url).map(|icon| (icon.clone(), None))
 }
 
-/// An icon that cannot be shown in its present state.
-#[derive(Debug, Clone)]
-struct Failure {
-    reason: String,
-    /// The icon that stays.
-    kept: Option<FetchedIcon>,
-    is_temporary: bool,
-}
-
-/// Fetches an icon, or takes the known one; `None` when nothing is fetched.
-async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> Result<Option<FetchedIcon>, Failure> {
+/// Fetches an icon, or takes the known one; also returns why it cannot be shown in its present state.
+async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> (Option<Shown>, Option<Unavailable>) {
     let had = had(run, url);
     if (had.is_some() && !again) || run.client.is_none() {
-        return Ok(had);
+        return (had, None);
     }
-    let lasting = |reason: &str, kept| Failure { reason: reason.to_owned(), kept, is_temporary: false };
-    let known = had.as_ref().and_then(|icon| icon.etag.as_deref());
-    match (run.get(url, limits::ICON_BYTES, known).await, had.clone()) {
-        (Ok(Brought::Same), Some(icon)) => Ok(Some(icon)),
-        (Ok(Brought::Same), None) => Err(lasting("the answer was empty", None)),
-        (Ok(Brought::Content(content, etag)), had) => match media_type(&content) {
+    let known = had.as_ref().and_then(|(icon, _)| icon.etag.as_deref());
+    match run.get(url, limits::ICON_BYTES, known).await {
+        Ok(None) if had.is_some() => (had, None),
+        Ok(None) => (None, Some(Unavailable::lasting("the answer was empty"))),
+        Ok(Some((content, etag))) => match media_type(&content) {
             Some(media_type) => {
-                let (digest, size) = (Digest::of(&content), content.len() as u64);
-                let (media_type, content) = (media_type.to_owned(), Some(content));
-                Ok(Some(FetchedIcon { media_type, digest, size, content, etag }))
+                let (media_type, digest) = (media_type.to_owned(), Digest::of(&content));
+                let icon = Icon { media_type, digest, size: content.len() as u64, etag, named_by: BTreeSet::new() };
+                (Some((icon, Some(content))), None)
             }
-            None => Err(lasting("this is not an image", had)),
+            None => (had, Some(Unavailable::lasting("this is not an image"))),
         },
         // An icon that was there before and is unreachable for now is nobody's mistake.
-        (Err(error), Some(icon)) if error.reason != Reason::NotFound => Ok(Some(icon)),
-        (Err(error), kept) => Err(Failure { reason: error.public(), kept, is_temporary: error.is_temporary() }),
+        Err(error) if had.is_some() && error.reason != Reason::NotFound => (had, None),
+        Err(error) => (had, Some(error.into())),
     }
 }
 
-impl Place {
-    fn find(&self, tree: &Tree, places: &HashMap<String, Position>) -> (String, Option<Position>) {
-        match self {
-            Self::Entry(name) => (EXTRA_ENTRIES.to_owned(), places.get(name).copied()),
-            Self::File(path) => {
-                let document = tree.get(path).and_then(|bytes| yaml::parse(path, bytes).ok());
-                let position = document.and_then(|document| {
-                    let icon = document.get("icon").or_else(|| document.at_path(&["metadata", "icon"]));
-                    let place = icon.map(|icon| icon.spot()).or_else(|| Some(document.get("metadata")?.key_at));
-                    Some(place?.position)
-                });
-                (path.clone(), position)
-            }
-        }
-    }
+/// The position of an icon in its file, or of the metadata that lack it.
+fn position(tree: &Tree, path: &str) -> Option<Position> {
+    let document = yaml::parse(path, tree.get(path)?).ok()?;
+    let icon = document.get("icon").or_else(|| document.at_path(&["metadata", "icon"]));
+    let spot = icon.map(|icon| icon.spot()).or_else(|| Some(document.get("metadata")?.key_at));
+    Some(spot?.position)
 }

@@ -7,6 +7,7 @@
 //!
 //! - [`Outside`]: the settings, and the steps from a tree to a [`Complete`] repository; start here
 //! - `run`: one completion: its deadline, its budget of bytes, the hosts that are down
+//! - `unavailable`: why something is missing, and whether it is tried again
 //! - `versions` and `samples`, from repositories that `remote` opens; `parents`; `icons`, whose bytes `image` knows
 //! - [`offline`]: starter projects and parents for registries that need no other host
 
@@ -19,6 +20,7 @@ mod parents;
 mod remote;
 mod run;
 mod samples;
+mod unavailable;
 mod versions;
 
 pub use complete::Complete;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
-use super::run::{Brought, Run, each};
+use super::run::{Run, each};
 use crate::fetch::Reason;
 use crate::limits;
 use crate::validate::{self, Found, Parents};
@@ -54,8 +54,8 @@ pub(super) async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
     };
     let Some(url) = url else { return Found::Missing };
     match run.get(&url, limits::DEVFILE_BYTES as u64, None).await {
-        Ok(Brought::Content(bytes, _)) => Found::Devfile(bytes),
-        Ok(Brought::Same) => Found::Unreachable("the answer was empty".to_owned()),
+        Ok(Some((bytes, _))) => Found::Devfile(bytes),
+        Ok(None) => Found::Unreachable("the answer was empty".to_owned()),
         Err(error) if error.reason == Reason::NotFound => Found::Missing,
         Err(error) => Found::Unreachable(error.public()),
     }

@@ -1,19 +1,21 @@
 //! Git repositories that entries name: which repository, revision and folder they mean, and what is read of those.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gix_hash::ObjectId;
 use tokio::time::Instant;
 
-use super::run::Run;
+use super::run::{Run, takes};
+use super::unavailable::Unavailable;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, EntryType, FolderPack, GitError, InvalidRepositoryUrl, Objects, Pack, RepositoryUrl, Revision};
+use crate::git::{self, Entry, EntryType, FolderPack, GitError, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
+use crate::release::{Pending, PendingReason};
 use crate::timestamp::Timestamp;
-use crate::tree::{File, Tree, TreeError, TreePath};
+use crate::tree::{Tree, TreePath};
 
 /// Time for one repository.
 const TIME: Duration = Duration::from_secs(8);
@@ -27,96 +29,46 @@ pub(super) struct Remote {
     folder: String,
 }
 
-/// Why an entry names no repository that can be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InvalidRemote {
-    #[error("no remote is given")]
-    Missing,
-    #[error(transparent)]
-    Url(#[from] InvalidRepositoryUrl),
-    #[error("the revision is neither a branch, a tag nor a commit")]
-    Revision,
-    #[error("the folder is not a plain relative path")]
-    Folder,
-}
-
-/// Why files of a repository were not read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error(transparent)]
-    Git(#[from] GitError),
-    #[error(transparent)]
-    Refused(#[from] TreeError),
-    #[error("the repository has nothing in its folder `{0}`")]
-    Nothing(String),
-    #[error("everything that is fetched has more than {} bytes together", limits::UPSTREAM_BYTES)]
-    BudgetSpent,
-}
-
-impl ReadError {
-    /// Whether a later attempt may succeed without a change of the entry.
-    pub(super) fn is_temporary(&self) -> bool {
-        match self {
-            Self::Git(error) => error.is_temporary(),
-            // The next refresh has less to fetch.
-            Self::BudgetSpent => true,
-            Self::Refused(_) | Self::Nothing(_) => false,
-        }
-    }
-
-    /// The same in words that everybody may read.
-    pub(super) fn public(&self) -> String {
-        match self {
-            Self::Git(error) => error.public(),
-            error => error.to_string(),
-        }
-    }
-}
-
 impl Remote {
     /// The remote that an entry means: the one it names, `origin`, or the only one.
-    pub(super) fn new(git: &Git) -> Result<Self, InvalidRemote> {
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the entry names no repository that can be read.
+    pub(super) fn new(git: &Git) -> Result<Self, Unavailable> {
         let named = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
         let written = named.or_else(|| git.remotes.values().next()).unwrap_or(&git.url);
         if written.is_empty() {
-            return Err(InvalidRemote::Missing);
+            return Err(Unavailable::lasting("no remote is given"));
         }
-        let url: RepositoryUrl = written.parse()?;
+        let url = written.parse::<RepositoryUrl>().map_err(Unavailable::lasting)?;
         let revision = match (git.revision.as_str(), url.branch()) {
             ("", Some(branch)) => Revision::Name(branch.to_owned()),
-            (revision, _) => Revision::parse(revision).map_err(|_| InvalidRemote::Revision)?,
+            (revision, _) => {
+                Revision::parse(revision).map_err(|error| Unavailable::lasting(format!("the revision is {error}")))?
+            }
         };
         let folder = git.sub_dir.trim_matches('/');
         let folder = folder.strip_prefix("./").unwrap_or(folder);
         let folder = if folder == "." { "" } else { folder };
         if !folder.is_empty() && TreePath::parse(folder).is_err() {
-            return Err(InvalidRemote::Folder);
+            return Err(Unavailable::lasting("the folder is not a plain relative path"));
         }
         Ok(Self { url, revision, folder: folder.to_owned() })
     }
 
     /// The name under which releases remember a file or folder below the folder: `URL@REVISION#PATH`.
     pub(super) fn name(&self, path: &str) -> String {
-        let revision = match &self.revision {
-            Revision::Default => "HEAD",
-            Revision::Name(name) => name,
-            Revision::Commit(commit) => commit.as_str(),
-        };
+        let revision = self.revision.name().unwrap_or("HEAD");
         format!("{}@{revision}#{}", self.url.url(), self.path(path))
     }
 
-    /// Whether the revision may name another commit later.
-    pub(super) fn follows_branch(&self) -> bool {
-        !matches!(self.revision, Revision::Commit(_))
-    }
-
     /// Returns the commit that the revision names now.
-    pub(super) async fn commit(&self, run: &Run<'_>) -> Result<CommitSha, GitError> {
+    pub(super) async fn commit(&self, run: &Run<'_>) -> Result<CommitSha, Unavailable> {
         match &self.revision {
             Revision::Commit(commit) => Ok(commit.clone()),
             revision => {
                 let (remote, deadline) = self.open(run)?;
-                run.note_down(remote.resolve(revision, deadline).await)
+                Ok(run.note_down(remote.resolve(revision, deadline).await)?)
             }
         }
     }
@@ -128,16 +80,25 @@ impl Remote {
         run: &Run<'_>,
         commit: &CommitSha,
         to: &str,
-    ) -> Result<(Tree, Option<Timestamp>), ReadError> {
+    ) -> Result<(Tree, Option<Timestamp>), Unavailable> {
         let (remote, deadline) = self.open(run)?;
         let _place = run.packs.acquire().await;
         let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
         let FolderPack { pack, folder, authored } = folder;
-        let (to, left) = (to.to_owned(), std::sync::Arc::clone(&run.bytes_left));
-        let reading = tokio::task::spawn_blocking(move || tree(&pack, folder, &to, &left));
-        let tree = reading.await.unwrap_or_else(|panic| Err(GitError::Temporary(panic.to_string()).into()))?;
+        let folder = Entry { path: to.to_owned(), is_utf8: true, kind: EntryType::Folder, id: folder };
+        let (left, budget_spent) =
+            (Arc::clone(&run.bytes_left), self.error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut tree = Tree::default();
+            let mut take = |bytes| if takes(&left, bytes) { Ok(()) } else { Err(budget_spent.clone()) };
+            pack.read(folder, &mut tree, &mut take).map(|()| tree)
+        });
+        let tree = reading.await.unwrap_or_else(|panic| Err(GitError::Temporary(panic.to_string())))?;
+        if let Some(refused) = tree.refused().first() {
+            return Err(Unavailable::lasting(&refused.reason));
+        }
         if tree.iter().next().is_none() {
-            return Err(ReadError::Nothing(self.folder.clone()));
+            return Err(Unavailable::lasting(format!("the repository has nothing in its folder `{}`", self.folder)));
         }
         Ok((tree, authored))
     }
@@ -148,7 +109,7 @@ impl Remote {
         run: &Run<'_>,
         commit: &CommitSha,
         paths: &[&'p str],
-    ) -> Result<Option<(&'p str, Bytes)>, ReadError> {
+    ) -> Result<Option<(&'p str, Bytes)>, Unavailable> {
         let (remote, deadline) = self.open(run)?;
         let _place = run.packs.acquire().await;
         let full: Vec<String> = paths.iter().map(|path| self.path(path)).collect();
@@ -157,8 +118,8 @@ impl Remote {
         if content.len() > limits::DEVFILE_BYTES {
             return Err(GitError::TooLarge { limit: limits::DEVFILE_BYTES as u64, unit: "bytes in its devfile" }.into());
         }
-        if !run.takes(content.len()) {
-            return Err(ReadError::BudgetSpent);
+        if !takes(&run.bytes_left, content.len()) {
+            return Err(self.error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)).into());
         }
         Ok(paths.get(at).map(|path| (*path, Bytes::from(content))))
     }
@@ -171,35 +132,32 @@ impl Remote {
         }
     }
 
+    fn host(&self) -> &str {
+        self.url.url().host_str().unwrap_or_default()
+    }
+
+    fn error(&self, reason: Reason) -> GitError {
+        FetchError { host: self.host().to_owned(), redirected_from: None, reason }.into()
+    }
+
     fn open(&self, run: &Run<'_>) -> Result<(git::Remote, Instant), GitError> {
-        let host = self.url.url().host_str().unwrap_or_default();
-        let error = |reason| FetchError { host: host.to_owned(), redirected_from: None, reason };
-        let client = run.client.ok_or_else(|| error(Reason::NotAllowed("nothing is fetched here")))?;
-        if let Some(reason) = run.down(host) {
-            return Err(error(reason).into());
+        let client = run.client.ok_or_else(|| self.error(Reason::NotAllowed("nothing is fetched here")))?;
+        if let Some(reason) = run.down(self.host()) {
+            return Err(self.error(reason));
         }
         Ok((client.repository(self.url.url()), run.deadline.min(Instant::now() + TIME)))
     }
 }
 
-/// Reads everything below a folder of a pack, with its paths below `to`. The bytes come out of the budget of the run.
-fn tree(pack: &Pack, folder: ObjectId, to: &str, bytes_left: &std::sync::atomic::AtomicU64) -> Result<Tree, ReadError> {
-    use std::sync::atomic::Ordering::Relaxed;
-    let mut tree = Tree::default();
-    pack.walk(folder, limits::TREE_FILES, &mut |entry| {
-        let path = format!("{to}/{}", entry.path);
-        let mode = match entry.kind {
-            EntryType::File(mode) => mode,
-            EntryType::Link => return Err(TreeError::NotAFile(path).into()),
-            EntryType::Submodule | EntryType::Folder => return Ok(()),
-        };
-        let path = if entry.is_utf8 { TreePath::parse(&path)? } else { return Err(TreeError::Path(path).into()) };
-        let content = pack.object(&entry.id, gix_object::Kind::Blob)?;
-        let take = |left: u64| left.checked_sub(content.len() as u64);
-        bytes_left.fetch_update(Relaxed, Relaxed, take).map_err(|_| ReadError::BudgetSpent)?;
-        tree.insert(path, File { content: content.into(), mode }).map_err(ReadError::from)
-    })?;
-    Ok(tree)
+/// Records why an entry of a repository is tried again: it follows a branch, or its host failed.
+pub(super) fn note_pending(run: &Run<'_>, git: &Git, failed: Option<&Unavailable>, of: &str, pending: &mut Pending) {
+    let is_fixed = |remote: Remote| matches!(remote.revision, Revision::Commit(_));
+    if run.client.is_some() && Remote::new(git).is_ok_and(|remote| !is_fixed(remote)) {
+        pending.add(of.to_owned(), PendingReason::Branch);
+    }
+    if run.client.is_some() && failed.is_some_and(|failed| failed.is_temporary) {
+        pending.add(of.to_owned(), PendingReason::Unreachable);
+    }
 }
 
 #[cfg(test)]

@@ -38,14 +38,8 @@ pub(super) struct Run<'a> {
     pub(super) packs: Semaphore,
 }
 
-/// The result of a fetch.
-#[derive(Debug)]
-pub(super) enum Brought {
-    /// The known state is still the state.
-    Same,
-    /// Content, and the entity tag of its state.
-    Content(Bytes, Option<String>),
-}
+/// Content, and the entity tag of its state; `None` when the known state is still the state.
+pub(super) type Brought = Option<(Bytes, Option<String>)>;
 
 impl<'a> Run<'a> {
     /// Starts a completion. `offline` are the settings by which its versions are published.
@@ -67,12 +61,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Takes the memory for some bytes out of the budget; whether there was enough.
-    pub(super) fn takes(&self, bytes: usize) -> bool {
-        let take = |left: u64| left.checked_sub(bytes as u64);
-        self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
     /// Fetches one URL; the error is for people.
     pub(super) async fn get(&self, url: &str, limit: u64, known: Option<&str>) -> Result<Brought, FetchError> {
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
@@ -82,26 +70,26 @@ impl<'a> Run<'a> {
             return Err(error(reason));
         }
         let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
-        let brought = async {
+        let fetched = async {
             match client.fetcher().get(&Request { url, limit, time, known }).await? {
-                Answer::NotModified => Ok(Brought::Same),
+                Answer::NotModified => Ok(None),
                 Answer::Found(body) => {
                     let etag = body.etag.clone();
                     let content = body.bytes().await?;
-                    if !self.takes(content.len()) {
+                    if !takes(&self.bytes_left, content.len()) {
                         return Err(error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
                     }
-                    Ok(Brought::Content(content, etag))
+                    Ok(Some((content, etag)))
                 }
             }
         };
-        let brought: Result<Brought, FetchError> = brought.await;
-        if let Err(error) = &brought {
+        let fetched: Result<Brought, FetchError> = fetched.await;
+        if let Err(error) = &fetched {
             // The report and the public pages have no more than its public words.
             tracing::info!(%error, "a fetch failed");
             self.note(error);
         }
-        brought
+        fetched
     }
 
     /// Why a host is not asked again, if it is not.
@@ -124,6 +112,12 @@ impl<'a> Run<'a> {
         }
         result
     }
+}
+
+/// Takes the memory for some bytes out of a budget; whether there was enough.
+pub(super) fn takes(bytes_left: &AtomicU64, bytes: usize) -> bool {
+    let take = |left: u64| left.checked_sub(bytes as u64);
+    bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
 }
 
 /// Does something for each item, [`limits::CONCURRENT_FETCHES`] at a time, and gives the results in the order of the items.

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use super::remote::Remote;
+use super::remote::{Remote, note_pending};
 use super::run::{Run, each};
+use super::unavailable::Unavailable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::Git;
-use crate::release::{Pending, PendingReason};
+use crate::release::Pending;
 use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
@@ -42,13 +43,8 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
         let place = places.get(&wanted.sample).copied();
-        if run.client.is_some() && Remote::new(&wanted.git).is_ok_and(|remote| remote.follows_branch()) {
-            pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Branch);
-        }
-        let had = result.map(Some).unwrap_or_else(|(reason, is_temporary)| {
-            if is_temporary && run.client.is_some() {
-                pending.add(EXTRA_ENTRIES.to_owned(), PendingReason::Unreachable);
-            }
+        note_pending(run, &wanted.git, result.as_ref().err(), EXTRA_ENTRIES, pending);
+        let had = result.map(Some).unwrap_or_else(|Unavailable { reason, .. }| {
             let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
             let hint = "the one that was last published stays, if there is one";
             repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
@@ -90,18 +86,16 @@ fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
     Some(Had { name, commit, content: Bytes::from(devfile.devfile.clone()) })
 }
 
-/// The error says whether a later attempt may succeed.
-async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, (String, bool)> {
-    let remote = Remote::new(&wanted.git).map_err(|error| (error.to_string(), false))?;
+async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, Unavailable> {
+    let remote = Remote::new(&wanted.git)?;
     let known = published(run, wanted).filter(|had| PATHS.iter().any(|path| remote.name(path) == had.name));
-    let commit = remote.commit(run).await.map_err(|error| (error.public(), error.is_temporary()))?;
+    let commit = remote.commit(run).await?;
     if let Some(had) = known.filter(|had| had.commit.as_ref() == Some(&commit)) {
         return Ok(had);
     }
-    let found = remote.first_file(run, &commit, &PATHS).await;
-    match found.map_err(|error| (error.public(), error.is_temporary()))? {
+    match remote.first_file(run, &commit, &PATHS).await? {
         Some((path, content)) => Ok(Had { name: remote.name(path), commit: Some(commit), content }),
-        None => Err((format!("{} has none of {}", remote.name(""), PATHS.join(", ")), false)),
+        None => Err(Unavailable::lasting(format!("{} has none of {}", remote.name(""), PATHS.join(", ")))),
     }
 }
 

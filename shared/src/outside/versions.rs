@@ -4,28 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parents::Fetched;
-use super::remote::Remote;
+use super::remote::{Remote, note_pending};
 use super::run::{Run, each};
+use super::unavailable::Unavailable;
 use crate::diagnostic::Diagnostic;
-use crate::release::{FetchedVersion, Pending, PendingReason, PublishedVersion, Upstream};
+use crate::release::{FetchedVersion, Pending, PublishedVersion, Upstream};
 use crate::repository::{Elsewhere, Part, Repository};
 use crate::tree::{Tree, TreeError};
 use crate::validate::{Found, Outside};
 
 /// Most rounds of fetching parents, each of which may name further ones.
 const ROUNDS: usize = 5;
-
-/// What became of a version.
-enum Outcome {
-    /// Its files at a commit.
-    Files(Tree, FetchedVersion),
-    /// They are those of the release before.
-    Same,
-    /// It is unreachable for now.
-    Unreachable(Diagnostic),
-    /// It is not there, or cannot be taken.
-    Failed(Diagnostic),
-}
 
 /// Reads the tree, and fetches versions that live elsewhere and parents, until nothing is missing. The parents are given along.
 pub(super) async fn bring_in(
@@ -41,23 +30,15 @@ pub(super) async fn bring_in(
     let mut problems = Vec::new();
     let mut fetched = Vec::new();
     for (version, outcome) in elsewhere.iter().zip(outcomes) {
-        let subject = || Pending::of_part(&version.part);
-        if run.client.is_some() && Remote::new(&version.git).is_ok_and(|remote| remote.follows_branch()) {
-            upstream.pending.add(subject(), PendingReason::Branch);
-        }
+        let subject = Pending::of_part(&version.part);
+        note_pending(run, &version.git, outcome.as_ref().err(), &subject, &mut upstream.pending);
         match outcome {
-            Outcome::Files(files, origin) => match add(tree, files) {
+            Ok(Some((files, origin))) => match add(tree, files) {
                 Ok(()) => fetched.push((version, origin)),
-                Err(error) => problems.push((version, problem(version, error.to_string()))),
+                Err(error) => problems.push((version, error.to_string())),
             },
-            Outcome::Same => drop(kept.insert(version.part.clone())),
-            Outcome::Unreachable(problem) => {
-                if run.client.is_some() {
-                    upstream.pending.add(subject(), PendingReason::Unreachable);
-                }
-                problems.push((version, problem));
-            }
-            Outcome::Failed(problem) => problems.push((version, problem)),
+            Ok(None) => drop(kept.insert(version.part.clone())),
+            Err(unavailable) => problems.push((version, unavailable.reason)),
         }
     }
     let mut again = !fetched.is_empty();
@@ -69,9 +50,9 @@ pub(super) async fn bring_in(
         repository = Repository::parse_among(tree, &parents);
     }
     repository.kept.extend(kept);
-    for (version, problem) in problems {
+    for (version, reason) in problems {
         repository.kept.insert(version.part.clone());
-        repository.warnings.push(problem);
+        repository.warnings.push(problem(version, reason));
     }
     // What is not valid is fetched again, so that it is reported again.
     let valid: BTreeSet<&str> =
@@ -91,11 +72,9 @@ fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
     Diagnostic::warning(&version.path, "stack/git", message, hint).at(version.position)
 }
 
-async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
-    let remote = match Remote::new(&version.git) {
-        Ok(remote) => remote,
-        Err(reason) => return Outcome::Failed(problem(version, reason.to_string())),
-    };
+/// Returns the files of a version at a commit, or `None` when they are those of the release before.
+async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Result<Option<(Tree, FetchedVersion)>, Unavailable> {
+    let remote = Remote::new(&version.git)?;
     // What was published otherwise, or not whole, has to be at hand to be published anew.
     let stays = |v: &&PublishedVersion| {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
@@ -103,21 +82,12 @@ async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Outcome {
     let mut published = run.settled.into_iter().flat_map(|previous| &previous.content.versions);
     let is_from = |v: &&PublishedVersion| v.fetched_from.as_deref() == Some(&remote.name(""));
     let known = published.find(|v| stays(v) && is_from(v)).and_then(|version| version.fetched_at.as_ref());
-    let failed = |is_temporary: bool, reason: String| {
-        let problem = problem(version, reason);
-        if is_temporary { Outcome::Unreachable(problem) } else { Outcome::Failed(problem) }
-    };
-    let commit = match remote.commit(run).await {
-        Ok(commit) => commit,
-        Err(error) => return failed(error.is_temporary(), error.public()),
-    };
+    let commit = remote.commit(run).await?;
     if known == Some(&commit) {
-        return Outcome::Same;
+        return Ok(None);
     }
-    match remote.files(run, &commit, &version.folder).await {
-        Ok((files, authored)) => Outcome::Files(files, FetchedVersion { from: remote.name(""), commit, authored }),
-        Err(error) => failed(error.is_temporary(), error.public()),
-    }
+    let (files, authored) = remote.files(run, &commit, &version.folder).await?;
+    Ok(Some((files, FetchedVersion { from: remote.name(""), commit, authored })))
 }
 
 fn add(tree: &mut Tree, files: Tree) -> Result<(), TreeError> {

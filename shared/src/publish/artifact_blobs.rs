@@ -8,11 +8,9 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
-use super::file_blobs::by_size;
-use super::index_artifact::{DocumentArtifact, LATEST};
+use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, LATEST, stack_repository};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
-use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::Bucket;
 use crate::digest::Digest;
@@ -95,7 +93,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ) -> Result<Vec<&'b NamedBlob>, PublishError> {
         let compare = |blob: &'b NamedBlob| async move { Ok((!self.has(blob).await?).then_some(blob)) };
         let wrong = each(blobs, compare).await?.into_iter().flatten();
-        let file_backed = by_size(&built.release).file_backed;
+        let file_backed = built.release.file_backed();
         let (file_backed, in_memory): (Vec<_>, Vec<_>) = wrong.partition(|blob| file_backed.contains(&blob.digest));
         let push = |blob: &'b NamedBlob| async move {
             let content = self.content(built, blob.digest).await?;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::each::each;
 use super::error::PublishError;
 use super::extent::{Extent, turn};
-use super::file_blobs::by_size;
 use super::publisher::Publisher;
 use super::retention::age;
 use crate::cache::{BLOBS, Bucket, Stat, blob_key};
@@ -71,10 +70,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         blobs.retain(|digest, _| !wrong.contains(digest) && !release.read_from().contains_key(digest));
         let stats = blobs.into_keys().filter_map(|digest| Some((digest, *stored.get(&blob_key(digest))?)));
         let compared = extent.compared(stats.collect(), (self.clock)().instant());
-        let file_backed = by_size(release).file_backed;
+        let file_backed = release.file_backed();
         let (file_backed, in_memory): (Vec<Digest>, Vec<Digest>) =
             compared.into_iter().partition(|blob| file_backed.contains(blob));
-        let in_memory = each(in_memory, |blob| async move { Ok(self.verify_object(blob).await?.map(|_| blob)) });
+        let in_memory =
+            each(in_memory, |blob| async move { Ok(self.verify_object(blob_key(blob), blob).await?.map(|_| blob)) });
         wrong.extend(in_memory.await?.into_iter().flatten());
         for blob in file_backed {
             if self.file_from_bucket(blob).await?.is_none() {
@@ -84,11 +84,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(wrong)
     }
 
-    /// Compares a blob of the bucket with its digest; returns the problem, if any.
-    pub(super) async fn verify_object(&self, blob: Digest) -> Result<Option<String>, PublishError> {
-        let key = blob_key(blob);
+    /// Compares an object of the bucket with its digest; returns the problem, if any.
+    pub(super) async fn verify_object(&self, key: String, digest: Digest) -> Result<Option<String>, PublishError> {
         Ok(match self.bucket.get(&key, limits::TREE_BYTES).await? {
-            Some(object) if Digest::of(&object.bytes) == blob => None,
+            Some(object) if Digest::of(&object.bytes) == digest => None,
             Some(_) => Some(format!("bucket: {key} does not have its digest")),
             None => Some(format!("bucket: {key} is missing")),
         })

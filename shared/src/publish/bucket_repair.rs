@@ -7,13 +7,11 @@ use bytes::Bytes;
 use super::content::groups;
 use super::each::each;
 use super::error::PublishError;
-use super::file_blobs::by_size;
 use super::live::Loaded;
 use super::publisher::Publisher;
 use crate::artifact;
 use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::Digest;
-use crate::limits;
 use crate::registry::Registry;
 use crate::release::{LiveIndex, Release};
 use crate::source::Source;
@@ -35,14 +33,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut repaired: Vec<String> = missing.iter().map(|blob| format!("bucket: {}", blob_key(*blob))).collect();
         // Readers need every document, so each is compared byte by byte.
         let documents = loaded.release.read_from().keys().filter(|document| !missing.contains(document));
-        let wrong =
-            each(documents, |document| async move { Ok(self.verify_object(*document).await?.map(|_| *document)) });
+        let wrong = each(documents, |document| async move {
+            Ok(self.verify_object(blob_key(*document), *document).await?.map(|_| *document))
+        });
         let wrong: BTreeSet<Digest> = wrong.await?.into_iter().flatten().collect();
         self.restore_blobs(&loaded.release, &wrong).await?;
         repaired.extend(wrong.iter().map(|document| format!("bucket: {}", blob_key(*document))));
         let key = release_key(index.release);
-        let kept = self.bucket.get(&key, limits::RELEASE_BYTES).await?;
-        if kept.is_none_or(|object| Digest::of(&object.bytes) != index.release) {
+        if self.verify_object(key.clone(), index.release).await?.is_some() {
             self.bucket.put(&key, loaded.bytes.clone()).await?;
             repaired.push(format!("bucket: {key}"));
         }
@@ -55,7 +53,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         release: &Release,
         missing: &BTreeSet<Digest>,
     ) -> Result<BTreeSet<Digest>, PublishError> {
-        let file_backed = by_size(release).file_backed;
+        let file_backed = release.file_backed();
         let (file_backed, in_memory): (BTreeSet<Digest>, _) =
             missing.iter().partition(|blob| file_backed.contains(blob));
         let groups = groups(release, &in_memory);

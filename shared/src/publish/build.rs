@@ -37,7 +37,7 @@ pub(super) struct Made {
 
 /// Whether a repository without stacks is published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Emptiness {
+pub enum Emptiness {
     /// It is a mistake, unless nothing was published before either.
     #[default]
     Refused,
@@ -67,20 +67,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut plan = self.plan(listing, before, due);
         loop {
             let files = async { Ok(self.source.files(commit, plan.scope()).await?) };
+            let wanted = before.map(|before| plan.documents(&before.stored.outline)).unwrap_or_default();
             let previous = async {
                 match before {
-                    Some(before) => self.load_found(&before.stored, plan.documents(&before.stored.outline)).await,
+                    Some(before) => self.load_found(&before.stored, wanted.iter().copied()).await,
                     None => Ok(None),
                 }
             };
             let (tree, previous) = try_join(files, previous).await?;
             timings.fetch += fetching.elapsed();
-            let is_whole = |(loaded, before): (&Loaded, &Before<'_>)| {
-                plan.documents(&before.stored.outline)
-                    .iter()
-                    .all(|document| loaded.release.read_from().contains_key(document))
-            };
-            if *plan.scope() != Scope::All && !previous.as_ref().zip(before).is_some_and(is_whole) {
+            let is_whole = |loaded: &Loaded| loaded.release.read_from().len() == wanted.len();
+            if *plan.scope() != Scope::All && !previous.as_ref().is_some_and(is_whole) {
                 // Without its documents, the stacks of the release before cannot be taken over.
                 plan = Plan::everything(plan.listing().clone());
                 continue;
@@ -93,12 +90,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 plan = wider;
                 continue;
             }
-            let known = release.zip(before.map(|before| before.known));
-            self.outside.take_offline(&mut complete, &plan, known, self).await?;
-            let taken_over: u64 = match before {
-                Some(before) => plan.taken_over_bytes(&before.stored.outline),
-                None => 0,
-            };
+            let known = before.map(|before| before.known).unwrap_or_default();
+            self.outside.take_offline(&mut complete, &plan, release, known, self).await?;
+            let taken_over = before.map_or(0, |before| plan.taken_over_bytes(&before.stored.outline));
             complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
             let entries = before.map(|before| &before.live.index.stacks);
             let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);

@@ -6,11 +6,10 @@ use bytes::Bytes;
 
 use super::artifact_blobs::blobs_of;
 use super::error::PublishError;
-use super::index_artifact::IndexArtifact;
+use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
-use super::report::{Report, Timings};
-use super::repositories::INDEX_REPOSITORY;
+use super::report::{Outcome, Report};
 use super::upload::new_versions;
 use crate::cache::{Bucket, Expect, INDEX_KEY, Written};
 use crate::limits;
@@ -27,7 +26,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: Option<&Loaded>,
         pinned: Pin,
         report: &mut Report,
-        timings: &mut Timings,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
         let changes = Changes { changed: report.changed.clone(), removed: report.removed.clone() };
@@ -54,11 +52,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             self.wait_for_prune().await?;
             report.writes.bucket += self.upload_again(built, &found).await?;
         }
-        timings.upload = uploading.elapsed();
+        report.timings_ms.upload = uploading.elapsed();
         let committing = Instant::now();
         let expect = Expect::unchanged(live.map(|live| &live.object));
         let won = self.commit(bytes.clone(), expect).await?;
-        timings.commit = committing.elapsed();
+        report.timings_ms.commit = committing.elapsed();
         report.writes.bucket += u64::from(won);
         if won {
             match self.upload_again(built, &found).await {
@@ -83,6 +81,20 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile repairs them");
         }
         Ok(won)
+    }
+
+    /// Makes the live release live again, as `loaded`; returns `None` when another one went live meanwhile.
+    pub(super) async fn make_live_again(
+        &self,
+        live: &Live,
+        loaded: &Loaded,
+        pinned: Pin,
+    ) -> Result<Option<Report>, PublishError> {
+        let built = loaded.as_built(live.index.release);
+        let mut report = Report::new(Some(live), &built, Some(loaded));
+        (report.outcome, report.pinned) = (Outcome::Unchanged, pinned == Pin::Pinned);
+        let won = self.make_live(&built, Some(live), Some(loaded), pinned, &mut report).await?;
+        Ok(won.then_some(report))
     }
 
     /// Writes `index.json`, which is the commit point; returns `false` when it is no longer in the expected state.

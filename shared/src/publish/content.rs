@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::error::PublishError;
+use super::index_artifact::{INDEX_REPOSITORY, stack_repository};
 use super::publisher::Publisher;
-use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;

@@ -1,46 +1,20 @@
 //! File-backed blobs: starter projects of offline stacks are too large for memory, so they go
 //! through files, one at a time.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
 use super::error::PublishError;
+use super::index_artifact::INDEX_REPOSITORY;
 use super::publisher::Publisher;
-use super::repositories::INDEX_REPOSITORY;
 use super::retention::Placed;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
 use crate::outside::offline::Keep;
 use crate::registry::Registry;
-use crate::release::{Place, Release};
 use crate::source::Source;
-
-/// The blobs of a release by the way they are copied.
-#[derive(Debug, Default)]
-pub(super) struct BySize {
-    /// Those copied in memory, several at a time.
-    pub(super) in_memory: BTreeSet<Digest>,
-    /// Those copied through files, one at a time.
-    pub(super) file_backed: BTreeSet<Digest>,
-}
-
-/// Splits the blobs of a release by size. Files of a repository, layers and documents always fit into memory.
-pub(super) fn by_size(release: &Release) -> BySize {
-    let places = release.places();
-    let mut sorted = BySize::default();
-    for (blob, size) in release.blobs() {
-        let is_file = places.get(&blob) == Some(&Place::Index) && !release.read_from().contains_key(&blob);
-        if is_file && size > limits::FILE_BYTES {
-            sorted.file_backed.insert(blob);
-        } else {
-            sorted.in_memory.insert(blob);
-        }
-    }
-    sorted
-}
 
 impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
     type Error = PublishError;

@@ -16,6 +16,9 @@ use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::release::{LiveIndex, Outline, Release};
 
+/// The repository of the index artifact and of the artifacts of documents.
+pub(super) const INDEX_REPOSITORY: &str = "devfile-index";
+
 /// Tag of the index artifact that follows the live release.
 pub(super) const LATEST: &str = "latest";
 
@@ -61,6 +64,11 @@ pub(super) struct DocumentArtifact {
     pub(super) manifest: Bytes,
     pub(super) digest: Digest,
     pub(super) tag: String,
+}
+
+/// Returns the repository of the artifacts of a stack.
+pub(super) fn stack_repository(stack: &str) -> String {
+    format!("{}/{stack}", artifact::CATALOG)
 }
 
 /// Returns a manifest and its digest, by the OCI image specification 1.1, "Guidelines for Artifact Usage".

@@ -7,9 +7,8 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
-use super::index_artifact::Manifest;
+use super::index_artifact::{INDEX_REPOSITORY, Manifest};
 use super::publisher::Publisher;
-use super::repositories::INDEX_REPOSITORY;
 use crate::cache::{Bucket, INDEX_KEY, Object, blob_key, release_key};
 use crate::digest::Digest;
 use crate::limits;

@@ -9,7 +9,7 @@
 //! Each file uses only those before it. Start with `refresh`.
 //!
 //! - `publisher`, `error`, `each`: the type whose methods the other files define, its errors, concurrent calls
-//! - `repositories`, `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
+//! - `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
 //! - `live`: the live release, read from either store; `report`: the result of an action
 //! - `retention`, `content`, `file_blobs`: objects that a prune spares, content from either store, content that goes through files
 //! - `build`: the release of a commit
@@ -41,7 +41,6 @@ mod reconcile;
 mod record;
 mod refresh;
 mod report;
-mod repositories;
 mod restore;
 mod retention;
 mod rollback;
@@ -50,9 +49,11 @@ mod target;
 mod upload;
 mod verify;
 
+pub use build::Emptiness;
 pub use error::PublishError;
 pub use extent::Extent;
 pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
+pub use refresh::Cause;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{Checked, Verification};

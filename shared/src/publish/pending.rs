@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::limits;
 use crate::registry::Registry;
-use crate::release::{LiveIndex, Outline, PendingReason, Plan};
+use crate::release::{Built, LiveIndex, PendingReason, Plan};
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 
@@ -46,21 +46,27 @@ struct Attempt {
     next: Timestamp,
 }
 
+/// The pending subjects of the live release whose time has come.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    pub(super) subjects: BTreeSet<String>,
+    /// The attempts so far.
+    before: Attempts,
+}
+
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Returns the pending subjects of the live release whose time has come. `stored` is its outline, if it was read.
-    pub(super) async fn due(
-        &self,
-        index: &LiveIndex,
-        stored: Option<&Stored>,
-    ) -> Result<BTreeSet<String>, PublishError> {
+    pub(super) async fn due(&self, index: &LiveIndex, stored: Option<&Stored>) -> Result<Due, PublishError> {
         if index.pending == 0 {
-            return Ok(BTreeSet::new());
+            return Ok(Due::default());
         }
-        let attempts = self.attempts().await?;
+        let object = self.bucket.get(PENDING_KEY, limits::PENDING_BYTES).await?;
+        let before = object.and_then(|object| serde_json::from_slice(&object.bytes).ok());
+        let before: Attempts = before.unwrap_or_default();
         let now = (self.clock)().instant();
         let is_due = |attempt: &Attempt| attempt.next.instant() <= now;
-        if attempts.release == Some(index.release) && !attempts.subjects.values().any(is_due) {
-            return Ok(BTreeSet::new());
+        if before.release == Some(index.release) && !before.subjects.values().any(is_due) {
+            return Ok(Due { subjects: BTreeSet::new(), before });
         }
         let read;
         let outline = match stored {
@@ -71,15 +77,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
         };
         let subjects = outline.into_iter().flat_map(|outline| outline.pending.iter()).map(|(subject, _)| subject);
-        let due = subjects.filter(|subject| attempts.subjects.get(*subject).is_none_or(is_due));
-        Ok(due.map(str::to_owned).collect())
+        let subjects = subjects.filter(|subject| before.subjects.get(*subject).is_none_or(is_due));
+        Ok(Due { subjects: subjects.map(str::to_owned).collect(), before })
     }
 
     /// Records the attempts of a refresh that made, or made again, a release by a plan. Failing at
     /// this is logged, and nothing else.
-    pub(super) async fn record_attempts(&self, release: Digest, outline: &Outline, plan: &Plan) {
-        let before = self.attempts().await.unwrap_or_default();
-        if outline.pending.is_empty() && before.subjects.is_empty() {
+    pub(super) async fn record_attempts(&self, built: &Built, plan: &Plan, Due { before, .. }: &Due) {
+        let pending = &built.release.outline.pending;
+        if pending.is_empty() && before.subjects.is_empty() {
             return;
         }
         let now = (self.clock)();
@@ -91,8 +97,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             (subject.to_owned(), next)
         };
-        let attempts = Attempts { release: Some(release), subjects: outline.pending.iter().map(attempt).collect() };
-        if attempts == before {
+        let attempts = Attempts { release: Some(built.name), subjects: pending.iter().map(attempt).collect() };
+        if attempts == *before {
             return;
         }
         let bytes = to_compact_json(&attempts);
@@ -103,12 +109,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if let Err(error) = self.bucket.put_if(PENDING_KEY, bytes.into(), Expect::Anything).await {
             tracing::warn!(%error, "the times of pending subjects are not stored; all are tried again by the next refresh");
         }
-    }
-
-    /// The recorded attempts; none when the object is missing or damaged.
-    async fn attempts(&self) -> Result<Attempts, PublishError> {
-        let object = self.bucket.get(PENDING_KEY, limits::PENDING_BYTES).await?;
-        Ok(object.and_then(|object| serde_json::from_slice(&object.bytes).ok()).unwrap_or_default())
     }
 }
 

@@ -6,10 +6,8 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
-use super::file_blobs::by_size;
-use super::index_artifact::{DocumentArtifact, IndexArtifact};
+use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, IndexArtifact, stack_repository};
 use super::publisher::Publisher;
-use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::Bucket;
 use crate::context;
@@ -130,7 +128,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         }
         let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
         let blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
-        let file_backed = by_size(&built.release).file_backed;
+        let file_backed = built.release.file_backed();
         let (file_backed, in_memory): (Vec<_>, Vec<_>) =
             blobs.into_iter().partition(|(blob, _)| file_backed.contains(blob));
         let push = |(blob, size)| async move {

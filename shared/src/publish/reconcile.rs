@@ -34,7 +34,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let Some(loaded) = self.release(&live.index).await? else { return self.build_again(live).await };
         if let Err(reason) = live.index.check(&loaded.release.outline) {
             tracing::warn!(%reason, "index.json is not that of its release");
-            return self.correct_index(live, &loaded).await;
+            let written = self.make_live_again(live, &loaded, live.index.pinned).await?.ok_or(PublishError::Races)?;
+            return Ok(Report { repaired: vec![format!("bucket: {INDEX_KEY}")], ..written });
         }
         let mut report = Report::nothing_new(&live.index, None, Timings::default());
         let wrong = self.missing_or_damaged_blobs(&loaded.release, extent).await?;
@@ -76,20 +77,6 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 
-    /// Writes `index.json` anew, because its entries are not those of its release.
-    async fn correct_index(&self, live: &Live, loaded: &Loaded) -> Result<Report, PublishError> {
-        let built = loaded.as_built(live.index.release);
-        let mut report = Report::new(Some(live), &built, Some(loaded));
-        let mut timings = Timings::default();
-        if !self.make_live(&built, Some(live), Some(loaded), live.index.pinned, &mut report, &mut timings).await? {
-            return Err(PublishError::Races);
-        }
-        report.outcome = Outcome::Unchanged;
-        report.repaired = vec![format!("bucket: {INDEX_KEY}")];
-        report.timings_ms = timings;
-        Ok(report)
-    }
-
     /// Builds the live release again, because neither store has it.
     ///
     /// It is built at its commit, or at the head of the branch when that commit is gone, as after a forced push.
@@ -109,15 +96,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             made => made?,
         };
         let built = made.built;
-        let mut report = Report::new(Some(live), &built, None);
+        let mut report = Report { timings_ms: timings, ..Report::new(Some(live), &built, None) };
         if self.rejects(&built) {
             report.outcome = Outcome::Rejected;
-        } else if self.make_live(&built, Some(live), None, live.index.pinned, &mut report, &mut timings).await? {
+        } else if self.make_live(&built, Some(live), None, live.index.pinned, &mut report).await? {
             report.repaired = vec![format!("bucket: the release of {}", report.commit_hash)];
         } else {
             return Err(PublishError::Races);
         }
-        report.timings_ms = timings;
         Ok(report)
     }
 }

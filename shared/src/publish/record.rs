@@ -160,31 +160,18 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let behind_since = is_behind.then(|| was_behind.clone().unwrap_or_else(|| at.clone()));
         let lag = behind_since.as_ref().map(|since| since.instant().duration_until(at.instant()));
         let lag = lag.and_then(|lag| lag.try_into().ok()).unwrap_or_default();
-        let last = match result {
-            Ok(report) => {
-                let idle = matches!(report.outcome, Outcome::Unchanged | Outcome::Superseded);
-                if idle && report.repaired.is_empty() && was_behind.is_none() {
-                    return lag;
-                }
-                LastRefresh {
-                    at,
-                    outcome: Some(report.outcome),
-                    commit_hash: Some(report.commit_hash.clone()),
-                    failure: None,
-                    quarantined: report.quarantined.clone(),
-                    repaired: listed(&report.repaired),
-                    behind_since,
-                }
-            }
-            Err(error) => LastRefresh {
-                at,
-                outcome: None,
-                commit_hash: requested.cloned(),
-                failure: Some(error.public()),
-                quarantined: Vec::new(),
-                repaired: Vec::new(),
-                behind_since,
-            },
+        let is_idle = |report: &Report| matches!(report.outcome, Outcome::Unchanged | Outcome::Superseded);
+        if was_behind.is_none() && result.is_ok_and(|report| is_idle(report) && report.repaired.is_empty()) {
+            return lag;
+        }
+        let last = LastRefresh {
+            at,
+            outcome: result.ok().map(|report| report.outcome),
+            commit_hash: result.map_or(requested, |report| Some(&report.commit_hash)).cloned(),
+            failure: result.err().map(PublishError::public),
+            quarantined: result.map(|report| report.quarantined.clone()).unwrap_or_default(),
+            repaired: result.map(|report| listed(&report.repaired)).unwrap_or_default(),
+            behind_since,
         };
         let written = self.bucket.put_if(LAST_REFRESH_KEY, last.into_bytes().into(), Expect::Anything).await;
         if let Err(error) = written {

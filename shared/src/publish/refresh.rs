@@ -1,6 +1,5 @@
 //! A refresh: the head of the branch goes live.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures_util::future::try_join;
@@ -8,6 +7,7 @@ use futures_util::future::try_join;
 use super::build::{Before, Emptiness, Made};
 use super::error::{PublishError, RACES};
 use super::live::Live;
+use super::pending::Due;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Timings};
 use super::target::Target;
@@ -19,42 +19,30 @@ use crate::release::{LiveIndex, Pin, RULES};
 use crate::source::Source;
 
 /// The cause of a refresh.
-#[derive(Debug, Clone, Copy)]
-struct Cause<'a> {
-    requested: Option<&'a CommitSha>,
-    known: Known,
-    emptiness: Emptiness,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cause<'a> {
+    /// The commit that the caller knows of. The head is that commit or descends from it.
+    pub requested: Option<&'a CommitSha>,
+    /// Whether the content of other hosts for [offline](crate::outside::offline) stacks is fetched again.
+    pub known: Known,
+    /// Whether every stack may be removed.
+    pub emptiness: Emptiness,
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Makes the head of the branch live, unless it is live already or a release is pinned.
+    /// Makes the head of the branch live, because of a commit that the caller knows of, if any.
     ///
-    /// `requested` is the commit that the caller knows of. The head is that commit or descends from it.
+    /// # Errors
+    /// As [`Publisher::follow`].
+    pub async fn refresh(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
+        self.follow(Cause { requested, ..Cause::default() }).await
+    }
+
+    /// Makes the head of the branch live, unless it is live already or a release is pinned.
     ///
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
-    pub async fn refresh(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Refused }).await
-    }
-
-    /// Makes the head of the branch live as [`Publisher::refresh`] does, even if it removes every stack.
-    ///
-    /// # Errors
-    /// As [`Publisher::refresh`].
-    pub async fn refresh_or_remove_all(&self, requested: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.follow(Cause { requested, known: Known::Kept, emptiness: Emptiness::Meant }).await
-    }
-
-    /// Makes the head of the branch live as [`Publisher::refresh`] does, and fetches the content of other hosts for
-    /// [offline](crate::outside::offline) stacks again.
-    ///
-    /// # Errors
-    /// As [`Publisher::refresh`].
-    pub async fn refetch(&self) -> Result<Report, PublishError> {
-        self.follow(Cause { requested: None, known: Known::FetchedAgain, emptiness: Emptiness::Refused }).await
-    }
-
-    async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
+    pub async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
         let mut repaired = Vec::new();
         let report = self.follow_head(cause, &mut repaired).await?;
         Ok(Report { repaired, ..report })
@@ -73,11 +61,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
             let mut due = None;
             if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Kept && is_live(live)) {
-                let subjects = self.due(&live.index, None).await?;
-                if subjects.is_empty() {
+                let found = self.due(&live.index, None).await?;
+                if found.subjects.is_empty() {
                     return Ok(Report::nothing_new(&live.index, requested, timings));
                 }
-                due = Some(subjects);
+                due = Some(found);
             }
             let outline = async {
                 match &live {
@@ -94,26 +82,21 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let due = match (due, &before) {
                 (Some(due), _) => due,
                 (None, Some(before)) => self.due(&before.live.index, Some(&before.stored)).await?,
-                (None, None) => BTreeSet::new(),
+                (None, None) => Due::default(),
             };
-            let made = self.build(&head, before.as_ref(), &due, cause.emptiness, &mut timings).await?;
-            let Made { built, previous, plan } = made;
+            let Made { built, previous, plan } =
+                self.build(&head, before.as_ref(), &due.subjects, cause.emptiness, &mut timings).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
-                self.record_attempts(built.name, &built.release.outline, &plan).await;
+                self.record_attempts(&built, &plan, &due).await;
                 return Ok(Report::nothing_new(&live.index, requested, timings));
             }
-            let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
+            let report = Report::new(live.as_ref(), &built, previous.as_ref());
+            let mut report = Report { timings_ms: timings, ..report };
             if self.rejects(&built) {
-                report.outcome = Outcome::Rejected;
-                report.timings_ms = timings;
-                return Ok(report);
+                return Ok(Report { outcome: Outcome::Rejected, ..report });
             }
-            if self
-                .make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report, &mut timings)
-                .await?
-            {
-                self.record_attempts(built.name, &built.release.outline, &plan).await;
-                report.timings_ms = timings;
+            if self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report).await? {
+                self.record_attempts(&built, &plan, &due).await;
                 return Ok(report);
             }
             tracing::info!(commit = %head, "another refresh was first; reading the head again");

@@ -24,43 +24,36 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// [`PublishError::MissingBlob`] when the OCI registry lacks content, too.
     pub async fn restore(&self) -> Result<Report, PublishError> {
         for _ in 0..RACES {
-            if let Some(report) = self.restore_once().await? {
-                return Ok(report);
+            let object = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;
+            let live = object.as_ref().and_then(|object| LiveIndex::from_bytes(&object.bytes).ok());
+            let intact = match &live {
+                Some(live) => self.release(live).await?.map(|loaded| (live.clone(), loaded)),
+                None => None,
+            };
+            let intact = intact.filter(|(index, loaded)| index.check(&loaded.release.outline).is_ok());
+            let (index, loaded) = match intact {
+                Some(intact) => intact,
+                None => self.recorded_of(object.as_ref()).await?.ok_or_else(|| {
+                    let advice = "nothing was published to it yet; run refresh".to_owned();
+                    PublishError::NoSuchRelease { name: LATEST.to_owned(), advice }
+                })?,
+            };
+            let mut report = Report::nothing_new(&index, None, Timings::default());
+            self.wait_for_prune().await?;
+            let wrong = self.missing_or_damaged_blobs(&loaded.release, Extent::Whole).await?;
+            report.repaired = self.repair_bucket(&index, &loaded, &wrong).await?;
+            if live.as_ref() != Some(&index) {
+                let expect = Expect::unchanged(object.as_ref());
+                if !self.commit(index.to_bytes(), expect).await? {
+                    continue;
+                }
+                report.repaired.push(format!("bucket: {INDEX_KEY}"));
+                report.outcome = Outcome::Published;
             }
+            report.writes.bucket = report.repaired.len() as u64;
+            return Ok(report);
         }
         Err(PublishError::Races)
-    }
-
-    /// Restores the bucket once; returns `None` when another release went live meanwhile.
-    async fn restore_once(&self) -> Result<Option<Report>, PublishError> {
-        let object = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;
-        let live = object.as_ref().and_then(|object| LiveIndex::from_bytes(&object.bytes).ok());
-        let intact = match &live {
-            Some(live) => self.release(live).await?.map(|loaded| (live.clone(), loaded)),
-            None => None,
-        };
-        let intact = intact.filter(|(index, loaded)| index.check(&loaded.release.outline).is_ok());
-        let (index, loaded) = match intact {
-            Some(intact) => intact,
-            None => self.recorded_of(object.as_ref()).await?.ok_or_else(|| {
-                let advice = "nothing was published to it yet; run refresh".to_owned();
-                PublishError::NoSuchRelease { name: LATEST.to_owned(), advice }
-            })?,
-        };
-        let mut report = Report::nothing_new(&index, None, Timings::default());
-        self.wait_for_prune().await?;
-        let wrong = self.missing_or_damaged_blobs(&loaded.release, Extent::Whole).await?;
-        report.repaired = self.repair_bucket(&index, &loaded, &wrong).await?;
-        if live.as_ref() != Some(&index) {
-            let expect = Expect::unchanged(object.as_ref());
-            if !self.commit(index.to_bytes(), expect).await? {
-                return Ok(None);
-            }
-            report.repaired.push(format!("bucket: {INDEX_KEY}"));
-            report.outcome = Outcome::Published;
-        }
-        report.writes.bucket = report.repaired.len() as u64;
-        Ok(Some(report))
     }
 
     /// Returns the live release. Restores a missing or damaged `index.json` first, and adds the

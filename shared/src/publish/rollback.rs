@@ -3,7 +3,7 @@
 use super::error::{PublishError, RACES};
 use super::live::Live;
 use super::publisher::Publisher;
-use super::report::{Outcome, Report, Timings};
+use super::report::{Report, Timings};
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
 use crate::registry::Registry;
@@ -38,9 +38,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let built = loaded.as_built(index.release);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
-            let mut timings = Timings::default();
-            if self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Pinned, &mut report, &mut timings).await? {
-                report.timings_ms = timings;
+            if self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Pinned, &mut report).await? {
                 return Ok(report);
             }
         }
@@ -63,20 +61,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Sets whether the live release is pinned; returns `None` when another one went live meanwhile.
     async fn pin(&self, live: &Live, pinned: Pin) -> Result<Option<Report>, PublishError> {
-        let mut timings = Timings::default();
         if live.index.pinned == pinned {
-            return Ok(Some(Report::nothing_new(&live.index, None, timings)));
+            return Ok(Some(Report::nothing_new(&live.index, None, Timings::default())));
         }
         let loaded = self.release(&live.index).await?.ok_or_else(|| PublishError::live_release_missing(&live.index))?;
-        let built = loaded.as_built(live.index.release);
-        let mut report = Report::new(Some(live), &built, Some(&loaded));
-        report.pinned = pinned == Pin::Pinned;
-        if !self.make_live(&built, Some(live), Some(&loaded), pinned, &mut report, &mut timings).await? {
-            return Ok(None);
-        }
-        report.outcome = Outcome::Unchanged;
-        report.timings_ms = timings;
-        Ok(Some(report))
+        self.make_live_again(live, &loaded, pinned).await
     }
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use super::each::each;
 use super::error::{PublishError, RACES};
-use super::index_artifact::{DocumentArtifact, IndexArtifact};
+use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, IndexArtifact, stack_repository};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
-use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::cache::{Bucket, ETag};
 use crate::registry::{Name, Registry};
 use crate::release::PublishedVersion;
@@ -78,17 +77,23 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let (pushed, _) = self.push_documents(&built, &documents, &BTreeSet::new()).await?;
         repaired.extend(pushed.into_iter().map(|artifact| format!("registry: {INDEX_REPOSITORY}:{}", artifact.tag)));
         let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
-        let mut lagging = Vec::new();
-        for tag in artifact.tags {
-            if self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
-                lagging.push(format!("registry: {INDEX_REPOSITORY}:{tag}"));
-            }
-        }
+        let lagging = self.wrong_tags(&artifact).await?;
         if !lagging.is_empty() {
             self.push_index_blobs(&artifact).await?;
             self.tag_index(&artifact).await?;
         }
-        repaired.extend(lagging);
+        repaired.extend(lagging.into_iter().map(|tag| format!("registry: {INDEX_REPOSITORY}:{tag}")));
         Ok(repaired)
+    }
+
+    /// Returns the tags of an index artifact that do not name it.
+    pub(super) async fn wrong_tags<'a>(&self, artifact: &IndexArtifact<'a>) -> Result<Vec<&'a str>, PublishError> {
+        let mut wrong = Vec::new();
+        for tag in artifact.tags {
+            if self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
+                wrong.push(tag);
+            }
+        }
+        Ok(wrong)
     }
 }

@@ -7,7 +7,6 @@ use futures_util::future::{try_join, try_join3};
 
 use super::each::each;
 use super::error::PublishError;
-use super::file_blobs::by_size;
 use super::index_artifact::{DocumentArtifact, IndexArtifact};
 use super::publisher::Publisher;
 use super::report::Writes;
@@ -43,11 +42,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         previous: Option<&Release>,
         index: &IndexArtifact<'_>,
     ) -> Result<(Writes, Found), PublishError> {
-        let mut new_blobs = by_size(&built.release);
-        for had in previous.map(Release::blobs).unwrap_or_default().keys() {
-            new_blobs.in_memory.remove(had);
-            new_blobs.file_backed.remove(had);
-        }
+        let (old_blobs, files) = (previous.map(Release::blobs).unwrap_or_default(), built.release.file_backed());
+        let new_blobs = built.release.blobs().into_keys().filter(|blob| !old_blobs.contains_key(blob));
+        let (new_files, new_blobs): (Vec<_>, Vec<_>) = new_blobs.partition(|blob| files.contains(blob));
         let new_versions = new_versions(&built.release, previous);
         let documents = DocumentArtifact::all(&built.release);
         let had: BTreeSet<Digest> =
@@ -55,12 +52,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
         let of_config = self.push_index_config().await?;
         let of_versions = async {
-            let to_bucket =
-                each(new_blobs.in_memory, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) });
+            let to_bucket = each(new_blobs, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) });
             let to_registry = self.push_versions(built, new_versions, previous.map(|previous| &previous.outline));
             let (in_memory, pushed) = try_join(to_bucket, to_registry).await?;
             let mut file_backed = Vec::new();
-            for blob in new_blobs.file_backed {
+            for blob in new_files {
                 file_backed.push((blob, self.write_file_backed(blob).await?));
             }
             let bucket = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();

@@ -5,11 +5,9 @@ use serde::Serialize;
 use super::artifact_blobs::{NamedBlob, blobs_of};
 use super::each::each;
 use super::error::PublishError;
-use super::file_blobs::by_size;
-use super::index_artifact::{DocumentArtifact, IndexArtifact};
+use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, IndexArtifact, stack_repository};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
-use super::repositories::{INDEX_REPOSITORY, stack_repository};
 use crate::artifact;
 use crate::cache::{Bucket, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
@@ -53,34 +51,26 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let index = &live.index;
         let mut checked = Checked { bucket: 2, registry: 0 };
         let mut problems = Vec::new();
-        match self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await? {
-            Some(object) if Digest::of(&object.bytes) == index.release => {}
-            Some(_) => problems.push(format!("bucket: {} does not have its digest", release_key(index.release))),
-            None => problems.push(format!("bucket: {} is missing", release_key(index.release))),
-        }
+        problems.extend(self.verify_object(release_key(index.release), index.release).await?);
         if let Some(loaded) = self.release(index).await? {
             let release = &loaded.release;
             if let Err(reason) = index.check(&release.outline) {
                 problems.push(format!("bucket: index.json is not that of the release: {reason}"));
             }
-            checked.bucket += release.blobs().len();
-            let sorted = by_size(release);
-            problems.extend(each(sorted.in_memory, |blob| self.verify_object(blob)).await?.into_iter().flatten());
-            for blob in &sorted.file_backed {
+            let (blobs, files) = (release.blobs(), release.file_backed());
+            checked.bucket += blobs.len();
+            let in_memory = blobs.into_keys().filter(|blob| !files.contains(blob));
+            let in_memory = each(in_memory, |blob| self.verify_object(blob_key(blob), blob)).await?;
+            problems.extend(in_memory.into_iter().flatten());
+            for blob in &files {
                 problems.extend(self.verify_file_backed(*blob).await?);
             }
             let mut blobs = blobs_of(release);
             checked.registry = 2 * release.content.versions.len() + 2 + release.read_from().len() + blobs.len();
-            blobs.retain(|blob| !sorted.file_backed.contains(&blob.digest));
-            problems.extend(
-                each(&release.content.versions, |version| self.verify_version(version)).await?.into_iter().flatten(),
-            );
-            problems.extend(
-                each(&blobs, |blob: &NamedBlob| self.verify_blob(&blob.repository, blob.digest))
-                    .await?
-                    .into_iter()
-                    .flatten(),
-            );
+            blobs.retain(|blob| !files.contains(&blob.digest));
+            let versions = each(&release.content.versions, |version| self.verify_version(version)).await?;
+            let blobs = each(&blobs, |blob: &NamedBlob| self.verify_blob(&blob.repository, blob.digest)).await?;
+            problems.extend(versions.into_iter().chain(blobs).flatten());
             problems.extend(self.verify_index_artifact(&live, &loaded).await?);
         } else {
             problems.push(format!("registry: {INDEX_REPOSITORY}:{} has no release to check by", index.commit_hash));
@@ -137,12 +127,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     async fn verify_index_artifact(&self, live: &Live, loaded: &Loaded) -> Result<Vec<String>, PublishError> {
         let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
-        let mut problems = Vec::new();
-        for tag in artifact.tags {
-            if self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(tag)).await? != Some(artifact.digest) {
-                problems.push(format!("registry: {INDEX_REPOSITORY}:{tag} is not that of the live release"));
-            }
-        }
+        let wrong = |tag| format!("registry: {INDEX_REPOSITORY}:{tag} is not that of the live release");
+        let mut problems: Vec<String> = self.wrong_tags(&artifact).await?.into_iter().map(wrong).collect();
         for artifact in DocumentArtifact::all(&loaded.release) {
             let tag = Name::Tag(&artifact.tag);
             if self.registry.manifest_digest(INDEX_REPOSITORY, tag).await? != Some(artifact.digest) {

@@ -11,13 +11,12 @@ use super::dependencies::Dependency;
 use super::documents::{ByStack, Document};
 use super::entries::Entries;
 use super::entries::text;
-use super::format::{FORMAT, RULES};
+use super::format::{FORMAT, RULES, StoredFile};
 use super::loaded::Release;
 use super::offline::Offline;
 use super::outline::Outline;
 use super::pending::Pending;
 use super::plan::Plan;
-use super::stored_file::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::repository::Quarantined;
@@ -57,37 +56,30 @@ pub struct About {
     pub pending: Pending,
 }
 
-/// The release before, as much of it as its [`Plan`](super::Plan) needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Previous<'a> {
-    /// The release, with at least [`Plan::documents`](super::Plan::documents).
-    pub release: &'a Release,
-    /// The entries of its whole index: those that its outline has the digest of.
-    pub entries: &'a Entries,
-}
-
 impl Built {
-    /// Puts a release together. `content` has all that was read, and of the release before all that was taken over and loaded; the rest
+    /// Puts a release together. `previous` is the release before, with at least [`Plan::documents`](super::Plan::documents), and the entries
+    /// of its whole index: those that its outline has the digest of. `content` has all that was read, and of the release before all that was taken over and loaded; the rest
     /// of that is named as the release before has it.
     pub fn new(
         plan: &Plan,
-        previous: Option<Previous<'_>>,
+        previous: Option<(&Release, &Entries)>,
         about: About,
         content: Content,
-        contents: BTreeMap<Digest, Bytes>,
+        mut contents: BTreeMap<Digest, Bytes>,
     ) -> Self {
         let by_stack = ByStack::new(&content);
-        let before = previous.map(|previous| &previous.release.outline);
+        let before = previous.map(|(release, _)| &release.outline);
         let count = plan.shards();
         let mut stacks: BTreeMap<String, String> = by_stack.names();
         let mut shards: Vec<Option<StoredFile>> = vec![None; count];
         let mut texts: BTreeMap<&String, &Arc<RawValue>> = BTreeMap::new();
-        if let (Scope::Some { stacks: read, .. }, Some(previous)) = (plan.scope(), previous) {
-            let before = &previous.release.outline;
+        if let (Scope::Some { stacks: read, .. }, Some((Release { outline: before, .. }, entries))) =
+            (plan.scope(), previous)
+        {
             let names =
                 plan.taken_over().filter_map(|folder| Some((folder.clone(), before.stacks.get(folder)?.clone())));
             stacks.extend(names);
-            texts.extend(before.stacks.keys().zip(previous.entries.texts()));
+            texts.extend(before.stacks.keys().zip(entries.texts()));
             if count == before.shards.len() {
                 let changed = before.shards_of(read);
                 let kept = before.shards.iter().enumerate().filter(|(number, _)| !changed.contains(number));
@@ -104,45 +96,13 @@ impl Built {
         let shards =
             shards.filter_map(|(number, shard)| shard.or_else(|| Some(made.get(&number)?.file.clone()))).collect();
         let common = by_stack.common();
-        let outline = about.outline(plan, before, stacks, &entries, shards, common.file.clone());
-        Self::of(outline, content, entries, made.into_values().chain([common]), contents)
-    }
-
-    fn of(
-        outline: Outline,
-        content: Content,
-        entries: Entries,
-        documents: impl IntoIterator<Item = Document>,
-        mut contents: BTreeMap<Digest, Bytes>,
-    ) -> Self {
-        let (name, bytes) = outline.to_bytes();
-        let mut sizes = BTreeMap::new();
-        for document in documents {
-            sizes.insert(document.file.digest, document.file.size);
-            contents.insert(document.file.digest, document.bytes);
-        }
-        let release = Arc::new(Release { outline, content, read_from: sizes });
-        Self { release, name, bytes, entries, contents }
-    }
-}
-
-impl About {
-    fn outline(
-        self,
-        plan: &Plan,
-        before: Option<&Outline>,
-        stacks: BTreeMap<String, String>,
-        entries: &Entries,
-        shards: Vec<StoredFile>,
-        common: StoredFile,
-    ) -> Outline {
-        let Self { commit_hash, source, offline, quarantined, warnings, mut dependencies, mut pending } = self;
+        let About { commit_hash, source, offline, quarantined, warnings, mut dependencies, mut pending } = about;
         if let (Scope::Some { .. }, Some(before)) = (plan.scope(), before) {
             let known = plan.taken_over().filter_map(|folder| before.dependencies.get_key_value(folder));
             dependencies.extend(known.map(|(folder, all)| (folder.clone(), all.clone())));
             plan.still_pending(before, &mut pending);
         }
-        Outline {
+        let outline = Outline {
             format: FORMAT,
             rules: RULES,
             commit_hash,
@@ -156,7 +116,14 @@ impl About {
             pending,
             entries: entries.digest(),
             shards,
-            common,
+            common: common.file.clone(),
+        };
+        let (name, bytes) = outline.to_bytes();
+        let mut read_from = BTreeMap::new();
+        for Document { file, bytes } in made.into_values().chain([common]) {
+            read_from.insert(file.digest, file.size);
+            contents.insert(file.digest, bytes);
         }
+        Self { release: Arc::new(Release { outline, content, read_from }), name, bytes, entries, contents }
     }
 }

@@ -1,11 +1,10 @@
 //! Published content: versions, devfiles of samples, files and icons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::offline::OfflineVersion;
-use super::stored_file::StoredFile;
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
@@ -112,6 +111,11 @@ impl PublishedVersion {
         let has_archive = || self.layers.iter().any(|layer| layer.title == artifact::ARCHIVE);
         inside.is_some_and(|path| artifact::is_archived(path) && !fetched(path) && has_archive())
     }
+}
+
+/// The folders of published stacks, by the names of their entries in the index.
+pub(super) fn folders_by_name(versions: &[PublishedVersion]) -> HashMap<&str, &str> {
+    versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect()
 }
 
 /// The files below a folder.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::Repository;
-use crate::tree::Tree;
+use crate::tree::{Tree, stack_of};
 use crate::validate::{Reference, is_web, path_from};
 use crate::yaml::{self, Node};
 
@@ -44,23 +44,11 @@ fn collect(tree: &Tree, path: &str, own: &str, found: &mut BTreeSet<Dependency>)
     while let Some(path) = files.pop() {
         let Some(content) = tree.get(&path) else { continue };
         for named in named_by(&path, content) {
-            match named {
-                LocalReference::Stack(name) => drop(found.insert(Dependency::Named(name))),
-                LocalReference::File(path) => {
-                    match path.split_once('/') {
-                        Some(("stacks", rest)) => {
-                            let stack = rest.split('/').next().unwrap_or(rest);
-                            if stack != own {
-                                found.insert(Dependency::Folder(stack.to_owned()));
-                            }
-                        }
-                        Some(("samples", _)) => drop(found.insert(Dependency::Samples)),
-                        _ => {}
-                    }
-                    if seen.insert(path.clone()) {
-                        files.push(path);
-                    }
-                }
+            found.extend(named.dependency().filter(|on| !matches!(on, Dependency::Folder(folder) if folder == own)));
+            if let LocalReference::File(path) = named
+                && seen.insert(path.clone())
+            {
+                files.push(path);
             }
         }
     }
@@ -73,6 +61,28 @@ pub(crate) enum LocalReference {
     Stack(String),
     /// A file, by its path in the tree.
     File(String),
+}
+
+impl LocalReference {
+    /// The section of the registry that it is in.
+    pub(super) fn dependency(&self) -> Option<Dependency> {
+        match self {
+            Self::Stack(name) => Some(Dependency::Named(name.clone())),
+            Self::File(path) if path.starts_with("samples/") => Some(Dependency::Samples),
+            Self::File(path) => Some(Dependency::Folder(stack_of(path)?.to_owned())),
+        }
+    }
+}
+
+impl Dependency {
+    /// The folder of the stack that it is on. `folders` has those of the release before, by name.
+    pub(super) fn folder<'d>(&'d self, folders: &BTreeMap<&str, &'d str>) -> Option<&'d str> {
+        match self {
+            Self::Named(name) => folders.get(name.as_str()).copied(),
+            Self::Folder(folder) => Some(folder),
+            Self::Samples => None,
+        }
+    }
 }
 
 /// References of the devfile at a path to parents and plugins. Only few devfiles have any, so few are parsed.

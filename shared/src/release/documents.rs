@@ -4,13 +4,13 @@
 //! shard, and what is common to all.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Icon, PublishedVersion, SampleDevfile};
-use super::stored_file::StoredFile;
+use super::content::{Content, Icon, PublishedVersion, SampleDevfile, folders_by_name};
+use super::format::StoredFile;
 use crate::artifact;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
@@ -80,8 +80,7 @@ pub(super) struct ByStack<'a> {
 
 impl<'a> ByStack<'a> {
     pub(super) fn new(content: &'a Content) -> Self {
-        let folders: HashMap<&str, &str> =
-            content.versions.iter().map(|version| (version.name.as_str(), version.stack.as_str())).collect();
+        let folders = folders_by_name(&content.versions);
         let mut stacks: BTreeMap<&str, StackContent<'_>> = BTreeMap::new();
         let (mut entries, mut files) = (Vec::new(), BTreeMap::new());
         for entry in &content.stacks {

@@ -6,18 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::built::{About, Built, Previous};
-use super::content::{Content, Facts, Icon, PublishedVersion, SampleDevfile, files_below};
+use super::built::{About, Built};
+use super::content::{Content, Facts, Icon, PublishedVersion, SampleDevfile, files_below, folders_by_name};
 use super::dependencies::{Dependency, dependencies};
 use super::documents::stack_of;
 use super::entries::Entries;
 use super::entry::{facts, stack_entry, version_entry};
-use super::format::RULES;
+use super::format::{RULES, StoredFile};
 use super::loaded::Release;
 use super::offline::Offline;
 use super::pending::Pending;
 use super::plan::Plan;
-use super::stored_file::StoredFile;
 use super::upstream::Upstream;
 use super::warnings;
 use crate::artifact::{self, Layer};
@@ -88,9 +87,7 @@ impl<'a> Draft<'a> {
             let files = offline.files.iter().map(|(name, file)| (format!("{folder}/{name}"), file.clone()));
             draft.files.extend(files);
         }
-        for icon in upstream.icons.values() {
-            draft.contents.extend(icon.content.clone().map(|content| (icon.digest, content)));
-        }
+        draft.contents.extend(upstream.contents.clone());
         for version in repository.stacks.iter().flat_map(|stack| &stack.versions) {
             draft.add_artifact(version);
         }
@@ -127,8 +124,7 @@ impl<'a> Draft<'a> {
     ) -> Built {
         self.note_undated(history);
         let (about, content) = self.put_together(commit, source, history);
-        let previous = self.previous.zip(entries).map(|(release, entries)| Previous { release, entries });
-        Built::new(self.plan, previous, about, content, self.contents)
+        Built::new(self.plan, self.previous.zip(entries), about, content, self.contents)
     }
 
     fn put_together(&self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> (About, Content) {
@@ -165,13 +161,13 @@ impl<'a> Draft<'a> {
             }
         }
         let mut names: HashSet<String> = stacks.values().map(|(entry, _)| entry.name.clone()).collect();
-        for folder in kept {
-            if let Some(published) = self.kept_stack(folder).filter(|(entry, _)| !names.contains(&entry.name)) {
-                names.insert(published.0.name.clone());
-                stacks.insert(folder.to_owned(), published);
+        for (folder, published) in self.published(|folder| kept.contains(folder.as_str())) {
+            if names.insert(published.0.name.clone()) {
+                stacks.insert(folder, published);
             }
         }
-        stacks.extend(self.stacks_taken_over());
+        let taken_over: HashSet<&String> = self.plan.taken_over().collect();
+        stacks.extend(self.published(|folder| taken_over.contains(folder)));
         let (mut entries, mut versions) = (Vec::new(), Vec::new());
         names.extend(stacks.values().map(|(entry, _)| entry.name.clone()));
         for (entry, published) in stacks.into_values() {
@@ -181,9 +177,8 @@ impl<'a> Draft<'a> {
         let mut samples = Vec::new();
         match self.previous {
             Some(previous) if self.keeps_extra_entries() => {
-                let had: HashSet<&str> =
-                    previous.content.versions.iter().map(|version| version.name.as_str()).collect();
-                let is_elsewhere = |name: &str| !had.contains(name) && !names.contains(name);
+                let had = folders_by_name(&previous.content.versions);
+                let is_elsewhere = |name: &str| !had.contains_key(name) && !names.contains(name);
                 let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || is_elsewhere(&entry.name);
                 entries.extend(previous.content.stacks.iter().filter(extra).cloned());
                 samples.clone_from(&previous.content.samples);
@@ -191,18 +186,14 @@ impl<'a> Draft<'a> {
             _ => {
                 for sample in &self.repository.samples {
                     entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
-                    samples.extend(sample.devfiles.iter().map(|(version, devfile)| SampleDevfile {
-                        name: sample.entry.name.clone(),
-                        version: version.clone(),
-                        devfile: String::from_utf8_lossy(&devfile.content).into_owned(),
-                        fetched_from: match &devfile.origin {
-                            Origin::Tree(_) => None,
-                            Origin::Fetched { from, .. } => Some(from.clone()),
-                        },
-                        fetched_at: match &devfile.origin {
-                            Origin::Tree(_) => None,
-                            Origin::Fetched { at, .. } => at.clone(),
-                        },
+                    samples.extend(sample.devfiles.iter().map(|(version, devfile)| {
+                        let (fetched_from, fetched_at) = match &devfile.origin {
+                            Origin::Tree(_) => (None, None),
+                            Origin::Fetched { from, at } => (Some(from.clone()), at.clone()),
+                        };
+                        let (name, version) = (sample.entry.name.clone(), version.clone());
+                        let devfile = String::from_utf8_lossy(&devfile.content).into_owned();
+                        SampleDevfile { name, version, devfile, fetched_from, fetched_at }
                     }));
                 }
                 for (entry, devfiles) in self.kept_samples() {
@@ -234,12 +225,8 @@ impl<'a> Draft<'a> {
 
     /// Folders of stacks that take the name under which another was published that stays as it was.
     fn newcomers(&self, kept: &BTreeSet<&str>) -> BTreeSet<&'a str> {
-        let published = self.previous.into_iter().flat_map(|previous| &previous.content.versions);
-        let holders: HashMap<&str, &str> = published
-            .filter(|version| kept.contains(version.stack.as_str()))
-            .map(|version| (version.name.as_str(), version.stack.as_str()))
-            .collect();
-        let holder = |stack: &Stack| holders.get(stack.fields.name.as_str());
+        let before = self.previous.map(|previous| folders_by_name(&previous.content.versions)).unwrap_or_default();
+        let holder = |stack: &Stack| before.get(stack.fields.name.as_str()).filter(|holder| kept.contains(**holder));
         let is_newcomer = |stack: &&Stack| holder(stack).is_some_and(|holder| *holder != stack.folder);
         self.repository.stacks.iter().filter(is_newcomer).map(|stack| stack.folder.as_str()).collect()
     }
@@ -268,12 +255,11 @@ impl<'a> Draft<'a> {
         self.quarantines(&Part::ExtraEntries) || !self.plan.scope().has_extra_entries()
     }
 
-    /// Loaded stacks that are taken over, each with its versions, by their folders.
-    fn stacks_taken_over(&self) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
+    /// Some loaded stacks as the release before had them, each with its versions, by their folders.
+    fn published(&self, is_wanted: impl Fn(&String) -> bool) -> BTreeMap<String, (Entry, Vec<PublishedVersion>)> {
         let Some(previous) = self.previous.map(|previous| &previous.content) else { return BTreeMap::new() };
-        let taken_over: HashSet<&String> = self.plan.taken_over().collect();
         let mut versions: BTreeMap<&str, Vec<PublishedVersion>> = BTreeMap::new();
-        for version in previous.versions.iter().filter(|version| taken_over.contains(&version.stack)) {
+        for version in previous.versions.iter().filter(|version| is_wanted(&version.stack)) {
             versions.entry(&version.stack).or_default().push(version.clone());
         }
         let stacks = previous.stacks.iter().filter(|entry| entry.entry_type == EntryType::Stack);
@@ -353,15 +339,6 @@ impl<'a> Draft<'a> {
         Some((entry, PublishedVersion { name: stack.fields.name.clone(), ..kept.clone() }))
     }
 
-    /// The stack as the release before had it.
-    fn kept_stack(&self, folder: &str) -> Option<(Entry, Vec<PublishedVersion>)> {
-        let previous = &self.previous?.content;
-        let versions: Vec<_> = previous.versions.iter().filter(|version| version.stack == folder).cloned().collect();
-        let name = &versions.first()?.name;
-        let entry = previous.stacks.iter().find(|e| e.entry_type == EntryType::Stack && e.name == *name)?;
-        Some((entry.clone(), versions))
-    }
-
     fn sample_entry(
         &self,
         entry: &Entry,
@@ -388,7 +365,7 @@ impl<'a> Draft<'a> {
 
     /// The icons that the index names, as they were fetched or, for what is not read again, as they were, each with those who name it.
     fn icons(&self, entries: &[Entry], versions: &[PublishedVersion]) -> BTreeMap<String, Icon> {
-        let folders: HashMap<&str, &str> = versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
+        let folders = folders_by_name(versions);
         let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
         for entry in entries {
             let is_stack = entry.entry_type == EntryType::Stack;
@@ -407,17 +384,8 @@ impl<'a> Draft<'a> {
             }
         }
         let found = named.into_iter().filter_map(|(url, named_by)| {
-            let icon = match self.upstream.icons.get(url) {
-                Some(icon) => Icon {
-                    media_type: icon.media_type.clone(),
-                    digest: icon.digest,
-                    size: icon.size,
-                    etag: icon.etag.clone(),
-                    named_by,
-                },
-                None => Icon { named_by, ..before?.get(url)?.clone() },
-            };
-            Some((url.clone(), icon))
+            let icon = self.upstream.icons.get(url).or_else(|| before?.get(url))?;
+            Some((url.clone(), Icon { named_by, ..icon.clone() }))
         });
         found.collect()
     }

@@ -1,5 +1,7 @@
 //! The format of releases, and the rules by which they are made.
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::limits::RELEASE_BYTES;
 
@@ -13,6 +15,15 @@ pub const OLDEST_FORMAT: u32 = 2;
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
 pub const RULES: u32 = 7;
+
+/// A file in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+}
 
 /// Why a document is not a release or an index.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::built::Built;
-use super::content::{PublishedVersion, SampleDevfile};
+use super::content::{SampleDevfile, folders_by_name};
 use super::entries::Entries;
 use super::format::InvalidDocument;
 use super::loaded::Release;
@@ -245,14 +245,13 @@ impl Release {
     fn parts(&self) -> BTreeMap<String, Part<'_>> {
         let mut parts = BTreeMap::new();
         for (folder, (version, entry)) in self.by_folder() {
-            parts.insert(folder.to_owned(), Part::Version(version, entry));
+            parts.insert(folder.to_owned(), Part::Version(version.manifest, entry));
         }
         let mut devfiles: BTreeMap<&str, Vec<&SampleDevfile>> = BTreeMap::new();
         for sample in &self.content.samples {
             devfiles.entry(&sample.name).or_default().push(sample);
         }
-        let folders: BTreeMap<&str, &str> =
-            self.content.versions.iter().map(|v| (v.name.as_str(), v.stack.as_str())).collect();
+        let folders = folders_by_name(&self.content.versions);
         for entry in &self.content.stacks {
             let (name, part) = match (entry.entry_type, folders.get(entry.name.as_str())) {
                 // The versions are parts of their own.
@@ -273,22 +272,12 @@ impl Release {
 }
 
 /// What is compared of a part.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum Part<'a> {
-    Version(&'a PublishedVersion, &'a VersionEntry),
+    /// The digest of its manifest, and its entry.
+    Version(Digest, &'a VersionEntry),
     Stack(Box<Entry>),
     Entry(&'a Entry, Vec<&'a SampleDevfile>),
-}
-
-impl PartialEq for Part<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Version(a, entry), Self::Version(b, other)) => a.manifest == b.manifest && entry == other,
-            (Self::Stack(a), Self::Stack(b)) => a == b,
-            (Self::Entry(a, devfiles), Self::Entry(b, others)) => a == b && devfiles == others,
-            _ => false,
-        }
-    }
 }
 
 #[cfg(test)]

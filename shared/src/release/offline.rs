@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored_file::StoredFile;
+use super::format::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 

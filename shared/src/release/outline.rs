@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::dependencies::Dependency;
 use super::documents::shard_of;
-use super::format::{FORMAT, InvalidDocument, OLDEST_FORMAT};
+use super::format::{FORMAT, InvalidDocument, OLDEST_FORMAT, StoredFile};
 use super::offline::Offline;
 use super::pending::Pending;
-use super::stored_file::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::to_compact_json;

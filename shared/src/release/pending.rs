@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::repository::Part;
 use crate::source::EXTRA_ENTRIES;
+use crate::tree::stack_of;
 
 /// The stacks, by `stacks/<folder>`, and the entries of `extraDevfileEntries.yaml`, by that name, that a later refresh tries again,
 /// each with the reasons.
@@ -34,10 +35,7 @@ impl Pending {
 
     /// The subject that a path in the repository belongs to.
     pub fn of_path(path: &str) -> String {
-        match path.strip_prefix("stacks/").and_then(|rest| rest.split('/').next()) {
-            Some(stack) => Self::of_stack(stack),
-            None => EXTRA_ENTRIES.to_owned(),
-        }
+        stack_of(path).map_or_else(|| EXTRA_ENTRIES.to_owned(), Self::of_stack)
     }
 
     /// The subject that a part of the repository belongs to.

@@ -1,11 +1,12 @@
 //! Where the OCI registry has the content of a release, so that the bucket can be rebuilt from it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::files_below;
 use super::loaded::Release;
 use crate::artifact::{self, ARCHIVE};
 use crate::digest::Digest;
+use crate::limits;
 
 /// Where a blob can be had in the OCI registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,5 +42,14 @@ impl Release {
         }
         places.retain(|digest, _| artifact::known(*digest).is_none());
         places
+    }
+
+    /// The blobs that are copied through files, one at a time; all others are copied in memory, several at a time. Files of a
+    /// repository, layers and documents always fit into memory; starter projects of offline stacks need not.
+    pub fn file_backed(&self) -> BTreeSet<Digest> {
+        let places = self.places();
+        let is_file = |blob: &Digest| places.get(blob) == Some(&Place::Index) && !self.read_from.contains_key(blob);
+        let blobs = self.blobs().into_iter().filter(|(blob, size)| *size > limits::FILE_BYTES && is_file(blob));
+        blobs.map(|(blob, _)| blob).collect()
     }
 }

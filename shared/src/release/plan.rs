@@ -71,21 +71,15 @@ impl Plan {
             let before = (stacks.len(), *extra_entries);
             for (child, dependencies) in &previous.dependencies {
                 for dependency in dependencies {
-                    let parent = match dependency {
-                        Dependency::Named(name) => folders.get(name.as_str()).copied(),
-                        Dependency::Folder(folder) => Some(folder.as_str()),
-                        Dependency::Samples => None,
-                    };
-                    let is_read = match parent {
-                        Some(parent) => stacks.contains(parent),
-                        None => *extra_entries && *dependency == Dependency::Samples,
-                    };
+                    let parent = dependency.folder(&folders);
+                    let is_extra = *dependency == Dependency::Samples;
+                    let is_read = parent.is_some_and(|parent| stacks.contains(parent)) || is_extra && *extra_entries;
                     if is_read {
                         stacks.insert(child.clone());
                     }
                     if stacks.contains(child) {
                         stacks.extend(parent.map(str::to_owned));
-                        *extra_entries |= *dependency == Dependency::Samples;
+                        *extra_entries |= is_extra;
                     }
                 }
             }
@@ -112,20 +106,10 @@ impl Plan {
         }
         let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
         for (path, file) in tree.iter().filter(|(path, _)| is_yaml(path.as_str())) {
-            for named in named_by(path.as_str(), &file.content) {
-                match named {
-                    LocalReference::Stack(name) => {
-                        more.extend(folders.get(name.as_str()).map(|folder| (*folder).to_owned()))
-                    }
-                    LocalReference::File(path) => match path.split_once('/') {
-                        Some(("stacks", rest)) => {
-                            let stack = rest.split('/').next().unwrap_or(rest);
-                            more.extend(self.listing.stacks.contains_key(stack).then(|| stack.to_owned()));
-                        }
-                        Some(("samples", _)) => needs_extra_entries = true,
-                        _ => {}
-                    },
-                }
+            for dependency in named_by(path.as_str(), &file.content).iter().filter_map(LocalReference::dependency) {
+                needs_extra_entries |= dependency == Dependency::Samples;
+                let folder = dependency.folder(&folders).filter(|folder| self.listing.stacks.contains_key(*folder));
+                more.extend(folder.map(str::to_owned));
             }
         }
         let mut wider = Self {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::content::Icon;
 use super::offline::{Offline, OfflineVersion};
 use super::pending::Pending;
 use crate::digest::{CommitSha, Digest};
@@ -12,8 +13,10 @@ use crate::timestamp::Timestamp;
 /// The results of all fetches for a repository. The default is that of no fetch.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
-    /// Icons by their URL, as far as they were fetched.
-    pub icons: BTreeMap<String, FetchedIcon>,
+    /// Icons by their URL, as far as they were fetched; who names them is not known yet.
+    pub icons: BTreeMap<String, Icon>,
+    /// Bytes of icons that the release before does not have.
+    pub contents: BTreeMap<Digest, Bytes>,
     /// Versions whose files were read from other Git repositories, by their folders.
     pub versions: BTreeMap<String, FetchedVersion>,
     /// Subjects that upstream hosts left pending.
@@ -33,19 +36,4 @@ pub struct FetchedVersion {
     pub commit: CommitSha,
     /// The author date of the commit; `None` when the commit does not say it.
     pub authored: Option<Timestamp>,
-}
-
-/// An icon that can be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedIcon {
-    /// Its media type, found by looking at the bytes.
-    pub media_type: String,
-    /// Digest of its bytes.
-    pub digest: Digest,
-    /// Length in bytes.
-    pub size: u64,
-    /// Its bytes; none when the release before has it.
-    pub content: Option<Bytes>,
-    /// The entity tag of its state.
-    pub etag: Option<String>,
 }

@@ -9,7 +9,7 @@ use gix_hash::ObjectId;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::github::{Failure, GitHub, InstallationToken, given_up};
+use super::github::{Failure, GitHub, InstallationToken, given_up, with_plain};
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Reason, Rules};
@@ -20,7 +20,7 @@ use crate::git::{
 use crate::limits;
 use crate::retry::retry;
 use crate::timestamp::Timestamp;
-use crate::tree::{File, Tree, TreeError};
+use crate::tree::Tree;
 
 /// Time for one question about a reference, further attempts included.
 const LOOK: Duration = Duration::from_secs(20);
@@ -74,13 +74,8 @@ impl GitAccess {
     /// # Errors
     /// [`SourceError::Unavailable`] when it cannot stand in a header.
     pub fn token(token: &str) -> Result<Self, SourceError> {
-        let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         // The name is that of GitHub's documentation for tokens of Apps; other tokens take any name.
-        let header = is_plain.then(|| GitCredentials::basic("x-access-token", token)).flatten();
-        header.map(Self::Basic).ok_or_else(|| {
-            let reason = "GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces";
-            SourceError::unavailable("the configuration of GitHub", reason)
-        })
+        with_plain(token, |token| GitCredentials::basic("x-access-token", token)).map(Self::Basic)
     }
 
     async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
@@ -170,6 +165,7 @@ impl GitSource {
                 let help = "set GIT_CREDENTIALS, or for GitHub GITHUB_TOKEN or a GitHub App, to read the repository";
                 Failure::Final(SourceError::unavailable(what, format!("{error}; {help}")))
             }
+            Some(Reason::Wait(_, wait)) => Failure::Wait(error.to_string(), *wait),
             _ if error.is_temporary() => Failure::Passing(error.to_string()),
             Some(Reason::NotFound) => Failure::Final(SourceError::NotFound(what.to_owned())),
             _ if matches!(error, GitError::NoSuchRevision { .. } | GitError::Empty(_)) => {
@@ -189,15 +185,8 @@ impl GitSource {
         let id = object_id(commit).map_err(|error| SourceError::unavailable(&what, error))?;
         let fetched = self.call(&what, PACK, |remote, deadline| async move {
             let has_files = !remote.has_filters(deadline).await?;
-            let wanted = Wanted {
-                objects: &[id],
-                known: None,
-                depth: Some(1),
-                // The commit, its root folder, and the folders in that: the ids of all stacks.
-                filter: Filter::Depth(2),
-                limit_bytes: limits::PACK_BYTES,
-            };
-            let Packed { pack, .. } = remote.fetch(wanted, deadline).await?;
+            // The commit, its root folder, and the folders in that: the ids of all stacks.
+            let Packed { pack, .. } = remote.fetch(Wanted::commit(&[id], Filter::Depth(2)), deadline).await?;
             let found = pack.commit(&id)?.ok_or_else(|| GitError::object(id, "it is missing"))?;
             let parents = found.parents.iter().filter_map(|parent| parent.to_string().parse().ok()).collect();
             Ok(Folders { pack, root: found.tree, parents, has_files })
@@ -278,8 +267,7 @@ impl Source for GitSource {
             let fetched = self.call(&what, PACK, |remote, deadline| async move {
                 // Larger files are refused anyway.
                 let filter = Filter::FilesFrom(limits::FILE_BYTES + 1);
-                let wanted = Wanted { objects: ids, known: None, depth: None, filter, limit_bytes: limits::PACK_BYTES };
-                remote.fetch(wanted, deadline).await
+                remote.fetch(Wanted { depth: None, ..Wanted::commit(ids, filter) }, deadline).await
             });
             Some(fetched.await?.pack)
         };
@@ -287,7 +275,7 @@ impl Source for GitSource {
             let mut tree = Tree::default();
             let pack = fetched.as_ref().unwrap_or(&folders.pack);
             for entry in wanted {
-                read_entry(pack, entry, &mut tree)?;
+                pack.read(entry, &mut tree, &mut |_| Ok(()))?;
             }
             Ok(tree)
         });
@@ -302,9 +290,8 @@ impl Source for GitSource {
         }
         let Ok(_) = object_id(ancestor) else { return Ok(false) };
         let what = format!("the history of {} from {} to {}", self.url, ancestor.short(), commit.short());
-        let descends =
-            self.call(&what, LOOK, |remote, deadline| async move { remote.descends(commit, ancestor, deadline).await });
-        descends.await
+        let descends = |remote: Remote, deadline| async move { remote.descends(commit, ancestor, deadline).await };
+        self.call(&what, LOOK, descends).await
     }
 
     async fn last_modified(
@@ -313,48 +300,26 @@ impl Source for GitSource {
         paths: &[String],
     ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
         let what = format!("the history of {} at {}", self.url, commit.short());
-        let dates =
-            self.call(
-                &what,
-                HISTORY,
-                |remote, deadline| async move { remote.last_modified(commit, paths, deadline).await },
-            );
-        dates.await
+        let dates = |remote: Remote, deadline| async move { remote.last_modified(commit, paths, deadline).await };
+        self.call(&what, HISTORY, dates).await
     }
 }
 
-/// Adds a file, or all files below a folder, to a tree. Links, names that are not UTF-8 and files that are missing because of their
-/// size are recorded as refused.
-fn read_entry(pack: &Pack, entry: Entry, tree: &mut Tree) -> Result<(), GitError> {
-    if entry.kind == EntryType::Folder {
-        let prefix = entry.path;
-        let read = pack.walk(entry.id, limits::TREE_FILES, &mut |below: Entry| {
-            add(pack, Entry { path: format!("{prefix}/{}", below.path), ..below }, tree)
-        });
-        return match read {
-            Err(GitError::TooLarge { .. }) => {
-                tree.refuse(&prefix, TreeError::TooManyFiles);
-                Ok(())
-            }
-            read => read,
-        };
-    }
-    add(pack, entry, tree)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::server::Server;
 
-fn add(pack: &Pack, entry: Entry, tree: &mut Tree) -> Result<(), GitError> {
-    let path = entry.path;
-    if !entry.is_utf8 {
-        tree.refuse(&path, TreeError::NotUtf8(path.clone()));
-        return Ok(());
+    #[tokio::test]
+    async fn wait_that_a_host_asks_for_beyond_the_budget_ends_the_call_at_once() {
+        for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+            let answer =
+                format!("HTTP/1.1 {status}\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let host = Server::start(move |_, _| answer.clone().into_bytes()).await;
+            let source = GitSource::new(host.url("/registry").parse().unwrap(), GitAccess::Anonymous);
+            let error = source.listing(&"1".repeat(40).parse().unwrap()).await.unwrap_err().to_string();
+            assert!(error.contains("try again after"), "{error}");
+            assert_eq!(host.asked().len(), 1, "{status}");
+        }
     }
-    match entry.kind {
-        EntryType::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
-        EntryType::File(mode) => match pack.find(&entry.id, gix_object::Kind::Blob)? {
-            Some(content) => tree.add(&path, File { content: content.into(), mode }),
-            None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
-        },
-        EntryType::Submodule | EntryType::Folder => {}
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::CommitSha;
 use crate::git::{GitId, blob_id, folder_id};
-use crate::tree::Tree;
+use crate::tree::{Tree, stack_of};
 
 /// The file that lists samples, and stacks of other registries.
 pub(crate) const EXTRA_ENTRIES: &str = "extraDevfileEntries.yaml";
@@ -35,8 +35,7 @@ impl Listing {
         let mut listing = Self { stacks: stacks.collect(), ..Self::default() };
         // A stack of which the tree takes nothing is a stack all the same.
         for refused in tree.refused() {
-            let stack = refused.path.strip_prefix("stacks/").map(|path| path.split('/').next().unwrap_or(path));
-            if let Some(stack) = stack {
+            if let Some(stack) = stack_of(&refused.path) {
                 listing.stacks.entry(stack.to_owned()).or_insert_with(|| blob_id(b"").into());
             }
         }

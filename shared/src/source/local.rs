@@ -50,10 +50,8 @@ impl LocalSource {
                 }
             }
             if !exists(folder)? {
-                return Err(SourceError::NotFound(format!(
-                    "the folder {} of the registry repository",
-                    folder.display()
-                )));
+                let gone = format!("the folder {} of the registry repository", folder.display());
+                return Err(SourceError::NotFound(gone));
             }
             let commit = clean_head(folder, &tree).unwrap_or_else(|| tree.digest().into());
             Ok((commit, Arc::new(tree)))
@@ -68,14 +66,11 @@ impl LocalSource {
             return Ok(tree);
         }
         let (now, tree) = self.read().await?;
-        if now == *commit { Ok(tree) } else { Err(self.changed_meanwhile()) }
-    }
-
-    fn changed_meanwhile(&self) -> SourceError {
-        SourceError::Unavailable {
-            what: format!("reading {}", self.folder.display()),
-            reason: "the folder changed while it was read; run refresh again".into(),
+        if now == *commit {
+            return Ok(tree);
         }
+        let reason = "the folder changed while it was read; run refresh again";
+        Err(SourceError::unavailable(format!("reading {}", self.folder.display()), reason))
     }
 
     /// Reads the disk where it keeps nobody waiting.

@@ -12,7 +12,7 @@ mod project;
 mod remote;
 mod store;
 
-pub use archive::{ArchiveError, Layout, repack};
+pub use archive::ArchiveError;
 pub use project::{NoSource, Origin, Source, StarterProject};
 pub use remote::{Files, Look, Remote, RemoteError, Remotes, State, pack_zip};
 pub use store::{LastGood, SourceKey, StarterStore, ZipKey};

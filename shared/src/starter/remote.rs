@@ -12,8 +12,7 @@ use tempfile::NamedTempFile;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::archive::Packer;
-use super::archive::{ArchiveError, Layout, repack};
+use super::archive::{ArchiveError, Packer, repack};
 use crate::digest::{CommitSha, Digest};
 use crate::fetch::{Answer, Body, FetchError, Reason, Request};
 use crate::git::{Client, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
@@ -66,79 +65,51 @@ pub struct Files(Place);
 #[derive(Debug)]
 enum Place {
     Git(Url, CommitSha),
-    Zip(String, Box<Body>),
-    Here(String, NamedTempFile),
+    Zip(Url, Box<Body>),
+    Here(Url, NamedTempFile),
 }
 
-/// Why the files of a source are not to be had. It names the host.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{host}: {reason}")]
+/// Why the files of a source are missing. It names the host.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", named(.host, .error.to_string()))]
 pub struct RemoteError {
     host: String,
-    reason: String,
-    /// Host and reason in words that everybody may read.
-    public: String,
-    slow: bool,
-    lasting: bool,
+    error: ArchiveError,
 }
 
 impl RemoteError {
-    fn new(host: String, reason: String) -> Self {
-        let public = format!("{host}: {reason}");
-        Self { host, reason, public, slow: false, lasting: false }
+    fn new(url: &Url, error: impl Into<ArchiveError>) -> Self {
+        Self { host: url.host_str().unwrap_or_default().to_owned(), error: error.into() }
     }
 
     /// Host and reason, without words of the host, of libraries and of this machine.
     pub fn public(&self) -> String {
-        self.public.clone()
+        named(&self.host, self.error.public())
     }
 
     /// Whether the host was too slow.
     pub fn is_slow(&self) -> bool {
-        self.slow
+        match &self.error {
+            ArchiveError::Git(GitError::Fetch(error)) => error.reason == Reason::Slow,
+            error => matches!(error, ArchiveError::Git(GitError::Slow)),
+        }
     }
 
     /// Whether what the host gives is refused, so that asking again is of no use until it is another one.
     pub fn is_lasting(&self) -> bool {
-        self.lasting
-    }
-
-    fn of_files(host: &str, error: ArchiveError) -> Self {
-        let lasting = !matches!(error, ArchiveError::Temporary(_));
-        let public = format!("{host}: {}", error.public());
-        Self { public, lasting, ..Self::new(host.to_owned(), error.to_string()) }
-    }
-
-    fn of_git(host: &str, error: GitError) -> Self {
-        let is_lasting = !error.is_temporary();
-        match error {
-            GitError::Fetch(error) => error.into(),
-            GitError::Refused { reason, .. } => {
-                let public = format!("{host}: it refused");
-                Self { public, ..Self::new(host.to_owned(), format!("it refused: {reason}")) }
+        match &self.error {
+            ArchiveError::Git(GitError::Fetch(error)) => {
+                matches!(error.reason, Reason::TooLarge(_) | Reason::NotAllowed(_))
             }
-            error => {
-                let slow = matches!(error, GitError::Slow);
-                let text = error.to_string();
-                let reason = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned();
-                Self { slow, lasting: is_lasting, ..Self::new(host.to_owned(), reason) }
-            }
+            ArchiveError::Git(error) => !error.is_temporary(),
+            error => !matches!(error, ArchiveError::Temporary(_)),
         }
-    }
-
-    fn here(host: &str, error: &io::Error) -> Self {
-        Self::of_files(host, ArchiveError::Temporary(io::Error::new(error.kind(), error.to_string())))
     }
 }
 
-impl From<FetchError> for RemoteError {
-    fn from(error: FetchError) -> Self {
-        let slow = error.reason == Reason::Slow;
-        let lasting = matches!(error.reason, Reason::TooLarge(_) | Reason::NotAllowed(_));
-        let text = error.to_string();
-        let reason = text.strip_prefix(&format!("{}: ", error.host)).unwrap_or(&text).to_owned();
-        Self { public: error.public(), slow, lasting, ..Self::new(error.host, reason) }
-    }
+/// Names the host of an error. Errors of the Git reader and of fetches begin with it already.
+fn named(host: &str, reason: String) -> String {
+    if reason.starts_with(host) { reason } else { format!("{host}: {reason}") }
 }
 
 /// Looks at sources and downloads them.
@@ -162,7 +133,7 @@ impl Remotes {
             Remote::Git(url, revision) => {
                 let remote = self.client.repository(url);
                 let resolved = remote.resolve(revision, Instant::now() + LOOK).await;
-                let commit = resolved.map_err(|error| RemoteError::of_git(&host(url), error))?;
+                let commit = resolved.map_err(|error| RemoteError::new(url, error))?;
                 let state = State::Commit(commit.clone());
                 Ok(if known == Some(&state) {
                     Look::Unchanged
@@ -180,24 +151,25 @@ impl Remotes {
             _ => None,
         });
         let request = Request { url: url.as_str(), limit: limits::STARTER_BYTES, time: DOWNLOAD, known: tag };
-        let body = match self.client.fetcher().get(&request).await? {
+        let failed = |error: FetchError| RemoteError::new(url, GitError::from(error));
+        let body = match self.client.fetcher().get(&request).await.map_err(failed)? {
             Answer::NotModified => return Ok(Look::Unchanged),
             Answer::Found(body) => body,
         };
-        let host = host(url);
         if let Some(tag) = body.etag.clone() {
             let state = State::Tag(tag);
             // Some hosts give entity tags and do not look at those they are asked about.
             return Ok(if known == Some(&state) {
                 Look::Unchanged
             } else {
-                Look::Changed(state, Files(Place::Zip(host, body)))
+                Look::Changed(state, Files(Place::Zip(url.clone(), body)))
             });
         }
-        let file = download(&host, body).await?;
+        let file = download(url, body).await?;
         let digest = Digest::of_file(file.path()).await;
-        let state = State::Content(digest.map_err(|error| RemoteError::here(&host, &error))?);
-        Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, Files(Place::Here(host, file))) })
+        let digest = digest.map_err(|error| RemoteError::new(url, ArchiveError::Temporary(error)))?;
+        let (state, file) = (State::Content(digest), Files(Place::Here(url.clone(), file)));
+        Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, file) })
     }
 
     /// The zip of the files of a source: those of `folder`, or all.
@@ -205,17 +177,14 @@ impl Remotes {
     /// # Errors
     /// When its host does not give them, or what it gives is refused.
     pub async fn zip(&self, files: Files, folder: Option<&TreePath>) -> Result<NamedTempFile, RemoteError> {
-        let (host, file, layout) = match files.0 {
+        let (url, file) = match files.0 {
             Place::Git(remote, commit) => return self.zip_of_commit(&remote, commit, folder).await,
-            Place::Zip(host, body) => {
-                let file = download(&host, body).await?;
-                (host, file, Layout::Any)
-            }
-            Place::Here(host, file) => (host, file, Layout::Any),
+            Place::Zip(url, body) => (url.clone(), download(&url, body).await?),
+            Place::Here(url, file) => (url, file),
         };
-        pack_zip(file.reopen().map_err(|error| RemoteError::here(&host, &error))?, layout, folder)
-            .await
-            .map_err(|error| RemoteError::of_files(&host, error))
+        let failed = |error: ArchiveError| RemoteError::new(&url, error);
+        let file = file.reopen().map_err(|error| failed(ArchiveError::Temporary(error)))?;
+        pack_zip(file, folder).await.map_err(failed)
     }
 
     async fn zip_of_commit(
@@ -224,16 +193,10 @@ impl Remotes {
         commit: CommitSha,
         folder: Option<&TreePath>,
     ) -> Result<NamedTempFile, RemoteError> {
-        let at = host(url);
-        let failed = |error| RemoteError::of_git(&at, error);
+        let failed = |error: GitError| RemoteError::new(url, error);
         let commit = object_id(&commit).map_err(failed)?;
-        let wanted = Wanted {
-            objects: &[commit],
-            known: None,
-            depth: Some(1),
-            filter: Filter::Nothing,
-            limit_bytes: limits::STARTER_BYTES,
-        };
+        let objects = [commit];
+        let wanted = Wanted { limit_bytes: limits::STARTER_BYTES, ..Wanted::commit(&objects, Filter::Nothing) };
         let remote = self.client.repository(url);
         let deadline = Instant::now() + DOWNLOAD + PACK;
         let packed = remote.fetch(wanted, deadline).await.map_err(failed)?;
@@ -243,11 +206,8 @@ impl Remotes {
         let zip = timeout_at(deadline, packing).await;
         stop.store(true, Ordering::Relaxed);
         match zip {
-            Ok(Ok(zip)) => zip.map_err(|error| match error {
-                ArchiveError::Git(error) => failed(error),
-                error => RemoteError::of_files(&at, error),
-            }),
-            Ok(Err(panic)) => Err(RemoteError::of_files(&at, ArchiveError::Damaged(panic.to_string()))),
+            Ok(Ok(zip)) => zip.map_err(|error| RemoteError::new(url, error)),
+            Ok(Err(panic)) => Err(RemoteError::new(url, ArchiveError::Damaged(panic.to_string()))),
             Err(_) => Err(failed(GitError::Slow)),
         }
     }
@@ -285,28 +245,25 @@ fn pack_commit(
     Ok(zip)
 }
 
-/// Packs the files of a zip anew; see [`repack`].
+/// Packs the files of a zip anew: those of `folder`, or all.
 ///
 /// # Errors
-/// As [`repack`].
-pub async fn pack_zip(packed: File, layout: Layout, folder: Option<&TreePath>) -> Result<NamedTempFile, ArchiveError> {
+/// [`ArchiveError`] when anything in it is refused, or a limit is passed.
+pub async fn pack_zip(packed: File, folder: Option<&TreePath>) -> Result<NamedTempFile, ArchiveError> {
     let folder = folder.cloned();
     let packing = tokio::task::spawn_blocking(move || {
         let zip = NamedTempFile::new().map_err(ArchiveError::Temporary)?;
         let into = zip.reopen().map_err(ArchiveError::Temporary)?;
-        repack(packed, layout, folder.as_ref(), into)?;
+        repack(packed, folder.as_ref(), into)?;
         Ok(zip)
     });
     packing.await.unwrap_or_else(|panic| Err(ArchiveError::Damaged(panic.to_string())))
 }
 
-async fn download(host: &str, body: Box<Body>) -> Result<NamedTempFile, RemoteError> {
-    let here = |error: io::Error| RemoteError::here(host, &error);
+async fn download(url: &Url, body: Box<Body>) -> Result<NamedTempFile, RemoteError> {
+    let here = |error: io::Error| RemoteError::new(url, ArchiveError::Temporary(error));
     let file = NamedTempFile::new().map_err(here)?;
-    body.write_to(&mut tokio::fs::File::from_std(file.reopen().map_err(here)?)).await?;
+    let mut into = tokio::fs::File::from_std(file.reopen().map_err(here)?);
+    body.write_to(&mut into).await.map_err(|error| RemoteError::new(url, GitError::from(error)))?;
     Ok(file)
-}
-
-fn host(url: &Url) -> String {
-    url.host_str().unwrap_or_default().to_owned()
 }

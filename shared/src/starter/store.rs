@@ -78,14 +78,7 @@ impl SourceKey {
     /// The name of a source.
     pub fn of(source: &Source) -> Self {
         let (kind, place, revision) = match &source.origin {
-            Origin::Git { remote, revision } => {
-                let revision = match revision {
-                    Revision::Default => "",
-                    Revision::Name(name) => name,
-                    Revision::Commit(commit) => commit.as_str(),
-                };
-                ("git", remote.as_str(), revision)
-            }
+            Origin::Git { remote, revision } => ("git", remote.as_str(), revision.name().unwrap_or_default()),
             Origin::Zip(url) => ("zip", url.as_str(), ""),
             Origin::File(path) => ("file", path.as_str(), ""),
         };

@@ -14,8 +14,8 @@ use devfile_registry::cache::CacheError;
 use devfile_registry::digest::Digest;
 use devfile_registry::git::Revision;
 use devfile_registry::starter::{
-    ArchiveError, Files, LastGood, Layout, Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey, StarterStore,
-    State, ZipKey, pack_zip,
+    ArchiveError, Files, LastGood, Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey, StarterStore, State,
+    ZipKey, pack_zip,
 };
 use moka::Expiry;
 use moka::future::Cache as Memory;
@@ -246,7 +246,7 @@ impl Work {
                 }
                 let _room = turn.of(&self.room).await;
                 let packed = temporary(bytes)?;
-                let made = pack_zip(packed, Layout::Any, source.sub_dir.as_ref()).await?;
+                let made = pack_zip(packed, source.sub_dir.as_ref()).await?;
                 self.keep(zip, &made, Freshness::Fixed).await
             }
             Wanted::There { source } => match &source.origin {

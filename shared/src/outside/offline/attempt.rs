@@ -7,10 +7,10 @@ use serde_json::json;
 use super::job::Job;
 use super::parents::Ancestry;
 use super::plan::{Starter, warning};
-use super::trouble::{Chance, Trouble};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
+use crate::outside::unavailable::Unavailable;
 use crate::release::{OfflineVersion, StoredFile};
 use crate::tree::Tree;
 use crate::yaml::edit::{Swap, swap};
@@ -22,14 +22,15 @@ pub(super) struct Attempt<'a> {
     files: BTreeMap<String, StoredFile>,
     swaps: Vec<Swap>,
     missing: Vec<Diagnostic>,
+    has_failed: bool,
     /// Whether something failed, and may not the next time.
-    pub(super) failed: Option<Chance>,
+    pub(super) may_pass: bool,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(job: &'a Job, public_url: &'a str) -> Self {
         let (files, swaps, missing) = (BTreeMap::new(), Vec::new(), job.plan.problems.clone());
-        Self { job, public_url, files, swaps, missing, failed: None }
+        Self { job, public_url, files, swaps, missing, has_failed: false, may_pass: false }
     }
 
     /// Where this registry has a file of the version's folder.
@@ -37,7 +38,7 @@ impl<'a> Attempt<'a> {
         format!("{}/{}/{name}", self.public_url, self.job.folder)
     }
 
-    pub(super) fn starter(&mut self, starter: &Starter, zip: Result<StoredFile, Trouble>, tree: &Tree) {
+    pub(super) fn starter(&mut self, starter: &Starter, zip: Result<StoredFile, Unavailable>, tree: &Tree) {
         let name = starter.file();
         match zip.and_then(|zip| self.add(name.clone(), zip, tree)) {
             Ok(()) => self.swaps.push(Swap {
@@ -53,7 +54,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    pub(super) fn parent(&mut self, at: Option<Position>, found: Result<Ancestry, Trouble>, tree: &Tree) {
+    pub(super) fn parent(&mut self, at: Option<Position>, found: Result<Ancestry, Unavailable>, tree: &Tree) {
         let add = |ancestry: Ancestry| {
             ancestry.files.into_iter().try_for_each(|(name, file)| self.add(name, file, tree))?;
             Ok((ancestry.uri, ancestry.notes))
@@ -70,9 +71,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn add(&mut self, name: String, file: StoredFile, tree: &Tree) -> Result<(), Trouble> {
+    fn add(&mut self, name: String, file: StoredFile, tree: &Tree) -> Result<(), Unavailable> {
         if tree.get(&format!("{}/{name}", self.job.folder)).is_some() {
-            return Err(Trouble::lasting(format!(
+            return Err(Unavailable::lasting(format!(
                 "the folder has a file {name} already, which is for the fetched one"
             )));
         }
@@ -80,8 +81,9 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn lacks(&mut self, rule: &str, what: &str, trouble: Trouble, at: Option<Position>) {
-        self.failed = self.failed.max(Some(trouble.chance));
+    fn lacks(&mut self, rule: &str, what: &str, trouble: Unavailable, at: Option<Position>) {
+        self.has_failed = true;
+        self.may_pass |= trouble.is_temporary;
         let message = format!("{what} was not fetched: {}", trouble.reason);
         self.missing.push(warning(&self.job.path, rule, message, at));
     }
@@ -93,11 +95,11 @@ impl<'a> Attempt<'a> {
             let message = format!("the devfile cannot name this registry: {reason}");
             self.missing.push(warning(&self.job.path, "offline/devfile", message, None));
             self.files.clear();
-            self.failed = self.failed.max(Some(Chance::Never));
+            self.has_failed = true;
             None
         });
         complete.repository.warnings.extend(self.missing.iter().cloned());
-        if self.job.was_whole && self.failed.is_some() {
+        if self.job.was_whole && self.has_failed {
             // Its files are at hand, and not what is published: the next time they are to be had again.
             complete.upstream.versions.remove(&self.job.folder);
             complete.repository.keep(self.job.part.clone());

@@ -11,9 +11,10 @@ use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, Stored
 use crate::repository::Part;
 
 /// The use of content that was fetched for the release before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Known {
     /// It stays, as long as the devfile that names it is the same.
+    #[default]
     Kept,
     /// It is fetched again.
     FetchedAgain,

@@ -9,14 +9,12 @@
 
 mod attempt;
 mod job;
-mod keep;
 mod parents;
 mod plan;
 mod take;
-mod trouble;
 
 pub use job::Known;
-pub use keep::Keep;
+pub use parents::Keep;
 pub(super) use take::{Offline, take};
 
 #[cfg(test)]

@@ -2,21 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use bytes::Bytes;
 use serde_json::json;
 use url::Url;
 
-use super::keep::Keep;
 use super::plan::{self, Base, Location};
-use super::trouble::Trouble;
 use crate::digest::Digest;
 use crate::outside::parents;
 use crate::outside::run::Run;
+use crate::outside::unavailable::Unavailable;
 use crate::release::StoredFile;
 use crate::validate::{Found, Outside};
 use crate::yaml::edit::{Swap, swap};
 use crate::yaml::{self, Node};
+
+/// Where fetched content is put.
+pub trait Keep: Sync {
+    /// Why it was not.
+    type Error: Send;
+
+    /// Puts a file under its digest, to stay as long as a release names it.
+    fn keep(&self, digest: Digest, file: &Path) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
 
 /// Most parents above each other.
 const GENERATIONS: usize = 20;
@@ -51,7 +60,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         &mut self,
         parent: &Outside,
         location: impl Fn(&str) -> String,
-    ) -> Result<Result<Ancestry, Trouble>, K::Error> {
+    ) -> Result<Result<Ancestry, Unavailable>, K::Error> {
         let (chain, notes) = match self.chain(parent).await {
             Ok(chain) => chain,
             Err(trouble) => return Ok(Err(trouble)),
@@ -60,11 +69,11 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         for devfile in chain.iter().rev() {
             let text = match text(devfile, &ancestry.uri) {
                 Ok(text) => text,
-                Err(reason) => return Ok(Err(Trouble::lasting(reason))),
+                Err(reason) => return Ok(Err(Unavailable::lasting(reason))),
             };
             let file = match temporary(&text) {
                 Ok(file) => file,
-                Err(error) => return Ok(Err(Trouble::temporary(&error))),
+                Err(error) => return Ok(Err(Unavailable::not_stored(&error))),
             };
             let stored = StoredFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64 };
             self.keep.keep(stored.digest, file.path()).await?;
@@ -76,21 +85,23 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
     }
 
     /// The devfiles from the parent upwards, and what is to be said of them.
-    async fn chain(&mut self, parent: &Outside) -> Result<(Vec<Bytes>, Vec<String>), Trouble> {
+    async fn chain(&mut self, parent: &Outside) -> Result<(Vec<Bytes>, Vec<String>), Unavailable> {
         let (mut chain, mut notes) = (Vec::new(), Vec::new());
         let mut next = Some(parent.clone());
         while let Some(target) = next {
             if chain.len() >= GENERATIONS {
-                return Err(Trouble::lasting(format!("there are more than {GENERATIONS} parents above each other")));
+                return Err(Unavailable::lasting(format!(
+                    "there are more than {GENERATIONS} parents above each other"
+                )));
             }
             let devfile = self.devfile(&target).await?;
             let document = yaml::parse("", &devfile).map_err(|problems| {
                 let reason = problems.first().map(|problem| problem.message.as_str()).unwrap_or_default();
-                Trouble::lasting(format!("{target} cannot be read: {reason}"))
+                Unavailable::lasting(format!("{target} cannot be read: {reason}"))
             })?;
             if let Some(component) = beside(&document) {
                 let reason = format!("the component `{component}` of {target} takes a file that is beside it there");
-                return Err(Trouble::lasting(reason));
+                return Err(Unavailable::lasting(reason));
             }
             if document
                 .items_of("starterProjects")
@@ -107,7 +118,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
                 Location::Here => None,
                 Location::Elsewhere(target) => Some(target),
                 Location::Unfetchable(reason) => {
-                    return Err(Trouble::lasting(format!("the parent of {target} cannot be fetched: {reason}")));
+                    return Err(Unavailable::lasting(format!("the parent of {target} cannot be fetched: {reason}")));
                 }
             };
             chain.push(devfile);
@@ -115,7 +126,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         Ok((chain, notes))
     }
 
-    async fn devfile(&mut self, target: &Outside) -> Result<Bytes, Trouble> {
+    async fn devfile(&mut self, target: &Outside) -> Result<Bytes, Unavailable> {
         let found = match self.found.get(target) {
             Some(found) => found.clone(),
             None => {
@@ -125,8 +136,8 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         };
         match found {
             Found::Devfile(bytes) => Ok(bytes),
-            Found::Missing => Err(Trouble::passing(format!("{target} is not there"))),
-            Found::Unreachable(reason) => Err(Trouble::passing(reason)),
+            Found::Missing => Err(Unavailable::temporary(format!("{target} is not there"))),
+            Found::Unreachable(reason) => Err(Unavailable::temporary(reason)),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::yaml::{self, Node};
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) starters: Vec<Starter>,
-    pub(super) parent: Option<Parent>,
+    /// The parent on another host, and where it is named.
+    pub(super) parent: Option<(Outside, Option<Position>)>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
@@ -26,13 +27,6 @@ pub(super) struct Starter {
     /// Its name, which can be that of a file.
     pub(super) name: String,
     pub(super) source: Source,
-    pub(super) at: Option<Position>,
-}
-
-/// A parent on another host.
-#[derive(Debug)]
-pub(super) struct Parent {
-    pub(super) target: Outside,
     pub(super) at: Option<Position>,
 }
 
@@ -93,7 +87,7 @@ impl Plan {
         let at = document.get("parent").map(|parent| parent.key_at.position);
         match parent(&document, &Base::Tree, own) {
             Location::Here => {}
-            Location::Elsewhere(target) => plan.parent = Some(Parent { target, at }),
+            Location::Elsewhere(target) => plan.parent = Some((target, at)),
             Location::Unfetchable(reason) => {
                 let message = format!("the parent stays where it is: {reason}");
                 plan.problems.push(warning(path, "offline/parent", message, at));

@@ -11,13 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Attempt;
 use super::job::{Job, Known, jobs};
-use super::keep::Keep;
-use super::parents::Parents;
-use super::trouble::{Chance, Trouble};
+use super::parents::{Keep, Parents};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
 use crate::outside::run::Run;
+use crate::outside::unavailable::Unavailable;
 use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, StoredFile};
 use crate::repository::Part;
 use crate::starter::{Look, Origin, Remote, Remotes, Source, SourceKey};
@@ -56,14 +55,14 @@ pub(in crate::outside) async fn take<K: Keep>(
         for starter in &job.plan.starters {
             let had = job.had.get(&starter.file()).cloned().map(Ok);
             let zip = had.or_else(|| zips.get(&SourceKey::of(&starter.source)).cloned());
-            let zip = zip.unwrap_or_else(|| Err(Trouble::passing("it was not fetched")));
+            let zip = zip.unwrap_or_else(|| Err(Unavailable::temporary("it was not fetched")));
             attempt.starter(starter, zip, &complete.tree);
         }
-        if let Some(parent) = &job.plan.parent {
-            let found = parents.take(&parent.target, |name| attempt.location(name)).await?;
-            attempt.parent(parent.at, found, &complete.tree);
+        if let Some((parent, at)) = &job.plan.parent {
+            let found = parents.take(parent, |name| attempt.location(name)).await?;
+            attempt.parent(*at, found, &complete.tree);
         }
-        if attempt.failed == Some(Chance::Later) {
+        if attempt.may_pass {
             taken.lacking.insert(job.stack.clone());
         }
         attempt.finish(complete);
@@ -115,11 +114,11 @@ async fn starters<K: Keep>(
     jobs: &[Job],
     deadline: Instant,
     keep: &K,
-) -> Result<HashMap<SourceKey, Result<StoredFile, Trouble>>, K::Error> {
+) -> Result<HashMap<SourceKey, Result<StoredFile, Unavailable>>, K::Error> {
     let all = jobs.iter().flat_map(Job::unfetched).map(|starter| &starter.source);
     let sources: HashMap<SourceKey, &Source> = all.map(|source| (SourceKey::of(source), source)).collect();
     let fetching = sources.into_iter().map(|(key, source)| async move {
-        let late = || Trouble::passing(format!("{}: there was no time left for it", host(source)));
+        let late = || Unavailable::temporary(format!("{}: there was no time left for it", host(source)));
         let zip = match timeout_at(deadline, fetch(&offline.remotes, source)).await {
             Ok(Ok(zip)) => zip,
             Ok(Err(trouble)) => return Ok((key, Err(trouble))),
@@ -131,7 +130,7 @@ async fn starters<K: Keep>(
                 tracing::info!(host = host(source), bytes = stored.size, "fetched a starter project");
                 Ok((key, Ok(stored)))
             }
-            Err(error) => Ok((key, Err(Trouble::temporary(&error)))),
+            Err(error) => Ok((key, Err(Unavailable::not_stored(&error)))),
         }
     });
     // Boxed, because the compiler does not see otherwise that such a future may move between threads.
@@ -139,15 +138,15 @@ async fn starters<K: Keep>(
     stream::iter(fetching).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-async fn fetch(remotes: &Remotes, source: &Source) -> Result<tempfile::NamedTempFile, Trouble> {
+async fn fetch(remotes: &Remotes, source: &Source) -> Result<tempfile::NamedTempFile, Unavailable> {
     let remote = match &source.origin {
         Origin::Git { remote, revision } => Remote::Git(remote, revision),
         Origin::Zip(url) => Remote::Zip(url),
-        Origin::File(path) => return Err(Trouble::lasting(format!("{path} is a file of the registry"))),
+        Origin::File(path) => return Err(Unavailable::lasting(format!("{path} is a file of the registry"))),
     };
     match remotes.look(remote, None).await? {
         Look::Changed(_, files) => Ok(remotes.zip(files, source.sub_dir.as_ref()).await?),
-        Look::Unchanged => Err(Trouble::passing(format!("{}: its answer was empty", host(source)))),
+        Look::Unchanged => Err(Unavailable::temporary(format!("{}: its answer was empty", host(source)))),
     }
 }
 

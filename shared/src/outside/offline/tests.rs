@@ -73,9 +73,8 @@ impl Keep for Full {
 
 async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
     let mut complete = outside.complete(tree.clone(), previous).await;
-    let before = previous.map(|previous| (previous, Known::Kept));
     let plan = release::Plan::everything(Listing::of(tree));
-    outside.take_offline(&mut complete, &plan, before, keep).await.unwrap();
+    outside.take_offline(&mut complete, &plan, previous, Known::Kept, keep).await.unwrap();
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
@@ -137,7 +136,7 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
 
     let plan = release::Plan::everything(Listing::of(&tree));
     let mut complete = outside.complete(tree, None).await;
-    let full = outside.take_offline(&mut complete, &plan, None, &Full).await;
+    let full = outside.take_offline(&mut complete, &plan, None, Known::Kept, &Full).await;
     assert_eq!(full, Err("full".to_owned()));
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
+use crate::outside::offline::Known;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -49,7 +50,7 @@ impl World {
         let publisher = self.publisher();
         Ok(Some(match act {
             Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
-            Act::Refetch => publisher.refetch().await?,
+            Act::Refetch => publisher.follow(Cause { known: Known::FetchedAgain, ..Cause::default() }).await?,
             Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
             Act::Unpin => publisher.unpin().await?,
             Act::Repair => publisher.repair(Extent::Whole).await?,

@@ -154,7 +154,8 @@ fn repository_without_stacks_publishes_nothing_unless_that_is_meant() {
     assert!(error.to_string().contains("\"remove_all\": true"), "{error}");
     assert_eq!(world.bucket.live(), before);
 
-    let report = block_on(world.publisher().refresh_or_remove_all(None)).unwrap();
+    let cause = Cause { emptiness: Emptiness::Meant, ..Cause::default() };
+    let report = block_on(world.publisher().follow(cause)).unwrap();
     assert_eq!((report.outcome, report.removed.len()), (Outcome::Published, 2));
     world.branch.commit(tree(&[("stacks/README.md", "still nothing")]));
     assert_eq!(refresh(&world, None).unwrap().outcome, Outcome::Published, "nothing is removed any more");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::call::{Answer, Call, Failure, Routes, chain, once, unavailable};
+use super::call::{Answer, Call, Failure, Repository, chain, once};
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
@@ -99,6 +99,15 @@ impl fmt::Debug for AppKey {
     }
 }
 
+/// Uses a token, unless it cannot stand in a header.
+pub(in crate::source) fn with_plain<T>(token: &str, with: impl FnOnce(&str) -> Option<T>) -> Result<T, SourceError> {
+    let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then(|| with(token)).flatten().ok_or_else(|| {
+        let reason = "GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces";
+        SourceError::unavailable("the configuration of GitHub", reason)
+    })
+}
+
 /// The clients that calls are made with.
 pub(super) enum Access {
     /// No credentials.
@@ -121,45 +130,43 @@ pub(super) struct Installed {
 }
 
 impl Access {
-    /// None when the token cannot stand in a header.
-    pub(super) fn new(client: Octocrab, credentials: Credentials) -> Option<Self> {
+    /// Fails when the token cannot stand in a header.
+    pub(super) fn new(client: Octocrab, credentials: Credentials) -> Result<Self, SourceError> {
         match credentials {
-            Credentials::Anonymous => Some(Self::Anonymous(client)),
+            Credentials::Anonymous => Ok(Self::Anonymous(client)),
             Credentials::Token(token) => {
-                let token = token.trim();
-                let plain = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-                Some(Self::Token(plain.then(|| client.user_access_token(token).ok())??))
+                with_plain(token.trim(), |t| client.user_access_token(t).ok()).map(Self::Token)
             }
             Credentials::App(key) => Some(Self::App { client, key, installed: Box::default() }),
         }
     }
 
     /// The client for the next call.
-    pub(super) async fn client(&self, routes: &Routes) -> Result<Octocrab, Failure> {
+    pub(super) async fn client(&self, repository: &Repository) -> Result<Octocrab, Failure> {
         match self {
             Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
-            Self::App { .. } => Ok(self.installed(routes).await?.0),
+            Self::App { .. } => Ok(self.installed(repository).await?.0),
         }
     }
 
     /// The token of the installation, for other protocols than the API.
-    pub(super) async fn token(&self, routes: &Routes) -> Result<InstallationToken, Failure> {
-        Ok(self.installed(routes).await?.1)
+    pub(super) async fn token(&self, repository: &Repository) -> Result<InstallationToken, Failure> {
+        Ok(self.installed(repository).await?.1)
     }
 
-    async fn installed(&self, routes: &Routes) -> Result<(Octocrab, InstallationToken), Failure> {
+    async fn installed(&self, repository: &Repository) -> Result<(Octocrab, InstallationToken), Failure> {
         let Self::App { client, key, installed } = self else {
-            return Err(Failure::Final(SourceError::unavailable(&routes.repository().url, "there is no GitHub App")));
+            return Err(Failure::Final(SourceError::unavailable(&repository.url, "there is no GitHub App")));
         };
         let mut installed = installed.lock().await;
         let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
         if let Some(known) = installed.as_ref().filter(|known| known.expires_at.as_second() > soon) {
             return Ok((known.client.clone(), known.token.clone()));
         }
-        let of_app = |reason: String| Failure::Final(unavailable(&routes.repository().url, reason));
+        let of_app = |reason: String| Failure::Final(SourceError::unavailable(&repository.url, reason));
         let token = key.token().map_err(|error| of_app(format!("cannot sign a token of the GitHub App: {error}")))?;
         let app = client.user_access_token(token).map_err(|error| of_app(chain(&error)))?;
-        let fresh = installed.insert(install(&app, routes).await?);
+        let fresh = installed.insert(install(&app, repository).await?);
         Ok((fresh.client.clone(), fresh.token.clone()))
     }
 
@@ -177,30 +184,29 @@ impl Access {
 /// API: "Get a repository installation for the authenticated app", "Create an installation access token for an app"
 /// (<https://docs.github.com/en/rest/apps/apps>). The first redirects from former names of the repository, the second refuses them;
 /// then the repository is named by its number.
-async fn install(app: &Octocrab, routes: &Routes) -> Result<Installed, Failure> {
+async fn install(app: &Octocrab, repository: &Repository) -> Result<Installed, Failure> {
+    /// An installation or a repository.
     #[derive(Deserialize)]
-    struct Installation {
+    struct Found {
         id: u64,
     }
-    #[derive(Deserialize)]
-    struct Repository {
-        id: u64,
-    }
-    let what = format!("the installation of the GitHub App on {}", routes.repository().url);
-    let found = once(app, &Call::get(&what, routes.repository_route("/installation"))).await?;
-    let Installation { id } = found.json(&what).map_err(|error| match error {
-        SourceError::NotFound(what) => Failure::Final(unavailable(&what, "the App is not installed there")),
+    let what = format!("the installation of the GitHub App on {}", repository.url);
+    let found = once(app, &Call::get(&what, repository.route("/installation"))).await?;
+    let Found { id } = found.json(&what).map_err(|error| match error {
+        SourceError::NotFound(what) => {
+            Failure::Final(SourceError::unavailable(&what, "the App is not installed there"))
+        }
         error => Failure::Final(error),
     })?;
-    let route = routes.rest(&format!("/app/installations/{id}/access_tokens"));
-    let by_name = json!({ "repositories": [routes.repository().name] });
+    let route = repository.api_route(&format!("/app/installations/{id}/access_tokens"));
+    let by_name = json!({ "repositories": [repository.name] });
     let mut given = once(app, &Call::post(&what, route.clone(), by_name)).await?;
     if given.status() == StatusCode::UNPROCESSABLE_ENTITY {
         let metadata = json!({ "permissions": { "metadata": "read" } });
         let reader = once(app, &Call::post(&what, route.clone(), metadata)).await?;
         let reader = installed(app, &what, &reader)?;
-        let found = once(&reader.client, &Call::get(&what, routes.repository_route(""))).await?;
-        let Repository { id } = found.json(&what).map_err(Failure::Final)?;
+        let found = once(&reader.client, &Call::get(&what, repository.route(""))).await?;
+        let Found { id } = found.json(&what).map_err(Failure::Final)?;
         given = once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
     }
     installed(app, &what, &given)
@@ -215,6 +221,6 @@ fn installed(app: &Octocrab, what: &str, given: &Answer) -> Result<Installed, Fa
     let Token { token, expires_at } = given.json(what).map_err(Failure::Final)?;
     let client = app
         .user_access_token(token.clone())
-        .map_err(|_| Failure::Final(unavailable(what, "the token is not a header value")))?;
+        .map_err(|_| Failure::Final(SourceError::unavailable(what, "the token is not a header value")))?;
     Ok(Installed { client, token: InstallationToken(token), expires_at: expires_at.instant() })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use octocrab::Octocrab;
 
-use super::access::{Access, Credentials, InstallationToken};
-use super::call::{Answer, Call, Failure, Repository, Routes, chain, once, unavailable};
+use super::access::{Access, Credentials};
+use super::call::{Answer, Call, Failure, Repository, chain, once};
 use crate::retry::{RetryError, retry};
 use crate::source::SourceError;
 
@@ -19,10 +19,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// GitHub's API for one repository.
 pub(super) struct Api {
-    access: Access,
-    routes: Routes,
+    pub(super) access: Access,
+    pub(super) repository: Repository,
     /// Time for one call, further attempts and waits included.
-    budget: Duration,
+    pub(super) budget: Duration,
 }
 
 impl Api {
@@ -33,8 +33,8 @@ impl Api {
         credentials: Credentials,
         budget: Duration,
     ) -> Result<Self, SourceError> {
-        let invalid = |reason: String| unavailable("the configuration of GitHub", reason);
-        let (host, rest) = split_api_url(api_url).map_err(|reason| invalid(reason.to_owned()))?;
+        let invalid = |reason: String| SourceError::unavailable("the configuration of GitHub", reason);
+        let (host, api) = split_api_url(api_url).map_err(|reason| invalid(reason.to_owned()))?;
         let builder = Octocrab::builder()
             .set_connect_timeout(Some(CONNECT))
             .set_read_timeout(Some(SILENCE))
@@ -42,27 +42,12 @@ impl Api {
             .base_uri(host)
             .map_err(|error| invalid(chain(&error)))?;
         let client = builder.build().map_err(|error| invalid(chain(&error)))?;
-        let access = Access::new(client, credentials).ok_or_else(|| {
-            invalid("GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces".to_owned())
-        })?;
-        Ok(Self { access, routes: Routes::new(repository, rest), budget })
-    }
-
-    pub(super) fn with_budget(self, budget: Duration) -> Self {
-        Self { budget, ..self }
-    }
-
-    pub(super) fn repository(&self) -> &Repository {
-        self.routes.repository()
+        Ok(Self { access: Access::new(client, credentials)?, repository: Repository { api, ..repository }, budget })
     }
 
     /// Whether calls have no credentials.
     pub(super) fn is_anonymous(&self) -> bool {
         matches!(self.access, Access::Anonymous(_))
-    }
-
-    pub(super) fn repository_route(&self, path: &str) -> String {
-        self.routes.repository_route(path)
     }
 
     /// Makes a call, with retries. Any answer that no retry would change is a success here.
@@ -71,36 +56,21 @@ impl Api {
     /// [`SourceError::Unavailable`] when there is no such answer within the budget.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, SourceError> {
         let attempt = || async {
-            let client = self.access.client(&self.routes).await?;
+            let client = self.access.client(&self.repository).await?;
             let answer = once(&client, &call).await?;
-            self.accepted(answer.status()).await?;
+            // A refused token that can be replaced is worth another attempt.
+            if answer.status() == StatusCode::UNAUTHORIZED && self.access.refused().await {
+                return Err(Failure::Passing("GitHub refused the token of the installation".to_owned()));
+            }
             Ok(answer)
         };
         retry(call.what, self.budget, attempt).await.map_err(|error| given_up(call.what, error))
-    }
-
-    /// Returns a token of the App's installation.
-    pub(super) async fn installation_token(&self) -> Result<InstallationToken, Failure> {
-        self.access.token(&self.routes).await
-    }
-
-    /// Forgets a token that GitHub refused; whether another one may do better.
-    pub(super) async fn refused(&self) -> bool {
-        self.access.refused().await
-    }
-
-    /// A refused token that can be replaced is worth another attempt.
-    async fn accepted(&self, status: StatusCode) -> Result<(), Failure> {
-        if status == StatusCode::UNAUTHORIZED && self.access.refused().await {
-            return Err(Failure::Passing("GitHub refused the token of the installation".to_owned()));
-        }
-        Ok(())
     }
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("routes", &self.routes).finish_non_exhaustive()
+        f.debug_struct("Api").field("repository", &self.repository).finish_non_exhaustive()
     }
 }
 
@@ -108,7 +78,7 @@ impl fmt::Debug for Api {
 pub(in crate::source) fn given_up(what: &str, error: RetryError<SourceError, String>) -> SourceError {
     match error {
         RetryError::Final(error) => error,
-        error => unavailable(what, error.to_string()),
+        error => SourceError::unavailable(what, error),
     }
 }
 
@@ -160,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn shows_no_secrets() {
         let url = "https://github.com/example/registry".to_owned();
-        let repository = Repository { owner: "example".into(), name: "registry".into(), url };
+        let repository = Repository { owner: "example".into(), name: "registry".into(), url, api: String::new() };
         let credentials = Credentials::Token("ghp_secret".into());
         assert_eq!(format!("{credentials:?}"), "Token(..)");
         let api = Api::new(repository.clone(), "https://api.github.com", credentials, Duration::ZERO).unwrap();

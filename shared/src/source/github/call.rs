@@ -4,8 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use http_body_util::combinators::BoxBody;
+use http::{Method, StatusCode, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
 use serde::Deserialize;
@@ -24,23 +23,14 @@ const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 /// The failure of one attempt at a call.
 pub(in crate::source) type Failure = retry::Failure<SourceError, String>;
 
-/// The body of an answer while it arrives.
-type Body = BoxBody<Bytes, octocrab::Error>;
-
-/// Owner and name of a repository, by which GitHub's API knows it.
+/// A repository, as GitHub's API knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repository {
     pub(super) owner: String,
     pub(super) name: String,
     pub(super) url: String,
-}
-
-/// The routes of GitHub's API for one repository.
-#[derive(Debug)]
-pub(super) struct Routes {
-    repository: Repository,
     /// Path of the REST API on its host, such as `/api/v3`; empty on github.com.
-    rest: String,
+    pub(super) api: String,
 }
 
 /// A request to the API.
@@ -49,7 +39,6 @@ pub(super) struct Call<'a> {
     pub(super) what: &'a str,
     method: Method,
     route: String,
-    headers: HeaderMap,
     body: Option<Value>,
 }
 
@@ -58,17 +47,11 @@ pub(super) struct Answer(http::Response<Bytes>);
 
 impl<'a> Call<'a> {
     pub(super) fn get(what: &'a str, route: String) -> Self {
-        Self { what, method: Method::GET, route, headers: HeaderMap::new(), body: None }
-            .with(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"))
+        Self { what, method: Method::GET, route, body: None }
     }
 
     pub(super) fn post(what: &'a str, route: String, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(what, route) }
-    }
-
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
     }
 }
 
@@ -118,7 +101,10 @@ impl Answer {
             StatusCode::NOT_FOUND => SourceError::NotFound(what.to_owned()),
             status => {
                 let code = status.as_u16();
-                unavailable(what, format!("GitHub answered {code} {}", self.message()).trim_end().to_owned())
+                SourceError::unavailable(
+                    what,
+                    format!("GitHub answered {code} {}", self.message()).trim_end().to_owned(),
+                )
             }
         }
     }
@@ -128,25 +114,20 @@ impl Answer {
         if !self.status().is_success() {
             return Err(self.error(what));
         }
-        serde_json::from_slice(self.0.body()).map_err(|error| unavailable(what, format!("unexpected answer: {error}")))
+        serde_json::from_slice(self.0.body())
+            .map_err(|error| SourceError::unavailable(what, format!("unexpected answer: {error}")))
     }
 }
 
-impl Routes {
-    pub(super) fn new(repository: Repository, rest: String) -> Self {
-        Self { repository, rest }
+impl Repository {
+    /// A route of the API.
+    pub(super) fn api_route(&self, path: &str) -> String {
+        format!("{}{path}", self.api)
     }
 
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    pub(super) fn rest(&self, path: &str) -> String {
-        format!("{}{path}", self.rest)
-    }
-
-    pub(super) fn repository_route(&self, path: &str) -> String {
-        self.rest(&format!("/repos/{}/{}{path}", self.repository.owner, self.repository.name))
+    /// A route of the API below this repository.
+    pub(super) fn route(&self, path: &str) -> String {
+        self.api_route(&format!("/repos/{}/{}{path}", self.owner, self.name))
     }
 }
 
@@ -161,35 +142,25 @@ pub(super) async fn once(client: &Octocrab, call: &Call<'_>) -> Result<Answer, F
             None => return answer.accepted(),
         }
     }
-    Err(Failure::Final(unavailable(call.what, format!("more than {} redirects", limits::REDIRECTS))))
+    Err(Failure::Final(SourceError::unavailable(call.what, format!("more than {} redirects", limits::REDIRECTS))))
 }
 
 async fn send(client: &Octocrab, call: &Call<'_>, route: &str) -> Result<Answer, Failure> {
-    let malformed = |error: &dyn Error| Failure::Final(unavailable(call.what, chain(error)));
-    let mut request = http::Request::builder().method(call.method.clone()).uri(route);
-    for (name, value) in &call.headers {
-        request = request.header(name, value);
-    }
+    let malformed = |error: &dyn Error| Failure::Final(SourceError::unavailable(call.what, chain(error)));
+    let request = http::Request::builder().method(call.method.clone()).uri(route);
+    let request = request.header(header::ACCEPT, "application/vnd.github+json");
     let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
     let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
-    collect(call.what, answer).await
-}
-
-async fn collect(what: &str, answer: http::Response<Body>) -> Result<Answer, Failure> {
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, limits::GITHUB_ANSWER_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             let reason = format!("the answer has more than {} bytes", limits::GITHUB_ANSWER_BYTES);
-            Failure::Final(unavailable(what, reason))
+            Failure::Final(SourceError::unavailable(call.what, reason))
         } else {
             Failure::Passing(format!("the answer was cut off: {}", chain(error.as_ref())))
         }
     })?;
     Ok(Answer(http::Response::from_parts(head, body.to_bytes())))
-}
-
-pub(super) fn unavailable(what: &str, reason: impl Into<String>) -> SourceError {
-    SourceError::Unavailable { what: what.to_owned(), reason: reason.into() }
 }
 
 /// An error and its causes, on one line.

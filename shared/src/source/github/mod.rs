@@ -16,8 +16,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-pub(super) use access::InstallationToken;
 pub use access::{AppKey, Credentials, InvalidAppKey};
+pub(super) use access::{InstallationToken, with_plain};
 pub use status::CommitState;
 
 use self::api::Api;
@@ -68,14 +68,14 @@ impl GitHub {
                 )
             })?;
         let url = repository.url().as_str().trim_end_matches(".git").to_owned();
-        let repository = Repository { owner: owner.to_owned(), name: name.to_owned(), url };
+        let repository = Repository { owner: owner.to_owned(), name: name.to_owned(), url, api: String::new() };
         let api = Api::new(repository, api_url.unwrap_or(&usual), credentials, BUDGET)?;
         Ok(Self { api, id: OnceCell::new(), statuses_are_off: AtomicBool::new(false) })
     }
 
     /// The same repository with another time for each call, further attempts and waits included; 20 s otherwise.
     pub fn with_budget(self, budget: Duration) -> Self {
-        Self { api: self.api.with_budget(budget), ..self }
+        Self { api: Api { budget, ..self.api }, ..self }
     }
 
     /// Returns the number of the repository, which stays when it is renamed.
@@ -89,9 +89,10 @@ impl GitHub {
         struct Found {
             id: u64,
         }
-        let url = &self.api.repository().url;
+        let repository = &self.api.repository;
+        let url = &repository.url;
         let ask = || async {
-            let Found { id } = self.api.call(Call::get(url, self.api.repository_route(""))).await?.json(url)?;
+            let Found { id } = self.api.call(Call::get(url, repository.route(""))).await?.json(url)?;
             Ok(id)
         };
         self.id.get_or_try_init(ask).await.copied()
@@ -115,12 +116,12 @@ impl GitHub {
 
     /// Returns a token of the App's installation, which reads this repository alone.
     pub(super) async fn installation_token(&self) -> Result<InstallationToken, Failure> {
-        self.api.installation_token().await
+        self.api.access.token(&self.api.repository).await
     }
 
     /// Forgets a token that GitHub refused; whether another one may do better.
     pub(super) async fn refused(&self) -> bool {
-        self.api.refused().await
+        self.api.access.refused().await
     }
 }
 
@@ -137,7 +138,7 @@ mod tests {
             ("https://git.example.org/clay/registry", "clay", "registry"),
         ] {
             let found = new(url).unwrap();
-            let repository = found.api.repository();
+            let repository = &found.api.repository;
             assert_eq!((repository.owner.as_str(), repository.name.as_str()), (owner, name), "{url}");
         }
         for url in ["https://github.com/clay", "https://git.example.org/a/b/c"] {

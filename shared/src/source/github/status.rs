@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
@@ -17,7 +18,8 @@ const CONTEXT: &str = "devfile-registry";
 const DESCRIPTION: usize = 140;
 
 /// What became of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CommitState {
     /// It is being worked on.
     Pending,
@@ -27,17 +29,6 @@ pub enum CommitState {
     Failure,
     /// It is not live because something else went wrong.
     Error,
-}
-
-impl CommitState {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// API: "Create a commit status" (<https://docs.github.com/en/rest/commits/statuses>), permission "Commit statuses: write".
@@ -52,20 +43,20 @@ pub(super) async fn report(
     if api.is_anonymous() {
         return Ok(());
     }
-    let what = format!("the status of {} in {}", commit.short(), api.repository().url);
+    let what = format!("the status of {} in {}", commit.short(), api.repository.url);
     let status = json!({
-        "state": state.as_str(),
+        "state": state,
         "description": shortened(description),
         "target_url": target_url,
         "context": CONTEXT,
     });
-    let answer = api.call(Call::post(&what, api.repository_route(&format!("/statuses/{commit}")), status)).await?;
+    let answer = api.call(Call::post(&what, api.repository.route(&format!("/statuses/{commit}")), status)).await?;
     match answer.status() {
         StatusCode::CREATED | StatusCode::OK => Ok(()),
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
             if !told.swap(true, Ordering::Relaxed) {
                 tracing::info!(
-                    repository = api.repository().url,
+                    repository = api.repository.url,
                     "commit statuses are off: the credentials lack the permission \"Commit statuses: write\""
                 );
             }

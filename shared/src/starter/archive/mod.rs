@@ -9,7 +9,7 @@ mod unpack;
 use std::io;
 
 pub(super) use packer::Packer;
-pub use unpack::{Layout, repack};
+pub(super) use unpack::repack;
 
 use crate::git::GitError;
 use crate::limits;
@@ -69,6 +69,7 @@ impl ArchiveError {
     pub fn public(&self) -> String {
         match self {
             Self::Temporary(_) => "the temporary folder failed".to_owned(),
+            Self::Git(error) => error.public(),
             _ => self.to_string(),
         }
     }

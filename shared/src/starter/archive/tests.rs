@@ -37,11 +37,11 @@ fn zip(entries: &[Entry<'_>]) -> Vec<u8> {
     zip.finish().unwrap()
 }
 
-fn repacked(packed: &[u8], layout: Layout, folder: Option<&str>) -> Result<Vec<u8>, ArchiveError> {
+fn repacked(packed: &[u8], folder: Option<&str>) -> Result<Vec<u8>, ArchiveError> {
     let (mut from, mut into) = (tempfile::tempfile().unwrap(), tempfile::NamedTempFile::new().unwrap());
     from.write_all(packed).unwrap();
     let folder = folder.map(|folder| TreePath::parse(folder).unwrap());
-    repack(from, layout, folder.as_ref(), into.reopen().unwrap())?;
+    repack(from, folder.as_ref(), into.reopen().unwrap())?;
     let mut bytes = Vec::new();
     into.read_to_end(&mut bytes).unwrap();
     Ok(bytes)
@@ -64,11 +64,11 @@ fn list(zip: &[u8]) -> Vec<String> {
 }
 
 fn reason(packed: &[u8]) -> ArchiveError {
-    repacked(packed, Layout::Any, None).unwrap_err()
+    repacked(packed, None).unwrap_err()
 }
 
 #[test]
-fn files_come_without_their_top_folder_with_their_modes() {
+fn files_come_with_their_modes_from_their_folder() {
     let packed = zip(&[
         Entry { name: b"clay-main/", mode: 0o040_755, content: b"" },
         file("clay-main/README.md", "read me"),
@@ -77,23 +77,21 @@ fn files_come_without_their_top_folder_with_their_modes() {
         file("clay-main/app/.GIT/config", "run me too"),
         file("clay-main/app/src/main.rs", "fn main() {}"),
     ]);
-    let all = repacked(&packed, Layout::OneFolder, None).unwrap();
+    let all = repacked(&packed, Some("clay-main")).unwrap();
     assert_eq!(
         list(&all),
         ["644 README.md: read me", "755 bin/run.sh: #!/bin/sh", "644 app/src/main.rs: fn main() {}"]
     );
-    assert_eq!(all, repacked(&packed, Layout::OneFolder, None).unwrap(), "the same files give the same bytes");
-    for (layout, folder, expected) in [
-        (Layout::OneFolder, "app/src", "644 main.rs: fn main() {}"),
-        (Layout::Any, "app/src", "644 main.rs: fn main() {}"),
-        (Layout::Any, "clay-main/app", "644 src/main.rs: fn main() {}"),
-    ] {
-        assert_eq!(list(&repacked(&packed, layout, Some(folder)).unwrap()), [expected], "{layout:?} {folder}");
+    assert_eq!(all, repacked(&packed, Some("clay-main")).unwrap(), "the same files give the same bytes");
+    for (folder, expected) in
+        [("app/src", "644 main.rs: fn main() {}"), ("clay-main/app", "644 src/main.rs: fn main() {}")]
+    {
+        assert_eq!(list(&repacked(&packed, Some(folder)).unwrap()), [expected], "{folder}");
     }
-    let as_it_is = list(&repacked(&packed, Layout::Any, None).unwrap());
+    let as_it_is = list(&repacked(&packed, None).unwrap());
     assert_eq!(as_it_is[0], "644 clay-main/README.md: read me");
     for folder in ["ap", "README.md", "src"] {
-        let error = repacked(&packed, Layout::OneFolder, Some(folder)).unwrap_err();
+        let error = repacked(&packed, Some(folder)).unwrap_err();
         assert!(matches!(error, ArchiveError::NoSuchFolder(_)), "{folder}: {error}");
     }
 }
@@ -110,7 +108,7 @@ fn names_and_kinds_that_do_harm_are_refused() {
         assert!(matches!(error, ArchiveError::NotAFile(_)), "{mode:o}: {error}");
     }
     let beside = zip(&[Entry { name: b"c/link", mode: 0o120_777, content: b"x" }, file("c/app/a", "a")]);
-    assert!(repacked(&beside, Layout::OneFolder, Some("app")).is_ok(), "what is not given is not looked at");
+    assert!(repacked(&beside, Some("app")).is_ok(), "what is not given is not looked at");
     assert!(matches!(reason(&zip(&[file("a", "1"), file("a", "2")])), ArchiveError::Duplicate(_)));
 }
 
@@ -156,7 +154,7 @@ fn names_that_differ_only_by_case_are_refused() {
         file("a.b", ""),
         file("b/a", ""),
     ];
-    assert_eq!(list(&repacked(&zip(&different), Layout::Any, None).unwrap()).len(), different.len());
+    assert_eq!(list(&repacked(&zip(&different), None).unwrap()).len(), different.len());
 }
 
 /// Folders count, however deep the names are: what is remembered of names is bounded by their bytes.
@@ -166,7 +164,7 @@ fn folders_of_names_count_as_entries() {
     let names: Vec<String> = (0..60).map(|number| format!("{number}/{deep}f")).collect();
     let many: Vec<Entry<'_>> = names.iter().map(|name| file(name, "")).collect();
     assert!(matches!(reason(&zip(&many)), ArchiveError::TooManyEntries));
-    assert!(repacked(&zip(&many[..40]), Layout::Any, None).is_ok());
+    assert!(repacked(&zip(&many[..40]), None).is_ok());
 }
 
 #[test]

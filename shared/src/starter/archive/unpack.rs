@@ -14,16 +14,6 @@ const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
-/// How an archive is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// One folder at the top, which is taken off, as Git hosts make it.
-    OneFolder,
-    /// As its author likes. The folder of a project is looked for at the top, and else below the one folder at the top, where
-    /// clients look for it.
-    Any,
-}
-
 /// What the names of an archive say.
 #[derive(Default)]
 struct Overview {
@@ -37,15 +27,16 @@ struct Overview {
     below_top: bool,
 }
 
-/// Packs the files of a zip anew: those of `folder`, or all.
+/// Packs the files of a zip anew: those of `folder`, or all. The folder is looked for at the top, and else below the one folder at the
+/// top, where clients look for it.
 ///
 /// # Errors
 /// [`ArchiveError`] when anything in it is refused, or a limit is passed. Memory does not grow with the archive.
-pub fn repack(packed: File, layout: Layout, folder: Option<&TreePath>, into: File) -> Result<(), ArchiveError> {
+pub(in crate::starter) fn repack(packed: File, folder: Option<&TreePath>, into: File) -> Result<(), ArchiveError> {
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
     let archive = ZipArchive::from_file(packed, &mut buffer)?;
     let overview = Overview::of(&archive, &mut buffer, folder)?;
-    let prefix = overview.prefix(layout, folder)?;
+    let prefix = overview.prefix(folder)?;
     let mut packer = Packer::new(into);
     let mut entries = archive.entries(&mut buffer);
     while let Some(entry) = entries.next_entry()? {
@@ -113,19 +104,12 @@ impl Overview {
     }
 
     /// What the names of the wanted files begin with.
-    fn prefix(self, layout: Layout, folder: Option<&TreePath>) -> Result<String, ArchiveError> {
-        let top = self.top.filter(|_| !self.beside);
-        match (layout, folder, top) {
-            (Layout::OneFolder, None, Some(top)) => Ok(format!("{top}/")),
-            (_, Some(folder), Some(top)) if self.below_top && !(self.at_top && layout == Layout::Any) => {
-                Ok(format!("{top}/{folder}/"))
-            }
-            (Layout::Any, None, _) => Ok(String::new()),
-            (Layout::Any, Some(folder), _) if self.at_top => Ok(format!("{folder}/")),
-            (_, Some(folder), _) => Err(ArchiveError::NoSuchFolder(folder.to_string())),
-            (Layout::OneFolder, None, None) => {
-                Err(ArchiveError::Damaged("there is no single folder at its top".into()))
-            }
+    fn prefix(self, folder: Option<&TreePath>) -> Result<String, ArchiveError> {
+        let Some(folder) = folder else { return Ok(String::new()) };
+        match self.top.filter(|_| !self.beside) {
+            _ if self.at_top => Ok(format!("{folder}/")),
+            Some(top) if self.below_top => Ok(format!("{top}/{folder}/")),
+            _ => Err(ArchiveError::NoSuchFolder(folder.to_string())),
         }
     }
 }
