@@ -56,9 +56,11 @@ pub struct About {
 }
 
 impl Built {
-    /// Puts a release together. `previous` is the release before, with at least [`Plan::documents`](super::Plan::documents), and the entries
-    /// of its whole index: those that its outline has the digest of. `content` has all that was read, and of the release before all that was taken over and loaded; the rest
-    /// of that is named as the release before has it.
+    /// Puts a release together.
+    ///
+    /// `previous` is the release before, with at least [`Plan::documents`](super::Plan::documents), and the entries of its whole index: those
+    /// that its outline has the digest of. `content` has all that was read, and of the release before all that was taken over and loaded; the
+    /// rest of that is named as the release before has it.
     pub fn new(
         plan: &Plan,
         previous: Option<(&Release, &Entries)>,
