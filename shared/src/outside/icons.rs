@@ -10,6 +10,7 @@ use super::unavailable::Unavailable;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::fetch::Reason;
+use crate::git::GitError;
 use crate::limits;
 use crate::release::{Icon, Pending, PendingReason, Upstream};
 use crate::repository::{EXTRA_ENTRIES, Part, Repository, places_in_extra_entries};
@@ -156,7 +157,7 @@ async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> (Option<Shown>, Opt
         },
         // An icon that was there before and is unreachable for now is nobody's mistake.
         Err(error) if had.is_some() && error.reason != Reason::NotFound => (had, None),
-        Err(error) => (had, Some(error.into())),
+        Err(error) => (had, Some(GitError::from(error).into())),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::starter::RemoteError;
 
@@ -27,12 +26,6 @@ impl Unavailable {
     pub(super) fn not_stored(error: &io::Error) -> Self {
         tracing::warn!(%error, "the temporary folder failed");
         Self::temporary("the temporary folder failed")
-    }
-}
-
-impl From<FetchError> for Unavailable {
-    fn from(error: FetchError) -> Self {
-        Self { reason: error.public(), is_temporary: error.is_temporary() }
     }
 }
 

@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 use super::content::Content;
 use super::dependencies::Dependency;
 use super::documents::{ByStack, Document};
-use super::entries::Entries;
-use super::entries::text;
+use super::entries::{Entries, text};
 use super::format::{FORMAT, RULES, StoredFile};
 use super::loaded::Release;
 use super::offline::Offline;
@@ -57,9 +56,11 @@ pub struct About {
 }
 
 impl Built {
-    /// Puts a release together. `previous` is the release before, with at least [`Plan::documents`](super::Plan::documents), and the entries
-    /// of its whole index: those that its outline has the digest of. `content` has all that was read, and of the release before all that was taken over and loaded; the rest
-    /// of that is named as the release before has it.
+    /// Puts a release together.
+    ///
+    /// `previous` is the release before, with at least [`Plan::documents`](super::Plan::documents), and the entries of its whole index: those
+    /// that its outline has the digest of. `content` has all that was read, and of the release before all that was taken over and loaded; the
+    /// rest of that is named as the release before has it.
     pub fn new(
         plan: &Plan,
         previous: Option<(&Release, &Entries)>,

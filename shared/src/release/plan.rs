@@ -13,8 +13,7 @@ use super::pending::Pending;
 use crate::digest::Digest;
 use crate::index::EntryType;
 use crate::repository::{Part, Repository};
-use crate::source::EXTRA_ENTRIES;
-use crate::source::{Listing, Scope};
+use crate::source::{EXTRA_ENTRIES, Listing, Scope};
 use crate::tree::Tree;
 
 /// The stacks that are made anew for a commit.
