@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::error::GitError;
 use super::objects::{Entry, EntryType, Objects};
 use crate::limits;
-use crate::tree::{File, Tree, TreeError};
+use crate::tree::{self, Tree, TreeError};
 
 /// Objects that were fetched. The pack is on disk, and goes when this is dropped.
 pub struct Pack {
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Pack {
 
 impl Pack {
     /// Reads the pack in a file of the folder `scratch`.
-    pub(super) async fn read(path: PathBuf, scratch: TempDir, deadline: Instant) -> Result<Self, GitError> {
+    pub(super) async fn open(path: PathBuf, scratch: TempDir, deadline: Instant) -> Result<Self, GitError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let reading = tokio::task::spawn_blocking(move || {
@@ -89,7 +89,7 @@ impl Pack {
             EntryType::File(mode) => match self.find(&entry.id, gix_object::Kind::Blob)? {
                 Some(content) => {
                     accept(content.len())?;
-                    tree.add(&path, File { content: content.into(), mode });
+                    tree.add(&path, tree::File { content: content.into(), mode });
                 }
                 None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
             },

@@ -231,7 +231,7 @@ impl Remote {
         }
         file.flush().await.map_err(|error| GitError::temporary(&error))?;
         drop(file);
-        Ok(Packed { pack: Pack::read(path, scratch, deadline).await?, shallow })
+        Ok(Packed { pack: Pack::open(path, scratch, deadline).await?, shallow })
     }
 
     /// Fetches a folder of a commit with everything below it. Where the host has filters, nothing else is sent but folders.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::StoredFile;
 use super::offline::OfflineVersion;
 use crate::artifact::{self, Layer};
 use crate::diagnostic::Diagnostic;

@@ -11,7 +11,6 @@ use super::project::{Origin, Source};
 use super::remote::State;
 use crate::cache::{Bucket, Cache, CacheError, Expect, blob_key};
 use crate::digest::Digest;
-use crate::git::Revision;
 use crate::index::to_compact_json;
 
 /// Version of the zips: raised when the same files would give other bytes, or when more is refused.
@@ -199,6 +198,7 @@ impl StarterStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::Revision;
 
     #[test]
     fn names_tell_states_and_folders_apart() {

@@ -26,9 +26,7 @@ fn make_live(world: &World, change: impl FnOnce(&mut Built)) -> Result<bool, Pub
         let mut built = loaded.as_built(live.index.release);
         change(&mut built);
         let mut report = Report::new(Some(&live), &built, Some(&loaded));
-        publisher
-            .make_live(&built, Some(&live), Some(&loaded), Pin::Following, &mut report, &mut Timings::default())
-            .await
+        publisher.make_live(&built, Some(&live), Some(&loaded), Pin::Following, &mut report).await
     })
 }
 

@@ -137,7 +137,7 @@ impl Access {
             Credentials::Token(token) => {
                 with_plain(token.trim(), |t| client.user_access_token(t).ok()).map(Self::Token)
             }
-            Credentials::App(key) => Some(Self::App { client, key, installed: Box::default() }),
+            Credentials::App(key) => Ok(Self::App { client, key, installed: Box::default() }),
         }
     }
 
