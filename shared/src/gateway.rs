@@ -73,6 +73,10 @@ struct HttpContext {
 pub struct Answer {
     status_code: u16,
     headers: BTreeMap<String, String>,
+    /// Always empty: the emulator of cargo-lambda refuses an answer without it.
+    multi_value_headers: BTreeMap<String, String>,
+    /// As that.
+    cookies: [String; 0],
     body: String,
     is_base64_encoded: bool,
 }
@@ -143,7 +147,8 @@ impl Answer {
             Ok(text) if is_text => (text.to_owned(), false),
             _ => (STANDARD.encode(&bytes), true),
         };
-        Self { status_code: head.status.as_u16(), headers, body, is_base64_encoded }
+        let status_code = head.status.as_u16();
+        Self { status_code, headers, multi_value_headers: BTreeMap::new(), cookies: [], body, is_base64_encoded }
     }
 }
 
