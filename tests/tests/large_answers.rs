@@ -18,7 +18,7 @@ use serde_json::Value;
 /// Largest answer of a function, in bytes (AWS Lambda quotas, "Invocation payload").
 const LIMIT: usize = 6_291_556;
 
-/// What is compressed when the client accepts it, in bytes.
+/// Size above which answers are compressed when the client accepts it, in bytes.
 const COMPRESSED_ABOVE: usize = 1 << 20;
 
 /// A registry whose indexes are longer than an answer may be.
