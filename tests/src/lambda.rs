@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::{Path as Segments, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -64,6 +65,8 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{what}", post(take))
             .route("/2018-06-01/runtime/init/error", post(take_init_error))
+            // As the real one (AWS Lambda quotas, "Invocation payload").
+            .layer(DefaultBodyLimit::max(6_291_556))
             .with_state(api);
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;

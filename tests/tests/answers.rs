@@ -1,4 +1,4 @@
-//! What single answers say: statuses and headers that clients and caches act on.
+//! Statuses and headers of single answers that clients and caches act on.
 
 use registry_tests::registry::{Serving, TestRegistry};
 

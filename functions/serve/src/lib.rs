@@ -1,7 +1,7 @@
-//! What the function `serve` is made of, beside the library that both functions share. A lower layer knows nothing of a higher one:
+//! The modules of the function `serve`, above the library that both functions share. A lower layer knows nothing of a higher one:
 //!
 //! - [`front`]: the front doors, the Lambda runtime and plain HTTP;
-//! - [`observe`]: tells of each request, in the log and in metrics;
+//! - [`observe`]: records each request, in the log and in metrics;
 //! - [`router`]: from a request to its route, and what all answers have;
 //! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`]: the APIs. Each declares its routes
 //!   with [`route`] and answers from the release in [`state`];

@@ -1,4 +1,4 @@
-//! What the APIs share: the configuration, the live release and the blobs.
+//! The state that the APIs share: the configuration, the live release and the blobs.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ const LAYERS: [Layer; 10] = [
     ("view", &["view"], &["http"]),
     ("release", &["release"], &["view"]),
     ("state", &["state"], &["release"]),
-    ("route", &["route"], &["state"]),
+    ("route", &["large_answers", "route"], &["state"]),
     ("apis", &["index", "devfiles", "starters", "files", "oci", "status", "viewer", "openapi"], &["route"]),
     ("router", &["router"], &["apis"]),
     ("observe", &["observe"], &["router"]),

@@ -27,9 +27,9 @@ pub struct Setting {
 pub struct Use {
     /// The function.
     pub function: Function,
-    /// What the setting is for, in Markdown.
+    /// The purpose of the setting, in Markdown.
     pub meaning: &'static str,
-    /// What holds where it is not set, if that is not the [`Default`].
+    /// The value where it is not set, if that is not the [`Default`].
     pub unset: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Setting {
         self.uses.iter().find(|used| used.function == function)
     }
 
-    /// What holds where it is not set.
+    /// The value where it is not set.
     fn shown_default(&self, used: &Use) -> String {
         match self.default {
             Default::Required => "required".to_owned(),

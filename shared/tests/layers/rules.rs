@@ -1,4 +1,4 @@
-//! What the imports of a crate must keep: they point from the upper layers to the lower ones, and never in a circle.
+//! The rules for imports of a crate: they point from the upper layers to the lower ones, and never in a circle.
 
 use std::collections::BTreeSet;
 

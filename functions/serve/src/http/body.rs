@@ -66,7 +66,7 @@ pub(crate) struct Body {
     brotli: Arc<Coded>,
 }
 
-/// What a content coding makes of a body, once it is made.
+/// A body in a content coding, once it is made.
 #[derive(Debug, Default)]
 struct Coded {
     bytes: OnceLock<Bytes>,
@@ -231,7 +231,7 @@ impl Body {
     }
 }
 
-/// What a body becomes in a coding that a request takes, the quickest of them: its name and the bytes. `None` when it takes none.
+/// Encodes a body in the quickest coding that a request takes; returns its name and the bytes. `None` when it takes none.
 pub(crate) async fn compressed(request: &HeaderMap, identity: Bytes) -> Option<(&'static str, Bytes)> {
     let (name, compress): (_, fn(&[u8]) -> Bytes) = match accepted(request, Coding::Gzip) {
         Coding::Identity if accepted(request, Coding::Brotli) == Coding::Brotli => ("br", brotli),

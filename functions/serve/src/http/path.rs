@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::uri::{PathAndQuery, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What stays as it is in a path with slashes (RFC 3986, "pchar").
+/// Characters that stay as they are in a path with slashes (RFC 3986, "pchar").
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')

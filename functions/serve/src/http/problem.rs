@@ -56,7 +56,7 @@ impl Problem {
         self.status
     }
 
-    /// What is wrong, for everybody.
+    /// The fault, in words that everybody may read.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

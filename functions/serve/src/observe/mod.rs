@@ -44,7 +44,7 @@ pub struct Observer {
     service: Observed<Answers>,
 }
 
-/// A layer that tells of the requests that go through it.
+/// A layer that records the requests that go through it.
 #[derive(Debug, Clone)]
 struct Observe(Arc<Sinks>);
 

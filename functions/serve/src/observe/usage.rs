@@ -35,7 +35,7 @@ pub(super) struct Usage {
     region: String,
 }
 
-/// Who asks for what, before it is known whether that is an event.
+/// The client and its request, before it is known whether that is an event.
 #[derive(Debug)]
 pub(super) struct Caller {
     path: String,
@@ -45,7 +45,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Who asks; none where it cannot be an event. To look whether something is there is not to use it.
+    /// The client; none where it cannot be an event. To look whether something is there is not to use it.
     pub(super) fn of(request: &Request) -> Option<Self> {
         if request.method() != Method::GET {
             return None;

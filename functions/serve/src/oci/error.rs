@@ -29,7 +29,7 @@ pub(crate) struct OciError {
 pub(crate) enum Code {
     /// There is no such blob.
     BlobUnknown,
-    /// What should be a digest is none.
+    /// A digest is malformed.
     DigestInvalid,
     /// There is no such manifest.
     ManifestUnknown,
@@ -74,7 +74,7 @@ impl Code {
 }
 
 impl OciError {
-    /// What is asked for is not here.
+    /// The manifest or blob is not here.
     pub(crate) fn unknown(code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self { code, problem: Problem::not_found(message) }
     }

@@ -39,7 +39,7 @@ const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// What a client asks for.
+/// The subject of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Asked {
     /// Whether this is a registry.
@@ -52,7 +52,7 @@ enum Asked {
     Manifest(String, String),
     /// A blob of a stack by its digest.
     Blob(String, String),
-    /// What refers to a manifest of a stack.
+    /// The referrers of a manifest of a stack.
     Referrers(String, String),
     /// Something of a stack that is not there.
     Nothing(String),
@@ -274,7 +274,7 @@ async fn find(snapshot: &Snapshot, blobs: &Blobs, asked: &Asked, request: &Parts
     }
 }
 
-/// What refers to a manifest: nothing does, in this registry.
+/// The referrers of a manifest: this registry has none.
 fn referrers(digest: &str, request: &Parts) -> Result<Response<Body>, OciError> {
     parse_digest(digest)?;
     let empty = json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": []});

@@ -1,4 +1,4 @@
-//! What the rest of the document refers to: schemas and headers.
+//! The schemas and headers that the rest of the document refers to.
 
 use devfile_registry::index::Entry;
 use devfile_registry::release::LiveIndex;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::oci::Code;
 use crate::route::schema_of;
 
-/// What the rest of the document refers to.
+/// The parts that the rest of the document refers to.
 pub(super) fn components() -> Value {
     json!({"schemas": schemas(), "headers": headers()})
 }

@@ -72,7 +72,7 @@ struct Look<'a> {
     outcome: Result<(), Failure>,
 }
 
-/// What a snapshot lacks.
+/// The kind of content that a snapshot lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lacking {
     /// Content by its digest. The client knows it from somewhere, so the request waits for a look.
@@ -85,7 +85,7 @@ pub(crate) enum Lacking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unconfirmed;
 
-/// What a request for something newer does next. The numbers are those of the looks that have ended.
+/// The next step of a request for something newer. The numbers are those of the looks that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// It starts a look and waits for it.
@@ -255,7 +255,7 @@ impl Inner {
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// What a request does whose snapshot may be this old; `None` when it is younger.
+    /// Returns the next step of a request whose snapshot may be this old; `None` when it is younger.
     fn begin(&self, age: Duration) -> Option<Next> {
         let mut check = self.lock();
         // An empty bucket is asked more often, because everybody waits for its first release.
@@ -266,7 +266,7 @@ impl Inner {
         (check.last.elapsed() >= age).then(|| check.start())
     }
 
-    /// What a request does that was asked at this time for something that the snapshot lacks.
+    /// Returns the next step of a request that came at this time for something that the snapshot lacks.
     fn next(&self, asked: Instant, lacking: Lacking) -> Next {
         let mut check = self.lock();
         let pause = match lacking {

@@ -61,12 +61,12 @@ pub(crate) struct Snapshot {
     contents: HashMap<Digest, Bytes>,
 }
 
-/// What the release before alone had, for clients that may still ask for it.
+/// The content that the release before alone had, for clients that may still ask for it.
 #[derive(Debug, Default)]
 struct Earlier {
     /// Its manifests with all their blobs.
     repositories: Repositories,
-    /// What it had in memory.
+    /// Its content in memory.
     contents: HashMap<Digest, Bytes>,
 }
 

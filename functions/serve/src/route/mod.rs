@@ -27,13 +27,13 @@ pub(crate) struct Route {
     handler: MethodRouter<Arc<App>>,
 }
 
-/// What a route is.
+/// The kind of a route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Declaration {
     /// Its path, as `/openapi.json`, logs and metrics show it. A name in braces stands for a segment.
     pub(crate) path: &'static str,
     rest: Rest,
-    /// What its use counts as.
+    /// The usage event that it is.
     pub(crate) event: Option<Event>,
     /// Its description for clients; none for pages.
     pub(crate) operation: Option<Operation>,
@@ -55,7 +55,7 @@ pub(crate) struct Operation {
     pub(crate) id: &'static str,
     /// The group that it is shown in.
     pub(crate) tag: &'static str,
-    /// What it answers, in a few words.
+    /// Its answer, in a few words.
     pub(crate) summary: &'static str,
     /// Its parameters and answers.
     pub(crate) describe: fn() -> Description,
@@ -70,7 +70,7 @@ pub(crate) struct Description {
     pub(crate) answers: Vec<Answer>,
 }
 
-/// What the use of a route counts as, if usage is counted.
+/// The usage event of a route, if usage is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Devfiles are listed.

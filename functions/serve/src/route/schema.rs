@@ -17,7 +17,7 @@ pub(crate) fn schema_of(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// What a name can be; what a path cannot hold, and the names that mean the folder itself or the one above, are left out.
+/// Any name that a path can hold, but for those that mean the folder itself or the one above.
 pub(crate) fn name_schema() -> Value {
     json!({"type": "string", "pattern": "^[a-zA-Z0-9_][a-zA-Z0-9._+-]*$"})
 }

@@ -23,7 +23,7 @@ pub(crate) enum Wanted<'a> {
     Named(&'a str),
 }
 
-/// What can be chosen.
+/// The values to choose from.
 pub(crate) trait Versioned {
     /// The name of the version.
     fn version(&self) -> &str;

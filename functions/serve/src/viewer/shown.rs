@@ -47,7 +47,7 @@ impl<'a> Shown<'a> {
         std::str::from_utf8(self.devfile?.body.bytes()).ok()
     }
 
-    /// What the version says, else what the entry says.
+    /// The value of the version, else that of the entry.
     pub(super) fn either<T>(&self, of_version: impl Fn(&'a VersionEntry) -> &'a [T], of_entry: &'a [T]) -> &'a [T] {
         self.version.map(of_version).filter(|list| !list.is_empty()).unwrap_or(of_entry)
     }

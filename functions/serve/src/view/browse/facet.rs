@@ -1,4 +1,4 @@
-//! What the list can be narrowed by: its facets, and the values that an entry has in each.
+//! The facets that narrow the list, and the values that an entry has in each.
 
 use devfile_registry::index::{Entry, EntryType};
 
@@ -90,7 +90,7 @@ impl Facet {
         }
     }
 
-    /// What an entry without a value means: one without architectures runs on all of them.
+    /// The meaning of an entry without a value: one without architectures runs on all of them.
     pub(super) fn nothing_is_all(self) -> bool {
         self == Self::Architectures
     }

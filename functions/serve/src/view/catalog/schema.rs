@@ -1,4 +1,4 @@
-//! What an index route is about: the shape of its entries, and which there are.
+//! The subject of an index route: the shape of its entries, and which there are.
 
 use devfile_registry::index::EntryType;
 
