@@ -7,7 +7,7 @@
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "a call to the C library")]
-    // SAFETY: malloc_trim takes no pointer, may be called from any thread, and leaves everything in use as it is.
+    // SAFETY: malloc_trim takes no pointer and leaves everything in use as it is; any thread may call it (glibc manual: MT-Safe).
     unsafe {
         libc::malloc_trim(0);
     }

@@ -84,9 +84,9 @@ impl Metrics {
     }
 }
 
-/// From a quarter of a millisecond, which most answers do not take, to eight seconds, which none may take.
+/// From a quarter of a millisecond, which most answers do not take, to 33 seconds: the longest answer waits 25 s for a starter project.
 fn durations() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 18))
 }
 
 impl Collector for State {
@@ -99,7 +99,7 @@ impl Collector for State {
         let help = "Looks at index.json in the bucket";
         looks.encode(encoder.encode_descriptor("snapshot_revalidations", help, None, looks.metric_type())?)?;
         let checked = ConstGauge::new(freshness.checked.as_secs_f64());
-        let help = "Time since the last look at the bucket";
+        let help = "Time since the bucket last confirmed the snapshot";
         checked.encode(encoder.encode_descriptor("snapshot_checked_seconds", help, None, checked.metric_type())?)?;
         if let Some(age) = self.0.release_age() {
             let age = ConstGauge::new(age.as_secs_f64());

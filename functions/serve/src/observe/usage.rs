@@ -7,6 +7,7 @@
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 
+use crate::http::path;
 use crate::route::{Declaration, Event};
 
 /// Who calls when nobody says so.
@@ -60,7 +61,8 @@ impl Caller {
             return None;
         }
         let region = header("accept-language").or_else(|| header("locale")).and_then(region).unwrap_or_default();
-        Some(Self { path: request.uri().path().to_owned(), user, client, region })
+        let path = path::decode(request.uri().path())?.into_owned();
+        Some(Self { path, user, client, region })
     }
 
     /// The event, if the route counts as one.
@@ -140,6 +142,7 @@ mod tests {
             ("/v2index/all", Some(("list devfile", "all", None))),
             ("/devfiles/go", Some(("view devfile", "go", None))),
             ("/devfiles/go/2.2.0", Some(("view devfile", "go", None))),
+            ("/devfiles/g%6F/2.2.0", Some(("view devfile", "go", None))),
             ("/v2/devfile-catalog/go/blobs/sha256:0", Some(("download devfile", "go", None))),
             ("/devfiles/go/starter-projects/web", Some(("Starter Project Downloaded", "go", Some("web")))),
             ("/devfiles/go/2.2.0/starter-projects/web", Some(("Starter Project Downloaded", "go", Some("web")))),

@@ -86,7 +86,7 @@ fn headers() -> Value {
         "NoSniff": always("The media type is as it is said.", json!({"type": "string", "enum": ["nosniff"]})),
         "Vary": always("The request headers that the answer depends on.", text()),
         "Commit": sometimes("The commit of the release that the answer is from.", json!({"type": "string", "pattern": "^[0-9a-f]{40,64}$"})),
-        "Stale": sometimes("There while the store does not answer: seconds since it was last asked.", json!({"type": "integer", "minimum": 0})),
+        "Stale": sometimes("There while the store does not answer: seconds since it last confirmed the release.", json!({"type": "integer", "minimum": 0})),
         "CacheControl": always("How long the answer may be kept.", text()),
         "ETag": always("Entity tag, for `If-None-Match`.", json!({"type": "string", "pattern": "^\"[^\"]+\"$"})),
         "RetryAfter": always("Seconds after which it is worth trying again.", json!({"type": "integer", "minimum": 0})),

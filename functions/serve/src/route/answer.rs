@@ -81,9 +81,9 @@ impl RestAnswers {
         Self(vec![good, too_long(schema_of("Error"))])
     }
 
-    /// A parameter may have a value that it does not take.
+    /// A parameter may have an invalid value.
     pub(crate) fn bad_parameters(&mut self) {
-        let bad = Answer::content(400, "A parameter has a value that it does not take", JSON, schema_of("Error"));
+        let bad = Answer::content(400, "A parameter has an invalid value", JSON, schema_of("Error"));
         self.0.push(with(bad, &[CACHING]));
     }
 

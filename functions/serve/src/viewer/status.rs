@@ -40,7 +40,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
             },
         ),
         ("Release", html! { code.digest { (about.release) } }),
-        ("Last look at the bucket", html! { (ago(i64::try_from(freshness.checked.as_secs()).unwrap_or(i64::MAX))) }),
+        ("Confirmed by the bucket", html! { (ago(i64::try_from(freshness.checked.as_secs()).unwrap_or(i64::MAX))) }),
     ];
     let main = html! {
         div.narrow {

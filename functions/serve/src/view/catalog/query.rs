@@ -78,7 +78,7 @@ impl Query {
     /// `/openapi.json` is named.
     ///
     /// # Errors
-    /// A known parameter has a value that it does not take.
+    /// A known parameter has an invalid value.
     pub fn parse(schema: IndexSchema, raw: &str) -> Result<Self, BadParameter> {
         let mut query = Self::default();
         for (parameter, values) in given(Parameter::of_schema(schema), raw) {
@@ -111,7 +111,7 @@ impl SchemaVersionRange {
     /// Reads `minSchemaVersion` and `maxSchemaVersion` of a query string as [`Query::parse`] does.
     ///
     /// # Errors
-    /// One of the two has a value that it does not take.
+    /// One of the two has an invalid value.
     pub(crate) fn parse(raw: &str) -> Result<Self, BadParameter> {
         let mut limits = Vec::new();
         for (parameter, values) in given(Parameter::of_devfiles(), raw) {
@@ -174,7 +174,7 @@ fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParame
 
 /// The filter that the checked values of a parameter ask for; `None` for `icon`, which filters nothing.
 fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filter>, BadParameter> {
-    let bad = || refuse(parameter, "has a value that it does not take");
+    let bad = || refuse(parameter, "has an invalid value");
     let value = values.first().map_or("", |value| value.as_ref());
     // To look for a text twice finds nothing else.
     let texts = || values.iter().map(|value| fold(value)).collect::<BTreeSet<_>>().into_iter().collect();
@@ -318,7 +318,7 @@ mod tests {
     fn says_what_is_taken() {
         assert_eq!(
             v2("minVersion=abc").unwrap_err().to_string(),
-            "the parameter `minVersion` has a value that it does not take; it takes one version of two or three \
+            "the parameter `minVersion` has an invalid value; it takes one version of two or three \
              numbers, such as 1.2 or 1.2.0"
         );
         assert_eq!(
