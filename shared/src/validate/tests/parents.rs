@@ -84,7 +84,7 @@ fn override_of_an_attribute_that_crashes_go_clients_is_refused() {
             "schemaVersion: 2.1.0\ncomponents:\n  - name: box\n    attributes: {{'{key}': {base}}}\n    container: {{image: i}}\n"
         );
         let child = format!(
-            "{HEAD}parent:\n  uri: base.yaml\n  components:\n    - name: box\n      attributes: {{'{key}': {patch}}}\n"
+            "{HEAD}parent:\n  uri: base.yaml\n  components:\n    - name: box\n      attributes: {{'{key}': {patch}}}\n      container: {{image: j}}\n"
         );
         problems(&check_among(&child, &[("stacks/s/1.0.0/base.yaml", parent.as_str())]))
     };
