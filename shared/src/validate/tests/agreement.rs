@@ -48,33 +48,43 @@ fn agrees_with_the_reference() {
     assert!(disagree.is_empty(), "{}", disagree.join("\n"));
 }
 
-/// Every rule that the code names is in the documentation.
+/// Every rule that the code names begins exactly one row of the documentation's tables.
 #[test]
 fn rules_are_documented() {
     const SOURCES: &[&str] = &[
         include_str!("../../devfile.rs"),
         include_str!("../../outside/icons.rs"),
+        include_str!("../../outside/offline/attempt.rs"),
+        include_str!("../../outside/offline/plan.rs"),
+        include_str!("../../outside/offline/take.rs"),
         include_str!("../../outside/samples.rs"),
         include_str!("../../outside/versions.rs"),
+        include_str!("../../publish/record.rs"),
+        include_str!("../../release/draft/dates.rs"),
         include_str!("../../repository/devfile.rs"),
         include_str!("../../repository/extra.rs"),
         include_str!("../../repository/last_modified.rs"),
         include_str!("../../repository/mod.rs"),
         include_str!("../../repository/refused.rs"),
+        include_str!("../../repository/size.rs"),
         include_str!("../../repository/stack.rs"),
         include_str!("../../yaml/typed.rs"),
         include_str!("../flatten.rs"),
+        include_str!("../reference.rs"),
         include_str!("../schema.rs"),
         include_str!("../variables.rs"),
         include_str!("../rules/commands.rs"),
         include_str!("../rules/components.rs"),
+        include_str!("../rules/elements.rs"),
         include_str!("../rules/events.rs"),
         include_str!("../rules/metadata.rs"),
         include_str!("../rules/mod.rs"),
         include_str!("../rules/projects.rs"),
         include_str!("../../yaml/build.rs"),
+        include_str!("../../yaml/fault.rs"),
         include_str!("../../yaml/mod.rs"),
         include_str!("../../yaml/node.rs"),
+        include_str!("../../yaml/read.rs"),
         include_str!("../../yaml/text.rs"),
     ];
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md")).unwrap();
@@ -82,7 +92,10 @@ fn rules_are_documented() {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
         text.split_once('/').is_some_and(|(family, rule)| word(family) && word(rule))
     };
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let documented: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
     for rule in SOURCES.iter().flat_map(|source| source.split('"')).filter(is_rule) {
-        assert!(docs.contains(&format!("`{rule}`")), "{rule} is not in docs/validation.md");
+        let times = documented.iter().filter(|name| **name == rule).count();
+        assert_eq!(times, 1, "rows of docs/validation.md that begin with {rule}");
     }
 }
