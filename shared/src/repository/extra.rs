@@ -197,6 +197,10 @@ fn check_sample(row: &Entry) -> Vec<Problem> {
 fn check_stack(row: &Entry) -> Vec<Problem> {
     let mut problems = check_common(row);
     check_versions(row, &mut problems);
+    if row.versions.is_empty() {
+        let message = "versions are missing";
+        problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists them itself"));
+    }
     if row.versions.iter().any(|version| version.links.is_empty() || version.resources.is_empty()) {
         let message = "a version has no links or no resources";
         problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists both itself"));

@@ -56,8 +56,12 @@ pub struct Elsewhere {
 impl Repository {
     /// The names that the stacks of a tree claim, those of stacks that are not valid included.
     pub(crate) fn names(tree: &Tree) -> BTreeSet<String> {
-        let listings: Vec<Listing> =
-            tree.folders("stacks").into_iter().filter_map(|folder| stack::list(tree, folder).ok()).collect();
+        let listings: Vec<Listing> = tree
+            .folders("stacks")
+            .into_iter()
+            .map(|folder| stack::list(tree, folder))
+            .filter_map(|(listing, problems)| problems.is_empty().then_some(listing))
+            .collect();
         let parents = AllParents::new(tree, &listings, &Unreachable);
         listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
     }
@@ -73,10 +77,12 @@ impl Repository {
         let folders = tree.folders("stacks");
         let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
         let mut listings: Vec<Listing> = Vec::new();
-        for (folder, listing) in folders.iter().zip(read) {
-            match listing {
-                Ok(listing) => listings.push(listing),
-                Err(problems) => repository.quarantine(Part::Stack { stack: (*folder).to_owned() }, problems),
+        let mut invalid: Vec<(Listing, Vec<Diagnostic>)> = Vec::new();
+        for (listing, problems) in read {
+            if problems.is_empty() {
+                listings.push(listing);
+            } else {
+                invalid.push((listing, problems));
             }
         }
         let parents = AllParents::new(tree, &listings, outside);
@@ -102,11 +108,23 @@ impl Repository {
             }
         };
 
-        let all = checked.iter().flatten().flatten().chain(&checked_samples);
+        // The devfiles of a stack that cannot be published are checked as well: its owner learns everything at once.
+        let checked_invalid: Vec<Vec<Option<CheckedDevfile>>> =
+            invalid.par_iter().map(|(listing, _)| check(listing)).collect();
+
+        let all = checked.iter().chain(&checked_invalid).flatten().flatten().chain(&checked_samples);
         let mut reported = Reported(all.flat_map(|devfile| devfile.problems.iter().cloned()).collect());
         let mut names = BTreeSet::new();
         for (listing, checked) in listings.into_iter().zip(checked) {
             repository.add_stack(tree, listing, checked, &mut names, &mut reported);
+        }
+        for ((listing, mut problems), checked) in invalid.into_iter().zip(checked_invalid) {
+            for checked in checked.into_iter().flatten() {
+                let (errors, warnings) = problems_of(checked, &mut reported);
+                problems.extend(errors);
+                repository.warnings.extend(warnings);
+            }
+            repository.quarantine(Part::Stack { stack: listing.folder }, problems);
         }
         if let Some(extra) = extra {
             repository.add_extra(extra, checked_samples, &mut reported);
@@ -206,20 +224,12 @@ impl Repository {
     }
 
     /// Puts the problems of a devfile where they belong, and gives the devfile if it can be published.
-    fn settle(&mut self, checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
-        let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
-        let parents_are_bad = checked.of_parents.iter().any(is_error);
-        let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
-        let (mut errors, warnings): (Vec<_>, Vec<_>) =
-            checked.problems.into_iter().chain(of_parents).partition(is_error);
+    fn settle(&mut self, mut checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
+        let devfile = checked.devfile.take();
+        let (errors, warnings) = problems_of(checked, reported);
         self.warnings.extend(warnings);
-        if parents_are_bad && errors.is_empty() {
-            let message = "what this devfile takes from its parent is wrong, as reported at the parent";
-            let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
-            errors.push(problem.at(checked.parent_at));
-        }
         if errors.is_empty() {
-            return checked.devfile;
+            return devfile;
         }
         self.quarantine(part.clone(), errors);
         None
@@ -267,6 +277,20 @@ impl Repository {
         errors.dedup();
         errors
     }
+}
+
+/// The errors and the warnings of a devfile, those of its parents only where they come for the first time.
+fn problems_of(checked: CheckedDevfile, reported: &mut Reported) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+    let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
+    let parents_are_bad = checked.of_parents.iter().any(is_error);
+    let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
+    let (mut errors, warnings): (Vec<_>, Vec<_>) = checked.problems.into_iter().chain(of_parents).partition(is_error);
+    if parents_are_bad && errors.is_empty() {
+        let message = "what this devfile takes from its parent is wrong, as reported at the parent";
+        let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
+        errors.push(problem.at(checked.parent_at));
+    }
+    (errors, warnings)
 }
 
 /// Problems reported so far, so that a parent's problems are not repeated for each of its children.

@@ -1,7 +1,9 @@
 //! Stacks: `stacks/<folder>/`, with `stack.yaml` and a folder for each version, or with one version in the folder itself.
 
+use std::collections::BTreeSet;
+
 use super::part::Part;
-use crate::devfile::{Devfile, Metadata};
+use crate::devfile::{DEPLOYMENT_SCOPES, Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::Git;
 use crate::limits::ENTRY_NAME_BYTES;
@@ -11,6 +13,9 @@ use crate::yaml::{self, Data, Node};
 
 /// Names of a devfile, of which a version has exactly one.
 pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
+
+/// Where a problem of a whole file is shown.
+const START: Position = Position { line: 1, column: 1 };
 
 /// A stack that can be published.
 #[derive(Debug)]
@@ -152,31 +157,54 @@ impl Stack {
 }
 
 /// Reads what a stack says of itself, but not its devfiles.
-pub(super) fn list(tree: &Tree, folder: &str) -> Result<Listing, Vec<Diagnostic>> {
+///
+/// A listing comes with problems as far as it could be read, so that its devfiles can be checked all the same.
+pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
     let path = format!("stacks/{folder}/stack.yaml");
     let mut problems = Vec::new();
     let listing = match tree.get(&path) {
-        Some(bytes) => with_stack_yaml(folder, &path, &yaml::parse(&path, bytes)?, &mut problems),
+        Some(bytes) => match yaml::parse(&path, bytes) {
+            Ok(document) => with_stack_yaml(folder, &path, &document, &mut problems),
+            Err(faults) => {
+                problems.extend(faults);
+                of_folders(tree, folder)
+            }
+        },
         None => {
             let only = Listed { number: String::new(), folder: format!("stacks/{folder}"), position: None, git: None };
-            Some(Listing { folder: folder.to_owned(), fields: None, default: String::new(), versions: vec![only] })
+            Listing { folder: folder.to_owned(), fields: None, default: String::new(), versions: vec![only] }
         }
     };
     if !is_repository_name(folder) {
         let message = format!("`{folder}` cannot be the name of a repository in an OCI registry");
         let hint = "use lower-case letters and digits, with single `.`, `_` or `-` between them";
         let file = if tree.get(&path).is_some() { path } else { format!("stacks/{folder}/{}", DEVFILE_NAMES[0]) };
-        problems.push(Diagnostic::error(file, "stack/folder", message, hint));
+        problems.push(Diagnostic::error(file, "stack/folder", message, hint).at(START));
     }
-    listing.filter(|_| problems.is_empty()).ok_or(problems)
+    (listing, problems)
 }
 
-/// None when there are problems that leave nothing to go on with.
-fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Option<Listing> {
+/// The versions of a stack whose `stack.yaml` cannot be read, by their folders.
+fn of_folders(tree: &Tree, folder: &str) -> Listing {
+    let stack = format!("stacks/{folder}");
+    let names = tree.below(&stack).filter_map(|(path, _)| path.split_once('/'));
+    let names: BTreeSet<&str> = names.filter(|(_, file)| DEVFILE_NAMES.contains(file)).map(|(name, _)| name).collect();
+    let versions = names.into_iter().map(|name| Listed {
+        number: name.to_owned(),
+        folder: format!("stacks/{folder}/{name}"),
+        position: None,
+        git: None,
+    });
+    let versions = versions.collect();
+    Listing { folder: folder.to_owned(), fields: Some(Metadata::default()), default: String::new(), versions }
+}
+
+fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Listing {
     if !matches!(document.data, Data::Map(_) | Data::Null) {
         let problem = Diagnostic::error(path, "yaml/type", "a stack.yaml is a mapping", "begin with `name:`");
         problems.push(problem.at(document.at.position));
-        return None;
+        let (fields, default, versions) = (Some(Metadata::default()), String::new(), Vec::new());
+        return Listing { folder: folder.to_owned(), fields, default, versions };
     }
     let fields = match &document.data {
         Data::Map(_) => yaml::decode(path, document).map_err(|problem| problems.push(*problem)).ok(),
@@ -189,8 +217,14 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         let missing: Vec<&str> = missing.chain(rows.is_empty().then_some("versions")).collect();
         if !missing.is_empty() {
             let message = format!("{} is missing", missing.join(", "));
-            problems.push(Diagnostic::error(path, "stack/required", message, "every stack.yaml needs it"));
+            problems.push(Diagnostic::error(path, "stack/required", message, "every stack.yaml needs it").at(START));
         }
+    }
+    let scopes = document.get("deploymentScopes").map_or(&[][..], Node::entries);
+    for (scope, value) in scopes.iter().filter(|(scope, _)| !DEPLOYMENT_SCOPES.contains(&scope.as_str())) {
+        let message = format!("the deployment scope `{scope}` is not known");
+        let problem = Diagnostic::error(path, "index/scopes", message, "use innerloop and outerloop");
+        problems.push(problem.at(value.key_at.position));
     }
     let mut listed = Vec::new();
     let mut defaults = Vec::new();
@@ -229,7 +263,19 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         [_] => {}
         // Without versions this would say the same again.
         [] if rows.is_empty() => {}
-        [] => problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint)),
+        [] => {
+            let texts = rows.iter().filter_map(|row| row.get("default").filter(|default| default.text().is_some()));
+            let texts: Vec<&Node> = texts.collect();
+            for default in &texts {
+                let message = "`default` is a text, and no version is the default";
+                let problem = Diagnostic::error(path, "stack/default", message, "write `default: true` without quotes");
+                problems.push(problem.at(default.at.position));
+            }
+            if texts.is_empty() {
+                let at = document.get("versions").map_or(document.at, |versions| versions.key_at).position;
+                problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint).at(at));
+            }
+        }
         [_, (second, _), ..] => {
             let message = format!("{} versions are the default", defaults.len());
             problems.push(Diagnostic::error(path, "stack/default", message, hint).at(second.at.position));
@@ -243,7 +289,7 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
     });
     let versions: Vec<Listed> = versions.collect();
     let default = defaults.into_iter().next().map(|(_, number)| number).unwrap_or_default();
-    Some(Listing { folder: folder.to_owned(), fields: Some(fields?), default, versions })
+    Listing { folder: folder.to_owned(), fields: Some(fields.unwrap_or_default()), default, versions }
 }
 
 /// Whether a name can be one component of a repository name (OCI distribution specification, "Pulling manifests").

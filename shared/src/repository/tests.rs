@@ -246,3 +246,27 @@ fn a_stack_that_lives_elsewhere_takes_no_name_from_here() {
     assert_eq!(of("kiln"), (vec![], 1));
     assert_eq!(of("loom"), (vec!["extraDevfileEntries.yaml extraStacks/name".to_owned()], 0));
 }
+
+#[test]
+fn error_in_stack_yaml_hides_no_error_of_its_versions() {
+    for (stack, expected) in [
+        (STACK.replace("displayName", "displayNam"), "stacks/kiln/stack.yaml stack/required"),
+        (STACK.replace("default: true", "default: \"true\""), "stacks/kiln/stack.yaml stack/default"),
+        (format!("{STACK}deploymentScopes: {{sideways: true}}\n"), "stacks/kiln/stack.yaml index/scopes"),
+        (format!("{STACK}\t- x: [\n"), "stacks/kiln/stack.yaml yaml/tab"),
+    ] {
+        let mut files = kiln(&stack);
+        for (path, text) in &mut files {
+            if path.ends_with("devfile.yaml") {
+                text.push_str("colour: red\n");
+            }
+        }
+        let repository = parse(&files);
+        let versions = files.iter().filter(|(path, _)| path.ends_with("devfile.yaml")).count();
+        let found = errors(&repository);
+        assert_eq!(found.iter().filter(|error| error.ends_with("schema/unknownField")).count(), versions, "{found:?}");
+        assert!(found.iter().any(|error| error == expected), "{found:?}");
+        assert!(repository.errors().iter().all(|problem| problem.position.is_some()), "{found:?}");
+        assert_eq!(repository.quarantined.len(), 1);
+    }
+}

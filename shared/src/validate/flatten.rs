@@ -123,7 +123,7 @@ impl Flattening<'_, '_> {
         let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
         let node = check_alone(file, &bytes, self.findings)?;
-        let number = |text: &str| text.parse::<Version>().ok();
+        let number = |text: &str| Version::of_schema(text).ok();
         if let (Some(own), Some(child)) = (node.text_of("schemaVersion").and_then(number), version.and_then(number))
             && own > child
         {

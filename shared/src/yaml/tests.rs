@@ -117,3 +117,10 @@ fn hostile_files_are_refused() {
         assert_eq!(found.last().map(|fault| fault.0), Some(rule), "{what}: {:?}", &found[..found.len().min(3)]);
     }
 }
+
+#[test]
+fn tab_in_indentation_is_where_the_fault_points() {
+    let reading = read(0, b"a:\n  b: 1\n\tc: 2\n  d: 3\n");
+    let fault = &reading.faults[0];
+    assert_eq!((fault.rule, fault.position.line, fault.position.column), ("yaml/tab", 3, 1));
+}
