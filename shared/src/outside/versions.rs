@@ -52,7 +52,9 @@ pub(super) async fn bring_in(
     repository.kept.extend(kept);
     for (version, reason) in problems {
         repository.kept.insert(version.part.clone());
-        repository.warnings.push(problem(version, reason));
+        if run.client.is_some() {
+            repository.warnings.push(problem(version, reason));
+        }
     }
     // What is not valid is fetched again, so that it is reported again.
     let valid: BTreeSet<&str> =

@@ -12,6 +12,7 @@
 mod devfile;
 mod extra;
 mod last_modified;
+mod named_files;
 mod parsed;
 mod part;
 mod refused;

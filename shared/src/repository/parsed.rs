@@ -10,12 +10,12 @@ use super::extra::{self, EXTRA_ENTRIES, Origin, Sample, SampleDevfile};
 use super::last_modified::{self, Dates};
 use super::part::{Part, Quarantined};
 use super::refused;
-use super::stack::{self, Listing, Stack, StackVersion};
+use super::stack::{self, Listing, NO_TAGS, START, Stack, StackVersion};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::index::{Entry, Git};
 use crate::tree::Tree;
-use crate::validate::{Parents, Surroundings, Unreachable};
+use crate::validate::{KnownParents, Parents, Surroundings, Unreachable};
 
 /// The content of a registry repository.
 #[derive(Debug, Default)]
@@ -87,7 +87,8 @@ impl Repository {
         }
         let parents = AllParents::new(tree, &listings, outside);
         let files = |path: &str| tree.get(path).cloned();
-        let around = Surroundings { files: &files, outside: &parents };
+        let known_parents = KnownParents::default();
+        let around = Surroundings { files: &files, outside: &parents, known_parents: Some(&known_parents) };
         let check = |listing: &Listing| -> Vec<Option<CheckedDevfile>> {
             let file = listing.defining_file();
             let versions = listing.versions.par_iter();
@@ -124,6 +125,7 @@ impl Repository {
                 problems.extend(errors);
                 repository.warnings.extend(warnings);
             }
+            repository.warnings.extend(listing.warnings);
             repository.quarantine(Part::Stack { stack: listing.folder }, problems);
         }
         if let Some(extra) = extra {
@@ -139,7 +141,16 @@ impl Repository {
         }
         repository.warnings.extend(warnings);
         repository.warnings.sort();
+        repository.give_positions();
         repository
+    }
+
+    /// Shows a problem of a file as a whole at its beginning, so that every problem has a line.
+    pub(crate) fn give_positions(&mut self) {
+        let errors = self.quarantined.iter_mut().flat_map(|held| &mut held.problems);
+        for problem in errors.chain(&mut self.warnings) {
+            problem.position.get_or_insert(START);
+        }
     }
 
     fn add_stack(
@@ -152,6 +163,7 @@ impl Repository {
     ) {
         let (folder, file) = (listing.folder.clone(), listing.defining_file());
         let whole = Part::Stack { stack: folder.clone() };
+        self.warnings.extend(listing.warnings.iter().cloned());
         let mut versions: Vec<StackVersion> = Vec::new();
         for (listed, checked) in listing.versions.iter().zip(checked) {
             let part = match listing.fields {
@@ -174,6 +186,7 @@ impl Repository {
             }
             versions.push(StackVersion { files: listed.files(tree), folder: listed.folder.clone(), devfile });
         }
+        let name_at = listing.name_at;
         let stack = Stack::new(listing, versions);
         if stack.versions.is_empty() && stack.fields.name.is_empty() {
             // A stack without stack.yaml has its name from the devfile, whose problems are reported.
@@ -183,16 +196,18 @@ impl Repository {
         if !stack::is_entry_name(name) {
             let message = format!("`{}` cannot be a name in a URL", name.escape_debug());
             let hint = "use letters, digits and hyphens";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else if !names.insert(name.clone()) {
             let message = format!("another stack has the name `{name}` already");
             let hint = "give every stack a name of its own";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else {
             for field in stack.missing_facts() {
-                let message = format!("no {field} is given");
-                let hint = "people choose stacks by it";
-                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint));
+                let (message, hint) = match field {
+                    "tags" => NO_TAGS.map(str::to_owned).into(),
+                    _ => (format!("no {field} is given"), "people choose stacks by it".to_owned()),
+                };
+                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint).at(START));
             }
             self.stacks.push(stack);
         }
@@ -207,6 +222,7 @@ impl Repository {
             return self.quarantine(Part::ExtraEntries, vec![problem]);
         }
         self.extra_stacks = extra.stacks;
+        self.warnings.extend(extra.warnings);
         for (part, problems) in extra.held {
             self.quarantine(part, problems);
         }

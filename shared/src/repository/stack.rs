@@ -15,7 +15,11 @@ use crate::yaml::{self, Data, Node};
 pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
 
 /// Where a problem of a whole file is shown.
-const START: Position = Position { line: 1, column: 1 };
+pub(super) const START: Position = Position { line: 1, column: 1 };
+
+/// Message and hint of a stack without tags.
+pub(super) const NO_TAGS: [&str; 2] =
+    ["no tags are given", "add some: Eclipse Che and other consoles hide a stack without tags"];
 
 /// A stack that can be published.
 #[derive(Debug)]
@@ -53,6 +57,10 @@ pub(super) struct Listing {
     pub(super) default: String,
     /// Newest first.
     pub(super) versions: Vec<Listed>,
+    /// Where the name stands.
+    pub(super) name_at: Position,
+    /// What its owner should look at in `stack.yaml`.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// A version as it is listed.
@@ -76,6 +84,18 @@ impl StackVersion {
 }
 
 impl Listing {
+    /// A stack of which its `stack.yaml` says nothing.
+    fn empty(folder: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            fields: Some(Metadata::default()),
+            default: String::new(),
+            versions: Vec::new(),
+            name_at: START,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The file that defines the stack, for diagnostics.
     pub(super) fn defining_file(&self) -> String {
         let name = if self.fields.is_some() { "stack.yaml" } else { DEVFILE_NAMES[0] };
@@ -123,7 +143,9 @@ impl Stack {
         let some_lacks =
             |get: fn(&Metadata) -> bool| self.versions.iter().any(|version| get(&version.devfile.metadata));
         let fields = &self.fields;
+        let default = self.versions.iter().find(|version| self.is_default(version));
         [
+            ("tags", fields.tags.is_empty() && default.is_some_and(|version| version.devfile.metadata.tags.is_empty())),
             ("provider", fields.provider.is_empty() && some_lacks(|metadata| metadata.provider.is_empty())),
             ("supportUrl", fields.support_url.is_empty() && some_lacks(|metadata| metadata.support_url.is_empty())),
             (
@@ -133,6 +155,11 @@ impl Stack {
         ]
         .into_iter()
         .filter_map(|(field, missing)| missing.then_some(field))
+    }
+
+    /// Whether clients get a version when they name none.
+    fn is_default(&self, version: &StackVersion) -> bool {
+        !self.has_stack_yaml || version.folder == self.version_folder(&self.default)
     }
 
     /// The file that defines the stack, for diagnostics.
@@ -172,7 +199,7 @@ pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
         },
         None => {
             let only = Listed { number: String::new(), folder: format!("stacks/{folder}"), position: None, git: None };
-            Listing { folder: folder.to_owned(), fields: None, default: String::new(), versions: vec![only] }
+            Listing { fields: None, versions: vec![only], ..Listing::empty(folder) }
         }
     };
     if !is_repository_name(folder) {
@@ -195,16 +222,14 @@ fn of_folders(tree: &Tree, folder: &str) -> Listing {
         position: None,
         git: None,
     });
-    let versions = versions.collect();
-    Listing { folder: folder.to_owned(), fields: Some(Metadata::default()), default: String::new(), versions }
+    Listing { versions: versions.collect(), ..Listing::empty(folder) }
 }
 
 fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Listing {
     if !matches!(document.data, Data::Map(_) | Data::Null) {
         let problem = Diagnostic::error(path, "yaml/type", "a stack.yaml is a mapping", "begin with `name:`");
         problems.push(problem.at(document.at.position));
-        let (fields, default, versions) = (Some(Metadata::default()), String::new(), Vec::new());
-        return Listing { folder: folder.to_owned(), fields, default, versions };
+        return Listing::empty(folder);
     }
     let fields = match &document.data {
         Data::Map(_) => yaml::decode(path, document).map_err(|problem| problems.push(*problem)).ok(),
@@ -226,17 +251,26 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         let problem = Diagnostic::error(path, "index/scopes", message, "use innerloop and outerloop");
         problems.push(problem.at(value.key_at.position));
     }
-    let mut listed = Vec::new();
-    let mut defaults = Vec::new();
+    let (mut listed, mut defaults, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut has_odd_default = false;
     for row in rows {
         let written = match row.get("version").map(|version| &version.data) {
             Some(Data::Text(text)) => text.clone(),
             Some(Data::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        if row.is_true("default") {
-            defaults.push((row, written.clone()));
+        match row.get("default").map(|default| (&default.data, default.spot().position)) {
+            Some((Data::Bool(true), _)) => defaults.push((row, written.clone())),
+            None | Some((Data::Bool(false) | Data::Null, _)) => {}
+            Some((data, at)) => {
+                has_odd_default = true;
+                let kind = if matches!(data, Data::Text(_)) { "a text" } else { "no boolean" };
+                let message = format!("cannot read `default`: it is {kind}");
+                let hint = "write `default: true`, without quotes";
+                problems.push(Diagnostic::error(path, "stack/default", message, hint).at(at));
+            }
         }
+        warnings.extend(unread_checkout(path, row.get("git")));
         match written.parse::<Version>() {
             Ok(number) if number.parts() == 3 && number.pre_release().is_none() => {
                 // Clients get such a version like any other; `git: {}` names no place, and is a mistake of its own.
@@ -263,18 +297,10 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         [_] => {}
         // Without versions this would say the same again.
         [] if rows.is_empty() => {}
+        [] if has_odd_default => {}
         [] => {
-            let texts = rows.iter().filter_map(|row| row.get("default").filter(|default| default.text().is_some()));
-            let texts: Vec<&Node> = texts.collect();
-            for default in &texts {
-                let message = "`default` is a text, and no version is the default";
-                let problem = Diagnostic::error(path, "stack/default", message, "write `default: true` without quotes");
-                problems.push(problem.at(default.at.position));
-            }
-            if texts.is_empty() {
-                let at = document.get("versions").map_or(document.at, |versions| versions.key_at).position;
-                problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint).at(at));
-            }
+            let at = document.get("versions").map_or(document.at, |versions| versions.key_at).position;
+            problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint).at(at));
         }
         [_, (second, _), ..] => {
             let message = format!("{} versions are the default", defaults.len());
@@ -289,7 +315,21 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
     });
     let versions: Vec<Listed> = versions.collect();
     let default = defaults.into_iter().next().map(|(_, number)| number).unwrap_or_default();
-    Listing { folder: folder.to_owned(), fields: Some(fields.unwrap_or_default()), default, versions }
+    let name_at = document.get("name").map_or(START, |name| name.at.position);
+    let fields = Some(fields.unwrap_or_default());
+    Listing { folder: folder.to_owned(), fields, default, versions, name_at, warnings }
+}
+
+/// Warns of `checkoutFrom` in the `git` of a version or sample: it belongs to projects of devfiles, and nothing reads it here.
+pub(super) fn unread_checkout(path: &str, git: Option<&Node>) -> Option<Diagnostic> {
+    let checkout = git?.get("checkoutFrom")?;
+    let message = "nothing reads `checkoutFrom` here: the default branch is taken";
+    let message = if git?.get("revision").is_some() { "nothing reads `checkoutFrom` here" } else { message };
+    let hint = match checkout.text_of("revision") {
+        Some(revision) => format!("write `revision: {revision}` directly below `git`"),
+        None => "name branch, tag or commit as `revision` directly below `git`".to_owned(),
+    };
+    Some(Diagnostic::warning(path, "git/checkoutFrom", message, hint).at(checkout.key_at.position))
 }
 
 /// Whether a name can be one component of a repository name (OCI distribution specification, "Pulling manifests").

@@ -1,13 +1,16 @@
 //! Brings in what a devfile takes from its parent and plugins.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 use url::Url;
 
 use super::findings::Findings;
+use super::known_parents::Parent;
 use super::merge;
 use super::reference::{Reference, is_web, path_from};
 use super::schema::Schema;
-use super::surroundings::{Found, Outside, Surroundings};
+use super::surroundings::{Outside, Surroundings};
 use crate::limits;
 use crate::version::Version;
 use crate::yaml::{self, Data, Node, Place};
@@ -16,7 +19,7 @@ use crate::yaml::{self, Data, Node, Place};
 const GENERATIONS: usize = 20;
 
 /// Where a devfile came from; relative references in it start there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// A file of the tree.
     Tree(String),
@@ -47,17 +50,15 @@ pub(crate) struct Flattening<'a, 'b> {
 
 impl Flattening<'_, '_> {
     /// Flattens a devfile that came from the last of the chain.
-    pub(crate) fn flatten(&mut self, devfile: &Node) -> Flat {
-        let mut root = devfile.clone();
+    pub(crate) fn flatten(&mut self, mut root: Node) -> Flat {
         let mut complete = true;
         let mut brought = Vec::new();
-        if let Data::Map(entries) = &mut root.data {
-            entries.retain(|(key, _)| key != "parent");
-        }
+        let parent = take_parent(&mut root);
         let plugins = take_plugins(&mut root);
-        let parent = devfile.get("parent").filter(|parent| parent.is_map()).map(|parent| (parent, "parent"));
-        for (reference, kind) in parent.into_iter().chain(plugins.iter().map(|plugin| (plugin, "plugin"))) {
-            match self.resolve(reference, kind, devfile.text_of("schemaVersion")) {
+        let version = root.text_of("schemaVersion").map(str::to_owned);
+        let parent = parent.iter().map(|parent| (parent, "parent"));
+        for (reference, kind) in parent.chain(plugins.iter().map(|plugin| (plugin, "plugin"))) {
+            match self.resolve(reference, kind, version.as_deref()) {
                 Some(Resolved::Nothing) => {}
                 Some(Resolved::Devfile(flat)) => {
                     complete &= flat.complete;
@@ -91,26 +92,27 @@ impl Flattening<'_, '_> {
             self.findings.error(at, &format!("{kind}/cycle"), message, "take the reference out");
             return None;
         }
-        let found = match &origin {
-            Origin::Tree(path) => (self.around.files)(path).map_or(Found::Missing, Found::Devfile),
-            Origin::Web(url) => self.around.outside.fetch(&Outside::Uri(url.to_string())),
-            Origin::Registry(stack) => self.around.outside.fetch(stack),
+        let known = self.around.known_parents.map(|known| known.get(&origin));
+        let read = OnceLock::new();
+        let parent = match &known {
+            Some(known) => known.get_or_init(|| Parent::read(&origin, self.around)),
+            None => read.get_or_init(|| Parent::read(&origin, self.around)),
         };
-        let bytes = match found {
-            Found::Devfile(bytes) => bytes,
-            Found::Missing => {
+        let (node, problems, bytes) = match parent {
+            Parent::Read { node, problems, bytes } => (node, problems, *bytes),
+            Parent::Missing => {
                 let message = format!("the {kind} {path} does not exist");
                 self.findings.error(at, &format!("{kind}/missing"), message, "correct the reference");
                 return None;
             }
-            Found::Unreachable(reason) => {
+            Parent::Unreachable(reason) => {
                 let message = format!("the {kind} {path} could not be read: {reason}");
                 let hint = "what depends on it was not checked";
                 self.findings.unreachable(at, &format!("{kind}/unreachable"), message, hint);
                 return None;
             }
         };
-        self.read = self.read.saturating_add(bytes.len());
+        self.read = self.read.saturating_add(bytes);
         if self.findings.files() > limits::FLATTENED_FILES || self.read > limits::FLATTENED_BYTES {
             let message = format!(
                 "with the {kind} {path}, this devfile takes from more than {} others, or more than {} bytes of them",
@@ -122,7 +124,8 @@ impl Flattening<'_, '_> {
         }
         let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
-        let node = check_alone(file, &bytes, self.findings)?;
+        self.findings.repeat(file, problems);
+        let node = node.as_ref()?.in_file(file);
         let number = |text: &str| Version::of_schema(text).ok();
         if let (Some(own), Some(child)) = (node.text_of("schemaVersion").and_then(number), version.and_then(number))
             && own > child
@@ -131,7 +134,7 @@ impl Flattening<'_, '_> {
             self.findings.error(at, &format!("{kind}/version"), message, "raise the schemaVersion of this devfile");
         }
         self.chain.push(origin);
-        let flat = self.flatten(&node);
+        let flat = self.flatten(node);
         self.chain.pop();
         Some(Resolved::Devfile(flat))
     }
@@ -233,6 +236,13 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
         findings.error(version.at, "schemaVersion/value", message, hint);
     }
     schema
+}
+
+/// Takes the reference to the parent out of a devfile.
+fn take_parent(root: &mut Node) -> Option<Node> {
+    let Data::Map(entries) = &mut root.data else { return None };
+    let at = entries.iter().position(|(key, _)| key == "parent")?;
+    Some(entries.remove(at).1).filter(Node::is_map)
 }
 
 /// Takes the plugins of schema version 2.0.0 out of the components.

@@ -10,12 +10,13 @@
 
 mod findings;
 mod flatten;
+mod known_parents;
 mod merge;
 mod quantity;
 mod reference;
 mod rules;
 mod schema;
-mod suggest;
+pub(crate) mod suggest;
 mod surroundings;
 mod uri;
 mod variables;
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::{Flattening, Origin};
+pub use self::known_parents::KnownParents;
 pub use self::reference::{Reference, is_web, path_from};
 pub use self::surroundings::{Found, Outside, Parents, Surroundings, Unreachable};
 use crate::diagnostic::{Diagnostic, Position, Severity};
@@ -73,7 +75,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let document = flatten::check_alone(0, bytes, &mut findings);
     if let Some(document) = &document {
         let chain = vec![Origin::Tree(path.to_owned())];
-        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document);
+        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
         check_metadata(document, &mut findings);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::known_parents::KnownParents;
+
 /// The surroundings of a devfile: the sources of its parents and plugins.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -11,11 +13,14 @@ pub struct Surroundings<'a> {
     pub files: &'a (dyn Fn(&str) -> Option<Bytes> + Sync),
     /// Everything else.
     pub outside: &'a dyn Parents,
+    /// Parents that other devfiles of the same run name as well; `None` for a devfile that is checked by itself.
+    pub known_parents: Option<&'a KnownParents>,
 }
 
 impl Surroundings<'_> {
     /// A devfile that stands alone: no files beside it, nothing reachable.
-    pub const ALONE: Surroundings<'static> = Surroundings { files: &|_| None, outside: &Unreachable };
+    pub const ALONE: Surroundings<'static> =
+        Surroundings { files: &|_| None, outside: &Unreachable, known_parents: None };
 }
 
 impl fmt::Debug for Surroundings<'_> {

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::yaml::{Data, Node, Place};
 
 /// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
-const PLACES: [&[&str]; 41] = [
+const PLACES: [&[&str]; 42] = [
     &["components", "*", "container", "image"],
     &["components", "*", "container", "sourceMapping"],
     &["components", "*", "container", "command", "*"],
@@ -44,6 +44,7 @@ const PLACES: [&[&str]; 41] = [
     &["projects", "*", "git", "remotes", "*"],
     &["projects", "*", "zip", "location"],
     &["starterProjects", "*", "description"],
+    &["starterProjects", "*", "subDir"],
     &["starterProjects", "*", "git", "checkoutFrom", "*"],
     &["starterProjects", "*", "git", "remotes", "*"],
     &["starterProjects", "*", "zip", "location"],

@@ -80,11 +80,11 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
     Ok(builder.take_root().unwrap_or(Node::new(Place { file: builder.file(), position: start }, Data::Null)))
 }
 
-/// The last tab in the indentation of a line, or of the line before it: the parser stops behind it.
+/// The first tab in the indentation of a line, from the line before on: the parser stops behind it, or at the text before it.
 fn tab_in_indent(text: &str, line: usize) -> Option<Position> {
-    let lines = text.split('\n').enumerate().take(line).skip(line.saturating_sub(2));
     let tab = |line: &str| line.find(|character: char| character != ' ').filter(|at| line[*at..].starts_with('\t'));
-    lines.filter_map(|(number, line)| Some(Position { line: count(number), column: count(tab(line)?) })).last()
+    let mut lines = text.split('\n').enumerate().skip(line.saturating_sub(2));
+    lines.find_map(|(number, line)| Some(Position { line: count(number), column: count(tab(line)?) }))
 }
 
 fn syntax(error: &ScanError, text: &str) -> Fault {

@@ -208,3 +208,34 @@ fn what_is_taken_from_others_is_bounded() {
     assert!(!is_refused(of_plugins(plugins(100, "p19.yaml"))));
     assert!(is_refused(of_plugins(plugins(101, "p19.yaml"))));
 }
+
+#[test]
+fn parent_is_read_once_however_many_children_it_has() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let chain: HashMap<String, String> = (0..19)
+        .map(|level| {
+            let next = if level == 18 { String::new() } else { format!("parent: {{uri: p{}.yaml}}\n", level + 1) };
+            (
+                format!("p{level}.yaml"),
+                format!("schemaVersion: 2.2.0\n{next}components: [{{name: c{level}, volume: {{}}}}]\nx: 1\n"),
+            )
+        })
+        .collect();
+    let reads = AtomicUsize::new(0);
+    let files = |path: &str| {
+        let text = chain.get(path)?;
+        reads.fetch_add(1, Ordering::Relaxed);
+        Some(Bytes::from(text.clone()))
+    };
+    let known = KnownParents::default();
+    let around = Surroundings { files: &files, known_parents: Some(&known), ..Surroundings::ALONE };
+    let child = format!("{HEAD}parent: {{uri: p0.yaml}}\ncomponents: [{{name: c7, volume: {{}}}}]\n");
+    let alone = devfile("d.yaml", child.as_bytes(), &Surroundings { files: &files, ..Surroundings::ALONE });
+    assert_eq!(reads.swap(0, Ordering::Relaxed), 19);
+    for _ in 0..50 {
+        let checked = devfile("d.yaml", child.as_bytes(), &around);
+        assert_eq!((checked.diagnostics, checked.of_parents), (alone.diagnostics.clone(), alone.of_parents.clone()));
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 19);
+    assert_eq!(problems(&alone).iter().filter(|problem| problem.starts_with("parent/merge")).count(), 1);
+}

@@ -220,7 +220,7 @@ fn projects() {
         ("projects: [{name: p, git: {remotes: {a: x, b: z}, checkoutFrom: {remote: b}}}]\n", &[]),
         ("projects: [{name: p, git: {remotes: {a: x}, checkoutFrom: {remote: b}}}]\n", &["projects/remotes 3:68"]),
         (
-            "variables: {r: b}\nprojects: [{name: p, git: {remotes: {\"{{r}}\": x, c: y}, checkoutFrom: {remote: b}}}]\n",
+            "variables: {r: b}\nprojects: [{name: p, git: {remotes: {\"{{r}}\": x, c: z}, checkoutFrom: {remote: b}}}]\n",
             &[],
         ),
         ("starterProjects: [{name: p, git: {remotes: {a: x, b: z}}}]\n", &["starterProjects/remotes 3:35"]),
