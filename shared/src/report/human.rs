@@ -37,6 +37,9 @@ impl Colour {
 /// Most places of a rule that are listed.
 const PLACES: usize = 3;
 
+/// Most warnings whose source lines are shown; with more of them, the report would not fit on a screen.
+const EXCERPTS: usize = 10;
+
 /// All problems, and a line that counts them: warnings by their rules, then each error, nearest to the prompt.
 pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -> String {
     let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -49,7 +52,8 @@ pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -
     for rule in rules {
         let alike: Vec<&Diagnostic> = warnings.iter().copied().filter(|warning| warning.rule == rule).collect();
         match alike.as_slice() {
-            [only] => one(&mut out, only, source(only).as_deref(), colour),
+            [only] if warnings.len() <= EXCERPTS => one(&mut out, only, source(only).as_deref(), colour),
+            [only] => one(&mut out, only, None, colour),
             several => group(&mut out, several, colour),
         }
     }
@@ -93,22 +97,36 @@ fn group(out: &mut String, alike: &[&Diagnostic], colour: Colour) {
         false => format!(": {} times", alike.len()),
     };
     let _ = writeln!(out, "{}{}", colour.paint("1;33", &title), colour.paint("1", &message));
-    for warning in &alike[..PLACES.min(alike.len())] {
-        let mut line = place(warning);
-        if !same_message {
-            let _ = write!(line, ": {}", warning.message);
+    let arrow = colour.paint("1;34", "-->");
+    let more = alike.len().saturating_sub(PLACES);
+    let shown = &alike[..alike.len() - more];
+    let mut notes = Vec::new();
+    if same_message && same_hint {
+        let mut places = shown.iter().map(|warning| place(warning)).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            let _ = write!(places, " and {more} more");
         }
-        if !same_hint && !warning.hint.is_empty() {
-            let _ = write!(line, " ({})", warning.hint);
+        let _ = writeln!(out, " {arrow} {}", printable(&places));
+    } else {
+        for warning in shown {
+            let mut line = place(warning);
+            if !same_message {
+                let _ = write!(line, ": {}", warning.message);
+            }
+            if !same_hint && !warning.hint.is_empty() {
+                let _ = write!(line, " ({})", warning.hint);
+            }
+            let _ = writeln!(out, " {arrow} {}", printable(&line));
         }
-        let _ = writeln!(out, " {} {}", colour.paint("1;34", "-->"), printable(&line));
-    }
-    let sign = colour.paint("1;34", "=");
-    if let Some(more) = alike.len().checked_sub(PLACES).filter(|more| *more > 0) {
-        let _ = writeln!(out, "  {sign} and {more} more");
+        if more > 0 {
+            notes.push(format!("and {more} more"));
+        }
     }
     if same_hint && !first.hint.is_empty() {
-        let _ = writeln!(out, "  {sign} hint: {}", printable(&first.hint));
+        notes.push(format!("hint: {}", printable(&first.hint)));
+    }
+    if !notes.is_empty() {
+        let _ = writeln!(out, "  {} {}", colour.paint("1;34", "="), notes.join("; "));
     }
     out.push('\n');
 }

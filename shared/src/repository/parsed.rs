@@ -205,6 +205,9 @@ impl Repository {
             for field in stack.missing_facts() {
                 let (message, hint) = match field {
                     "tags" => NO_TAGS.map(str::to_owned).into(),
+                    "architectures" => {
+                        ("no architectures are given".to_owned(), "people choose stacks by them".to_owned())
+                    }
                     _ => (format!("no {field} is given"), "people choose stacks by it".to_owned()),
                 };
                 self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint).at(START));

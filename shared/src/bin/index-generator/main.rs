@@ -58,11 +58,18 @@ struct Arguments {
     force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
     /// /tree/BRANCH for another branch than the default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
-    #[arg(required_unless_present = "explain", default_value = "")]
-    registry: String,
+    #[arg(required_unless_present = "explain")]
+    registry: Option<String>,
     /// File to write the index to
     #[arg(required_unless_present_any = ["check", "explain"])]
     index: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The registry repository; empty when a rule is explained.
+    fn registry(&self) -> &str {
+        self.registry.as_deref().unwrap_or_default()
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -103,13 +110,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         (false, false) if arguments.check => Outside::new(client, Icons::Lenient),
         (false, false) => Outside::of_index(client),
     };
-    if !arguments.registry.contains("://") && !arguments.registry.contains('@') {
-        return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
+    if !arguments.registry().contains("://") && !arguments.registry().contains('@') {
+        return read(arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
     }
-    let repository = arguments.registry.parse()?;
+    let repository = arguments.registry().parse()?;
     let access = match token {
         Some(token) => GitAccess::token(&token)?,
         None => GitAccess::of_host(&credentials, &repository),
@@ -123,7 +130,7 @@ async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) ->
     let tree = source.files(&commit, &Scope::All).await?;
     let changes = arguments.changed_since.as_deref();
     let changes =
-        changes.map(|revision| Changes::since(Path::new(&arguments.registry), &tree, revision)).transpose()?;
+        changes.map(|revision| Changes::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
     progress.now("checking");
     let mut complete = outside.complete(tree, None).await;
     complete.repository.check_dates(&complete.tree);
@@ -186,7 +193,7 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
 
 /// The report, with paths as they can be opened from here.
 fn report(arguments: &Arguments, complete: &Complete, mut problems: Vec<Diagnostic>, colour: Colour) -> String {
-    let registry = arguments.registry.as_str();
+    let registry = arguments.registry();
     let registry = Path::new(if registry.contains("://") { "." } else { registry });
     let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
     let prefix = shown("").display().to_string();
