@@ -9,6 +9,7 @@
 //! - [`Sample`]: `extraDevfileEntries.yaml` and the devfiles of `samples/`; [`Dates`]: `last_modified.json`
 //! - `refused`: files that no tree takes
 
+mod dated;
 mod devfile;
 mod extra;
 mod last_modified;

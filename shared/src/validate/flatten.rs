@@ -2,32 +2,21 @@
 
 use std::sync::OnceLock;
 
-use serde_json::Value;
 use url::Url;
 
+use super::alone::read_parent;
 use super::findings::Findings;
-use super::known_parents::Parent;
+use super::known_parents::{Origin, Parent};
 use super::merge;
-use super::reference::{Reference, is_web, path_from};
-use super::schema::Schema;
-use super::surroundings::{Outside, Surroundings};
+use super::parents::Outside;
+use super::reference::Reference;
+use super::surroundings::Surroundings;
 use crate::limits;
 use crate::version::Version;
-use crate::yaml::{self, Data, Node, Place};
+use crate::yaml::{Data, Node, Place};
 
 /// Most parents above each other. The clients' own limit is lower than any chain that somebody wrote on purpose.
 const GENERATIONS: usize = 20;
-
-/// Where a devfile came from; relative references in it start there.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Origin {
-    /// A file of the tree.
-    Tree(String),
-    /// A web address.
-    Web(Url),
-    /// A stack of a registry.
-    Registry(Outside),
-}
 
 /// A devfile with everything that it takes from others.
 #[derive(Debug)]
@@ -95,8 +84,8 @@ impl Flattening<'_, '_> {
         let known = self.around.known_parents.map(|known| known.get(&origin));
         let read = OnceLock::new();
         let parent = match &known {
-            Some(known) => known.get_or_init(|| Parent::read(&origin, self.around)),
-            None => read.get_or_init(|| Parent::read(&origin, self.around)),
+            Some(known) => known.get_or_init(|| read_parent(&origin, self.around)),
+            None => read.get_or_init(|| read_parent(&origin, self.around)),
         };
         let (node, problems, bytes) = match parent {
             Parent::Read { node, problems, bytes } => (node, problems, *bytes),
@@ -198,46 +187,6 @@ enum Resolved {
     Devfile(Flat),
 }
 
-/// Reads a file and holds it against the schema that it names, which is all that a parent has to satisfy alone.
-pub(crate) fn check_alone(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node> {
-    let reading = yaml::read(file, bytes);
-    reading.faults.into_iter().for_each(|fault| findings.fault(file, fault));
-    let node = reading.node?;
-    if !node.is_map() && !matches!(node.data, Data::Null) {
-        findings.error(node.at, "yaml/root", "a devfile is a mapping", "begin with `schemaVersion:`");
-        return None;
-    }
-    if let Some(schema) = schema_of(&node, findings) {
-        schema.check(&node, &Value::from(&node), findings);
-    }
-    Some(node)
-}
-
-fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
-    let known = || super::schema::VERSIONS.iter().map(|(version, _)| *version);
-    let Some(version) = node.get("schemaVersion") else {
-        let near = super::suggest::nearest("schemaVersion", node.entries().iter().map(|(key, _)| key.as_str()));
-        let hint = near.map_or("add `schemaVersion: 2.3.0`".to_owned(), |near| format!("rename `{near}`"));
-        findings.error(node.key_at, "schemaVersion/absent", "schemaVersion is missing", hint);
-        return None;
-    };
-    let Some(text) = version.text() else {
-        let hint = "write it as text with three numbers, such as 2.3.0";
-        findings.error(version.spot(), "schemaVersion/type", "schemaVersion has to be a text", hint);
-        return None;
-    };
-    let schema = Schema::for_version(text);
-    if schema.is_none() {
-        let message = format!("there is no schema for version `{}`", text.escape_debug());
-        let hint = super::suggest::nearest(text.trim(), known()).map_or_else(
-            || format!("use one of {}", super::suggest::quoted(known(), "or")),
-            |near| format!("did you mean `{near}`?"),
-        );
-        findings.error(version.at, "schemaVersion/value", message, hint);
-    }
-    schema
-}
-
 /// Takes the reference to the parent out of a devfile.
 fn take_parent(root: &mut Node) -> Option<Node> {
     let Data::Map(entries) = &mut root.data else { return None };
@@ -257,28 +206,4 @@ fn take_plugins(root: &mut Node) -> Vec<Node> {
         None => true,
     });
     plugins
-}
-
-impl Origin {
-    /// What a `uri` in a devfile from here means.
-    fn join(&self, uri: &str) -> Option<Self> {
-        if is_web(uri) {
-            return Url::parse(uri).ok().map(Self::Web);
-        }
-        match self {
-            Self::Tree(path) => path_from(path, uri).map(Self::Tree),
-            Self::Web(url) => url.join(uri).ok().map(Self::Web),
-            Self::Registry(_) => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tree(path) => f.write_str(path),
-            Self::Web(url) => write!(f, "{url}"),
-            Self::Registry(stack) => write!(f, "{stack}"),
-        }
-    }
 }

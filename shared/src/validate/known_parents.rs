@@ -3,11 +3,23 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::findings::Findings;
-use super::flatten::{Origin, check_alone};
-use super::surroundings::{Found, Outside, Surroundings};
+use url::Url;
+
+use super::parents::Outside;
+use super::reference::{is_web, path_from};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::Node;
+
+/// Where a devfile came from; relative references in it start there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// A file of the tree.
+    Tree(String),
+    /// A web address.
+    Web(Url),
+    /// A stack of a registry.
+    Registry(Outside),
+}
 
 /// The parents and plugins that the devfiles of one run name. Their content must not change while it is in use.
 #[derive(Debug, Default)]
@@ -39,23 +51,26 @@ impl KnownParents {
     }
 }
 
-impl Parent {
-    /// Reads a parent and holds it against the schema that it names.
-    pub(super) fn read(origin: &Origin, around: &Surroundings<'_>) -> Self {
-        let found = match origin {
-            Origin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
-            Origin::Web(url) => around.outside.fetch(&Outside::Uri(url.to_string())),
-            Origin::Registry(stack) => around.outside.fetch(stack),
-        };
-        match found {
-            Found::Devfile(bytes) => {
-                let mut findings = Findings::new("");
-                let node = check_alone(0, &bytes, &mut findings);
-                let [problems, _] = findings.into_sorted();
-                Self::Read { node, problems, bytes: bytes.len() }
-            }
-            Found::Missing => Self::Missing,
-            Found::Unreachable(reason) => Self::Unreachable(reason),
+impl Origin {
+    /// What a `uri` in a devfile from here means.
+    pub(super) fn join(&self, uri: &str) -> Option<Self> {
+        if is_web(uri) {
+            return Url::parse(uri).ok().map(Self::Web);
+        }
+        match self {
+            Self::Tree(path) => path_from(path, uri).map(Self::Tree),
+            Self::Web(url) => url.join(uri).ok().map(Self::Web),
+            Self::Registry(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tree(path) => f.write_str(path),
+            Self::Web(url) => write!(f, "{url}"),
+            Self::Registry(stack) => write!(f, "{stack}"),
         }
     }
 }
