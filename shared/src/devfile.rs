@@ -77,8 +77,8 @@ impl Devfile {
     pub fn new(path: &str, document: &Node) -> Result<Self, Vec<Diagnostic>> {
         let metadata = document.get("metadata").unwrap_or(document);
         let at = metadata.key_at.position;
-        let schema_version = document.text_of("schemaVersion").unwrap_or_default().parse();
-        let schema_version: Version = schema_version.map_err(|reason: InvalidVersion| {
+        let schema_version = Version::of_schema(document.text_of("schemaVersion").unwrap_or_default());
+        let schema_version = schema_version.map_err(|reason: InvalidVersion| {
             vec![
                 Diagnostic::error(path, "schemaVersion/value", reason.to_string(), "write, for instance, 2.3.0").at(at),
             ]
@@ -160,6 +160,12 @@ mod tests {
         let groups: Vec<_> = devfile.command_groups.iter().filter(|(_, has)| **has).map(|(kind, _)| kind).collect();
         assert_eq!(groups, ["build", "deploy"]);
         assert_eq!(devfile.command_groups.len(), 5);
+    }
+
+    #[test]
+    fn schema_version_with_pre_release_and_build_is_read() {
+        let devfile = read(&KILN.replace("2.2.2", "2.2.0-alpha.1+b.7")).unwrap();
+        assert_eq!(devfile.schema_version.as_str(), "2.2.0-alpha.1+b.7");
     }
 
     #[test]

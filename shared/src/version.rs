@@ -35,6 +35,15 @@ impl Version {
         &self.text
     }
 
+    /// Parses a `schemaVersion`, which may end in build metadata after a `+` (Semantic Versioning 2.0.0, section 10).
+    ///
+    /// # Errors
+    /// When it is no version.
+    pub fn of_schema(text: &str) -> Result<Self, InvalidVersion> {
+        let (version, _) = text.split_once('+').unwrap_or((text, ""));
+        Ok(Self { text: text.to_owned(), ..version.parse()? })
+    }
+
     /// How many numbers were written: 3 for `1.2.0`.
     pub fn parts(&self) -> usize {
         self.numbers.len()

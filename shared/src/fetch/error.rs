@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A fetch that came to nothing. It names the host, never the whole URL, which may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host}{}: {reason}", redirected(.redirected_from.as_deref()))]
+#[error("{}{reason}", prefix(.host, .redirected_from.as_deref()))]
 pub struct FetchError {
     /// The host that was asked.
     pub host: String,
@@ -27,15 +27,21 @@ impl FetchError {
     }
 }
 
-fn redirected(from: Option<&str>) -> String {
-    from.map_or(String::new(), |from| format!(" (redirected from {from})"))
+/// The hosts before a reason; nothing for a URL that names none.
+fn prefix(host: &str, redirected_from: Option<&str>) -> String {
+    match (host, redirected_from) {
+        ("", _) => String::new(),
+        (host, None) => format!("{host}: "),
+        (host, Some(from)) => format!("{host} (redirected from {from}): "),
+    }
 }
 
 impl FetchError {
     /// The same in words that everybody may read: the host that was asked for, and none of the words of a server or library. A
     /// redirect may lead to hosts that are nobody's business.
     pub fn public(&self) -> String {
-        format!("{}: {}", self.redirected_from.as_deref().unwrap_or(&self.host), self.reason.public())
+        let host = self.redirected_from.as_deref().unwrap_or(&self.host);
+        format!("{}{}", prefix(host, None), self.reason.public())
     }
 }
 
@@ -122,6 +128,12 @@ impl From<&reqwest::Error> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_without_a_host_stands_alone() {
+        let error = FetchError { host: String::new(), redirected_from: None, reason: Reason::NotAllowed("no URL") };
+        assert_eq!((error.to_string(), error.public()), ("not allowed: no URL".into(), "not allowed: no URL".into()));
+    }
 
     #[test]
     fn public_words_name_the_first_host_and_no_words_of_others() {

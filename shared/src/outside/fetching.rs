@@ -93,6 +93,11 @@ impl Outside {
                 upstream.pending.add(subject, PendingReason::Unreachable);
             }
         }
+        if run.client.is_none() {
+            // Nothing was asked for, so nothing is known of it.
+            repository.warnings.retain(|warning| !warning.rule.ends_with("/unreachable"));
+        }
+        repository.give_positions();
         repository.warnings.sort();
         repository.warnings.dedup();
         Complete { tree, repository, upstream, parents }

@@ -45,9 +45,11 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         let place = places.get(&wanted.sample).copied();
         note_pending(run, &wanted.git, result.as_ref().err(), EXTRA_ENTRIES, pending);
         let had = result.map(Some).unwrap_or_else(|Unavailable { reason, .. }| {
-            let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
-            let hint = "the one that was last published stays, if there is one";
-            repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
+            if run.client.is_some() {
+                let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
+                let hint = "the one that was last published stays, if there is one";
+                repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
+            }
             published(run, &wanted)
         });
         let Some(had) = had else { continue };

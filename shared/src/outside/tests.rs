@@ -361,3 +361,21 @@ async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
         assert_eq!(names, devfiles);
     }
 }
+
+#[tokio::test]
+async fn check_without_fetches_warns_of_nothing_that_it_does_not_look_at() {
+    let icon = "https://example.org/i.svg";
+    let rows = "  - {version: 2.0.0, git: {remotes: {origin: \"https://git.example.org/a.git\"}}}\n";
+    let parent = "parent: {uri: \"https://example.org/devfile.yaml\"}\n";
+    let child = format!("{}{parent}", devfile("kiln", "1.0.0"));
+    let samples =
+        "samples:\n  - {name: pot, icon: /i.svg, git: {remotes: {origin: \"https://git.example.org/b.git\"}}}\n";
+    let tree = tree(&[
+        ("stacks/kiln/stack.yaml", &stack(icon, rows)),
+        ("stacks/kiln/1.0.0/devfile.yaml", &child),
+        ("extraDevfileEntries.yaml", samples),
+    ]);
+    let complete = Outside::without_fetches().complete(tree, None).await;
+    assert_eq!(warnings(&complete), [""; 0]);
+    assert!(complete.repository.errors().is_empty());
+}

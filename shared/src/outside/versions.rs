@@ -54,7 +54,9 @@ pub(super) async fn bring_in(
         run.previous.into_iter().flat_map(|p| &p.content.versions).map(|version| version.folder.as_str()).collect();
     for (version, Unavailable { reason, is_temporary }) in problems {
         let problem = problem(version, reason);
-        if is_temporary || published.contains(version.folder.as_str()) {
+        if run.client.is_none() {
+            repository.kept.insert(version.part.clone());
+        } else if is_temporary || published.contains(version.folder.as_str()) {
             repository.kept.insert(version.part.clone());
             repository.warnings.push(problem);
             upstream.pending.add(Pending::of_part(&version.part), PendingReason::Unreachable);

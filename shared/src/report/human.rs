@@ -1,6 +1,6 @@
-//! For a terminal: every problem with its source line and a caret.
+//! For a terminal: errors with their source lines and carets, repeated warnings as one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -34,16 +34,40 @@ impl Colour {
     }
 }
 
-/// All problems, and a line that counts them.
+/// Most places of a rule that are listed.
+const PLACES: usize = 3;
+
+/// Most warnings whose source lines are shown; with more of them, the report would not fit on a screen.
+const EXCERPTS: usize = 10;
+
+/// All problems, and a line that counts them: warnings by their rules, then each error, nearest to the prompt.
 pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -> String {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    let mut rules: Vec<&str> = warnings.iter().map(|warning| warning.rule.as_str()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    let source = |diagnostic: &Diagnostic| sources(&diagnostic.path).and_then(|bytes| text_of(&bytes));
     let mut out = String::new();
-    let mut texts: HashMap<&str, Option<String>> = HashMap::new();
-    for diagnostic in diagnostics {
-        let text = texts
-            .entry(&diagnostic.path)
-            .or_insert_with(|| sources(&diagnostic.path).and_then(|bytes| text_of(&bytes)));
-        one(&mut out, diagnostic, text.as_deref(), colour);
+    for rule in rules {
+        let alike: Vec<&Diagnostic> = warnings.iter().copied().filter(|warning| warning.rule == rule).collect();
+        match alike.as_slice() {
+            [only] if warnings.len() <= EXCERPTS => one(&mut out, only, source(only).as_deref(), colour),
+            [only] => one(&mut out, only, None, colour),
+            several => group(&mut out, several, colour),
+        }
     }
+    let mut texts: HashMap<&str, Option<String>> = HashMap::new();
+    for error in errors {
+        let text = texts.entry(&error.path).or_insert_with(|| source(error));
+        one(&mut out, error, text.as_deref(), colour);
+    }
+    out.push_str(&summary(diagnostics));
+    out
+}
+
+/// How many problems there are, and how to learn more.
+fn summary(diagnostics: &[Diagnostic]) -> String {
     let (errors, warnings) = counts(diagnostics);
     let count = |count: usize, what: &str| match count {
         0 => None,
@@ -51,11 +75,68 @@ pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -
         several => Some(format!("{several} {what}s")),
     };
     let sum: Vec<String> = count(errors, "error").into_iter().chain(count(warnings, "warning")).collect();
-    let _ = match sum.is_empty() {
-        true => writeln!(out, "no problems"),
-        false => writeln!(out, "{}", sum.join(", ")),
+    if sum.is_empty() {
+        return "no problems\n".to_owned();
+    }
+    let files: HashSet<&str> = diagnostics.iter().map(|diagnostic| diagnostic.path.as_str()).collect();
+    let files = count(files.len(), "file").unwrap_or_default();
+    format!(
+        "{} in {files}\nhelp: `index-generator --explain RULE` explains a rule; `--format json` lists every place\n",
+        sum.join(", ")
+    )
+}
+
+/// Several warnings of one rule: their number, the first places and the remedy.
+fn group(out: &mut String, alike: &[&Diagnostic], colour: Colour) {
+    let [first, ..] = alike else { return };
+    let same_message = alike.iter().all(|warning| warning.message == first.message);
+    let same_hint = alike.iter().all(|warning| warning.hint == first.hint);
+    let title = format!("{}[{}]", word(first.severity), first.rule);
+    let message = match same_message {
+        true => format!(": {} ({} times)", printable(&first.message), alike.len()),
+        false => format!(": {} times", alike.len()),
     };
-    out
+    let _ = writeln!(out, "{}{}", colour.paint("1;33", &title), colour.paint("1", &message));
+    let arrow = colour.paint("1;34", "-->");
+    let more = alike.len().saturating_sub(PLACES);
+    let shown = &alike[..alike.len() - more];
+    let mut notes = Vec::new();
+    if same_message && same_hint {
+        let mut places = shown.iter().map(|warning| place(warning)).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            let _ = write!(places, " and {more} more");
+        }
+        let _ = writeln!(out, " {arrow} {}", printable(&places));
+    } else {
+        for warning in shown {
+            let mut line = place(warning);
+            if !same_message {
+                let _ = write!(line, ": {}", warning.message);
+            }
+            if !same_hint && !warning.hint.is_empty() {
+                let _ = write!(line, " ({})", warning.hint);
+            }
+            let _ = writeln!(out, " {arrow} {}", printable(&line));
+        }
+        if more > 0 {
+            notes.push(format!("and {more} more"));
+        }
+    }
+    if same_hint && !first.hint.is_empty() {
+        notes.push(format!("hint: {}", printable(&first.hint)));
+    }
+    if !notes.is_empty() {
+        let _ = writeln!(out, "  {} {}", colour.paint("1;34", "="), notes.join("; "));
+    }
+    out.push('\n');
+}
+
+/// `path:line:column`, the form that editors and terminals link.
+fn place(diagnostic: &Diagnostic) -> String {
+    match diagnostic.position {
+        Some(Position { line, column }) => format!("{}:{line}:{column}", diagnostic.path),
+        None => diagnostic.path.clone(),
+    }
 }
 
 fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: Colour) {
@@ -68,11 +149,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
     let _ = writeln!(out, "{}{message}", colour.paint(code, &title));
     let line = diagnostic.position.map_or(String::new(), |position| position.line.to_string());
     let margin = " ".repeat(line.len());
-    let place = match diagnostic.position {
-        Some(Position { line, column }) => format!("{}:{line}:{column}", diagnostic.path),
-        None => diagnostic.path.clone(),
-    };
-    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), printable(&place));
+    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), printable(&place(diagnostic)));
     let bar = colour.paint(blue, "|");
     if let Some((shown, before, width)) = excerpt(diagnostic.position, source) {
         let _ = writeln!(out, "{margin} {bar}");

@@ -1,16 +1,19 @@
-//! Diagnostics for people, programs, GitHub and code scanners.
+//! Diagnostics for people, programs, GitHub and code scanners, and the [rules] that they name.
 
 mod github;
 mod human;
 mod json;
+mod rules;
 mod sarif;
 mod severity;
 
+use std::fmt;
 use std::str::FromStr;
 
 pub use self::github::github;
 pub use self::human::{Colour, Sources, human};
 pub use self::json::json;
+pub use self::rules::{Rule, UnknownRule, rule, rules};
 pub use self::sarif::sarif;
 pub use self::severity::counts;
 use crate::diagnostic::Diagnostic;
@@ -47,13 +50,33 @@ impl FromStr for Format {
 #[error("`{0}` is not a format: use human, json, github or sarif")]
 pub struct UnknownFormat(String);
 
-/// Writes a report in a form. `sources` and `colour` matter for people only.
-pub fn render(format: Format, diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -> String {
+/// What some of the forms need beside the diagnostics.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The files, to show lines of them to people.
+    pub sources: Sources<'a>,
+    /// The colours for people.
+    pub colour: Colour,
+    /// The URL of the page of rules, for code scanners; `None` when it is nowhere to be read.
+    pub help_url: Option<&'a str>,
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("colour", &self.colour)
+            .field("help_url", &self.help_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes a report in a form.
+pub fn render(format: Format, diagnostics: &[Diagnostic], options: Options<'_>) -> String {
     match format {
-        Format::Human => human(diagnostics, sources, colour),
+        Format::Human => human(diagnostics, options.sources, options.colour),
         Format::Json => json(diagnostics),
         Format::Github => github(diagnostics),
-        Format::Sarif => sarif(diagnostics),
+        Format::Sarif => sarif(diagnostics, options.help_url),
     }
 }
 

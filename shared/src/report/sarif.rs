@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::json::document;
+use super::rules::rule;
 use super::severity::word;
 use crate::diagnostic::Diagnostic;
 
@@ -11,8 +12,8 @@ use crate::diagnostic::Diagnostic;
 const PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'[').add(b']').add(b'\\');
 
-/// One run with all problems.
-pub fn sarif(diagnostics: &[Diagnostic]) -> String {
+/// One run with all problems. `help_url` is that of the page of rules.
+pub fn sarif(diagnostics: &[Diagnostic], help_url: Option<&str>) -> String {
     let mut rules: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.rule.as_str()).collect();
     rules.sort_unstable();
     rules.dedup();
@@ -23,13 +24,30 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> String {
             "tool": {"driver": {
                 "name": "index-generator",
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules.iter().map(|rule| json!({"id": rule})).collect::<Vec<_>>(),
+                "rules": rules.iter().map(|rule| descriptor(rule, help_url)).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "results": diagnostics.iter().map(|diagnostic| result(diagnostic, &rules)).collect::<Vec<_>>(),
         }],
     });
     document(&log)
+}
+
+/// A rule with its name, texts and page (SARIF 2.1.0, section 3.49).
+fn descriptor(id: &str, help_url: Option<&str>) -> Value {
+    let Ok(rule) = rule(id) else { return json!({"id": id}) };
+    let wrong: Vec<&str> = rule.examples.iter().map(|(wrong, _)| *wrong).collect();
+    let mut descriptor = json!({
+        "id": id,
+        "name": rule.title(),
+        "shortDescription": {"text": format!("{}: {}", rule.section, wrong.join("; or "))},
+        "help": {"text": rule.explanation()},
+        "defaultConfiguration": {"level": if rule.is_warning { "warning" } else { "error" }},
+    });
+    if let Some(url) = help_url {
+        descriptor["helpUri"] = json!(format!("{url}#{}", rule.anchor()));
+    }
+    descriptor
 }
 
 fn result(diagnostic: &Diagnostic, rules: &[&str]) -> Value {

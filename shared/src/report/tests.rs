@@ -28,7 +28,9 @@ fn diagnostics() -> Vec<Diagnostic> {
 }
 
 fn report(format: Format, colour: Colour) -> String {
-    render(format, &diagnostics(), &|_| Some(Bytes::from_static(DEVFILE.as_bytes())), colour)
+    let sources = |_: &str| Some(Bytes::from_static(DEVFILE.as_bytes()));
+    let help_url = Some("https://example.org/validation.md");
+    render(format, &diagnostics(), Options { sources: &sources, colour, help_url })
 }
 
 #[test]
@@ -92,7 +94,9 @@ fn hostile_text_is_printable_in_every_format() {
     let problem = Diagnostic::error(hostile, "x/y", hostile, hostile).at(Position { line: 1, column: 1 });
     let source = Bytes::from(format!("{}\n", hostile.replace('\n', " ")));
     for format in [Format::Human, Format::Json, Format::Github, Format::Sarif] {
-        let shown = render(format, std::slice::from_ref(&problem), &|_| Some(source.clone()), Colour::Never);
+        let sources = |_: &str| Some(source.clone());
+        let options = Options { sources: &sources, colour: Colour::Never, help_url: None };
+        let shown = render(format, std::slice::from_ref(&problem), options);
         assert!(!shown.contains("##["), "{format:?}: {shown}");
         for line in shown.lines() {
             assert!(!line.contains(crate::text::is_control), "{format:?}: {line:?}");
@@ -108,4 +112,15 @@ fn hostile_text_is_printable_in_every_format() {
             usize::from(format == Format::Github)
         );
     }
+}
+
+#[test]
+fn warnings_of_one_rule_are_one_paragraph_with_three_places() {
+    let warning = |number: u32, message: &str, hint: &str| {
+        Diagnostic::warning(format!("f{number}"), "index/tags", message, hint).at(Position { line: number, column: 1 })
+    };
+    let alike: Vec<Diagnostic> = (1..6).map(|number| warning(number, "no tags are given", "add some")).collect();
+    insta::assert_snapshot!("alike", human(&alike, &|_| None, Colour::Never));
+    let unlike = [warning(1, "one", "this"), warning(2, "two\n", "that"), warning(2, "three", "")];
+    insta::assert_snapshot!("unlike", human(&unlike, &|_| None, Colour::Never));
 }

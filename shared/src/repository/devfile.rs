@@ -1,8 +1,9 @@
 //! The devfiles of a tree, each checked, with parents from the tree, from its own stacks or from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
+use super::named_files::missing;
 use super::stack::{DEVFILE_NAMES, Listed, Listing};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
@@ -39,13 +40,17 @@ pub(super) fn check_version(tree: &Tree, file: &str, version: &Listed, around: &
     match found.as_slice() {
         [(content, path)] => {
             let checked = validate::devfile(path, content, around);
-            let document = checked.document.as_ref().filter(|_| checked.is_valid());
-            let devfile = document.map(|document| Devfile::new(path, document)).transpose();
+            let is_valid = checked.is_valid();
+            let devfile = checked.document.as_ref().map(|document| Devfile::new(path, document));
+            let missing = checked.document.as_ref().map(|document| missing(tree, &version.folder, path, document));
             let mut taken = CheckedDevfile::new(path, checked);
             match devfile {
-                Ok(devfile) => taken.devfile = devfile,
-                Err(problems) => taken.problems.extend(problems),
+                Some(Ok(devfile)) => taken.devfile = is_valid.then_some(devfile),
+                Some(Err(problems)) => taken.add_of_index(problems),
+                None => {}
             }
+            taken.problems.extend(missing.into_iter().flatten());
+            taken.problems.sort();
             taken
         }
         [] if tree.below(&version.folder).next().is_none() => {
@@ -75,6 +80,16 @@ impl CheckedDevfile {
     /// Whether it can be published, its parents included.
     pub(super) fn is_valid(&self) -> bool {
         self.problems.iter().chain(&self.of_parents).all(|problem| problem.severity != Severity::Error)
+    }
+
+    /// Adds what the index needs beyond the rules of devfiles, but nothing about a value that has an error already.
+    fn add_of_index(&mut self, problems: Vec<Diagnostic>) {
+        let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
+        let taken: HashSet<Option<Position>> =
+            self.problems.iter().filter(is_error).map(|problem| problem.position).collect();
+        // A missing version is reported at `metadata`, as other missing fields are.
+        let is_new = |problem: &Diagnostic| problem.rule == "metadata/version" || !taken.contains(&problem.position);
+        self.problems.extend(problems.into_iter().filter(is_new));
     }
 
     fn new(path: &str, checked: Checked) -> Self {

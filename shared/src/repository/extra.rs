@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use super::part::Part;
-use super::stack::is_entry_name;
+use super::stack::{NO_TAGS, is_entry_name, unread_checkout};
 use crate::devfile::DEPLOYMENT_SCOPES;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::CommitSha;
 use crate::index::{Entry, EntryType};
 use crate::tree::Tree;
-use crate::yaml::{self, Data, Node};
+use crate::yaml::{self, Data, Node, Place};
 
 pub(crate) use crate::source::EXTRA_ENTRIES;
 
@@ -66,6 +66,8 @@ pub(super) struct Extra {
     pub(super) held: Vec<(Part, Vec<Diagnostic>)>,
     /// Devfiles of samples in the tree, not yet checked: name and version, path, content.
     pub(super) cached: Vec<((String, String), String, Bytes)>,
+    /// What their owners should look at.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// Reads the file and finds the cached devfiles of its samples. The error is what concerns all of the file.
@@ -76,6 +78,11 @@ pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     let stacks = rows(&document, "stacks", check_stack, &mut problems);
     let samples = rows(&document, "samples", check_sample, &mut problems);
     let mut extra = Extra::default();
+    for (list, item) in
+        ["stacks", "samples"].iter().flat_map(|list| document.items_of(list).iter().map(move |i| (*list, i)))
+    {
+        extra.warnings.extend(warnings(list, item));
+    }
     for (entry, found) in stacks {
         problems.extend(found);
         extra.stacks.push(Entry { entry_type: EntryType::Stack, ..entry });
@@ -147,6 +154,32 @@ fn rows(
     entries
 }
 
+/// What the owner of an entry should look at.
+fn warnings(list: &str, item: &Node) -> Vec<Diagnostic> {
+    let name = item.text_of("name").unwrap_or_default().escape_debug();
+    let warning = |rule, message, hint, at: Place| {
+        Diagnostic::warning(PATH, rule, format!("`{name}`: {message}"), hint).at(at.position)
+    };
+    let gits = item.items_of("versions").iter().chain([item]).filter_map(|owner| owner.get("git"));
+    let mut found: Vec<Diagnostic> = gits.clone().filter_map(|git| unread_checkout(PATH, Some(git))).collect();
+    if list == "samples" {
+        let is_empty =
+            |git: &&Node| git.text_of("url").is_none() && git.get("remotes").is_none_or(|r| r.entries().is_empty());
+        for git in gits.filter(is_empty) {
+            let hint = "add `remotes: {origin: https://...}`";
+            found.push(warning(
+                "sample/remote",
+                "git names no remote, so clients cannot fetch the sample",
+                hint,
+                git.key_at,
+            ));
+        }
+    } else if item.items_of("tags").is_empty() {
+        found.push(warning("index/tags", NO_TAGS[0], NO_TAGS[1], item.at));
+    }
+    found
+}
+
 /// Rule, message and hint.
 type Problem = (&'static str, String, &'static str);
 
@@ -197,6 +230,10 @@ fn check_sample(row: &Entry) -> Vec<Problem> {
 fn check_stack(row: &Entry) -> Vec<Problem> {
     let mut problems = check_common(row);
     check_versions(row, &mut problems);
+    if row.versions.is_empty() {
+        let message = "versions are missing";
+        problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists them itself"));
+    }
     if row.versions.iter().any(|version| version.links.is_empty() || version.resources.is_empty()) {
         let message = "a version has no links or no resources";
         problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists both itself"));

@@ -9,6 +9,8 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 
+pub(super) const PATH: &str = "last_modified.json";
+
 /// What stands for the version of a sample that has none.
 pub const SAMPLE_WITHOUT_VERSION: &str = "undefined";
 
@@ -23,15 +25,16 @@ pub struct Dates {
 #[derive(Debug, Default)]
 struct Table(Vec<(String, String, Timestamp)>);
 
-#[derive(Deserialize)]
+/// A row of the file.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    version: Cow<'a, str>,
+    pub(super) version: Cow<'a, str>,
     #[serde(default)]
-    last_modified: Option<Timestamp>,
+    pub(super) last_modified: Option<Timestamp>,
 }
 
 impl Dates {
@@ -64,7 +67,6 @@ impl Table {
 
 /// Reads the file, if it is in the tree.
 pub(super) fn parse(tree: &Tree) -> Result<Dates, Box<Diagnostic>> {
-    const PATH: &str = "last_modified.json";
     let Some(bytes) = tree.get(PATH) else { return Ok(Dates::default()) };
     let mut file: BTreeMap<String, Vec<Row<'_>>> = serde_json::from_slice(bytes).map_err(|error| {
         let position = Position { line: error.line() as u32, column: error.column().max(1) as u32 };

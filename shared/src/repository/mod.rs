@@ -9,9 +9,11 @@
 //! - [`Sample`]: `extraDevfileEntries.yaml` and the devfiles of `samples/`; [`Dates`]: `last_modified.json`
 //! - `refused`: files that no tree takes
 
+mod dated;
 mod devfile;
 mod extra;
 mod last_modified;
+mod named_files;
 mod parsed;
 mod part;
 mod refused;

@@ -10,12 +10,12 @@ use super::extra::{self, EXTRA_ENTRIES, Origin, Sample, SampleDevfile};
 use super::last_modified::{self, Dates};
 use super::part::{Part, Quarantined};
 use super::refused;
-use super::stack::{self, Listing, Stack, StackVersion};
+use super::stack::{self, Listing, NO_TAGS, START, Stack, StackVersion};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::index::{Entry, Git};
 use crate::tree::Tree;
-use crate::validate::{Parents, Surroundings, Unreachable};
+use crate::validate::{KnownParents, Parents, Surroundings, Unreachable};
 
 /// The content of a registry repository.
 #[derive(Debug, Default)]
@@ -56,8 +56,12 @@ pub struct Elsewhere {
 impl Repository {
     /// The names that the stacks of a tree claim, those of stacks that are not valid included.
     pub(crate) fn names(tree: &Tree) -> BTreeSet<String> {
-        let listings: Vec<Listing> =
-            tree.folders("stacks").into_iter().filter_map(|folder| stack::list(tree, folder).ok()).collect();
+        let listings: Vec<Listing> = tree
+            .folders("stacks")
+            .into_iter()
+            .map(|folder| stack::list(tree, folder))
+            .filter_map(|(listing, problems)| problems.is_empty().then_some(listing))
+            .collect();
         let parents = AllParents::new(tree, &listings, &Unreachable);
         listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
     }
@@ -73,15 +77,18 @@ impl Repository {
         let folders = tree.folders("stacks");
         let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
         let mut listings: Vec<Listing> = Vec::new();
-        for (folder, listing) in folders.iter().zip(read) {
-            match listing {
-                Ok(listing) => listings.push(listing),
-                Err(problems) => repository.quarantine(Part::Stack { stack: (*folder).to_owned() }, problems),
+        let mut invalid: Vec<(Listing, Vec<Diagnostic>)> = Vec::new();
+        for (listing, problems) in read {
+            if problems.is_empty() {
+                listings.push(listing);
+            } else {
+                invalid.push((listing, problems));
             }
         }
         let parents = AllParents::new(tree, &listings, outside);
         let files = |path: &str| tree.get(path).cloned();
-        let around = Surroundings { files: &files, outside: &parents };
+        let known_parents = KnownParents::default();
+        let around = Surroundings { files: &files, outside: &parents, known_parents: Some(&known_parents) };
         let check = |listing: &Listing| -> Vec<Option<CheckedDevfile>> {
             let file = listing.defining_file();
             let versions = listing.versions.par_iter();
@@ -102,11 +109,24 @@ impl Repository {
             }
         };
 
-        let all = checked.iter().flatten().flatten().chain(&checked_samples);
+        // The devfiles of a stack that cannot be published are checked as well: its owner learns everything at once.
+        let checked_invalid: Vec<Vec<Option<CheckedDevfile>>> =
+            invalid.par_iter().map(|(listing, _)| check(listing)).collect();
+
+        let all = checked.iter().chain(&checked_invalid).flatten().flatten().chain(&checked_samples);
         let mut reported = Reported(all.flat_map(|devfile| devfile.problems.iter().cloned()).collect());
         let mut names = BTreeSet::new();
         for (listing, checked) in listings.into_iter().zip(checked) {
             repository.add_stack(tree, listing, checked, &mut names, &mut reported);
+        }
+        for ((listing, mut problems), checked) in invalid.into_iter().zip(checked_invalid) {
+            for checked in checked.into_iter().flatten() {
+                let (errors, warnings) = problems_of(checked, &mut reported);
+                problems.extend(errors);
+                repository.warnings.extend(warnings);
+            }
+            repository.warnings.extend(listing.warnings);
+            repository.quarantine(Part::Stack { stack: listing.folder }, problems);
         }
         if let Some(extra) = extra {
             repository.add_extra(extra, checked_samples, &mut reported);
@@ -121,7 +141,16 @@ impl Repository {
         }
         repository.warnings.extend(warnings);
         repository.warnings.sort();
+        repository.give_positions();
         repository
+    }
+
+    /// Shows a problem of a file as a whole at its beginning, so that every problem has a line.
+    pub(crate) fn give_positions(&mut self) {
+        let errors = self.quarantined.iter_mut().flat_map(|held| &mut held.problems);
+        for problem in errors.chain(&mut self.warnings) {
+            problem.position.get_or_insert(START);
+        }
     }
 
     fn add_stack(
@@ -134,6 +163,7 @@ impl Repository {
     ) {
         let (folder, file) = (listing.folder.clone(), listing.defining_file());
         let whole = Part::Stack { stack: folder.clone() };
+        self.warnings.extend(listing.warnings.iter().cloned());
         let mut versions: Vec<StackVersion> = Vec::new();
         for (listed, checked) in listing.versions.iter().zip(checked) {
             let part = match listing.fields {
@@ -156,6 +186,7 @@ impl Repository {
             }
             versions.push(StackVersion { files: listed.files(tree), folder: listed.folder.clone(), devfile });
         }
+        let name_at = listing.name_at;
         let stack = Stack::new(listing, versions);
         if stack.versions.is_empty() && stack.fields.name.is_empty() {
             // A stack without stack.yaml has its name from the devfile, whose problems are reported.
@@ -165,16 +196,21 @@ impl Repository {
         if !stack::is_entry_name(name) {
             let message = format!("`{}` cannot be a name in a URL", name.escape_debug());
             let hint = "use letters, digits and hyphens";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else if !names.insert(name.clone()) {
             let message = format!("another stack has the name `{name}` already");
             let hint = "give every stack a name of its own";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint)]);
+            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else {
             for field in stack.missing_facts() {
-                let message = format!("no {field} is given");
-                let hint = "people choose stacks by it";
-                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint));
+                let (message, hint) = match field {
+                    "tags" => NO_TAGS.map(str::to_owned).into(),
+                    "architectures" => {
+                        ("no architectures are given".to_owned(), "people choose stacks by them".to_owned())
+                    }
+                    _ => (format!("no {field} is given"), "people choose stacks by it".to_owned()),
+                };
+                self.warnings.push(Diagnostic::warning(&file, &format!("index/{field}"), message, hint).at(START));
             }
             self.stacks.push(stack);
         }
@@ -189,6 +225,7 @@ impl Repository {
             return self.quarantine(Part::ExtraEntries, vec![problem]);
         }
         self.extra_stacks = extra.stacks;
+        self.warnings.extend(extra.warnings);
         for (part, problems) in extra.held {
             self.quarantine(part, problems);
         }
@@ -206,20 +243,12 @@ impl Repository {
     }
 
     /// Puts the problems of a devfile where they belong, and gives the devfile if it can be published.
-    fn settle(&mut self, checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
-        let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
-        let parents_are_bad = checked.of_parents.iter().any(is_error);
-        let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
-        let (mut errors, warnings): (Vec<_>, Vec<_>) =
-            checked.problems.into_iter().chain(of_parents).partition(is_error);
+    fn settle(&mut self, mut checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
+        let devfile = checked.devfile.take();
+        let (errors, warnings) = problems_of(checked, reported);
         self.warnings.extend(warnings);
-        if parents_are_bad && errors.is_empty() {
-            let message = "what this devfile takes from its parent is wrong, as reported at the parent";
-            let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
-            errors.push(problem.at(checked.parent_at));
-        }
         if errors.is_empty() {
-            return checked.devfile;
+            return devfile;
         }
         self.quarantine(part.clone(), errors);
         None
@@ -267,6 +296,20 @@ impl Repository {
         errors.dedup();
         errors
     }
+}
+
+/// The errors and the warnings of a devfile, those of its parents only where they come for the first time.
+fn problems_of(checked: CheckedDevfile, reported: &mut Reported) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+    let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
+    let parents_are_bad = checked.of_parents.iter().any(is_error);
+    let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
+    let (mut errors, warnings): (Vec<_>, Vec<_>) = checked.problems.into_iter().chain(of_parents).partition(is_error);
+    if parents_are_bad && errors.is_empty() {
+        let message = "what this devfile takes from its parent is wrong, as reported at the parent";
+        let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
+        errors.push(problem.at(checked.parent_at));
+    }
+    (errors, warnings)
 }
 
 /// Problems reported so far, so that a parent's problems are not repeated for each of its children.

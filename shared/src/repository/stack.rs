@@ -1,7 +1,9 @@
 //! Stacks: `stacks/<folder>/`, with `stack.yaml` and a folder for each version, or with one version in the folder itself.
 
+use std::collections::BTreeSet;
+
 use super::part::Part;
-use crate::devfile::{Devfile, Metadata};
+use crate::devfile::{DEPLOYMENT_SCOPES, Devfile, Metadata};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::index::Git;
 use crate::limits::ENTRY_NAME_BYTES;
@@ -11,6 +13,13 @@ use crate::yaml::{self, Data, Node};
 
 /// Names of a devfile, of which a version has exactly one.
 pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
+
+/// Where a problem of a whole file is shown.
+pub(super) const START: Position = Position { line: 1, column: 1 };
+
+/// Message and hint of a stack without tags.
+pub(super) const NO_TAGS: [&str; 2] =
+    ["no tags are given", "add some: Eclipse Che and other consoles hide a stack without tags"];
 
 /// A stack that can be published.
 #[derive(Debug)]
@@ -48,6 +57,10 @@ pub(super) struct Listing {
     pub(super) default: String,
     /// Newest first.
     pub(super) versions: Vec<Listed>,
+    /// Where the name stands.
+    pub(super) name_at: Position,
+    /// What its owner should look at in `stack.yaml`.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// A version as it is listed.
@@ -71,6 +84,18 @@ impl StackVersion {
 }
 
 impl Listing {
+    /// A stack of which its `stack.yaml` says nothing.
+    fn empty(folder: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            fields: Some(Metadata::default()),
+            default: String::new(),
+            versions: Vec::new(),
+            name_at: START,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The file that defines the stack, for diagnostics.
     pub(super) fn defining_file(&self) -> String {
         let name = if self.fields.is_some() { "stack.yaml" } else { DEVFILE_NAMES[0] };
@@ -118,7 +143,9 @@ impl Stack {
         let some_lacks =
             |get: fn(&Metadata) -> bool| self.versions.iter().any(|version| get(&version.devfile.metadata));
         let fields = &self.fields;
+        let default = self.versions.iter().find(|version| self.is_default(version));
         [
+            ("tags", fields.tags.is_empty() && default.is_some_and(|version| version.devfile.metadata.tags.is_empty())),
             ("provider", fields.provider.is_empty() && some_lacks(|metadata| metadata.provider.is_empty())),
             ("supportUrl", fields.support_url.is_empty() && some_lacks(|metadata| metadata.support_url.is_empty())),
             (
@@ -128,6 +155,11 @@ impl Stack {
         ]
         .into_iter()
         .filter_map(|(field, missing)| missing.then_some(field))
+    }
+
+    /// Whether clients get a version when they name none.
+    fn is_default(&self, version: &StackVersion) -> bool {
+        !self.has_stack_yaml || version.folder == self.version_folder(&self.default)
     }
 
     /// The file that defines the stack, for diagnostics.
@@ -152,31 +184,52 @@ impl Stack {
 }
 
 /// Reads what a stack says of itself, but not its devfiles.
-pub(super) fn list(tree: &Tree, folder: &str) -> Result<Listing, Vec<Diagnostic>> {
+///
+/// A listing comes with problems as far as it could be read, so that its devfiles can be checked all the same.
+pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
     let path = format!("stacks/{folder}/stack.yaml");
     let mut problems = Vec::new();
     let listing = match tree.get(&path) {
-        Some(bytes) => with_stack_yaml(folder, &path, &yaml::parse(&path, bytes)?, &mut problems),
+        Some(bytes) => match yaml::parse(&path, bytes) {
+            Ok(document) => with_stack_yaml(folder, &path, &document, &mut problems),
+            Err(faults) => {
+                problems.extend(faults);
+                of_folders(tree, folder)
+            }
+        },
         None => {
             let only = Listed { number: String::new(), folder: format!("stacks/{folder}"), position: None, git: None };
-            Some(Listing { folder: folder.to_owned(), fields: None, default: String::new(), versions: vec![only] })
+            Listing { fields: None, versions: vec![only], ..Listing::empty(folder) }
         }
     };
     if !is_repository_name(folder) {
         let message = format!("`{folder}` cannot be the name of a repository in an OCI registry");
         let hint = "use lower-case letters and digits, with single `.`, `_` or `-` between them";
         let file = if tree.get(&path).is_some() { path } else { format!("stacks/{folder}/{}", DEVFILE_NAMES[0]) };
-        problems.push(Diagnostic::error(file, "stack/folder", message, hint));
+        problems.push(Diagnostic::error(file, "stack/folder", message, hint).at(START));
     }
-    listing.filter(|_| problems.is_empty()).ok_or(problems)
+    (listing, problems)
 }
 
-/// None when there are problems that leave nothing to go on with.
-fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Option<Listing> {
+/// The versions of a stack whose `stack.yaml` cannot be read, by their folders.
+fn of_folders(tree: &Tree, folder: &str) -> Listing {
+    let stack = format!("stacks/{folder}");
+    let names = tree.below(&stack).filter_map(|(path, _)| path.split_once('/'));
+    let names: BTreeSet<&str> = names.filter(|(_, file)| DEVFILE_NAMES.contains(file)).map(|(name, _)| name).collect();
+    let versions = names.into_iter().map(|name| Listed {
+        number: name.to_owned(),
+        folder: format!("stacks/{folder}/{name}"),
+        position: None,
+        git: None,
+    });
+    Listing { versions: versions.collect(), ..Listing::empty(folder) }
+}
+
+fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Listing {
     if !matches!(document.data, Data::Map(_) | Data::Null) {
         let problem = Diagnostic::error(path, "yaml/type", "a stack.yaml is a mapping", "begin with `name:`");
         problems.push(problem.at(document.at.position));
-        return None;
+        return Listing::empty(folder);
     }
     let fields = match &document.data {
         Data::Map(_) => yaml::decode(path, document).map_err(|problem| problems.push(*problem)).ok(),
@@ -189,20 +242,35 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         let missing: Vec<&str> = missing.chain(rows.is_empty().then_some("versions")).collect();
         if !missing.is_empty() {
             let message = format!("{} is missing", missing.join(", "));
-            problems.push(Diagnostic::error(path, "stack/required", message, "every stack.yaml needs it"));
+            problems.push(Diagnostic::error(path, "stack/required", message, "every stack.yaml needs it").at(START));
         }
     }
-    let mut listed = Vec::new();
-    let mut defaults = Vec::new();
+    let scopes = document.get("deploymentScopes").map_or(&[][..], Node::entries);
+    for (scope, value) in scopes.iter().filter(|(scope, _)| !DEPLOYMENT_SCOPES.contains(&scope.as_str())) {
+        let message = format!("the deployment scope `{scope}` is not known");
+        let problem = Diagnostic::error(path, "index/scopes", message, "use innerloop and outerloop");
+        problems.push(problem.at(value.key_at.position));
+    }
+    let (mut listed, mut defaults, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut has_odd_default = false;
     for row in rows {
         let written = match row.get("version").map(|version| &version.data) {
             Some(Data::Text(text)) => text.clone(),
             Some(Data::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        if row.is_true("default") {
-            defaults.push((row, written.clone()));
+        match row.get("default").map(|default| (&default.data, default.spot().position)) {
+            Some((Data::Bool(true), _)) => defaults.push((row, written.clone())),
+            None | Some((Data::Bool(false) | Data::Null, _)) => {}
+            Some((data, at)) => {
+                has_odd_default = true;
+                let kind = if matches!(data, Data::Text(_)) { "a text" } else { "no boolean" };
+                let message = format!("cannot read `default`: it is {kind}");
+                let hint = "write `default: true`, without quotes";
+                problems.push(Diagnostic::error(path, "stack/default", message, hint).at(at));
+            }
         }
+        warnings.extend(unread_checkout(path, row.get("git")));
         match written.parse::<Version>() {
             Ok(number) if number.parts() == 3 && number.pre_release().is_none() => {
                 // Clients get such a version like any other; `git: {}` names no place, and is a mistake of its own.
@@ -229,7 +297,11 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         [_] => {}
         // Without versions this would say the same again.
         [] if rows.is_empty() => {}
-        [] => problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint)),
+        [] if has_odd_default => {}
+        [] => {
+            let at = document.get("versions").map_or(document.at, |versions| versions.key_at).position;
+            problems.push(Diagnostic::error(path, "stack/default", "no version is the default", hint).at(at));
+        }
         [_, (second, _), ..] => {
             let message = format!("{} versions are the default", defaults.len());
             problems.push(Diagnostic::error(path, "stack/default", message, hint).at(second.at.position));
@@ -243,7 +315,21 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
     });
     let versions: Vec<Listed> = versions.collect();
     let default = defaults.into_iter().next().map(|(_, number)| number).unwrap_or_default();
-    Some(Listing { folder: folder.to_owned(), fields: Some(fields?), default, versions })
+    let name_at = document.get("name").map_or(START, |name| name.at.position);
+    let fields = Some(fields.unwrap_or_default());
+    Listing { folder: folder.to_owned(), fields, default, versions, name_at, warnings }
+}
+
+/// Warns of `checkoutFrom` in the `git` of a version or sample: it belongs to projects of devfiles, and nothing reads it here.
+pub(super) fn unread_checkout(path: &str, git: Option<&Node>) -> Option<Diagnostic> {
+    let checkout = git?.get("checkoutFrom")?;
+    let message = "nothing reads `checkoutFrom` here: the default branch is taken";
+    let message = if git?.get("revision").is_some() { "nothing reads `checkoutFrom` here" } else { message };
+    let hint = match checkout.text_of("revision") {
+        Some(revision) => format!("write `revision: {revision}` directly below `git`"),
+        None => "name branch, tag or commit as `revision` directly below `git`".to_owned(),
+    };
+    Some(Diagnostic::warning(path, "git/checkoutFrom", message, hint).at(checkout.key_at.position))
 }
 
 /// Whether a name can be one component of a repository name (OCI distribution specification, "Pulling manifests").

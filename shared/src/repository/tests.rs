@@ -1,6 +1,7 @@
 //! What is read from a tree, and what is wrong with one.
 
 use super::*;
+use crate::diagnostic::Diagnostic;
 use crate::tree::{File, Tree, TreePath};
 
 pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
@@ -16,7 +17,7 @@ pub(crate) fn devfile(name: &str, version: &str) -> String {
     format!(
         "schemaVersion: 2.2.2\nmetadata:\n  name: {name}\n  displayName: {name}\n  version: {version}\n  language: Rust\n  \
          projectType: axum\n  provider: Clay Guild\n  supportUrl: https://example.org/help\n  icon: \
-         https://example.org/i.svg\n  architectures: [amd64]\n"
+         https://example.org/i.svg\n  architectures: [amd64]\n  tags: [Clay]\n"
     )
 }
 
@@ -245,4 +246,151 @@ fn a_stack_that_lives_elsewhere_takes_no_name_from_here() {
     };
     assert_eq!(of("kiln"), (vec![], 1));
     assert_eq!(of("loom"), (vec!["extraDevfileEntries.yaml extraStacks/name".to_owned()], 0));
+}
+
+#[test]
+fn error_in_stack_yaml_hides_no_error_of_its_versions() {
+    for (stack, expected) in [
+        (STACK.replace("displayName", "displayNam"), "stacks/kiln/stack.yaml stack/required"),
+        (STACK.replace("default: true", "default: \"true\""), "stacks/kiln/stack.yaml stack/default"),
+        (format!("{STACK}deploymentScopes: {{sideways: true}}\n"), "stacks/kiln/stack.yaml index/scopes"),
+        (format!("{STACK}\t- x: [\n"), "stacks/kiln/stack.yaml yaml/tab"),
+    ] {
+        let mut files = kiln(&stack);
+        for (path, text) in &mut files {
+            if path.ends_with("devfile.yaml") {
+                text.push_str("colour: red\n");
+            }
+        }
+        let repository = parse(&files);
+        let versions = files.iter().filter(|(path, _)| path.ends_with("devfile.yaml")).count();
+        let found = errors(&repository);
+        assert_eq!(found.iter().filter(|error| error.ends_with("schema/unknownField")).count(), versions, "{found:?}");
+        assert!(found.iter().any(|error| error == expected), "{found:?}");
+        assert!(repository.errors().iter().all(|problem| problem.position.is_some()), "{found:?}");
+        assert_eq!(repository.quarantined.len(), 1);
+    }
+}
+
+fn warnings(repository: &Repository) -> Vec<String> {
+    let at =
+        |problem: &Diagnostic| problem.position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+    repository.warnings.iter().map(|problem| format!("{}{} {}", problem.path, at(problem), problem.rule)).collect()
+}
+
+#[test]
+fn file_that_a_devfile_names_and_that_is_missing_is_a_warning_at_its_name() {
+    let named = "components:\n  - {name: k, kubernetes: {uri: deploy/app.yaml}}\n  - {name: o, openshift: {uri: 'https://example.org/x.yaml'}}\n  \
+                 - {name: i, image: {imageName: x, dockerfile: {uri: docker/Dockerfile}}}\nstarterProjects:\n  \
+                 - {name: z, zip: {location: a-offline.zip}}\n  - {name: v, zip: {location: '{{x}}.zip'}}\nvariables: {x: a}\n";
+    let mut files = vec![("stacks/loom/devfile.yaml", format!("{}{named}", devfile("loom", "1.0.0")))];
+    let missing = |files: &[(&str, String)]| {
+        let repository = parse(files);
+        assert_eq!(errors(&repository), [""; 0]);
+        repository
+            .warnings
+            .iter()
+            .map(|p| (p.position.unwrap().line, p.rule.clone(), p.hint.clone()))
+            .collect::<Vec<_>>()
+    };
+    let found = missing(&files);
+    assert_eq!(found.iter().map(|found| found.0).collect::<Vec<_>>(), [14, 16, 18], "{found:?}");
+    assert!(found.iter().all(|found| found.1 == "uri/missing"), "{found:?}");
+    files.push(("stacks/loom/deploy/application.yaml", String::new()));
+    assert_eq!(missing(&files)[0].2, "did you mean `deploy/application.yaml`?");
+    files.push(("stacks/loom/deploy/app.yaml", String::new()));
+    files.push(("stacks/loom/docker/Dockerfile", String::new()));
+    files.push(("stacks/loom/a-offline.zip", String::new()));
+    assert_eq!(missing(&files), []);
+}
+
+#[test]
+fn quoted_default_is_an_error_at_its_line() {
+    for (stack, line) in [
+        (STACK.replace("default: true", "default: \"true\""), 7),
+        (STACK.replace("1.9.0\n", "1.9.0\n    default: 'false'\n"), 9),
+        (STACK.replace("default: true", "default: 1"), 7),
+    ] {
+        let repository = parse(&kiln(&stack));
+        let problems = repository.errors();
+        let found: Vec<_> = problems.iter().map(|p| (p.rule.as_str(), p.position.unwrap().line)).collect();
+        assert_eq!(found, [("stack/default", line)], "{stack}");
+        assert!(problems[0].hint.contains("without quotes"));
+    }
+}
+
+#[test]
+fn checkout_that_nothing_reads_is_a_warning_at_its_line() {
+    let remotes = "remotes: {origin: https://example.org/pot.git}";
+    let sample = format!("samples:\n  - name: pot\n    git:\n      checkoutFrom: {{revision: v1}}\n      {remotes}\n");
+    let stack = STACK.replace(
+        "  - version: 1.9.0\n",
+        &format!("  - version: 1.9.0\n    git: {{checkoutFrom: {{revision: v1}}, {remotes}}}\n"),
+    );
+    let mut files = kiln(&stack);
+    files.push(("extraDevfileEntries.yaml", sample));
+    let repository = parse(&files);
+    let found: Vec<_> = repository.warnings.iter().filter(|p| p.rule == "git/checkoutFrom").collect();
+    let places: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.position.unwrap().line)).collect();
+    assert_eq!(places, [("extraDevfileEntries.yaml", 4), ("stacks/kiln/stack.yaml", 9)]);
+    assert!(found.iter().all(|p| p.hint.contains("revision: v1")), "{found:?}");
+}
+
+#[test]
+fn sample_without_a_remote_and_stack_without_tags_are_warnings() {
+    let sample = "samples:\n  - name: pot\n    git: {revision: v1}\n";
+    let repository = parse(&[
+        ("extraDevfileEntries.yaml", sample.to_owned()),
+        ("stacks/loom/devfile.yaml", devfile("loom", "1.0.0").replace("  tags: [Clay]\n", "")),
+        ("stacks/weft/devfile.yaml", devfile("weft", "1.0.0")),
+    ]);
+    assert_eq!(
+        warnings(&repository),
+        ["extraDevfileEntries.yaml:3:5 sample/remote", "stacks/loom/devfile.yaml:1:1 index/tags"]
+    );
+    let mut files = kiln(STACK);
+    for (_, text) in &mut files[1..] {
+        *text = text.replace("  tags: [Clay]\n", "");
+    }
+    assert_eq!(warnings(&parse(&files)), ["stacks/kiln/stack.yaml:1:1 index/tags"]);
+    files[0].1.push_str("tags: [Python]\n");
+    assert_eq!(warnings(&parse(&files)), [""; 0]);
+}
+
+#[test]
+fn dates_that_match_nothing_and_versions_without_a_date_are_warnings() {
+    let row = |name: &str, version: &str| {
+        format!(r#"    {{"name": "{name}", "version": "{version}", "lastModified": "2026-01-01T00:00:00Z"}}"#)
+    };
+    let dated = |rows: &[String]| {
+        let mut files = kiln(STACK);
+        files.push(("last_modified.json", format!("{{\n  \"stacks\": [\n{}\n  ]\n}}\n", rows.join(",\n"))));
+        let text: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let tree = tree(&text);
+        let mut repository = Repository::parse(&tree);
+        repository.check_dates(&tree);
+        let dates = repository.warnings.into_iter().filter(|p| p.rule.starts_with("lastModified")).collect();
+        warnings(&Repository { warnings: dates, ..Repository::default() })
+    };
+    let all = [row("kiln", "1.0.0"), row("kiln", "1.9.0"), row("kiln", "1.10.0")];
+    assert_eq!(dated(&all), [""; 0]);
+    let odd = [all.as_slice(), &[row("kiln", "7.0.0"), row("nobody", "1.0.0"), row("1.0.0", "kiln")]].concat();
+    let at = |line: u32| format!("last_modified.json:{line}:14 lastModified/unknown");
+    assert_eq!(dated(&odd), [at(6), at(7), at(8)]);
+    assert_eq!(dated(&all[..2]), ["stacks/kiln/1.10.0/devfile.yaml:1:1 lastModified/missing"]);
+}
+
+#[test]
+fn devfile_with_errors_tells_what_the_index_lacks_as_well() {
+    let text = devfile("loom", "1.0.0").replace("  version: 1.0.0\n", "") + "colour: red\n";
+    let found = errors(&parse(&[("stacks/loom/devfile.yaml", text)]));
+    assert_eq!(found, ["stacks/loom/devfile.yaml metadata/version", "stacks/loom/devfile.yaml schema/unknownField"]);
+}
+
+#[test]
+fn stack_elsewhere_without_versions_or_links_is_refused() {
+    for text in ["stacks:\n  - name: far\n", "stacks:\n  - name: far\n    versions: []\n"] {
+        let found = errors(&parse(&[("extraDevfileEntries.yaml", text.to_owned())]));
+        assert_eq!(found, ["extraDevfileEntries.yaml extraStacks/fields"], "{text}");
+    }
 }

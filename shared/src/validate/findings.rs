@@ -67,6 +67,15 @@ impl Findings {
         self.error(Place { file, position: fault.position }, fault.rule, fault.message, fault.hint);
     }
 
+    /// Adds the problems of a file that was read before.
+    pub(crate) fn repeat(&mut self, file: u16, problems: &[Diagnostic]) {
+        for problem in problems {
+            if let Some(position) = problem.position {
+                self.add(Place { file, position }, problem.clone(), file != 0);
+            }
+        }
+    }
+
     /// The problems of the devfile itself, and those of its parents and plugins, each in the order of files and lines.
     pub(crate) fn into_sorted(self) -> [Vec<Diagnostic>; 2] {
         [self.list, self.of_parents].map(|mut list| {

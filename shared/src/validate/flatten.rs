@@ -1,30 +1,22 @@
 //! Brings in what a devfile takes from its parent and plugins.
 
-use serde_json::Value;
+use std::sync::OnceLock;
+
 use url::Url;
 
+use super::alone::read_parent;
 use super::findings::Findings;
+use super::known_parents::{Origin, Parent};
 use super::merge;
-use super::reference::{Reference, is_web, path_from};
-use super::schema::Schema;
-use super::surroundings::{Found, Outside, Surroundings};
+use super::parents::Outside;
+use super::reference::Reference;
+use super::surroundings::Surroundings;
 use crate::limits;
 use crate::version::Version;
-use crate::yaml::{self, Data, Node, Place};
+use crate::yaml::{Data, Node, Place};
 
 /// Most parents above each other. The clients' own limit is lower than any chain that somebody wrote on purpose.
 const GENERATIONS: usize = 20;
-
-/// Where a devfile came from; relative references in it start there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A file of the tree.
-    Tree(String),
-    /// A web address.
-    Web(Url),
-    /// A stack of a registry.
-    Registry(Outside),
-}
 
 /// A devfile with everything that it takes from others.
 #[derive(Debug)]
@@ -47,17 +39,15 @@ pub(crate) struct Flattening<'a, 'b> {
 
 impl Flattening<'_, '_> {
     /// Flattens a devfile that came from the last of the chain.
-    pub(crate) fn flatten(&mut self, devfile: &Node) -> Flat {
-        let mut root = devfile.clone();
+    pub(crate) fn flatten(&mut self, mut root: Node) -> Flat {
         let mut complete = true;
         let mut brought = Vec::new();
-        if let Data::Map(entries) = &mut root.data {
-            entries.retain(|(key, _)| key != "parent");
-        }
+        let parent = take_parent(&mut root);
         let plugins = take_plugins(&mut root);
-        let parent = devfile.get("parent").filter(|parent| parent.is_map()).map(|parent| (parent, "parent"));
-        for (reference, kind) in parent.into_iter().chain(plugins.iter().map(|plugin| (plugin, "plugin"))) {
-            match self.resolve(reference, kind, devfile.text_of("schemaVersion")) {
+        let version = root.text_of("schemaVersion").map(str::to_owned);
+        let parent = parent.iter().map(|parent| (parent, "parent"));
+        for (reference, kind) in parent.chain(plugins.iter().map(|plugin| (plugin, "plugin"))) {
+            match self.resolve(reference, kind, version.as_deref()) {
                 Some(Resolved::Nothing) => {}
                 Some(Resolved::Devfile(flat)) => {
                     complete &= flat.complete;
@@ -91,26 +81,27 @@ impl Flattening<'_, '_> {
             self.findings.error(at, &format!("{kind}/cycle"), message, "take the reference out");
             return None;
         }
-        let found = match &origin {
-            Origin::Tree(path) => (self.around.files)(path).map_or(Found::Missing, Found::Devfile),
-            Origin::Web(url) => self.around.outside.fetch(&Outside::Uri(url.to_string())),
-            Origin::Registry(stack) => self.around.outside.fetch(stack),
+        let known = self.around.known_parents.map(|known| known.get(&origin));
+        let read = OnceLock::new();
+        let parent = match &known {
+            Some(known) => known.get_or_init(|| read_parent(&origin, self.around)),
+            None => read.get_or_init(|| read_parent(&origin, self.around)),
         };
-        let bytes = match found {
-            Found::Devfile(bytes) => bytes,
-            Found::Missing => {
+        let (node, problems, bytes) = match parent {
+            Parent::Read { node, problems, bytes } => (node, problems, *bytes),
+            Parent::Missing => {
                 let message = format!("the {kind} {path} does not exist");
                 self.findings.error(at, &format!("{kind}/missing"), message, "correct the reference");
                 return None;
             }
-            Found::Unreachable(reason) => {
+            Parent::Unreachable(reason) => {
                 let message = format!("the {kind} {path} could not be read: {reason}");
                 let hint = "what depends on it was not checked";
                 self.findings.unreachable(at, &format!("{kind}/unreachable"), message, hint);
                 return None;
             }
         };
-        self.read = self.read.saturating_add(bytes.len());
+        self.read = self.read.saturating_add(bytes);
         if self.findings.files() > limits::FLATTENED_FILES || self.read > limits::FLATTENED_BYTES {
             let message = format!(
                 "with the {kind} {path}, this devfile takes from more than {} others, or more than {} bytes of them",
@@ -122,8 +113,9 @@ impl Flattening<'_, '_> {
         }
         let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
-        let node = check_alone(file, &bytes, self.findings)?;
-        let number = |text: &str| text.parse::<Version>().ok();
+        self.findings.repeat(file, problems);
+        let node = node.as_ref()?.in_file(file);
+        let number = |text: &str| Version::of_schema(text).ok();
         if let (Some(own), Some(child)) = (node.text_of("schemaVersion").and_then(number), version.and_then(number))
             && own > child
         {
@@ -131,7 +123,7 @@ impl Flattening<'_, '_> {
             self.findings.error(at, &format!("{kind}/version"), message, "raise the schemaVersion of this devfile");
         }
         self.chain.push(origin);
-        let flat = self.flatten(&node);
+        let flat = self.flatten(node);
         self.chain.pop();
         Some(Resolved::Devfile(flat))
     }
@@ -195,44 +187,11 @@ enum Resolved {
     Devfile(Flat),
 }
 
-/// Reads a file and holds it against the schema that it names, which is all that a parent has to satisfy alone.
-pub(crate) fn check_alone(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node> {
-    let reading = yaml::read(file, bytes);
-    reading.faults.into_iter().for_each(|fault| findings.fault(file, fault));
-    let node = reading.node?;
-    if !node.is_map() && !matches!(node.data, Data::Null) {
-        findings.error(node.at, "yaml/root", "a devfile is a mapping", "begin with `schemaVersion:`");
-        return None;
-    }
-    if let Some(schema) = schema_of(&node, findings) {
-        schema.check(&node, &Value::from(&node), findings);
-    }
-    Some(node)
-}
-
-fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
-    let known = || super::schema::VERSIONS.iter().map(|(version, _)| *version);
-    let Some(version) = node.get("schemaVersion") else {
-        let near = super::suggest::nearest("schemaVersion", node.entries().iter().map(|(key, _)| key.as_str()));
-        let hint = near.map_or("add `schemaVersion: 2.3.0`".to_owned(), |near| format!("rename `{near}`"));
-        findings.error(node.key_at, "schemaVersion/absent", "schemaVersion is missing", hint);
-        return None;
-    };
-    let Some(text) = version.text() else {
-        let hint = "write it as text with three numbers, such as 2.3.0";
-        findings.error(version.spot(), "schemaVersion/type", "schemaVersion has to be a text", hint);
-        return None;
-    };
-    let schema = Schema::for_version(text);
-    if schema.is_none() {
-        let message = format!("there is no schema for version `{}`", text.escape_debug());
-        let hint = super::suggest::nearest(text.trim(), known()).map_or_else(
-            || format!("use one of {}", super::suggest::quoted(known(), "or")),
-            |near| format!("did you mean `{near}`?"),
-        );
-        findings.error(version.at, "schemaVersion/value", message, hint);
-    }
-    schema
+/// Takes the reference to the parent out of a devfile.
+fn take_parent(root: &mut Node) -> Option<Node> {
+    let Data::Map(entries) = &mut root.data else { return None };
+    let at = entries.iter().position(|(key, _)| key == "parent")?;
+    Some(entries.remove(at).1).filter(Node::is_map)
 }
 
 /// Takes the plugins of schema version 2.0.0 out of the components.
@@ -247,28 +206,4 @@ fn take_plugins(root: &mut Node) -> Vec<Node> {
         None => true,
     });
     plugins
-}
-
-impl Origin {
-    /// What a `uri` in a devfile from here means.
-    fn join(&self, uri: &str) -> Option<Self> {
-        if is_web(uri) {
-            return Url::parse(uri).ok().map(Self::Web);
-        }
-        match self {
-            Self::Tree(path) => path_from(path, uri).map(Self::Tree),
-            Self::Web(url) => url.join(uri).ok().map(Self::Web),
-            Self::Registry(_) => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tree(path) => f.write_str(path),
-            Self::Web(url) => write!(f, "{url}"),
-            Self::Registry(stack) => write!(f, "{stack}"),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use crate::yaml::{Data, Node};
+use crate::yaml::{Data, Node, Place};
 
 /// The lists at the top with the field that identifies an element.
 const LISTS: [(&str, &str); 5] = [
@@ -30,35 +30,46 @@ const UNIONS: [&[&str]; 5] = [
 pub(crate) fn apply_overrides(base: &mut Node, overrides: &Node, rule: &str, findings: &mut Findings) {
     for (list, key) in LISTS {
         let Some(Node { data: Data::List(items), .. }) = base.get_mut(list) else {
-            overrides.items_of(list).iter().for_each(|element| overrides_nothing(element, list, key, rule, findings));
+            overrides.items_of(list).iter().for_each(|element| unknown_element(element, list, key, rule, findings));
             continue;
         };
         let own = slots(items.iter().map(|item| item.text_of(key)));
         for element in overrides.items_of(list) {
             match element.text_of(key).and_then(|name| own.get(name)) {
-                Some(slot) => overlay(&mut items[*slot], element),
-                None => overrides_nothing(element, list, key, rule, findings),
+                Some(slot) => overlay(&mut items[*slot], element, rule, findings),
+                None => unknown_element(element, list, key, rule, findings),
             }
         }
     }
     for map in MAPS {
-        if let Some(patch) = overrides.get(map) {
-            match base.get_mut(map) {
-                Some(target) => overlay(target, patch),
-                None => push_entry(base, map, patch.clone()),
-            }
+        let Some(patch) = overrides.get(map) else { continue };
+        let own = slots(base.get(map).map_or(&[][..], Node::entries).iter().map(|(key, _)| Some(key.as_str())));
+        for (key, value) in patch.entries().iter().filter(|(key, _)| !own.contains_key(key)) {
+            overrides_nothing(key, value.key_at, map, rule, findings);
+        }
+        match base.get_mut(map) {
+            Some(target) => override_values(target, patch, rule, findings),
+            None => push_entry(base, map, patch.clone()),
         }
     }
 }
 
-fn overrides_nothing(element: &Node, list: &str, key: &str, rule: &str, findings: &mut Findings) {
+fn unknown_element(element: &Node, list: &str, key: &str, rule: &str, findings: &mut Findings) {
     // An element without a name has the schema's complaint.
-    let Some(name) = element.get(key) else { return };
-    let owner = if rule.starts_with("plugin") { "plugin" } else { "parent" };
-    let written = name.text().unwrap_or_default();
-    let message = format!("`{written}` overrides nothing: the {owner} has no such element in its `{list}`");
-    let hint = format!("move it to the devfile's own `{list}` if it is new");
-    findings.error(name.spot(), rule, message, hint);
+    if let Some(name) = element.get(key) {
+        overrides_nothing(name.text().unwrap_or_default(), name.spot(), list, rule, findings);
+    }
+}
+
+fn overrides_nothing(written: &str, at: Place, field: &str, rule: &str, findings: &mut Findings) {
+    let owner = owner(rule);
+    let message = format!("`{written}` overrides nothing: the {owner} has no such element in its `{field}`");
+    findings.error(at, rule, message, format!("move it to the devfile's own `{field}` if it is new"));
+}
+
+/// The kind of devfile that a rule's overrides are for.
+fn owner(rule: &str) -> &'static str {
+    if rule.starts_with("plugin") { "plugin" } else { "parent" }
 }
 
 /// Where the first of each name is.
@@ -67,7 +78,7 @@ fn slots<'a>(names: impl DoubleEndedIterator<Item = Option<&'a str>> + ExactSize
 }
 
 /// Lays a patch over a value: mappings by key, lists of named things by name, everything else whole.
-fn overlay(base: &mut Node, patch: &Node) {
+fn overlay(base: &mut Node, patch: &Node, rule: &str, findings: &mut Findings) {
     match (&mut base.data, &patch.data) {
         (Data::Map(entries), Data::Map(changes)) => {
             for union in UNIONS {
@@ -78,7 +89,10 @@ fn overlay(base: &mut Node, patch: &Node) {
             let own = slots(entries.iter().map(|(key, _)| Some(key.as_str())));
             for (key, change) in changes {
                 match own.get(key) {
-                    Some(slot) => overlay(&mut entries[*slot].1, change),
+                    Some(slot) if key == "attributes" => {
+                        override_values(&mut entries[*slot].1, change, rule, findings);
+                    }
+                    Some(slot) => overlay(&mut entries[*slot].1, change, rule, findings),
                     None => entries.push((key.clone(), change.clone())),
                 }
             }
@@ -87,13 +101,51 @@ fn overlay(base: &mut Node, patch: &Node) {
             let own = slots(items.iter().map(|item| item.text_of("name")));
             for change in changes {
                 match change.text_of("name").and_then(|name| own.get(name)) {
-                    Some(slot) => overlay(&mut items[*slot], change),
+                    Some(slot) => overlay(&mut items[*slot], change, rule, findings),
                     None => items.push(change.clone()),
                 }
             }
         }
         _ => *base = patch.clone(),
     }
+}
+
+/// Replaces the values of variables or attributes by key.
+///
+/// The reference makes a struct type for a mapping or list on both sides, with the key as the name of
+/// its field. Go panics when that is no exported identifier (devfile/api#1268).
+fn override_values(base: &mut Node, patch: &Node, rule: &str, findings: &mut Findings) {
+    match (&mut base.data, &patch.data) {
+        (Data::Map(entries), Data::Map(changes)) => {
+            let own = slots(entries.iter().map(|(key, _)| Some(key.as_str())));
+            for (key, change) in changes {
+                let Some(slot) = own.get(key) else {
+                    entries.push((key.clone(), change.clone()));
+                    continue;
+                };
+                let value = &mut entries[*slot].1;
+                let kind = match (&value.data, &change.data) {
+                    (Data::Map(_), Data::Map(_)) => Some("mapping"),
+                    (Data::List(_), Data::List(_)) => Some("list"),
+                    _ => None,
+                };
+                if let Some(kind) = kind.filter(|_| !becomes_go_field(key)) {
+                    let owner = owner(rule);
+                    let reason = "Go clients crash when its key is no Go identifier";
+                    let message = format!("cannot override the {kind} in the attribute `{key}`: {reason}");
+                    let hint = format!("set it in the {owner} or here, or choose a key of letters and digits");
+                    findings.error(change.key_at, rule, message, hint);
+                }
+                *value = change.clone();
+            }
+        }
+        _ => *base = patch.clone(),
+    }
+}
+
+/// Whether a key with its first letter in upper case is an exported Go identifier.
+fn becomes_go_field(key: &str) -> bool {
+    key.starts_with(char::is_alphabetic) && key.chars().all(|c| c == '_' || c.is_alphabetic() || c.is_ascii_digit())
 }
 
 /// Puts what a parent or plugin brings in before the devfile's own. An element may be in one of them only; the

@@ -2,20 +2,23 @@
 //!
 //! [`devfile`] goes through these steps, and each adds to the findings:
 //! - [`yaml`] reads the bytes into a tree whose keys and values know their places;
-//! - `schema` holds it against the published JSON schema of its version;
+//! - `schema` holds it against the published JSON schema of its version (`alone` does both, for parents once a run);
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
 //! - `rules` checks what a schema cannot express, with `quantity` and `uri` to read those.
 //!
 //! The rules and their names are described in `docs/validation.md`.
 
+mod alone;
 mod findings;
 mod flatten;
+mod known_parents;
 mod merge;
+mod parents;
 mod quantity;
 mod reference;
 mod rules;
 mod schema;
-mod suggest;
+pub(crate) mod suggest;
 mod surroundings;
 mod uri;
 mod variables;
@@ -23,9 +26,12 @@ mod variables;
 use serde_json::Value;
 
 use self::findings::Findings;
-use self::flatten::{Flattening, Origin};
+use self::flatten::Flattening;
+pub use self::known_parents::KnownParents;
+use self::known_parents::Origin;
+pub use self::parents::{Found, Outside, Parents, Unreachable};
 pub use self::reference::{Reference, is_web, path_from};
-pub use self::surroundings::{Found, Outside, Parents, Surroundings, Unreachable};
+pub use self::surroundings::Surroundings;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::yaml::{self, Node};
 
@@ -70,10 +76,10 @@ pub fn sample(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Checked {
 
 fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn(&Node, &mut Findings)) -> Checked {
     let mut findings = Findings::new(path);
-    let document = flatten::check_alone(0, bytes, &mut findings);
+    let document = alone::check(0, bytes, &mut findings);
     if let Some(document) = &document {
         let chain = vec![Origin::Tree(path.to_owned())];
-        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document);
+        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
         check_metadata(document, &mut findings);

@@ -4,6 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::known_parents::KnownParents;
+use super::parents::{Parents, Unreachable};
+
 /// The surroundings of a devfile: the sources of its parents and plugins.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -11,11 +14,14 @@ pub struct Surroundings<'a> {
     pub files: &'a (dyn Fn(&str) -> Option<Bytes> + Sync),
     /// Everything else.
     pub outside: &'a dyn Parents,
+    /// Parents that other devfiles of the same run name as well; `None` for a devfile that is checked by itself.
+    pub known_parents: Option<&'a KnownParents>,
 }
 
 impl Surroundings<'_> {
     /// A devfile that stands alone: no files beside it, nothing reachable.
-    pub const ALONE: Surroundings<'static> = Surroundings { files: &|_| None, outside: &Unreachable };
+    pub const ALONE: Surroundings<'static> =
+        Surroundings { files: &|_| None, outside: &Unreachable, known_parents: None };
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -23,66 +29,3 @@ impl fmt::Debug for Surroundings<'_> {
         f.debug_struct("Surroundings").finish_non_exhaustive()
     }
 }
-
-/// A parent or plugin that is not a file of the tree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outside {
-    /// At an http or https address.
-    Uri(String),
-    /// A stack of a registry.
-    Stack {
-        /// Its name.
-        id: String,
-        /// Its version; none for the default one.
-        version: Option<String>,
-        /// The registry's address; none for the registry that the devfile belongs to.
-        registry: Option<String>,
-    },
-}
-
-impl fmt::Display for Outside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uri(uri) => f.write_str(uri),
-            Self::Stack { id, version, registry } => {
-                let version = version.as_deref().map_or(String::new(), |version| format!(":{version}"));
-                let registry = registry.as_deref().unwrap_or("this registry");
-                write!(f, "stack {id}{version} of {registry}")
-            }
-        }
-    }
-}
-
-/// The result of a search for a parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Its bytes.
-    Devfile(Bytes),
-    /// It is certain that there is none, which is an error.
-    Missing,
-    /// It could not be asked for, with the reason; a warning.
-    Unreachable(String),
-}
-
-/// Finds parents outside the tree.
-pub trait Parents: Sync {
-    /// The file of the tree that it is, when it is one.
-    fn in_tree(&self, parent: &Outside) -> Option<String> {
-        let _ = parent;
-        None
-    }
-
-    /// Looks for one elsewhere.
-    fn fetch(&self, parent: &Outside) -> Found {
-        match parent {
-            Outside::Stack { registry: None, .. } => Found::Missing,
-            _ => Found::Unreachable("nothing is fetched here".to_owned()),
-        }
-    }
-}
-
-/// Fetches nothing, and knows no stacks of this registry.
-#[derive(Debug, Clone, Copy)]
-pub struct Unreachable;
-
-impl Parents for Unreachable {}

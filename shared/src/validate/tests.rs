@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod agreement;
+mod mutations;
 mod parents;
 mod rules;
 

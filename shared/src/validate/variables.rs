@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::findings::Findings;
 use crate::limits;
-use crate::yaml::{Data, Node};
+use crate::yaml::{Data, Node, Place};
 
 /// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
-const PLACES: [&[&str]; 41] = [
+const PLACES: [&[&str]; 42] = [
     &["components", "*", "container", "image"],
     &["components", "*", "container", "sourceMapping"],
     &["components", "*", "container", "command", "*"],
@@ -44,11 +44,20 @@ const PLACES: [&[&str]; 41] = [
     &["projects", "*", "git", "remotes", "*"],
     &["projects", "*", "zip", "location"],
     &["starterProjects", "*", "description"],
+    &["starterProjects", "*", "subDir"],
     &["starterProjects", "*", "git", "checkoutFrom", "*"],
     &["starterProjects", "*", "git", "remotes", "*"],
     &["starterProjects", "*", "zip", "location"],
     &["dependentProjects", "*", "git", "remotes", "*"],
     &["dependentProjects", "*", "zip", "location"],
+];
+
+/// Where variables are replaced in the keys of a mapping, too.
+const KEYS: [&[&str]; 4] = [
+    &["components", "*", "image", "dockerfile", "git", "remotes"],
+    &["projects", "*", "git", "remotes"],
+    &["starterProjects", "*", "git", "remotes"],
+    &["dependentProjects", "*", "git", "remotes"],
 ];
 
 /// Replaces the variables of a devfile; undefined ones stay as they are, with a warning when all parents are known.
@@ -62,26 +71,41 @@ pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) 
         entries.iter().filter_map(|(name, value)| Some((name.clone(), value.text()?.to_owned()))).collect();
     let mut budget = limits::EXPANDED_BYTES;
     let mut is_spent = false;
+    let mut replaced = |text: &str, at: Place| {
+        if is_spent || !text.contains("{{") {
+            return None;
+        }
+        let Some((replaced, undefined)) = expand(text, &known, &mut budget) else {
+            is_spent = true;
+            let message = format!("variables expand to more than {} bytes", limits::EXPANDED_BYTES);
+            findings.error(at, "variables/size", message, "use shorter variables, or use them less often");
+            return None;
+        };
+        for name in undefined.into_iter().filter(|_| complete) {
+            let hint = findings.nearest(&name, known.keys().map(String::as_str)).map_or_else(
+                || format!("add `{name}:` to the variables; until then the text stays as it is"),
+                |near| format!("did you mean `{{{{{near}}}}}`?"),
+            );
+            findings.warning(at, "variables/undefined", format!("there is no variable `{name}`"), hint);
+        }
+        Some(replaced)
+    };
     for place in PLACES {
         visit(root, place, &mut |node| {
             let Data::Text(text) = &node.data else { return };
-            if is_spent || !text.contains("{{") {
-                return;
+            if let Some(text) = replaced(text, node.at) {
+                node.data = Data::Text(text);
             }
-            let Some((replaced, undefined)) = expand(text, &known, &mut budget) else {
-                is_spent = true;
-                let message = format!("variables expand to more than {} bytes", limits::EXPANDED_BYTES);
-                findings.error(node.at, "variables/size", message, "use shorter variables, or use them less often");
-                return;
-            };
-            for name in undefined.into_iter().filter(|_| complete) {
-                let hint = findings.nearest(&name, known.keys().map(String::as_str)).map_or_else(
-                    || format!("add `{name}:` to the variables; until then the text stays as it is"),
-                    |near| format!("did you mean `{{{{{near}}}}}`?"),
-                );
-                findings.warning(node.at, "variables/undefined", format!("there is no variable `{name}`"), hint);
+        });
+    }
+    for place in KEYS {
+        visit(root, place, &mut |node| {
+            let Data::Map(entries) = &mut node.data else { return };
+            for (key, value) in entries {
+                if let Some(text) = replaced(key, value.key_at) {
+                    *key = text;
+                }
             }
-            node.data = Data::Text(replaced);
         });
     }
 }

@@ -157,7 +157,7 @@ impl Builder {
 
     fn begin(&mut self, node: Node, anchor: usize, style: StructureStyle) -> Result<(), Fault> {
         if self.wants_key() {
-            return Err(bad_key(node.at));
+            return Err(if self.flow > 0 { self.unquoted_variable(&node) } else { bad_key(node.at) });
         }
         self.read += 1;
         self.spend(node.at, Measure { nodes: 1, bytes: 0, depth: self.open.len() + 1 })?;
@@ -165,6 +165,18 @@ impl Builder {
         self.flow += usize::from(style == StructureStyle::Flow);
         self.open.push(Frame { node, anchor, key: None, merges: Vec::new() });
         Ok(())
+    }
+
+    /// A mapping or list as a key in braces: nearly always a text that begins with `{{name}}`.
+    fn unquoted_variable(&self, node: &Node) -> Fault {
+        match (&node.data, self.open.last()) {
+            (Data::Map(_), Some(outer)) => {
+                let message = "`{{` begins a mapping within a mapping here, and not a variable";
+                let hint = "quote the whole text: \"{{name}}\"";
+                Fault::new(outer.node.at.position, "yaml/key", message, hint)
+            }
+            _ => bad_key(node.at),
+        }
     }
 
     fn end(&mut self) -> Result<(), Fault> {

@@ -134,6 +134,18 @@ impl Node {
         }
     }
 
+    /// A copy in another file of a validation.
+    pub(crate) fn in_file(&self, file: u16) -> Self {
+        let data = match &self.data {
+            Data::List(items) => Data::List(items.iter().map(|item| item.in_file(file)).collect()),
+            Data::Map(entries) => {
+                Data::Map(entries.iter().map(|(key, node)| (key.clone(), node.in_file(file))).collect())
+            }
+            other => other.clone(),
+        };
+        Self { at: Place { file, ..self.at }, key_at: Place { file, ..self.key_at }, data }
+    }
+
     /// What is in the tree, to hold against the budgets.
     pub(crate) fn measure(&self) -> Measure {
         let one = Measure { nodes: 1, bytes: 0, depth: 1 };

@@ -58,7 +58,7 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
     options.set_emit_comments(false);
     let mut ended = false;
     for next in Parser::new_from_str_with_options(&text, options) {
-        let (event, span) = next.map_err(syntax)?;
+        let (event, span) = next.map_err(|error| syntax(&error, &text))?;
         match event {
             Event::StreamStart | Event::StreamEnd => {}
             Event::DocumentEnd => {
@@ -80,9 +80,19 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
     Ok(builder.take_root().unwrap_or(Node::new(Place { file: builder.file(), position: start }, Data::Null)))
 }
 
-fn syntax(error: ScanError) -> Fault {
+/// The first tab in the indentation of a line, from the line before on: the parser stops behind it, or at the text before it.
+fn tab_in_indent(text: &str, line: usize) -> Option<Position> {
+    let tab = |line: &str| line.find(|character: char| character != ' ').filter(|at| line[*at..].starts_with('\t'));
+    let mut lines = text.split('\n').enumerate().skip(line.saturating_sub(2));
+    lines.find_map(|(number, line)| Some(Position { line: count(number), column: count(tab(line)?) }))
+}
+
+fn syntax(error: &ScanError, text: &str) -> Fault {
     let position = Position { line: count(error.marker().line().max(1) - 1), column: count(error.marker().col()) };
     let info = error.info();
+    if let Some(tab) = tab_in_indent(text, error.marker().line()).filter(|_| info.contains("tab")) {
+        return Fault::new(tab, "yaml/tab", "a line begins with a tab", "indent with spaces");
+    }
     let (rule, hint) = match error.kind() {
         ErrorKind::RecursionLimitExceeded => ("yaml/depth", "nest less deeply"),
         ErrorKind::UnknownAnchor => ("yaml/anchor", "name an anchor that is set before it with &"),

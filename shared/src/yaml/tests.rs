@@ -71,7 +71,7 @@ fn refused() {
         ("a: .inf\n", vec![("yaml/int", 1, 4)]),
         ("a: !!int x\n", vec![("yaml/tag", 1, 10)]),
         ("a: b: c\n", vec![("yaml/syntax", 1, 5)]),
-        ("a:\n\t- b\n", vec![("yaml/tab", 2, 2)]),
+        ("a:\n\t- b\n", vec![("yaml/tab", 2, 1)]),
         ("a: 1\n\t\nb: 2\n", vec![("yaml/tab", 2, 1)]),
         ("a:\n  b: 1\n\t# c\n", vec![("yaml/tab", 3, 1)]),
         ("a: 'x'\n  \t\n", vec![("yaml/tab", 2, 3)]),
@@ -115,5 +115,21 @@ fn hostile_files_are_refused() {
     ] {
         let found = faults(&text);
         assert_eq!(found.last().map(|fault| fault.0), Some(rule), "{what}: {:?}", &found[..found.len().min(3)]);
+    }
+}
+
+#[test]
+fn tab_in_indentation_is_where_the_fault_points() {
+    let reading = read(0, b"a:\n  b: 1\n\tc: 2\n  d: 3\n");
+    let fault = &reading.faults[0];
+    assert_eq!((fault.rule, fault.position.line, fault.position.column), ("yaml/tab", 3, 1));
+}
+
+#[test]
+fn variable_without_quotes_is_named_where_its_text_begins() {
+    for text in ["a:\n  image: {{IMG}}\n", "a:\n  image: {{ IMG }}:latest\n"] {
+        let fault = &read(0, text.as_bytes()).faults[0];
+        assert_eq!((fault.rule, fault.position.line, fault.position.column), ("yaml/key", 2, 10), "{text}");
+        assert!(fault.hint.contains("quote"), "{fault:?}");
     }
 }

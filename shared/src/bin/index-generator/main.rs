@@ -17,17 +17,18 @@ use devfile_registry::git::{Client, GitCredentials};
 use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
-use devfile_registry::report::{Colour, Format, render};
+use devfile_registry::report::{Colour, Format, Options, render, rule};
 use devfile_registry::settings;
 use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use devfile_registry::text::printable;
+use url::Url;
 
 use crate::changes::Changes;
 use crate::progress::Progress;
 
 /// Generates the index of a devfile registry repository, or checks the repository.
 ///
-/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
+/// Exit status: 0 without errors (there may be warnings), 1 with errors, 2 when nothing could be checked or written.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
@@ -43,6 +44,12 @@ struct Arguments {
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     strict_icons: bool,
+    /// Print what the documentation says about a rule, such as stack/default
+    #[arg(long, value_name = "RULE", exclusive = true)]
+    explain: Option<String>,
+    /// URL where docs/validation.md can be read; the rules in SARIF link to it
+    #[arg(long, value_name = "URL", requires = "check")]
+    help_url: Option<Url>,
     /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
     offline: bool,
@@ -51,10 +58,18 @@ struct Arguments {
     force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
     /// /tree/BRANCH for another branch than the default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
-    registry: String,
+    #[arg(required_unless_present = "explain")]
+    registry: Option<String>,
     /// File to write the index to
-    #[arg(required_unless_present = "check")]
+    #[arg(required_unless_present_any = ["check", "explain"])]
     index: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The registry repository; empty when a rule is explained.
+    fn registry(&self) -> &str {
+        self.registry.as_deref().unwrap_or_default()
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -79,6 +94,10 @@ enum Verdict {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    if let Some(name) = &arguments.explain {
+        let _ = std::io::stdout().write_all(rule(name)?.explanation().as_bytes());
+        return Ok(Verdict::Clean);
+    }
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
     let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
@@ -91,13 +110,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         (false, false) if arguments.check => Outside::new(client, Icons::Lenient),
         (false, false) => Outside::of_index(client),
     };
-    if !arguments.registry.contains("://") && !arguments.registry.contains('@') {
-        return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
+    if !arguments.registry().contains("://") && !arguments.registry().contains('@') {
+        return read(arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
     }
-    let repository = arguments.registry.parse()?;
+    let repository = arguments.registry().parse()?;
     let access = match token {
         Some(token) => GitAccess::token(&token)?,
         None => GitAccess::of_host(&credentials, &repository),
@@ -111,9 +130,10 @@ async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) ->
     let tree = source.files(&commit, &Scope::All).await?;
     let changes = arguments.changed_since.as_deref();
     let changes =
-        changes.map(|revision| Changes::since(Path::new(&arguments.registry), &tree, revision)).transpose()?;
+        changes.map(|revision| Changes::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
     progress.now("checking");
-    let complete = outside.complete(tree, None).await;
+    let mut complete = outside.complete(tree, None).await;
+    complete.repository.check_dates(&complete.tree);
     drop(progress);
     match &arguments.index {
         None => Ok(check(arguments, &complete, changes.as_ref())),
@@ -127,7 +147,7 @@ fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) 
         problems.retain(|problem| changes.concern(&problem.path));
     }
     let verdict = verdict(&problems);
-    let report = report(&arguments.registry, complete, problems, arguments.format, colour(&std::io::stdout()));
+    let report = report(arguments, complete, problems, colour(&std::io::stdout()));
     // Whoever reads it may have seen enough, and closed the pipe.
     let _ = std::io::stdout().write_all(report.as_bytes());
     verdict
@@ -143,7 +163,7 @@ async fn generate(
     let problems = problems(complete);
     let verdict = verdict(&problems);
     if !problems.is_empty() {
-        eprint!("{}", report(&arguments.registry, complete, problems, Format::Human, colour(&std::io::stderr())));
+        eprint!("{}", report(arguments, complete, problems, colour(&std::io::stderr())));
     }
     if verdict == Verdict::Problems && !arguments.force {
         eprintln!("index-generator: no index is written; mend the errors, or leave out what is wrong with --force");
@@ -172,13 +192,8 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
 }
 
 /// The report, with paths as they can be opened from here.
-fn report(
-    registry: &str,
-    complete: &Complete,
-    mut problems: Vec<Diagnostic>,
-    format: Format,
-    colour: Colour,
-) -> String {
+fn report(arguments: &Arguments, complete: &Complete, mut problems: Vec<Diagnostic>, colour: Colour) -> String {
+    let registry = arguments.registry();
     let registry = Path::new(if registry.contains("://") { "." } else { registry });
     let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
     let prefix = shown("").display().to_string();
@@ -186,7 +201,8 @@ fn report(
         problem.path = shown(&problem.path).display().to_string();
     }
     let sources = |path: &str| complete.tree.get(path.strip_prefix(&prefix)?.trim_start_matches('/')).cloned();
-    render(format, &problems, &sources, colour)
+    let help_url = arguments.help_url.as_ref().map(Url::as_str);
+    render(arguments.format, &problems, Options { sources: &sources, colour, help_url })
 }
 
 fn colour(stream: &impl IsTerminal) -> Colour {

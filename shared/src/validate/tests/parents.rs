@@ -71,6 +71,40 @@ fn wrong() {
 }
 
 #[test]
+fn override_of_a_variable_or_attribute_that_the_parent_lacks_is_refused() {
+    assert_eq!(with("parent: {uri: base.yaml, variables: {v: z}}\n"), [""; 0]);
+    assert_eq!(with("parent: {uri: base.yaml, variables: {w: z}}\n"), ["parent/override 3:38"]);
+    assert_eq!(with("parent: {uri: base.yaml, attributes: {w: z}}\n"), ["parent/override 3:39"]);
+}
+
+#[test]
+fn override_of_an_attribute_that_crashes_go_clients_is_refused() {
+    let check = |key: &str, base: &str, patch: &str| {
+        let parent = format!(
+            "schemaVersion: 2.1.0\ncomponents:\n  - name: box\n    attributes: {{'{key}': {base}}}\n    container: {{image: i}}\n"
+        );
+        let child = format!(
+            "{HEAD}parent:\n  uri: base.yaml\n  components:\n    - name: box\n      attributes: {{'{key}': {patch}}}\n      container: {{image: j}}\n"
+        );
+        problems(&check_among(&child, &[("stacks/s/1.0.0/base.yaml", parent.as_str())]))
+    };
+    let (mappings, lists) = (("{a: 1}", "{b: 2}"), ("[1]", "[2]"));
+    for key in ["pod-overrides", "a.io/b", "1a", "_b", "a b", ""] {
+        for (base, patch) in [mappings, lists] {
+            assert_eq!(check(key, base, patch), ["parent/override 7:20"], "{key}: {base}");
+        }
+        for (base, patch) in [("{a: 1}", "text"), ("[1]", "{a: 1}"), ("text", "other")] {
+            assert_eq!(check(key, base, patch), [""; 0], "{key}: {base}");
+        }
+    }
+    for key in ["podOverrides", "a1", "a_b", "größe"] {
+        for (base, patch) in [mappings, lists] {
+            assert_eq!(check(key, base, patch), [""; 0], "{key}: {base}");
+        }
+    }
+}
+
+#[test]
 fn volume_of_a_parent_gets_another_size_below_parent_and_nowhere_else() {
     let volume = "components: [{name: vol, volume: {size: 30Gi}}]";
     assert_eq!(with(&format!("parent: {{uri: base.yaml, {volume}}}\n")), [""; 0]);
@@ -173,4 +207,35 @@ fn what_is_taken_from_others_is_bounded() {
     assert!(is_refused(of_plugins(plugins(3, "p0.yaml"))));
     assert!(!is_refused(of_plugins(plugins(100, "p19.yaml"))));
     assert!(is_refused(of_plugins(plugins(101, "p19.yaml"))));
+}
+
+#[test]
+fn parent_is_read_once_however_many_children_it_has() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let chain: HashMap<String, String> = (0..19)
+        .map(|level| {
+            let next = if level == 18 { String::new() } else { format!("parent: {{uri: p{}.yaml}}\n", level + 1) };
+            (
+                format!("p{level}.yaml"),
+                format!("schemaVersion: 2.2.0\n{next}components: [{{name: c{level}, volume: {{}}}}]\nx: 1\n"),
+            )
+        })
+        .collect();
+    let reads = AtomicUsize::new(0);
+    let files = |path: &str| {
+        let text = chain.get(path)?;
+        reads.fetch_add(1, Ordering::Relaxed);
+        Some(Bytes::from(text.clone()))
+    };
+    let known = KnownParents::default();
+    let around = Surroundings { files: &files, known_parents: Some(&known), ..Surroundings::ALONE };
+    let child = format!("{HEAD}parent: {{uri: p0.yaml}}\ncomponents: [{{name: c7, volume: {{}}}}]\n");
+    let alone = devfile("d.yaml", child.as_bytes(), &Surroundings { files: &files, ..Surroundings::ALONE });
+    assert_eq!(reads.swap(0, Ordering::Relaxed), 19);
+    for _ in 0..50 {
+        let checked = devfile("d.yaml", child.as_bytes(), &around);
+        assert_eq!((checked.diagnostics, checked.of_parents), (alone.diagnostics.clone(), alone.of_parents.clone()));
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 19);
+    assert_eq!(problems(&alone).iter().filter(|problem| problem.starts_with("parent/merge")).count(), 1);
 }

@@ -219,6 +219,10 @@ fn projects() {
         ("projects: [{name: p, git: {remotes: {a: x, b: z}}}]\n", &["projects/remotes 3:28"]),
         ("projects: [{name: p, git: {remotes: {a: x, b: z}, checkoutFrom: {remote: b}}}]\n", &[]),
         ("projects: [{name: p, git: {remotes: {a: x}, checkoutFrom: {remote: b}}}]\n", &["projects/remotes 3:68"]),
+        (
+            "variables: {r: b}\nprojects: [{name: p, git: {remotes: {\"{{r}}\": x, c: z}, checkoutFrom: {remote: b}}}]\n",
+            &[],
+        ),
         ("starterProjects: [{name: p, git: {remotes: {a: x, b: z}}}]\n", &["starterProjects/remotes 3:35"]),
         ("dependentProjects: [{name: p, git: {remotes: {}}}]\n", &["dependentProjects/remotes? 3:31"]),
         ("projects: [{name: p, zip: {}}, {name: p, zip: {}}]\n", &["projects/duplicate? 3:39"]),

@@ -66,7 +66,7 @@ impl VersionFacts {
     fn new(version: &VersionEntry) -> Self {
         Self {
             version: version.version.parse().ok(),
-            schema_version: version.schema_version.parse().ok(),
+            schema_version: Version::of_schema(&version.schema_version).ok(),
             last_modified: version.last_modified.utc_day(),
             default: version.default,
         }

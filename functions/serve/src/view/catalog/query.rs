@@ -125,7 +125,7 @@ impl SchemaVersionRange {
 
     /// Whether a version with this schema version is in the range. What is not a version is in no range but the whole.
     pub(crate) fn admits(&self, schema_version: &str) -> bool {
-        let version: Option<Version> = schema_version.parse().ok();
+        let version = Version::of_schema(schema_version).ok();
         self.0.iter().all(|(bound, limit)| version.as_ref().is_some_and(|version| bound.admits(version, limit)))
     }
 }
