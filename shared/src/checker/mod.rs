@@ -1,4 +1,4 @@
-//! Generates the index of a registry repository, a drop-in for the reference's command of this name, or only checks it.
+//! The commands that check a registry repository and generate its index, with their report on standard output.
 
 mod changes;
 mod progress;
@@ -7,65 +7,64 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::digest::CommitSha;
+use crate::environment::Environment;
+use crate::fetch::Rules;
+use crate::git::{Client, GitCredentials};
+use crate::index::to_pretty_json;
+use crate::outside::{Complete, Icons, Outside};
+use crate::release::{Draft, Plan};
+use crate::report::{Colour, Format, render};
+use crate::settings;
+use crate::source::{GitAccess, GitSource, LocalSource, Scope, Source};
+use crate::text::printable;
 use anyhow::{Context, bail};
 use clap::Parser;
-use devfile_registry::diagnostic::{Diagnostic, Severity};
-use devfile_registry::digest::CommitSha;
-use devfile_registry::environment::Environment;
-use devfile_registry::fetch::Rules;
-use devfile_registry::git::{Client, GitCredentials};
-use devfile_registry::index::to_pretty_json;
-use devfile_registry::outside::{Complete, Icons, Outside};
-use devfile_registry::release::{Draft, Plan};
-use devfile_registry::report::{Colour, Format, render};
-use devfile_registry::settings;
-use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
-use devfile_registry::text::printable;
 
-use crate::changes::Changes;
-use crate::progress::Progress;
+use self::changes::Changes;
+use self::progress::Progress;
 
 /// Generates the index of a devfile registry repository, or checks the repository.
 ///
 /// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-struct Arguments {
+pub struct Arguments {
     /// Check the repository and write no index
     #[arg(long, conflicts_with_all = ["index", "force"])]
-    check: bool,
+    pub check: bool,
     /// Form of the report: human, json, github (annotations of a pull request) or sarif
     #[arg(long, default_value = "human", requires = "check")]
-    format: Format,
+    pub format: Format,
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV", requires = "check")]
-    changed_since: Option<String>,
+    pub changed_since: Option<String>,
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
-    strict_icons: bool,
+    pub strict_icons: bool,
     /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
-    offline: bool,
+    pub offline: bool,
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
-    force: bool,
+    pub force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
     /// /tree/BRANCH for another branch than the default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
-    registry: String,
+    pub registry: String,
     /// File to write the index to
     #[arg(required_unless_present = "check")]
-    index: Option<PathBuf>,
+    pub index: Option<PathBuf>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments).await {
+/// Runs a command, which is called `program` in its messages, and gives its exit status.
+pub async fn run(program: &str, arguments: &Arguments) -> ExitCode {
+    match execute(program, arguments).await {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Problems) => ExitCode::FAILURE,
         Err(error) => {
             // A reason may repeat names of the repository, which somebody chose.
-            eprintln!("index-generator: {}", printable(&format!("{error:#}")));
+            eprintln!("{program}: {}", printable(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }
@@ -78,7 +77,7 @@ enum Verdict {
     Problems,
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
     let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
@@ -92,7 +91,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         (false, false) => Outside::of_index(client),
     };
     if !arguments.registry.contains("://") && !arguments.registry.contains('@') {
-        return read(arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
+        return read(program, arguments, &outside, &LocalSource::new(Path::new(&arguments.registry))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
@@ -102,10 +101,15 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         Some(token) => GitAccess::token(&token)?,
         None => GitAccess::of_host(&credentials, &repository),
     };
-    read(arguments, &outside, &GitSource::new(repository, access)).await
+    read(program, arguments, &outside, &GitSource::new(repository, access)).await
 }
 
-async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
+async fn read(
+    program: &str,
+    arguments: &Arguments,
+    outside: &Outside,
+    source: &impl Source,
+) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading");
     let commit = source.head().await?;
     let tree = source.files(&commit, &Scope::All).await?;
@@ -117,7 +121,7 @@ async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) ->
     drop(progress);
     match &arguments.index {
         None => Ok(check(arguments, &complete, changes.as_ref())),
-        Some(index) => generate(arguments, source, commit, &complete, index).await,
+        Some(index) => generate(program, arguments, source, commit, &complete, index).await,
     }
 }
 
@@ -134,6 +138,7 @@ fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) 
 }
 
 async fn generate(
+    program: &str,
     arguments: &Arguments,
     source: &impl Source,
     commit: CommitSha,
@@ -146,7 +151,7 @@ async fn generate(
         eprint!("{}", report(&arguments.registry, complete, problems, Format::Human, colour(&std::io::stderr())));
     }
     if verdict == Verdict::Problems && !arguments.force {
-        eprintln!("index-generator: no index is written; mend the errors, or leave out what is wrong with --force");
+        eprintln!("{program}: no index is written; mend the errors, or leave out what is wrong with --force");
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);
@@ -159,7 +164,8 @@ async fn generate(
     Ok(Verdict::Clean)
 }
 
-fn problems(complete: &Complete) -> Vec<Diagnostic> {
+/// The errors and warnings of a repository, in their order.
+pub fn problems(complete: &Complete) -> Vec<Diagnostic> {
     let errors = complete.repository.errors().into_iter();
     let mut problems: Vec<Diagnostic> = errors.chain(&complete.repository.warnings).cloned().collect();
     problems.sort();
@@ -171,8 +177,8 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
     if problems.iter().any(is_error) { Verdict::Problems } else { Verdict::Clean }
 }
 
-/// The report, with paths as they can be opened from here.
-fn report(
+/// The report on a repository, with paths as they can be opened from the current folder.
+pub fn report(
     registry: &str,
     complete: &Complete,
     mut problems: Vec<Diagnostic>,
@@ -189,7 +195,8 @@ fn report(
     render(format, &problems, &sources, colour)
 }
 
-fn colour(stream: &impl IsTerminal) -> Colour {
+/// Whether a stream is a terminal that shows colours (`NO_COLOR` and `TERM` count).
+pub fn colour(stream: &impl IsTerminal) -> Colour {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     if stream.is_terminal() && !refused && !dumb { Colour::Always } else { Colour::Never }
