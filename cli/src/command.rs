@@ -1,0 +1,144 @@
+//! The subcommands with their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use devfile_registry::checker::Arguments;
+use devfile_registry::report::Format;
+use devfile_registry::settings::{Function, help};
+
+/// Previews, checks and serves a devfile registry.
+#[derive(Debug, Parser)]
+#[command(name = "devfile-registry", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The subcommand.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Preview(Preview),
+    Check(Check),
+    Index(Index),
+    /// Answer clients from the release in a cache bucket, in plain HTTP
+    #[command(after_help = help(Function::Serve))]
+    Serve,
+    /// Publish a registry repository when told that it changed, in plain HTTP
+    #[command(after_help = help(Function::Refresh))]
+    Refresh {
+        /// Do one thing and end
+        #[command(subcommand)]
+        action: Option<RefreshAction>,
+    },
+    /// Write a completion script for a shell to standard output
+    #[command(after_help = "Example:\n  devfile-registry completions bash > ~/.local/share/bash-completion/completions/devfile-registry")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RefreshAction {
+    /// Run one action and print its report
+    #[command(after_help = "Example:\n  devfile-registry refresh invoke '{\"action\":\"refresh\"}'")]
+    Invoke {
+        /// The action in JSON: refresh, reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore or verify
+        event: String,
+    },
+}
+
+/// Serve a registry repository from this machine and follow its changes
+///
+/// The registry is built in memory and answers as a deployed one does. Each change of a file is published at once; errors and
+/// warnings are printed as `check` prints them. Ctrl-C ends everything.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry preview path/to/registry --open")]
+pub(crate) struct Preview {
+    /// Folder of the registry repository, the one that has stacks/
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Port on 127.0.0.1; when it is taken, the next free one
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Fetch what the repository names on other hosts: parents, icons, samples, starter projects
+    #[arg(long)]
+    pub(crate) fetch: bool,
+    /// Open the viewer in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// Check a registry repository
+///
+/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry check . --changed-since origin/main --format github")]
+pub(crate) struct Check {
+    /// The registry repository: its folder, or the https URL of a Git repository, with /tree/BRANCH for another branch than the
+    /// default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
+    #[arg(default_value = ".")]
+    registry: String,
+    /// Form of the report: human, json, github (annotations of a pull request) or sarif
+    #[arg(long, default_value = "human")]
+    format: Format,
+    /// Report only on stacks and entries that differ from a Git revision, such as origin/main
+    #[arg(long, value_name = "REV")]
+    changed_since: Option<String>,
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Fetch nothing: parents, versions, icons and samples on other hosts are not checked
+    #[arg(long, conflicts_with = "strict_icons")]
+    offline: bool,
+}
+
+/// Write the index of a registry repository
+///
+/// Exit status: 0 when the index was written, 1 when there are errors, 2 when it could not be tried.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry index . index.json")]
+pub(crate) struct Index {
+    /// The registry repository: its folder, or the https URL of a Git repository, with /tree/BRANCH for another branch than the
+    /// default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
+    registry: String,
+    /// File to write the index to
+    file: PathBuf,
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Fetch nothing: parents and versions on other hosts are not read
+    #[arg(long, conflicts_with = "strict_icons")]
+    offline: bool,
+    /// Write the index even when there are errors, without what is wrong
+    #[arg(long)]
+    force: bool,
+}
+
+impl From<Check> for Arguments {
+    fn from(check: Check) -> Self {
+        let Check { registry, format, changed_since, strict_icons, offline } = check;
+        Self { check: true, format, changed_since, strict_icons, offline, force: false, registry, index: None }
+    }
+}
+
+impl From<Index> for Arguments {
+    fn from(index: Index) -> Self {
+        let Index { registry, file, strict_icons, offline, force } = index;
+        let (format, changed_since) = (Format::Human, None);
+        Self { check: false, format, changed_since, strict_icons, offline, force, registry, index: Some(file) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn declarations_of_the_subcommands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,8 @@
+//! `devfile-registry` as people run it.
+
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
+mod checking;
+mod help;
+mod previewing;
+mod program;
