@@ -32,7 +32,9 @@ pub(crate) enum Command {
         action: Option<RefreshAction>,
     },
     /// Write a completion script for a shell to standard output
-    #[command(after_help = "Example:\n  devfile-registry completions bash > ~/.local/share/bash-completion/completions/devfile-registry")]
+    #[command(
+        after_help = "Example:\n  devfile-registry completions bash > ~/.local/share/bash-completion/completions/devfile-registry"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

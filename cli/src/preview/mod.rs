@@ -21,7 +21,6 @@ use devfile_registry::environment::Environment;
 use devfile_registry::logging;
 use devfile_registry::outside::Outside;
 use devfile_registry::plain_http::Server;
-use devfile_registry::request::milliseconds;
 use devfile_registry::settings;
 
 use self::pages::Pages;
@@ -136,7 +135,7 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
 
 /// Says where the preview is, and how clients use it.
 fn greet(dir: &Path, url: &str, elapsed: Duration) {
-    println!("preview of {} after {} ms", dir.display(), milliseconds(elapsed));
+    println!("preview of {} after {} ms", dir.display(), elapsed.as_millis());
     println!();
     println!("  viewer            {url}/viewer");
     println!("  odo               odo preference add registry preview {url}");

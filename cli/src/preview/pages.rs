@@ -8,16 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
-};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use devfile_registry::cache::Cache;
 use devfile_registry::limits::PAGE_BYTES;
 use devfile_registry::plain_http::RequestBody;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use serve::{App, Config, Observer, UsageEvents};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -98,19 +96,19 @@ impl Pages {
 
     fn events(&self) -> Response<Body> {
         let news = self.news.subscribe();
-        // The first event opens the stream; browsers wait for some bytes.
-        let opened = Some((news, Bytes::from_static(b": a preview\n\n")));
-        let events = stream::unfold(opened, |state| async {
-            let (mut news, event) = state?;
+        // Browsers wait for some bytes before they take the stream for open.
+        let opened = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b": a preview\n\n"))]);
+        let events = stream::unfold(news, |mut news| async {
             let waited = timeout(SILENCE, news.changed()).await;
             let told = *news.borrow_and_update();
-            let next = match (waited, told) {
-                (Ok(Err(_)), _) | (_, News::End) => None,
-                (Ok(Ok(())), News::Releases(_)) => Some((news, Bytes::from_static(b"event: release\ndata:\n\n"))),
-                (Err(_), News::Releases(_)) => Some((news, Bytes::from_static(b":\n\n"))),
+            let event: &[u8] = match (waited, told) {
+                (Ok(Err(_)), _) | (_, News::End) => return None,
+                (Ok(Ok(())), News::Releases(_)) => b"event: release\ndata:\n\n",
+                (Err(_), News::Releases(_)) => b":\n\n",
             };
-            Some((Ok::<_, Infallible>(event), next))
+            Some((Ok(Bytes::from_static(event)), news))
         });
+        let events = opened.chain(events);
         let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
         (headers, Body::from_stream(events)).into_response()
     }

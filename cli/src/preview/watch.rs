@@ -40,7 +40,11 @@ impl Changes {
                 let _ = sender.send(event);
             }
         });
-        let mut changes = Self { folder: folder.canonicalize().with_context(cannot)?, watcher: watcher.with_context(cannot)?, events };
+        let mut changes = Self {
+            folder: folder.canonicalize().with_context(cannot)?,
+            watcher: watcher.with_context(cannot)?,
+            events,
+        };
         changes.watcher.watch(&changes.folder, RecursiveMode::NonRecursive).with_context(cannot)?;
         for name in FOLDERS {
             changes.watch_below(name).with_context(cannot)?;

@@ -9,7 +9,6 @@ use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::report::Format;
-use devfile_registry::request::milliseconds;
 use devfile_registry::source::{LocalSource, Scope, Source};
 use devfile_registry::text::printable;
 use devfile_registry::timestamp::Timestamp;
@@ -77,8 +76,7 @@ impl Workshop {
             return;
         }
         let colour = checker::colour(&std::io::stdout());
-        let report =
-            checker::report(&folder.display().to_string(), &complete, problems.clone(), Format::Human, colour);
+        let report = checker::report(&folder.display().to_string(), &complete, problems.clone(), Format::Human, colour);
         print!("\n{report}");
         self.printed = Some(problems);
     }
@@ -94,7 +92,7 @@ impl Published {
     pub(super) fn print(&self) {
         match &self.result {
             Ok(report) if report.outcome == Outcome::Published => {
-                println!("published in {} ms{}", milliseconds(self.elapsed), changes(report));
+                println!("published in {} ms{}", self.elapsed.as_millis(), changes(report));
             }
             Ok(_) => {}
             Err(error) => eprintln!("{PROGRAM}: cannot publish: {}", printable(&error.to_string())),
