@@ -21,6 +21,9 @@ pub(crate) enum Command {
     Preview(Preview),
     Check(Check),
     Index(Index),
+    /// Create a stack, or a version of a stack
+    #[command(subcommand)]
+    New(New),
     /// Answer clients from the release in a cache bucket, in plain HTTP
     #[command(after_help = help(Function::Serve))]
     Serve,
@@ -116,6 +119,72 @@ pub(crate) struct Index {
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    Stack(NewStack),
+    Version(NewVersion),
+}
+
+/// Create a stack with one version
+///
+/// On a terminal it asks for what no option gives. `check` accepts the result without warnings.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  devfile-registry new stack loom --language Go --provider Weavers \\\n    --support-url https://example.com/help --image docker.io/library/golang:1.25"
+)]
+pub(crate) struct NewStack {
+    /// Name of the stack, in lower-case letters, digits and hyphens
+    pub(crate) name: String,
+    /// Folder of the registry repository
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Its first version [default: 1.0.0]
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+    /// Name for people [default: made from the name]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) display_name: Option<String>,
+    /// One sentence about the stack [default: made from the name]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Programming language
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// Type of its projects [default: the language]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) project_type: Option<String>,
+    /// Organization or person that provides it
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// Page where people find help
+    #[arg(long, value_name = "URL")]
+    pub(crate) support_url: Option<String>,
+    /// Container image that projects are built and run in
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Icon on the internet, over https [default: the one of the devfile project]
+    #[arg(long, value_name = "URL")]
+    pub(crate) icon: Option<String>,
+}
+
+/// Copy the newest version of a stack to a new one
+///
+/// The number is raised in stack.yaml and in the devfile. Other lines that have the old number are named.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry new version loom 1.1.0 --default")]
+pub(crate) struct NewVersion {
+    /// Folder of the stack below stacks/
+    pub(crate) stack: String,
+    /// The new version [default: the next minor version]
+    pub(crate) version: Option<String>,
+    /// Folder of the registry repository
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Make it the default version
+    #[arg(long)]
+    pub(crate) default: bool,
 }
 
 impl From<Check> for Arguments {

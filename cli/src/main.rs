@@ -1,9 +1,10 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. Each is a module of its own: [`preview`]; `check`, `index`, `serve` and `refresh` are those
+//! `command` declares the subcommands. [`preview`] and [`new`] are modules of this crate; `check`, `index`, `serve` and `refresh` are those
 //! of the libraries.
 
 mod command;
+mod new;
 mod preview;
 
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use clap::{CommandFactory, Parser};
 use devfile_registry::checker::{self, Arguments};
 use devfile_registry::text::printable;
 
-use crate::command::{Cli, Command, RefreshAction};
+use crate::command::{Cli, Command, New, RefreshAction};
 
 /// The name of the program.
 const PROGRAM: &str = "devfile-registry";
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
         Command::Preview(options) => block_on(preview::run(&options, started)).flatten(),
         Command::Check(check) => return report(&check.into()),
         Command::Index(index) => return report(&index.into()),
+        Command::New(New::Stack(options)) => block_on(new::new_stack(&options)).flatten(),
+        Command::New(New::Version(options)) => block_on(new::new_version(&options)).flatten(),
         Command::Serve => serve::run(started),
         Command::Refresh { action } => {
             let event = action.as_ref().map(|RefreshAction::Invoke { event }| event.as_str());

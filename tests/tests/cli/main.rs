@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
 mod checking;
+mod creating;
 mod help;
 mod previewing;
 mod program;
