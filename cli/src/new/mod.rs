@@ -7,6 +7,8 @@ mod stack;
 mod version;
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -14,7 +16,7 @@ use devfile_registry::checker;
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::outside::Outside;
 use devfile_registry::report::{Colour, Format};
-use devfile_registry::tree::{File, Tree};
+use devfile_registry::tree::{File, Mode, Tree};
 
 pub(crate) use self::stack::new_stack;
 pub(crate) use self::version::new_version;
@@ -49,6 +51,10 @@ fn write(root: &Path, files: &Files) -> anyhow::Result<()> {
         let written = target.parent().map_or(Ok(()), std::fs::create_dir_all);
         let written = written.and_then(|()| std::fs::write(&target, &file.content));
         written.with_context(|| format!("cannot write {}", target.display()))?;
+        if file.mode == Mode::Executable {
+            let made = std::fs::set_permissions(&target, Permissions::from_mode(0o755));
+            made.with_context(|| format!("cannot make {} executable", target.display()))?;
+        }
         println!("wrote {}", target.display());
     }
     Ok(())

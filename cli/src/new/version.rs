@@ -8,7 +8,7 @@ use devfile_registry::source::{LocalSource, Scope, Source};
 use devfile_registry::text::printable;
 use devfile_registry::tree::{File, Tree};
 use devfile_registry::version::Version;
-use devfile_registry::yaml::{Node, parse};
+use devfile_registry::yaml::{Data, Node, parse};
 
 use super::{Files, check, write};
 use crate::command::NewVersion;
@@ -71,9 +71,16 @@ fn document(path: &str, content: &[u8]) -> anyhow::Result<Node> {
 
 /// The versions that a `stack.yaml` lists.
 fn versions(path: &str, text: &str) -> anyhow::Result<Vec<Version>> {
-    let document = document(path, text.as_bytes())?;
-    let rows = document.items_of("versions").iter().filter_map(|row| row.text_of("version"));
-    Ok(rows.map(str::parse).collect::<Result<_, _>>()?)
+    let root = document(path, text.as_bytes())?;
+    let mut listed = Vec::new();
+    for row in root.items_of("versions") {
+        match row.get("version").map(|version| &version.data) {
+            Some(Data::Text(text)) => listed.push(text.parse()?),
+            Some(Data::Number(number)) => listed.push(number.to_string().parse()?),
+            _ => bail!("cannot read {path}: a version has no number"),
+        }
+    }
+    Ok(listed)
 }
 
 /// The next minor version.
@@ -88,6 +95,11 @@ fn next(version: &Version) -> anyhow::Result<Version> {
     Ok(format!("{major}.{minor}{patch}").parse()?)
 }
 
+/// The index of a line or column, which count from 1.
+fn index(number: u32) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
+}
+
 /// A devfile with another `metadata.version`, else as it is.
 fn renumbered(path: &str, content: &[u8], new: &Version) -> anyhow::Result<String> {
     let text = std::str::from_utf8(content).with_context(|| format!("cannot read {path}: it is not UTF-8"))?;
@@ -96,10 +108,9 @@ fn renumbered(path: &str, content: &[u8], new: &Version) -> anyhow::Result<Strin
     let number = root.at_path(&["metadata", "version"]).ok_or_else(cannot)?;
     let position = number.at.position;
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
-    let line = usize::try_from(position.line).ok().and_then(|line| lines.get_mut(line.checked_sub(1)?));
-    let line = line.ok_or_else(cannot)?;
+    let line = lines.get_mut(index(position.line).ok_or_else(cannot)?).ok_or_else(cannot)?;
     let old = number.text().ok_or_else(cannot)?;
-    let column = usize::try_from(position.column).ok().and_then(|column| column.checked_sub(1)).ok_or_else(cannot)?;
+    let column = index(position.column).ok_or_else(cannot)?;
     let start = line.char_indices().nth(column).map(|(start, _)| start).ok_or_else(cannot)?;
     let at = line[start..].find(old).map(|at| start + at).ok_or_else(cannot)?;
     line.replace_range(at..at + old.len(), new.as_str());
@@ -117,28 +128,22 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
         || anyhow::format_err!("cannot change {path}: write each version of the list on lines of its own, with `-`");
     let root = document(path, text.as_bytes())?;
     let rows = root.items_of("versions");
-    let line_of = |row: &Node| usize::try_from(row.at.position.line).ok().and_then(|line| line.checked_sub(1));
-    let mut lines: Vec<&str> = text.lines().collect();
-    let last = rows.last().and_then(line_of).ok_or_else(cannot)?;
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let last = rows.last().and_then(|row| index(row.at.position.line)).ok_or_else(cannot)?;
     let dash = lines.get(last).and_then(|line| line.find('-')).ok_or_else(cannot)?;
-    let is_inside = |line: &&str| line.len() - line.trim_start().len() > dash;
-    let end = lines[last + 1..].iter().position(|line| !is_inside(line)).map_or(lines.len(), |at| last + 1 + at);
+    let is_outside = |line: &String| line.len() - line.trim_start().len() <= dash;
+    let end = lines[last + 1..].iter().position(is_outside).map_or(lines.len(), |at| last + 1 + at);
     let indent = " ".repeat(dash);
-    let added = format!("{indent}- version: {new}");
-    let mark = format!("{indent}  default: true");
-    lines.insert(end, &added);
+    lines.insert(end, format!("{indent}- version: {new}"));
     if default {
-        lines.insert(end + 1, &mark);
-        let marked = rows
-            .iter()
-            .filter_map(|row| row.get("default"))
-            .filter_map(|mark| usize::try_from(mark.key_at.position.line).ok().and_then(|line| line.checked_sub(1)));
+        lines.insert(end + 1, format!("{indent}  default: true"));
+        let marks = rows.iter().filter_map(|row| index(row.get("default")?.key_at.position.line));
         // The last one first, so that the others keep their places.
-        for line in marked.collect::<Vec<_>>().into_iter().rev() {
-            if !lines.get(line).is_some_and(|line| line.trim_start().starts_with("default:")) {
+        for mark in marks.collect::<Vec<_>>().into_iter().rev() {
+            if !lines.get(mark).is_some_and(|line| line.trim_start().starts_with("default:")) {
                 return Err(cannot());
             }
-            lines.remove(line);
+            lines.remove(mark);
         }
     }
     let changed = format!("{}\n", lines.join("\n"));

@@ -98,7 +98,7 @@ impl Pages {
         let news = self.news.subscribe();
         // Browsers wait for some bytes before they take the stream for open.
         let opened = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b": a preview\n\n"))]);
-        let events = stream::unfold(news, |mut news| async {
+        let events = stream::unfold(news, |mut news| async move {
             let waited = timeout(SILENCE, news.changed()).await;
             let told = *news.borrow_and_update();
             let event: &[u8] = match (waited, told) {
