@@ -84,7 +84,8 @@ fn title(name: &str) -> String {
 
 /// A text as a scalar that means just this text: JSON strings are YAML.
 fn scalar(text: &str) -> String {
-    let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '/'));
+    let may_stand = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '/' | ':');
+    let is_word = |word: &str| word.chars().all(may_stand) && !word.ends_with(':');
     let first_is_letter = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let means_other = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let is_plain = first_is_letter
@@ -178,7 +179,7 @@ mod tests {
         for (text, expected) in [
             ("Go", "Go"),
             ("Clay Guild", "Clay Guild"),
-            ("docker.io/library/golang", "docker.io/library/golang"),
+            ("docker.io/library/golang:1.25", "docker.io/library/golang:1.25"),
             ("yes", "\"yes\""),
             ("1.0", "\"1.0\""),
             ("a: b", "\"a: b\""),
