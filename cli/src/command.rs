@@ -123,7 +123,7 @@ pub(crate) struct Index {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum New {
-    Stack(NewStack),
+    Stack(Box<NewStack>),
     Version(NewVersion),
 }
 
