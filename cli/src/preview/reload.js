@@ -1,7 +1,13 @@
 // Reloads the page when a new release changes its content.
 "use strict";
 (() => {
-  const read = async () => (await fetch(location.href, { cache: "no-cache" })).text();
+  const read = async () => {
+    const answer = await fetch(location.href, { cache: "no-cache" });
+    // Every release has another commit. A page that differs in it alone stays.
+    const commit = answer.headers.get("devfile-registry-commit")?.slice(0, 7);
+    const text = await answer.text();
+    return commit ? text.replaceAll(commit, "") : text;
+  };
   const shown = read().catch(() => null);
   const compare = async () => {
     try { if (await read() !== await shown) location.reload(); } catch { /* the preview has ended */ }
