@@ -9,8 +9,13 @@
     return commit ? text.replaceAll(commit, "") : text;
   };
   const shown = read().catch(() => null);
+  // How often the page was compared, for those who wait for it.
+  let compared = 0;
   const compare = async () => {
-    try { if (await read() !== await shown) location.reload(); } catch { /* the preview has ended */ }
+    try {
+      if (await read() !== await shown) return location.reload();
+      document.documentElement.dataset.compared = String(++compared);
+    } catch { /* the preview has ended */ }
   };
   const events = new EventSource("/_preview/events");
   events.addEventListener("release", compare);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use registry_tests::browser::Browser;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -107,6 +108,29 @@ async fn open_page_hears_of_releases_and_does_not_hold_the_end() {
     let status = preview.interrupt().await;
     assert!(status.success(), "{status}");
     assert!(!matches!(events.chunk().await, Ok(Some(_))), "the events end with the preview");
+}
+
+#[tokio::test]
+async fn open_page_shows_each_change_and_stays_when_its_content_is_the_same() {
+    let folder = example();
+    let mut preview = Preview::start(folder.path(), &["--port", "0"]).await;
+    preview.prints("warning").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/viewer/devfiles/devfile-registry/kiln", preview.url)).await;
+    // A reload would begin to count anew.
+    browser.until("document.documentElement.dataset.compared === '1'").await;
+    edit(folder.path(), "stacks/loom/devfile.yaml", "commandLine: ./loom", "commandLine: ./loom -v");
+    browser.until("document.documentElement.dataset.compared === '2'").await;
+    edit(folder.path(), DEVFILE, DESCRIPTION, "Bakes tiles");
+    browser.until("document.body.innerText.includes('Bakes tiles')").await;
+
+    browser.open(&format!("{}/viewer/status", preview.url)).await;
+    browser.until("document.documentElement.dataset.compared === '1'").await;
+    edit(folder.path(), DEVFILE, "component: runtime", "component: runtme");
+    browser.until("document.body.innerText.includes('runtme')").await;
+    browser.until("document.documentElement.dataset.compared === '1'").await;
+    edit(folder.path(), DEVFILE, "component: runtme", "component: runtime");
+    browser.until("!document.body.innerText.includes('runtme')").await;
 }
 
 #[tokio::test]
