@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod cache;
+pub mod checker;
 pub mod context;
 pub mod devfile;
 pub mod diagnostic;

@@ -5,8 +5,11 @@ pub mod app;
 pub mod auth;
 mod bodies;
 pub mod config;
+mod front;
 mod handover;
 mod http;
 pub mod observe;
 mod runner;
 pub mod source;
+
+pub use front::run;

@@ -1,118 +1,21 @@
-//! Publishes the registry repository when told that it changed.
-//!
-//! `main` reads the configuration once, builds the clients once, and puts one [`App`] behind its front doors: the Lambda runtime
-//! when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events, schedules and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise,
-//! and `refresh invoke EVENT`, which carries out one direct invocation and prints its report.
+//! Publishes the registry repository when told that it changed; see [`refresh::run`].
 
-use std::future::{pending, ready};
-use std::sync::Arc;
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{self, StatusCode};
-use axum::response::{IntoResponse, Response};
-use devfile_registry::gateway::{Answer, Event};
-use devfile_registry::plain_http::{RequestBody, Server};
+use anyhow::bail;
 use devfile_registry::settings::{Function, help};
-use devfile_registry::{logging, telemetry};
-use lambda_http::{LambdaEvent, RequestExt};
-use refresh::action::Action;
-use refresh::app::App;
-use refresh::config::Config;
-use refresh::observe;
-use serde_json::Value;
-
-/// The text format of OpenMetrics, which Prometheus reads.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// How long requests and refreshes may go on after the process is asked to end.
-const LAST_WORK: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let event = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => None,
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => refresh::run(None).await,
+        ["invoke", event] => refresh::run(Some(event)).await,
         ["--help" | "-h"] => {
             print!(
                 "Publishes a registry repository when told that it changed.\n\nusage: refresh [invoke EVENT]\n\n{}",
                 help(Function::Refresh)
             );
-            return Ok(());
+            Ok(())
         }
-        ["invoke", event] => Some((*event).to_owned()),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
-    };
-    let _log = logging::start(env!("CARGO_PKG_NAME"));
-    let config = Config::from_env()?;
-    let (listen, metrics) = (config.listen, config.metrics);
-    let app = Arc::new(App::new(config).await);
-    if let Some(event) = event {
-        let action = Action::of_event(serde_json::from_str(&event).context("the event is not JSON")?)?;
-        println!("{}", serde_json::to_string(&app.act(action).await?)?);
-        return Ok(());
     }
-    if logging::is_lambda() {
-        let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
-        return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
-    }
-    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!("listening on http://{}", server.address()?);
-    if let Some(address) = metrics {
-        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
-        tracing::info!("metrics at http://{}/metrics", server.address()?);
-        let answer = |request: http::Request<RequestBody>| ready(show_metrics(request.uri().path()));
-        tokio::spawn(server.run(answer, pending(), LAST_WORK));
-    }
-    let answering = Arc::clone(&app);
-    let answer =
-        move |request: http::Request<RequestBody>| answer(State(Arc::clone(&answering)), request.map(Body::new));
-    let end = server.run(answer, logging::stop_signal(), LAST_WORK).await;
-    // What was promised is finished; stopping in between would harm nothing.
-    if tokio::time::timeout_at(end, app.idle()).await.is_err() {
-        tracing::warn!("a refresh is left unfinished; the next one completes it");
-    }
-    Ok(())
-}
-
-async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
-    observe::request(request, |request| async move { app.answer(request).await }).await
-}
-
-fn show_metrics(path: &str) -> Response {
-    match path {
-        "/metrics" => ([(CONTENT_TYPE, OPEN_METRICS)], observe::metrics()).into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-/// One event of the Lambda runtime, its spans exported before it is answered.
-async fn invoke(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    let answer = answer_event(app, event).await;
-    telemetry::flush().await;
-    answer
-}
-
-/// An HTTP request of the gateway, or a direct invocation.
-async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    let LambdaEvent { payload, context } = event;
-    if payload.get("requestContext").is_some() {
-        let response = match serde_json::from_value::<Event>(payload)?.into_request() {
-            Ok(mut request) => {
-                if let Some(trace) = context.xray_trace_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
-                    request.headers_mut().insert("x-amzn-trace-id", trace);
-                }
-                answer(State(app), request.with_lambda_context(context).map(Body::from)).await
-            }
-            Err(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
-        };
-        let (head, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await?;
-        return Ok(serde_json::to_value(Answer::new(Response::from_parts(head, bytes)))?);
-    }
-    let action = Action::of_event(payload)?;
-    Ok(serde_json::to_value(app.act(action).await?)?)
 }

@@ -42,7 +42,11 @@ impl Config {
         Self::read(Environment::of_process())
     }
 
-    fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
+    /// Reads settings that need not be those of the process.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
         let bucket = environment.required(&settings::CACHE_BUCKET);
         let revalidate: u16 = environment.or_default(&settings::REVALIDATE_SECONDS);
         let listen = environment.or_default(&settings::LISTEN_ADDR);

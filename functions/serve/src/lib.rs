@@ -32,7 +32,7 @@ mod viewer;
 mod workers;
 
 pub use config::{Config, UsageEvents};
-pub use front::lambda;
+pub use front::run;
 pub use observe::Observer;
 pub use state::App;
 pub use view::catalog::{BadParameter, IndexSchema, Query};

@@ -43,6 +43,11 @@ impl App {
         Self { config, live, blobs, last_refreshes, is_lambda: logging::is_lambda() }
     }
 
+    /// Makes the release that the bucket has at this moment the one that requests are answered from, whatever the age of the snapshot.
+    pub async fn revalidate(&self) {
+        self.live.revalidate().await;
+    }
+
     /// How fresh the answers are.
     pub(crate) fn freshness(&self) -> Freshness {
         self.live.freshness()

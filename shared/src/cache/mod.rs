@@ -1,10 +1,12 @@
-//! The cache bucket: the S3 bucket that `serve` reads and `refresh` writes. What is asked of it is here, how S3 does it in `s3`, and what all
-//! calls to S3 share in `calls`.
+//! The cache bucket, which `serve` reads and `refresh` writes. [`Bucket`] is its interface, [`Cache`] a bucket of either kind: `s3`, whose
+//! calls share `calls`, or `memory`.
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod calls;
+mod memory;
 mod s3;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +17,9 @@ use futures_util::future::BoxFuture;
 
 use crate::digest::Digest;
 
-pub use s3::{Cache, Patience};
+pub use memory::MemoryBucket;
+pub use s3::{Patience, S3Bucket};
+pub use store::Cache;
 
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
 pub const INDEX_KEY: &str = "index.json";

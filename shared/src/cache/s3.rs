@@ -43,7 +43,7 @@ impl Patience {
 
 /// A bucket.
 #[derive(Clone)]
-pub struct Cache {
+pub struct S3Bucket {
     pub(crate) client: Client,
     pub(crate) bucket: String,
     /// For one attempt of a call.
@@ -52,13 +52,13 @@ pub struct Cache {
     time: Duration,
 }
 
-impl fmt::Debug for Cache {
+impl fmt::Debug for S3Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("bucket", &self.bucket).finish_non_exhaustive()
+        f.debug_struct("S3Bucket").field("bucket", &self.bucket).finish_non_exhaustive()
     }
 }
 
-impl Cache {
+impl S3Bucket {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
     pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
         Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
@@ -214,15 +214,7 @@ impl Cache {
         etag.map(ETag).ok_or_else(missing)
     }
 
-    /// A URL from which anybody can read an object for a while.
-    ///
-    /// # Errors
-    /// [`CacheError`] when there are no credentials to sign with.
-    pub async fn presign(&self, key: &str, valid: Duration) -> Result<String, CacheError> {
-        self.presign_as(key, valid, None).await
-    }
-
-    /// As [`Cache::presign`], with the `Content-Disposition` that the answer is to have.
+    /// A URL from which anybody can read an object for a while, with the `Content-Disposition` that the answer is to have.
     pub(crate) async fn presign_as(
         &self,
         key: &str,
@@ -242,7 +234,7 @@ impl Cache {
     }
 }
 
-impl Bucket for Cache {
+impl Bucket for S3Bucket {
     async fn open(&self, key: &str, limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
         match self.ask(key, None, limit).await {
             Ok(output) => {

@@ -11,7 +11,7 @@ use rules::{Layer, circular, upward};
 use scan::{Imports, imports};
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     (
         "base",
         &[
@@ -44,6 +44,7 @@ const LAYERS: [Layer; 16] = [
     ("stores", &["registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),
+    ("checker", &["checker"], &["upstream"]),
     ("server", &["plain_http", "gateway"], &["observe"]),
 ];
 

@@ -10,14 +10,14 @@ use devfile_registry::gateway::{Answer, Event};
 use devfile_registry::telemetry;
 use lambda_http::{Error, LambdaEvent, RequestExt, lambda_runtime, service_fn};
 
-use crate::Observer;
 use crate::http::problem::Problem;
+use crate::observe::Observer;
 
 /// Takes requests from the Lambda runtime and answers them, for ever.
 ///
 /// # Errors
 /// The runtime ends the connection.
-pub async fn run(observer: Arc<Observer>) -> Result<(), Error> {
+pub(super) async fn run(observer: Arc<Observer>) -> Result<(), Error> {
     let answer = |event: LambdaEvent<Event>| {
         let observer = Arc::clone(&observer);
         async move { Ok::<_, Error>(answer(&observer, event).await) }

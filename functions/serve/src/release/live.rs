@@ -214,6 +214,21 @@ impl Live {
         tokio::time::timeout(NEWER_PATIENCE, search).await.unwrap_or(Err(Unconfirmed))
     }
 
+    /// Looks at the bucket, whatever the age of the snapshot, and waits for the end of the look.
+    pub(crate) async fn revalidate(&self) {
+        while let Some(next) = self.inner.begin(Duration::ZERO) {
+            match next {
+                Next::Start(looks) => {
+                    self.start();
+                    return self.ended(looks).await;
+                }
+                // That one began before this call.
+                Next::Join(looks) => self.ended(looks).await,
+                Next::Pause(_) | Next::Confirmed => return,
+            }
+        }
+    }
+
     /// Looks, as a task of its own: the look goes on when the request that caused it ends, and says itself how it ended.
     fn start(&self) {
         let inner = Arc::clone(&self.inner);

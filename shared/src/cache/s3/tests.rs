@@ -34,9 +34,9 @@ async fn request(client: &mut TcpStream) -> String {
 }
 
 /// A writer's bucket whose server gives these answers, one a request. The task ends with the requests when all were given.
-async fn answering(answers: Vec<String>) -> (Cache, JoinHandle<Vec<String>>) {
+async fn answering(answers: Vec<String>) -> (S3Bucket, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let cache = Cache::new(config(&listener), "b", Patience::Writer);
+    let cache = S3Bucket::new(config(&listener), "b", Patience::Writer);
     let server = tokio::spawn(async move {
         let mut requests = Vec::new();
         for answer in answers {
@@ -77,7 +77,7 @@ async fn body_that_does_not_end_is_given_up_in_time() {
         let _ended = client.read(&mut [0; 1]).await;
     });
     let time = Duration::from_millis(300);
-    let cache = Cache { client, bucket: "b".into(), attempt: time, time };
+    let cache = S3Bucket { client, bucket: "b".into(), attempt: time, time };
     let error = cache.fetch(INDEX_KEY, None, 1 << 20).await.unwrap_err();
     assert!(error.to_string().contains("no whole answer within 300 ms"), "{error}");
     server.await.unwrap();

@@ -10,11 +10,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A line on the terminal that goes away in the end. Without a terminal there is none.
 #[derive(Debug)]
-pub(crate) struct Progress(Option<(Sender<&'static str>, JoinHandle<()>)>);
+pub(super) struct Progress(Option<(Sender<&'static str>, JoinHandle<()>)>);
 
 impl Progress {
     /// Begins with a step.
-    pub(crate) fn start(step: &'static str) -> Self {
+    pub(super) fn start(step: &'static str) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
         }
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     /// Goes on to another step.
-    pub(crate) fn now(&self, step: &'static str) {
+    pub(super) fn now(&self, step: &'static str) {
         if let Some((sender, _)) = &self.0 {
             let _ = sender.send(step);
         }

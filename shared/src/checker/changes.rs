@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::git::{EntryType, LocalRepository, Objects, blob_id, folder_id};
+use crate::tree::Tree;
 use anyhow::{Context, bail};
-use devfile_registry::git::{EntryType, LocalRepository, Objects, blob_id, folder_id};
-use devfile_registry::tree::Tree;
 
 /// Folders whose entries are compared one by one.
 const FOLDERS: [&str; 2] = ["stacks", "samples"];
@@ -15,13 +15,13 @@ const FILES: [&str; 2] = ["extraDevfileEntries.yaml", "last_modified.json"];
 
 /// Stacks, samples and files that differ, by their paths.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub(super) struct Changes {
     paths: BTreeSet<String>,
 }
 
 impl Changes {
     /// Compares the files of a folder, committed or not, with the commit where its history and the revision part.
-    pub(crate) fn since(registry: &Path, tree: &Tree, revision: &str) -> anyhow::Result<Self> {
+    pub(super) fn since(registry: &Path, tree: &Tree, revision: &str) -> anyhow::Result<Self> {
         let Some(repository) = LocalRepository::of(registry) else {
             bail!("cannot compare {} with `{revision}`: it is not in a Git repository", registry.display());
         };
@@ -52,7 +52,7 @@ impl Changes {
     }
 
     /// Whether a file, or the stack or sample that it belongs to, differs.
-    pub(crate) fn concern(&self, path: &str) -> bool {
+    pub(super) fn concern(&self, path: &str) -> bool {
         let whole = match path.split_once('/') {
             Some((folder, rest)) if FOLDERS.contains(&folder) => {
                 let name = rest.split_once('/').map_or(rest, |(name, _)| name);

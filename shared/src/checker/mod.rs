@@ -9,78 +9,82 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use devfile_registry::diagnostic::{Diagnostic, Severity};
-use devfile_registry::digest::CommitSha;
-use devfile_registry::environment::Environment;
-use devfile_registry::fetch::Rules;
-use devfile_registry::git::{Client, GitCredentials};
-use devfile_registry::index::to_pretty_json;
-use devfile_registry::outside::{Complete, Icons, Outside};
-use devfile_registry::release::{Draft, Plan};
-use devfile_registry::report::{Colour, Format, Options, render, rule};
-use devfile_registry::settings;
-use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
-use devfile_registry::text::printable;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::digest::CommitSha;
+use crate::environment::Environment;
+use crate::fetch::Rules;
+use crate::git::{Client, GitCredentials};
+use crate::index::to_pretty_json;
+use crate::outside::{Complete, Icons, Outside};
+use crate::release::{Draft, Plan};
+use crate::report::{Colour, Format, Options, render, rule};
+use crate::settings;
+use crate::source::{GitAccess, GitSource, LocalSource, Scope, Source};
+use crate::text::printable;
 use url::Url;
 
-use crate::changes::Changes;
-use crate::progress::Progress;
+use self::changes::Changes;
+use self::progress::Progress;
 
 /// Generates the index of a devfile registry repository, or checks the repository.
 ///
 /// Exit status: 0 without errors (there may be warnings), 1 with errors, 2 when nothing could be checked or written.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-struct Arguments {
+pub struct Arguments {
     /// Check the repository and write no index
     #[arg(long, conflicts_with_all = ["index", "force"])]
-    check: bool,
+    pub check: bool,
     /// Form of the report: human, json, github (annotations of a pull request) or sarif
     #[arg(long, default_value = "human", requires = "check")]
-    format: Format,
+    pub format: Format,
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV", requires = "check")]
-    changed_since: Option<String>,
+    pub changed_since: Option<String>,
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
-    strict_icons: bool,
+    pub strict_icons: bool,
     /// Print what the documentation says about a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
-    explain: Option<String>,
+    pub explain: Option<String>,
     /// URL where docs/validation.md can be read; the rules in SARIF link to it
     #[arg(long, value_name = "URL", requires = "check")]
-    help_url: Option<Url>,
+    pub help_url: Option<Url>,
     /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
-    offline: bool,
+    pub offline: bool,
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
-    force: bool,
+    pub force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
     /// /tree/BRANCH for another branch than the default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
     #[arg(required_unless_present = "explain")]
-    registry: Option<String>,
+    pub registry: Option<String>,
     /// File to write the index to
     #[arg(required_unless_present_any = ["check", "explain"])]
-    index: Option<PathBuf>,
+    pub index: Option<PathBuf>,
 }
 
 impl Arguments {
+    /// The form of their report.
+    fn form(&self, colour: Colour) -> Form<'_> {
+        Form { format: self.format, colour, help_url: self.help_url.as_ref().map(Url::as_str) }
+    }
+
     /// The registry repository; empty when a rule is explained.
     fn registry(&self) -> &str {
         self.registry.as_deref().unwrap_or_default()
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments).await {
+/// Runs a command, which is called `program` in its messages, and gives its exit status.
+pub async fn run(program: &str, arguments: &Arguments) -> ExitCode {
+    match execute(program, arguments).await {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Problems) => ExitCode::FAILURE,
         Err(error) => {
             // A reason may repeat names of the repository, which somebody chose.
-            eprintln!("index-generator: {}", printable(&format!("{error:#}")));
+            eprintln!("{program}: {}", printable(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }
@@ -93,7 +97,7 @@ enum Verdict {
     Problems,
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict> {
     if let Some(name) = &arguments.explain {
         let _ = std::io::stdout().write_all(rule(name)?.explanation().as_bytes());
         return Ok(Verdict::Clean);
@@ -111,7 +115,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         (false, false) => Outside::of_index(client),
     };
     if !arguments.registry().contains("://") && !arguments.registry().contains('@') {
-        return read(arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
+        return read(program, arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
@@ -121,10 +125,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         Some(token) => GitAccess::token(&token)?,
         None => GitAccess::of_host(&credentials, &repository),
     };
-    read(arguments, &outside, &GitSource::new(repository, access)).await
+    read(program, arguments, &outside, &GitSource::new(repository, access)).await
 }
 
-async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
+async fn read(
+    program: &str,
+    arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading");
     let commit = source.head().await?;
     let tree = source.files(&commit, &Scope::All).await?;
@@ -137,7 +143,7 @@ async fn read(arguments: &Arguments, outside: &Outside, source: &impl Source) ->
     drop(progress);
     match &arguments.index {
         None => Ok(check(arguments, &complete, changes.as_ref())),
-        Some(index) => generate(arguments, source, commit, &complete, index).await,
+        Some(index) => generate(program, arguments, source, commit, &complete, index).await,
     }
 }
 
@@ -147,13 +153,14 @@ fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) 
         problems.retain(|problem| changes.concern(&problem.path));
     }
     let verdict = verdict(&problems);
-    let report = report(arguments, complete, problems, colour(&std::io::stdout()));
+    let report = report(arguments.registry(), complete, problems, arguments.form(colour(&std::io::stdout())));
     // Whoever reads it may have seen enough, and closed the pipe.
     let _ = std::io::stdout().write_all(report.as_bytes());
     verdict
 }
 
 async fn generate(
+    program: &str,
     arguments: &Arguments,
     source: &impl Source,
     commit: CommitSha,
@@ -163,10 +170,10 @@ async fn generate(
     let problems = problems(complete);
     let verdict = verdict(&problems);
     if !problems.is_empty() {
-        eprint!("{}", report(arguments, complete, problems, colour(&std::io::stderr())));
+        eprint!("{}", report(arguments.registry(), complete, problems, arguments.form(colour(&std::io::stderr()))));
     }
     if verdict == Verdict::Problems && !arguments.force {
-        eprintln!("index-generator: no index is written; mend the errors, or leave out what is wrong with --force");
+        eprintln!("{program}: no index is written; mend the errors, or leave out what is wrong with --force");
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);
@@ -179,7 +186,8 @@ async fn generate(
     Ok(Verdict::Clean)
 }
 
-fn problems(complete: &Complete) -> Vec<Diagnostic> {
+/// The errors and warnings of a repository, in their order.
+pub fn problems(complete: &Complete) -> Vec<Diagnostic> {
     let errors = complete.repository.errors().into_iter();
     let mut problems: Vec<Diagnostic> = errors.chain(&complete.repository.warnings).cloned().collect();
     problems.sort();
@@ -191,9 +199,20 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
     if problems.iter().any(is_error) { Verdict::Problems } else { Verdict::Clean }
 }
 
-/// The report, with paths as they can be opened from here.
-fn report(arguments: &Arguments, complete: &Complete, mut problems: Vec<Diagnostic>, colour: Colour) -> String {
-    let registry = arguments.registry();
+/// The form of a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    /// Its format.
+    pub format: Format,
+    /// Whether it has colours.
+    pub colour: Colour,
+    /// URL where the rules can be read.
+    pub help_url: Option<&'a str>,
+}
+
+/// The report on a repository, with paths as they can be opened from the current folder.
+pub fn report(registry: &str, complete: &Complete, mut problems: Vec<Diagnostic>, form: Form<'_>) -> String {
+    let Form { format, colour, help_url } = form;
     let registry = Path::new(if registry.contains("://") { "." } else { registry });
     let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
     let prefix = shown("").display().to_string();
@@ -201,11 +220,11 @@ fn report(arguments: &Arguments, complete: &Complete, mut problems: Vec<Diagnost
         problem.path = shown(&problem.path).display().to_string();
     }
     let sources = |path: &str| complete.tree.get(path.strip_prefix(&prefix)?.trim_start_matches('/')).cloned();
-    let help_url = arguments.help_url.as_ref().map(Url::as_str);
-    render(arguments.format, &problems, Options { sources: &sources, colour, help_url })
+    render(format, &problems, Options { sources: &sources, colour, help_url })
 }
 
-fn colour(stream: &impl IsTerminal) -> Colour {
+/// Whether a stream is a terminal that shows colours (`NO_COLOR` and `TERM` count).
+pub fn colour(stream: &impl IsTerminal) -> Colour {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     if stream.is_terminal() && !refused && !dumb { Colour::Always } else { Colour::Never }

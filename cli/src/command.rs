@@ -1,0 +1,223 @@
+//! The subcommands with their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use devfile_registry::checker::Arguments;
+use devfile_registry::report::Format;
+use devfile_registry::settings::{Function, help};
+
+/// Previews, checks and serves a devfile registry.
+#[derive(Debug, Parser)]
+#[command(name = "devfile-registry", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The subcommand.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Preview(Preview),
+    Check(Check),
+    Index(Index),
+    /// Create a stack, or a version of a stack
+    #[command(subcommand)]
+    New(New),
+    /// Answer clients from the release in a cache bucket, in plain HTTP
+    #[command(after_help = help(Function::Serve))]
+    Serve,
+    /// Publish a registry repository when told that it changed, in plain HTTP
+    #[command(after_help = help(Function::Refresh))]
+    Refresh {
+        /// Do one thing and end
+        #[command(subcommand)]
+        action: Option<RefreshAction>,
+    },
+    /// Write a completion script for a shell to standard output
+    #[command(
+        after_help = "Example:\n  devfile-registry completions bash > ~/.local/share/bash-completion/completions/devfile-registry"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RefreshAction {
+    /// Run one action and print its report
+    #[command(after_help = "Example:\n  devfile-registry refresh invoke '{\"action\":\"refresh\"}'")]
+    Invoke {
+        /// The action in JSON: refresh, reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore or verify
+        event: String,
+    },
+}
+
+/// Serve a registry repository from this machine and follow its changes
+///
+/// The registry is built in memory and answers as a deployed one does. Each change of a file is published at once; errors and
+/// warnings are printed as `check` prints them. Ctrl-C ends everything.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry preview path/to/registry --open")]
+pub(crate) struct Preview {
+    /// Folder of the registry repository, the one that has stacks/
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Port on 127.0.0.1; when it is taken, the next free one
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Fetch what the repository names on other hosts: parents, icons, samples, starter projects
+    #[arg(long)]
+    pub(crate) fetch: bool,
+    /// Open the viewer in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// Check a registry repository
+///
+/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry check . --changed-since origin/main --format github")]
+pub(crate) struct Check {
+    /// The registry repository: its folder, or the https URL of a Git repository, with /tree/BRANCH for another branch than the
+    /// default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
+    #[arg(default_value = ".")]
+    registry: String,
+    /// Form of the report: human, json, github (annotations of a pull request) or sarif
+    #[arg(long, default_value = "human")]
+    format: Format,
+    /// Report only on stacks and entries that differ from a Git revision, such as origin/main
+    #[arg(long, value_name = "REV")]
+    changed_since: Option<String>,
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Print what the documentation says about a rule, such as stack/default
+    #[arg(long, value_name = "RULE", exclusive = true)]
+    explain: Option<String>,
+    /// URL where docs/validation.md can be read; the rules in SARIF link to it
+    #[arg(long, value_name = "URL")]
+    help_url: Option<Url>,
+    /// Fetch nothing: parents, versions, icons and samples on other hosts are not checked
+    #[arg(long, conflicts_with = "strict_icons")]
+    offline: bool,
+}
+
+/// Write the index of a registry repository
+///
+/// Exit status: 0 when the index was written, 1 when there are errors, 2 when it could not be tried.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry index . index.json")]
+pub(crate) struct Index {
+    /// The registry repository: its folder, or the https URL of a Git repository, with /tree/BRANCH for another branch than the
+    /// default one. GIT_CREDENTIALS (HOST=USER:SECRET) and GITHUB_TOKEN count
+    registry: String,
+    /// File to write the index to
+    file: PathBuf,
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Fetch nothing: parents and versions on other hosts are not read
+    #[arg(long, conflicts_with = "strict_icons")]
+    offline: bool,
+    /// Write the index even when there are errors, without what is wrong
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    Stack(Box<NewStack>),
+    Version(NewVersion),
+}
+
+/// Create a stack with one version
+///
+/// On a terminal it asks for what no option gives. `check` accepts the result without warnings.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  devfile-registry new stack loom --language Go --provider Weavers \\\n    --support-url https://example.com/help --image docker.io/library/golang:1.25"
+)]
+pub(crate) struct NewStack {
+    /// Name of the stack, in lower-case letters, digits and hyphens
+    pub(crate) name: String,
+    /// Folder of the registry repository
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Its first version [default: 1.0.0]
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+    /// Name for people [default: made from the name]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) display_name: Option<String>,
+    /// One sentence about the stack [default: made from the name]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Programming language
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// Type of its projects [default: the language]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) project_type: Option<String>,
+    /// Organization or person that provides it
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// Page where people find help
+    #[arg(long, value_name = "URL")]
+    pub(crate) support_url: Option<String>,
+    /// Container image that projects are built and run in
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Icon on the internet, over https [default: the one of the devfile project]
+    #[arg(long, value_name = "URL")]
+    pub(crate) icon: Option<String>,
+}
+
+/// Copy the newest version of a stack to a new one
+///
+/// The number is raised in stack.yaml and in the devfile. Other lines that have the old number are named.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry new version loom 1.1.0 --default")]
+pub(crate) struct NewVersion {
+    /// Folder of the stack below stacks/
+    pub(crate) stack: String,
+    /// The new version [default: the next minor version]
+    pub(crate) version: Option<String>,
+    /// Folder of the registry repository
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Make it the default version
+    #[arg(long)]
+    pub(crate) default: bool,
+}
+
+impl From<Check> for Arguments {
+    fn from(check: Check) -> Self {
+        let Check { registry, format, changed_since, strict_icons, offline, explain, help_url } = check;
+        let (check, force, registry, index) = (explain.is_none(), false, Some(registry), None);
+        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+    }
+}
+
+impl From<Index> for Arguments {
+    fn from(index: Index) -> Self {
+        let Index { registry, file, strict_icons, offline, force } = index;
+        let (check, format, changed_since, explain, help_url) = (false, Format::Human, None, None, None);
+        let (registry, index) = (Some(registry), Some(file));
+        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn declarations_of_the_subcommands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

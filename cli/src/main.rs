@@ -1,0 +1,65 @@
+//! The command `devfile-registry`, for stack authors, operators and self-hosting.
+//!
+//! `command` declares the subcommands. [`preview`] and [`new`] are modules of this crate; `check`, `index`, `serve` and `refresh` are those
+//! of the libraries.
+
+mod command;
+mod new;
+mod preview;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{CommandFactory, Parser};
+use devfile_registry::checker::{self, Arguments};
+use devfile_registry::text::printable;
+
+use crate::command::{Cli, Command, New, RefreshAction};
+
+/// The name of the program.
+const PROGRAM: &str = "devfile-registry";
+
+/// Time for work on other threads when everything else has ended.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let result = match Cli::parse().command {
+        Command::Preview(options) => block_on(preview::run(&options, started)).flatten(),
+        Command::Check(check) => return report(&check.into()),
+        Command::Index(index) => return report(&index.into()),
+        Command::New(New::Stack(options)) => block_on(new::new_stack(&options)).flatten(),
+        Command::New(New::Version(options)) => block_on(new::new_version(&options)).flatten(),
+        Command::Serve => serve::run(started),
+        Command::Refresh { action } => {
+            let event = action.as_ref().map(|RefreshAction::Invoke { event }| event.as_str());
+            block_on(refresh::run(event)).flatten()
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
+    }
+}
+
+/// Runs a command of the checker, which has exit codes of its own.
+fn report(arguments: &Arguments) -> ExitCode {
+    block_on(checker::run(PROGRAM, arguments)).unwrap_or_else(|error| failure(&error))
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    // A reason may repeat names of a repository, which somebody chose.
+    eprintln!("{PROGRAM}: {}", printable(&format!("{error:#}")));
+    ExitCode::from(2)
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(result)
+}

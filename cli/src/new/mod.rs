@@ -1,0 +1,61 @@
+//! `new`: files for a new stack, or for a new version of a stack.
+//!
+//! The checker sees the result before anything is written.
+
+mod answers;
+mod stack;
+mod version;
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use devfile_registry::checker;
+use devfile_registry::diagnostic::Diagnostic;
+use devfile_registry::outside::Outside;
+use devfile_registry::report::{Colour, Format};
+use devfile_registry::tree::{File, Mode, Tree};
+
+pub(crate) use self::stack::new_stack;
+pub(crate) use self::version::new_version;
+
+/// The first version of a stack.
+const FIRST_VERSION: &str = "1.0.0";
+
+/// Files by path below the registry repository.
+type Files = BTreeMap<String, File>;
+
+/// Refuses problems that the checker finds in a stack with the new files, those for which `is_refused` says so. `others` are the files
+/// of the stack that stay.
+async fn check(files: &Files, others: &Files, is_refused: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<()> {
+    let mut tree = Tree::default();
+    for (path, file) in others.iter().filter(|(path, _)| !files.contains_key(*path)).chain(files) {
+        tree.add(path, file.clone());
+    }
+    let complete = Outside::without_fetches().complete(tree, None).await;
+    let mut problems = checker::problems(&complete);
+    problems.retain(is_refused);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let report = checker::report(".", &complete, problems, Form { format: Format::Human, colour: Colour::Never, help_url: None });
+    bail!("nothing is written, because the result would have problems:\n\n{report}")
+}
+
+/// Writes files below a folder and names them.
+fn write(root: &Path, files: &Files) -> anyhow::Result<()> {
+    for (path, file) in files {
+        let target = root.join(path);
+        let written = target.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = written.and_then(|()| std::fs::write(&target, &file.content));
+        written.with_context(|| format!("cannot write {}", target.display()))?;
+        if file.mode == Mode::Executable {
+            let made = std::fs::set_permissions(&target, Permissions::from_mode(0o755));
+            made.with_context(|| format!("cannot make {} executable", target.display()))?;
+        }
+        println!("wrote {}", target.display());
+    }
+    Ok(())
+}

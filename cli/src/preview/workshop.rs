@@ -1,0 +1,114 @@
+//! The publications of a preview, and what is wrong with the folder.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use devfile_registry::cache::Cache;
+use devfile_registry::checker::{self, Form};
+use devfile_registry::diagnostic::Diagnostic;
+use devfile_registry::outside::Outside;
+use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
+use devfile_registry::report::Format;
+use devfile_registry::source::{LocalSource, Scope, Source};
+use devfile_registry::text::printable;
+use devfile_registry::timestamp::Timestamp;
+
+use super::ledger::Ledger;
+use crate::PROGRAM;
+
+/// Publishes a folder into stores in memory.
+#[derive(Debug)]
+pub(super) struct Workshop {
+    publisher: Publisher<LocalSource, Ledger, Cache>,
+    /// The problems that were printed last; none before the first time.
+    printed: Option<Vec<Diagnostic>>,
+}
+
+/// A publication that ended.
+#[derive(Debug)]
+pub(super) struct Published {
+    result: Result<Report, PublishError>,
+    elapsed: Duration,
+}
+
+impl Workshop {
+    /// Takes a folder that has `stacks/`.
+    pub(super) fn new(folder: &Path, outside: Outside) -> anyhow::Result<Self> {
+        let publisher = Publisher {
+            source: LocalSource::new(folder)?,
+            registry: Ledger::default(),
+            bucket: Cache::in_memory(),
+            outside,
+            strictness: Strictness::Quarantine,
+            clock: || Timestamp::from_instant(jiff::Timestamp::now()),
+        };
+        Ok(Self { publisher, printed: None })
+    }
+
+    /// The bucket that it publishes to.
+    pub(super) fn bucket(&self) -> Cache {
+        self.publisher.bucket.clone()
+    }
+
+    /// Publishes the folder as it is.
+    pub(super) async fn publish(&self) -> Published {
+        let started = Instant::now();
+        let result = self.publisher.refresh(None).await;
+        let elapsed = started.elapsed();
+        // For the status page of the viewer.
+        self.publisher.record(None, result.as_ref()).await;
+        // A failure leaves objects that nobody needs; the next prune takes them.
+        if let Err(error) = self.publisher.prune().await {
+            tracing::warn!(%error, "old releases stay in memory");
+        }
+        Published { result, elapsed }
+    }
+
+    /// Prints the errors and warnings of the folder, unless they are those that were printed last.
+    pub(super) async fn print_problems(&mut self, folder: &Path) {
+        let Publisher { source, outside, .. } = &self.publisher;
+        let Ok(commit) = source.head().await else { return };
+        // The next change is checked in its turn.
+        let Ok(tree) = source.files(&commit, &Scope::All).await else { return };
+        let complete = outside.complete(tree, None).await;
+        let problems = checker::problems(&complete);
+        if self.printed.as_ref() == Some(&problems) {
+            return;
+        }
+        let colour = checker::colour(&std::io::stdout());
+        let form = Form { format: Format::Human, colour, help_url: None };
+        let report = checker::report(&folder.display().to_string(), &complete, problems.clone(), form);
+        print!("\n{report}");
+        self.printed = Some(problems);
+    }
+}
+
+impl Published {
+    /// Whether another release is live than before.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(&self.result, Ok(report) if report.outcome == Outcome::Published)
+    }
+
+    /// Says what was published, or why nothing was. Nothing new is no news.
+    pub(super) fn print(&self) {
+        match &self.result {
+            Ok(report) if report.outcome == Outcome::Published => {
+                println!("published in {} ms{}", self.elapsed.as_millis(), changes(report));
+            }
+            Ok(_) => {}
+            Err(error) => eprintln!("{PROGRAM}: cannot publish: {}", printable(&error.to_string())),
+        }
+    }
+}
+
+/// The changed and removed parts of a publication that was not the first.
+fn changes(report: &Report) -> String {
+    if report.previous.is_none() {
+        return String::new();
+    }
+    let named = |word: &str, parts: &std::collections::BTreeSet<String>| {
+        let parts: Vec<_> = parts.iter().map(|part| printable(part)).collect();
+        if parts.is_empty() { String::new() } else { format!("; {word} {}", parts.join(", ")) }
+    };
+    named("changed", &report.changed) + &named("removed", &report.removed)
+}

@@ -1,0 +1,74 @@
+//! `new`: stacks and versions that the checker accepts.
+
+use crate::program::{example, run};
+
+const STACK: [&str; 11] = [
+    "new",
+    "stack",
+    "spindle",
+    "--language",
+    "Go",
+    "--provider",
+    "Clay Guild: \"us\"",
+    "--support-url",
+    "https://example.org/help",
+    "--image",
+    "docker.io/library/golang:1.25",
+];
+
+#[tokio::test]
+async fn new_stack_is_accepted_without_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &STACK).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.stdout);
+    let checked = run(folder.path(), &["check", "--offline"]).await;
+    assert_eq!((checked.status, checked.stdout.as_str()), (0, "no problems\n"));
+    let again = run(folder.path(), &STACK).await;
+    assert!(again.status == 2 && again.stderr.contains("it exists"), "{}", again.stderr);
+}
+
+#[tokio::test]
+async fn new_stack_names_everything_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &["new", "stack", "spindle", "--language", "Go"]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("--provider, --support-url, --image not given"), "{}", ran.stderr);
+    let ran = run(folder.path(), &["new", "stack", "../spindle"]).await;
+    assert!(ran.status == 2 && ran.stderr.contains("lower-case letters"), "{}", ran.stderr);
+    assert!(!folder.path().join("stacks").exists());
+}
+
+#[tokio::test]
+async fn new_version_copies_the_newest_one_and_keeps_the_default() {
+    let folder = example();
+    let ran = run(folder.path(), &["new", "version", "kiln"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("still has 1.1.0: revision: v1.1.0"), "{}", ran.stdout);
+    let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+    assert!(read("stacks/kiln/1.2.0/devfile.yaml").contains("\n  version: 1.2.0\n"));
+    let copied = |version: &str| read(&format!("stacks/kiln/{version}/docker/Dockerfile"));
+    assert_eq!(copied("1.2.0"), copied("1.1.0"));
+    let index = run(folder.path(), &["index", ".", "index.json", "--offline"]).await;
+    assert_eq!(index.status, 0, "{}", index.stderr);
+    let index: serde_json::Value = serde_json::from_str(&read("index.json")).unwrap();
+    let versions = index[0]["versions"].as_array().unwrap().iter();
+    let versions: Vec<_> =
+        versions.map(|version| (version["version"].as_str().unwrap(), version["default"] == true)).collect();
+    assert_eq!(versions, [("1.2.0", false), ("1.1.0", true), ("1.0.0", false)]);
+
+    let ran = run(folder.path(), &["new", "version", "kiln", "2.0.0", "--default"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(read("stacks/kiln/stack.yaml").ends_with("  - version: 2.0.0\n    default: true\n"));
+    let ran = run(folder.path(), &["new", "version", "kiln", "2.0.0"]).await;
+    assert!(ran.status == 2 && ran.stderr.contains("has it already"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn new_version_of_an_unlisted_stack_writes_nothing() {
+    let folder = example();
+    for (stack, reason) in [("loom", "need a stack.yaml"), ("nowhere", "need a stack.yaml")] {
+        let ran = run(folder.path(), &["new", "version", stack]).await;
+        assert!(ran.status == 2 && ran.stderr.contains(reason), "{}", ran.stderr);
+    }
+}

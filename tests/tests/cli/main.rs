@@ -1,0 +1,9 @@
+//! `devfile-registry` as people run it.
+
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
+mod checking;
+mod creating;
+mod help;
+mod previewing;
+mod program;
