@@ -1,6 +1,7 @@
 //! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
 
 pub mod artifact;
+mod aws;
 pub mod cache;
 pub mod context;
 pub mod devfile;

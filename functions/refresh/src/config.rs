@@ -25,7 +25,7 @@ pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
-    /// `OCI_REGISTRY`
+    /// `OCI_REGISTRY`, `OCI_ENDPOINT`
     pub registry: RegistryAddress,
     /// `OCI_USERNAME`, `OCI_PASSWORD`
     pub credentials: Option<Credentials>,
@@ -61,6 +61,7 @@ impl Config {
         {
             environment.reject(format!("OCI_REGISTRY: {reason}"));
         }
+        let endpoint = environment.optional(&settings::OCI_ENDPOINT);
         let credentials = pair(&mut environment, [&settings::OCI_USERNAME, &settings::OCI_PASSWORD]);
         let bucket = environment.required(&settings::CACHE_BUCKET);
         let strict: bool = environment.or_default(&settings::STRICT);
@@ -71,7 +72,7 @@ impl Config {
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
-            registry: address.map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?,
+            registry: address.map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?.at(endpoint),
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },

@@ -1,4 +1,4 @@
-//! Registry authentication: a bearer token for each repository, or a user name and a password.
+//! Registry authentication: a bearer token for each repository, a user name and a password, or a token of Amazon ECR.
 //!
 //! The registry says which it wants ("Token Authentication" of Docker's registry, which OCI registries follow). Client libraries
 //! send the password to whatever realm the registry names, so the exchange is here.
@@ -16,7 +16,14 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::answer::{CallError, body, refusal, shortened, with_idle_timeout};
+use super::ecr::Ecr;
 use super::{Credentials, RegistryAddress};
+
+/// Most authorizations that one attempt at a call is made with. Calls beside it may use up a token before its turn.
+const TOKENS: u32 = 5;
+
+/// The same where authorizations last: the one in use may be at its end, a new one is not.
+const LASTING: u32 = 2;
 
 /// Most bytes of the answer of a token realm.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -29,6 +36,8 @@ struct Inner {
     http: reqwest::Client,
     address: RegistryAddress,
     credentials: Option<Credentials>,
+    /// Amazon ECR, which gives tokens to the role of the process. Credentials take its place.
+    ecr: Option<Ecr>,
     /// Whether calls need authorization. Without credentials they do not, until the registry says so.
     is_wanted: AtomicBool,
     /// Authorizations by repository.
@@ -48,11 +57,25 @@ struct Bearer {
 impl Access {
     pub(super) fn new(http: reqwest::Client, address: &RegistryAddress, credentials: Option<Credentials>) -> Self {
         let is_wanted = AtomicBool::new(credentials.is_some());
-        Self(Arc::new(Inner { http, address: address.clone(), credentials, is_wanted, shown: Mutex::default() }))
+        let ecr = address.ecr.clone().filter(|_| credentials.is_none()).map(Ecr::new);
+        Self(Arc::new(Inner { http, address: address.clone(), credentials, ecr, is_wanted, shown: Mutex::default() }))
+    }
+
+    /// Amazon ECR, when its API authorizes the calls.
+    pub(super) fn ecr(&self) -> Option<&Ecr> {
+        self.0.ecr.as_ref()
+    }
+
+    /// Most authorizations that one attempt at a call is made with.
+    pub(super) fn authorizations(&self) -> u32 {
+        if self.0.ecr.is_some() { LASTING } else { TOKENS }
     }
 
     /// The authorization of a call about a repository.
     pub(super) async fn of(&self, repository: &str) -> Result<Option<HeaderValue>, CallError> {
+        if let Some(ecr) = &self.0.ecr {
+            return ecr.authorization().await.map(Some);
+        }
         if !self.0.is_wanted.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -61,7 +84,10 @@ impl Access {
     }
 
     /// The registry refused an authorization, so the next call makes a new one.
-    pub(super) fn refused(&self, repository: &str, was_shown: Option<&HeaderValue>) {
+    pub(super) async fn refused(&self, repository: &str, was_shown: Option<&HeaderValue>) {
+        if let Some(ecr) = &self.0.ecr {
+            return ecr.refused(was_shown).await;
+        }
         self.0.is_wanted.store(true, Ordering::Relaxed);
         let mut shown = self.0.shown();
         // Another call may have something new already.
@@ -159,7 +185,7 @@ impl RegistryAddress {
     }
 }
 
-fn secret(text: String) -> Result<HeaderValue, CallError> {
+pub(super) fn secret(text: String) -> Result<HeaderValue, CallError> {
     let value = HeaderValue::try_from(text);
     let mut value =
         value.map_err(|_| CallError::Final("the token or the password has control characters".to_owned()))?;

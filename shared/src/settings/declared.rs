@@ -3,7 +3,7 @@
 use super::{Default, Function, Setting, Template, Use};
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 30] = [
+pub static ALL: [&Setting; 31] = [
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
     &LISTEN_ADDR,
@@ -19,6 +19,7 @@ pub static ALL: [&Setting; 30] = [
     &GITHUB_APP_ID,
     &GITHUB_APP_KEY,
     &OCI_REGISTRY,
+    &OCI_ENDPOINT,
     &OCI_USERNAME,
     &OCI_PASSWORD,
     &STRICT,
@@ -215,8 +216,21 @@ pub static OCI_REGISTRY: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere",
+        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created",
         unset: "",
+    }],
+};
+
+/// `OCI_ENDPOINT`.
+pub static OCI_ENDPOINT: Setting = Setting {
+    name: "OCI_ENDPOINT",
+    value: "an address and port of this machine, such as 127.0.0.1:5000",
+    default: Default::Unset,
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "an address and port of this machine where the OCI registry is reached, without TLS; for tests and development alone",
+        unset: "the host of `OCI_REGISTRY`",
     }],
 };
 
