@@ -19,7 +19,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// those that the AWS SDK finds in the environment.
 pub(crate) async fn config(region: &str, attempts: u32, time: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder();
-    let timeouts = timeouts.connect_timeout(CONNECT).operation_attempt_timeout(time / 2).operation_timeout(time).build();
+    let timeouts =
+        timeouts.connect_timeout(CONNECT).operation_attempt_timeout(time / 2).operation_timeout(time).build();
     let loader = aws_config::from_env().region(Region::new(region.to_owned())).timeout_config(timeouts);
     loader.retry_config(RetryConfig::standard().with_max_attempts(attempts)).load().await
 }

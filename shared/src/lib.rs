@@ -28,6 +28,7 @@ pub mod repository;
 pub mod request;
 mod retry;
 mod retry_after;
+pub mod secret;
 pub mod settings;
 pub mod source;
 pub mod starter;

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_auth::ChallengeRef;
@@ -24,6 +26,9 @@ const TOKENS: u32 = 5;
 
 /// The same where authorizations last: the one in use may be at its end, a new one is not.
 const LASTING: u32 = 2;
+
+/// The beginning of an authorization that is a user name and a password.
+pub(super) const BASIC: &str = "Basic ";
 
 /// Most bytes of the answer of a token realm.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -89,6 +94,11 @@ impl Access {
             return ecr.refused(was_shown).await;
         }
         self.0.is_wanted.store(true, Ordering::Relaxed);
+        if let Some(credentials) = &self.0.credentials
+            && was_shown.is_some_and(|shown| shown.as_bytes().starts_with(BASIC.as_bytes()))
+        {
+            credentials.password.is_renewed().await;
+        }
         let mut shown = self.0.shown();
         // Another call may have something new already.
         if shown.get(repository).and_then(|shown| shown.get()).is_some_and(|shown| shown.as_ref() == was_shown) {
@@ -111,7 +121,7 @@ impl Inner {
         }
         match (Bearer::of(answer.headers()), &self.credentials) {
             (Some(challenge), _) => Ok(Some(secret(format!("Bearer {}", self.token(&challenge, repository).await?))?)),
-            (None, Some(credentials)) => Ok(Some(secret(credentials.basic())?)),
+            (None, Some(credentials)) => Ok(Some(credentials.basic().await?)),
             (None, None) => Ok(None),
         }
     }
@@ -130,11 +140,13 @@ impl Inner {
         if let Some(service) = &challenge.service {
             realm.query_pairs_mut().append_pair("service", service);
         }
-        let mut request = self.http.get(realm);
-        if let Some(credentials) = &self.credentials {
-            request = request.header(AUTHORIZATION, secret(credentials.basic())?);
+        let mut answer = self.ask(&realm).await?;
+        if let (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(credentials)) =
+            (answer.status(), &self.credentials)
+            && credentials.password.is_renewed().await
+        {
+            answer = self.ask(&realm).await?;
         }
-        let answer = send(request).await?;
         let status = answer.status();
         if is_passing(status) {
             return Err(refusal(answer, Some(name)).await);
@@ -151,6 +163,23 @@ impl Inner {
         let token =
             serde_json::from_slice(&text).ok().and_then(|Answer { token, access_token }| token.or(access_token));
         token.ok_or_else(|| CallError::Broken(format!("cannot get a token from {name}: its answer has none")))
+    }
+
+    /// Sends the credentials of now to a realm.
+    async fn ask(&self, realm: &Url) -> Result<Response, CallError> {
+        let mut request = self.http.get(realm.clone());
+        if let Some(credentials) = &self.credentials {
+            request = request.header(AUTHORIZATION, credentials.basic().await?);
+        }
+        send(request).await
+    }
+}
+
+impl Credentials {
+    /// Returns the value of an `Authorization` header (RFC 7617).
+    async fn basic(&self) -> Result<HeaderValue, CallError> {
+        let password = self.password.value().await.map_err(|error| CallError::Final(error.to_string()))?;
+        secret(format!("{BASIC}{}", STANDARD.encode(format!("{}:{password}", self.username))))
     }
 }
 

@@ -12,7 +12,7 @@ use http::HeaderValue;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use super::access::secret;
+use super::access::{BASIC, secret};
 use super::answer::CallError;
 use crate::aws;
 
@@ -92,7 +92,7 @@ impl Ecr {
             let data = given.authorization_data().first().ok_or_else(|| failed("its answer has none"))?;
             let text = data.authorization_token().ok_or_else(|| failed("its answer has none"))?;
             let expires_at_seconds = data.expires_at().map_or(0, |end| end.secs());
-            Ok(Token { header: secret(format!("Basic {text}"))?, expires_at_seconds })
+            Ok(Token { header: secret(format!("{BASIC}{text}"))?, expires_at_seconds })
         }
         .boxed()
     }

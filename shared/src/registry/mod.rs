@@ -19,12 +19,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::Url;
 
 use crate::digest::Digest;
+use crate::secret::Secret;
 
 use self::ecr::EcrHost;
 pub use oci::OciRegistry;
@@ -250,14 +249,7 @@ pub struct Credentials {
     /// User name.
     pub username: String,
     /// Password or token.
-    pub password: String,
-}
-
-impl Credentials {
-    /// The value of an `Authorization` header (RFC 7617).
-    fn basic(&self) -> String {
-        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
-    }
+    pub password: Secret,
 }
 
 impl fmt::Debug for Credentials {

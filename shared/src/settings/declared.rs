@@ -156,7 +156,7 @@ pub static GIT_CREDENTIALS: Setting = Setting {
     name: "GIT_CREDENTIALS",
     value: "HOST=USER:SECRET, several separated by commas",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
         meaning: "`HOST=USER:SECRET` for each Git host that wants credentials, separated by commas: for the registry repository, and for repositories on these hosts that it names. These hosts may have private addresses",
@@ -169,7 +169,7 @@ pub static GITHUB_TOKEN: Setting = Setting {
     name: "GITHUB_TOKEN",
     value: "a token of GitHub",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "a token for GitHub", unset: "none" }],
 };
 
@@ -204,7 +204,7 @@ pub static GITHUB_APP_KEY: Setting = Setting {
     name: "GITHUB_APP_KEY",
     value: "the private key of the GitHub App, in PEM",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "its private key in PEM", unset: "none" }],
 };
 
@@ -252,7 +252,7 @@ pub static OCI_PASSWORD: Setting = Setting {
     name: "OCI_PASSWORD",
     value: "a password",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "the password to it", unset: "anonymous" }],
 };
 
@@ -353,7 +353,7 @@ pub static WEBHOOK_SECRET: Setting = Setting {
     name: "WEBHOOK_SECRET",
     value: "the secret of the webhook",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
         meaning: "key of `X-Hub-Signature-256`, at least 16 bytes; without it signed triggers are refused",

@@ -30,7 +30,7 @@ const LAYERS: [Layer; 16] = [
         ],
         &[],
     ),
-    ("calls", &["retry_after", "retry", "aws"], &["base"]),
+    ("calls", &["retry_after", "retry", "aws", "secret"], &["base"]),
     ("observe", &["trace", "context", "telemetry", "request", "logging", "emf"], &["base"]),
     ("yaml", &["yaml", "devfile"], &["base"]),
     ("validate", &["validate", "report"], &["yaml"]),

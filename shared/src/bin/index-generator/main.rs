@@ -18,7 +18,9 @@ use devfile_registry::index::to_pretty_json;
 use devfile_registry::outside::{Complete, Icons, Outside};
 use devfile_registry::release::{Draft, Plan};
 use devfile_registry::report::{Colour, Format, render};
+use devfile_registry::secret::Secret;
 use devfile_registry::settings;
+use devfile_registry::source::github::check_token;
 use devfile_registry::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use devfile_registry::text::printable;
 
@@ -81,7 +83,7 @@ enum Verdict {
 async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
-    let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
+    let token = Secret::from_environment(&mut environment, &settings::GITHUB_TOKEN, check_token);
     let credentials = GitCredentials::from_environment(&mut environment);
     environment.finish()?;
     let client = Client::new(rules, credentials.clone());
@@ -99,7 +101,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     }
     let repository = arguments.registry.parse()?;
     let access = match token {
-        Some(token) => GitAccess::token(&token)?,
+        Some(token) => GitAccess::Token(token),
         None => GitAccess::of_host(&credentials, &repository),
     };
     read(arguments, &outside, &GitSource::new(repository, access)).await
