@@ -57,7 +57,8 @@ struct Shared {
 }
 
 impl Ecr {
-    /// ECR with the API of moto before the registry at an address, `host:port`. A token is good for so many calls.
+    /// ECR with the API of moto before the registry at an address, `host:port`. The first token is good for so
+    /// many calls, later ones last; with 0 none is good.
     pub async fn start(moto: &Moto, registry: &str, calls: usize, refusal: Refusal) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -146,7 +147,8 @@ async fn answer_api(shared: &Shared, operation: &str, request: Request<Body>) ->
     if operation == "GetAuthorizationToken" {
         let mut tokens = lock(&shared.tokens);
         let token = STANDARD.encode(format!("AWS:token-{}", tokens.len()));
-        tokens.insert(format!("Basic {token}"), shared.calls);
+        let calls = if tokens.is_empty() || shared.calls == 0 { shared.calls } else { usize::MAX };
+        tokens.insert(format!("Basic {token}"), calls);
         let end = jiff::Timestamp::now().as_second() + TOKEN_SECONDS;
         let data = json!({"authorizationToken": token, "expiresAt": end, "proxyEndpoint": Ecr::host()});
         return answer_json(StatusCode::OK, &json!({"authorizationData": [data]}));

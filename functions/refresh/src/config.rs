@@ -177,12 +177,11 @@ fn github_credentials(environment: &mut Environment) -> Option<github::Credentia
     let token = Secret::from_environment(environment, &settings::GITHUB_TOKEN, github::check_token);
     let id: Option<String> = environment.optional(&settings::GITHUB_APP_ID);
     let key = Secret::from_environment(environment, &settings::GITHUB_APP_KEY, AppKey::check);
+    if token.is_some() && id.is_some() {
+        environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
+    }
     match (token, pair(environment, (&settings::GITHUB_APP_ID, id), (&settings::GITHUB_APP_KEY, key))) {
-        (Some(_), Some(_)) => {
-            environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
-            None
-        }
-        (Some(token), None) => Some(github::Credentials::Token(token)),
+        (Some(token), _) => Some(github::Credentials::Token(token)),
         (None, Some((id, key))) => {
             accept(environment, settings::GITHUB_APP_ID.name, AppKey::new(&id, key)).map(github::Credentials::App)
         }

@@ -28,7 +28,7 @@ const TOKENS: u32 = 5;
 const LASTING: u32 = 2;
 
 /// The beginning of an authorization that is a user name and a password.
-pub(super) const BASIC: &str = "Basic ";
+const BASIC: &str = "Basic ";
 
 /// Most bytes of the answer of a token realm.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -214,7 +214,7 @@ impl RegistryAddress {
     }
 }
 
-pub(super) fn secret(text: String) -> Result<HeaderValue, CallError> {
+fn secret(text: String) -> Result<HeaderValue, CallError> {
     let value = HeaderValue::try_from(text);
     let mut value =
         value.map_err(|_| CallError::Final("the token or the password has control characters".to_owned()))?;

@@ -12,7 +12,6 @@ use http::HeaderValue;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use super::access::{BASIC, secret};
 use super::answer::CallError;
 use crate::aws;
 
@@ -92,7 +91,10 @@ impl Ecr {
             let data = given.authorization_data().first().ok_or_else(|| failed("its answer has none"))?;
             let text = data.authorization_token().ok_or_else(|| failed("its answer has none"))?;
             let expires_at_seconds = data.expires_at().map_or(0, |end| end.secs());
-            Ok(Token { header: secret(format!("{BASIC}{text}"))?, expires_at_seconds })
+            let header = HeaderValue::try_from(format!("Basic {text}"));
+            let mut header = header.map_err(|_| failed("its answer has control characters"))?;
+            header.set_sensitive(true);
+            Ok(Token { header, expires_at_seconds })
         }
         .boxed()
     }

@@ -5,7 +5,7 @@ use registry_tests::moto::Moto;
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
-/// The example registry with its artifacts in ECR, whose tokens are good for so many calls.
+/// The example registry with its artifacts in ECR, whose first token is good for so many calls.
 async fn example(calls: usize, refusal: Refusal) -> (TestRegistry, Ecr, Moto) {
     let moto = Moto::start().await;
     let ecr = Ecr::start(&moto, &std::env::var("TEST_OCI_REGISTRY").unwrap(), calls, refusal).await;
@@ -71,7 +71,7 @@ async fn token_at_its_end_within_a_publication_is_replaced() {
     for refusal in [Refusal::Unauthorized, Refusal::Expired] {
         let (registry, ecr, _moto) = example(12, refusal).await;
         assert_eq!(registry.refresh().await.unwrap()["outcome"], "published", "{refusal:?}");
-        assert!(ecr.calls_of("GetAuthorizationToken") > 1, "{refusal:?}");
+        assert_eq!(ecr.calls_of("GetAuthorizationToken"), 2, "{refusal:?}");
         assert_eq!(act(&registry, "verify").await["problems"], json!([]), "{refusal:?}");
     }
 }
