@@ -1,9 +1,10 @@
 //! Secrets in AWS, by their ARNs.
 
-use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::OnceCell;
 
 use crate::aws;
@@ -60,14 +61,20 @@ impl FromStr for SecretArn {
     }
 }
 
-impl fmt::Display for SecretArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
+/// Reads the value of a secret that is current. The error is its reason.
+pub(super) type Reader = Box<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// Returns the reader of a secret; connects nothing yet.
+pub(super) fn reader(arn: SecretArn) -> Reader {
+    let stored = Arc::new(Stored::new(arn));
+    Box::new(move || {
+        let stored = Arc::clone(&stored);
+        async move { stored.read().await }.boxed()
+    })
 }
 
 /// A secret in AWS and the client that reads it.
-pub(super) struct Stored {
+struct Stored {
     arn: SecretArn,
     client: OnceCell<Client>,
 }
@@ -78,19 +85,14 @@ enum Client {
 }
 
 impl Stored {
-    /// Connects nothing yet.
-    pub(super) fn new(arn: SecretArn) -> Self {
+    fn new(arn: SecretArn) -> Self {
         Self { arn, client: OnceCell::new() }
-    }
-
-    pub(super) fn arn(&self) -> &SecretArn {
-        &self.arn
     }
 
     /// Reads the value that is current. The error is its reason.
     ///
     /// API: `GetSecretValue`, `GetParameter`.
-    pub(super) async fn read(&self) -> Result<String, String> {
+    async fn read(&self) -> Result<String, String> {
         let none = || "it has no text".to_owned();
         match self.client.get_or_init(|| self.connect()).await {
             Client::SecretsManager(client) => {
@@ -129,7 +131,7 @@ mod tests {
             ("arn:aws-cn:ssm:cn-north-1:123456789012:parameter/a/b", "cn-north-1", Service::ParameterStore),
         ] {
             let arn: SecretArn = text.parse().unwrap();
-            assert_eq!((arn.region.as_str(), arn.service, arn.to_string().as_str()), (region, service, text));
+            assert_eq!((arn.region.as_str(), arn.service, arn.text.as_str()), (region, service, text));
         }
         for text in [
             "",

@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use self::arn::{SecretArn, Stored};
+use self::arn::{Reader, SecretArn, reader};
 use crate::environment::Environment;
 use crate::settings::{ARN_SUFFIX, FILE_SUFFIX, Setting};
 
@@ -44,7 +44,8 @@ struct Inner {
 enum Origin {
     Value(Arc<str>),
     File(PathBuf),
-    Aws(Stored),
+    /// The ARN, and the client that reads it. A function pointer, so that serve, which has no secrets, is linked without clients of AWS.
+    Aws(String, Reader),
 }
 
 /// The value of the last read.
@@ -95,7 +96,7 @@ impl Secret {
                 value.and_then(|value| checked(&value)).map(|()| Origin::File(path))
             }
             Some(ARN_SUFFIX) => match text.parse::<SecretArn>() {
-                Ok(arn) => Ok(Origin::Aws(Stored::new(arn))),
+                Ok(arn) => Ok(Origin::Aws(text, reader(arn))),
                 Err(reason) => Err(reason.to_string()),
             },
             _ => checked(&text).map(|()| Origin::Value(text.into())),
@@ -171,10 +172,7 @@ impl Inner {
                     let read = tokio::task::spawn_blocking(move || read_file(&file)).await;
                     (path.display().to_string(), read.unwrap_or_else(|panic| Err(panic.to_string())))
                 }
-                Origin::Aws(stored) => {
-                    let read = stored.read().await;
-                    (stored.arn().to_string(), read.and_then(|text| without_line_end(&text)))
-                }
+                Origin::Aws(arn, read) => (arn.clone(), read().await.and_then(|text| without_line_end(&text))),
             };
             let failed = |reason| SecretError { origin: format!("{} ({name})", self.variable), reason };
             value.map(Arc::from).map_err(failed)
