@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use devfile_registry::checker::Arguments;
 use devfile_registry::report::Format;
 use devfile_registry::settings::{Function, help};
+use url::Url;
 
 /// Previews, checks and serves a devfile registry.
 #[derive(Debug, Parser)]

@@ -40,7 +40,7 @@ impl Environment {
     /// A setting that must be set. The value counts only when [`Environment::finish`] succeeds.
     pub fn required<T: FromStr + Default>(&mut self, setting: &Setting) -> T {
         let Setting { name, value, .. } = setting;
-        if (self.lookup)(name).is_none_or(|value| value.is_empty()) {
+        if self.lookup(name).is_none() {
             self.problems.push(format!("{name} is not set; set it to {value}"));
             return T::default();
         }
@@ -49,13 +49,23 @@ impl Environment {
 
     /// A setting that may be set.
     pub fn optional<T: FromStr>(&mut self, setting: &Setting) -> Option<T> {
-        let value = (self.lookup)(setting.name).filter(|value| !value.is_empty())?;
+        let value = self.lookup(setting.name)?;
         let parsed = value.parse().ok();
         if parsed.is_none() {
             // The value is not shown: it may be a secret that was put into the wrong variable.
             self.reject(format!("{} is malformed; set it to {}", setting.name, setting.value));
         }
         parsed
+    }
+
+    /// The text of a variable; `None` when it is not set.
+    pub(crate) fn lookup(&self, variable: &str) -> Option<String> {
+        (self.lookup)(variable).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable is set.
+    pub fn is_set(&self, variable: &str) -> bool {
+        self.lookup(variable).is_some()
     }
 
     /// A setting, or its default.

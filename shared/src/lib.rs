@@ -1,6 +1,7 @@
 //! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
 
 pub mod artifact;
+mod aws;
 pub mod cache;
 pub mod checker;
 pub mod context;
@@ -28,6 +29,7 @@ pub mod repository;
 pub mod request;
 mod retry;
 mod retry_after;
+pub mod secret;
 pub mod settings;
 pub mod source;
 pub mod starter;

@@ -48,6 +48,7 @@ struct Shared {
     target: String,
     manners: Manners,
     client: reqwest::Client,
+    password: Mutex<String>,
     /// The repository that a token is for, and the calls that are left to it.
     tokens: Mutex<HashMap<String, (String, usize)>>,
     given: AtomicUsize,
@@ -63,6 +64,7 @@ impl Guard {
             target: target.to_owned(),
             manners,
             client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            password: Mutex::new(KNOWN.1.to_owned()),
             tokens: Mutex::default(),
             given: AtomicUsize::new(0),
         });
@@ -79,6 +81,12 @@ impl Guard {
         self.address.to_string()
     }
 
+    /// Ends all tokens, and gives new ones for another password alone.
+    pub fn rotate(&self, password: &str) {
+        *self.shared.password.lock().unwrap_or_else(PoisonError::into_inner) = password.to_owned();
+        self.shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The number of tokens that it gave.
     pub fn given(&self) -> usize {
         self.shared.given.load(Ordering::Relaxed)
@@ -93,8 +101,8 @@ impl Drop for Guard {
 
 /// Gives a token for what `scope` names, `repository:<name>:<actions>`, to who may have one.
 async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let (name, password) = KNOWN;
-    let known = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    let password = shared.password.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let known = format!("Basic {}", STANDARD.encode(format!("{}:{password}", KNOWN.0)));
     if request.headers().get(AUTHORIZATION).is_none_or(|shown| shown.as_bytes() != known.as_bytes()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -126,13 +134,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     {
         return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("http://{elsewhere}{path}"))]).into_response();
     }
-    let (mut head, body) = request.into_parts();
-    head.headers.remove(AUTHORIZATION);
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
-    let sent = shared.client.request(head.method, format!("http://{}{path}", shared.target)).headers(head.headers);
-    let Ok(answer) = sent.body(body.to_bytes()).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-    let mut answer = axum::http::Response::from(answer).map(Body::new);
+    let mut answer = forward(&shared.client, &shared.target, request).await;
     if let (Some(elsewhere), Some(place)) = (&shared.manners.blobs_at, answer.headers().get(LOCATION))
         && let Ok(place) = place.to_str()
         && place.contains("/blobs/uploads/")
@@ -141,6 +143,17 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
         answer.headers_mut().insert(LOCATION, place);
     }
     answer
+}
+
+/// Passes a request on to a registry at an address, `host:port`, without what authorized it here.
+pub(crate) async fn forward(client: &reqwest::Client, target: &str, request: Request<Body>) -> Response {
+    let (mut head, body) = request.into_parts();
+    head.headers.remove(AUTHORIZATION);
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let sent = client.request(head.method, format!("http://{target}{path}")).headers(head.headers);
+    let Ok(answer) = sent.body(body.to_bytes()).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    axum::http::Response::from(answer).map(Body::new)
 }
 
 impl Shared {

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use devfile_registry::checker;
+use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::outside::Outside;
 use devfile_registry::report::{Colour, Format};

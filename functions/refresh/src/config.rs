@@ -1,5 +1,6 @@
 //! What `refresh` is told by its environment.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, RegistryAddress};
+use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
@@ -25,7 +27,7 @@ pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
-    /// `OCI_REGISTRY`
+    /// `OCI_REGISTRY`, `OCI_ENDPOINT`
     pub registry: RegistryAddress,
     /// `OCI_USERNAME`, `OCI_PASSWORD`
     pub credentials: Option<Credentials>,
@@ -53,7 +55,8 @@ impl Config {
     }
 
     fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
-        let repository = repository(&mut environment);
+        let hosts = GitCredentials::from_environment(&mut environment);
+        let repository = repository(&mut environment, &hosts);
         let registry: String = environment.required(&settings::OCI_REGISTRY);
         let address = registry.parse::<RegistryAddress>();
         if let Err(reason) = &address
@@ -61,17 +64,23 @@ impl Config {
         {
             environment.reject(format!("OCI_REGISTRY: {reason}"));
         }
-        let credentials = pair(&mut environment, [&settings::OCI_USERNAME, &settings::OCI_PASSWORD]);
+        let endpoint = environment.optional(&settings::OCI_ENDPOINT);
+        let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
+        let password = Secret::from_environment(&mut environment, &settings::OCI_PASSWORD, any);
+        let credentials =
+            pair(&mut environment, (&settings::OCI_USERNAME, username), (&settings::OCI_PASSWORD, password));
         let bucket = environment.required(&settings::CACHE_BUCKET);
         let strict: bool = environment.or_default(&settings::STRICT);
-        let outside = Outside::from_environment(&mut environment);
+        let outside = Outside::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or_default(&settings::LISTEN_ADDR);
         let metrics = environment.optional(&settings::METRICS_ADDR);
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
-            registry: address.map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?,
+            registry: address
+                .map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?
+                .at(endpoint),
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
@@ -83,13 +92,21 @@ impl Config {
     }
 }
 
-/// Two variables that go together.
-fn pair(environment: &mut Environment, both: [&Setting; 2]) -> Option<(String, String)> {
-    let [first, second] = both.map(|setting| environment.optional::<String>(setting));
-    if first.is_some() != second.is_some() {
-        environment.reject(format!("{} and {} go together; set both or none", both[0].name, both[1].name));
+/// Two settings that go together, the second one a secret.
+fn pair(
+    environment: &mut Environment,
+    (setting, value): (&Setting, Option<String>),
+    (of_secret, secret): (&Setting, Option<Secret>),
+) -> Option<(String, Secret)> {
+    if value.is_some() != of_secret.variables().any(|variable| environment.is_set(&variable)) {
+        environment.reject(format!("{} and {} go together; set both or none", setting.name, of_secret.name));
     }
-    first.zip(second)
+    value.zip(secret)
+}
+
+/// Accepts any value.
+fn any(_: &str) -> Result<(), Infallible> {
+    Ok(())
 }
 
 /// Takes a value, or says what is wrong with the variable.
@@ -97,9 +114,9 @@ fn accept<T, E: std::fmt::Display>(environment: &mut Environment, name: &str, va
     value.map_err(|reason| environment.reject(format!("{name}: {reason}"))).ok()
 }
 
-fn secret(environment: &mut Environment) -> Option<WebhookSecret> {
-    let secret: String = environment.optional(&settings::WEBHOOK_SECRET)?;
-    accept(environment, settings::WEBHOOK_SECRET.name, WebhookSecret::new(&secret))
+fn secret(environment: &mut Environment) -> Option<Secret> {
+    let check = |text: &str| WebhookSecret::new(text).map(drop);
+    Secret::from_environment(environment, &settings::WEBHOOK_SECRET, check)
 }
 
 fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
@@ -126,11 +143,10 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
 }
 
 /// None when the variable is not set or something is wrong.
-fn repository(environment: &mut Environment) -> Option<Repository> {
+fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<Repository> {
     let url: Option<String> = environment.optional(&settings::REGISTRY_REPO_URL);
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
     let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
-    let of_hosts = GitCredentials::from_environment(environment);
     let credentials = github_credentials(environment);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
@@ -150,25 +166,24 @@ fn repository(environment: &mut Environment) -> Option<Repository> {
         None
     };
     let access = match (credentials, &github) {
-        (github::Credentials::Token(token), _) => {
-            accept(environment, settings::GITHUB_TOKEN.name, GitAccess::token(&token))?
-        }
+        (github::Credentials::Token(token), _) => GitAccess::Token(token),
         (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
-        _ => GitAccess::of_host(&of_hosts, &repository),
+        _ => GitAccess::of_host(hosts, &repository),
     };
     Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github })))
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
-    let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
-    match (token, pair(environment, [&settings::GITHUB_APP_ID, &settings::GITHUB_APP_KEY])) {
-        (Some(_), Some(_)) => {
-            environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
-            None
-        }
-        (Some(token), None) => Some(github::Credentials::Token(token)),
+    let token = Secret::from_environment(environment, &settings::GITHUB_TOKEN, github::check_token);
+    let id: Option<String> = environment.optional(&settings::GITHUB_APP_ID);
+    let key = Secret::from_environment(environment, &settings::GITHUB_APP_KEY, AppKey::check);
+    if token.is_some() && id.is_some() {
+        environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
+    }
+    match (token, pair(environment, (&settings::GITHUB_APP_ID, id), (&settings::GITHUB_APP_KEY, key))) {
+        (Some(token), _) => Some(github::Credentials::Token(token)),
         (None, Some((id, key))) => {
-            accept(environment, "GITHUB_APP_ID, GITHUB_APP_KEY", AppKey::parse(&id, &key)).map(github::Credentials::App)
+            accept(environment, settings::GITHUB_APP_ID.name, AppKey::new(&id, key)).map(github::Credentials::App)
         }
         (None, None) => Some(github::Credentials::Anonymous),
     }
@@ -194,7 +209,7 @@ mod tests {
             ENOUGH.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         Config::read(Environment::new(lookup)).unwrap();
-        let declared = settings::of(settings::Function::Refresh).map(|(setting, _)| setting.name.to_owned());
+        let declared = settings::of(settings::Function::Refresh).flat_map(|(setting, _)| setting.variables());
         assert_eq!(*read.lock().unwrap(), declared.collect());
     }
 

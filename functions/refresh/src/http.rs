@@ -80,7 +80,7 @@ impl App {
         }
         let body = self.read(request, limits::REQUEST_BODY_BYTES).await?;
         if let Credential::Signature(signature) = &credential {
-            self.gate.verify_signature(signature, &body)?;
+            self.gate.verify_signature(signature, &body).await?;
         }
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         drop(body);
@@ -117,7 +117,7 @@ impl App {
             return Err(Denied::Unauthenticated("no signature").into());
         };
         let body = self.read(request, limits::WEBHOOK_BYTES).await?;
-        self.gate.verify_signature(&signature, &body)?;
+        self.gate.verify_signature(&signature, &body).await?;
         let event = Event::parse(text(&headers, "x-github-event"), &body)?;
         drop(body);
         let commit = match event {

@@ -18,7 +18,9 @@ use crate::index::to_pretty_json;
 use crate::outside::{Complete, Icons, Outside};
 use crate::release::{Draft, Plan};
 use crate::report::{Colour, Format, Options, render, rule};
+use crate::secret::Secret;
 use crate::settings;
+use crate::source::github::check_token;
 use crate::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use crate::text::printable;
 use url::Url;
@@ -104,7 +106,7 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
     }
     let mut environment = Environment::of_process();
     let rules = Rules::from_environment(&mut environment);
-    let token: Option<String> = environment.optional(&settings::GITHUB_TOKEN);
+    let token = Secret::from_environment(&mut environment, &settings::GITHUB_TOKEN, check_token);
     let credentials = GitCredentials::from_environment(&mut environment);
     environment.finish()?;
     let client = Client::new(rules, credentials.clone());
@@ -122,7 +124,7 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
     }
     let repository = arguments.registry().parse()?;
     let access = match token {
-        Some(token) => GitAccess::token(&token)?,
+        Some(token) => GitAccess::Token(token),
         None => GitAccess::of_host(&credentials, &repository),
     };
     read(program, arguments, &outside, &GitSource::new(repository, access)).await

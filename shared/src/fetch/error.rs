@@ -21,6 +21,7 @@ impl FetchError {
             Reason::NotAllowed(_) | Reason::TooLarge(_) | Reason::NotFound | Reason::Redirects(_) => false,
             Reason::Status(status) => matches!(status, 408 | 409 | 425 | 429 | 500..),
             Reason::Unresolved | Reason::Refused(_) | Reason::Slow | Reason::Broken(_) | Reason::NotStored(_) => true,
+            Reason::Credentials(_) => true,
             // The next refresh has less to fetch.
             Reason::Wait(..) | Reason::BudgetSpent(_) => true,
         }
@@ -81,6 +82,9 @@ pub enum Reason {
     /// Everything that one refresh fetches is too much for its memory.
     #[error("everything that is fetched has more than {0} bytes together")]
     BudgetSpent(u64),
+    /// The credentials of the host cannot be read.
+    #[error("its credentials cannot be read: {0}")]
+    Credentials(String),
     /// What was fetched could not be written on this side.
     #[error("it could not be stored: {0}")]
     NotStored(String),
@@ -92,6 +96,7 @@ impl Reason {
             Self::Refused(_) => "no connection".to_owned(),
             Self::Broken(_) => "the answer is broken".to_owned(),
             Self::NotStored(_) => "it could not be stored".to_owned(),
+            Self::Credentials(_) => "its credentials cannot be read".to_owned(),
             Self::NotAllowed(_)
             | Self::Unresolved
             | Self::Slow

@@ -29,7 +29,7 @@ mod url;
 mod wire;
 
 pub use client::Client;
-pub use credentials::{GitCredentials, InvalidGitCredentials};
+pub use credentials::{CredentialsError, GitCredentials, InvalidGitCredentials};
 pub use error::GitError;
 pub use local::LocalRepository;
 pub use objects::{Commit, Entry, EntryType, Objects, object_id};

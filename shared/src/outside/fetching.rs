@@ -37,12 +37,12 @@ impl Outside {
         Self { offline, ..self }
     }
 
-    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, `GIT_CREDENTIALS`, and what [`Rules::from_environment`] reads.
-    pub fn from_environment(environment: &mut Environment) -> Self {
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] reads.
+    pub fn from_environment(environment: &mut Environment, credentials: GitCredentials) -> Self {
         let fetch: bool = environment.or_default(&settings::FETCH);
         let strict: bool = environment.or_default(&settings::STRICT_ICONS);
         let rules = Rules::from_environment(environment);
-        let client = Client::new(rules, GitCredentials::from_environment(environment));
+        let client = Client::new(rules, credentials);
         let stacks = environment.optional(&settings::OFFLINE);
         let public_url: Option<PublicUrl> = environment.optional(&settings::PUBLIC_URL);
         if stacks.is_some() && !fetch {

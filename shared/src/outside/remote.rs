@@ -67,7 +67,7 @@ impl Remote {
         match &self.revision {
             Revision::Commit(commit) => Ok(commit.clone()),
             revision => {
-                let (remote, deadline) = self.open(run)?;
+                let (remote, deadline) = self.open(run).await?;
                 Ok(run.note_down(remote.resolve(revision, deadline).await)?)
             }
         }
@@ -81,7 +81,7 @@ impl Remote {
         commit: &CommitSha,
         to: &str,
     ) -> Result<(Tree, Option<Timestamp>), Unavailable> {
-        let (remote, deadline) = self.open(run)?;
+        let (remote, deadline) = self.open(run).await?;
         let _place = run.packs.acquire().await;
         let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
         let FolderPack { pack, folder, authored } = folder;
@@ -110,7 +110,7 @@ impl Remote {
         commit: &CommitSha,
         paths: &[&'p str],
     ) -> Result<Option<(&'p str, Bytes)>, Unavailable> {
-        let (remote, deadline) = self.open(run)?;
+        let (remote, deadline) = self.open(run).await?;
         let _place = run.packs.acquire().await;
         let full: Vec<String> = paths.iter().map(|path| self.path(path)).collect();
         let found = run.note_down(remote.first_file(commit, &full, limits::PACK_BYTES, deadline).await)?;
@@ -140,12 +140,12 @@ impl Remote {
         FetchError { host: self.host().to_owned(), redirected_from: None, reason }.into()
     }
 
-    fn open(&self, run: &Run<'_>) -> Result<(git::Remote, Instant), GitError> {
+    async fn open(&self, run: &Run<'_>) -> Result<(git::Remote, Instant), GitError> {
         let client = run.client.ok_or_else(|| self.error(Reason::NotAllowed("nothing is fetched here")))?;
         if let Some(reason) = run.down(self.host()) {
             return Err(self.error(reason));
         }
-        Ok((client.repository(self.url.url()), run.deadline.min(Instant::now() + TIME)))
+        Ok((client.repository(self.url.url()).await?, run.deadline.min(Instant::now() + TIME)))
     }
 }
 

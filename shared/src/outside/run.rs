@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
         }
         let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
         let fetched = async {
-            match client.fetcher().get(&Request { url, limit, time, known }).await? {
+            match client.get(&Request { url, limit, time, known }).await? {
                 Answer::NotModified => Ok(None),
                 Answer::Found(body) => {
                     let etag = body.etag.clone();

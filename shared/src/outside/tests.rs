@@ -8,8 +8,8 @@ use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::fetch::server::{Server, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
-use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
+use crate::git::{Client, GitCredentials};
 use crate::limits;
 use crate::release::{Draft, PendingReason, Plan, Release};
 use crate::repository::tests::{devfile, tree};
@@ -319,7 +319,10 @@ pub(super) fn of_environment(others: &[(&'static str, String)]) -> Outside {
     variables.extend(others.iter().cloned());
     let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
     let mut environment = Environment::new(of);
-    let outside = Outside::from_environment(&mut environment);
+    let outside = {
+        let credentials = GitCredentials::from_environment(&mut environment);
+        Outside::from_environment(&mut environment, credentials)
+    };
     environment.finish().unwrap();
     outside
 }

@@ -1,4 +1,4 @@
-//! Registry authentication: a bearer token for each repository, or a user name and a password.
+//! Registry authentication: a bearer token for each repository, a user name and a password, or a token of Amazon ECR.
 //!
 //! The registry says which it wants ("Token Authentication" of Docker's registry, which OCI registries follow). Client libraries
 //! send the password to whatever realm the registry names, so the exchange is here.
@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_auth::ChallengeRef;
@@ -16,7 +18,17 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::answer::{CallError, body, refusal, shortened, with_idle_timeout};
+use super::ecr::Ecr;
 use super::{Credentials, RegistryAddress};
+
+/// Most authorizations that one attempt at a call is made with. Calls beside it may use up a token before its turn.
+const TOKENS: u32 = 5;
+
+/// The same where authorizations last: the one in use may be at its end, a new one is not.
+const LASTING: u32 = 2;
+
+/// The beginning of an authorization that is a user name and a password.
+const BASIC: &str = "Basic ";
 
 /// Most bytes of the answer of a token realm.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -29,6 +41,8 @@ struct Inner {
     http: reqwest::Client,
     address: RegistryAddress,
     credentials: Option<Credentials>,
+    /// Amazon ECR, which gives tokens to the role of the process. Credentials take its place.
+    ecr: Option<Ecr>,
     /// Whether calls need authorization. Without credentials they do not, until the registry says so.
     is_wanted: AtomicBool,
     /// Authorizations by repository.
@@ -48,11 +62,25 @@ struct Bearer {
 impl Access {
     pub(super) fn new(http: reqwest::Client, address: &RegistryAddress, credentials: Option<Credentials>) -> Self {
         let is_wanted = AtomicBool::new(credentials.is_some());
-        Self(Arc::new(Inner { http, address: address.clone(), credentials, is_wanted, shown: Mutex::default() }))
+        let ecr = address.ecr.clone().filter(|_| credentials.is_none()).map(Ecr::new);
+        Self(Arc::new(Inner { http, address: address.clone(), credentials, ecr, is_wanted, shown: Mutex::default() }))
+    }
+
+    /// Amazon ECR, when its API authorizes the calls.
+    pub(super) fn ecr(&self) -> Option<&Ecr> {
+        self.0.ecr.as_ref()
+    }
+
+    /// Most authorizations that one attempt at a call is made with.
+    pub(super) fn authorizations(&self) -> u32 {
+        if self.0.ecr.is_some() { LASTING } else { TOKENS }
     }
 
     /// The authorization of a call about a repository.
     pub(super) async fn of(&self, repository: &str) -> Result<Option<HeaderValue>, CallError> {
+        if let Some(ecr) = &self.0.ecr {
+            return ecr.authorization().await.map(Some);
+        }
         if !self.0.is_wanted.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -61,8 +89,16 @@ impl Access {
     }
 
     /// The registry refused an authorization, so the next call makes a new one.
-    pub(super) fn refused(&self, repository: &str, was_shown: Option<&HeaderValue>) {
+    pub(super) async fn refused(&self, repository: &str, was_shown: Option<&HeaderValue>) {
+        if let Some(ecr) = &self.0.ecr {
+            return ecr.refused(was_shown).await;
+        }
         self.0.is_wanted.store(true, Ordering::Relaxed);
+        if let Some(credentials) = &self.0.credentials
+            && was_shown.is_some_and(|shown| shown.as_bytes().starts_with(BASIC.as_bytes()))
+        {
+            credentials.password.is_renewed().await;
+        }
         let mut shown = self.0.shown();
         // Another call may have something new already.
         if shown.get(repository).and_then(|shown| shown.get()).is_some_and(|shown| shown.as_ref() == was_shown) {
@@ -85,7 +121,7 @@ impl Inner {
         }
         match (Bearer::of(answer.headers()), &self.credentials) {
             (Some(challenge), _) => Ok(Some(secret(format!("Bearer {}", self.token(&challenge, repository).await?))?)),
-            (None, Some(credentials)) => Ok(Some(secret(credentials.basic())?)),
+            (None, Some(credentials)) => Ok(Some(credentials.basic().await?)),
             (None, None) => Ok(None),
         }
     }
@@ -104,11 +140,13 @@ impl Inner {
         if let Some(service) = &challenge.service {
             realm.query_pairs_mut().append_pair("service", service);
         }
-        let mut request = self.http.get(realm);
-        if let Some(credentials) = &self.credentials {
-            request = request.header(AUTHORIZATION, secret(credentials.basic())?);
+        let mut answer = self.ask(&realm).await?;
+        if let (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(credentials)) =
+            (answer.status(), &self.credentials)
+            && credentials.password.is_renewed().await
+        {
+            answer = self.ask(&realm).await?;
         }
-        let answer = send(request).await?;
         let status = answer.status();
         if is_passing(status) {
             return Err(refusal(answer, Some(name)).await);
@@ -125,6 +163,23 @@ impl Inner {
         let token =
             serde_json::from_slice(&text).ok().and_then(|Answer { token, access_token }| token.or(access_token));
         token.ok_or_else(|| CallError::Broken(format!("cannot get a token from {name}: its answer has none")))
+    }
+
+    /// Sends the credentials of now to a realm.
+    async fn ask(&self, realm: &Url) -> Result<Response, CallError> {
+        let mut request = self.http.get(realm.clone());
+        if let Some(credentials) = &self.credentials {
+            request = request.header(AUTHORIZATION, credentials.basic().await?);
+        }
+        send(request).await
+    }
+}
+
+impl Credentials {
+    /// Returns the value of an `Authorization` header (RFC 7617).
+    async fn basic(&self) -> Result<HeaderValue, CallError> {
+        let password = self.password.value().await.map_err(|error| CallError::Final(error.to_string()))?;
+        secret(format!("{BASIC}{}", STANDARD.encode(format!("{}:{password}", self.username))))
     }
 }
 

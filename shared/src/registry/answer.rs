@@ -60,6 +60,24 @@ impl CallError {
     }
 }
 
+impl CallError {
+    /// Whether another authorization may be accepted. Amazon ECR answers 403 when a token is at its end.
+    pub(super) fn is_refused_authorization(&self) -> bool {
+        match self {
+            Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => true,
+            Self::Refused { status: StatusCode::FORBIDDEN, said, .. } => {
+                said.to_ascii_lowercase().contains("authorization token has expired")
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the registry does not have the repository (OCI distribution specification 1.1, code-7).
+    pub(super) fn is_missing_repository(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, said, .. } if said.contains("NAME_UNKNOWN"))
+    }
+}
+
 impl From<CallError> for Failure<CallError> {
     fn from(error: CallError) -> Self {
         match error {

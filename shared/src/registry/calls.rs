@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use tokio::time::Instant;
 
 use super::access::Access;
 use super::answer::{CallError, location, named, refusal, with_idle_timeout};
@@ -22,9 +23,6 @@ pub(super) const CALL_TIME: Duration = Duration::from_secs(60);
 
 /// Time for a connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(3);
-
-/// Most authorizations that one attempt is made with. Calls beside it may use up a token before its turn.
-const AUTHORIZATIONS: u32 = 5;
 
 /// Redirects that are followed for one answer.
 const REDIRECTS: usize = 5;
@@ -96,7 +94,7 @@ impl Calls {
         time: Duration,
         attempt: impl Fn() -> R,
     ) -> Result<Option<T>, RegistryError> {
-        match repeat(subject, time, attempt).await {
+        match repeat(subject, time, self.access.authorizations(), attempt).await {
             Ok(value) => Ok(Some(value)),
             Err(RetryError::Final(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Ok(None),
             Err(error) => Err(self.error(subject, &error)),
@@ -110,7 +108,31 @@ impl Calls {
         time: Duration,
         attempt: impl Fn() -> R,
     ) -> Result<T, RegistryError> {
-        repeat(subject, time, attempt).await.map_err(|error| self.error(subject, &error))
+        let repeated = repeat(subject, time, self.access.authorizations(), attempt).await;
+        repeated.map_err(|error| self.error(subject, &error))
+    }
+
+    /// Sends a request of a push. Amazon ECR creates no repository for it, so a missing one is created.
+    pub(super) async fn push(
+        &self,
+        subject: &Subject,
+        request: RequestBuilder,
+        success: StatusCode,
+    ) -> Result<Response, CallError> {
+        let (again, begin) = (request.try_clone(), Instant::now());
+        let sent = self.send(subject, request, success).await;
+        match (sent, self.access.ecr(), again) {
+            (Err(error), Some(ecr), Some(again)) if error.is_missing_repository() => {
+                ecr.create(&subject.repository, begin).await?;
+                // A repository may be seen a moment after its creation.
+                let sent = self.send(subject, again, success).await;
+                sent.map_err(|error| match error.is_missing_repository() {
+                    true => CallError::Broken(error.to_string()),
+                    false => error,
+                })
+            }
+            (sent, ..) => sent,
+        }
     }
 
     /// Sends a request, and follows redirects when it only reads. The answer has the status that the specification
@@ -168,7 +190,7 @@ impl Calls {
             return Ok(answer);
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            self.access.refused(&subject.repository, shown.as_ref());
+            self.access.refused(&subject.repository, shown.as_ref()).await;
         }
         // That something is missing is an answer like any other.
         if status != StatusCode::NOT_FOUND {
@@ -195,13 +217,14 @@ impl Calls {
 async fn repeat<T, R: Future<Output = Result<T, CallError>>>(
     subject: &Subject,
     time: Duration,
+    authorizations: u32,
     attempt: impl Fn() -> R,
 ) -> Result<T, RetryError<CallError>> {
     let authorized = || async {
         let mut result = attempt().await;
-        for _ in 1..AUTHORIZATIONS {
+        for _ in 1..authorizations {
             match result {
-                Err(CallError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => result = attempt().await,
+                Err(error) if error.is_refused_authorization() => result = attempt().await,
                 _ => break,
             }
         }
@@ -214,14 +237,16 @@ async fn repeat<T, R: Future<Output = Result<T, CallError>>>(
 mod tests {
     use std::cell::{Cell, RefCell};
 
-    use tokio::time::Instant;
-
     use super::super::answer::{damaged, too_large};
     use super::*;
 
     fn refused(status: u16, wait: Option<u64>) -> CallError {
+        refused_with(status, "", wait)
+    }
+
+    fn refused_with(status: u16, said: &str, wait: Option<u64>) -> CallError {
         let status = StatusCode::from_u16(status).unwrap();
-        CallError::Refused { by: None, status, said: String::new(), wait: wait.map(Duration::from_secs) }
+        CallError::Refused { by: None, status, said: said.to_owned(), wait: wait.map(Duration::from_secs) }
     }
 
     /// Makes a call whose first attempts fail so. Returns the result as text, the number of attempts and the seconds until the end.
@@ -229,7 +254,7 @@ mod tests {
         let start = Instant::now();
         let (failures, attempts) = (RefCell::new(failures.into_iter()), Cell::new(0_usize));
         let subject = Subject { operation: "read the blob", repository: "r".to_owned(), name: "@d".to_owned() };
-        let result = repeat(&subject, CALL_TIME, || {
+        let result = repeat(&subject, CALL_TIME, 5, || {
             attempts.set(attempts.get().saturating_add(1));
             std::future::ready(failures.borrow_mut().next().map_or(Ok(()), Err))
         });
@@ -244,6 +269,12 @@ mod tests {
         let (result, attempts, seconds) = outcome(refusals(9)).await;
         assert_eq!((attempts, seconds), (5, 0));
         assert_eq!(result.unwrap_err(), "the registry answered 401; it wants other credentials");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_of_ecr_at_its_end_is_replaced_at_once() {
+        let said = "DENIED Your Authorization Token has expired. Please run 'aws ecr get-login' to fetch a new one.";
+        assert_eq!(outcome(vec![refused_with(403, said, None)]).await, (Ok(()), 2, 0));
     }
 
     #[tokio::test(start_paused = true)]

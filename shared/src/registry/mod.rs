@@ -1,29 +1,31 @@
 //! The OCI registry: the record of all artifacts and of the index.
 //!
 //! [`Registry`] is the interface that publishing uses and `oci` its implementation. `calls` makes one call, `access` authenticates it,
-//! and `answer` reads its answer.
+//! and `answer` reads its answer; `ecr` has what Amazon ECR wants beyond the specification.
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod access;
 mod answer;
 mod calls;
+mod ecr;
 #[cfg(test)]
 mod lies;
 mod oci;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::Url;
 
 use crate::digest::Digest;
+use crate::secret::Secret;
 
+use self::ecr::EcrHost;
 pub use oci::OciRegistry;
 
 /// The address of a registry: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
@@ -33,6 +35,26 @@ pub use oci::OciRegistry;
 pub struct RegistryAddress {
     host: String,
     namespace: Option<String>,
+    /// The host as one of Amazon ECR.
+    ecr: Option<EcrHost>,
+    endpoint: Option<LoopbackEndpoint>,
+}
+
+/// An address of this machine at which a registry is reached in place of its host, in plain HTTP: `127.0.0.1:5000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopbackEndpoint(SocketAddr);
+
+/// A text is not a [`LoopbackEndpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an address and port of this machine")]
+pub struct InvalidEndpoint;
+
+impl FromStr for LoopbackEndpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).map(Self).ok_or(InvalidEndpoint)
+    }
 }
 
 /// A text that is not a [`RegistryAddress`].
@@ -41,6 +63,12 @@ pub struct RegistryAddress {
 pub struct InvalidAddress(String);
 
 impl RegistryAddress {
+    /// The same registry, reached at another address.
+    #[must_use]
+    pub fn at(self, endpoint: Option<LoopbackEndpoint>) -> Self {
+        Self { endpoint, ..self }
+    }
+
     fn is_loopback(&self) -> bool {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
         name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -52,7 +80,10 @@ impl RegistryAddress {
 
     /// How its URLs begin.
     fn origin(&self) -> String {
-        format!("{}://{}", self.scheme(), self.host)
+        match self.endpoint {
+            Some(LoopbackEndpoint(address)) => format!("http://{address}"),
+            None => format!("{}://{}", self.scheme(), self.host),
+        }
     }
 
     /// Whether a URL is at the registry itself.
@@ -80,7 +111,10 @@ impl FromStr for RegistryAddress {
             && host.chars().all(host_like)
             && host.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok())
             && names.into_iter().all(|name| !name.is_empty() && name.chars().all(name_like));
-        if well_formed { Ok(Self { host: host.to_owned(), namespace }) } else { Err(InvalidAddress(text.to_owned())) }
+        if !well_formed {
+            return Err(InvalidAddress(text.to_owned()));
+        }
+        Ok(Self { host: host.to_owned(), namespace, ecr: EcrHost::parse(host), endpoint: None })
     }
 }
 
@@ -215,14 +249,7 @@ pub struct Credentials {
     /// User name.
     pub username: String,
     /// Password or token.
-    pub password: String,
-}
-
-impl Credentials {
-    /// The value of an `Authorization` header (RFC 7617).
-    fn basic(&self) -> String {
-        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
-    }
+    pub password: Secret,
 }
 
 impl fmt::Debug for Credentials {
@@ -247,6 +274,18 @@ mod tests {
             ["", "https://ghcr.io", "ghcr.io/", "ghcr.io/A", "ghcr.io/a//b", "host:port", "user@host", "ghcr.io/../x y"]
         {
             assert!(bad.parse::<RegistryAddress>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn endpoint_of_a_registry_is_on_this_machine() {
+        let address: RegistryAddress = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/a".parse().unwrap();
+        assert_eq!(address.origin(), "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com");
+        let address = address.at("127.0.0.1:5000".parse().ok());
+        assert_eq!(address.origin(), "http://127.0.0.1:5000");
+        assert_eq!(address.to_string(), "123456789012.dkr.ecr.eu-central-1.amazonaws.com/a");
+        for other in ["10.0.0.1:5000", "127.0.0.1", "localhost:5000", "http://127.0.0.1:5000", ""] {
+            assert_eq!(other.parse::<LoopbackEndpoint>(), Err(InvalidEndpoint), "{other}");
         }
     }
 }

@@ -94,7 +94,7 @@ impl OciRegistry {
     async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), CallError> {
         // Some registries want the length of nothing to be told.
         let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
-        let mut upload = location(&self.calls.send(subject, begin, StatusCode::ACCEPTED).await?)?;
+        let mut upload = location(&self.calls.push(subject, begin, StatusCode::ACCEPTED).await?)?;
         upload.query_pairs_mut().append_pair("digest", &blob.to_string());
         let request = self.calls.request_at(Method::PUT, upload).header(CONTENT_TYPE, "application/octet-stream");
         let request = request.header(CONTENT_LENGTH, size).body(content);
@@ -183,7 +183,7 @@ impl Registry for OciRegistry {
         let push = || async {
             let request = self.calls.request(Method::PUT, &subject, &manifest_path(name));
             let request = request.header(CONTENT_TYPE, MANIFEST_MEDIA_TYPE).body(manifest.clone());
-            match self.calls.send(&subject, request, StatusCode::CREATED).await {
+            match self.calls.push(&subject, request, StatusCode::CREATED).await {
                 // The blobs were there. Another process uploads one again, and the registry cannot find it meanwhile.
                 Err(CallError::Refused { status, said, .. }) if said.contains("BLOB_UNKNOWN") => {
                     Err(CallError::LacksBlobs(format!("the registry answered {}: {said}", status.as_u16())))

@@ -3,7 +3,7 @@
 use super::{Default, Function, Setting, Template, Use};
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 30] = [
+pub static ALL: [&Setting; 31] = [
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
     &LISTEN_ADDR,
@@ -19,6 +19,7 @@ pub static ALL: [&Setting; 30] = [
     &GITHUB_APP_ID,
     &GITHUB_APP_KEY,
     &OCI_REGISTRY,
+    &OCI_ENDPOINT,
     &OCI_USERNAME,
     &OCI_PASSWORD,
     &STRICT,
@@ -155,7 +156,7 @@ pub static GIT_CREDENTIALS: Setting = Setting {
     name: "GIT_CREDENTIALS",
     value: "HOST=USER:SECRET, several separated by commas",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
         meaning: "`HOST=USER:SECRET` for each Git host that wants credentials, separated by commas: for the registry repository, and for repositories on these hosts that it names. These hosts may have private addresses",
@@ -168,7 +169,7 @@ pub static GITHUB_TOKEN: Setting = Setting {
     name: "GITHUB_TOKEN",
     value: "a token of GitHub",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "a token for GitHub", unset: "none" }],
 };
 
@@ -203,7 +204,7 @@ pub static GITHUB_APP_KEY: Setting = Setting {
     name: "GITHUB_APP_KEY",
     value: "the private key of the GitHub App, in PEM",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "its private key in PEM", unset: "none" }],
 };
 
@@ -215,8 +216,21 @@ pub static OCI_REGISTRY: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere",
+        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created",
         unset: "",
+    }],
+};
+
+/// `OCI_ENDPOINT`.
+pub static OCI_ENDPOINT: Setting = Setting {
+    name: "OCI_ENDPOINT",
+    value: "an address and port of this machine, such as 127.0.0.1:5000",
+    default: Default::Unset,
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "an address and port of this machine where the OCI registry is reached, without TLS; for tests and development alone",
+        unset: "the host of `OCI_REGISTRY`",
     }],
 };
 
@@ -238,7 +252,7 @@ pub static OCI_PASSWORD: Setting = Setting {
     name: "OCI_PASSWORD",
     value: "a password",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "the password to it", unset: "anonymous" }],
 };
 
@@ -339,7 +353,7 @@ pub static WEBHOOK_SECRET: Setting = Setting {
     name: "WEBHOOK_SECRET",
     value: "the secret of the webhook",
     default: Default::Unset,
-    template: Template::Set,
+    template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
         meaning: "key of `X-Hub-Signature-256`, at least 16 bytes; without it signed triggers are refused",

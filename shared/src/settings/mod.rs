@@ -58,11 +58,28 @@ pub enum Default {
 pub enum Template {
     /// It does, from a parameter where operators choose it.
     Set,
+    /// The setting is a secret. It sets the variable with [`ARN_SUFFIX`], so that the value is in no configuration.
+    Secret,
     /// It stays at its default in AWS Lambda.
     Unset,
 }
 
+/// The end of the variable with the path of a file that has a secret.
+pub const FILE_SUFFIX: &str = "_FILE";
+
+/// The end of the variable with the ARN of a secret in AWS Secrets Manager or in the SSM Parameter Store.
+pub const ARN_SUFFIX: &str = "_ARN";
+
 impl Setting {
+    /// The variables that may give the value: that of its name, and for a secret those with the path of a file and with an ARN.
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        let suffixes: &[&str] = match self.template {
+            Template::Secret => &["", FILE_SUFFIX, ARN_SUFFIX],
+            Template::Set | Template::Unset => &[""],
+        };
+        suffixes.iter().map(|suffix| format!("{}{suffix}", self.name))
+    }
+
     fn use_by(&self, function: Function) -> Option<&Use> {
         self.uses.iter().find(|used| used.function == function)
     }
@@ -87,8 +104,9 @@ pub fn of(function: Function) -> impl Iterator<Item = (&'static Setting, &'stati
 pub fn markdown(function: Function) -> String {
     let mut table = String::from("| variable | meaning | default |\n|---|---|---|\n");
     for (setting, used) in of(function) {
-        let row = (setting.name, used.meaning, setting.shown_default(used));
-        let Ok(()) = writeln!(table, "| `{}` | {} | {} |", row.0, row.1, row.2) else {
+        let variables: Vec<String> = setting.variables().map(|variable| format!("`{variable}`")).collect();
+        let row = (variables.join(", "), used.meaning, setting.shown_default(used));
+        let Ok(()) = writeln!(table, "| {} | {} | {} |", row.0, row.1, row.2) else {
             unreachable!("a string takes all text")
         };
     }
@@ -101,7 +119,8 @@ pub fn help(function: Function) -> String {
     let mut text = String::from("Settings, from environment variables:\n");
     for (setting, used) in of(function) {
         let (meaning, default) = (plain(used.meaning), plain(&setting.shown_default(used)));
-        let Ok(()) = write!(text, "\n  {}\n      {meaning}\n      default: {default}\n", setting.name) else {
+        let variables = Vec::from_iter(setting.variables()).join(", ");
+        let Ok(()) = write!(text, "\n  {variables}\n      {meaning}\n      default: {default}\n") else {
             unreachable!("a string takes all text")
         };
     }
@@ -132,7 +151,7 @@ mod tests {
         let text = help(Function::Serve);
         assert!(text.contains("\n  CACHE_BUCKET\n      the bucket to read\n      default: required\n"), "{text}");
         assert!(text.contains("\n  REDIRECT_BLOBS\n") && !text.contains("WEBHOOK_SECRET"), "{text}");
-        assert!(help(Function::Refresh).contains("\n  WEBHOOK_SECRET\n"));
+        assert!(help(Function::Refresh).contains("\n  WEBHOOK_SECRET, WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_ARN\n"));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::time::Duration;
 use gix_hash::ObjectId;
 use http::HeaderValue;
 use tokio::time::Instant;
+use url::Url;
 
-use super::github::{Failure, GitHub, InstallationToken, given_up, with_plain};
+use super::github::{Failure, GitHub, InstallationToken, given_up, token_value, with_plain};
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Reason, Rules};
@@ -19,6 +20,7 @@ use crate::git::{
 };
 use crate::limits;
 use crate::retry::retry;
+use crate::secret::Secret;
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 
@@ -30,6 +32,9 @@ const PACK: Duration = Duration::from_secs(60);
 
 /// Time for the history of undated paths. Paths without an answer stay pending.
 const HISTORY: Duration = Duration::from_secs(20);
+
+/// The user of a token: that of GitHub's documentation for tokens of Apps; other tokens take any name.
+const USER: &str = "x-access-token";
 
 /// A registry repository on a Git host, read over Git's protocol alone.
 #[derive(Debug)]
@@ -47,8 +52,10 @@ pub struct GitSource {
 pub enum GitAccess {
     /// None.
     Anonymous,
-    /// A user and a secret.
-    Basic(HeaderValue),
+    /// The user and the secret that `GIT_CREDENTIALS` has for the host of a URL.
+    Host(GitCredentials, Url),
+    /// A token of GitHub.
+    Token(Secret),
     /// The token of a GitHub App, which is asked for when it is needed.
     App(Arc<GitHub>),
 }
@@ -66,25 +73,23 @@ struct Folders {
 impl GitAccess {
     /// Chooses the credentials of a host: those of `GIT_CREDENTIALS`, or none.
     pub fn of_host(credentials: &GitCredentials, repository: &RepositoryUrl) -> Self {
-        credentials.authorization(repository.url()).map_or(Self::Anonymous, Self::Basic)
-    }
-
-    /// A token of GitHub.
-    ///
-    /// # Errors
-    /// [`SourceError::Unavailable`] when it cannot stand in a header.
-    pub fn token(token: &str) -> Result<Self, SourceError> {
-        // The name is that of GitHub's documentation for tokens of Apps; other tokens take any name.
-        with_plain(token, |token| GitCredentials::basic("x-access-token", token)).map(Self::Basic)
+        Self::Host(credentials.clone(), repository.url().clone())
     }
 
     async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
         match self {
             Self::Anonymous => Ok(None),
-            Self::Basic(header) => Ok(Some(header.clone())),
+            Self::Host(credentials, url) => {
+                let header = credentials.authorization(url).await;
+                header.map_err(|error| Failure::Final(SourceError::unavailable("the credentials of Git hosts", error)))
+            }
+            Self::Token(token) => {
+                let token = token_value(token).await.map_err(Failure::Final)?;
+                with_plain(token.trim(), |token| GitCredentials::basic(USER, token)).map(Some).map_err(Failure::Final)
+            }
             Self::App(app) => {
                 let InstallationToken(token) = app.installation_token().await?;
-                Ok(GitCredentials::basic("x-access-token", &token))
+                Ok(GitCredentials::basic(USER, &token))
             }
         }
     }
@@ -92,7 +97,9 @@ impl GitAccess {
     /// Forgets a token that the host refused; whether another one may do better.
     async fn refused(&self) -> bool {
         match self {
-            Self::Anonymous | Self::Basic(_) => false,
+            Self::Anonymous => false,
+            Self::Host(credentials, _) => credentials.is_renewed().await,
+            Self::Token(token) => token.is_renewed().await,
             Self::App(app) => app.refused().await,
         }
     }

@@ -131,7 +131,8 @@ impl Remotes {
     pub async fn look(&self, remote: Remote<'_>, known: Option<&State>) -> Result<Look, RemoteError> {
         match remote {
             Remote::Git(url, revision) => {
-                let remote = self.client.repository(url);
+                let remote =
+                    self.client.repository(url).await.map_err(|error| RemoteError::new(url, GitError::from(error)))?;
                 let resolved = remote.resolve(revision, Instant::now() + LOOK).await;
                 let commit = resolved.map_err(|error| RemoteError::new(url, error))?;
                 let state = State::Commit(commit.clone());
@@ -152,7 +153,7 @@ impl Remotes {
         });
         let request = Request { url: url.as_str(), limit: limits::STARTER_BYTES, time: DOWNLOAD, known: tag };
         let failed = |error: FetchError| RemoteError::new(url, GitError::from(error));
-        let body = match self.client.fetcher().get(&request).await.map_err(failed)? {
+        let body = match self.client.get(&request).await.map_err(failed)? {
             Answer::NotModified => return Ok(Look::Unchanged),
             Answer::Found(body) => body,
         };
@@ -197,7 +198,7 @@ impl Remotes {
         let commit = object_id(&commit).map_err(failed)?;
         let objects = [commit];
         let wanted = Wanted { limit_bytes: limits::STARTER_BYTES, ..Wanted::commit(&objects, Filter::Nothing) };
-        let remote = self.client.repository(url);
+        let remote = self.client.repository(url).await.map_err(|error| failed(error.into()))?;
         let deadline = Instant::now() + DOWNLOAD + PACK;
         let packed = remote.fetch(wanted, deadline).await.map_err(failed)?;
         let stop = Arc::new(AtomicBool::new(false));

@@ -30,7 +30,7 @@ const LAYERS: [Layer; 17] = [
         ],
         &[],
     ),
-    ("calls", &["retry_after", "retry"], &["base"]),
+    ("calls", &["retry_after", "retry", "aws", "secret"], &["base"]),
     ("observe", &["trace", "context", "telemetry", "request", "logging", "emf"], &["base"]),
     ("yaml", &["yaml", "devfile"], &["base"]),
     ("validate", &["validate", "report"], &["yaml"]),

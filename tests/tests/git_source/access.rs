@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use devfile_registry::source::github::{AppKey, CommitState, Credentials, InvalidAppKey};
+use devfile_registry::secret::Secret;
+use devfile_registry::source::github::{AppKey, CommitState, Credentials, InvalidAppKey, check_token};
 use devfile_registry::source::{GitAccess, Scope, Source};
 use registry_tests::github::{APP_ID, Access, CLIENT_ID, Fault};
 
@@ -10,6 +11,10 @@ use crate::fixture::Fixture;
 
 fn private() -> Access {
     Access::Private { token: "ghp_good".into() }
+}
+
+fn token(value: &str) -> GitAccess {
+    GitAccess::Token(Secret::fixed("GITHUB_TOKEN", value))
 }
 
 fn app(fixture: &Fixture) -> Credentials {
@@ -21,17 +26,17 @@ async fn private_repository_is_read_with_a_token_alone() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
     let head = fixture.head();
-    let source = fixture.source_as(GitAccess::token("ghp_good").unwrap());
+    let source = fixture.source_as(token("ghp_good"));
     assert_eq!(source.head().await.unwrap(), head);
     assert_eq!(source.files(&head, &Scope::All).await.unwrap().iter().count(), 4);
 
-    for access in [GitAccess::Anonymous, GitAccess::token("ghp_wrong").unwrap()] {
+    for access in [GitAccess::Anonymous, token("ghp_wrong")] {
         let source = fixture.source_as(access);
         let error = source.head().await.unwrap_err().to_string();
         assert!(error.contains("status 401") && error.contains("GIT_CREDENTIALS"), "{error}");
         assert!(!format!("{source:?} {error}").contains("ghp_wrong"));
     }
-    assert!(GitAccess::token("ghp_with a space").is_err());
+    assert!(check_token("ghp_with a space").is_err());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use devfile_registry::secret::Secret;
 use jiff::Timestamp;
 
 use super::Denied;
@@ -16,7 +17,7 @@ const SIGNATURE: &str = "x-hub-signature-256";
 #[derive(Debug, Default)]
 pub struct Access {
     /// What GitHub signs webhooks with.
-    pub secret: Option<WebhookSecret>,
+    pub secret: Option<Secret>,
     /// Which workflows may call.
     pub workflows: Option<OidcVerifier<Discovery>>,
 }
@@ -61,9 +62,15 @@ impl Gate {
     }
 
     /// Checks a signature over a body.
-    pub(crate) fn verify_signature(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
+    pub(crate) async fn verify_signature(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
-        secret.verify(signature, body)
+        match webhook_secret(secret).await?.verify(signature, body) {
+            // GitHub may sign with a newer one already.
+            Err(Denied::Unauthenticated(_)) if secret.is_renewed().await => {
+                webhook_secret(secret).await?.verify(signature, body)
+            }
+            verified => verified,
+        }
     }
 
     /// Checks the token of a workflow.
@@ -74,6 +81,12 @@ impl Gate {
     fn workflows(&self) -> Result<&OidcVerifier<Discovery>, Denied> {
         self.access.workflows.as_ref().ok_or(Denied::Unauthenticated("tokens of workflows are not configured"))
     }
+}
+
+/// The secret of now.
+async fn webhook_secret(secret: &Secret) -> Result<WebhookSecret, Denied> {
+    let value = secret.value().await.map_err(|error| Denied::Undecided(error.to_string()))?;
+    WebhookSecret::new(&value).map_err(|error| Denied::Undecided(error.to_string()))
 }
 
 /// The value of a header that must not be repeated.

@@ -1,6 +1,7 @@
 //! The credentials of calls: none, a token, or those of a GitHub App.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -10,6 +11,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::call::{Answer, Call, Failure, Repository, chain, once};
+use crate::secret::Secret;
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
@@ -22,7 +24,7 @@ pub enum Credentials {
     /// Nothing: public repositories, 60 calls an hour.
     Anonymous,
     /// A personal access token, or the token of a workflow.
-    Token(String),
+    Token(Secret),
     /// A GitHub App; its installation is looked up.
     App(AppKey),
 }
@@ -31,7 +33,7 @@ pub enum Credentials {
 #[derive(Clone)]
 pub struct AppKey {
     id: String,
-    key: EncodingKey,
+    key: Secret,
 }
 
 /// How long an App may be named by one of its own tokens, in seconds; GitHub permits ten minutes.
@@ -61,6 +63,15 @@ impl AppKey {
     /// # Errors
     /// [`InvalidAppKey`] names the part that is wrong.
     pub fn parse(id: &str, pem: &str) -> Result<Self, InvalidAppKey> {
+        let app = Self::new(id, Secret::fixed("GITHUB_APP_KEY", pem))?;
+        Self::check(pem).map(|()| app)
+    }
+
+    /// Takes the App's id or its client id, and its key, which is read when it is used.
+    ///
+    /// # Errors
+    /// [`InvalidAppKey::Id`].
+    pub fn new(id: &str, key: Secret) -> Result<Self, InvalidAppKey> {
         let id = id.trim();
         let is_app = (1..=20).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
         let is_client = id.len() <= 64
@@ -69,17 +80,31 @@ impl AppKey {
         if !is_app && !is_client {
             return Err(InvalidAppKey::Id);
         }
-        // Environment variables often carry the line ends of the file as `\n`.
-        let pem = pem.replace("\\n", "\n");
-        let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| InvalidAppKey::Key)?;
         Ok(Self { id: id.to_owned(), key })
     }
 
+    /// Checks the text of a `.pem` file.
+    ///
+    /// # Errors
+    /// [`InvalidAppKey::Key`].
+    pub fn check(pem: &str) -> Result<(), InvalidAppKey> {
+        Self::signing_key(pem).map(drop)
+    }
+
+    fn signing_key(pem: &str) -> Result<EncodingKey, InvalidAppKey> {
+        // Environment variables often carry the line ends of the file as `\n`.
+        let pem = pem.replace("\\n", "\n");
+        EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| InvalidAppKey::Key)
+    }
+
     /// A token by which the App names itself ("Generating a JSON Web Token (JWT) for a GitHub App"; either id may be the issuer).
-    fn token(&self) -> Result<String, jsonwebtoken::errors::Error> {
+    async fn token(&self) -> Result<String, String> {
+        let pem = self.key.value().await.map_err(|error| error.to_string())?;
+        let key = Self::signing_key(&pem).map_err(|error| error.to_string())?;
         let now = jiff::Timestamp::now().as_second();
         let claims = json!({ "iss": self.id, "iat": now.saturating_sub(CLOCK_SECONDS), "exp": now.saturating_add(APP_TOKEN_SECONDS) });
-        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key);
+        token.map_err(|error| format!("cannot sign a token of the GitHub App: {error}"))
     }
 }
 
@@ -108,12 +133,25 @@ pub(in crate::source) fn with_plain<T>(token: &str, with: impl FnOnce(&str) -> O
     })
 }
 
+/// Checks that a token can stand in a header.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] when it cannot.
+pub fn check_token(token: &str) -> Result<(), SourceError> {
+    with_plain(token.trim(), |_| Some(()))
+}
+
+/// Reads a token.
+pub(in crate::source) async fn token_value(token: &Secret) -> Result<Arc<str>, SourceError> {
+    token.value().await.map_err(|error| SourceError::unavailable("the configuration of GitHub", error))
+}
+
 /// The clients that calls are made with.
 pub(super) enum Access {
     /// No credentials.
     Anonymous(Octocrab),
-    /// A token that does not change.
-    Token(Octocrab),
+    /// A token.
+    Token(Octocrab, Secret),
     /// An App and the token of its installation, which GitHub gives for an hour.
     App { client: Octocrab, key: AppKey, installed: Box<Mutex<Option<Installed>>> },
 }
@@ -130,21 +168,22 @@ pub(super) struct Installed {
 }
 
 impl Access {
-    /// Fails when the token cannot stand in a header.
-    pub(super) fn new(client: Octocrab, credentials: Credentials) -> Result<Self, SourceError> {
+    pub(super) fn new(client: Octocrab, credentials: Credentials) -> Self {
         match credentials {
-            Credentials::Anonymous => Ok(Self::Anonymous(client)),
-            Credentials::Token(token) => {
-                with_plain(token.trim(), |t| client.user_access_token(t).ok()).map(Self::Token)
-            }
-            Credentials::App(key) => Ok(Self::App { client, key, installed: Box::default() }),
+            Credentials::Anonymous => Self::Anonymous(client),
+            Credentials::Token(token) => Self::Token(client, token),
+            Credentials::App(key) => Self::App { client, key, installed: Box::default() },
         }
     }
 
     /// The client for the next call.
     pub(super) async fn client(&self, repository: &Repository) -> Result<Octocrab, Failure> {
         match self {
-            Self::Anonymous(client) | Self::Token(client) => Ok(client.clone()),
+            Self::Anonymous(client) => Ok(client.clone()),
+            Self::Token(client, token) => {
+                let token = token_value(token).await.map_err(Failure::Final)?;
+                with_plain(token.trim(), |token| client.user_access_token(token).ok()).map_err(Failure::Final)
+            }
             Self::App { .. } => Ok(self.installed(repository).await?.0),
         }
     }
@@ -164,16 +203,23 @@ impl Access {
             return Ok((known.client.clone(), known.token.clone()));
         }
         let of_app = |reason: String| Failure::Final(SourceError::unavailable(&repository.url, reason));
-        let token = key.token().map_err(|error| of_app(format!("cannot sign a token of the GitHub App: {error}")))?;
-        let app = client.user_access_token(token).map_err(|error| of_app(chain(&error)))?;
-        let fresh = installed.insert(install(&app, repository).await?);
+        let as_app = async || {
+            let token = key.token().await.map_err(of_app)?;
+            client.user_access_token(token).map_err(|error| of_app(chain(&error)))
+        };
+        let mut app = install(&as_app().await?, repository).await;
+        if matches!(app, Err(Failure::Final(_))) && key.key.is_renewed().await {
+            app = install(&as_app().await?, repository).await;
+        }
+        let fresh = installed.insert(app?);
         Ok((fresh.client.clone(), fresh.token.clone()))
     }
 
     /// Forgets a token that GitHub refused. Tells whether there is any use in another attempt.
     pub(super) async fn refused(&self) -> bool {
         match self {
-            Self::Anonymous(_) | Self::Token(_) => false,
+            Self::Anonymous(_) => false,
+            Self::Token(_, token) => token.is_renewed().await,
             Self::App { installed, .. } => installed.lock().await.take().is_some(),
         }
     }

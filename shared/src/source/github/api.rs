@@ -42,7 +42,7 @@ impl Api {
             .base_uri(host)
             .map_err(|error| invalid(chain(&error)))?;
         let client = builder.build().map_err(|error| invalid(chain(&error)))?;
-        Ok(Self { access: Access::new(client, credentials)?, repository: Repository { api, ..repository }, budget })
+        Ok(Self { access: Access::new(client, credentials), repository: Repository { api, ..repository }, budget })
     }
 
     /// Whether calls have no credentials.
@@ -60,7 +60,7 @@ impl Api {
             let answer = once(&client, &call).await?;
             // A refused token that can be replaced is worth another attempt.
             if answer.status() == StatusCode::UNAUTHORIZED && self.access.refused().await {
-                return Err(Failure::Passing("GitHub refused the token of the installation".to_owned()));
+                return Err(Failure::Passing("GitHub refused the token".to_owned()));
             }
             Ok(answer)
         };
@@ -106,6 +106,7 @@ fn split_api_url(url: &str) -> Result<(Uri, String), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn api_urls_are_https_or_local() {
@@ -131,12 +132,13 @@ mod tests {
     async fn shows_no_secrets() {
         let url = "https://github.com/example/registry".to_owned();
         let repository = Repository { owner: "example".into(), name: "registry".into(), url, api: String::new() };
-        let credentials = Credentials::Token("ghp_secret".into());
+        let credentials = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_secret"));
         assert_eq!(format!("{credentials:?}"), "Token(..)");
         let api = Api::new(repository.clone(), "https://api.github.com", credentials, Duration::ZERO).unwrap();
         assert!(!format!("{api:?}").contains("secret"));
-        let stray = Credentials::Token("ghp_se\ncret".into());
-        let error = Api::new(repository, "https://api.github.com", stray, Duration::ZERO).unwrap_err().to_string();
+        let stray = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_se\ncret"));
+        let api = Api::new(repository, "https://api.github.com", stray, Duration::from_secs(1)).unwrap();
+        let error = api.call(Call::get("the repository", "/".to_owned())).await.err().unwrap().to_string();
         assert!(error.contains("GITHUB_TOKEN") && !error.contains("cret"), "{error}");
     }
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-pub use access::{AppKey, Credentials, InvalidAppKey};
-pub(super) use access::{InstallationToken, with_plain};
+pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
+pub(super) use access::{InstallationToken, token_value, with_plain};
 pub use status::CommitState;
 
 use self::api::Api;
@@ -51,7 +51,7 @@ impl GitHub {
     /// `api_url` replaces the usual URL of the host's REST API; it must be https, or http on the own machine.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] when `api_url`, the token or the path of the repository cannot be used.
+    /// [`SourceError::Unavailable`] when `api_url` or the path of the repository cannot be used.
     pub fn new(
         repository: &RepositoryUrl,
         api_url: Option<&str>,

@@ -1,0 +1,180 @@
+//! Amazon ECR: the addresses of its registries, their tokens, and the creation of repositories, which pushes do not cause by themselves.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_ecr::Client;
+use aws_sdk_ecr::operation::create_repository::CreateRepositoryError;
+use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType, ImageTagMutability};
+use futures_util::future::{BoxFuture, FutureExt};
+use http::HeaderValue;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
+
+use super::answer::CallError;
+use crate::aws;
+
+/// Time for one call of the ECR API, further attempts included.
+const TIME: Duration = Duration::from_secs(20);
+
+/// Most attempts at one call. ECR limits the rate of creations, and a first publication creates a repository for each stack.
+const ATTEMPTS: u32 = 6;
+
+/// How long before its end a token is no longer used, in seconds: longer than any call takes.
+const SPARE_SECONDS: i64 = 300;
+
+/// A host of ECR, `ACCOUNT.dkr.ecr.REGION.amazonaws.com` with `.cn` behind it in China.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EcrHost {
+    account: String,
+    region: String,
+}
+
+impl EcrHost {
+    /// Returns the parts of a host; `None` when it is no host of ECR.
+    pub(super) fn parse(host: &str) -> Option<Self> {
+        let (account, rest) = host.split_once(".dkr.ecr.")?;
+        let (region, domain) = rest.split_once('.')?;
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_region = region.split('-').count() >= 3 && region.split('-').all(|word| !word.is_empty());
+        let is_domain = matches!(domain, "amazonaws.com" | "amazonaws.com.cn");
+        (is_account && is_region && is_domain).then(|| Self { account: account.to_owned(), region: region.to_owned() })
+    }
+}
+
+/// The ECR API for one registry.
+pub(super) struct Ecr {
+    host: EcrHost,
+    client: OnceCell<Client>,
+    token: Mutex<Option<Token>>,
+    /// The repositories that were created, and when.
+    created: Mutex<HashMap<String, Instant>>,
+}
+
+/// A token, which opens all repositories.
+struct Token {
+    header: HeaderValue,
+    expires_at_seconds: i64,
+}
+
+impl Ecr {
+    /// Connects nothing yet.
+    pub(super) fn new(host: EcrHost) -> Self {
+        Self { host, client: OnceCell::new(), token: Mutex::default(), created: Mutex::default() }
+    }
+
+    async fn client(&self) -> &Client {
+        let connect = || async { Client::new(&aws::config(&self.host.region, ATTEMPTS, TIME).await) };
+        self.client.get_or_init(connect).await
+    }
+
+    /// Returns the value of an `Authorization` header, from a token that lasts for the call.
+    ///
+    /// API: `GetAuthorizationToken`; a token is a user name and a password as basic authentication wants them, and lasts 12 hours.
+    pub(super) async fn authorization(&self) -> Result<HeaderValue, CallError> {
+        let mut token = self.token.lock().await;
+        let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
+        if let Some(known) = token.as_ref().filter(|known| known.expires_at_seconds > soon) {
+            return Ok(known.header.clone());
+        }
+        Ok(token.insert(self.new_token().await?).header.clone())
+    }
+
+    /// Gets a new token.
+    fn new_token(&self) -> BoxFuture<'_, Result<Token, CallError>> {
+        // Of no named type, because the futures of a refresh nest deeper than the compiler follows.
+        async {
+            let failed = |reason: &str| CallError::Final(format!("cannot get a token from ECR: {reason}"));
+            let given = self.client().await.get_authorization_token().send().await;
+            let given = given.map_err(|error| failed(&aws::explain(&error)))?;
+            let data = given.authorization_data().first().ok_or_else(|| failed("its answer has none"))?;
+            let text = data.authorization_token().ok_or_else(|| failed("its answer has none"))?;
+            let expires_at_seconds = data.expires_at().map_or(0, |end| end.secs());
+            let header = HeaderValue::try_from(format!("Basic {text}"));
+            let mut header = header.map_err(|_| failed("its answer has control characters"))?;
+            header.set_sensitive(true);
+            Ok(Token { header, expires_at_seconds })
+        }
+        .boxed()
+    }
+
+    /// Forgets a token that the registry refused.
+    pub(super) async fn refused(&self, header: Option<&HeaderValue>) {
+        // Another call may have a new one already.
+        self.token.lock().await.take_if(|known| Some(&known.header) == header);
+    }
+
+    /// Creates a repository that the registry did not know, unless another call has created it since then.
+    pub(super) async fn create(&self, repository: &str, since: Instant) -> Result<(), CallError> {
+        let mut created = self.created.lock().await;
+        if created.get(repository).is_some_and(|time| *time >= since) {
+            return Ok(());
+        }
+        self.ensure(repository).await?;
+        created.insert(repository.to_owned(), Instant::now());
+        Ok(())
+    }
+
+    /// Creates a repository, unless it exists.
+    ///
+    /// API: `CreateRepository`; tags must be mutable, because those of versions and of the index move.
+    fn ensure<'a>(&'a self, repository: &'a str) -> BoxFuture<'a, Result<(), CallError>> {
+        async move {
+            let failed = |reason: String| {
+                CallError::Final(format!("cannot create the repository {repository} in ECR: {reason}"))
+            };
+            let encryption = EncryptionConfiguration::builder().encryption_type(EncryptionType::Aes256).build();
+            let encryption = encryption.map_err(|error| failed(error.to_string()))?;
+            let call = self.client().await.create_repository().registry_id(&self.host.account);
+            let call = call.repository_name(repository).image_tag_mutability(ImageTagMutability::Mutable);
+            match call.encryption_configuration(encryption).send().await {
+                Ok(_) => {
+                    tracing::info!(repository, "created a repository in ECR");
+                    Ok(())
+                }
+                Err(error) => match error.as_service_error() {
+                    Some(CreateRepositoryError::RepositoryAlreadyExistsException(_)) => Ok(()),
+                    _ => Err(failed(aws::explain(&error))),
+                },
+            }
+        }
+        .boxed()
+    }
+}
+
+impl fmt::Debug for Ecr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ecr").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_of_ecr_has_an_account_and_a_region() {
+        for (host, region) in [
+            ("123456789012.dkr.ecr.eu-central-1.amazonaws.com", "eu-central-1"),
+            ("123456789012.dkr.ecr.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ] {
+            let found = EcrHost::parse(host).unwrap();
+            assert_eq!((found.account.as_str(), found.region.as_str()), ("123456789012", region));
+        }
+        for host in [
+            "ghcr.io",
+            "public.ecr.aws",
+            "12345.dkr.ecr.eu-central-1.amazonaws.com",
+            "12345678901x.dkr.ecr.eu-central-1.amazonaws.com",
+            "123456789012.dkr.ecr..amazonaws.com",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example",
+            "123456789012.dkr.ecr.eu-central-1.evil.example",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com:443",
+            "evil.123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+        ] {
+            assert_eq!(EcrHost::parse(host), None, "{host}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What refresh uses of AWS beside the bucket: Amazon ECR, and secrets that are read at run time.
+
+#![allow(clippy::unwrap_used, reason = "this is all a test")]
+
+mod ecr;
+mod secrets;
