@@ -94,6 +94,7 @@ TOOLS: dict[str, Tool] = {
     "sam": _SAM,
     "cfn-lint": _SAM,
     "kubernetes-validate": Python("kubernetes-validate", "24 MB"),
+    "moto_server": Python("moto", "60 MB"),
     "schemathesis": Python("schemathesis", "14 MB"),
     "docker-registry": Debian(
         "docker-registry",
