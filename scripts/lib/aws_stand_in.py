@@ -1,6 +1,6 @@
 """A stand-in for AWS, for tests: moto, with what the deployment needs and moto does not have.
 
-    python aws_stand_in.py PORT [CONCURRENT_EXECUTIONS]
+    python -m lib.aws_stand_in PORT [CONCURRENT_EXECUTIONS]
 
 runs with the libraries of moto and `sam`. CloudFormation knows the transform of serverless functions; a resource that fails rolls the
 creation back, with an event that names it; types that moto does not know are created in name. AWS Lambda tells its limits. An
@@ -20,13 +20,12 @@ from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import models, parsing
 from moto.core.common_models import CloudFormationModel
 from moto.core.config import default_user_config
+from moto.iam.access_control import IAMRequest, S3IAMRequest
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
 
+from lib.aws_names import UNKNOWN_CERTIFICATE
 from lib.translate import translated
-
-UNKNOWN_CERTIFICATE = "certificate/00000000-0000-0000-0000-000000000000"
-"""A distribution that is to use it fails, as with one that is not there."""
 
 _IN_NAME = {
     "AWS::ApiGatewayV2::Api": {"ApiEndpoint": "https://{name}.execute-api.{region}.amazonaws.com"},
@@ -140,12 +139,31 @@ def _without_no_value(value: Any) -> Any:
     return [_without_no_value(one) for one in value if one is not None] if isinstance(value, list) else value
 
 
-def _parse_resource_without_no_value(resource_json, resources_map):
+def _parse_resource_as_aws(resource_json, resources_map):
     parsed = _parse_resource(resource_json, resources_map)
-    return parsed and (parsed[0], _without_no_value(parsed[1]), parsed[2])
+    if not parsed:
+        return parsed
+    model, resource, kind = parsed[0], _without_no_value(parsed[1]), parsed[2]
+    if kind == "AWS::IAM::Role":
+        for policy in resource["Properties"].get("Policies", []):
+            policy["PolicyDocument"] = json.dumps(policy["PolicyDocument"])
+    return model, resource, kind
 
 
-parsing.parse_resource = _parse_resource_without_no_value
+parsing.parse_resource = _parse_resource_as_aws
+
+_update_resource = parsing.parse_and_update_resource
+
+
+def _update_resource_or_keep_it(logical_id, resource_json, resources_map, account_id, region_name):
+    try:
+        return _update_resource(logical_id, resource_json, resources_map, account_id, region_name)
+    except AttributeError:
+        # Models that have nothing to update give nothing.
+        return resources_map[logical_id]
+
+
+parsing.parse_and_update_resource = _update_resource_or_keep_it
 
 _get_resource = models.ResourceMap.__getitem__
 
@@ -186,6 +204,10 @@ def _execute_change_set(self, change_set_name, stack_name=None):
 
 
 models.CloudFormationBackend.execute_change_set = _execute_change_set
+
+
+# Permissions are enforced. Signatures are not: moto computes those of some services in another way.
+IAMRequest.check_signature = S3IAMRequest.check_signature = lambda _self: None
 
 
 def _get_account_settings(self):

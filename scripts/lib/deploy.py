@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional, Sequence
 
 from . import console, parameters, report, tools
 from .account import KEPT_UNRESERVED, Account, region_of
@@ -105,10 +105,8 @@ def main(root: Path, arguments: list[str]) -> int:
             return _show(plan)
         account = Account(options.region)
         before = _before(account, options.stack, options.remove_failed)
-        changed = given
-        if not problems:
-            changed, problems = _with_concurrency(account, options.stack, given, before)
-        plan = _plan(options, account.region, described, changed, before, problems)
+        changed, beyond = (given, []) if problems else _with_concurrency(account, options.stack, given, before)
+        plan = _plan(options, account.region, described, changed, before, problems, beyond)
         step("deploy", f"{options.stack} to account {account.number} in {account.region}, {plan.architecture}")
         step("deploy", f"OCI registry {plan.deployment.oci_registry(account.number)}")
         if not packages:
@@ -147,12 +145,12 @@ def _plan(
     given: Mapping[str, str],
     before: Mapping[str, str],
     problems: list[str],
+    beyond: Sequence[str] = (),
 ) -> Plan:
-    """The deployment, unless CloudFormation would refuse it."""
+    """The deployment, unless CloudFormation would refuse it: for malformed values, or else combinations and limits of the account."""
     lacking = [] if before else parameters.missing(described, given)
     deployment = Deployment.of(options.stack, region, described, before, given)
-    # What is wrong with a value by itself comes first, and says enough of it.
-    parameters.refuse(problems + lacking + ([] if problems else parameters.refusals(deployment)))
+    parameters.refuse(lacking + (problems or [*parameters.refusals(deployment), *beyond]))
     return Plan(deployment, given, options.packages)
 
 
