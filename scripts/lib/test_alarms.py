@@ -10,7 +10,7 @@ import re
 import unittest
 from typing import Any, Mapping, Optional
 
-from .test_template import RESOURCES
+from .test_template import RESOURCES, code
 
 Series = Mapping[int, float]
 """The values of a metric, by minute."""
@@ -147,6 +147,14 @@ class Silence(unittest.TestCase):
     def test_late_invocation_alarms_nobody(self) -> None:
         series = {"Invocations": {at: 1 for at in range(0, 240, 5) if at % 15}}
         self.assertEqual(Model("RefreshSilent", series).run(range(60, 240)), [(60, "OK")])
+
+
+class Costs(unittest.TestCase):
+    def test_page_counts_the_metrics_that_alarms_are_charged_for(self) -> None:
+        alarms = [one["Properties"] for one in RESOURCES.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+        charged = sum(max(1, sum("MetricStat" in metric for metric in alarm.get("Metrics", []))) for alarm in alarms)
+        self.assertIn(f"{charged} alarmed metrics ({charged / 10:.2f})", code("docs/operations.md"))
+        self.assertIn(f"{len(alarms)} alarms and one dashboard", code("docs/deploying.md"))
 
 
 class Apart(unittest.TestCase):
