@@ -29,18 +29,21 @@ _RUNTIME = "python3.13"
 def packaged(template: Mapping[str, Any], digests: Mapping[str, str], url: Optional[str]) -> dict[str, Any]:
     """The template of a release, from that of the checkout and the digests of its packages. `url` is where the packages are."""
     prepared = copy.deepcopy(dict(template))
-    for function in FUNCTIONS:
-        prepared["Resources"][function.title()]["Properties"]["CodeUri"] = {"Bucket": "replaced", "Key": "below"}
+    programs = {}
+    for name, resource in prepared["Resources"].items():
+        if code := resource.get("Properties", {}).get("CodeUri"):
+            programs[name] = code.rpartition("/")[2]
+            resource["Properties"]["CodeUri"] = {"Bucket": "replaced", "Key": "below"}
     defaults = {name: str(one.get("Default", "")) for name, one in template["Parameters"].items()}
     made = translated(prepared, "us-east-1", defaults)
     _add_parameter(made, url)
     made["Conditions"]["IsArm"] = {"Fn::Equals": [{"Ref": "Architecture"}, "arm64"]}
     resources = made["Resources"]
     resources.update(_fetcher(digests))
-    for function in FUNCTIONS:
-        key = {"Fn::Sub": f"{_folder(digests)}/{function}-${{Architecture}}.zip"}
-        resources[function.title()]["Properties"]["Code"] = {"S3Bucket": {"Ref": "CacheBucket"}, "S3Key": key}
-        resources[function.title()]["DependsOn"] = ["Packages"]
+    for name, program in programs.items():
+        key = {"Fn::Sub": f"{_folder(digests)}/{program}-${{Architecture}}.zip"}
+        resources[name]["Properties"]["Code"] = {"S3Bucket": {"Ref": "CacheBucket"}, "S3Key": key}
+        resources[name]["DependsOn"] = ["Packages"]
     return made
 
 

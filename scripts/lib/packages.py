@@ -12,6 +12,7 @@ from pathlib import Path
 from .console import Failure, step
 
 FUNCTIONS = ("serve", "refresh")
+"""The programs. The template runs the second one as two functions."""
 ARCHITECTURES = ("arm64", "x86_64")
 SUMS = "SHA256SUMS"
 TEMPLATE = "template.yaml"
@@ -82,10 +83,10 @@ class Packages:
 
 
 def with_code(template: str, function: str, code: str) -> str:
-    """The text of a template with other code for a function, written in YAML."""
+    """The text of a template with other code in place of that of a package, written in YAML."""
     source = f"CodeUri: functions/{function}\n"
-    if template.count(source) != 1:
-        raise Failure(f"cannot deploy this template: it does not have the line `{source.strip()}` once")
+    if source not in template:
+        raise Failure(f"cannot deploy this template: it does not have the line `{source.strip()}`")
     return template.replace(source, f"CodeUri: {code}\n")
 
 

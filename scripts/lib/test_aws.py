@@ -139,16 +139,13 @@ class Deploying(AwsTest):
         values = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
         self.assertEqual(values["RegistryRepoUrl"], REPOSITORY.partition("=")[2])
 
-    def test_aws_region_decides_where(self) -> None:
-        self.deployed(REPOSITORY, AWS_REGION="eu-central-1")
+    def test_refresh_that_fails_is_told_with_everything_else_in_place_where_aws_region_says(self) -> None:
+        failure = {"errorType": "PublishError", "errorMessage": "cannot read github.com"}
+        problem = self.failed(REPOSITORY, refresh=failure, AWS_REGION="eu-central-1")
+        self.assertIn("everything is deployed, but the first refresh failed", problem)
         self.assertEqual(self.state("eu-central-1"), "CREATE_COMPLETE")
         with self.assertRaisesRegex(Exception, "does not exist"):
             self.state()
-
-    def test_refresh_that_fails_is_told_with_everything_else_in_place(self) -> None:
-        problem = self.failed(REPOSITORY, refresh={"errorType": "PublishError", "errorMessage": "cannot read github.com"})
-        self.assertIn("everything is deployed, but the first refresh failed", problem)
-        self.assertEqual(self.state(), "CREATE_COMPLETE")
 
     def test_policy_of_deployers_suffices(self) -> None:
         iam = self.client("iam")
@@ -246,8 +243,9 @@ class Template(AwsTest):
         if given.get("HostedZoneId"):
             values["HostedZoneId"] = zones[0]["Id"].rpartition("/")[2]
         template = json.loads(json.dumps(TEMPLATE, default=str))
-        for function in ("Serve", "Refresh"):
-            template["Resources"][function]["Properties"]["CodeUri"] = {"Bucket": "code", "Key": "code.zip"}
+        for resource in template["Resources"].values():
+            if "CodeUri" in resource.get("Properties", {}):
+                resource["Properties"]["CodeUri"] = {"Bucket": "code", "Key": "code.zip"}
         self.made = translated(template, region, values)
         cloudformation = self.client("cloudformation", region)
         self.client("s3").put_object(Bucket="code", Key="template.json", Body=json.dumps(self.made).encode())
@@ -276,7 +274,7 @@ class Template(AwsTest):
             resources = self.create(region, given)
             for parameter, resource in optional.items():
                 self.assertEqual(resource in resources, parameter in given, f"{name}: {resource}")
-            self.assertLessEqual({"Serve", "Refresh", "CacheBucket", "Schedule"}, set(resources), name)
+            self.assertLessEqual({"Serve", "Refresh", "Webhooks", "CacheBucket", "Schedule"}, set(resources), name)
             client = self.client("lambda", region)
             variables = client.get_function(FunctionName=f"{STACK}-refresh")["Configuration"]["Environment"]["Variables"]
             own = f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{STACK}"

@@ -12,7 +12,6 @@ import re
 import unittest
 from pathlib import Path
 
-from .packages import FUNCTIONS
 from .test_template import TEMPLATE, code
 from .translate import translated
 
@@ -71,8 +70,9 @@ def called() -> set[str]:
 def needed() -> set[str]:
     """The actions that CloudFormation needs for the types of the template."""
     template = json.loads(json.dumps(TEMPLATE, default=str))
-    for function in FUNCTIONS:
-        template["Resources"][function.title()]["Properties"]["CodeUri"] = {"Bucket": "bucket", "Key": "key"}
+    for resource in template["Resources"].values():
+        if "CodeUri" in resource.get("Properties", {}):
+            resource["Properties"]["CodeUri"] = {"Bucket": "bucket", "Key": "key"}
     made = translated(template, "us-east-1", {name: "" for name in TEMPLATE["Parameters"]})
     types = {resource["Type"] for resource in made["Resources"].values()}
     folder = Path(importlib.import_module("cfnlint").__file__).parent / "data/schemas/resources"

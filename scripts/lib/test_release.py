@@ -93,9 +93,10 @@ class Release(unittest.TestCase):
             for architecture, digest in (("arm64", arm), ("x86_64", intel)):
                 content = (self.folder / f"{function}-{architecture}.zip").read_bytes()
                 self.assertEqual(digest, hashlib.sha256(content).hexdigest())
-            code = resources[function.title()]["Properties"]["Code"]
-            self.assertEqual(code["S3Key"]["Fn::Sub"], f"{packages['Folder']}/{function}-${{Architecture}}.zip")
-            self.assertEqual(resources[function.title()]["DependsOn"], ["Packages"])
+            for name in {"serve": ["Serve"], "refresh": ["Refresh", "Webhooks"]}[function]:
+                code = resources[name]["Properties"]["Code"]
+                self.assertEqual(code["S3Key"]["Fn::Sub"], f"{packages['Folder']}/{function}-${{Architecture}}.zip")
+                self.assertEqual(resources[name]["DependsOn"], ["Packages"])
 
     def test_fetching_function_fits_into_a_template(self) -> None:
         code = self.template["Resources"]["FetchPackages"]["Properties"]["Code"]["ZipFile"]

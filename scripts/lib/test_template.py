@@ -154,7 +154,9 @@ class Environment(unittest.TestCase):
         for function in ("serve", "refresh"):
             wanted = {*read_by(function), "RUST_LOG"} - NOT_DEPLOYED
             named = {f"{name}_ARN" if name in SECRETS else name for name in wanted if not name.endswith(("_ARN", "_FILE"))}
-            self.assertEqual(set(set_for(function)), named, function)
+            own = {"REFRESH_FUNCTION"} if function == "refresh" else set()
+            self.assertEqual(set(set_for(function)), named | own, function)
+        self.assertIn('"REFRESH_FUNCTION"', code("functions/refresh/src/handover.rs"))
 
     def test_what_is_required_always_has_a_value(self) -> None:
         for function in ("serve", "refresh"):
@@ -179,7 +181,7 @@ class Environment(unittest.TestCase):
         self.assertEqual(allowed["ssm:GetParameter"], named)
 
     def test_every_level_of_the_log_reaches_it(self) -> None:
-        for function in ("Serve", "Refresh"):
+        for function in ("Serve", "Refresh", "Webhooks"):
             config = RESOURCES[function]["Properties"]["LoggingConfig"]
             self.assertEqual((config["LogFormat"], config["ApplicationLogLevel"]), ("JSON", "TRACE"), "RUST_LOG decides")
 
@@ -189,6 +191,8 @@ class Triggers(unittest.TestCase):
         manifest = tomllib.loads(code("Cargo.toml"))
         router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
         expected = {f"POST {path}": function for path, function in router.items() if function == "refresh"}
+        # The same program, as a function of its own.
+        expected["POST /webhooks/github"] = {"refresh": "webhooks"}[expected["POST /webhooks/github"]]
         expected["$default"] = router["/{*any}"]
         integrations = {
             name: properties["IntegrationUri"]["Fn::GetAtt"][0].lower()
@@ -206,7 +210,18 @@ class Triggers(unittest.TestCase):
             for properties in of_type("AWS::Lambda::Permission").values()
             if properties["Principal"] == "apigateway.amazonaws.com"
         }
-        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/github", "refresh")})
+        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/github", "webhooks")})
+
+    def test_webhook_is_queued_while_every_refresh_is_busy(self) -> None:
+        webhooks, refresh = (RESOURCES[name]["Properties"] for name in ("Webhooks", "Refresh"))
+        self.assertNotIn("ReservedConcurrentExecutions", webhooks, "refreshes that run would refuse webhooks")
+        self.assertIn("ReservedConcurrentExecutions", refresh)
+        self.assertEqual(webhooks["CodeUri"], refresh["CodeUri"])
+        self.assertEqual(webhooks["Environment"], refresh["Environment"])
+        self.assertEqual(set_for("webhooks")["REFRESH_FUNCTION"], refresh["FunctionName"])
+        (invoked,) = statements("WebhooksRole")["lambda:InvokeFunction"]
+        self.assertTrue(invoked.endswith(f":function:{refresh['FunctionName']['Fn::Sub']}"))
+        self.assertGreaterEqual(refresh["EventInvokeConfig"]["MaximumEventAgeInSeconds"], 300, "longer than a refresh")
 
     def test_the_stage_has_no_prefix(self) -> None:
         (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
@@ -300,6 +315,10 @@ class Roles(unittest.TestCase):
         services = statement["Condition"]["StringEquals"]["kms:ViaService"]
         self.assertEqual([_resource(one).partition(".")[0] for one in services], ["secretsmanager", "ssm"])
 
+    def test_webhooks_read_secrets_and_hand_over_and_nothing_else(self) -> None:
+        actions = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt", "lambda:InvokeFunction"}
+        self.assertEqual(set(statements("WebhooksRole")), actions)
+
     def test_the_keys_of_the_code_are_what_refresh_may_write(self) -> None:
         source = code("shared/src/cache/mod.rs")
         texts = re.findall(r'(?:_KEY: &str = |format!\()"([^"{]+)', source)
@@ -317,7 +336,7 @@ class Roles(unittest.TestCase):
                 self.assertTrue("*" not in resources or general, action)
 
     def test_each_function_has_its_own_role_and_log(self) -> None:
-        for name in ("Serve", "Refresh"):
+        for name in ("Serve", "Refresh", "Webhooks"):
             properties = RESOURCES[name]["Properties"]
             self.assertEqual(properties["Role"]["Fn::GetAtt"], [f"{name}Role", "Arn"])
             self.assertEqual(properties["LoggingConfig"]["LogGroup"]["Ref"], f"{name}Log")
@@ -325,7 +344,7 @@ class Roles(unittest.TestCase):
             self.assertIn("RetentionInDays", RESOURCES[f"{name}Log"]["Properties"])
 
     def test_binaries_are_those_of_the_workspace(self) -> None:
-        for name in ("Serve", "Refresh"):
+        for name in ("Serve", "Refresh", "Webhooks"):
             metadata = RESOURCES[name]["Metadata"]
             binary = metadata["BuildProperties"]["Binary"]
             self.assertEqual(metadata["BuildMethod"], "rust-cargolambda")
