@@ -16,7 +16,7 @@ type Lookup = Box<dyn Fn(&str) -> Option<String>>;
 
 /// What is missing or malformed in the environment, one line a variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment is not complete:\n  {}", .0.join("\n  "))]
+#[error("invalid environment:\n  {}", .0.join("\n  "))]
 pub struct InvalidEnvironment(pub Vec<String>);
 
 impl fmt::Debug for Environment {
@@ -28,7 +28,8 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
-        Self::new(|name| std::env::var(name).ok())
+        // What is no UTF-8 is malformed rather than unset.
+        Self::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
     /// An environment that is looked up in some other way. Empty values count as not set.
@@ -114,7 +115,7 @@ mod tests {
         let error = environment.finish().unwrap_err().to_string();
         assert_eq!(
             error,
-            "the environment is not complete:\n  CACHE_BUCKET is not set; set it to the name of an S3 bucket\n  \
+            "invalid environment:\n  CACHE_BUCKET is not set; set it to the name of an S3 bucket\n  \
              OCI_REGISTRY is not set; set it to the OCI registry: host, host:port or host/namespace\n  \
              LISTEN_ADDR is malformed; set it to an address and port, such as 127.0.0.1:8080"
         );

@@ -188,9 +188,12 @@ pub const REDIRECT_BYTES: u64 = 4 << 20;
 /// versions many times over, in a sixteenth of a Lambda function of 512 MB.
 pub const BLOB_MEMORY_BYTES: u64 = 32 << 20;
 
-/// Most bytes of icons that `serve` keeps in memory, and once more as the text that `icon=base64` answers with: a thousand
-/// icons of the usual size.
+/// Most bytes of icons that `serve` keeps in memory: a thousand icons of the usual size.
 pub const ICON_MEMORY_BYTES: u64 = 16 << 20;
+
+/// Most bytes of data URIs in an answer to `icon=base64`; icons beyond stay URLs. It has room for all that [`ICON_MEMORY_BYTES`] allows,
+/// each icon once.
+pub const ICON_DATA_BYTES: usize = 24 << 20;
 
 /// Most bytes of documents that `serve` reads of earlier releases, for clients that have begun to pull from them: a hundred changes
 /// of a large registry.

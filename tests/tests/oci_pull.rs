@@ -378,7 +378,7 @@ async fn a_pull_that_an_update_overtakes_needs_no_bucket_for_the_devfile() {
     let after = format!("{before}# changed\n");
     registry.write("stacks/loom/devfile.yaml", &after);
     registry.refresh().await.unwrap();
-    assert_eq!(serve.get("/devfiles/loom").await, (200, after));
+    serve.shows("/devfiles/loom", &after).await;
     bucket.faults().add("*", Fault::Status { status: 503 }, 1000);
     assert_eq!(serve.get(&format!("/v2/devfile-catalog/loom/blobs/{layer}")).await, (200, before));
 }

@@ -108,14 +108,20 @@ async fn manifest_that_another_instance_serves_is_given_to_every_client_that_ask
     }
 }
 
-#[tokio::test]
-async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
+/// An instance of serve with the example's release, whose only way to the bucket is the proxy; it does not revalidate by itself.
+async fn published_behind_a_proxy() -> (Proxy, Serving) {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
     let registry =
         registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
     let serve = registry.serve().await;
+    (proxy, serve)
+}
+
+#[tokio::test]
+async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
+    let (proxy, serve) = published_behind_a_proxy().await;
     let missing = format!("/v2/devfile-catalog/loom/manifests/sha256:{}", "0".repeat(64));
     let looked = serve.ask("GET", &missing, &[]).await;
     assert_eq!((looked.status, looked.header("cache-control")), (404, "public, max-age=5"));
@@ -128,12 +134,7 @@ async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
 
 #[tokio::test]
 async fn status_reads_the_bucket_once_a_second_at_most() {
-    let registry = TestRegistry::of(&TestRegistry::example()).await;
-    registry.refresh().await.unwrap();
-    let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
-    let registry =
-        registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
-    let serve = registry.serve().await;
+    let (proxy, serve) = published_behind_a_proxy().await;
     proxy.take_requests();
     let began = std::time::Instant::now();
     let answers = futures_util::future::join_all((0..40).map(|_| serve.ask("GET", "/status", &[]))).await;
@@ -154,6 +155,28 @@ async fn a_bad_version_is_quarantined_with_its_place() {
     assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
     assert_eq!(serve.get("/devfiles/loom").await, before);
     assert!(serve.get("/status").await.1.contains("stacks/loom/devfile.yaml"));
+}
+
+#[tokio::test]
+async fn new_stack_without_a_sound_default_version_is_quarantined_as_a_whole() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let devfile = |version: &str| {
+        format!(
+            "schemaVersion: 2.2.0\nmetadata: {{name: anvil, version: {version}}}\ncomponents: [{{name: a, container: {{image: b}}}}]\n"
+        )
+    };
+    let rows = "versions:\n  - {version: 2.0.0, default: true}\n  - {version: 1.0.0}\n";
+    let about = "name: anvil\ndisplayName: Anvil\ndescription: d\nicon: https://example.org/i.svg\ntags: [a]\nlanguage: l\nprojectType: p\n";
+    registry.write("stacks/anvil/stack.yaml", format!("{about}{rows}"));
+    registry.write("stacks/anvil/1.0.0/devfile.yaml", devfile("1.0.0"));
+    registry.write("stacks/anvil/2.0.0/devfile.yaml", "schemaVersion: [\n");
+    let report = registry.refresh().await.unwrap();
+    let parts: Vec<_> = report["quarantined"].as_array().unwrap().iter().map(|held| held["part"].clone()).collect();
+    assert_eq!(parts, ["version", "stack"], "{report}");
+    assert_eq!(report["quarantined"][1]["problems"][0]["rule"], "stack/default");
+    registry.write("stacks/anvil/2.0.0/devfile.yaml", devfile("2.0.0"));
+    let report = registry.refresh().await.unwrap();
+    assert_eq!((&report["outcome"], &report["quarantined"]), (&"published".into(), &json!([])), "{report}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
 use crate::limits;
-use crate::release::{Draft, Plan, Release};
+use crate::release::{Draft, PendingReason, Plan, Release};
 use crate::repository::tests::{devfile, tree};
 use crate::repository::{Part, Quarantined};
 use crate::source::Listing;
@@ -47,8 +47,10 @@ fn samples(icon: &str, rows: &str) -> Tree {
     tree(&[("extraDevfileEntries.yaml", &rows.replace("ICON", icon))])
 }
 
-fn warnings(complete: &Complete) -> Vec<String> {
-    complete.repository.warnings.iter().map(Diagnostic::to_string).collect()
+/// Warnings, and the problems of quarantined parts.
+fn diagnostics(complete: &Complete) -> Vec<String> {
+    let held = complete.repository.quarantined.iter().flat_map(|held| &held.problems);
+    complete.repository.warnings.iter().chain(held).map(Diagnostic::to_string).collect()
 }
 
 #[tokio::test]
@@ -61,7 +63,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     .await;
     let tree = kiln(&server.url("/i"));
     let (first, release) = complete(Icons::Strict, &tree, None).await;
-    assert_eq!(warnings(&first), [""; 0]);
+    assert_eq!(diagnostics(&first), [""; 0]);
     assert_eq!(server.asked(), ["/i"], "one icon, named twice");
     let icon = &release.content.icons[&server.url("/i")];
     assert_eq!((icon.media_type.as_str(), icon.size), ("image/svg+xml", SVG.len() as u64));
@@ -71,7 +73,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
     assert_eq!(again, release, "the same tree, the same release");
     let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
     assert_eq!(offline.upstream.icons.len(), 1);
-    assert_eq!(warnings(&offline), [""; 0]);
+    assert_eq!(diagnostics(&offline), [""; 0]);
 }
 
 #[tokio::test]
@@ -91,7 +93,7 @@ async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
         [("/text", "this is not an image"), ("/large", "more than 524288 bytes"), ("/none", "not found")]
     {
         let (lenient, release) = complete(Icons::Lenient, &kiln(&server.url(path)), None).await;
-        let found = warnings(&lenient);
+        let found = diagnostics(&lenient);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("stacks/kiln/stack.yaml:3:7: warning[index/icon]: `kiln`: "), "{}", found[0]);
         assert!(found[0].contains(reason), "{}", found[0]);
@@ -106,7 +108,7 @@ async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
     gone.store(1, Ordering::Relaxed);
     let (broken, after) = complete(Icons::Lenient, &tree, Some(&before)).await;
     assert_eq!(after.content.icons, before.content.icons);
-    assert!(warnings(&broken)[0].contains("this is not an image"));
+    assert!(diagnostics(&broken)[0].contains("this is not an image"));
     let (_, strict) = complete(Icons::Strict, &tree, Some(&before)).await;
     assert_eq!(
         (strict.content.icons, strict.content.stacks),
@@ -115,7 +117,7 @@ async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
     gone.store(2, Ordering::Relaxed);
     let (flaky, after) = complete(Icons::Strict, &tree, Some(&before)).await;
     assert_eq!(after.content.icons, before.content.icons);
-    assert_eq!(warnings(&flaky), [""; 0], "a server that is down for now breaks nothing");
+    assert_eq!(diagnostics(&flaky), [""; 0], "a server that is down for now breaks nothing");
 }
 
 #[tokio::test]
@@ -170,7 +172,7 @@ async fn sample_devfile_comes_from_its_repository_on_any_host() {
         assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
         let error = first.repository.errors()[0].to_string();
         assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
-        let warned = warnings(&first);
+        let warned: Vec<String> = first.repository.warnings.iter().map(Diagnostic::to_string).collect();
         assert_eq!(warned.len(), 2, "{warned:?}");
         assert!(
             warned[0].contains("`none`: its devfile could not be fetched: ") && warned[1].contains("git.example.org")
@@ -218,9 +220,16 @@ async fn version_of_another_repository_is_published_like_the_others() {
     assert_eq!(versions, ["2.0.0", "1.0.0"]);
     assert_eq!(release.content.stacks[0].versions[0].resources, ["archive.tar", "devfile.yaml"]);
     assert!(release.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"));
-    let git = warnings(&first).into_iter().filter(|warning| warning.contains("stack/git")).collect::<Vec<_>>();
-    assert_eq!(git.len(), 1, "{git:?}");
-    assert!(git[0].starts_with("stacks/kiln/stack.yaml:7:5: warning[stack/git]: version 3.0.0 could not be read"));
+    let [Quarantined { part, problems }] = &first.repository.quarantined[..] else {
+        panic!("{:?}", first.repository.quarantined)
+    };
+    assert_eq!(*part, Part::Version { stack: "kiln".to_owned(), version: "3.0.0".to_owned() });
+    let text = problems[0].to_string();
+    assert!(
+        text.starts_with("stacks/kiln/stack.yaml:7:5: error[stack/git]: version 3.0.0 could not be read"),
+        "{text}"
+    );
+    assert_eq!(release.outline.quarantined, first.repository.quarantined);
 
     let (_, again) = complete(Icons::Lenient, &tree, Some(&release)).await;
     assert_eq!(again.content.stacks, release.content.stacks, "nothing is new");
@@ -232,6 +241,11 @@ async fn version_of_another_repository_is_published_like_the_others() {
     host.commit("clay/kiln", &files[..2], DATE);
     let (_, moved) = complete(Icons::Lenient, &tree, Some(&release)).await;
     assert!(!moved.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"), "the branch is followed");
+    host.git("clay/kiln", &["branch", "--move", "v2", "v4"]);
+    let (gone, kept) = complete(Icons::Lenient, &tree, Some(&moved)).await;
+    assert_eq!((&kept.content.versions, gone.repository.quarantined.len()), (&moved.content.versions, 1), "it stays");
+    let (_, reasons) = kept.outline.pending.iter().next().unwrap();
+    assert!(reasons.contains(&PendingReason::Unreachable), "it is tried again");
 
     let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
     let plan = Plan::everything(Listing::of(&offline.tree));
@@ -259,7 +273,7 @@ async fn versions_of_other_repositories_share_one_budget_of_bytes() {
     let tree =
         tree(&[("stacks/kiln/stack.yaml", &stack(&server.url("/i"), &rows)), ("stacks/kiln/1.0.0/devfile.yaml", &own)]);
     let (complete, release) = complete(Icons::Lenient, &tree, None).await;
-    let refused = warnings(&complete).into_iter().filter(|warning| warning.contains("bytes together")).count();
+    let refused = diagnostics(&complete).into_iter().filter(|warning| warning.contains("bytes together")).count();
     let published = release.content.stacks[0].versions.len() - 1;
     assert_eq!((refused + published, refused > 0, published > 0), (numbers.len(), true, true), "{refused} {published}");
 }
@@ -293,7 +307,7 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
         complete.repository.errors().iter().map(|error| format!("{} {}", error.path, error.rule)).collect();
     assert_eq!(errors, ["stacks/d/devfile.yaml schema/unknownField", "stacks/f/devfile.yaml parent/missing"]);
     let unreachable: Vec<String> =
-        warnings(&complete).into_iter().filter(|w| w.contains("parent/unreachable")).collect();
+        diagnostics(&complete).into_iter().filter(|w| w.contains("parent/unreachable")).collect();
     assert_eq!(unreachable.len(), 1, "{unreachable:?}");
     assert!(unreachable[0].contains("far.example.org"), "{unreachable:?}");
     assert_eq!(complete.repository.stacks.len(), 4);
@@ -338,7 +352,7 @@ async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
         (vec![], 1, vec!["vase"], 2),
     ] {
         let complete = of_environment(&credentials).complete(tree.clone(), None).await;
-        let found = warnings(&complete);
+        let found = diagnostics(&complete);
         assert_eq!(found.len(), warned, "{found:?}");
         assert!(found.iter().all(|warning| warning.contains("status 401")), "{found:?}");
         assert_eq!(complete.repository.stacks[0].versions.len(), versions);

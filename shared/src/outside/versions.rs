@@ -7,8 +7,8 @@ use super::parents::Fetched;
 use super::remote::{Remote, note_pending};
 use super::run::{Run, each};
 use super::unavailable::Unavailable;
-use crate::diagnostic::Diagnostic;
-use crate::release::{FetchedVersion, Pending, PublishedVersion, Upstream};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::release::{FetchedVersion, Pending, PendingReason, PublishedVersion, Upstream};
 use crate::repository::{Elsewhere, Part, Repository};
 use crate::tree::{Tree, TreeError};
 use crate::validate::{Found, Outside};
@@ -35,10 +35,10 @@ pub(super) async fn bring_in(
         match outcome {
             Ok(Some((files, origin))) => match add(tree, files) {
                 Ok(()) => fetched.push((version, origin)),
-                Err(error) => problems.push((version, error.to_string())),
+                Err(error) => problems.push((version, Unavailable::lasting(error))),
             },
             Ok(None) => drop(kept.insert(version.part.clone())),
-            Err(unavailable) => problems.push((version, unavailable.reason)),
+            Err(unavailable) => problems.push((version, unavailable)),
         }
     }
     let mut again = !fetched.is_empty();
@@ -50,9 +50,17 @@ pub(super) async fn bring_in(
         repository = Repository::parse_among(tree, &parents);
     }
     repository.kept.extend(kept);
-    for (version, reason) in problems {
-        repository.kept.insert(version.part.clone());
-        repository.warnings.push(problem(version, reason));
+    let published: BTreeSet<&str> =
+        run.previous.into_iter().flat_map(|p| &p.content.versions).map(|version| version.folder.as_str()).collect();
+    for (version, Unavailable { reason, is_temporary }) in problems {
+        let problem = problem(version, reason);
+        if is_temporary || published.contains(version.folder.as_str()) {
+            repository.kept.insert(version.part.clone());
+            repository.warnings.push(problem);
+            upstream.pending.add(Pending::of_part(&version.part), PendingReason::Unreachable);
+        } else {
+            repository.hold(version.part.clone(), vec![Diagnostic { severity: Severity::Error, ..problem }]);
+        }
     }
     // What is not valid is fetched again, so that it is reported again.
     let valid: BTreeSet<&str> =

@@ -144,7 +144,12 @@ impl<'a> Draft<'a> {
             let held = held.get(stack.folder.as_str()).map_or(&[][..], Vec::as_slice);
             match self.stack(stack, held, history) {
                 Some(published) => drop(made.insert(&stack.folder, published)),
-                None => drop(kept.insert(&stack.folder)),
+                None => {
+                    kept.insert(&stack.folder);
+                    let default = Part::Version { stack: stack.folder.clone(), version: stack.default.clone() };
+                    let is_bad = quarantined.iter().any(|held| held.part == default);
+                    quarantined.extend(is_bad.then(|| without_default(stack)));
+                }
             }
         }
         let newcomers = self.newcomers(&kept);
@@ -413,6 +418,15 @@ impl<'a> Draft<'a> {
         }
         files
     }
+}
+
+/// A new stack whose default version is quarantined: its other versions cannot be published either.
+fn without_default(stack: &Stack) -> Quarantined {
+    let message =
+        format!("its default version {} is quarantined, and no state of the stack was published before", stack.default);
+    let hint = "correct the default version, or make another version the default";
+    let problem = Diagnostic::error(stack.defining_file(), "stack/default", message, hint);
+    Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] }
 }
 
 fn published(stack: &Stack, version: &StackVersion, layers: Vec<Layer>) -> PublishedVersion {

@@ -19,7 +19,7 @@ use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
-use crate::view::icons::Icons;
+use crate::view::icons::{Icons, data_uris};
 use crate::view::versions::{self, Versioned};
 
 /// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
@@ -155,7 +155,7 @@ impl Snapshot {
         let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
         let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
         let versions = &content.versions;
-        let data_uris = icons.iter().map(|(url, icon)| (url.clone(), icon.data_uri())).collect();
+        let data_uris = data_uris(&content.stacks, &icons);
         let folder =
             |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
         let by_stack = || (repositories(versions), versions.iter().map(folder).collect());

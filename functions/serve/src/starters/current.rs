@@ -4,9 +4,10 @@
 //! that look alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
 //! Requests that ask for one source at once share all of this.
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use devfile_registry::starter::{
     ArchiveError, Files, LastGood, Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey, StarterStore, State,
     ZipKey, pack_zip,
 };
+use futures_util::future::{BoxFuture, FutureExt, Shared};
 use moka::Expiry;
 use moka::future::Cache as Memory;
 use tempfile::NamedTempFile;
@@ -36,6 +38,10 @@ const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most sources that are remembered; an entry takes some hundred bytes.
 const SOURCES: u64 = 10_000;
+
+/// Most sources that are worked on or wait for their turn; requests for further ones are asked to come again. Each holds the body or
+/// the file that it is packed from.
+const WAITING: usize = 64;
 
 /// Projects that are packed at a time. Each takes a processor, and up to three times its size of the temporary folder.
 const AT_ONCE: usize = 4;
@@ -151,11 +157,18 @@ impl StarterError {
     }
 }
 
+/// A source, and for a zip file of the live release the digest of that file.
+type Key = (SourceKey, Option<Digest>);
+
+/// The work on one source, which every request for it can wait for.
+type Running = Shared<BoxFuture<'static, Found>>;
+
 /// The current zips of all sources.
 #[derive(Debug)]
 pub(super) struct Currents {
     work: Arc<Work>,
-    memory: Memory<(SourceKey, Option<Digest>), Found>,
+    memory: Memory<Key, Found>,
+    running: Arc<Mutex<HashMap<Key, (Running, Arc<Turn>)>>>,
 }
 
 #[derive(Debug)]
@@ -185,8 +198,8 @@ impl Turn {
 #[derive(Debug)]
 struct Until;
 
-impl Expiry<(SourceKey, Option<Digest>), Found> for Until {
-    fn expire_after_create(&self, _: &(SourceKey, Option<Digest>), found: &Found, _: Instant) -> Option<Duration> {
+impl Expiry<Key, Found> for Until {
+    fn expire_after_create(&self, _: &Key, found: &Found, _: Instant) -> Option<Duration> {
         match found {
             Ok(Current { freshness: Freshness::Fixed, .. }) => None,
             Ok(Current { freshness: Freshness::Checked, .. }) => Some(LOOK),
@@ -197,7 +210,7 @@ impl Expiry<(SourceKey, Option<Digest>), Found> for Until {
 }
 
 impl Wanted {
-    fn key(&self) -> (SourceKey, Option<Digest>) {
+    fn key(&self) -> Key {
         match self {
             Self::There { source } => (SourceKey::of(source), None),
             Self::Here { source, digest, .. } => (SourceKey::of(source), Some(*digest)),
@@ -208,26 +221,49 @@ impl Wanted {
 impl Currents {
     pub(super) fn new(remotes: Remotes, store: StarterStore) -> Self {
         let memory = Memory::builder().max_capacity(SOURCES).expire_after(Until).build();
-        Self { work: Arc::new(Work { remotes, store, room: Semaphore::new(AT_ONCE) }), memory }
+        let work = Arc::new(Work { remotes, store, room: Semaphore::new(AT_ONCE) });
+        Self { work, memory, running: Arc::default() }
     }
 
     /// The current zip.
     pub(super) async fn find(&self, wanted: &Wanted) -> Found {
-        let (work, task, turn) = (Arc::clone(&self.work), wanted.clone(), Arc::new(Turn::default()));
-        let find = async move {
-            let own = Arc::clone(&turn);
-            // Once begun it is finished, also when the client that asked goes away.
-            let finding = tokio::spawn(async move { work.find(&task, &own).await });
-            let found = match tokio::time::timeout(WAIT, finding).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(error)) => Err(StarterError::Ended(error.to_string())),
+        let find = async {
+            let (running, turn) = self.begin(wanted)?;
+            match tokio::time::timeout(WAIT, running).await {
+                Ok(found) => found,
                 // The source is not to blame for the wait, so the next request may find room.
-                Err(_) if turn.is_awaited() => Err(StarterError::Queued),
-                Err(_) => Err(StarterError::Slow),
-            };
-            found.map_err(Arc::new)
+                Err(_) if turn.is_awaited() => Err(Arc::new(StarterError::Queued)),
+                Err(_) => Err(Arc::new(StarterError::Slow)),
+            }
         };
         self.memory.get_with(wanted.key(), find).await
+    }
+
+    /// Begins the work on a source, or joins what was begun for an earlier request. Once begun it is finished, also when the clients
+    /// that asked go away.
+    fn begin(&self, wanted: &Wanted) -> Result<(Running, Arc<Turn>), Arc<StarterError>> {
+        let key = wanted.key();
+        let mut running = lock(&self.running);
+        if let Some(begun) = running.get(&key) {
+            return Ok(begun.clone());
+        }
+        if running.len() >= WAITING {
+            return Err(Arc::new(StarterError::Queued));
+        }
+        let (work, task, turn) = (Arc::clone(&self.work), wanted.clone(), Arc::new(Turn::default()));
+        let (own, all) = (Arc::clone(&turn), Arc::clone(&self.running));
+        // A panic ends this task alone: the next one takes the work off the list all the same.
+        let finding = tokio::spawn(async move { work.find(&task, &own).await });
+        let ended = tokio::spawn(async move {
+            let found = finding.await.unwrap_or_else(|error| Err(StarterError::Ended(error.to_string())));
+            lock(&all).remove(&key);
+            found.map_err(Arc::new)
+        });
+        let ended =
+            ended.map(|ended| ended.unwrap_or_else(|error| Err(Arc::new(StarterError::Ended(error.to_string())))));
+        let begun = (ended.boxed().shared(), turn);
+        running.insert(key, begun.clone());
+        Ok(begun)
     }
 
     /// Looks anew the next time.
@@ -339,6 +375,11 @@ impl Work {
         self.store.write(zip, made.path()).await?;
         Ok(Current { zip, size, freshness })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while holding it leaves a consistent value behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn temporary(bytes: &[u8]) -> Result<std::fs::File, ArchiveError> {

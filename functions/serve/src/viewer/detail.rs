@@ -15,7 +15,7 @@ use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::query::ListQuery;
 use crate::view::browse::shelf::title;
-use crate::view::text::fold;
+use crate::view::catalog::is_deprecated_tag;
 
 /// The versions to choose from, as many as there is room for, and the chosen one.
 pub(super) fn options(entry: &Entry, chosen: &str) -> Markup {
@@ -199,7 +199,7 @@ fn versions(entry: &Entry, shown: &Shown<'_>, path: &EntryPath<'_>) -> Markup {
                 td {
                     a href=(path.version(&version.version)) aria-current=[(version.version == shown.name()).then_some("true")] { (version.version) }
                     @if version.default { " " span.mark { "default" } }
-                    @if version.tags.iter().any(|tag| fold(tag) == "deprecated") { " " span.mark.deprecated { "deprecated" } }
+                    @if version.tags.iter().any(|tag| is_deprecated_tag(tag)) { " " span.mark.deprecated { "deprecated" } }
                 }
                 td { (short(&version.schema_version)) }
                 td { @if let Some(day) = day(&version.last_modified) { (day) } @else { "–" } }

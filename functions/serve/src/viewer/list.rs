@@ -11,8 +11,7 @@ use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::facets::{Choice, Narrowed};
 use crate::view::browse::query::{ListQuery, Sort};
 use crate::view::browse::shelf::{Shelf, title};
-use crate::view::catalog::is_deprecated;
-use crate::view::text::fold;
+use crate::view::catalog::{is_deprecated, is_deprecated_tag};
 
 /// Cards on a page, as existing viewers show them.
 const PAGE: usize = 15;
@@ -206,7 +205,7 @@ pub(super) fn path_of<'a>(entry: &'a Entry, shelf: &Shelf, registry: Registry<'a
 }
 
 fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
-    let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && fold(tag) != "deprecated";
+    let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
         article.card {

@@ -4,8 +4,7 @@ use devfile_registry::index::{Entry, VersionEntry};
 
 use super::room::short;
 use crate::release::snapshot::{DevfileVersion, Snapshot};
-use crate::view::catalog::is_deprecated;
-use crate::view::text::fold;
+use crate::view::catalog::{is_deprecated, is_deprecated_tag};
 use crate::view::versions::{self, Wanted};
 
 /// Longest version, in bytes: a tag of an OCI registry (OCI distribution specification, "Pulling manifests").
@@ -58,9 +57,7 @@ impl<'a> Shown<'a> {
 
     pub(super) fn is_deprecated(&self) -> bool {
         match self.version {
-            Some(version) if !version.tags.is_empty() => {
-                version.tags.iter().any(|tag| fold(tag).contains("deprecated"))
-            }
+            Some(version) if !version.tags.is_empty() => version.tags.iter().any(|tag| is_deprecated_tag(tag)),
             _ => is_deprecated(self.entry),
         }
     }

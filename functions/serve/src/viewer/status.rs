@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::publish::{LastRefresh, Outcome};
-use devfile_registry::release::Recent;
+use devfile_registry::release::{PendingReason, Recent};
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
@@ -62,6 +62,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
             }
             @if let Some(last) = last_refresh { (refresh(last, &about.source, now)) }
             (quarantined(&about.quarantined, rejected))
+            (pending(about))
             (changes(&about.changed, &about.removed))
             (recent(&about.recent, &about.source, now))
             (warnings(&snapshot.warnings))
@@ -88,6 +89,9 @@ fn state(about: &About, Health { freshness, last_refresh }: Health<'_>) -> (&'st
         Some(Outcome::Rejected) => ("bad", "Live, but the last refresh was rejected"),
         _ if last.behind_since.is_some() => ("warn", "Live, but behind the branch"),
         _ if !about.quarantined.is_empty() => ("warn", "Live, with quarantined versions or entries"),
+        _ if about.pending.iter().any(|(_, reasons)| waits(reasons)) => {
+            ("warn", "Live, with content that other hosts do not give at present")
+        }
         _ if about.pinned => ("warn", "Live, pinned to this release"),
         _ => ("good", "Live and healthy"),
     }
@@ -165,7 +169,35 @@ fn quarantined(parts: &[Quarantined], rejected: Option<&LastRefresh>) -> Markup 
                 p { "These keep their last published state until their files are corrected:" }
                 (problems(parts))
             } @else if rejected.is_none() {
-                p.empty-note { "Nothing is quarantined: the live release has everything as it stands in the repository." }
+                p.empty-note { "Nothing is quarantined." }
+            }
+        }
+    }
+}
+
+/// Whether a subject has an older state than its files ask for, rather than a branch to follow.
+fn waits(reasons: &BTreeSet<PendingReason>) -> bool {
+    reasons.iter().any(|reason| *reason != PendingReason::Branch)
+}
+
+/// The subjects that each refresh tries again, each with its reasons.
+fn pending(about: &About) -> Markup {
+    let waiting: Vec<_> = about.pending.iter().filter(|(_, reasons)| waits(reasons)).collect();
+    let fitting = section(&waiting, |(subject, reasons)| {
+        let reasons = reasons.iter().filter_map(|reason| match reason {
+            PendingReason::Unreachable => Some("something that it names on another host cannot be fetched"),
+            PendingReason::Undated => Some("the history does not give its date"),
+            PendingReason::Branch => None,
+        });
+        html! { li { code { (brief(subject)) } ": " (reasons.collect::<Vec<_>>().join("; ")) } }
+    });
+    html! {
+        @if !waiting.is_empty() {
+            section aria-labelledby="pending" {
+                h2 #pending { "Pending" }
+                p { "Each refresh tries these again; until then they stay as they were last published:" }
+                ul { (fitting.rows) }
+                (left_out(waiting.len() - fitting.count))
             }
         }
     }

@@ -9,6 +9,7 @@ use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::publish::{LastRefresh, Outcome, PublicReason};
+use devfile_registry::release::PendingReason;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 
@@ -192,6 +193,10 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
     let mut pinned = fixture::snapshot();
     pinned.about.quarantined.clear();
     pinned.about.pinned = true;
+    let mut waiting = fixture::snapshot();
+    waiting.about.quarantined.clear();
+    waiting.about.pending.add("stacks/kiln".to_owned(), PendingReason::Unreachable);
+    sound.about.pending.add("stacks/kiln".to_owned(), PendingReason::Branch);
     let ended = |outcome| Some(last_refresh(outcome));
     let mut behind = last_refresh(Some(Outcome::Published));
     behind.behind_since = Some(behind.at.clone());
@@ -206,11 +211,12 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
         (&sound, None, Some(behind), "behind the branch"),
         (&fixture::snapshot(), None, ended(Some(Outcome::Published)), "with quarantined versions"),
         (&pinned, None, ended(Some(Outcome::Published)), "pinned to this release"),
+        (&waiting, None, ended(Some(Outcome::Published)), "content that other hosts do not give"),
     ] {
         let page = shown(snapshot, failure, last.as_ref());
         assert!(page.contains(state), "{state}: {page}");
         assert_eq!(page.contains("healthy"), state == "Live and healthy", "{state}: {page}");
-        assert!(!page.to_lowercase().contains("held back"), "{page}");
+        assert_eq!(page.contains("<code>stacks/kiln</code>"), state.starts_with("content"), "{page}");
         assert!(failure.is_none_or(|failure| page.contains(failure)), "{page}");
     }
     let failed = shown(&sound, None, Some(&last_refresh(None)));

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::job::Job;
 use super::parents::Ancestry;
 use super::plan::{Starter, warning};
-use crate::diagnostic::{Diagnostic, Position};
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
 use crate::outside::unavailable::Unavailable;
@@ -98,13 +98,19 @@ impl<'a> Attempt<'a> {
             self.has_failed = true;
             None
         });
-        complete.repository.warnings.extend(self.missing.iter().cloned());
         if self.job.was_whole && self.has_failed {
             // Its files are at hand, and not what is published: the next time they are to be had again.
             complete.upstream.versions.remove(&self.job.folder);
-            complete.repository.keep(self.job.part.clone());
+            if self.may_pass {
+                complete.repository.warnings.extend(self.missing);
+                complete.repository.keep(self.job.part.clone());
+            } else {
+                let as_error = |problem| Diagnostic { severity: Severity::Error, ..problem };
+                complete.repository.hold(self.job.part.clone(), self.missing.into_iter().map(as_error).collect());
+            }
             return;
         }
+        complete.repository.warnings.extend(self.missing.iter().cloned());
         let committed = Digest::of(&self.job.content);
         let text = text.unwrap_or_else(|| String::from_utf8_lossy(&self.job.content).into_owned());
         let version = OfflineVersion { committed, files: self.files, missing: self.missing };

@@ -19,6 +19,7 @@ use crate::git::server::{Filters, GitHost};
 use crate::outside::tests::of_environment;
 use crate::outside::{Icons, Outside};
 use crate::release::{self, Draft, Release};
+use crate::repository::Part;
 use crate::repository::tests::{devfile, tree};
 use crate::source::Listing;
 use crate::tree::Tree;
@@ -140,9 +141,8 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert_eq!(full, Err("full".to_owned()));
 }
 
-/// Whatever is kept for now is kept whole: the state that is asked about is the one that is published.
-#[tokio::test]
-async fn a_version_of_another_repository_waits_for_its_starter_projects() {
+/// A server with the archives `one.zip` and `two.zip`; while the number is above 0, the second is unavailable.
+async fn server_of_two() -> (Server, Arc<AtomicU32>) {
     let down = Arc::new(AtomicU32::new(1));
     let state = Arc::clone(&down);
     let server = Server::start(move |path, _| match path {
@@ -151,6 +151,13 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
         _ => status("404 Not Found"),
     })
     .await;
+    (server, down)
+}
+
+/// Whatever is kept for now is kept whole: the state that is asked about is the one that is published.
+#[tokio::test]
+async fn a_version_of_another_repository_waits_for_its_starter_projects() {
+    let (server, down) = server_of_two().await;
     let host = GitHost::start(Filters::Allowed).await;
     let push = |text: &str| {
         let location = server.url(&format!("/{text}.zip"));
@@ -182,14 +189,7 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
 
 #[tokio::test]
 async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
-    let down = Arc::new(AtomicU32::new(1));
-    let state = Arc::clone(&down);
-    let server = Server::start(move |path, _| match path {
-        "/two.zip" if state.load(Ordering::Relaxed) > 0 => status("503 Service Unavailable"),
-        "/one.zip" | "/two.zip" => ok(&zip("README.md", path), ""),
-        _ => status("404 Not Found"),
-    })
-    .await;
+    let (server, down) = server_of_two().await;
     let starter = |name: &str| format!("- {{name: {name}, zip: {{location: \"{}{name}.zip\"}}}}\n", server.url("/"));
     let devfile = format!("{}starterProjects:\n{}{}", devfile("kiln", "1.0.0"), starter("one"), starter("two"));
     let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile)]);
@@ -224,4 +224,25 @@ async fn starter_project_of_a_host_with_credentials_is_fetched_with_them() {
         let release = publish(&outside, &tree, None, &Memory::default()).await;
         assert_eq!((warned(&release).len(), lacking(&release).len()), (count, count));
     }
+}
+
+/// The edit asks for a folder that the starter project does not have: the version stays as it was until the edit is corrected.
+#[tokio::test]
+async fn edit_that_names_a_missing_folder_of_a_starter_project_quarantines_the_version() {
+    let server = Server::start(move |_, _| ok(&zip("README.md", "one"), "")).await;
+    let files = |rest: &str| {
+        let location = server.url("/one.zip");
+        let starters = format!("starterProjects:\n- {{name: one, zip: {{location: \"{location}\"}}{rest}}}\n");
+        tree(&[("stacks/kiln/devfile.yaml", &(devfile("kiln", "1.0.0") + &starters))])
+    };
+    let (outside, keep) = (outside("all"), Memory::default());
+    let first = publish(&outside, &files(""), None, &keep).await;
+    assert!(first.outline.quarantined.is_empty());
+    let second = publish(&outside, &files(", subDir: none"), Some(&first), &keep).await;
+    assert_eq!(second.content.versions, first.content.versions);
+    let [held] = &second.outline.quarantined[..] else { panic!("{:?}", second.outline.quarantined) };
+    assert_eq!(held.part, Part::Stack { stack: "kiln".to_owned() });
+    assert_eq!(held.problems[0].rule, "offline/starter");
+    let third = publish(&outside, &files(""), Some(&second), &keep).await;
+    assert_eq!((third.outline.quarantined.len(), &third.content.versions), (0, &first.content.versions));
 }

@@ -2,8 +2,7 @@
 
 use devfile_registry::index::{Entry, EntryType};
 
-use crate::view::catalog::is_deprecated;
-use crate::view::text::fold;
+use crate::view::catalog::{is_deprecated, is_deprecated_tag};
 
 /// Something that the list can be narrowed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,7 @@ impl Facet {
                 EntryType::Sample => "Sample",
             }],
             Self::Tags => {
-                entry.tags.iter().map(String::as_str).filter(|tag| some(tag) && fold(tag) != "deprecated").collect()
+                entry.tags.iter().map(String::as_str).filter(|tag| some(tag) && !is_deprecated_tag(tag)).collect()
             }
             Self::Languages => vec![entry.language.as_str()].into_iter().filter(|text| some(text)).collect(),
             Self::Providers => vec![entry.provider.as_str()].into_iter().filter(|text| some(text)).collect(),

@@ -91,20 +91,6 @@ impl Field {
         }
     }
 
-    /// Whether versions have the field too.
-    pub(super) fn is_of_versions(self) -> bool {
-        !matches!(
-            self,
-            Self::Name
-                | Self::DisplayName
-                | Self::AttributeNames
-                | Self::ProjectType
-                | Self::Language
-                | Self::Provider
-                | Self::SupportUrl
-        )
-    }
-
     /// The field's texts in a version; none where versions have no such field.
     pub(super) fn of_version(self, version: &VersionEntry) -> Vec<&str> {
         match self {

@@ -76,7 +76,12 @@ impl VersionFacts {
 /// Whether an entry is deprecated. The default version decides where the entry's own tags do not say it.
 pub(crate) fn is_deprecated(entry: &Entry) -> bool {
     let default = entry.default_version().map_or(&[][..], |version| &version.tags);
-    entry.tags.iter().chain(default).any(|tag| fold(tag).contains(DEPRECATED))
+    entry.tags.iter().chain(default).any(|tag| is_deprecated_tag(tag))
+}
+
+/// Whether a tag says that something is deprecated.
+pub(crate) fn is_deprecated_tag(tag: &str) -> bool {
+    fold(tag).contains(DEPRECATED)
 }
 
 /// The filters of one query, ready to be put to each entry.
@@ -158,9 +163,7 @@ impl Test<'_> {
         };
         let of_version = &facts.versions[version];
         match self {
-            Self::Texts(field, column, found) => {
-                field.is_of_versions() && holds_all(*field, found, column.of_version(version))
-            }
+            Self::Texts(field, column, found) => holds_all(*field, found, column.of_version(version)),
             Self::Other(Filter::Default(wanted)) => of_version.default == *wanted,
             Self::Other(Filter::Version(bound, limit)) => in_range(limit, bound, &of_version.version),
             Self::Other(Filter::SchemaVersion(bound, limit)) => in_range(limit, bound, &of_version.schema_version),

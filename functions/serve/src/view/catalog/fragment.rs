@@ -64,6 +64,11 @@ impl IconData {
         Self { numbers: icons.keys().cloned().zip(0..).collect(), data: icons.values().map(in_json).collect() }
     }
 
+    /// Bytes of the data of all icons.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.iter().map(|(data, _)| data.len()).sum()
+    }
+
     /// The data of an icon, to stand between quotation marks, and its digest.
     pub(super) fn get(&self, icon: usize) -> (&[u8], ContentDigest) {
         let (data, digest) = &self.data[icon];

@@ -22,7 +22,7 @@ mod fixture;
 mod properties;
 
 pub(crate) use answer::Selection;
-pub(crate) use filter::is_deprecated;
+pub(crate) use filter::{is_deprecated, is_deprecated_tag};
 pub(crate) use query::SchemaVersionRange;
 pub use query::{BadParameter, Query};
 pub(crate) use schema::IndexKind;
@@ -36,6 +36,7 @@ use answer::Collector;
 use filter::{Facts, Sieve};
 use fragment::{IconData, Rendering};
 use parameter::Parameter;
+use query::IconForm;
 
 /// The entries of a release, ready to be asked for.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl Catalog {
             IndexSchema::V1 => &self.v1,
             IndexSchema::V2 => &self.v2,
         };
-        (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1))
+        let icons = if query.icons == IconForm::Data { self.icons.bytes() } else { 0 };
+        (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1)).saturating_add(icons)
     }
 
     /// What `query` keeps: the entity tag at once, the body when it is wanted.
