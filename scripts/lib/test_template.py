@@ -318,6 +318,8 @@ class Roles(unittest.TestCase):
     def test_webhooks_read_secrets_and_hand_over_and_nothing_else(self) -> None:
         actions = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt", "lambda:InvokeFunction"}
         self.assertEqual(set(statements("WebhooksRole")), actions)
+        read = statements("WebhooksRole")["secretsmanager:GetSecretValue"]
+        self.assertEqual(read, {"WebhookSecret", "GitHubTokenSecretArn", "GitHubAppKeySecretArn"})
 
     def test_the_keys_of_the_code_are_what_refresh_may_write(self) -> None:
         source = code("shared/src/cache/mod.rs")
