@@ -112,9 +112,10 @@ def _bills(release: Release) -> None:
             made = release.root / "functions" / function / f"{function}.cdx.json"
             made.rename(release.folder / f"{function}-{architecture}.cdx.json")
         # The tool writes one for every member of the workspace.
-        for other in release.root.glob("**/*.cdx.json"):
-            if release.folder not in other.parents and "target" not in other.relative_to(release.root).parts:
-                other.unlink()
+        for place in ("*/*.cdx.json", "*/*/*.cdx.json"):
+            for other in release.root.glob(place):
+                if other.parent != release.folder:
+                    other.unlink()
 
 
 def _templates(release: Release) -> None:

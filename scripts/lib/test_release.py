@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from . import create_stack, release
+from .console import Failure
 from .packages import SUMS, Packages
 from .test_deploy import QuietHandler, made_up_release
 from .test_template import PARAMETERS, ROOT
@@ -109,6 +110,65 @@ class Release(unittest.TestCase):
         signed = json.dumps(workflow["jobs"]["publish"])
         for name in release.STEPS["bills"].files:
             self.assertIn(name, signed, "an attestation for each package")
+
+
+class Cargo:
+    """In place of a supervisor: cargo's programs, which write what they are asked for."""
+
+    def __init__(self, root: Path, size: int):
+        self.root, self.size, self.commands = root, size, []
+
+    def run(self, name: str, command: list[Any], **_options: Any) -> int:
+        self.commands.append([str(part) for part in command][1:])
+        for function in ("serve", "refresh"):
+            package = self.root / "target/lambda" / function / "bootstrap.zip"
+            bill = self.root / "functions" / function / f"{function}.cdx.json"
+            for path in (package, bill, self.root / "shared/devfile-registry.cdx.json"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"x" * self.size)
+        return 0
+
+
+class Steps(unittest.TestCase):
+    """The steps that build, with stand-ins for cargo's programs."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        (self.root / "dist").mkdir()
+        for name in ("require_toolchain", "ensure"):
+            patch = unittest.mock.patch.object(release.tools, name)
+            patch.start()
+            self.addCleanup(patch.stop)
+        environment = unittest.mock.patch.dict(os.environ)
+        environment.start()
+        self.addCleanup(environment.stop)
+        os.environ.pop("CARGO_TARGET_DIR", None)
+
+    def run_step(self, name: str, size: int = 100) -> list[list[str]]:
+        cargo = Cargo(self.root, size)
+        release.STEPS[name].run(release.Release(self.root, self.root / "dist", None, cargo))  # type: ignore[arg-type]
+        return cargo.commands
+
+    def test_packages_are_linked_for_the_c_library_of_lambda(self) -> None:
+        for name, triple in (("arm64", "aarch64-unknown-linux-gnu"), ("x86_64", "x86_64-unknown-linux-gnu")):
+            (command,) = self.run_step(name)
+            self.assertEqual(command[-2:], ["--target", f"{triple}.2.34"])
+            self.assertIn("--locked", command)
+        made = {path.name for path in (self.root / "dist").iterdir()}
+        self.assertEqual(made, {*release.STEPS["arm64"].files, *release.STEPS["x86_64"].files})
+
+    def test_package_that_is_too_large_is_refused(self) -> None:
+        with self.assertRaisesRegex(Failure, "cannot release serve for arm64: its package has 8000001 bytes, more than 8000000"):
+            self.run_step("arm64", 8_000_001)
+
+    def test_bills_are_of_the_packages_alone_and_leave_no_file_behind(self) -> None:
+        commands = self.run_step("bills")
+        self.assertEqual(commands[0][:2], ["install", "--locked"])
+        self.assertEqual({path.name for path in (self.root / "dist").iterdir()}, set(release.STEPS["bills"].files))
+        left = [path for path in self.root.rglob("*.cdx.json") if path.parent.name != "dist"]
+        self.assertEqual(left, [])
 
 
 class Fetching(unittest.TestCase):
