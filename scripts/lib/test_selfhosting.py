@@ -14,7 +14,10 @@ from typing import Any, Iterator
 
 import yaml
 
-from .test_template import ROOT, code, read_by
+from .test_template import DECLARED, ROOT, SECRETS, code, read_by
+
+FOR_TESTS = {name for name, text in DECLARED.items() if "for tests and development alone" in text}
+"""Settings that no operator sets."""
 
 NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
 """Variables that libraries read."""
@@ -37,7 +40,7 @@ def pods() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def known_to(function: str, name: str) -> bool:
-    return name in read_by(function) or bool(NOT_OURS.match(name))
+    return name.removesuffix("_FILE") in read_by(function) or bool(NOT_OURS.match(name))
 
 
 class Kubernetes(unittest.TestCase):
@@ -128,15 +131,37 @@ class Kubernetes(unittest.TestCase):
 class Compose(unittest.TestCase):
     SERVICES = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
 
-    def test_variables_are_known(self) -> None:
+    FIXED = {"CACHE_BUCKET", "LISTEN_ADDR"}
+    """Settings that follow from the file itself."""
+
+    def test_every_setting_is_passed_on(self) -> None:
         for name, function in (("serve", "serve"), ("refresh", "refresh"), ("reconcile", "refresh")):
-            for variable in self.SERVICES[name]["environment"]:
-                self.assertTrue(known_to(function, variable), f"{name}: {variable}")
+            environment = self.SERVICES[name]["environment"]
+            settings = {one for one in read_by(function) if not one.endswith(("_ARN", "_FILE"))} - FOR_TESTS
+            files = {f"{one}_FILE" for one in settings & SECRETS}
+            passed = {variable for variable in environment if not NOT_OURS.match(variable)}
+            self.assertEqual(passed, settings | files, name)
+            for variable in passed - self.FIXED:
+                self.assertRegex(environment[variable], rf"^\$\{{{variable}:-[^}}]*\}}$", name)
+            self.assertIn("RUST_LOG", environment)
+
+    def test_folders_may_have_relative_paths(self) -> None:
+        for name in ("refresh", "reconcile"):
+            for volume in self.SERVICES[name]["volumes"]:
+                self.assertEqual((volume["type"], volume["read_only"]), ("bind", True), "a name in the short form is a volume")
+        default = re.search(r":-(.+)\}", self.SERVICES["refresh"]["volumes"][0]["source"]).group(1)
+        self.assertTrue((ROOT / "deploy" / default / "stacks").is_dir())
+
+    def test_health_checks_are_understood_by_podman_4(self) -> None:
+        for name, service in self.SERVICES.items():
+            check = service.get("healthcheck", {"test": ["NONE"]})
+            self.assertEqual(set(check) & {"disable"}, set(), name)
+            self.assertIn(check["test"][0], ("NONE", "CMD-SHELL"), name)
+            self.assertLessEqual(len(check["test"]), 2, name)
 
     def test_the_schedule_is_the_one_of_the_template(self) -> None:
         (script,) = self.SERVICES["reconcile"]["command"][2:]
-        self.assertIn('refresh invoke "{\\"action\\":\\"schedule\\"}"', script)
-        self.assertIn("sleep 300", script)
+        self.assertIn('if refresh invoke "{\\"action\\":\\"schedule\\"}"; then sleep 300;', script)
 
     def test_images_of_others_are_pinned_by_digest(self) -> None:
         images = {service["image"] for service in self.SERVICES.values()}
@@ -147,7 +172,7 @@ class Compose(unittest.TestCase):
     def test_no_secret_has_a_value_in_the_file(self) -> None:
         for name, service in self.SERVICES.items():
             for variable, value in service.get("environment", {}).items():
-                if re.search("SECRET|TOKEN|PASSWORD|CREDENTIALS", variable):
+                if re.search("SECRET|TOKEN|PASSWORD|CREDENTIALS|APP_KEY", variable):
                     self.assertRegex(value, r"^\$\{[A-Z_]+(:\?.+|:-)\}$", f"{name}: {variable}")
 
     def test_it_listens_on_loopback_only_and_the_functions_have_few_rights(self) -> None:
@@ -172,6 +197,15 @@ class Image(unittest.TestCase):
         self.assertRegex(last, r"(?m)^USER [1-9]\d*:[1-9]\d*$")
         self.assertIn("\nHEALTHCHECK ", last)
         json.loads(re.search(r"(?m)^    CMD (\[.*\])$", last).group(1))
+
+    def test_podman_builds_it_in_the_format_that_has_health_checks(self) -> None:
+        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(ROOT / "deploy").rglob("*")]
+        commands = [line for page in pages if page.is_file() for line in page.read_text().splitlines() if "podman build" in line]
+        self.assertGreaterEqual(len(commands), 3)
+        for command in commands:
+            self.assertIn("podman build --format docker ", command)
+        self.assertIn("BUILDAH_FORMAT=docker", code("deploy/compose.yaml"))
+        self.assertIn("BUILDAH_FORMAT=docker", code("docs/deploying.md"))
 
     def test_it_holds_the_binaries_and_is_built_by_the_toolchain_of_the_workspace(self) -> None:
         rust = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["rust-version"]

@@ -28,6 +28,9 @@ def code(path: str) -> str:
 DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", code("shared/src/settings/declared.rs")))
 """The declarations of settings, by name."""
 
+SECRETS = {name for name in DECLARED if re.search(r"(SECRET|TOKEN|PASSWORD|KEY|CREDENTIALS)$", name)}
+"""Settings that are secrets: the template names where they are, in `NAME_ARN`."""
+
 NOT_DEPLOYED = {name for name, text in DECLARED.items() if "template: Template::Unset" in text}
 """Settings that the template leaves at their defaults."""
 
@@ -96,6 +99,12 @@ def statements(role: str, without: tuple[str, ...] = ("log", "trace")) -> dict[s
 def _resource(resource: Any) -> str:
     if isinstance(resource, str):
         return resource
+    if "Fn::If" in resource:
+        return _resource(resource["Fn::If"][1])
+    if "Ref" in resource:
+        return resource["Ref"]
+    if isinstance(resource.get("Fn::Sub"), list):
+        return resource["Fn::Sub"][0]
     target = resource.get("Fn::GetAtt")
     return resource["Fn::Sub"] if target is None else ".".join(target if isinstance(target, list) else [target])
 
@@ -144,23 +153,37 @@ class Environment(unittest.TestCase):
         self.assertIn('"RUST_LOG"', code("shared/src/logging.rs"))
         for function in ("serve", "refresh"):
             wanted = {*read_by(function), "RUST_LOG"} - NOT_DEPLOYED
-            self.assertEqual(set(set_for(function)), wanted, function)
+            named = {f"{name}_ARN" if name in SECRETS else name for name in wanted if not name.endswith(("_ARN", "_FILE"))}
+            own = {"REFRESH_FUNCTION"} if function == "refresh" else set()
+            self.assertEqual(set(set_for(function)), named | own, function)
+        self.assertIn('"REFRESH_FUNCTION"', code("functions/refresh/src/handover.rs"))
 
     def test_what_is_required_always_has_a_value(self) -> None:
         for function in ("serve", "refresh"):
             for name, how in read_by(function).items():
                 if how == "required":
-                    target = set_for(function)[name]["Ref"]
-                    self.assertTrue(target in RESOURCES or "Default" not in PARAMETERS[target], name)
+                    value = set_for(function)[name]
+                    if "Fn::If" in value:
+                        condition, default, given = value["Fn::If"]
+                        self.assertEqual(TEMPLATE["Conditions"][condition], {"Fn::Equals": [given, ""]}, name)
+                        self.assertIn("Fn::Sub", default, "an empty parameter has a value of its own")
+                    else:
+                        self.assertTrue(value["Ref"] in RESOURCES or "Default" not in PARAMETERS[value["Ref"]], name)
 
-    def test_secrets_come_from_secrets_manager(self) -> None:
-        secret = re.compile(r"(SECRET|TOKEN|PASSWORD|KEY|CREDENTIALS)$")
-        found = {name: value for name, value in set_for("refresh").items() if secret.search(name)}
-        self.assertGreaterEqual(len(found), 3)
-        for name, value in found.items():
-            text = json.dumps(value)
-            self.assertIn("{{resolve:secretsmanager:", text, name)
-        self.assertFalse([name for name in set_for("serve") if secret.search(name)], "serve needs no secret")
+    def test_secrets_are_read_at_run_time_and_are_no_values(self) -> None:
+        self.assertGreaterEqual(len(SECRETS), 5)
+        self.assertFalse(SECRETS & set(set_for("refresh")), "a value would be in GetFunctionConfiguration")
+        self.assertFalse([name for name in set_for("serve") if name.endswith("_ARN")], "serve needs no secret")
+        self.assertNotIn("{{resolve:", code("template.yaml"))
+        allowed = statements("RefreshRole")
+        named = {set_for("refresh")[f"{name}_ARN"]["Ref"] for name in SECRETS}
+        self.assertEqual(allowed["secretsmanager:GetSecretValue"], named)
+        self.assertEqual(allowed["ssm:GetParameter"], named)
+
+    def test_every_level_of_the_log_reaches_it(self) -> None:
+        for function in ("Serve", "Refresh", "Webhooks"):
+            config = RESOURCES[function]["Properties"]["LoggingConfig"]
+            self.assertEqual((config["LogFormat"], config["ApplicationLogLevel"]), ("JSON", "TRACE"), "RUST_LOG decides")
 
 
 class Triggers(unittest.TestCase):
@@ -168,6 +191,8 @@ class Triggers(unittest.TestCase):
         manifest = tomllib.loads(code("Cargo.toml"))
         router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
         expected = {f"POST {path}": function for path, function in router.items() if function == "refresh"}
+        # The same program, as a function of its own.
+        expected["POST /webhooks/github"] = {"refresh": "webhooks"}[expected["POST /webhooks/github"]]
         expected["$default"] = router["/{*any}"]
         integrations = {
             name: properties["IntegrationUri"]["Fn::GetAtt"][0].lower()
@@ -183,8 +208,20 @@ class Triggers(unittest.TestCase):
         allowed = {
             (properties["SourceArn"]["Fn::Sub"].split("/*/")[1], properties["FunctionName"]["Ref"].lower())
             for properties in of_type("AWS::Lambda::Permission").values()
+            if properties["Principal"] == "apigateway.amazonaws.com"
         }
-        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/github", "refresh")})
+        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/github", "webhooks")})
+
+    def test_webhook_is_queued_while_every_refresh_is_busy(self) -> None:
+        webhooks, refresh = (RESOURCES[name]["Properties"] for name in ("Webhooks", "Refresh"))
+        self.assertNotIn("ReservedConcurrentExecutions", webhooks, "refreshes that run would refuse webhooks")
+        self.assertIn("ReservedConcurrentExecutions", refresh)
+        self.assertEqual(webhooks["CodeUri"], refresh["CodeUri"])
+        self.assertEqual(webhooks["Environment"], refresh["Environment"])
+        self.assertEqual(set_for("webhooks")["REFRESH_FUNCTION"], refresh["FunctionName"])
+        (invoked,) = statements("WebhooksRole")["lambda:InvokeFunction"]
+        self.assertTrue(invoked.endswith(f":function:{refresh['FunctionName']['Fn::Sub']}"))
+        self.assertGreaterEqual(refresh["EventInvokeConfig"]["MaximumEventAgeInSeconds"], 300, "longer than a refresh")
 
     def test_the_stage_has_no_prefix(self) -> None:
         (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
@@ -194,16 +231,22 @@ class Triggers(unittest.TestCase):
 
     def test_schedules_are_well_formed_and_their_action_is_known(self) -> None:
         one, many = r"1 (minute|hour|day)", r"([2-9]|[1-9]\d+) (minutes|hours|days)"
-        events = RESOURCES["Refresh"]["Properties"]["Events"]
-        self.assertEqual([event["Type"] for event in events.values()], ["Schedule"])
-        for event in events.values():
-            self.assertRegex(event["Properties"]["Schedule"], rf"^rate\(({one}|{many})\)$")
-            source = "".join(path.read_text() for path in (ROOT / "functions/refresh/src").rglob("*.rs"))
-            actions = re.search(r"pub enum Action \{(.*?)\n\}", source, re.DOTALL)
-            known = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)", actions.group(1), re.MULTILINE)}
-            action = json.loads(event["Properties"]["Input"])["action"]
-            self.assertIn(action, known)
-            self.assertEqual(action, "schedule", "reconcile reads the whole registry each time")
+        (rule,) = of_type("AWS::Events::Rule").values()
+        self.assertRegex(rule["ScheduleExpression"], rf"^rate\(({one}|{many})\)$")
+        source = "".join(path.read_text() for path in (ROOT / "functions/refresh/src").rglob("*.rs"))
+        actions = re.search(r"pub enum Action \{(.*?)\n\}", source, re.DOTALL)
+        known = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)", actions.group(1), re.MULTILINE)}
+        (target,) = rule["Targets"]
+        self.assertEqual(target["Arn"]["Fn::GetAtt"], ["Refresh", "Arn"])
+        action = json.loads(target["Input"])["action"]
+        self.assertIn(action, known)
+        self.assertEqual(action, "schedule", "reconcile reads the whole registry each time")
+        (permission,) = [
+            properties
+            for properties in of_type("AWS::Lambda::Permission").values()
+            if properties["Principal"] == "events.amazonaws.com"
+        ]
+        self.assertEqual(permission["SourceArn"]["Fn::GetAtt"], ["Schedule", "Arn"])
 
     def test_asynchronous_work_is_tried_again_and_kept(self) -> None:
         config = RESOURCES["Refresh"]["Properties"]["EventInvokeConfig"]
@@ -230,7 +273,6 @@ class Roles(unittest.TestCase):
         written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh", "pending")}
         function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{own_name}"
         self.assertEqual(
-            statements("RefreshRole"),
             {
                 "s3:GetObject": written,
                 "s3:PutObject": written,
@@ -238,8 +280,46 @@ class Roles(unittest.TestCase):
                 "s3:ListBucket": {self.BUCKET},
                 "lambda:InvokeFunction": {function},
                 "sqs:SendMessage": {"FailedRefreshes.Arn"},
+                "kms:Decrypt": {"arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"},
+            },
+            {
+                action: resources
+                for action, resources in statements("RefreshRole").items()
+                if not action.startswith(("ecr:", "secretsmanager:", "ssm:"))
             },
         )
+
+    def test_refresh_pushes_below_its_prefix_of_ecr_and_removes_nothing(self) -> None:
+        allowed = {
+            action: resources for action, resources in statements("RefreshRole").items() if action.startswith("ecr:")
+        }
+        self.assertEqual(allowed.pop("ecr:GetAuthorizationToken"), {"*"})
+        below = {
+            "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${AWS::StackName}/*",
+            "arn:${AWS::Partition}:ecr:${Region}:${Account}:repository${Path}/*",
+        }
+        for action, resources in allowed.items():
+            self.assertEqual(resources, below, action)
+            self.assertNotRegex(action, "Delete|Policy|Lifecycle", "the record is kept")
+        self.assertLessEqual({"ecr:PutImage", "ecr:BatchGetImage", "ecr:CreateRepository"}, set(allowed))
+        _, default, _ = set_for("refresh")["OCI_REGISTRY"]["Fn::If"]
+        self.assertTrue(default["Fn::Sub"].endswith("/${AWS::StackName}"), "the prefix that the role allows")
+
+    def test_keys_open_secrets_alone(self) -> None:
+        (statement,) = [
+            statement
+            for policy in RESOURCES["RefreshRole"]["Properties"]["Policies"]
+            for statement in policy.get("PolicyDocument", {}).get("Statement", [])
+            if statement["Action"] == "kms:Decrypt"
+        ]
+        services = statement["Condition"]["StringEquals"]["kms:ViaService"]
+        self.assertEqual([_resource(one).partition(".")[0] for one in services], ["secretsmanager", "ssm"])
+
+    def test_webhooks_read_secrets_and_hand_over_and_nothing_else(self) -> None:
+        actions = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt", "lambda:InvokeFunction"}
+        self.assertEqual(set(statements("WebhooksRole")), actions)
+        read = statements("WebhooksRole")["secretsmanager:GetSecretValue"]
+        self.assertEqual(read, {"WebhookSecret", "GitHubTokenSecretArn", "GitHubAppKeySecretArn"})
 
     def test_the_keys_of_the_code_are_what_refresh_may_write(self) -> None:
         source = code("shared/src/cache/mod.rs")
@@ -254,10 +334,11 @@ class Roles(unittest.TestCase):
         for role in of_type("AWS::IAM::Role"):
             for action, resources in statements(role, without=()).items():
                 self.assertNotIn("*", action)
-                self.assertTrue("*" not in resources or action.startswith("xray:"), action)
+                general = action.startswith("xray:") or action == "ecr:GetAuthorizationToken"
+                self.assertTrue("*" not in resources or general, action)
 
     def test_each_function_has_its_own_role_and_log(self) -> None:
-        for name in ("Serve", "Refresh"):
+        for name in ("Serve", "Refresh", "Webhooks"):
             properties = RESOURCES[name]["Properties"]
             self.assertEqual(properties["Role"]["Fn::GetAtt"], [f"{name}Role", "Arn"])
             self.assertEqual(properties["LoggingConfig"]["LogGroup"]["Ref"], f"{name}Log")
@@ -265,7 +346,7 @@ class Roles(unittest.TestCase):
             self.assertIn("RetentionInDays", RESOURCES[f"{name}Log"]["Properties"])
 
     def test_binaries_are_those_of_the_workspace(self) -> None:
-        for name in ("Serve", "Refresh"):
+        for name in ("Serve", "Refresh", "Webhooks"):
             metadata = RESOURCES[name]["Metadata"]
             binary = metadata["BuildProperties"]["Binary"]
             self.assertEqual(metadata["BuildMethod"], "rust-cargolambda")
@@ -276,10 +357,24 @@ class Roles(unittest.TestCase):
 class Bucket(unittest.TestCase):
     def test_it_is_private_encrypted_versioned_and_kept(self) -> None:
         bucket = RESOURCES["CacheBucket"]
-        self.assertEqual((bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]), ("Retain", "Retain"))
+        kept = (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"])
+        self.assertEqual(kept, ("RetainExceptOnCreate", "Retain"), "a failed creation leaves no bucket")
         self.assertTrue(all(bucket["Properties"]["PublicAccessBlockConfiguration"].values()))
         self.assertIn("BucketEncryption", bucket["Properties"])
         self.assertEqual(bucket["Properties"]["VersioningConfiguration"], {"Status": "Enabled"})
+
+    def test_pages_of_any_origin_may_follow_redirects_to_it(self) -> None:
+        (rule,) = RESOURCES["CacheBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
+        self.assertEqual((rule["AllowedOrigins"], rule["AllowedMethods"]), (["*"], ["GET", "HEAD"]))
+        exposed = re.search(r'(?s)const EXPOSED: &str = "(.*?)";', code("functions/serve/src/router.rs")).group(1)
+        by_serve = {name.strip(" \\\n") for name in exposed.split(",")}
+        # The others are of answers that serve gives itself.
+        of_objects = {"etag", "content-length", "content-range", "accept-ranges", "content-disposition"}
+        self.assertLessEqual(of_objects, by_serve)
+        self.assertEqual({name.lower() for name in rule["ExposedHeaders"]}, of_objects)
+
+    def test_nothing_is_written_to_it_before_the_creation_can_only_succeed(self) -> None:
+        self.assertEqual(RESOURCES["Schedule"]["DependsOn"], ["Distribution", "ApiStage", "Dashboard"])
 
     def test_it_speaks_tls_only(self) -> None:
         (policy,) = of_type("AWS::S3::BucketPolicy").values()

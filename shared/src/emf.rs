@@ -4,12 +4,20 @@
 //! one request or one refresh.
 
 use std::io::Write;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
 /// The namespace of all metrics; dashboards and alarms name it.
 pub const NAMESPACE: &str = "DevfileRegistry";
+
+/// The dimension that all metrics have, as the metrics of AWS/Lambda do. It keeps several deployments of an account apart.
+const FUNCTION: &str = "FunctionName";
+
+/// The name that AWS Lambda gives to the function.
+static FUNCTION_NAME: LazyLock<Option<String>> =
+    LazyLock::new(|| std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty()));
 
 /// The unit of a metric, as CloudWatch spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +33,26 @@ pub enum Unit {
 }
 
 /// A log line in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
+    /// Present when the process is a function.
+    function: Option<&'static str>,
     directives: Vec<Value>,
     members: Map<String, Value>,
 }
 
+impl Default for Line {
+    fn default() -> Self {
+        Self::of(FUNCTION_NAME.as_deref())
+    }
+}
+
 impl Line {
+    fn of(function: Option<&'static str>) -> Self {
+        let members = function.map(|name| (FUNCTION.to_owned(), json!(name))).into_iter().collect();
+        Self { function, directives: Vec::new(), members }
+    }
+
     /// Adds metrics that share dimensions. Names of metrics and dimensions must differ within a line.
     #[must_use]
     pub fn metrics(
@@ -39,7 +60,8 @@ impl Line {
         dimensions: &[(&'static str, &'static str)],
         metrics: &[(&'static str, Unit, u64)],
     ) -> Self {
-        let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
+        let own = self.function.map(|_| FUNCTION);
+        let names: Vec<&str> = own.into_iter().chain(dimensions.iter().map(|(name, _)| *name)).collect();
         let units: Vec<Value> = metrics
             .iter()
             .map(|(name, unit, _)| {
@@ -79,6 +101,18 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_of_a_function_have_its_name_as_a_dimension() {
+        let line = Line::of(Some("staging-serve"))
+            .metrics(&[("Outcome", "failed")], &[("RefreshOutcome", Unit::Count, 1)])
+            .metrics(&[], &[("ReleaseLag", Unit::Seconds, 60)])
+            .at(SystemTime::UNIX_EPOCH);
+        let dimensions = |number: usize| line["_aws"]["CloudWatchMetrics"][number]["Dimensions"].clone();
+        assert_eq!(line["FunctionName"], "staging-serve");
+        assert_eq!(dimensions(0), json!([["FunctionName", "Outcome"]]));
+        assert_eq!(dimensions(1), json!([["FunctionName"]]));
+    }
 
     /// As the specification of the format shows it: "Embedded metric format example and JSON schema".
     #[test]

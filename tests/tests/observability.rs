@@ -115,6 +115,7 @@ async fn in_lambda_metrics_are_in_the_log() {
     for (name, value) in [("Outcome", json!("published")), ("RefreshOutcome", json!(1)), ("ReleaseAge", json!(0))] {
         assert_eq!(first[name], value, "{first}");
     }
+    assert_eq!(first["FunctionName"], "refresh", "metrics of two deployments of an account stay apart");
     assert_eq!((&first["ArtifactsPushed"], &first["ReleaseLag"]), (&json!(3), &json!(0)), "{first}");
     assert!(first["BytesPushed"].as_u64().is_some_and(|bytes| bytes > 3000), "{first}");
     assert_eq!((&second["Outcome"], &second["ArtifactsPushed"]), (&json!("unchanged"), &json!(0)), "{second}");

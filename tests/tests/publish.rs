@@ -39,6 +39,28 @@ async fn a_registry_is_published_changed_and_shrunk() {
     assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
 }
 
+/// What AWS, a cluster and compose send every five minutes.
+#[tokio::test]
+async fn schedule_of_every_deployment_is_an_event_that_repairs_and_compares_a_slice() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    registry.refresh().await.unwrap();
+    let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for file in ["template.yaml", "deploy/compose.yaml", "deploy/kubernetes/reconcile.yaml"] {
+        // The shell of compose.yaml has it in quotation marks.
+        let text = std::fs::read_to_string(project.join(file)).unwrap().replace('\\', "");
+        let events: Vec<serde_json::Value> = text
+            .match_indices("{\"action\"")
+            .map(|(begin, _)| serde_json::Deserializer::from_str(&text[begin..]).into_iter().next().unwrap().unwrap())
+            .collect();
+        let [event] = &events[..] else { panic!("{file} sends {events:?}") };
+        assert_eq!(*event, json!({"action": "schedule"}), "{file}: `reconcile` compares everything");
+        registry.remove(&registry.keys("releases/").await).await;
+        let report = registry.invoke(event).await.unwrap();
+        assert_eq!(report["outcome"], "unchanged", "{file}: {report}");
+        assert!(report["repaired"].as_array().is_some_and(|repaired| !repaired.is_empty()), "{file}: {report}");
+    }
+}
+
 /// A client asks for a tag, then for the digest behind it, and each request may meet another instance.
 #[tokio::test]
 async fn what_another_instance_told_of_can_be_pulled() {

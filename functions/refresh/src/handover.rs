@@ -1,5 +1,5 @@
-//! Work that outlasts an answer: a Lambda function that has answered is frozen, so it hands the work to another invocation of
-//! itself.
+//! Work that outlasts an answer: a Lambda function that has answered is frozen, so it hands the work to another invocation, of
+//! itself or of the function that the template names.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_millis(1400);
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_millis(500);
 
-/// The function itself, to be invoked.
+/// The function that refreshes run in, to be invoked.
 pub(crate) struct Handover {
     client: Client,
     function: String,
@@ -45,10 +45,13 @@ pub(crate) struct HandoverError {
 }
 
 impl Handover {
-    /// This function, if it is one: `AWS_LAMBDA_FUNCTION_NAME`. Endpoint and credentials are found as the AWS SDK does.
+    /// `REFRESH_FUNCTION`, which only the template sets, or this function: `AWS_LAMBDA_FUNCTION_NAME`; `None` outside AWS Lambda.
+    /// Endpoint and credentials are found as the AWS SDK does.
     pub(crate) async fn from_env() -> Option<Self> {
-        let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())?;
+        let named = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
         std::env::var_os("AWS_LAMBDA_RUNTIME_API")?;
+        let own = named("AWS_LAMBDA_FUNCTION_NAME")?;
+        let function = named("REFRESH_FUNCTION").unwrap_or(own);
         let emulated = std::env::var_os("AWS_ENDPOINT_URL_LAMBDA").is_some_and(|url| !url.is_empty());
         let answers = if emulated { Answers::AtTheEnd } else { Answers::AtOnce };
         let mut timeouts = TimeoutConfig::builder();

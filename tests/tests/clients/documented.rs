@@ -10,14 +10,14 @@ use registry_tests::registry::TestRegistry;
 
 use crate::shell::{Ran, Shell};
 
-const ACCOUNT: &str = "needs an AWS account; scripts/lib/test_deploy.py runs scripts/deploy without one";
+const ACCOUNT: &str = "needs an AWS account; scripts/lib/test_aws.py runs scripts/deploy against a stand-in for AWS";
 const ENGINE: &str = "needs a container engine, or a cluster; scripts/lib/test_selfhosting.py checks the manifests";
 const ENDLESS: &str = "starts servers and does not end";
 const BUILD: &str = "builds or tests the whole workspace";
 const PLACEHOLDER: &str = "names a folder, repository or commit of the reader";
 
 /// The `sh` blocks that are not run: page, beginning of the block, reason.
-const NOT_RUN: [(&str, &str, &str); 23] = [
+const NOT_RUN: [(&str, &str, &str); 25] = [
     ("README.md", "scripts/dev\n", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/registry scripts/dev", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/clone scripts/dev", ENDLESS),
@@ -29,7 +29,9 @@ const NOT_RUN: [(&str, &str, &str); 23] = [
     ("docs/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
     ("docs/deploying.md", "aws secretsmanager create-secret", ACCOUNT),
     ("docs/deploying.md", "scripts/deploy OidcAudience", ACCOUNT),
-    ("docs/deploying.md", "aws secretsmanager put-secret-value", ACCOUNT),
+    ("docs/deploying.md", "scripts/deploy --dry-run", "fetches tools; scripts/lib/test_deploy.py runs it"),
+    ("docs/deploying.md", "scripts/deploy --packages", ACCOUNT),
+    ("docs/deploying.md", "scripts/deploy --remove-failed", ACCOUNT),
     ("docs/deploying.md", "scripts/deploy DomainName", ACCOUNT),
     ("docs/deploying.md", ".tools/bin/sam delete", ACCOUNT),
     ("docs/deploying.md", "export AWS_SECRET_ACCESS_KEY", ENGINE),

@@ -1,7 +1,9 @@
 //! Who can cause a refresh, and what each is told.
 
 use registry_tests::bounded::within_a_minute;
-use registry_tests::github::{Fault, Webhook};
+use registry_tests::github::{Fault, Webhook, signature};
+use registry_tests::lambda::{Function, http_event};
+use registry_tests::registry::binary;
 use serde_json::{Value, json};
 
 use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed, until_live};
@@ -286,4 +288,34 @@ async fn a_function_answers_a_webhook_at_once_and_invokes_itself() {
     assert_eq!((&scheduled["outcome"], &scheduled["commit_hash"]), (&json!("unchanged"), &json!(commit)));
     let unknown = invoke(json!({"action": "deploy"})).await;
     assert!(unknown["errorMessage"].as_str().unwrap().contains("unknown variant `deploy`"), "{unknown}");
+}
+
+/// As the template has it: webhooks have a function of their own, which no limit of refreshes at a time refuses.
+#[tokio::test]
+async fn function_for_webhooks_hands_refreshes_to_the_function_that_is_named() {
+    let world = Dynamic::new().await;
+    let (seen, mut invoked) = tokio::sync::mpsc::unbounded_channel();
+    let api = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        seen.send((request.uri().path().to_owned(), request.headers()["x-amz-invocation-type"].clone())).unwrap();
+        std::future::ready(axum::http::StatusCode::ACCEPTED)
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, api).await });
+    let named = [("AWS_ENDPOINT_URL_LAMBDA", url.as_str()), ("REFRESH_FUNCTION", "staging-refresh")];
+    let named = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = world.registry.variables().into_iter().chain(named);
+    let mut webhooks = Function::start(&binary("refresh"), variables).await.unwrap();
+
+    let commit = world.registry.git(&["rev-parse", "HEAD"]);
+    let body = world.push(&commit).to_string();
+    let signature = signature(SECRET, body.as_bytes()).unwrap();
+    let mut event =
+        http_event("/webhooks/github", "", &[("x-hub-signature-256", &signature), ("x-github-event", "push")]);
+    event["requestContext"]["http"]["method"] = json!("POST");
+    event["body"] = json!(body);
+    let answer = webhooks.invoke(event).await.unwrap().payload;
+    assert_eq!(answer["statusCode"], 202, "{answer}");
+    let (path, kind) = within_a_minute("the invocation", invoked.recv()).await.unwrap();
+    assert_eq!((path.as_str(), kind.as_bytes()), ("/2015-03-31/functions/staging-refresh/invocations", &b"Event"[..]));
 }

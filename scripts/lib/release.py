@@ -1,0 +1,200 @@
+"""The command `scripts/release`: everything that a release has, in one folder. Each step makes some of its files and runs by itself."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional
+
+from . import console, tools
+from .console import Failure, step
+from .create_stack import packaged
+from .packages import ARCHITECTURES, FUNCTIONS, SUMS, TEMPLATE
+from .processes import Supervisor
+
+HELP = """\
+Builds everything that a release has into DIR: the packages of both functions for both architectures, their bills of materials, the
+templates and the checksums. `scripts/deploy --packages DIR` deploys it.
+"""
+MORE_HELP = """\
+Without --only every step runs, in this order: {steps}. Each takes what earlier ones made from DIR.
+The two architectures take minutes each; they need the Rust toolchain with the targets aarch64-unknown-linux-gnu and
+x86_64-unknown-linux-gnu, and a C compiler. The rest is fetched into .tools/.
+"""
+
+CREATE_STACK = "create-stack.json"
+
+PACKAGE_BYTES = {"serve": 8_000_000, "refresh": 12_000_000}
+"""Largest packages. What is larger starts slower, and a dependency has likely grown by accident."""
+
+_GLIBC = "2.34"
+"""That of Amazon Linux 2023, where the functions run."""
+
+_TRIPLES = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
+
+_CYCLONEDX = ("cargo-cyclonedx", "0.5.9")
+
+
+class Release(NamedTuple):
+    """What the steps share."""
+
+    root: Path
+    folder: Path
+    url: Optional[str]
+    supervisor: Supervisor
+
+    def run(self, *command: str) -> None:
+        """Runs a program of `.tools/bin` or PATH in the checkout."""
+        path = f"{self.root / '.tools/bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+        step("run", " ".join(command))
+        program = shutil.which(command[0], path=path) or command[0]
+        status = self.supervisor.run(command[0], [program, *command[1:]], cwd=self.root, env={**os.environ, "PATH": path})
+        if status != 0:
+            raise Failure(f"cannot make the release: {' '.join(command[:3])} ended with status {status}; its reason is above")
+
+    def target(self) -> Path:
+        """The folder that cargo builds in."""
+        return self.root / os.environ.get("CARGO_TARGET_DIR", "target")
+
+    def digest(self, name: str) -> str:
+        """The digest of a file that an earlier step made."""
+        path = self.folder / name
+        if not path.is_file():
+            raise Failure(f"cannot read {path}: an earlier step makes it")
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Step(NamedTuple):
+    """A part of the work."""
+
+    files: dict[str, str]
+    """The files that it makes, each with its use."""
+    run: Callable[[Release], None]
+
+
+def _packages(architecture: str) -> Step:
+    files = {f"{function}-{architecture}.zip": f"the function {function} for {architecture}" for function in FUNCTIONS}
+
+    def run(release: Release) -> None:
+        tools.require_toolchain()
+        tools.ensure(release.root / ".tools", ["cargo-lambda", "zig"])
+        triple = _TRIPLES[architecture]
+        packages = [option for function in FUNCTIONS for option in ("-p", function)]
+        # With the version of the C library behind it, zig links on every machine alike.
+        release.run("cargo-lambda", "lambda", "build", "--release", "--locked", *packages, "--output-format", "zip",
+                    "--target", f"{triple}.{_GLIBC}")  # fmt: skip
+        for function in FUNCTIONS:
+            built = release.target() / "lambda" / function / "bootstrap.zip"
+            size, most = built.stat().st_size, PACKAGE_BYTES[function]
+            if size > most:
+                raise Failure(f"cannot release {function} for {architecture}: its package has {size} bytes, more than {most}")
+            step("package", f"{function}-{architecture}.zip, {size / 1e6:.2f} of {most / 1e6:.0f} MB")
+            shutil.copyfile(built, release.folder / f"{function}-{architecture}.zip")
+
+    return Step(files, run)
+
+
+def _bills(release: Release) -> None:
+    name, version = _CYCLONEDX
+    home = release.root / ".tools" / f"{name}-{version}"
+    if not (home / "bin" / name).exists():
+        release.run("cargo", "install", "--locked", "--root", str(home), "--version", version, name)
+    for architecture, triple in _TRIPLES.items():
+        release.run(str(home / "bin" / name), "cyclonedx", "--format", "json", "--target", triple)
+        for function in FUNCTIONS:
+            made = release.root / "functions" / function / f"{function}.cdx.json"
+            made.rename(release.folder / f"{function}-{architecture}.cdx.json")
+        # The tool writes one for every member of the workspace.
+        for place in ("*/*.cdx.json", "*/*/*.cdx.json"):
+            for other in release.root.glob(place):
+                if other.parent != release.folder:
+                    other.unlink()
+
+
+def _templates(release: Release) -> None:
+    tools.ensure(release.root / ".tools", ["sam"])
+    sys.path.insert(0, str(tools.libraries(release.root / ".tools", "sam")))
+    source = release.root / TEMPLATE
+    shutil.copyfile(source, release.folder / TEMPLATE)
+    template = json.loads(json.dumps(importlib.import_module("samcli.yamlhelper").yaml_parse(source.read_text()), default=str))
+    digests = {name: release.digest(name) for architecture in ARCHITECTURES for name in STEPS[architecture].files}
+    if release.url is None:
+        console.warn("template", f"{CREATE_STACK} asks for PackagesUrl; --url gives it a default")
+    made = packaged(template, digests, release.url)
+    (release.folder / CREATE_STACK).write_text(json.dumps(made, indent=1) + "\n")
+
+
+def _sums(release: Release) -> None:
+    # Of what a release has, whatever else is in the folder.
+    names = [name for one in STEPS.values() for name in one.files if name != SUMS]
+    lines = [f"{release.digest(name)}  {name}\n" for name in sorted(names)]
+    (release.folder / SUMS).write_text("".join(lines))
+
+
+STEPS: dict[str, Step] = {
+    **{architecture: _packages(architecture) for architecture in ARCHITECTURES},
+    # The command-line tool (cli/) gets a step here for each of its platforms, beside those of the functions.
+    "bills": Step(
+        {
+            f"{function}-{architecture}.cdx.json": f"what {function} for {architecture} is made of, as CycloneDX"
+            for architecture in ARCHITECTURES
+            for function in FUNCTIONS
+        },
+        _bills,
+    ),
+    "templates": Step(
+        {
+            TEMPLATE: "the template for scripts/deploy --packages",
+            CREATE_STACK: "the template for the console's \"create stack\", which fetches the packages by itself",
+        },
+        _templates,
+    ),
+    "sums": Step({SUMS: "digests of all files"}, _sums),
+}
+"""The steps in their order, by name."""
+
+
+def main(root: Path, arguments: list[str]) -> int:
+    """Makes a release, or lists what it has."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/release",
+        description=HELP,
+        epilog=MORE_HELP.format(steps=", ".join(STEPS)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="where the files go")
+    parser.add_argument("--list", action="store_true", help="list the files of a release and end")
+    parser.add_argument("--only", action="append", choices=list(STEPS), metavar="STEP", help="run this step; may be repeated")
+    parser.add_argument("--url", metavar="URL", help="the https URL that the files will be below")
+    options = parser.parse_args(arguments)
+    if options.list:
+        _list(options.folder)
+        return 0
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with Supervisor() as supervisor:
+        release = Release(root, options.folder.resolve(), options.url, supervisor)
+        for name, one in STEPS.items():
+            if options.only and name not in options.only:
+                continue
+            step("release", name)
+            begin = time.monotonic()
+            one.run(release)
+            step("release", f"{name} took {time.monotonic() - begin:.0f} s")
+    _list(options.folder)
+    return 0
+
+
+def _list(folder: Path) -> None:
+    """The files of a release, with their sizes where they are there."""
+    for one in STEPS.values():
+        for name, use in one.files.items():
+            path = folder / name
+            size = f"{path.stat().st_size / 1e6:.2f} MB" if path.is_file() else "missing"
+            console.line(f"{name.ljust(26)}{size.rjust(10)}  {use}")
