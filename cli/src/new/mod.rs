@@ -40,7 +40,12 @@ async fn check(files: &Files, others: &Files, is_refused: impl Fn(&Diagnostic) -
     if problems.is_empty() {
         return Ok(());
     }
-    let report = checker::report(".", &complete, problems, Form { format: Format::Human, colour: Colour::Never, help_url: None });
+    let report = checker::report(
+        ".",
+        &complete,
+        problems,
+        Form { format: Format::Human, colour: Colour::Never, help_url: None },
+    );
     bail!("nothing is written, because the result would have problems:\n\n{report}")
 }
 

@@ -7,8 +7,6 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use clap::Parser;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::environment::Environment;
@@ -23,6 +21,8 @@ use crate::settings;
 use crate::source::github::check_token;
 use crate::source::{GitAccess, GitSource, LocalSource, Scope, Source};
 use crate::text::printable;
+use anyhow::{Context, bail};
+use clap::Parser;
 use url::Url;
 
 use self::changes::Changes;
@@ -132,7 +132,10 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
 
 async fn read(
     program: &str,
-    arguments: &Arguments, outside: &Outside, source: &impl Source) -> anyhow::Result<Verdict> {
+    arguments: &Arguments,
+    outside: &Outside,
+    source: &impl Source,
+) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading");
     let commit = source.head().await?;
     let tree = source.files(&commit, &Scope::All).await?;

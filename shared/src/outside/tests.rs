@@ -379,6 +379,6 @@ async fn check_without_fetches_warns_of_nothing_that_it_does_not_look_at() {
         ("extraDevfileEntries.yaml", samples),
     ]);
     let complete = Outside::without_fetches().complete(tree, None).await;
-    assert_eq!(warnings(&complete), [""; 0]);
+    assert_eq!(diagnostics(&complete), [""; 0]);
     assert!(complete.repository.errors().is_empty());
 }
