@@ -1,6 +1,5 @@
 //! The rows of `last_modified.json` held against the versions of the repository.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::devfile::AllParents;
@@ -110,13 +109,12 @@ fn unmatched(row: &Row<'_>, list: &str, named: &BTreeMap<String, Named>, source:
             (message, suggest::hint(version, of.versions.keys().map(String::as_str)))
         }
     };
-    let position = position_of(&row.name, source).unwrap_or(START);
+    let position = position_of(name, source).unwrap_or(START);
     Some(Diagnostic::warning(PATH, "lastModified/unknown", message, hint).at(position))
 }
 
-/// The position of a text that was borrowed from its source.
-fn position_of(text: &Cow<'_, str>, source: &[u8]) -> Option<Position> {
-    let Cow::Borrowed(text) = text else { return None };
+/// The position of a text that was borrowed from its source; `None` for one that is elsewhere in memory.
+fn position_of(text: &str, source: &[u8]) -> Option<Position> {
     let offset = (text.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
     let before = std::str::from_utf8(source.get(..offset)?).ok()?;
     let line = before.rsplit('\n').next().unwrap_or_default();
