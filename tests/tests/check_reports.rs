@@ -151,7 +151,7 @@ fn cases_from_public_threads_have_the_expected_verdict() {
             let (path, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
             let name = name.to_str().unwrap();
             if name.ends_with(".yaml") || name.ends_with(".json") {
-                write(&format!("{below}/{name}").trim_start_matches('/'), &std::fs::read(&path).unwrap());
+                write(format!("{below}/{name}").trim_start_matches('/'), &std::fs::read(&path).unwrap());
             }
         }
         match number {

@@ -111,8 +111,8 @@ async fn manifest_that_another_instance_serves_is_given_to_every_client_that_ask
 /// An instance of serve with the example's release, whose only way to the bucket is the proxy; it does not revalidate by itself.
 async fn published_behind_a_proxy() -> (Proxy, Serving) {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
-    registry.refresh().await.unwrap();
-    let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
+    registry.refresh().await.expect("it is published");
+    let proxy = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").expect("the S3 server runs"), Fuse::default()).await;
     let registry =
         registry.with("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address())).with("REVALIDATE_SECONDS", "3600");
     let serve = registry.serve().await;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use devfile_registry::environment::Environment;
+use devfile_registry::git::GitCredentials;
 use devfile_registry::logging;
 use devfile_registry::outside::Outside;
 use devfile_registry::plain_http::Server;
@@ -111,7 +112,8 @@ fn outside(fetch: bool) -> anyhow::Result<Outside> {
         return Ok(Outside::without_fetches());
     }
     let mut environment = Environment::of_process();
-    let outside = Outside::from_environment(&mut environment);
+    let credentials = GitCredentials::from_environment(&mut environment);
+    let outside = Outside::from_environment(&mut environment, credentials);
     environment.finish()?;
     Ok(outside)
 }

@@ -16,8 +16,11 @@ pub struct Client {
     rules: Rules,
     credentials: GitCredentials,
     /// The authorizations of the last call, and the fetcher that trusts their hosts.
-    last: Arc<Mutex<Option<(Authorizations, Arc<Fetcher>)>>>,
+    last: Arc<Mutex<Option<Authorized>>>,
 }
+
+/// Authorizations, and the fetcher that trusts their hosts.
+type Authorized = (Authorizations, Arc<Fetcher>);
 
 impl Client {
     /// Connects nothing yet. A host that has credentials may have a private address, since the operator named it.

@@ -123,7 +123,7 @@ async fn app_that_is_not_installed_or_not_the_one_is_named() {
 async fn statuses_show_on_the_commit() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
-    let api = fixture.api(Credentials::Token("ghp_of_a_test".into()));
+    let api = fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test")));
     let long = "x".repeat(200);
     api.report_status(&head, CommitState::Pending, "publishing", None).await.unwrap();
     api.report_status(&head, CommitState::Failure, &long, Some("https://registry.example.com/status")).await.unwrap();
@@ -140,7 +140,7 @@ async fn statuses_are_off_without_the_permission() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
     fixture.github.set_access(Access::ReadOnly);
-    let api = fixture.api(Credentials::Token("ghp_of_a_test".into()));
+    let api = fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test")));
     api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
     fixture.github.set_access(private());
     let anonymous = fixture.api(Credentials::Anonymous);

@@ -160,15 +160,15 @@ impl StarterError {
 /// A source, and for a zip file of the live release the digest of that file.
 type Key = (SourceKey, Option<Digest>);
 
-/// The work on one source, which every request for it can wait for.
-type Running = Shared<BoxFuture<'static, Found>>;
+/// The work on one source, which every request for it can wait for, and whether it waits for its turn.
+type Running = (Shared<BoxFuture<'static, Found>>, Arc<Turn>);
 
 /// The current zips of all sources.
 #[derive(Debug)]
 pub(super) struct Currents {
     work: Arc<Work>,
     memory: Memory<Key, Found>,
-    running: Arc<Mutex<HashMap<Key, (Running, Arc<Turn>)>>>,
+    running: Arc<Mutex<HashMap<Key, Running>>>,
 }
 
 #[derive(Debug)]
@@ -241,7 +241,7 @@ impl Currents {
 
     /// Begins the work on a source, or joins what was begun for an earlier request. Once begun it is finished, also when the clients
     /// that asked go away.
-    fn begin(&self, wanted: &Wanted) -> Result<(Running, Arc<Turn>), Arc<StarterError>> {
+    fn begin(&self, wanted: &Wanted) -> Result<Running, Arc<StarterError>> {
         let key = wanted.key();
         let mut running = lock(&self.running);
         if let Some(begun) = running.get(&key) {
