@@ -271,6 +271,7 @@ class Pages(unittest.TestCase):
 
 
 def _anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of headings."""
-    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text())
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """The anchors that GitHub makes of headings, and those that the page has of its own."""
+    text = page.read_text()
+    headings = re.findall(r"(?m)^#+ (.+)$", text)
+    return set(re.findall(r'<a id="([^"]+)">', text)) | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
