@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
                 None => {
                     kept.insert(&stack.folder);
                     let default = Part::Version { stack: stack.folder.clone(), version: stack.default.clone() };
-                    let is_bad = quarantined.iter().any(|held| held.part == default);
+                    let is_bad = !stack.versions.is_empty() && quarantined.iter().any(|held| held.part == default);
                     quarantined.extend(is_bad.then(|| without_default(stack)));
                 }
             }
@@ -420,10 +420,10 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A new stack whose default version is quarantined: its other versions cannot be published either.
+/// A stack with a quarantined default version: its other versions wait for that one.
 fn without_default(stack: &Stack) -> Quarantined {
     let message =
-        format!("its default version {} is quarantined, and no state of the stack was published before", stack.default);
+        format!("the default version {} is quarantined, so the stack stays as it was last published", stack.default);
     let hint = "correct the default version, or make another version the default";
     let problem = Diagnostic::error(stack.defining_file(), "stack/default", message, hint);
     Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] }

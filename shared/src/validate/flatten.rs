@@ -81,6 +81,8 @@ impl Flattening<'_, '_> {
             self.findings.error(at, &format!("{kind}/cycle"), message, "take the reference out");
             return None;
         }
+        // Beyond the limit nothing more is read.
+        self.check_size(kind, &path, at)?;
         let known = self.around.known_parents.map(|known| known.get(&origin));
         let read = OnceLock::new();
         let parent = match &known {
@@ -102,15 +104,7 @@ impl Flattening<'_, '_> {
             }
         };
         self.read = self.read.saturating_add(bytes);
-        if self.findings.files() > limits::FLATTENED_FILES || self.read > limits::FLATTENED_BYTES {
-            let message = format!(
-                "with the {kind} {path}, this devfile takes from more than {} others, or more than {} bytes of them",
-                limits::FLATTENED_FILES,
-                limits::FLATTENED_BYTES
-            );
-            self.findings.error(at, &format!("{kind}/size"), message, "name fewer parents and plugins");
-            return None;
-        }
+        self.check_size(kind, &path, at)?;
         let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
         self.findings.repeat(file, problems);
@@ -126,6 +120,20 @@ impl Flattening<'_, '_> {
         let flat = self.flatten(node);
         self.chain.pop();
         Some(Resolved::Devfile(flat))
+    }
+
+    /// Whether there is room for another devfile; `None` after a finding.
+    fn check_size(&mut self, kind: &str, path: &str, at: Place) -> Option<()> {
+        if self.findings.files() <= limits::FLATTENED_FILES && self.read <= limits::FLATTENED_BYTES {
+            return Some(());
+        }
+        let message = format!(
+            "with the {kind} {path}, this devfile takes from more than {} others, or more than {} bytes of them",
+            limits::FLATTENED_FILES,
+            limits::FLATTENED_BYTES
+        );
+        self.findings.error(at, &format!("{kind}/size"), message, "name fewer parents and plugins");
+        None
     }
 
     /// Where a reference leads, and where it stands. `Ok(None)` for an empty one, an error after a finding.

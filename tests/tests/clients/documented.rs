@@ -17,15 +17,27 @@ const BUILD: &str = "builds or tests the whole workspace";
 const PLACEHOLDER: &str = "names a folder, repository or commit of the reader";
 
 /// The `sh` blocks that are not run: page, beginning of the block, reason.
-const NOT_RUN: [(&str, &str, &str); 25] = [
+const NOT_RUN: [(&str, &str, &str); 29] = [
     ("README.md", "scripts/dev\n", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/registry scripts/dev", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/clone scripts/dev", ENDLESS),
     ("README.md", ". .dev/env", "needs a running scripts/dev; tests/tests/dynamic/triggers.rs delivers pushes"),
+    ("README.md", "cargo run -p cli -- preview", ENDLESS),
     ("README.md", "scripts/test", BUILD),
     ("README.md", "scripts/bench", "takes ten minutes"),
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
+    ("docs/cli.md", "devfile-registry preview", ENDLESS),
+    (
+        "docs/cli.md",
+        "devfile-registry new stack",
+        "needs the built command on PATH; tests/tests/cli/creating.rs runs it",
+    ),
+    (
+        "docs/cli.md",
+        "devfile-registry new version",
+        "needs the built command on PATH; tests/tests/cli/creating.rs runs it",
+    ),
     ("docs/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
     ("docs/deploying.md", "aws secretsmanager create-secret", ACCOUNT),
     ("docs/deploying.md", "scripts/deploy OidcAudience", ACCOUNT),
