@@ -162,7 +162,7 @@ async fn new_stack_without_a_sound_default_version_is_quarantined_as_a_whole() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     let devfile = |version: &str| {
         format!(
-            "schemaVersion: 2.2.0\nmetadata: {{name: anvil, version: {version}}}\ncomponents: [{{name: a, container: {{image: b}}}}]\n"
+            "schemaVersion: 2.2.0\nmetadata: {{name: anvil, displayName: Anvil, version: {version}, language: l, projectType: p}}\ncomponents: [{{name: a, container: {{image: b}}}}]\n"
         )
     };
     let rows = "versions:\n  - {version: 2.0.0, default: true}\n  - {version: 1.0.0}\n";
