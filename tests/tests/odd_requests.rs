@@ -125,11 +125,13 @@ async fn trailing_slash_on_any_route_answers_like_the_path_without_it() {
             let without = serve.ask(method, &format!("{path}{query}"), &[]).await;
             let with = serve.ask(method, &format!("{path}/{query}"), &[]).await;
             assert_eq!((without.status, with.status), (status, status), "{method} {path}{query}");
+            for name in ["content-type", "cache-control", "location", "link", "docker-content-digest"] {
+                assert_eq!(with.header(name), without.header(name), "{method} {path}{query} {name}");
+            }
+            // They count the seconds since something.
             if path != "/status" && path != "/viewer/status" {
                 assert_eq!(with.body, without.body, "{method} {path}{query}");
-            }
-            for name in ["content-type", "etag", "cache-control", "location", "link", "docker-content-digest"] {
-                assert_eq!(with.header(name), without.header(name), "{method} {path}{query} {name}");
+                assert_eq!(with.header("etag"), without.header("etag"), "{method} {path}{query}");
             }
         }
     }
