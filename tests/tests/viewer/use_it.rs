@@ -160,8 +160,10 @@ async fn a_stack_appears_when_it_is_published() {
     browser.open(&format!("{}/viewer/devfiles/guild-registry/sundial", serve.url)).await;
     assert!(browser.text("h1").await.contains("no “sundial” here"));
     let stack = ("sundial", "Tells the time by day", "Go", "Lantern", &["Time"][..], &[][..]);
-    registry.write("stacks/sundial/devfile.yaml", market::devfile(&stack, "1.0.0"));
+    let devfile = market::devfile(&stack, "1.0.0");
+    registry.write("stacks/sundial/devfile.yaml", &devfile);
     registry.refresh().await.unwrap();
+    serve.shows("/devfiles/sundial", &devfile).await;
     browser.open(&format!("{}/viewer?search=sundial", serve.url)).await;
     assert_eq!(browser.text(".card h3").await, "Sundial");
     browser.click(".card h3 a").await;
