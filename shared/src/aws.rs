@@ -1,4 +1,4 @@
-//! What the clients of AWS's APIs share, those of S3 aside: region, time, retries, and errors in our words.
+//! Parts common to the clients of AWS's APIs, those of S3 aside: region, time, retries, and errors in our words.
 
 use std::error::Error;
 use std::fmt::Debug;

@@ -28,7 +28,7 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
-        // What is no UTF-8 is malformed rather than unset.
+        // A value that is no UTF-8 is malformed rather than unset.
         Self::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 

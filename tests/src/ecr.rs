@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::guard::forward;
 use crate::moto::{ACCOUNT, Moto, REGION, call};
 
-/// What the names of operations begin with.
+/// The beginning of the names of operations.
 const API: &str = "AmazonEC2ContainerRegistry_V20150921.";
 
 /// Seconds that a token lasts.

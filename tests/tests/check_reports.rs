@@ -1,4 +1,4 @@
-//! What `index-generator --check` says about whole registries: golden reports, and cases from public threads.
+//! Reports of `index-generator --check` about whole registries: golden reports, and cases from public threads.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
@@ -159,7 +159,7 @@ fn cases_from_public_threads_have_the_expected_verdict() {
             _ if below.is_empty() => write("stacks/thing/devfile.yaml", minimal.as_bytes()),
             _ => {}
         }
-        // What else the smallest stack lacks is not the subject of any case.
+        // No case is about the other gaps of the smallest stack.
         let found = rules(registry.path(), ".");
         let found = found.into_iter().map(|(rule, _)| rule);
         let mut found: Vec<String> = found.filter(|rule| !rule.starts_with("index/")).collect();

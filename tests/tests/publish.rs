@@ -39,7 +39,7 @@ async fn a_registry_is_published_changed_and_shrunk() {
     assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
 }
 
-/// What AWS, a cluster and compose send every five minutes.
+/// The events that AWS, a cluster and compose send every five minutes.
 #[tokio::test]
 async fn schedule_of_every_deployment_is_an_event_that_repairs_and_compares_a_slice() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;

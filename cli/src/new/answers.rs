@@ -1,4 +1,4 @@
-//! Facts that come from options, or else from whoever is at the terminal.
+//! Facts that come from options, or else from answers at the terminal.
 
 use std::io::{IsTerminal, Write};
 

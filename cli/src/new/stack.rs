@@ -41,7 +41,7 @@ pub(crate) async fn new_stack(options: &NewStack) -> anyhow::Result<()> {
     write(&options.dir, &files)
 }
 
-/// What people know a stack by.
+/// The facts by which people know a stack.
 #[derive(Debug)]
 struct Facts {
     display_name: String,

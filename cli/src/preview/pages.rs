@@ -40,7 +40,7 @@ pub(super) struct Pages {
     news: watch::Sender<News>,
 }
 
-/// What pages are told.
+/// The events of open pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
     /// So many releases went live.

@@ -50,7 +50,7 @@ impl FromStr for Format {
 #[error("`{0}` is not a format: use human, json, github or sarif")]
 pub struct UnknownFormat(String);
 
-/// What some of the forms need beside the diagnostics.
+/// Values that some of the forms need beside the diagnostics.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The files, to show lines of them to people.

@@ -22,7 +22,7 @@ pub struct Rule {
     pub section: &'static str,
     /// The text between that heading and the table.
     pub introduction: String,
-    /// What is wrong, each with what is right in its place; the latter may be empty.
+    /// The mistakes, each with its correction, which may be empty.
     pub examples: Vec<(&'static str, &'static str)>,
 }
 

@@ -66,7 +66,7 @@ pub(super) struct Extra {
     pub(super) held: Vec<(Part, Vec<Diagnostic>)>,
     /// Devfiles of samples in the tree, not yet checked: name and version, path, content.
     pub(super) cached: Vec<((String, String), String, Bytes)>,
-    /// What their owners should look at.
+    /// Warnings for their owners.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -154,7 +154,7 @@ fn rows(
     entries
 }
 
-/// What the owner of an entry should look at.
+/// Warnings for the owner of an entry.
 fn warnings(list: &str, item: &Node) -> Vec<Diagnostic> {
     let name = item.text_of("name").unwrap_or_default().escape_debug();
     let warning = |rule, message, hint, at: Place| {

@@ -59,7 +59,7 @@ pub(super) struct Listing {
     pub(super) versions: Vec<Listed>,
     /// Where the name stands.
     pub(super) name_at: Position,
-    /// What its owner should look at in `stack.yaml`.
+    /// Warnings for its owner about `stack.yaml`.
     pub(super) warnings: Vec<Diagnostic>,
 }
 

@@ -52,7 +52,7 @@ impl KnownParents {
 }
 
 impl Origin {
-    /// What a `uri` in a devfile from here means.
+    /// The origin that a `uri` in a devfile from here names.
     pub(super) fn join(&self, uri: &str) -> Option<Self> {
         if is_web(uri) {
             return Url::parse(uri).ok().map(Self::Web);

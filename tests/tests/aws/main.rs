@@ -1,4 +1,4 @@
-//! What refresh uses of AWS beside the bucket: Amazon ECR, and secrets that are read at run time.
+//! The parts of AWS that refresh uses beside the bucket: Amazon ECR, and secrets that are read at run time.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 

@@ -83,7 +83,7 @@ impl Preview {
         line.unwrap_or_else(|| panic!("no line has {text}:\n{}", self.printed.join("\n")))
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub(crate) fn printed(&self) -> String {
         self.printed.join("\n")
     }

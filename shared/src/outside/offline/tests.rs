@@ -154,7 +154,7 @@ async fn server_of_two() -> (Server, Arc<AtomicU32>) {
     (server, down)
 }
 
-/// Whatever is kept for now is kept whole: the state that is asked about is the one that is published.
+/// A version that is kept for now is kept whole: the state that is asked about is the one that is published.
 #[tokio::test]
 async fn a_version_of_another_repository_waits_for_its_starter_projects() {
     let (server, down) = server_of_two().await;

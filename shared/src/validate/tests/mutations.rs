@@ -81,7 +81,7 @@ components: [{name: box, attributes: {pod-overrides: {a: b}}, container: {image:
 variables: {v: x}
 ";
 
-/// What may stand where something else stood.
+/// Values that may stand in the place of others.
 const SCALARS: [&str; 24] = [
     "~",
     "true",
