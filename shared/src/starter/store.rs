@@ -104,6 +104,11 @@ impl ZipKey {
         Self { digest, maker: Maker::Serve }
     }
 
+    /// The digest of the bytes, where the zip has the name of its content.
+    pub fn content(self) -> Option<Digest> {
+        (self.maker == Maker::Refresh).then_some(self.digest)
+    }
+
     /// A digest that names the bytes, though it need not be that of the bytes.
     pub fn digest(self) -> Digest {
         self.digest

@@ -186,6 +186,25 @@ async fn whole(serve: &Serving, path: &str) -> bytes::Bytes {
 }
 
 #[tokio::test]
+async fn damaged_zip_of_the_release_is_cut_off_where_it_streams() {
+    let project = Project::new("clay").await;
+    project.write("noise", &noise(12 << 20));
+    project.commit();
+    let registry = offline(&git_starter("whole", &project.remote(), "main", ""), "all").await;
+    let registry = registry.with("REDIRECT_BLOBS", "false");
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    let (serve, path) = (alone(&registry).await, "/devfiles/loom/starter-projects/whole");
+    let sound = whole(&serve, path).await;
+    let key = format!("blobs/sha256/{}", Digest::of(&sound).hex());
+    let mut damaged = registry.object(&key).await.to_vec();
+    damaged[1 << 20] ^= 1;
+    registry.put(&key, &damaged).await;
+    let answer = reqwest::get(format!("{}{path}", serve.url)).await.unwrap();
+    assert_eq!(answer.status(), 202);
+    assert!(answer.bytes().await.is_err(), "wrong bytes never arrive whole");
+}
+
+#[tokio::test]
 async fn parents_of_parents_are_this_registrys() {
     let host = Host::start(Vec::new()).await;
     let registry = offline("", "loom").await;

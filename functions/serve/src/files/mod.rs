@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::large_answers::Stored;
 use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
-use crate::route::{Answer, Description, Operation, RestAnswers, Route, name_schema, parameter};
+use crate::route::{Answer, Description, Operation, RestAnswers, Route, name_schema, parameter, range_parameter};
 use crate::state::{App, Released};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -56,6 +56,7 @@ fn describe(folders: &[&str]) -> Description {
     let folder = |name: &&str| parameter(name, "A folder below `stacks`.", name_schema());
     let mut parameters: Vec<_> = folders.iter().map(folder).collect();
     parameters.push(parameter("file", "A file, with its folders if it is deeper.", name_schema()));
+    parameters.push(range_parameter());
     let content = json!({"description": "The file as it is committed"});
     let mut answers = RestAnswers::of(Answer::content(200, "The file", "*/*", content));
     answers.not_found();

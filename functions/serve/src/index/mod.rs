@@ -64,7 +64,10 @@ pub(crate) fn routes() -> Vec<Route> {
             "/index.json",
             operation("liveIndex", "The index with the release that it is of", || {
                 let live = Answer::content(200, "The index of the live release", JSON, schema_of("LiveIndex"));
-                Description { parameters: vec![], answers: RestAnswers::of(live).conditional() }
+                let mut answers = RestAnswers::of(live);
+                answers.unbounded();
+                answers.stored();
+                Description { parameters: vec![], answers: answers.conditional() }
             }),
             |Released(snapshot): Released, headers: HeaderMap| async move {
                 let mut response = snapshot.index_json.answer(&headers, Caching::Minute);
@@ -79,6 +82,7 @@ fn describe(schema: IndexSchema, of_path: &[Value]) -> Description {
     let good = Answer::content(200, "The entries", JSON, schema_of("Index"));
     let mut answers = RestAnswers::of(good);
     answers.bad_parameters();
+    answers.unbounded();
     if !of_path.is_empty() {
         answers.not_found();
     }

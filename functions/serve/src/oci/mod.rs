@@ -26,7 +26,8 @@ use crate::release::blobs::Blobs;
 use crate::release::live::Lacking;
 use crate::release::snapshot::Snapshot;
 use crate::route::{
-    Answer, Description, Event, OciAnswers, Operation, Route, name_schema, parameter, query_parameter, schema_of,
+    Answer, Description, Event, OciAnswers, Operation, Route, name_schema, parameter, query_parameter, range_parameter,
+    schema_of,
 };
 use crate::state::{App, COMMIT, Held};
 
@@ -174,13 +175,9 @@ fn describe_manifest() -> Description {
 fn describe_blob() -> Description {
     let bytes = json!({"description": "The bytes of the blob"});
     let blob = Answer::content(200, "The blob", "application/octet-stream", bytes);
-    let range = json!({
-        "name": "Range", "in": "header", "description": "One range of bytes; several at once are answered with all bytes.",
-        "schema": {"type": "string", "pattern": "^bytes=([0-9]+-[0-9]*|-[0-9]+)$"},
-    });
     let digest = parameter("digest", "Digest of the blob.", digest_schema());
     let answers = OciAnswers::of(blob).not_found().bad_digest().digest().ranges().done();
-    Description { parameters: vec![stack_parameter(), digest, range], answers }
+    Description { parameters: vec![stack_parameter(), digest, range_parameter()], answers }
 }
 
 fn describe_referrers() -> Description {

@@ -138,12 +138,16 @@ impl Blobs {
             }
             Ok(None) => {
                 let pieces = self.pieces(digest, 0, size - 1).await?;
-                let check = Check { digest, hasher: Hasher::default(), damaged: self.damaged.clone() };
-                Ok(Delivery::Stream(check.whole(pieces)))
+                Ok(Delivery::Stream(self.checked(digest, pieces)))
             }
             // There is nothing to send; the answer says so.
             Err(_) => Ok(Delivery::Bytes(Bytes::new())),
         }
+    }
+
+    /// All bytes of a blob as they come, the last piece only when they have the digest.
+    pub(crate) fn checked(&self, digest: Digest, pieces: ByteStream) -> Body {
+        Check { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
     }
 
     async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {

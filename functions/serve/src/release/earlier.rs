@@ -67,6 +67,12 @@ impl Recorded {
         self.repositories.get()?.get(stack)
     }
 
+    /// Returns whether the releases were read.
+    #[cfg(test)]
+    pub(crate) fn is_read(&self) -> bool {
+        self.repositories.initialized()
+    }
+
     /// Reads the releases once. `is_live` tells the manifests of a stack that the live release has.
     ///
     /// # Errors
@@ -160,4 +166,27 @@ fn versions(outlines: Vec<Outline>, mut documents: BTreeMap<Digest, Bytes>) -> V
         }
     }
     versions
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::viewer::fixture;
+
+    #[tokio::test]
+    async fn read_whose_client_disconnects_is_finished_for_others() {
+        let (snapshot, cache) = (Arc::new(fixture::snapshot()), Cache::in_memory());
+        let mut disconnecting = Box::pin(snapshot.read_recent(&cache));
+        assert!(disconnecting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(disconnecting);
+        let finished = async {
+            while !snapshot.has_read_recent() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, finished).await.unwrap();
+    }
 }

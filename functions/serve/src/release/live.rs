@@ -304,9 +304,10 @@ impl Inner {
         let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
         look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
-                snapshot.prepare();
-                self.snapshot.store(Some(snapshot));
+                self.snapshot.store(Some(Arc::clone(&snapshot)));
                 // The release before is gone now, and what its reading took.
+                workers::run_aside(heap::trim);
+                snapshot.prepare();
                 workers::run_aside(heap::trim);
             }
         });

@@ -262,11 +262,22 @@ impl Snapshot {
     ///
     /// # Errors
     /// The bucket fails.
-    pub(crate) async fn read_recent(&self, cache: &Cache) -> Result<(), Unavailable> {
-        let is_live = |stack: &str, manifest: &Digest| {
-            self.repositories.get(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
-        };
-        self.recorded.read(cache, is_live).await
+    pub(crate) async fn read_recent(self: &Arc<Self>, cache: &Cache) -> Result<(), Unavailable> {
+        let (snapshot, cache) = (Arc::clone(self), cache.clone());
+        // The read goes on for others when the client that caused it disconnects.
+        let read = tokio::spawn(async move {
+            let is_live = |stack: &str, manifest: &Digest| {
+                snapshot.repository(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
+            };
+            snapshot.recorded.read(&cache, is_live).await
+        });
+        read.await.unwrap_or(Err(Unavailable::Late))
+    }
+
+    /// Returns whether the recent releases were read.
+    #[cfg(test)]
+    pub(crate) fn has_read_recent(&self) -> bool {
+        self.recorded.is_read()
     }
 
     /// A manifest of a stack by its digest.

@@ -104,8 +104,23 @@ impl RestAnswers {
         self.done()
     }
 
-    /// The good answer is a file, which may be at the store.
+    /// The good answer may be larger than AWS Lambda takes.
+    pub(crate) fn unbounded(&mut self) {
+        let refused = "The answer is larger than AWS Lambda takes; accept a compressed one, or ask for less";
+        let failed = "The answer is larger than AWS Lambda takes, compressed as well; ask for less";
+        for (status, description) in [(406, refused), (500, failed)] {
+            self.0.push(with(Answer::content(status, description, JSON, schema_of("Error")), &[CACHING]));
+        }
+    }
+
+    /// The good answer may be at the store instead, when it is larger than AWS Lambda takes.
+    pub(crate) fn stored(&mut self) {
+        self.0.push(at_the_store());
+    }
+
+    /// The good answer is a file: ranges of it can be asked for, and it may be at the store.
     pub(crate) fn bytes(mut self) -> Vec<Answer> {
+        self.0.push(part_of(&self.0[0]));
         self.0.extend(from_the_store(schema_of("Error"), schema_of("Error")));
         self.conditional()
     }
@@ -169,11 +184,7 @@ impl OciAnswers {
 
     /// The good answer is a blob: parts of it can be asked for, and it may be at the store.
     pub(crate) fn ranges(mut self) -> Self {
-        let range = ("Content-Range", "#/components/headers/ContentRange");
-        let mut part = self.0[0].clone();
-        part.status = 206;
-        part.description = "The part that was asked for";
-        self.0.push(with(part, &[range]));
+        self.0.push(part_of(&self.0[0]));
         self.0.extend(from_the_store(schema_of("OciErrors"), schema_of("OciErrors")));
         self
     }
@@ -188,13 +199,23 @@ fn too_long(error: Value) -> Answer {
     with(Answer::content(414, "The path or query is too long", JSON, error), &[CACHING])
 }
 
+/// A range of the content of an answer.
+fn part_of(good: &Answer) -> Answer {
+    let part = Answer { status: 206, description: "The range that was asked for", ..good.clone() };
+    with(part, &[("Content-Range", "#/components/headers/ContentRange")])
+}
+
+fn at_the_store() -> Answer {
+    let answer = Answer::plain(307, "The content is at the store, under a URL that is valid for some minutes");
+    with(answer, &[CACHING, ("Location", "#/components/headers/Location")])
+}
+
 /// What can happen to content that comes from the store.
 fn from_the_store(range_error: Value, store_error: Value) -> [Answer; 3] {
     let out = Answer::content(416, "There is no such range", JSON, range_error);
     let failed = Answer::content(502, "The store fails, or what it holds is damaged", JSON, store_error);
-    let elsewhere = Answer::plain(307, "The content is at the store, under a URL that is valid for some minutes");
     [
-        with(elsewhere, &[CACHING, ("Location", "#/components/headers/Location")]),
+        at_the_store(),
         with(out, &[CACHING, ("Content-Range", "#/components/headers/ContentRange")]),
         with(failed, &[CACHING]),
     ]

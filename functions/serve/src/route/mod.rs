@@ -14,7 +14,7 @@ use axum::routing::{MethodRouter, Router, get};
 use serde_json::Value;
 
 pub(crate) use self::answer::{Answer, OciAnswers, RestAnswers};
-pub(crate) use self::schema::{name_schema, parameter, query_parameter, schema_of};
+pub(crate) use self::schema::{name_schema, parameter, query_parameter, range_parameter, schema_of};
 
 use crate::http::path::without_slash;
 use crate::state::App;

@@ -12,6 +12,14 @@ pub(crate) fn query_parameter(name: &str, about: &str, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": about, "schema": schema})
 }
 
+/// The header that asks for a range of bytes, as an OpenAPI object.
+pub(crate) fn range_parameter() -> Value {
+    json!({
+        "name": "Range", "in": "header", "description": "One range of bytes; several at once are answered with all bytes.",
+        "schema": {"type": "string", "pattern": "^bytes=([0-9]+-[0-9]*|-[0-9]+)$"},
+    })
+}
+
 /// A schema by the name that it has in the document.
 pub(crate) fn schema_of(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})

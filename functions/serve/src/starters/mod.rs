@@ -32,7 +32,9 @@ use crate::http::content::{Content, DOCKER_CONTENT_DIGEST, Delivery, offer_range
 use crate::http::problem::Problem;
 use crate::release::blobs::{Blobs, URL_VALID, memory, unchecked};
 use crate::release::snapshot::{DevfileVersion, Snapshot};
-use crate::route::{Answer, Description, Event, Operation, RestAnswers, Route, name_schema, parameter};
+use crate::route::{
+    Answer, Description, Event, Operation, RestAnswers, Route, name_schema, parameter, range_parameter,
+};
 use crate::state::{App, Released, STALE};
 use crate::view::versions::Wanted as WantedVersion;
 use crate::workers;
@@ -70,7 +72,7 @@ impl Starters {
             Problem::new(StatusCode::BAD_REQUEST, message).because(reason.to_string())
         })?;
         if let Some(current) = fetched_along(snapshot, [name, &devfile.version, project], &source) {
-            return self.give(&current, project, request).await;
+            return self.give(&current, project, blobs, request).await;
         }
         let wanted = match &source.origin {
             Origin::File(path) => {
@@ -87,12 +89,12 @@ impl Starters {
             _ => Wanted::There { source },
         };
         let mut current = self.currents.find(&wanted).await?;
-        let mut response = self.give(&current, project, request).await;
+        let mut response = self.give(&current, project, blobs, request).await;
         if matches!(&response, Err(NoStarter::Zip(error)) if error.is_gone()) {
             // Somebody emptied the bucket; the zip can be made again.
             self.currents.forget(&wanted).await;
             current = self.currents.find(&wanted).await?;
-            response = self.give(&current, project, request).await;
+            response = self.give(&current, project, blobs, request).await;
         }
         let mut response = response?;
         if let Freshness::Stale { since } = current.freshness {
@@ -102,7 +104,13 @@ impl Starters {
         Ok(response)
     }
 
-    async fn give(&self, current: &Current, project: &str, request: &Parts) -> Result<Response<Body>, NoStarter> {
+    async fn give(
+        &self,
+        current: &Current,
+        project: &str,
+        blobs: &Blobs,
+        request: &Parts,
+    ) -> Result<Response<Body>, NoStarter> {
         let failed = |error: StarterError| NoStarter::Zip(error.into());
         let (zip, size) = (current.zip, current.size);
         let digest = zip.digest();
@@ -121,7 +129,11 @@ impl Starters {
             let part = content.asked(&request.headers).map_err(Problem::from)?;
             let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
             let pieces = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
-            content.delivered(Delivery::Stream(unchecked(pieces)), &request.headers).map_err(Problem::from)?
+            let body = match (part, zip.content()) {
+                (None, Some(digest)) => blobs.checked(digest, pieces),
+                _ => unchecked(pieces),
+            };
+            content.delivered(Delivery::Stream(body), &request.headers).map_err(Problem::from)?
         };
         Ok(as_download(response, project))
     }
@@ -197,7 +209,8 @@ pub(crate) fn routes(starters: Arc<Starters>) -> Vec<Route> {
 
 fn describe(of_version: &[Value]) -> Description {
     let project = parameter("starterProject", "Name of a starter project of the devfile.", name_schema());
-    let parameters = devfiles::parameters(&[of_version, &[project]].concat());
+    let mut parameters = devfiles::parameters(&[of_version, &[project]].concat());
+    parameters.push(range_parameter());
     let content = json!({"description": "A zip of the files"});
     let mut answers = RestAnswers::of(Answer::content(202, "The files", "application/zip", content));
     answers.bad_parameters();
