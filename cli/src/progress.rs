@@ -2,9 +2,9 @@
 //! Both go to standard error, and work that ends within a second shows neither.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,10 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 struct Steps {
-    work: Mutex<String>,
+    work: String,
     done: AtomicU64,
     /// 0 while it is not known.
-    total: AtomicU64,
+    total: u64,
     started: Instant,
 }
 
@@ -46,9 +46,9 @@ impl Progress {
     /// Begins work of so many steps, if their number is known.
     pub(crate) fn start(work: &str, total: Option<u64>) -> Self {
         let steps = Arc::new(Steps {
-            work: Mutex::new(work.to_owned()),
+            work: work.to_owned(),
             done: AtomicU64::new(0),
-            total: AtomicU64::new(total.unwrap_or_default()),
+            total: total.unwrap_or_default(),
             started: Instant::now(),
         });
         let place = if std::io::stderr().is_terminal() { Place::Terminal } else { Place::Lines };
@@ -69,16 +69,6 @@ impl Progress {
     pub(crate) fn advance(&self) {
         self.steps.done.fetch_add(1, Ordering::Relaxed);
     }
-
-    /// So many steps of so many have ended, of work that has another name now.
-    pub(crate) fn set(&self, work: &str, done: u64, total: u64) {
-        let mut name = self.steps.work.lock().unwrap_or_else(PoisonError::into_inner);
-        if *name != work {
-            work.clone_into(&mut name);
-        }
-        self.steps.done.store(done, Ordering::Relaxed);
-        self.steps.total.store(total, Ordering::Relaxed);
-    }
 }
 
 impl Drop for Progress {
@@ -91,17 +81,13 @@ impl Drop for Progress {
 }
 
 impl Steps {
-    fn work(&self) -> String {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn counts(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        (self.done.load(Ordering::Relaxed), self.total)
     }
 
     /// One line: the work, how much of it is done, and the time that the rest takes at the same speed.
     fn line(&self) -> String {
-        let (work, elapsed) = (self.work(), self.started.elapsed());
+        let (work, elapsed) = (&self.work, self.started.elapsed());
         match self.counts() {
             (_, 0) => format!("{work}: {} s", elapsed.as_secs()),
             (done, total) => {
@@ -128,7 +114,7 @@ fn draw(steps: &Steps, end: &std::sync::mpsc::Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(steps.started.elapsed());
     loop {
         let (done, total) = steps.counts();
-        bar.set_message(steps.work());
+        bar.set_message(steps.work.clone());
         if total == 0 {
             bar.set_style(uncounted.clone());
         } else {
@@ -161,9 +147,8 @@ mod tests {
 
     #[test]
     fn line_names_the_work_and_what_is_done_of_it() {
-        let progress = Progress::start("comparing", None);
-        assert_eq!(progress.steps.line(), "comparing: 0 s");
-        progress.set("reading", 0, 4);
+        assert_eq!(Progress::start("comparing", None).steps.line(), "comparing: 0 s");
+        let progress = Progress::start("reading", Some(4));
         assert_eq!(progress.steps.line(), "reading: 0 of 4");
         progress.advance();
         assert!(progress.steps.line().starts_with("reading: 1 of 4, "), "{}", progress.steps.line());
