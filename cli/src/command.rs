@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Preview(Preview),
     Check(Check),
     Index(Index),
+    Diff(Diff),
+    Compare(Compare),
     /// Create a stack, or a version of a stack
     #[command(subcommand)]
     New(New),
@@ -92,16 +94,23 @@ pub(crate) struct Check {
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
-    /// Take broken icons for errors, not for warnings
-    #[arg(long)]
-    strict_icons: bool,
     /// Print what the documentation says about a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     explain: Option<String>,
     /// URL where docs/validation.md can be read; the rules in SARIF link to it
     #[arg(long, value_name = "URL")]
     help_url: Option<Url>,
-    /// Fetch nothing: parents, versions, icons and samples on other hosts are not checked
+    #[command(flatten)]
+    upstream: Upstream,
+}
+
+/// The treatment of content on other hosts.
+#[derive(Debug, Args)]
+struct Upstream {
+    /// Take broken icons for errors, not for warnings
+    #[arg(long)]
+    strict_icons: bool,
+    /// Fetch nothing: content on other hosts is neither read nor checked
     #[arg(long, conflicts_with = "strict_icons")]
     offline: bool,
 }
@@ -117,15 +126,65 @@ pub(crate) struct Index {
     registry: String,
     /// File to write the index to
     file: PathBuf,
-    /// Take broken icons for errors, not for warnings
-    #[arg(long)]
-    strict_icons: bool,
-    /// Fetch nothing: parents and versions on other hosts are not read
-    #[arg(long, conflicts_with = "strict_icons")]
-    offline: bool,
+    #[command(flatten)]
+    upstream: Upstream,
     /// Write the index even when there are errors, without what is wrong
     #[arg(long)]
     force: bool,
+}
+
+/// Show what would change for the clients of a registry
+///
+/// OLD and NEW are each a folder of a registry repository, DIR@REVISION for a commit of it, the https URL of a Git repository, perhaps
+/// with @COMMIT or @BRANCH, or the URL of a live registry, which has no path. Dates are not compared. Exit status: 0, with
+/// --exit-code 1 when something changes, 2 when it could not be tried.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devfile-registry diff .@main .\n  devfile-registry diff https://registry.example.org . --markdown"
+)]
+pub(crate) struct Diff {
+    /// The state before
+    pub(crate) old: String,
+    /// The state after
+    pub(crate) new: String,
+    /// Write one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write Markdown for the comment of a pull request
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
+    /// End with status 1 when something changes
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Fetch nothing that the repositories name on other hosts
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Compare the answers of two live registries
+///
+/// Asks both for everything that a client could: indexes of both schemas, filters, devfiles, manifests, blobs, files of stacks.
+/// Differences that are deliberate are counted, not shown. Exit status: 0 when the answers are alike, 1 when some differ, 2 when
+/// it could not be tried.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devfile-registry compare https://registry.devfile.io https://registry.example.org")]
+pub(crate) struct Compare {
+    /// URL of the registry that is known to be right
+    pub(crate) old: Url,
+    /// URL of the registry to compare with it
+    pub(crate) new: Url,
+    /// Ask for starter projects as well, which the registries may have to fetch
+    #[arg(long)]
+    pub(crate) starters: bool,
+    /// Most requests a second to each registry
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rate: u32,
+    /// File that keeps what was compared, to go on after an interruption; it is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Write one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -196,19 +255,22 @@ pub(crate) struct NewVersion {
 
 impl From<Check> for Arguments {
     fn from(check: Check) -> Self {
-        let Check { registry, format, changed_since, strict_icons, offline, explain, help_url } = check;
-        let (check, force, registry, index) = (explain.is_none(), false, Some(registry), None);
-        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+        let Check { registry, format, changed_since, explain, help_url, upstream } = check;
+        let check = explain.is_none();
+        Self { check, format, changed_since, explain, help_url, ..of(registry, upstream) }
     }
 }
 
 impl From<Index> for Arguments {
     fn from(index: Index) -> Self {
-        let Index { registry, file, strict_icons, offline, force } = index;
-        let (check, format, changed_since, explain, help_url) = (false, Format::Human, None, None, None);
-        let (registry, index) = (Some(registry), Some(file));
-        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+        let Index { registry, file, upstream, force } = index;
+        Self { index: Some(file), force, ..of(registry, upstream) }
     }
+}
+
+/// The arguments that `check` and `index` have in common.
+fn of(registry: String, Upstream { strict_icons, offline }: Upstream) -> Arguments {
+    Arguments { registry: Some(registry), strict_icons, offline, ..Arguments::default() }
 }
 
 #[cfg(test)]

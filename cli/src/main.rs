@@ -1,11 +1,15 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. [`preview`] and [`new`] are modules of this crate; `check`, `index`, `serve` and `refresh` are those
+//! `command` declares the subcommands. [`preview`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`, `index`, `serve` and `refresh` are those
 //! of the libraries.
 
 mod command;
+mod compare;
+mod diff;
+mod live;
 mod new;
 mod preview;
+mod progress;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -28,6 +32,8 @@ fn main() -> ExitCode {
         Command::Preview(options) => block_on(preview::run(&options, started)).flatten(),
         Command::Check(check) => return report(&check.into()),
         Command::Index(index) => return report(&index.into()),
+        Command::Compare(options) => return verdict(block_on(compare::run(&options))),
+        Command::Diff(options) => return verdict(block_on(diff::run(&options))),
         Command::New(New::Stack(options)) => block_on(new::new_stack(&options)).flatten(),
         Command::New(New::Version(options)) => block_on(new::new_version(&options)).flatten(),
         Command::Serve => serve::run(started),
@@ -49,6 +55,11 @@ fn main() -> ExitCode {
 /// Runs a command of the checker, which has exit codes of its own.
 fn report(arguments: &Arguments) -> ExitCode {
     block_on(checker::run(PROGRAM, arguments)).unwrap_or_else(|error| failure(&error))
+}
+
+/// The exit code of a command that has codes of its own.
+fn verdict(result: anyhow::Result<anyhow::Result<ExitCode>>) -> ExitCode {
+    result.flatten().unwrap_or_else(|error| failure(&error))
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {

@@ -83,30 +83,31 @@ pub(crate) fn has_own_layer(name: &str) -> bool {
     name == ARCHIVE || matches!(place(name), Place::Layer(_))
 }
 
-/// The contents of the files in an archive, as far as it can be read.
+/// The files in an archive, with their paths as it has them.
 ///
 /// # Errors
 /// When it is no gzip-compressed tar, or unpacks to more than [`limits::TREE_BYTES`].
-pub fn unpack(archive: &[u8]) -> std::io::Result<Vec<Bytes>> {
+pub fn unpack(archive: &[u8]) -> std::io::Result<Vec<(String, Bytes)>> {
     unpack_within(archive, limits::TREE_BYTES)
 }
 
-fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<Bytes>> {
+fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<(String, Bytes)>> {
     let mut unpacked = flate2::read::GzDecoder::new(archive).take(limit + 1);
-    let mut contents = Vec::new();
+    let mut files = Vec::new();
     for entry in tar::Archive::new(&mut unpacked).entries()? {
         let mut entry = entry?;
         if entry.header().entry_type().is_file() {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            contents.push(content.into());
+            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            files.push((path, content.into()));
         }
     }
     // Cut off between two files, an archive looks like a whole one.
     if unpacked.limit() == 0 {
         return Err(std::io::Error::other(format!("it unpacks to more than {limit} bytes")));
     }
-    Ok(contents)
+    Ok(files)
 }
 
 /// Makes the layers of a version folder, in the order of their digests, as the reference's library pushes them.
@@ -290,7 +291,8 @@ mod tests {
         let list = files(&[("a", "x"), ("b", "y")]);
         let archive = archive(&list.iter().collect::<Vec<_>>());
         let length = 4 * 512 + 1024;
-        assert_eq!(unpack_within(&archive, length).unwrap(), ["x", "y"]);
+        let files = unpack_within(&archive, length).unwrap();
+        assert_eq!(files.iter().map(|(_, content)| content).collect::<Vec<_>>(), ["x", "y"]);
         for limit in 0..4 * 512 {
             assert!(unpack_within(&archive, limit).is_err(), "{limit}");
         }

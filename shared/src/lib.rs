@@ -7,6 +7,7 @@ pub mod checker;
 pub mod context;
 pub mod devfile;
 pub mod diagnostic;
+pub mod diff;
 pub mod digest;
 pub mod emf;
 pub mod environment;

@@ -1,11 +1,17 @@
-//! `index-generator` as people run it.
+//! `index-generator` as people run it, and the action that checks pull requests.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use registry_tests::registry::{TestRegistry, binary, copy};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const BAD: &str = "schemaVersion: 2.2.2
@@ -158,7 +164,7 @@ async fn act(folder: &Path, event: &serde_json::Value, variables: &[(&str, &str)
     command
         .env("GITHUB_WORKSPACE", folder)
         .env("GITHUB_EVENT_PATH", file)
-        .env("INDEX_GENERATOR", binary("index-generator"));
+        .env("DEVFILE_REGISTRY", binary("devfile-registry"));
     // Icons of the example are on a host that there is not; none but the own machine may be asked.
     command.env("FETCH_HOSTS", "localhost").envs(variables.iter().copied());
     let output = command.output().await.expect("python3 starts");
@@ -210,4 +216,91 @@ async fn the_action_annotates_what_a_pull_request_changes() {
     assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::error ")).count(), 3);
     let ran = act(folder.path(), &event, &[("CHECK_REGISTRY", "nowhere")]).await;
     assert_eq!(ran.status, 2);
+}
+
+/// Comments of a pull request, as GitHub keeps them.
+#[derive(Default)]
+struct Comments {
+    all: Vec<serde_json::Value>,
+    calls: Vec<String>,
+    may_write: bool,
+}
+
+/// A stand-in for the part of GitHub's API that has comments.
+async fn github(comments: &Arc<Mutex<Comments>>) -> String {
+    let comments = Arc::clone(comments);
+    let answer = move |request: Request| {
+        let comments = Arc::clone(&comments);
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap();
+            let mut comments = comments.lock().unwrap();
+            comments.calls.push(format!("{} {}", parts.method, parts.uri.path()));
+            if parts.method != Method::GET && !comments.may_write {
+                return (StatusCode::FORBIDDEN, "{}".to_owned());
+            }
+            if parts.method == Method::GET {
+                return (StatusCode::OK, serde_json::Value::Array(comments.all.clone()).to_string());
+            }
+            let mut one: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            one["user"] = serde_json::json!({"login": "github-actions[bot]"});
+            if parts.method == Method::PATCH {
+                let id: usize = parts.uri.path().rsplit('/').next().unwrap().parse().unwrap();
+                one["id"] = id.into();
+                comments.all[id] = one;
+            } else {
+                one["id"] = comments.all.len().into();
+                comments.all.push(one);
+            }
+            (StatusCode::OK, "{}".to_owned())
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    url
+}
+
+#[tokio::test]
+async fn action_keeps_one_comment_and_writes_none_where_it_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&TestRegistry::example(), folder.path());
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "Base"]);
+    let event = serde_json::json!({"pull_request": {"number": 7, "base": {"sha": head(folder.path())}}});
+    let stranger = serde_json::json!({"id": 0, "user": {"login": "eve"}, "body": "<!-- devfile-registry diff -->"});
+    let comments = Arc::new(Mutex::new(Comments { all: vec![stranger.clone()], ..Comments::default() }));
+    let api = github(&comments).await;
+    let summary = folder.path().join(".git/summary");
+    let settings = [
+        ("CHECK_COMMENT", "true"),
+        ("CHECK_TOKEN", "token"),
+        ("GITHUB_API_URL", api.as_str()),
+        ("GITHUB_REPOSITORY", "acme/registry"),
+        ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()),
+    ];
+    let devfile = folder.path().join("stacks/loom/devfile.yaml");
+    let text = std::fs::read_to_string(&devfile).unwrap();
+    std::fs::write(&devfile, format!("{text}# one\n")).unwrap();
+    let ran = act(folder.path(), &event, &settings).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("::notice::The token may not comment"), "{}", ran.stdout);
+    assert!(std::fs::read_to_string(&summary).unwrap().contains("stack `loom`"));
+
+    comments.lock().unwrap().may_write = true;
+    act(folder.path(), &event, &settings).await;
+    std::fs::remove_dir_all(folder.path().join("stacks/kiln")).unwrap();
+    comments.lock().unwrap().calls.clear();
+    let ran = act(folder.path(), &event, &settings).await;
+    let comments = comments.lock().unwrap();
+    assert_eq!(
+        comments.calls,
+        ["GET /repos/acme/registry/issues/7/comments", "PATCH /repos/acme/registry/issues/comments/1"],
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!((comments.all.len(), &comments.all[0]), (2, &stranger));
+    assert!(comments.all[1]["body"].as_str().unwrap().contains("removed stack `kiln`"), "{}", comments.all[1]);
 }

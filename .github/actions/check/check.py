@@ -1,4 +1,4 @@
-"""Runs `index-generator --check` on what a pull request changes. See action.yml, which sets the variables."""
+"""Runs `devfile-registry check` on what a pull request changes, and comments `devfile-registry diff`. See action.yml, which sets the variables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import Mapping, Optional
 
+import comment
+
 CANNOT_RUN = 2
-"""The exit status of index-generator when it could not be tried, and of this script."""
+"""The exit status of the program when it could not be tried, and of this script."""
 
 _GIT = [
     *("git", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
@@ -56,45 +58,67 @@ def fetch(folder: Path, base: str) -> None:
 
 def binary(environment: Mapping[str, str]) -> str:
     """The program: one that is given or was built before, else built from the sources that this action comes with."""
-    if given := environment.get("INDEX_GENERATOR"):
+    if given := environment.get("DEVFILE_REGISTRY"):
         return given
     folder = Path(environment["CHECK_BUILD_FOLDER"])
-    built = folder / "index-generator"
+    built = folder / "devfile-registry"
     if not built.exists():
         sources = Path(__file__).resolve().parents[3]
-        command = ["cargo", "build", "--locked", "--profile", "tool", "--bin", "index-generator"]
+        command = ["cargo", "build", "--locked", "--profile", "tool", "-p", "cli"]
         command += ["--target-dir", str(folder / "target")]
         if subprocess.run(command, cwd=sources, stdout=sys.stderr).returncode != 0:
-            raise CannotRun("index-generator cannot be built")
-        (folder / "target/tool/index-generator").rename(built)
+            raise CannotRun("devfile-registry cannot be built")
+        (folder / "target/tool/devfile-registry").rename(built)
         # Only the program is worth keeping.
         subprocess.run(["rm", "-rf", str(folder / "target")], check=False)
     return str(built)
 
 
-def command(environment: Mapping[str, str]) -> list[str]:
-    """The check as a command."""
-    registry = environment.get("CHECK_REGISTRY") or "."
-    arguments = [binary(environment), "--check", "--format", "github"]
+def check(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> int:
+    """Annotates what is wrong and gives the status."""
+    arguments = [program, "check", "--format", "github"]
     if environment.get("CHECK_STRICT_ICONS") == "true":
         arguments.append("--strict-icons")
-    if base := base_of(environment):
-        fetch(Path(registry), base)
+    if base:
         arguments.append(f"--changed-since={base}")
-    return [*arguments, "--", registry]
+    return subprocess.run([*arguments, "--", registry]).returncode
+
+
+def show(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> None:
+    """Shows what would change for clients, in the summary of the job and at the pull request. That it cannot be shown is no fault."""
+    if environment.get("CHECK_COMMENT") != "true" or base is None or not _COMMIT.fullmatch(base):
+        return
+    command = [program, "diff", "--markdown", "--", f"{registry}@{base}", registry]
+    made = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300)
+    if made.returncode != 0:
+        print("::notice::The changes for clients are not shown; the log says why")
+        return
+    if summary := environment.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(made.stdout)
+    comment.update(made.stdout, environment)
 
 
 def main(environment: Mapping[str, str]) -> int:
-    """Runs the check and gives its status."""
+    """Runs the check, shows the changes, and gives the status of the check."""
     os.chdir(environment.get("GITHUB_WORKSPACE") or ".")
+    registry = environment.get("CHECK_REGISTRY") or "."
     try:
-        status = subprocess.run(command(environment)).returncode
+        program, base = binary(environment), base_of(environment)
+        if base:
+            fetch(Path(registry), base)
+        status = check(program, registry, base, environment)
     except (CannotRun, OSError, subprocess.TimeoutExpired) as reason:
         # The form of an annotation, on one line.
         print(f"::error::The stacks were not checked: {' '.join(str(reason).split())}")
         return CANNOT_RUN
     if status == CANNOT_RUN:
         print("::error::The stacks were not checked; the log says why")
+        return status
+    try:
+        show(program, registry, base, environment)
+    except (OSError, subprocess.TimeoutExpired) as reason:
+        print(f"::notice::The changes for clients are not shown: {' '.join(str(reason).split())}")
     return status
 
 

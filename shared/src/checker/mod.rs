@@ -1,6 +1,7 @@
 //! Generates the index of a registry repository, a drop-in for the reference's command of this name, or only checks it.
 
 mod changes;
+mod open;
 mod progress;
 
 use std::io::{IsTerminal, Write};
@@ -9,29 +10,24 @@ use std::process::ExitCode;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
-use crate::environment::Environment;
-use crate::fetch::Rules;
-use crate::git::{Client, GitCredentials};
 use crate::index::to_pretty_json;
 use crate::outside::{Complete, Icons, Outside};
 use crate::release::{Draft, Plan};
 use crate::report::{Colour, Format, Options, render, rule};
-use crate::secret::Secret;
-use crate::settings;
-use crate::source::github::check_token;
-use crate::source::{GitAccess, GitSource, LocalSource, Scope, Source};
+use crate::source::{LocalSource, Scope, Source};
 use crate::text::printable;
 use anyhow::{Context, bail};
 use clap::Parser;
 use url::Url;
 
 use self::changes::Changes;
+pub use self::open::{Opener, is_url};
 use self::progress::Progress;
 
 /// Generates the index of a devfile registry repository, or checks the repository.
 ///
 /// Exit status: 0 without errors (there may be warnings), 1 with errors, 2 when nothing could be checked or written.
-#[derive(Debug, Parser)]
+#[derive(Debug, Default, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Arguments {
     /// Check the repository and write no index
@@ -104,30 +100,21 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
         let _ = std::io::stdout().write_all(rule(name)?.explanation().as_bytes());
         return Ok(Verdict::Clean);
     }
-    let mut environment = Environment::of_process();
-    let rules = Rules::from_environment(&mut environment);
-    let token = Secret::from_environment(&mut environment, &settings::GITHUB_TOKEN, check_token);
-    let credentials = GitCredentials::from_environment(&mut environment);
-    environment.finish()?;
-    let client = Client::new(rules, credentials.clone());
+    let opener = Opener::of_process()?;
+    let client = opener.client();
     let outside = match (arguments.offline, arguments.strict_icons) {
         (true, _) => Outside::without_fetches(),
         (false, true) => Outside::new(client, Icons::Strict),
         (false, false) if arguments.check => Outside::new(client, Icons::Lenient),
         (false, false) => Outside::of_index(client),
     };
-    if !arguments.registry().contains("://") && !arguments.registry().contains('@') {
+    if !is_url(arguments.registry()) {
         return read(program, arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
     }
-    let repository = arguments.registry().parse()?;
-    let access = match token {
-        Some(token) => GitAccess::Token(token),
-        None => GitAccess::of_host(&credentials, &repository),
-    };
-    read(program, arguments, &outside, &GitSource::new(repository, access)).await
+    read(program, arguments, &outside, &opener.git(arguments.registry().parse()?)).await
 }
 
 async fn read(

@@ -8,8 +8,9 @@ use gix_object::{CommitRefIter, TreeRefIter};
 
 use super::error::GitError;
 use crate::digest::CommitSha;
+use crate::limits;
 use crate::timestamp::Timestamp;
-use crate::tree::Mode;
+use crate::tree::{File, Mode, Tree, TreeError};
 
 /// Deepest nesting of folders.
 const FOLDER_DEPTH: usize = 100;
@@ -173,6 +174,58 @@ pub trait Objects {
         let mut walk = Walk { objects: self, left: limit, limit };
         walk.folder(folder, "", FOLDER_DEPTH, visit)
     }
+
+    /// Adds a file, or all files below a folder, to a tree. `accept` takes the size of each file before it is added. Links, names that
+    /// are not UTF-8, too many files and files that are missing because of their size are recorded as refused.
+    ///
+    /// # Errors
+    /// [`GitError`] when an object cannot be read; and the first error of `accept`.
+    fn read(
+        &self,
+        entry: Entry,
+        tree: &mut Tree,
+        accept: &mut impl FnMut(usize) -> Result<(), GitError>,
+    ) -> Result<(), GitError>
+    where
+        Self: Sized,
+    {
+        if entry.kind != EntryType::Folder {
+            return read_file(self, entry, tree, accept);
+        }
+        let read = self.walk(entry.id, limits::TREE_FILES, &mut |below: Entry| {
+            read_file(self, Entry { path: format!("{}/{}", entry.path, below.path), ..below }, tree, accept)
+        });
+        match read {
+            Err(GitError::TooLarge { .. }) => {
+                tree.refuse(&entry.path, TreeError::TooManyFiles);
+                Ok(())
+            }
+            read => read,
+        }
+    }
+}
+
+/// Adds a file to a tree, or records why no tree takes it.
+fn read_file(
+    objects: &impl Objects,
+    entry: Entry,
+    tree: &mut Tree,
+    accept: &mut impl FnMut(usize) -> Result<(), GitError>,
+) -> Result<(), GitError> {
+    let path = entry.path;
+    match entry.kind {
+        _ if !entry.is_utf8 => tree.refuse(&path, TreeError::NotUtf8(path.clone())),
+        EntryType::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
+        EntryType::File(mode) => match objects.find(&entry.id, gix_object::Kind::Blob)? {
+            Some(content) => {
+                accept(content.len())?;
+                tree.add(&path, File { content: content.into(), mode });
+            }
+            None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
+        },
+        EntryType::Submodule | EntryType::Folder => {}
+    }
+    Ok(())
 }
 
 /// Counts trees too: a tree can hold another twice, and so on, small to send and endless to walk.

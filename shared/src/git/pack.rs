@@ -16,9 +16,8 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::error::GitError;
-use super::objects::{Entry, EntryType, Objects};
+use super::objects::Objects;
 use crate::limits;
-use crate::tree::{self, Tree, TreeError};
 
 /// Objects that were fetched. The pack is on disk, and goes when this is dropped.
 pub struct Pack {
@@ -46,56 +45,6 @@ impl Pack {
         let read = tokio::time::timeout_at(deadline, reading).await;
         stop.store(true, Ordering::Relaxed);
         read.map_err(|_| GitError::Slow)?.unwrap_or_else(|panic| Err(GitError::object("of the pack", panic)))
-    }
-}
-
-impl Pack {
-    /// Adds a file, or all files below a folder, to a tree. `accept` takes the size of each file before it is added. Links, names that
-    /// are not UTF-8, too many files and files that are missing because of their size are recorded as refused.
-    ///
-    /// # Errors
-    /// [`GitError`] when an object cannot be read; and the first error of `accept`.
-    pub fn read(
-        &self,
-        entry: Entry,
-        tree: &mut Tree,
-        accept: &mut impl FnMut(usize) -> Result<(), GitError>,
-    ) -> Result<(), GitError> {
-        if entry.kind != EntryType::Folder {
-            return self.read_file(entry, tree, accept);
-        }
-        let read = self.walk(entry.id, limits::TREE_FILES, &mut |below: Entry| {
-            self.read_file(Entry { path: format!("{}/{}", entry.path, below.path), ..below }, tree, accept)
-        });
-        match read {
-            Err(GitError::TooLarge { .. }) => {
-                tree.refuse(&entry.path, TreeError::TooManyFiles);
-                Ok(())
-            }
-            read => read,
-        }
-    }
-
-    fn read_file(
-        &self,
-        entry: Entry,
-        tree: &mut Tree,
-        accept: &mut impl FnMut(usize) -> Result<(), GitError>,
-    ) -> Result<(), GitError> {
-        let path = entry.path;
-        match entry.kind {
-            _ if !entry.is_utf8 => tree.refuse(&path, TreeError::NotUtf8(path.clone())),
-            EntryType::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
-            EntryType::File(mode) => match self.find(&entry.id, gix_object::Kind::Blob)? {
-                Some(content) => {
-                    accept(content.len())?;
-                    tree.add(&path, tree::File { content: content.into(), mode });
-                }
-                None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
-            },
-            EntryType::Submodule | EntryType::Folder => {}
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use super::run::{Run, takes};
 use super::unavailable::Unavailable;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, Entry, EntryType, FolderPack, GitError, RepositoryUrl, Revision};
+use crate::git::{self, Entry, EntryType, FolderPack, GitError, Objects, RepositoryUrl, Revision};
 use crate::index::Git;
 use crate::limits;
 use crate::release::{Pending, PendingReason};

@@ -73,7 +73,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             PublishError::DamagedArtifact { name, reason: error.to_string() }
         };
         let files = artifact::unpack(&bytes).map_err(damaged)?;
-        let files = files.into_iter().map(|content| (Digest::of(&content), content));
+        let files = files.into_iter().map(|(_, content)| (Digest::of(&content), content));
         Ok(files.filter(|(digest, _)| group.wanted.contains(digest)).collect())
     }
 }

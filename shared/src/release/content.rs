@@ -106,7 +106,7 @@ pub struct Icon {
 
 impl PublishedVersion {
     /// Whether its archive has a file, by its path in the repository.
-    pub(super) fn archives(&self, path: &str) -> bool {
+    pub(crate) fn archives(&self, path: &str) -> bool {
         let inside = path.strip_prefix(&self.folder).and_then(|path| path.strip_prefix('/'));
         let fetched = |name: &str| self.offline.as_ref().is_some_and(|offline| offline.files.contains_key(name));
         let has_archive = || self.layers.iter().any(|layer| layer.title == artifact::ARCHIVE);

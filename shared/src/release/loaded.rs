@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::content::{Content, PublishedVersion};
+use super::content::{Content, PublishedVersion, files_below};
 use super::documents::{ByStack, Common, Shard, joined};
-use super::format::InvalidDocument;
+use super::format::{InvalidDocument, StoredFile};
 use super::outline::Outline;
 use crate::artifact;
 use crate::digest::Digest;
@@ -102,6 +102,11 @@ impl Release {
         let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);
         loose.retain(|document, _| self.read_from.contains_key(document));
         loose
+    }
+
+    /// The files of a version by their paths in the repository.
+    pub(crate) fn files_of(&self, version: &PublishedVersion) -> impl Iterator<Item = (&String, &StoredFile)> {
+        files_below(&self.content.files, &version.folder)
     }
 
     /// Published versions by their folder, each with its entry in the index.

@@ -19,9 +19,10 @@ pub use self::severity::counts;
 use crate::diagnostic::Diagnostic;
 
 /// The forms of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     /// For a terminal: source lines with carets.
+    #[default]
     Human,
     /// One JSON document.
     Json,

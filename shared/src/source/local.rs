@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gix_hash::ObjectId;
+
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
 use crate::git::{self, EntryType, LocalRepository, object_id};
@@ -13,7 +15,7 @@ use crate::timestamp::Timestamp;
 use crate::tree::{File, Mode, Tree, TreeError};
 
 /// The parts of the folder that releases are made of.
-const PARTS: [&str; 4] = ["stacks", "samples", "extraDevfileEntries.yaml", "last_modified.json"];
+pub(super) const PARTS: [&str; 4] = ["stacks", "samples", "extraDevfileEntries.yaml", "last_modified.json"];
 
 /// A folder. Where its registry files are those of the commit that is checked out, it is called by that commit; otherwise by the digest
 /// of its tree, since the same commit must always mean the same bytes (invariant 6).
@@ -104,17 +106,7 @@ impl Source for LocalSource {
 
     async fn files(&self, commit: &CommitSha, scope: &Scope) -> Result<Tree, SourceError> {
         let whole = self.tree(commit).await?;
-        if *scope == Scope::All {
-            return Ok(Arc::unwrap_or_clone(whole));
-        }
-        let mut tree = Tree::default();
-        for (path, file) in whole.iter().filter(|(path, _)| scope.wants(path.as_str())) {
-            tree.add(path.as_str(), file.clone());
-        }
-        for refused in whole.refused().iter().filter(|refused| scope.wants(&refused.path)) {
-            tree.refuse(&refused.path, refused.reason.clone());
-        }
-        Ok(tree)
+        Ok(scope.of(Arc::unwrap_or_clone(whole)))
     }
 
     /// A folder has one state and no other copy that could lag behind, so its state can always be followed.
@@ -130,16 +122,18 @@ impl Source for LocalSource {
     ) -> Result<BTreeMap<String, Timestamp>, SourceError> {
         let (commit, paths) = (object_id(commit).ok(), paths.to_vec());
         self.blocking(move |folder| {
-            let dates = || -> Option<BTreeMap<String, Timestamp>> {
-                let repository = LocalRepository::of(folder)?;
-                let head = commit.or_else(|| repository.head())?;
-                let dates = repository.last_modified(head, &paths).ok()?;
-                Some(paths.into_iter().zip(dates).filter_map(|(path, date)| Some((path, date?))).collect())
-            };
-            Ok(dates().unwrap_or_default())
+            let repository = LocalRepository::of(folder);
+            let head = commit.or_else(|| repository.as_ref()?.head());
+            Ok(repository.zip(head).map(|(repository, head)| dates(&repository, head, paths)).unwrap_or_default())
         })
         .await
     }
+}
+
+/// The dates of paths in the history of a commit, as far as it can be read.
+pub(super) fn dates(repository: &LocalRepository, commit: ObjectId, paths: Vec<String>) -> BTreeMap<String, Timestamp> {
+    let dates = repository.last_modified(commit, &paths).unwrap_or_default();
+    paths.into_iter().zip(dates).filter_map(|(path, date)| Some((path, date?))).collect()
 }
 
 /// The commit that is checked out, if it has just these files.

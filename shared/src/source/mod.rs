@@ -1,7 +1,7 @@
 //! The registry repository: trees of files at commits.
 //!
 //! - [`Source`]: a repository that can be read; start here
-//! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder
+//! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder; [`LocalCommit`]: a commit of a repository on this machine
 //! - [`Listing`]: the Git ids of everything at a commit; [`Scope`]: the stacks that are read of it
 //! - [`github`]: GitHub's own API: App tokens, commit statuses, the id of a repository
 
@@ -9,6 +9,7 @@ mod git;
 pub mod github;
 mod listing;
 mod local;
+mod local_commit;
 mod scope;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use self::git::{GitAccess, GitSource};
 pub(crate) use listing::EXTRA_ENTRIES;
 pub use listing::Listing;
 pub use local::LocalSource;
+pub use local_commit::LocalCommit;
 pub use scope::Scope;
 
 use crate::digest::CommitSha;

@@ -33,6 +33,21 @@ impl Scope {
         }
     }
 
+    /// The files of it in a tree, and the refused files of it.
+    pub(super) fn of(&self, whole: Tree) -> Tree {
+        if *self == Self::All {
+            return whole;
+        }
+        let mut tree = Tree::default();
+        for (path, file) in whole.iter().filter(|(path, _)| self.wants(path.as_str())) {
+            tree.add(path.as_str(), file.clone());
+        }
+        for refused in whole.refused().iter().filter(|refused| self.wants(&refused.path)) {
+            tree.refuse(&refused.path, refused.reason.clone());
+        }
+        tree
+    }
+
     /// Whether a stack belongs to it.
     pub fn has_stack(&self, folder: &str) -> bool {
         match self {

@@ -11,7 +11,7 @@ use rules::{Layer, circular, upward};
 use scan::{Imports, imports};
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     (
         "base",
         &[
@@ -41,6 +41,7 @@ const LAYERS: [Layer; 17] = [
     ("artifact", &["artifact"], &["index"]),
     ("repository", &["repository"], &["source", "validate", "artifact"]),
     ("release", &["release"], &["repository"]),
+    ("diff", &["diff"], &["release"]),
     ("stores", &["registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),

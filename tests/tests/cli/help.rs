@@ -14,6 +14,8 @@ async fn help_of_every_subcommand_is_as_recorded() {
         &["preview", "--help"],
         &["check", "--help"],
         &["index", "--help"],
+        &["diff", "--help"],
+        &["compare", "--help"],
         &["new", "stack", "--help"],
         &["new", "version", "--help"],
         &["completions", "--help"],

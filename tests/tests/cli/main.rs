@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
 mod checking;
+mod comparing;
 mod creating;
+mod differences;
 mod help;
 mod previewing;
 mod program;

@@ -17,17 +17,22 @@ const BUILD: &str = "builds or tests the whole workspace";
 const PLACEHOLDER: &str = "names a folder, repository or commit of the reader";
 
 /// The `sh` blocks that are not run: page, beginning of the block, reason.
-const NOT_RUN: [(&str, &str, &str); 29] = [
+const NOT_RUN: [(&str, &str, &str); 31] = [
     ("README.md", "scripts/dev\n", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/registry scripts/dev", ENDLESS),
     ("README.md", "DEV_SOURCE=path/to/clone scripts/dev", ENDLESS),
     ("README.md", ". .dev/env", "needs a running scripts/dev; tests/tests/dynamic/triggers.rs delivers pushes"),
     ("README.md", "cargo run -p cli -- preview", ENDLESS),
     ("README.md", "scripts/test", BUILD),
-    ("README.md", "scripts/bench", "takes ten minutes"),
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
     ("docs/cli.md", "devfile-registry preview", ENDLESS),
+    ("docs/cli.md", "devfile-registry diff", PLACEHOLDER),
+    (
+        "docs/cli.md",
+        "devfile-registry compare",
+        "asks registries on the internet; tests/tests/cli/comparing.rs runs it",
+    ),
     (
         "docs/cli.md",
         "devfile-registry new stack",
@@ -54,6 +59,7 @@ const NOT_RUN: [(&str, &str, &str); 29] = [
     ("docs/operations.md", "refresh=devfile-registry-refresh", ACCOUNT),
     ("docs/operations.md", "aws sqs receive-message", ACCOUNT),
     ("docs/operations.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
+    ("docs/performance.md", "scripts/bench", "takes ten minutes"),
     ("docs/validation.md", "index-generator --check DIR", PLACEHOLDER),
 ];
 

@@ -31,7 +31,7 @@ async fn ran(registry: &TestRegistry, folder: &Path, marker: &Path) -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/actions/check/check.py");
     let output = std::process::Command::new("python3")
         .arg(script)
-        .env("INDEX_GENERATOR", binary("index-generator"))
+        .env("DEVFILE_REGISTRY", binary("devfile-registry"))
         .env("GITHUB_WORKSPACE", folder)
         .env("CHECK_REGISTRY", ".")
         .env("CHECK_CHANGED_SINCE", "0123456789012345678901234567890123456789")

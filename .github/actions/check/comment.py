@@ -1,0 +1,72 @@
+"""The one comment of a pull request that shows what would change for clients, updated in place."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Mapping, Optional
+
+MARKER = "<!-- devfile-registry diff -->"
+"""The first line of the comment, as `devfile-registry diff --markdown` writes it."""
+
+_PAGES = 10
+"""Most pages of comments that are searched, of 100 each."""
+
+_ANSWER_BYTES = 16 << 20
+"""Largest answer that is read."""
+
+_TIMEOUT_SECONDS = 30
+
+
+def update(text: str, environment: Mapping[str, str]) -> None:
+    """Writes the comment. Nothing is written where the token may not, as in pull requests from forks: a notice says so.
+
+    # Raises
+    `OSError` when GitHub does not answer.
+    """
+    number, token = _number(environment), environment.get("CHECK_TOKEN", "")
+    if number is None or not token:
+        return
+    api = environment.get("GITHUB_API_URL") or "https://api.github.com"
+    issue = f"{api}/repos/{environment['GITHUB_REPOSITORY']}/issues"
+    try:
+        own = _own(f"{issue}/{number}/comments", token, environment.get("CHECK_COMMENT_AUTHOR") or "github-actions[bot]")
+        if own is None:
+            _call("POST", f"{issue}/{number}/comments", token, {"body": text})
+        elif own.get("body", "").strip() != text.strip():
+            _call("PATCH", f"{issue}/comments/{int(own['id'])}", token, {"body": text})
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403, 404):
+            raise
+        print("::notice::The token may not comment; the summary of the job shows the changes for clients")
+
+
+def _number(environment: Mapping[str, str]) -> Optional[int]:
+    try:
+        number = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text())["pull_request"]["number"]
+    except (KeyError, TypeError, OSError, ValueError):
+        return None
+    return number if isinstance(number, int) else None
+
+
+def _own(url: str, token: str, author: str) -> Optional[dict[str, Any]]:
+    """The comment of an earlier run. Anybody can write the marker, so the author counts as well."""
+    for page in range(1, _PAGES + 1):
+        comments = _call("GET", f"{url}?per_page=100&page={page}", token)
+        for one in comments:
+            if one["user"]["login"] == author and one["body"].startswith(MARKER):
+                return one
+        if len(comments) < 100:
+            break
+    return None
+
+
+def _call(method: str, url: str, token: str, body: Optional[dict[str, str]] = None) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+        return json.loads(answer.read(_ANSWER_BYTES))

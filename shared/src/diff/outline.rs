@@ -1,0 +1,188 @@
+//! The lines that tell of a difference, before they are written in a notation.
+
+use serde_json::Value;
+
+use super::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
+use crate::index::EntryType;
+use crate::repository::{Part, Quarantined};
+
+/// Most elements of a list that are named one by one.
+const NAMED_ELEMENTS: usize = 12;
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// How far it is indented: 0 for entries.
+    pub(super) depth: usize,
+    /// How the thing that it names differs; `None` when it names none.
+    pub(super) change: Option<Change>,
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Words of this program.
+    Words(&'static str),
+    /// A text of a repository, in which anything may stand.
+    Foreign(String),
+}
+
+use Piece::{Foreign, Words};
+
+impl Line {
+    fn new(depth: usize, change: impl Into<Option<Change>>, pieces: Vec<Piece>) -> Self {
+        Self { depth, change: change.into(), pieces }
+    }
+}
+
+/// The lines of each entry; the first line of each names it.
+pub(super) fn entries(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
+    diff.entries.iter().map(entry)
+}
+
+/// The lines of everything that the new state does not publish as its repository has it.
+pub(super) fn quarantined(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
+    diff.quarantined.iter().map(held)
+}
+
+fn entry(entry: &EntryDiff) -> Vec<Line> {
+    let kind = match entry.entry_type {
+        EntryType::Stack => "stack ",
+        EntryType::Sample => "sample ",
+    };
+    let mut title = vec![Words(match entry.change {
+        Change::Added => "new ",
+        Change::Removed => "removed ",
+        Change::Changed => "",
+    })];
+    title.extend([Words(kind), Foreign(entry.name.clone())]);
+    let mut lines = vec![Line::new(0, entry.change, title)];
+    if entry.change != Change::Changed {
+        let default = entry.default.as_ref().and_then(|both| both.new.as_ref().or(both.old.as_ref()));
+        for version in &entry.versions {
+            let mut pieces = vec![Words("version "), Foreign(version.version.clone())];
+            pieces.extend((default == Some(&version.version)).then_some(Words(", the default")));
+            lines.push(Line::new(1, version.change, pieces));
+        }
+        return lines;
+    }
+    if let Some(Both { old, new }) = &entry.default {
+        let name = |version: &Option<String>| version.clone().map_or(Words("none"), Foreign);
+        lines.push(Line::new(
+            1,
+            Change::Changed,
+            vec![Words("default version: "), name(old), Words(" to "), name(new)],
+        ));
+    }
+    lines.extend(deprecation(1, entry.deprecated.as_ref()));
+    lines.extend(entry.fields.iter().map(|one| field(1, one)));
+    lines.extend(entry.files.iter().map(|one| file(1, one)));
+    for one in &entry.versions {
+        lines.extend(version(one));
+    }
+    lines
+}
+
+fn version(version: &VersionDiff) -> Vec<Line> {
+    let mut pieces = vec![Words(match version.change {
+        Change::Added => "new ",
+        Change::Removed => "removed ",
+        Change::Changed => "",
+    })];
+    pieces.extend([Words("version "), Foreign(version.version.clone())]);
+    let is_repacked = version.manifest.is_some() && version.files.is_empty();
+    pieces.extend(is_repacked.then_some(Words(": another artifact")));
+    let mut lines = vec![Line::new(1, version.change, pieces)];
+    lines.extend(deprecation(2, version.deprecated.as_ref()));
+    lines.extend(version.fields.iter().map(|one| field(2, one)));
+    lines.extend(version.files.iter().map(|one| file(2, one)));
+    lines
+}
+
+fn deprecation(depth: usize, deprecated: Option<&Both<bool>>) -> Option<Line> {
+    let words = if deprecated?.new { "deprecated" } else { "no longer deprecated" };
+    Some(Line::new(depth, Change::Changed, vec![Words(words)]))
+}
+
+fn file(depth: usize, file: &FileDiff) -> Line {
+    Line::new(depth, file.change, vec![Words("file "), Foreign(file.path.clone())])
+}
+
+fn field(depth: usize, field: &FieldDiff) -> Line {
+    let mut pieces = vec![Words("field "), Foreign(field.field.clone()), Words(": ")];
+    let change = match (&field.old, &field.new) {
+        (Some(Value::Array(old)), Some(Value::Array(new))) => {
+            pieces.extend(elements(old, new));
+            Change::Changed
+        }
+        (Some(old), Some(new)) => {
+            pieces.extend([value(old), Words(" to "), value(new)]);
+            Change::Changed
+        }
+        (None, Some(new)) => {
+            pieces.push(value(new));
+            Change::Added
+        }
+        (old, None) => {
+            pieces.extend(old.as_ref().map(value));
+            Change::Removed
+        }
+    };
+    Line::new(depth, change, pieces)
+}
+
+/// The elements that came and went.
+fn elements(old: &[Value], new: &[Value]) -> Vec<Piece> {
+    let came = new.iter().filter(|element| !old.contains(element)).map(|element| ("added ", element));
+    let went = old.iter().filter(|element| !new.contains(element)).map(|element| ("removed ", element));
+    let mut pieces = Vec::new();
+    let (mut count, mut word_before) = (0, "");
+    for (word, element) in came.chain(went) {
+        count += 1;
+        if count > NAMED_ELEMENTS {
+            continue;
+        }
+        if !pieces.is_empty() {
+            pieces.push(Words(", "));
+        }
+        if word != word_before {
+            pieces.push(Words(word));
+            word_before = word;
+        }
+        pieces.push(value(element));
+    }
+    if count > NAMED_ELEMENTS {
+        pieces.push(Words(", and more"));
+    }
+    if pieces.is_empty() {
+        pieces.push(Words("in another order"));
+    }
+    pieces
+}
+
+fn value(value: &Value) -> Piece {
+    match value {
+        Value::String(text) => Foreign(text.clone()),
+        other => Foreign(other.to_string()),
+    }
+}
+
+fn held(held: &Quarantined) -> Vec<Line> {
+    let title = match &held.part {
+        Part::Version { stack, version } => {
+            vec![Words("version "), Foreign(version.clone()), Words(" of stack "), Foreign(stack.clone())]
+        }
+        Part::Stack { stack } => vec![Words("stack "), Foreign(stack.clone())],
+        Part::Sample { name } => vec![Words("sample "), Foreign(name.clone())],
+        Part::ExtraEntries => vec![Words("entries of extraDevfileEntries.yaml")],
+        Part::Dates => vec![Words("dates of last_modified.json")],
+    };
+    let mut lines = vec![Line::new(0, None, title)];
+    for problem in &held.problems {
+        let line = problem.position.map(|position| format!(":{}", position.line)).unwrap_or_default();
+        let place = Foreign(format!("{}{line}", problem.path));
+        lines.push(Line::new(1, None, vec![place, Words(": "), Foreign(problem.message.clone())]));
+    }
+    lines
+}
