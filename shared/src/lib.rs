@@ -8,6 +8,7 @@ pub mod context;
 pub mod devfile;
 pub mod diagnostic;
 pub mod digest;
+pub mod directory;
 pub mod emf;
 pub mod environment;
 mod error;

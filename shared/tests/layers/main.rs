@@ -41,7 +41,7 @@ const LAYERS: [Layer; 17] = [
     ("artifact", &["artifact"], &["index"]),
     ("repository", &["repository"], &["source", "validate", "artifact"]),
     ("release", &["release"], &["repository"]),
-    ("stores", &["registry", "cache"], &["calls", "observe"]),
+    ("stores", &["directory", "registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),
     ("checker", &["checker"], &["upstream"]),
