@@ -27,6 +27,11 @@ pub(crate) enum Command {
     /// Create a stack, or a version of a stack
     #[command(subcommand)]
     New(New),
+    /// Run a whole registry: publish a registry repository, follow it, and answer clients
+    ///
+    /// Serve, refresh and the schedule in one process and on one address, with STORE=DIR, or with an S3 server and an OCI registry.
+    #[command(after_help = run_help())]
+    Run,
     /// Answer clients from the release in a cache bucket, in plain HTTP
     #[command(after_help = help(Function::Serve))]
     Serve,
@@ -45,6 +50,14 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// The end of the help of `run`.
+fn run_help() -> String {
+    let own = help(Function::Run);
+    format!(
+        "Example:\n  STORE=/var/lib/devfile-registry REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry run\n\n{own}\nAnd those of `serve` and of `refresh`; see their --help."
+    )
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. [`preview`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`, `index`, `serve` and `refresh` are those
-//! of the libraries.
+//! `command` declares the subcommands. [`preview`], [`run`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`, `index`, `serve`
+//! and `refresh` are those of the libraries. `progress` shows work that takes long.
 
 mod command;
 mod compare;
@@ -10,6 +10,7 @@ mod live;
 mod new;
 mod preview;
 mod progress;
+mod run;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
         Command::Diff(options) => return verdict(block_on(diff::run(&options))),
         Command::New(New::Stack(options)) => block_on(new::new_stack(&options)).flatten(),
         Command::New(New::Version(options)) => block_on(new::new_version(&options)).flatten(),
+        // Before other threads, because it takes the socket from the environment.
+        Command::Run => {
+            run::inherited_listener().and_then(|inherited| block_on(run::run(started, inherited)).flatten())
+        }
         Command::Serve => serve::run(started),
         Command::Refresh { action } => {
             let event = action.as_ref().map(|RefreshAction::Invoke { event }| event.as_str());

@@ -23,7 +23,7 @@ KUBERNETES_VERSION = "1.31"
 def run(root: Path, supervisor: Supervisor) -> Optional[tuple[str, int]]:
     """Runs all checks and gives the first that failed with its status."""
     binaries = tools.ensure(root / ".tools", _TOOLS)
-    manifests = sorted((root / "deploy/kubernetes").glob("*.yaml"))
+    manifests = sorted((root / "deploy").glob("kubernetes*/*.yaml"))
     with tempfile.TemporaryDirectory(prefix="devfile-registry-sam-") as home:
         # A region, although nothing is asked of it, and no reports to the tool's makers.
         environment = {

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence, Union
 
 from . import console, git, s3, servers, tools
 from .console import Failure, step
@@ -33,6 +33,8 @@ Runs both functions with a real S3 server, a real OCI registry and a stand-in fo
 nobody listens, nothing gets through, connections are reset. Every answer must be of one whole release and none may be a 5xx,
 but those that the bucket alone could answer while it was away. Memory must stay flat, every request must be in the log and in
 the metrics, and no secret in any log.
+
+With --store it runs `devfile-registry run` with a directory instead: one process, without servers beside it. GitHub fails.
 """
 
 _TARGETS = ("bucket", "OCI registry", "GitHub")
@@ -64,9 +66,9 @@ class Row(NamedTuple):
     failed: int
 
 
-def phases(seconds: float) -> list[Phase]:
+def phases(seconds: float, targets: Sequence[str] = _TARGETS) -> list[Phase]:
     """The plan for so much time: every fault of every target, and as long without any after each."""
-    faults = [(target, fault) for fault in FAULTS for target in _TARGETS]
+    faults = [(target, fault) for fault in FAULTS for target in targets]
     length = min(_LONGEST_FAULT, max(_SHORTEST_FAULT, seconds / (2 * len(faults))))
     rounds = max(1, round(seconds / (2 * length * len(faults))))
     plan = []
@@ -82,6 +84,7 @@ def main(root: Path, arguments: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=600.0, metavar="N", help="how long (default: 600)")
     parser.add_argument("--dev", action="store_true", help="development binaries instead of release ones")
+    parser.add_argument("--store", action="store_true", help="one process with a directory, instead of both functions with servers")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to a file, as Markdown")
     options = parser.parse_args(arguments)
     if not 10 <= options.seconds <= 86_400:
@@ -91,18 +94,21 @@ def main(root: Path, arguments: list[str]) -> int:
             raise Failure(f"{program} is not on PATH")
     # The stand-in for GitHub is no part of what is tried.
     stand_in = ["cargo", "build", "--workspace", "--bin", "github-stand-in"]
-    builds = [["cargo", "build", "--workspace"]] if options.dev else [Plain.build, stand_in]
+    release = ["cargo", "build", "--release", "-p", "cli"] if options.store else Plain.build
+    builds = [["cargo", "build", "--workspace"]] if options.dev else [release, stand_in]
+    targets = ("GitHub",) if options.store else _TARGETS
     with tempfile.TemporaryDirectory(prefix="devfile-soak-") as data, Supervisor() as supervisor:
-        binaries = tools.ensure(root / ".tools", ["weed", "docker-registry"])
+        binaries = tools.ensure(root / ".tools", [] if options.store else ["weed", "docker-registry"])
         for build in builds:
             step("build", " ".join(build))
             if supervisor.run("cargo", build, cwd=root) != 0:
                 raise Failure("the build failed; what the compiler said is above")
         kind = "debug" if options.dev else "release"
         target = root / os.environ.get("CARGO_TARGET_DIR", "target")
-        soak = Soak(supervisor, target / kind, target / "debug/github-stand-in", binaries, Path(data))
+        of_kind = InDirectory if options.store else Soak
+        soak = of_kind(supervisor, target / kind, target / "debug/github-stand-in", binaries, Path(data))
         try:
-            rows, notes = soak.run(phases(options.seconds))
+            rows, notes = soak.run(phases(options.seconds, targets))
         finally:
             soak.close()
     lines = [*markdown(rows), "", f"{kind.capitalize()} binaries. {_machine()}", *notes]
@@ -120,7 +126,9 @@ def main(root: Path, arguments: list[str]) -> int:
 
 
 class Soak:
-    """One run."""
+    """One run of both functions, with servers."""
+
+    _logs = ("serve.log", "refresh.log")
 
     def __init__(self, supervisor: Supervisor, programs: Path, stand_in: Path, binaries: Path, data: Path):
         self._supervisor, self._programs, self._stand_in, self._data = supervisor, programs, stand_in, data
@@ -134,14 +142,9 @@ class Soak:
         self._repository = data / "repository"
         self._commits = 0
 
-        step("start", "SeaweedFS, Distribution, the stand-in for GitHub")
-        self._bucket = servers.start_s3(
-            supervisor, binaries / "weed", data / "s3", data / "s3.log", "soak", "soak", self._secrets["s3"]
-        )
-        oci = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", data / "oci.log")
         self._commit()
-        behind = (_port(self._bucket.endpoint), _port(oci), self._start_github())
-        self._proxies = {name: Proxy(self._ports[name], port) for name, port in zip(_TARGETS, behind)}
+        behind = {**self._start_stores(binaries), "GitHub": self._start_github()}
+        self._proxies = {name: Proxy(self._ports[name], port) for name, port in behind.items()}
         self._environment = self._settings()
 
     def close(self) -> None:
@@ -152,14 +155,10 @@ class Soak:
 
     def run(self, plan: list[Phase]) -> tuple[list[Row], list[str]]:
         """Runs the plan: what happened in it, and the verdict in words."""
-        self._proxies["bucket"].fail("refuse")
-        self._serve = self._start("serve", {"METRICS_ADDR": f"127.0.0.1:{self._ports['metrics']}"})
-        self._start("refresh", {})
-        self._supervisor.wait(lambda: self._status("/health") == 503, limit=30, what="serve did not start")
-        self._proxies["bucket"].heal()
+        self._serve = self._start_functions({"METRICS_ADDR": f"127.0.0.1:{self._ports['metrics']}"})
         self._publish()
         if not self._published:
-            raise Failure(f"the first refresh failed (log: {self._data / 'refresh.log'})")
+            raise Failure(f"the first refresh failed (log: {self._data / self._logs[-1]})")
         self._supervisor.wait(lambda: self._status("/health") == 200, limit=30, what="serve did not load the release")
 
         readers = Readers(self._ports["serve"], self._known, [f"soak-{number:02}" for number in range(_STACKS)])
@@ -205,16 +204,40 @@ class Soak:
 
     # What runs
 
-    def _settings(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "REGISTRY_"))}
+    def _start_stores(self, binaries: Path) -> dict[str, int]:
+        """Starts the servers that store releases, and gives their ports."""
+        step("start", "SeaweedFS, Distribution, the stand-in for GitHub")
+        self._bucket = servers.start_s3(
+            self._supervisor, binaries / "weed", self._data / "s3", self._data / "s3.log", "soak", "soak", self._secrets["s3"]
+        )
+        oci = servers.start_oci(self._supervisor, binaries / "docker-registry", self._data / "oci", self._data / "oci.log")
+        return {"bucket": _port(self._bucket.endpoint), "OCI registry": _port(oci)}
+
+    def _start_functions(self, more: dict[str, str]) -> Child:
+        """Starts the functions, and gives the one that answers readers."""
+        self._proxies["bucket"].fail("refuse")
+        serve = self._start("serve", more)
+        self._start("refresh", {})
+        self._supervisor.wait(lambda: self._status("/health") == 503, limit=30, what="serve did not start")
+        self._proxies["bucket"].heal()
+        return serve
+
+    def _stores(self) -> dict[str, str]:
+        """The settings of the stores."""
         return {
-            **kept,
             **self._bucket.environment(),
             "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self._ports['bucket']}",
             "CACHE_BUCKET": self._bucket.name,
             "OCI_REGISTRY": f"127.0.0.1:{self._ports['OCI registry']}/soak",
             "OCI_USERNAME": "soak",
             "OCI_PASSWORD": self._secrets["oci"],
+        }
+
+    def _settings(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "REGISTRY_"))}
+        return {
+            **kept,
+            **self._stores(),
             "REGISTRY_REPO_URL": f"http://127.0.0.1:{self._ports['GitHub']}/example/registry",
             "GITHUB_API_URL": f"http://127.0.0.1:{self._ports['GitHub']}",
             "GITHUB_TOKEN": self._secrets["github"],
@@ -225,8 +248,11 @@ class Soak:
         }
 
     def _start(self, name: str, more: dict[str, str]) -> Child:
+        return self._spawn(name, [self._programs / name], more)
+
+    def _spawn(self, name: str, command: list[Union[str, Path]], more: dict[str, str]) -> Child:
         environment = {**self._environment, "LISTEN_ADDR": f"127.0.0.1:{self._ports[name]}", **more}
-        return self._supervisor.spawn(name, [self._programs / name], env=environment, log=self._data / f"{name}.log")
+        return self._supervisor.spawn(name, command, env=environment, log=self._data / f"{name}.log")
 
     def _start_github(self) -> int:
         said = self._data / "github.url"
@@ -323,13 +349,33 @@ class Soak:
             self._supervisor.wait(all_are_there, limit=10, what="not every request is in the log of serve")
         except Failure as failure:
             self.problems.append(str(failure))
-        for name in ("serve.log", "refresh.log"):
+        for name in self._logs:
             text = (self._data / name).read_text(errors="replace")
             self.problems += [f"{name} holds the secret of {what}" for what, value in self._secrets.items() if value in text]
         return "Every request is in the log of serve, and no secret in any log."
 
     def _status(self, path: str) -> int:
         return s3.get_status(self._ports["serve"], path) or 0
+
+
+class InDirectory(Soak):
+    """One run of a single process, with a directory."""
+
+    _logs = ("serve.log",)
+
+    def _start_stores(self, binaries: Path) -> dict[str, int]:
+        step("start", "the stand-in for GitHub")
+        return {}
+
+    def _start_functions(self, more: dict[str, str]) -> Child:
+        # Triggers go where readers go.
+        self._ports["refresh"] = self._ports["serve"]
+        registry = self._spawn("serve", [self._programs / "devfile-registry", "run"], more)
+        self._supervisor.wait(lambda: self._status("/health") == 200, limit=30, what="the first release is not served")
+        return registry
+
+    def _stores(self) -> dict[str, str]:
+        return {"STORE": str(self._data / "store"), "SCHEDULE_SECONDS": "5"}
 
 
 def markdown(rows: list[Row]) -> list[str]:

@@ -19,7 +19,7 @@ HELP = """\
 usage: scripts/test [ARGUMENT...]
 
 Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
-`cargo nextest run` where that is installed and `cargo test` elsewhere, and half a minute of scripts/soak. Starts an S3
+`cargo nextest run` where that is installed and `cargo test` elsewhere, and three quarters of a minute of scripts/soak. Starts an S3
 server and an OCI registry for them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
 """
@@ -82,9 +82,9 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
         step("test", " ".join(command))
         if status := supervisor.run("cargo", command, cwd=root, env=environment):
             return f"{command[0]} {command[1]}", status
-    if not arguments:
-        soak = [sys.executable, root / "scripts/soak", "--dev", "--seconds", "30"]
-        step("test", "scripts/soak --dev --seconds 30")
+    for options in [] if arguments else (["--seconds", "30"], ["--store", "--seconds", "12"]):
+        soak = [sys.executable, root / "scripts/soak", "--dev", *options]
+        step("test", f"scripts/soak --dev {' '.join(options)}")
         if status := supervisor.run("soak", soak, cwd=root):
             return "scripts/soak", status
     return None

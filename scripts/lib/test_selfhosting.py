@@ -1,10 +1,11 @@
-"""Tests of what runs the functions outside AWS: the image, the compose file and the Kubernetes manifests.
+"""Tests of what runs the functions outside AWS: the image, the compose files, the Kubernetes manifests and the units of systemd.
 
 That the manifests are valid Kubernetes is checked by `checks`; here, that they are what the functions need.
 """
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import tomllib
@@ -22,17 +23,20 @@ FOR_TESTS = {name for name, text in DECLARED.items() if "for tests and developme
 NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
 """Variables that libraries read."""
 
+SERVERS = {name for name, text in DECLARED.items() if name.startswith(("CACHE_", "OCI_")) or "always with `STORE`" in text}
+"""Settings of the servers that STORE takes the place of."""
+
 VERSION = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["version"]
 
 
-def manifests() -> list[dict[str, Any]]:
-    paths = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+def manifests(folder: str = "kubernetes") -> list[dict[str, Any]]:
+    paths = sorted((ROOT / "deploy" / folder).glob("*.yaml"))
     return [document for path in paths for document in yaml.safe_load_all(path.read_text())]
 
 
-def pods() -> Iterator[tuple[str, str, dict[str, Any]]]:
+def pods(folder: str = "kubernetes") -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every pod with the kind and name of what starts it."""
-    for document in manifests():
+    for document in manifests(folder):
         spec = document.get("spec", {})
         spec = spec.get("jobTemplate", {}).get("spec", spec)
         if "template" in spec:
@@ -51,7 +55,7 @@ class Kubernetes(unittest.TestCase):
         )
 
     def test_no_container_has_more_rights_or_memory_than_it_needs(self) -> None:
-        for _, name, pod in pods():
+        for _, name, pod in [*pods(), *pods("kubernetes-store")]:
             spec = pod["spec"]
             self.assertIs(spec["automountServiceAccountToken"], False, name)
             self.assertIs(spec["securityContext"]["runAsNonRoot"], True, name)
@@ -128,6 +132,105 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual(json.loads(command[2]), {"action": "schedule"})
 
 
+def run_settings() -> set[str]:
+    """The settings of `devfile-registry run` with STORE."""
+    read = {*read_by("serve"), *read_by("refresh"), *read_by("run")}
+    return {one for one in read if not one.endswith(("_ARN", "_FILE"))} - FOR_TESTS - SERVERS
+
+
+class KubernetesStore(unittest.TestCase):
+    """The variant in one pod."""
+
+    def test_one_process_runs_everything_on_one_volume(self) -> None:
+        [(kind, _, pod)] = pods("kubernetes-store")
+        [deployment] = [document for document in manifests("kubernetes-store") if document["kind"] == kind]
+        self.assertEqual((deployment["spec"]["replicas"], deployment["spec"]["strategy"]), (1, {"type": "Recreate"}))
+        [container] = pod["spec"]["containers"]
+        self.assertEqual(container["command"], ["devfile-registry", "run"])
+        config = self.config()
+        claims = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume}
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        [claim] = [document for document in manifests("kubernetes-store") if document["kind"] == "PersistentVolumeClaim"]
+        self.assertEqual(claims[mounts[config["STORE"]]], claim["metadata"]["name"])
+        self.assertEqual(pod["spec"]["securityContext"]["fsGroup"], pod["spec"]["securityContext"]["runAsGroup"])
+
+    def test_variables_are_known_and_come_from_what_is_there(self) -> None:
+        [(_, _, pod)] = pods("kubernetes-store")
+        sources = [{"configMapRef": {"name": "devfile-registry"}}, {"secretRef": {"name": "devfile-registry"}}]
+        self.assertEqual(pod["spec"]["containers"][0]["envFrom"], sources)
+        for variable in self.config():
+            self.assertTrue(variable in run_settings() or NOT_OURS.match(variable), variable)
+            self.assertNotRegex(variable, "SECRET|TOKEN|PASSWORD|CREDENTIALS|_KEY")
+
+    def test_what_listens_is_probed_and_found(self) -> None:
+        [(_, _, pod)] = pods("kubernetes-store")
+        [container] = pod["spec"]["containers"]
+        [port] = container["ports"]
+        self.assertEqual(self.config()["LISTEN_ADDR"], f"0.0.0.0:{port['containerPort']}")
+        paths = {probe: container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")}
+        self.assertEqual(paths, {"readinessProbe": "/health", "livenessProbe": "/status"})
+        [service] = [document for document in manifests("kubernetes-store") if document["kind"] == "Service"]
+        self.assertLessEqual(service["spec"]["selector"].items(), pod["metadata"]["labels"].items())
+        [ingress] = [document for document in manifests("kubernetes-store") if document["kind"] == "Ingress"]
+        [path] = ingress["spec"]["rules"][0]["http"]["paths"]
+        self.assertEqual((path["path"], path["backend"]["service"]["name"]), ("/", service["metadata"]["name"]))
+
+    def config(self) -> dict[str, str]:
+        [config] = [document for document in manifests("kubernetes-store") if document["kind"] == "ConfigMap"]
+        return config["data"]
+
+
+class ComposeStore(unittest.TestCase):
+    """The variant with one process."""
+
+    [SERVICE] = yaml.safe_load((ROOT / "deploy/compose-store.yaml").read_text())["services"].values()
+
+    def test_every_setting_is_passed_on(self) -> None:
+        environment = self.SERVICE["environment"]
+        settings = run_settings()
+        passed = {variable for variable in environment if not NOT_OURS.match(variable)}
+        self.assertEqual(passed, settings | {f"{one}_FILE" for one in settings & SECRETS})
+        for variable in passed - {"STORE", "LISTEN_ADDR"}:
+            self.assertRegex(environment[variable], rf"^\$\{{{variable}:-[^}}]*\}}$")
+        self.assertIn("RUST_LOG", environment)
+
+    def test_it_runs_what_the_image_starts_with_a_volume_and_few_rights(self) -> None:
+        self.assertNotIn("command", self.SERVICE)
+        self.assertNotIn("healthcheck", self.SERVICE, "that of the image")
+        volumes = {volume["target"]: volume for volume in self.SERVICE["volumes"]}
+        self.assertEqual(volumes[self.SERVICE["environment"]["STORE"]], {"type": "volume", "source": "data", "target": "/data"})
+        for target in ("/registry", "/run/secrets"):
+            self.assertEqual((volumes[target]["type"], volumes[target]["read_only"]), ("bind", True))
+        self.assertEqual((self.SERVICE["read_only"], self.SERVICE["cap_drop"]), (True, ["ALL"]))
+        self.assertEqual(self.SERVICE["ports"], ["127.0.0.1:8080:8080"])
+        self.assertEqual(self.SERVICE["image"], f"devfile-registry:{VERSION}")
+
+    def test_no_secret_has_a_value_in_the_file(self) -> None:
+        for variable, value in self.SERVICE["environment"].items():
+            if re.search("SECRET|TOKEN|PASSWORD|CREDENTIALS|APP_KEY", variable):
+                self.assertRegex(value, r"^\$\{[A-Z_]+:-\}$", variable)
+
+
+class Systemd(unittest.TestCase):
+    def unit(self, name: str) -> configparser.ConfigParser:
+        unit = configparser.ConfigParser(interpolation=None)
+        unit.optionxform = str
+        unit.read(ROOT / "deploy/systemd" / name)
+        return unit
+
+    def test_the_socket_is_that_of_the_program_and_outlives_it(self) -> None:
+        socket, service = self.unit("devfile-registry.socket"), self.unit("devfile-registry.service")
+        default = re.search(r'default: Default::Value\("(.+?)"\)', DECLARED["LISTEN_ADDR"]).group(1)
+        self.assertEqual(socket["Socket"]["ListenStream"], default)
+        self.assertEqual(service["Unit"]["Requires"], "devfile-registry.socket")
+        self.assertTrue(service["Service"]["ExecStart"].endswith("/devfile-registry run"))
+
+    def test_the_store_is_the_folder_that_systemd_makes(self) -> None:
+        service = self.unit("devfile-registry.service")["Service"]
+        self.assertEqual(service["Environment"], f"STORE=/var/lib/{service['StateDirectory']}")
+        self.assertEqual((service["DynamicUser"], service["ProtectSystem"]), ("yes", "strict"))
+
+
 class Compose(unittest.TestCase):
     SERVICES = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
 
@@ -137,7 +240,7 @@ class Compose(unittest.TestCase):
     def test_every_setting_is_passed_on(self) -> None:
         for name, function in (("serve", "serve"), ("refresh", "refresh"), ("reconcile", "refresh")):
             environment = self.SERVICES[name]["environment"]
-            settings = {one for one in read_by(function) if not one.endswith(("_ARN", "_FILE"))} - FOR_TESTS
+            settings = {one for one in read_by(function) if not one.endswith(("_ARN", "_FILE"))} - FOR_TESTS - {"STORE"}
             files = {f"{one}_FILE" for one in settings & SECRETS}
             passed = {variable for variable in environment if not NOT_OURS.match(variable)}
             self.assertEqual(passed, settings | files, name)
@@ -198,6 +301,12 @@ class Image(unittest.TestCase):
         self.assertIn("\nHEALTHCHECK ", last)
         json.loads(re.search(r"(?m)^    CMD (\[.*\])$", last).group(1))
 
+    def test_it_starts_a_whole_registry_and_has_a_folder_for_it(self) -> None:
+        last = self.FILE.rpartition("\nFROM ")[2]
+        user = re.search(r"(?m)^USER (\d+):(\d+)$", last)
+        self.assertIn(f"install --directory --owner={user.group(1)} --group={user.group(2)} /data\n", last)
+        self.assertTrue(last.endswith('CMD ["devfile-registry", "run"]\n'))
+
     def test_podman_builds_it_in_the_format_that_has_health_checks(self) -> None:
         pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(ROOT / "deploy").rglob("*")]
         commands = [line for page in pages if page.is_file() for line in page.read_text().splitlines() if "podman build" in line]
@@ -210,7 +319,7 @@ class Image(unittest.TestCase):
     def test_it_holds_the_binaries_and_is_built_by_the_toolchain_of_the_workspace(self) -> None:
         rust = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["rust-version"]
         self.assertIn(f"rust:{rust}-", self.FILE)
-        for package, binary in (("serve", "serve"), ("refresh", "refresh"), ("devfile-registry", "index-generator")):
+        for package, binary in (("serve", "serve"), ("refresh", "refresh"), ("devfile-registry", "index-generator"), ("cli", "devfile-registry")):
             self.assertIn(f" -p {package}", self.FILE)
             self.assertIn(f"/build/target/release/{binary} ", self.FILE)
 

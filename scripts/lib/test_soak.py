@@ -22,6 +22,11 @@ class Plan(unittest.TestCase):
             self.assertEqual({phase.name for phase in plan[1::2]}, {"all well"})
             self.assertAlmostEqual(sum(phase.seconds for phase in plan), seconds, delta=seconds * 0.11)
 
+    def test_targets_that_are_not_there_do_not_fail(self) -> None:
+        plan = phases(12, ("GitHub",))
+        self.assertEqual({phase.target for phase in plan}, {"GitHub", None})
+        self.assertAlmostEqual(sum(phase.seconds for phase in plan), 12, delta=2)
+
 
 class Tallies(unittest.TestCase):
     def test_percentiles(self) -> None:

@@ -20,6 +20,26 @@ pub struct Context {
     bucket_calls: AtomicU64,
     artifacts_pushed: AtomicU64,
     bytes_pushed: AtomicU64,
+    progress: Arc<Progress>,
+}
+
+/// The progress of an action: its calls to the stores that are known so far, and those that have ended.
+#[derive(Debug, Default)]
+pub struct Progress {
+    expected: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// Steps that are known so far.
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    /// Steps that have ended.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
 }
 
 impl Context {
@@ -30,7 +50,18 @@ impl Context {
 
     /// Creates the context of a part: a tally of its own in the current trace.
     pub fn within_current() -> Arc<Self> {
-        Self::new(trace())
+        Self::part(trace())
+    }
+
+    /// Creates the context of a part at a position of a trace. Its progress is that of the whole.
+    pub fn part(trace: Option<TraceParent>) -> Arc<Self> {
+        let progress = CURRENT.try_with(|current| Arc::clone(&current.progress)).unwrap_or_default();
+        Arc::new(Self { trace, progress, ..Self::default() })
+    }
+
+    /// The progress of what runs with this context.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Runs a future with this context.
@@ -84,6 +115,16 @@ pub(crate) fn count_bytes(bytes: usize) {
     count(|current| &current.bytes_pushed, bytes as u64);
 }
 
+/// So many further steps of the current action are known.
+pub(crate) fn expect_steps(steps: usize) {
+    count(|current| &current.progress.expected, steps as u64);
+}
+
+/// A step of the current action has ended.
+pub(crate) fn count_step() {
+    count(|current| &current.progress.done, 1);
+}
+
 fn count(counter: impl FnOnce(&Context) -> &AtomicU64, by: u64) {
     // Outside of any request there is no tally.
     let _counted = CURRENT.try_with(|current| counter(current).fetch_add(by, Ordering::Relaxed));
@@ -92,6 +133,21 @@ fn count(counter: impl FnOnce(&Context) -> &AtomicU64, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn progress_of_a_part_is_that_of_the_whole() {
+        let whole = Context::new(None);
+        let progress = whole.progress();
+        whole
+            .scope(async {
+                expect_steps(3);
+                Context::part(None).scope(tokio::spawn(inherit(async { count_step() }))).await.unwrap();
+                Context::within_current().scope(async { count_step() }).await;
+                Context::new(None).scope(async { count_step() }).await;
+            })
+            .await;
+        assert_eq!((progress.expected(), progress.done()), (3, 2));
+    }
 
     #[tokio::test]
     async fn a_tally_belongs_to_its_request() {

@@ -1,6 +1,7 @@
 //! Configuration from environment variables, with all mistakes named at once.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::settings::{self, Setting};
@@ -82,6 +83,15 @@ impl Environment {
         })
     }
 
+    /// The folder of `STORE`, which excludes the variables of the servers in its place.
+    pub fn store(&mut self, servers: &[&Setting]) -> Option<PathBuf> {
+        let folder = self.optional(&settings::STORE)?;
+        if servers.iter().any(|setting| self.is_set(setting.name)) {
+            self.reject("STORE excludes CACHE_BUCKET and OCI_REGISTRY; set STORE alone, or the two of them");
+        }
+        Some(folder)
+    }
+
     /// Says that the variables do not fit together. A problem of a variable that is read twice counts once.
     pub fn reject(&mut self, problem: impl Into<String>) {
         let problem = problem.into();
@@ -96,6 +106,19 @@ impl Environment {
     /// [`InvalidEnvironment`] with everything that was missing or malformed.
     pub fn finish(self) -> Result<(), InvalidEnvironment> {
         if self.problems.is_empty() { Ok(()) } else { Err(InvalidEnvironment(self.problems)) }
+    }
+}
+
+impl InvalidEnvironment {
+    /// The problems of several readings of one environment, each of them once.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        for problem in others.0 {
+            if !self.0.contains(&problem) {
+                self.0.push(problem);
+            }
+        }
+        self
     }
 }
 
@@ -125,8 +148,8 @@ mod tests {
         let error = environment.finish().unwrap_err().to_string();
         assert_eq!(
             error,
-            "invalid environment:\n  CACHE_BUCKET is not set; set it to the name of an S3 bucket\n  \
-             OCI_REGISTRY is not set; set it to the OCI registry: host, host:port or host/namespace\n  \
+            "invalid environment:\n  CACHE_BUCKET is not set; set it to the name of an S3 bucket, or STORE to a folder\n  \
+             OCI_REGISTRY is not set; set it to the OCI registry (host, host:port or host/namespace), or STORE to a folder\n  \
              LISTEN_ADDR is malformed; set it to an address and port, such as 127.0.0.1:8080"
         );
     }

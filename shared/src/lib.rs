@@ -9,6 +9,7 @@ pub mod devfile;
 pub mod diagnostic;
 pub mod diff;
 pub mod digest;
+pub mod directory;
 pub mod emf;
 pub mod environment;
 mod error;

@@ -26,6 +26,10 @@ pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
 /// "Pushing Manifests").
 pub const MANIFEST_BYTES: u64 = 4 << 20;
 
+/// Largest `index.json` of an OCI image layout, in bytes: 250,000 tags. A refresh writes that of the index artifact anew four times, and
+/// adds one to three tags to it.
+pub const LAYOUT_BYTES: u64 = 64 << 20;
+
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
 

@@ -47,8 +47,13 @@ pub fn lost_lines() -> u64 {
 /// rather than let requests wait for the reader of the log. In AWS Lambda, where a process is frozen once a request is
 /// answered, every line is written before that.
 pub fn start(service: &'static str) -> Log {
+    start_at(service, tracing::Level::INFO)
+}
+
+/// As [`start`], with this level where `RUST_LOG` sets none.
+pub fn start_at(service: &'static str, level: tracing::Level) -> Log {
     let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
-    let levels: Targets = levels.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    let levels: Targets = levels.unwrap_or_else(|| Targets::new().with_default(level));
     let for_people = std::io::stderr().is_terminal();
     let (writer, guard) = if for_people || is_lambda() {
         (BoxMakeWriter::new(std::io::stderr), None)

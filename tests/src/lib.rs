@@ -7,6 +7,7 @@ pub mod collector;
 pub mod distribution;
 pub mod ecr;
 pub mod emulator;
+pub mod fused;
 pub mod git;
 pub mod github;
 pub mod guard;

@@ -56,6 +56,13 @@ impl Fuse {
         self.0.1.notified().await;
     }
 
+    /// Lets a write through, or none any more: then it never ends.
+    pub async fn pass(&self) {
+        if !self.burn() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn burn(&self) -> bool {
         let left = self.0.0.fetch_sub(1, Ordering::SeqCst) > 0;
         if !left {

@@ -161,23 +161,7 @@ impl TestRegistry {
     async fn start(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Serving {
         let mut command = command(program, self.limited);
         command.envs(self.variables.clone()).envs(variables.iter().copied());
-        command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().expect("the function starts");
-        let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
-        let url = loop {
-            let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
-            if let Some((_, rest)) = line.split_once(announcement) {
-                break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
-            }
-        };
-        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = log.next_line().await {
-                // Nobody need listen.
-                let _ = sender.send(line);
-            }
-        });
-        Serving { url, process, lines }
+        Serving::start(command, announcement).await
     }
 
     /// The keys of the bucket that begin with a prefix.
@@ -232,6 +216,27 @@ impl TestRegistry {
 }
 
 impl Serving {
+    /// Starts a server and waits until its log says where it listens.
+    pub async fn start(mut command: Command, announcement: &str) -> Self {
+        command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().expect("the function starts");
+        let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        let url = loop {
+            let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
+            if let Some((_, rest)) = line.split_once(announcement) {
+                break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
+            }
+        };
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                // Nobody need listen.
+                let _ = sender.send(line);
+            }
+        });
+        Self { url, process, lines }
+    }
+
     /// Answers a GET: status, and the body as text.
     pub async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
@@ -278,6 +283,11 @@ impl Serving {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    /// Kills it, and waits for its end.
+    pub async fn kill(mut self) {
+        self.process.kill().await.expect("it can be killed");
     }
 
     /// Asks it to end, and waits until it has.

@@ -129,6 +129,7 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
         // A name that no host can have (RFC 2606, section 2).
         _ if name == settings::FETCH_HOSTS.name && !fetch => Some("use-the-option-fetch.invalid".to_owned()),
         _ if name == settings::FETCH_ALLOW_LOOPBACK.name && !fetch => None,
+        _ if name == settings::STORE.name => None,
         _ if name == settings::LISTEN_ADDR.name || name == settings::PUBLIC_URL.name => None,
         _ => std::env::var(name).ok(),
     };

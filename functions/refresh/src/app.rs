@@ -1,18 +1,21 @@
 //! Actions carried out: the clients, built once, and what everybody is told of the result.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::offline::Known;
 use devfile_registry::publish::{Cause, Emptiness, Extent, Outcome, PublishError, Publisher, Report};
-use devfile_registry::registry::OciRegistry;
+use devfile_registry::registry::Record;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use crate::action::{Action, Answer, Hint};
 use crate::auth::gate::Gate;
@@ -27,7 +30,7 @@ use crate::source::Repository;
 const TELLING: Duration = Duration::from_secs(5);
 
 /// The result of a refresh, for all who wait for it.
-pub(crate) type Refreshed = Arc<Result<Report, PublishError>>;
+pub type Refreshed = Arc<Result<Report, PublishError>>;
 
 /// Everything that a trigger needs.
 #[derive(Debug)]
@@ -42,14 +45,43 @@ pub struct App {
 /// What work is done with.
 #[derive(Debug)]
 struct Core {
-    publisher: Publisher<Repository, OciRegistry, Cache>,
+    publisher: Publisher<Repository, Record, Cache>,
+    announcement: Announcement,
+}
+
+/// What hears of every action that succeeds, before its caller does.
+pub struct Announcement(Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl Announcement {
+    /// Calls a function, and waits for what it returns.
+    pub fn to<F>(listener: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Box::new(move || listener().boxed()))
+    }
+
+    /// Nobody hears of actions; what is live is in the bucket.
+    pub fn none() -> Self {
+        Self::to(|| std::future::ready(()))
+    }
+}
+
+impl fmt::Debug for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Announcement").finish_non_exhaustive()
+    }
 }
 
 impl App {
     /// Builds the clients.
     pub async fn new(config: Config) -> Self {
-        let bucket = Cache::from_env(&config.bucket, Patience::Writer).await;
-        let registry = OciRegistry::new(config.registry, config.credentials);
+        Self::announcing(config, Announcement::none()).await
+    }
+
+    /// Builds the clients. What is announced to hears of every action.
+    pub async fn announcing(config: Config, announcement: Announcement) -> Self {
+        let (registry, bucket) = config.stores.open().await;
         if matches!(config.repository, Repository::Off) {
             tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
         }
@@ -61,7 +93,7 @@ impl App {
             strictness: config.strictness,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };
-        let core = Arc::new(Core { publisher });
+        let core = Arc::new(Core { publisher, announcement });
         let runner = Runner::new({
             let core = Arc::clone(&core);
             move |told| {
@@ -122,6 +154,11 @@ impl App {
         self.runner.submit(told)
     }
 
+    /// Refreshes, once what may be running has ended, and waits for the result; `None` after an error in the software.
+    pub async fn follow(&self) -> Option<Refreshed> {
+        self.submit(None).await
+    }
+
     /// Refreshes at once.
     pub(crate) async fn refresh(&self, told: Option<&CommitSha>) -> Refreshed {
         Arc::new(self.core.refresh(told).await)
@@ -173,14 +210,19 @@ impl Core {
             // On the heap: the work is by far the largest of the futures that lead to it.
             let (result, done) = observe::refresh(&span, Box::pin(work)).await;
             let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
-            let (lag, in_time) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github);
+            let announce = async {
+                if result.is_ok() {
+                    (self.announcement.0)().await;
+                }
+            };
+            let (lag, in_time, ()) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github, announce);
             done.count(lag);
             if in_time.is_err() {
                 tracing::warn!("GitHub was not told of the result in time");
             }
             result
         };
-        Context::new(span.position()).scope(Box::pin(whole)).await
+        Context::part(span.position()).scope(Box::pin(whole)).await
     }
 
     /// Shows the result at the commit on GitHub.

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
-use devfile_registry::registry::{Credentials, RegistryAddress};
+use devfile_registry::registry::{Credentials, ImageLayouts, OciRegistry, Record, RegistryAddress};
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
@@ -27,12 +29,8 @@ pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
-    /// `OCI_REGISTRY`, `OCI_ENDPOINT`
-    pub registry: RegistryAddress,
-    /// `OCI_USERNAME`, `OCI_PASSWORD`
-    pub credentials: Option<Credentials>,
-    /// `CACHE_BUCKET`
-    pub bucket: String,
+    /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `OCI_USERNAME` and `OCI_PASSWORD`
+    pub stores: Stores,
     /// `STRICT`
     pub strictness: Strictness,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: limits on fetches of upstream content.
@@ -43,6 +41,34 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
     pub metrics: Option<SocketAddr>,
+}
+
+/// The stores to publish to.
+#[derive(Debug)]
+pub enum Stores {
+    /// Both in a directory.
+    Directory(Directory),
+    /// A bucket at an S3 server, by its name, and an OCI registry.
+    Servers {
+        /// The name of the bucket.
+        bucket: String,
+        /// The OCI registry.
+        registry: OciRegistry,
+    },
+}
+
+impl Stores {
+    /// Makes the clients; nothing is sent yet.
+    pub(crate) async fn open(self) -> (Record, Cache) {
+        match self {
+            Self::Directory(directory) => {
+                (Record::Layouts(ImageLayouts::new(directory.clone())), Cache::in_directory(directory))
+            }
+            Self::Servers { bucket, registry } => {
+                (Record::Oci(registry), Cache::from_env(bucket, Patience::Writer).await)
+            }
+        }
+    }
 }
 
 impl Config {
@@ -57,19 +83,7 @@ impl Config {
     fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
         let hosts = GitCredentials::from_environment(&mut environment);
         let repository = repository(&mut environment, &hosts);
-        let registry: String = environment.required(&settings::OCI_REGISTRY);
-        let address = registry.parse::<RegistryAddress>();
-        if let Err(reason) = &address
-            && !registry.is_empty()
-        {
-            environment.reject(format!("OCI_REGISTRY: {reason}"));
-        }
-        let endpoint = environment.optional(&settings::OCI_ENDPOINT);
-        let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
-        let password = Secret::from_environment(&mut environment, &settings::OCI_PASSWORD, any);
-        let credentials =
-            pair(&mut environment, (&settings::OCI_USERNAME, username), (&settings::OCI_PASSWORD, password));
-        let bucket = environment.required(&settings::CACHE_BUCKET);
+        let stores = stores(&mut environment);
         let strict: bool = environment.or_default(&settings::STRICT);
         let outside = Outside::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
@@ -78,11 +92,8 @@ impl Config {
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
-            registry: address
-                .map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?
-                .at(endpoint),
-            credentials: credentials.map(|(username, password)| Credentials { username, password }),
-            bucket,
+            // Without them something was wrong, and has been named.
+            stores: stores.ok_or_else(|| InvalidEnvironment(vec![]))?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             outside,
             access,
@@ -90,6 +101,28 @@ impl Config {
             metrics,
         })
     }
+}
+
+/// None when something is wrong.
+fn stores(environment: &mut Environment) -> Option<Stores> {
+    let folder = environment.store(&[&settings::CACHE_BUCKET, &settings::OCI_REGISTRY]);
+    let endpoint = environment.optional(&settings::OCI_ENDPOINT);
+    let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
+    let password = Secret::from_environment(environment, &settings::OCI_PASSWORD, any);
+    let credentials = pair(environment, (&settings::OCI_USERNAME, username), (&settings::OCI_PASSWORD, password));
+    if let Some(folder) = folder {
+        let opened = Directory::open(&folder);
+        let named = |error| format!("cannot write {}: {error}", folder.display());
+        return accept(environment, settings::STORE.name, opened.map_err(named)).map(Stores::Directory);
+    }
+    let address: String = environment.required(&settings::OCI_REGISTRY);
+    let bucket: String = environment.required(&settings::CACHE_BUCKET);
+    if address.is_empty() {
+        return None;
+    }
+    let address: RegistryAddress = accept(environment, settings::OCI_REGISTRY.name, address.parse())?;
+    let credentials = credentials.map(|(username, password)| Credentials { username, password });
+    Some(Stores::Servers { bucket, registry: OciRegistry::new(address.at(endpoint), credentials) })
 }
 
 /// Two settings that go together, the second one a secret.
@@ -211,6 +244,29 @@ mod tests {
         Config::read(Environment::new(lookup)).unwrap();
         let declared = settings::of(settings::Function::Refresh).flat_map(|(setting, _)| setting.variables());
         assert_eq!(*read.lock().unwrap(), declared.collect());
+    }
+
+    #[tokio::test]
+    async fn store_takes_the_place_of_both_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |more: &[(&str, &str)]| {
+            let store = folder.path().join("a/store").display().to_string();
+            let variables = [vec![("STORE", &*store)], more.to_vec()].concat();
+            let leaked = |text: &str| -> &'static str { text.to_owned().leak() };
+            let variables: Vec<_> = variables.into_iter().map(|(name, value)| (leaked(name), leaked(value))).collect();
+            read(variables.leak())
+        };
+        assert!(matches!(of(&[]).unwrap().stores, Stores::Directory(_)));
+        assert!(folder.path().join("a/store/tmp").is_dir(), "a directory that cannot be written would be named");
+        for server in ENOUGH {
+            let error = of(&[server]).unwrap_err();
+            assert_eq!(error.lines().count(), 2, "{error}");
+            assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
+        }
+        std::fs::remove_dir_all(folder.path().join("a")).unwrap();
+        std::fs::write(folder.path().join("a"), "a file").unwrap();
+        let error = of(&[]).unwrap_err();
+        assert!(error.contains("STORE: cannot write ") && error.lines().count() == 2, "{error}");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -58,8 +58,10 @@ pub async fn run(event: Option<&str>) -> anyhow::Result<()> {
         tokio::spawn(server.run(answer, pending(), LAST_WORK));
     }
     let answering = Arc::clone(&app);
-    let answer =
-        move |request: http::Request<RequestBody>| answer(State(Arc::clone(&answering)), request.map(Body::new));
+    let answer = move |request: http::Request<RequestBody>| {
+        let app = Arc::clone(&answering);
+        async move { answer(&app, request.map(Body::new)).await }
+    };
     let end = server.run(answer, logging::stop_signal(), LAST_WORK).await;
     // What was promised is finished; stopping in between would harm nothing.
     if tokio::time::timeout_at(end, app.idle()).await.is_err() {
@@ -68,8 +70,14 @@ pub async fn run(event: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
-    observe::request(request, |request| async move { app.answer(request).await }).await
+/// Answers a request, and tells the log of it.
+pub async fn answer(app: &App, request: Request) -> Response {
+    observe::request(request, |request| app.answer(request)).await
+}
+
+/// Whether a path is one of this function's triggers.
+pub fn is_trigger(path: &str) -> bool {
+    path == "/refresh" || path.starts_with("/webhooks/")
 }
 
 fn show_metrics(path: &str) -> Response {
@@ -95,7 +103,7 @@ async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value,
                 if let Some(trace) = context.xray_trace_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
                     request.headers_mut().insert("x-amzn-trace-id", trace);
                 }
-                answer(State(app), request.with_lambda_context(context).map(Body::from)).await
+                answer(&app, request.with_lambda_context(context).map(Body::from)).await
             }
             Err(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
         };

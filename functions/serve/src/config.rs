@@ -1,8 +1,11 @@
 //! What `serve` is told by its environment.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
 use devfile_registry::public_url::PublicUrl;
@@ -11,8 +14,8 @@ use devfile_registry::settings;
 /// The configuration of `serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `CACHE_BUCKET`: the bucket to read.
-    pub bucket: String,
+    /// `STORE`, `CACHE_BUCKET`: the bucket to read.
+    pub(crate) bucket: BucketName,
     /// `REVALIDATE_SECONDS`: how old a snapshot may be before the bucket is asked for a newer one.
     pub(crate) revalidate: Duration,
     /// `LISTEN_ADDR`: where plain HTTP listens.
@@ -47,7 +50,10 @@ impl Config {
     /// # Errors
     /// As [`Config::from_env`].
     pub fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
-        let bucket = environment.required(&settings::CACHE_BUCKET);
+        let bucket = match environment.store(&[&settings::CACHE_BUCKET]) {
+            Some(folder) => BucketName::InDirectory(folder),
+            None => BucketName::S3(environment.required(&settings::CACHE_BUCKET)),
+        };
         let revalidate: u16 = environment.or_default(&settings::REVALIDATE_SECONDS);
         let listen = environment.or_default(&settings::LISTEN_ADDR);
         let name = environment.or_default(&settings::REGISTRY_NAME);
@@ -59,14 +65,34 @@ impl Config {
         };
         let headless: bool = environment.or_default(&settings::REGISTRY_HEADLESS);
         let viewer = if headless { Mode::Headless } else { Mode::Pages };
-        let large_blobs = match environment.or_default(&settings::REDIRECT_BLOBS) {
-            true => LargeBlobs::Redirected,
-            false => LargeBlobs::Sent,
+        let large_blobs = match (&bucket, environment.or_default(&settings::REDIRECT_BLOBS)) {
+            (BucketName::S3(_), true) => LargeBlobs::Redirected,
+            // Nobody but this process can read a directory.
+            (BucketName::InDirectory(_), _) | (_, false) => LargeBlobs::Sent,
         };
         let fetches = Rules::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
         Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer })
+    }
+}
+
+/// The bucket to read.
+#[derive(Debug, Clone)]
+pub(crate) enum BucketName {
+    /// At an S3 server, by its name.
+    S3(String),
+    /// In a directory.
+    InDirectory(PathBuf),
+}
+
+impl BucketName {
+    /// Makes a client; nothing is read yet.
+    pub(crate) async fn open(&self) -> Cache {
+        match self {
+            Self::S3(name) => Cache::from_env(name, Patience::Reader).await,
+            Self::InDirectory(folder) => Cache::in_directory(Directory::at(folder)),
+        }
     }
 }
 
@@ -117,5 +143,19 @@ mod tests {
         Config::read(Environment::new(lookup)).unwrap();
         let declared = settings::of(Function::Serve).map(|(setting, _)| setting.name.to_owned());
         assert_eq!(*read.lock().unwrap(), declared.collect());
+    }
+    fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Config, String> {
+        let lookup = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Config::read(Environment::new(lookup)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn store_takes_the_place_of_the_bucket_and_its_blobs_are_sent() {
+        let config = read(&[("STORE", "/data"), ("REDIRECT_BLOBS", "true")]).unwrap();
+        assert!(matches!(config.bucket, BucketName::InDirectory(_)));
+        assert_eq!(config.large_blobs, LargeBlobs::Sent);
+        let error = read(&[("STORE", "/data"), ("CACHE_BUCKET", "bucket")]).unwrap_err();
+        assert_eq!(error.lines().count(), 2, "{error}");
+        assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
     }
 }

@@ -35,6 +35,12 @@ pub struct App {
 }
 
 impl App {
+    /// Loads the live release of the bucket that is configured.
+    pub async fn open(config: Config) -> Self {
+        let cache = config.bucket.open().await;
+        Self::new(config, cache).await
+    }
+
     /// Loads the live release.
     pub async fn new(config: Config, cache: Cache) -> Self {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);

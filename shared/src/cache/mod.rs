@@ -1,9 +1,10 @@
-//! The cache bucket, which `serve` reads and `refresh` writes. [`Bucket`] is its interface, [`Cache`] a bucket of either kind: `s3`, whose
-//! calls share `calls`, or `memory`.
+//! The cache bucket, which `serve` reads and `refresh` writes. [`Bucket`] is its interface, [`Cache`] a bucket of any kind: `s3`, whose
+//! calls share `calls`, `directory` or `memory`.
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod calls;
+mod directory;
 mod memory;
 mod s3;
 mod store;
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 use crate::digest::Digest;
 
+pub use directory::DirectoryBucket;
 pub use memory::MemoryBucket;
 pub use s3::{Patience, S3Bucket};
 pub use store::Cache;

@@ -1,4 +1,4 @@
-//! The bucket, wherever it is: at an S3 server, or in memory.
+//! The bucket, wherever it is: at an S3 server, in a directory, or in memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::directory::DirectoryBucket;
 use super::memory::MemoryBucket;
 use super::s3::{Patience, S3Bucket};
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Opened, Stat, Written};
+use crate::directory::Directory;
 
 /// A bucket.
 #[derive(Debug, Clone)]
 pub enum Cache {
     /// At an S3 server.
     S3(S3Bucket),
+    /// In a directory.
+    Directory(DirectoryBucket),
     /// In the memory of this process.
     Memory(MemoryBucket),
 }
@@ -30,6 +34,11 @@ impl Cache {
         Self::S3(S3Bucket::at(endpoint, bucket, patience).await)
     }
 
+    /// The bucket of a directory.
+    pub fn in_directory(directory: Directory) -> Self {
+        Self::Directory(DirectoryBucket::new(directory))
+    }
+
     /// An empty bucket in memory.
     pub fn in_memory() -> Self {
         Self::Memory(MemoryBucket::default())
@@ -42,6 +51,7 @@ impl Cache {
     pub async fn fetch(&self, key: &str, known: Option<&ETag>, limit: u64) -> Result<Fetched, CacheError> {
         match self {
             Self::S3(bucket) => bucket.fetch(key, known, limit).await,
+            Self::Directory(bucket) => bucket.fetch(key, known, limit).await,
             Self::Memory(bucket) => bucket.fetch(key, known, limit),
         }
     }
@@ -53,6 +63,7 @@ impl Cache {
     pub async fn stream(&self, key: &str, first: u64, last: u64) -> Result<ByteStream, CacheError> {
         match self {
             Self::S3(bucket) => bucket.stream(key, first, last).await,
+            Self::Directory(bucket) => bucket.stream(key, first, last).await,
             Self::Memory(bucket) => bucket.stream(key, first, last),
         }
     }
@@ -67,6 +78,7 @@ impl Cache {
     ) -> Result<(), CacheError> {
         match self {
             Self::S3(bucket) => bucket.upload(key, file, media_type, time).await,
+            Self::Directory(bucket) => bucket.put_file(key, file).await,
             Self::Memory(bucket) => bucket.put_file(key, file).await,
         }
     }
@@ -88,8 +100,8 @@ impl Cache {
     ) -> Result<String, CacheError> {
         match self {
             Self::S3(bucket) => bucket.presign_as(key, valid, disposition).await,
-            Self::Memory(bucket) => {
-                Err(bucket.error(format!("sign a URL for {key}"), "set REDIRECT_BLOBS=false".to_owned()))
+            Self::Directory(_) | Self::Memory(_) => {
+                Err(self.error(format!("sign a URL for {key}"), "set REDIRECT_BLOBS=false".to_owned()))
             }
         }
     }
@@ -97,6 +109,7 @@ impl Cache {
     pub(crate) fn error(&self, operation: String, reason: String) -> CacheError {
         match self {
             Self::S3(bucket) => bucket.error(operation, reason),
+            Self::Directory(bucket) => bucket.error(operation, reason),
             Self::Memory(bucket) => bucket.error(operation, reason),
         }
     }
@@ -107,6 +120,7 @@ macro_rules! delegate {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self {
             Cache::S3(bucket) => bucket.$method($($argument),*).await,
+            Cache::Directory(bucket) => bucket.$method($($argument),*).await,
             Cache::Memory(bucket) => bucket.$method($($argument),*).await,
         }
     };

@@ -52,6 +52,16 @@ impl Server {
         Ok(Self { listener, timeouts: Timeouts::DEFAULT, connections: connection_limit() })
     }
 
+    /// Takes a socket that listens already, such as one of systemd.
+    ///
+    /// # Errors
+    /// The socket cannot be used so.
+    pub fn from_listener(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self { listener, timeouts: Timeouts::DEFAULT, connections: connection_limit() })
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The OCI registry: the record of all artifacts and of the index.
 //!
-//! [`Registry`] is the interface that publishing uses and `oci` its implementation. `calls` makes one call, `access` authenticates it,
-//! and `answer` reads its answer; `ecr` has what Amazon ECR wants beyond the specification.
+//! [`Registry`] is the interface that publishing uses, and [`Record`] a registry of either kind: `oci` at a server, or `layouts` in a
+//! directory. Of `oci`, `calls` makes one call, `access` authenticates it, and `answer` reads its answer; `ecr` has what Amazon ECR
+//! wants beyond the specification.
 
 #![warn(clippy::arithmetic_side_effects)]
 
@@ -9,9 +10,11 @@ mod access;
 mod answer;
 mod calls;
 mod ecr;
+mod layouts;
 #[cfg(test)]
 mod lies;
 mod oci;
+mod record;
 
 use std::fmt;
 use std::io;
@@ -26,7 +29,9 @@ use crate::digest::Digest;
 use crate::secret::Secret;
 
 use self::ecr::EcrHost;
+pub use layouts::ImageLayouts;
 pub use oci::OciRegistry;
+pub use record::Record;
 
 /// The address of a registry: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.
 ///

@@ -3,7 +3,8 @@
 use super::{Default, Function, Setting, Template, Use};
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 31] = [
+pub static ALL: [&Setting; 33] = [
+    &STORE,
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
     &LISTEN_ADDR,
@@ -35,17 +36,38 @@ pub static ALL: [&Setting; 31] = [
     &OIDC_ISSUER,
     &METRICS_ADDR,
     &USAGE_EVENTS,
+    &SCHEDULE_SECONDS,
 ];
+
+/// `STORE`.
+pub static STORE: Setting = Setting {
+    name: "STORE",
+    value: "the path of a folder",
+    default: Default::Unset,
+    template: Template::Unset,
+    uses: &[
+        Use {
+            function: Function::Serve,
+            meaning: "a folder with everything that `refresh` publishes, in place of the bucket",
+            unset: "none",
+        },
+        Use {
+            function: Function::Refresh,
+            meaning: "a folder for everything that is published, in place of the bucket and the OCI registry; it is created if it is missing",
+            unset: "none",
+        },
+    ],
+};
 
 /// `CACHE_BUCKET`.
 pub static CACHE_BUCKET: Setting = Setting {
     name: "CACHE_BUCKET",
-    value: "the name of an S3 bucket",
+    value: "the name of an S3 bucket, or STORE to a folder",
     default: Default::Required,
     template: Template::Set,
     uses: &[
-        Use { function: Function::Serve, meaning: "the bucket to read", unset: "" },
-        Use { function: Function::Refresh, meaning: "the bucket to write", unset: "" },
+        Use { function: Function::Serve, meaning: "the bucket to read; not with `STORE`", unset: "" },
+        Use { function: Function::Refresh, meaning: "the bucket to write; not with `STORE`", unset: "" },
     ],
 };
 
@@ -82,7 +104,7 @@ pub static REDIRECT_BLOBS: Setting = Setting {
     template: Template::Unset,
     uses: &[Use {
         function: Function::Serve,
-        meaning: "whether blobs, binary files and starter projects above 4 MiB are answered with a redirect to the bucket; `false` where clients cannot reach it. In AWS Lambda an answer cannot be larger than 6 MB",
+        meaning: "whether blobs, binary files and starter projects above 4 MiB are answered with a redirect to the bucket; `false` where clients cannot reach it, and always with `STORE`. In AWS Lambda an answer cannot be larger than 6 MB",
         unset: "",
     }],
 };
@@ -211,12 +233,12 @@ pub static GITHUB_APP_KEY: Setting = Setting {
 /// `OCI_REGISTRY`.
 pub static OCI_REGISTRY: Setting = Setting {
     name: "OCI_REGISTRY",
-    value: "the OCI registry: host, host:port or host/namespace",
+    value: "the OCI registry (host, host:port or host/namespace), or STORE to a folder",
     default: Default::Required,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created",
+        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created. Not with `STORE`",
         unset: "",
     }],
 };
@@ -430,6 +452,19 @@ pub static USAGE_EVENTS: Setting = Setting {
     uses: &[Use {
         function: Function::Serve,
         meaning: "`true`: count which devfiles are listed, viewed and downloaded, and by which clients",
+        unset: "",
+    }],
+};
+
+/// `SCHEDULE_SECONDS`.
+pub static SCHEDULE_SECONDS: Setting = Setting {
+    name: "SCHEDULE_SECONDS",
+    value: "a number of seconds, such as 300",
+    default: Default::Value("300"),
+    template: Template::Unset,
+    uses: &[Use {
+        function: Function::Run,
+        meaning: "seconds between two runs of the schedule, which compares the head of the branch with what is published and repairs what lags",
         unset: "",
     }],
 };

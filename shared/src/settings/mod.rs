@@ -40,6 +40,8 @@ pub enum Function {
     Serve,
     /// Publishes.
     Refresh,
+    /// Both in one process (`devfile-registry run`), with the settings of both beside its own.
+    Run,
 }
 
 /// The value of a setting that is not set.
@@ -149,7 +151,10 @@ mod tests {
     #[test]
     fn help_names_every_setting_with_its_default() {
         let text = help(Function::Serve);
-        assert!(text.contains("\n  CACHE_BUCKET\n      the bucket to read\n      default: required\n"), "{text}");
+        assert!(
+            text.contains("\n  CACHE_BUCKET\n      the bucket to read; not with STORE\n      default: required\n"),
+            "{text}"
+        );
         assert!(text.contains("\n  REDIRECT_BLOBS\n") && !text.contains("WEBHOOK_SECRET"), "{text}");
         assert!(help(Function::Refresh).contains("\n  WEBHOOK_SECRET, WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_ARN\n"));
     }
@@ -157,8 +162,9 @@ mod tests {
     #[test]
     fn tables_of_the_readme_are_those_of_the_declarations() {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-        for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh)] {
-            let table = format!("\n`{name}`:\n\n{}\n", markdown(function));
+        for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh), ("run", Function::Run)] {
+            let also = if function == Function::Run { ", the settings of both and" } else { "" };
+            let table = format!("\n`{name}`{also}:\n\n{}\n", markdown(function));
             assert!(text.contains(&table), "write this table into README.md:\n{table}");
         }
     }

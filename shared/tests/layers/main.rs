@@ -42,7 +42,7 @@ const LAYERS: [Layer; 18] = [
     ("repository", &["repository"], &["source", "validate", "artifact"]),
     ("release", &["release"], &["repository"]),
     ("diff", &["diff"], &["release"]),
-    ("stores", &["registry", "cache"], &["calls", "observe"]),
+    ("stores", &["directory", "registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),
     ("checker", &["checker"], &["upstream"]),

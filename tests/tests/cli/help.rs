@@ -18,6 +18,7 @@ async fn help_of_every_subcommand_is_as_recorded() {
         &["compare", "--help"],
         &["new", "stack", "--help"],
         &["new", "version", "--help"],
+        &["run", "--help"],
         &["completions", "--help"],
         &["refresh", "invoke", "--help"],
     ] {
@@ -30,7 +31,7 @@ async fn help_of_every_subcommand_is_as_recorded() {
 
 #[tokio::test]
 async fn help_of_a_function_names_its_settings() {
-    for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh)] {
+    for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh), ("run", Function::Run)] {
         let ran = run(Path::new("."), &[name, "--help"]).await;
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         assert!(ran.stdout.contains("Usage: devfile-registry "), "{}", ran.stdout);
@@ -47,7 +48,9 @@ async fn help_of_a_function_names_its_settings() {
 
 #[tokio::test]
 async fn unknown_arguments_are_errors() {
-    for arguments in [&["serve", "--port", "1"][..], &["refresh", "now"], &["preview", "--live"], &["deploy"]] {
+    for arguments in
+        [&["serve", "--port", "1"][..], &["run", "now"], &["refresh", "now"], &["preview", "--live"], &["deploy"]]
+    {
         let ran = run(Path::new("."), arguments).await;
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
@@ -56,9 +59,14 @@ async fn unknown_arguments_are_errors() {
 
 #[tokio::test]
 async fn missing_settings_are_named() {
-    let ran = run(Path::new("."), &["serve"]).await;
-    assert_eq!(ran.status, 2);
-    assert!(ran.stderr.contains("CACHE_BUCKET is not set"), "{}", ran.stderr);
+    for (command, settings) in [("serve", &["CACHE_BUCKET"][..]), ("run", &["CACHE_BUCKET", "OCI_REGISTRY"])] {
+        let ran = run(Path::new("."), &[command]).await;
+        assert_eq!(ran.status, 2);
+        for setting in settings {
+            assert_eq!(ran.stderr.matches(&format!("{setting} is not set; ")).count(), 1, "{}", ran.stderr);
+        }
+        assert!(ran.stderr.contains("or STORE to a folder"), "{}", ran.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
-//! The publish protocol against a real bucket, a real OCI registry and a real Git repository: a few random histories with kills,
-//! late triggers, steps back and races. The library's own model has many, in memory.
+//! The publish protocol against real stores and a real Git repository: a few random histories with kills, late triggers, steps back
+//! and races. The stores are a bucket and an OCI registry at servers, or a directory. The library's own model has many, in memory.
 
-use devfile_registry::cache::{Cache, Patience};
+use std::path::Path;
+
+use devfile_registry::cache::{Bucket, Cache, Patience};
 use devfile_registry::digest::CommitSha;
+use devfile_registry::directory::Directory;
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report, Strictness};
-use devfile_registry::registry::OciRegistry;
+use devfile_registry::registry::{ImageLayouts, OciRegistry, Registry};
 use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use registry_tests::bounded::property;
+use registry_tests::fused::Fused;
 
 use crate::fixture::Dynamic;
 
@@ -50,25 +54,41 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 4..9)
 }
 
-type Real = Publisher<GitSource, OciRegistry, Cache>;
+type Real<R, B> = Publisher<GitSource, R, B>;
 
-async fn publisher(world: &Dynamic) -> Real {
-    // The processes of the other tests find the bucket by their environment; here the client is made by hand.
-    let endpoint = format!("http://{}", world.s3.address());
+fn publisher<R, B>(world: &Dynamic, registry: R, bucket: B) -> Real<R, B> {
     let url = format!("{}/example/registry", world.github.url());
-    let source = GitSource::new(url.parse().unwrap(), GitAccess::Anonymous);
-    let registry = format!("{}/{}", world.oci.address(), world.registry.name);
     Publisher {
-        source,
-        registry: OciRegistry::new(registry.parse().unwrap(), None),
-        bucket: Cache::at(&endpoint, &world.registry.name, Patience::Writer).await,
+        source: GitSource::new(url.parse().unwrap(), GitAccess::Anonymous),
+        registry,
+        bucket,
         outside: Outside::without_fetches(),
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }
 }
 
-async fn act(publisher: &Real, commits: &[CommitSha], act: Act) -> Result<Report, PublishError> {
+/// Stores at servers. The fuse of the world is in the proxies before them.
+async fn at_servers(world: &Dynamic) -> Real<OciRegistry, Cache> {
+    // The processes of the other tests find the bucket by their environment; here the client is made by hand.
+    let endpoint = format!("http://{}", world.s3.address());
+    let registry = format!("{}/{}", world.oci.address(), world.registry.name);
+    let bucket = Cache::at(&endpoint, &world.registry.name, Patience::Writer).await;
+    publisher(world, OciRegistry::new(registry.parse().unwrap(), None), bucket)
+}
+
+/// Stores in a directory, with the fuse of the world before each write.
+fn in_directory(world: &Dynamic, folder: &Path) -> Real<Fused<ImageLayouts>, Fused<Cache>> {
+    let directory = Directory::open(folder).unwrap();
+    let registry = Fused { store: ImageLayouts::new(directory.clone()), fuse: world.fuse.clone() };
+    publisher(world, registry, Fused { store: Cache::in_directory(directory), fuse: world.fuse.clone() })
+}
+
+async fn act<R: Registry, B: Bucket>(
+    publisher: &Real<R, B>,
+    commits: &[CommitSha],
+    act: Act,
+) -> Result<Report, PublishError> {
     match act {
         Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
         Act::Rollback(to) => publisher.rollback(&commits[to % commits.len()]).await,
@@ -77,7 +97,7 @@ async fn act(publisher: &Real, commits: &[CommitSha], act: Act) -> Result<Report
     }
 }
 
-async fn check(publisher: &Real, doing: &str) {
+async fn check<R: Registry, B: Bucket>(publisher: &Real<R, B>, doing: &str) {
     match publisher.verify().await {
         Ok(verification) => {
             let in_bucket: Vec<_> = verification.problems.iter().filter(|p| p.starts_with("bucket")).collect();
@@ -88,16 +108,14 @@ async fn check(publisher: &Real, doing: &str) {
     }
 }
 
-async fn run(steps: &[Step]) {
-    let world = Dynamic::new().await;
-    let publisher = publisher(&world).await;
+async fn run<R: Registry, B: Bucket>(world: &Dynamic, publisher: Real<R, B>, steps: &[Step]) {
     let head = |world: &Dynamic| -> CommitSha { world.registry.git(&["rev-parse", "HEAD"]).parse().unwrap() };
-    let mut commits = vec![head(&world)];
+    let mut commits = vec![head(world)];
     for (number, step) in steps.iter().enumerate() {
         match step {
             Step::Commit => {
                 world.edit(&format!("edit {number}"));
-                commits.push(head(&world));
+                commits.push(head(world));
             }
             Step::Reset => {
                 let to = commits[number % commits.len()].clone();
@@ -122,18 +140,36 @@ async fn run(steps: &[Step]) {
     let _ = publisher.unpin().await;
     let report = publisher.refresh(None).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
-    assert_eq!(report.commit_hash, head(&world));
+    assert_eq!(report.commit_hash, head(world));
     publisher.repair(Extent::Whole).await.unwrap();
     assert_eq!(publisher.verify().await.unwrap().problems, [""; 0]);
 }
 
-#[test]
-fn real_stores_keep_the_invariants() {
+/// Runs a few histories.
+fn histories(run: impl AsyncFn(Vec<Step>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut runner = TestRunner::new(Config { max_shrink_iters: 8, ..property(6, file!()) });
     let result = runner.run(&steps(), |steps| {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(&steps))));
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(steps))));
         ran.map_err(|_| TestCaseError::fail("an invariant does not hold; the reason is above"))
     });
     result.unwrap();
+}
+
+#[test]
+fn real_stores_keep_the_invariants() {
+    histories(async |steps| {
+        let world = Dynamic::new().await;
+        let publisher = at_servers(&world).await;
+        run(&world, publisher, &steps).await;
+    });
+}
+
+#[test]
+fn directory_keeps_the_invariants() {
+    histories(async |steps| {
+        let (world, folder) = (Dynamic::new().await, tempfile::tempdir().unwrap());
+        let publisher = in_directory(&world, folder.path());
+        run(&world, publisher, &steps).await;
+    });
 }

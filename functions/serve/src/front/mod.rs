@@ -6,7 +6,6 @@ mod plain;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::logging;
 use devfile_registry::request::milliseconds;
 
@@ -35,7 +34,7 @@ async fn answer_all(started: Instant) -> anyhow::Result<()> {
     let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let configured = started.elapsed();
-    let cache = Cache::from_env(&config.bucket, Patience::Reader).await;
+    let cache = config.bucket.open().await;
     let connected = started.elapsed();
     let (listen, metrics, usage) = (config.listen, config.metrics, config.usage);
     let app = Arc::new(App::new(config, cache).await);

@@ -1,6 +1,7 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
 mod bucket;
+mod directory;
 mod limits;
 mod offline;
 mod protocol;

@@ -1,0 +1,66 @@
+//! The first publication, and the schedule.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use devfile_registry::publish::{Outcome, PublishError, Report};
+use devfile_registry::source::SourceError;
+use refresh::action::Action;
+use refresh::app::App;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::progress::{Display, shown};
+
+/// Time until an action that failed is tried again, if the schedule does not come sooner.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
+pub(super) async fn follow(app: Arc<App>, every: Duration, display: Display, mut stopped: watch::Receiver<()>) {
+    let mut is_published = false;
+    loop {
+        let is_well = if is_published {
+            // Two at once would harm nothing, and double the memory.
+            app.idle().await;
+            app.act(Action::Schedule {}).await.is_ok()
+        } else {
+            is_published = publish(&app, display).await;
+            is_published
+        };
+        let pause = if is_well { every } else { every.min(AGAIN) };
+        if timeout(pause, stopped.changed()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
+async fn publish(app: &App, display: Display) -> bool {
+    let began = Instant::now();
+    let refreshed = shown(display, "publishing", app.follow()).await;
+    match refreshed.as_deref() {
+        Some(Ok(report)) => {
+            if display == Display::Bar {
+                println!("{}", summary(report, began.elapsed()));
+            }
+            true
+        }
+        // The schedule needs no repository.
+        Some(Err(PublishError::Source(SourceError::Off))) => true,
+        Some(Err(_)) | None => false,
+    }
+}
+
+fn summary(report: &Report, elapsed: Duration) -> String {
+    let done = match report.outcome {
+        Outcome::Published => format!("published in {} ms", elapsed.as_millis()),
+        Outcome::Unchanged => "nothing has changed".to_owned(),
+        Outcome::Superseded => "another commit is live".to_owned(),
+        Outcome::Rejected => "not published: the repository has errors, and STRICT is set".to_owned(),
+    };
+    let quarantined = match report.quarantined.len() {
+        0 => String::new(),
+        count => format!("; quarantined: {count}, see /viewer/status"),
+    };
+    format!("{}: {done}{quarantined}", report.commit_hash.short())
+}

@@ -1,0 +1,151 @@
+//! `run`: everything in one process, on one address.
+
+use registry_tests::github::Fault;
+use registry_tests::registry::copy;
+use serde_json::json;
+
+use crate::fixture::{World, refresh, until_live, until_ready};
+
+#[tokio::test]
+async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() {
+    let world = World::new().await;
+    // Time for a request before the first publication can end.
+    world.github.faults().add("*", Fault::Slow { milliseconds: 1500 }, 1);
+    let registry = world.run().await;
+    let (status, body) = registry.get("/health").await;
+    assert!(status == 503 && body.contains("nothing is published yet"), "{status} {body}");
+    assert_eq!(registry.json("/status").await["live"], json!(null));
+    until_ready(&registry).await;
+    for (path, part) in [
+        ("/v2index/all", "\"kiln\""),
+        ("/devfiles/loom", "name: loom"),
+        ("/v2/devfile-catalog/kiln/manifests/1.1.0", "\"layers\""),
+        ("/stacks/kiln/1.1.0/docker/Dockerfile", "FROM"),
+        ("/viewer", "Kiln"),
+    ] {
+        let (status, body) = registry.get(path).await;
+        assert!(status == 200 && body.contains(part), "{path}: {status} {body}");
+    }
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn change_is_served_when_its_refresh_is_answered() {
+    let world = World::published().await;
+    let registry = world.run().await;
+    for number in 0..5 {
+        let commit = world.edit(&format!("edit {number}"));
+        let report = refresh(&registry).await;
+        assert_eq!((&report["outcome"], &report["commit_hash"]), (&json!("published"), &json!(commit)));
+        let devfile = registry.get("/devfiles/loom").await.1;
+        assert!(devfile.ends_with(&format!("# edit {number}\n")), "{devfile}");
+    }
+    assert_eq!(refresh(&registry).await["outcome"], "unchanged");
+}
+
+#[tokio::test]
+async fn pushed_change_is_live_by_its_webhook() {
+    let world = World::published().await;
+    let registry = world.run().await;
+    until_ready(&registry).await;
+    let commit = world.edit("a push");
+    world.push(&registry, &commit).await;
+    until_live(&registry, &commit).await;
+    assert!(registry.get("/devfiles/loom").await.1.ends_with("# a push\n"));
+    let unsigned = reqwest::Client::new().post(format!("{}/refresh", registry.url)).send().await.unwrap();
+    assert_eq!(unsigned.status(), 401);
+    assert_eq!(registry.get("/refresh").await.0, 405);
+    assert_eq!(registry.get("/webhooks/other").await.0, 404);
+}
+
+#[tokio::test]
+async fn schedule_finds_a_change_that_no_webhook_told_of_and_repairs_the_store() {
+    let world = World::published().await;
+    let mut command = world.run_command();
+    command.env("SCHEDULE_SECONDS", "1");
+    let mut registry = registry_tests::registry::Serving::start(command, "serving on ").await;
+    until_ready(&registry).await;
+    let commit = world.edit("without a word");
+    until_live(&registry, &commit).await;
+    // At once, whatever is being written there.
+    std::fs::rename(world.store().join("oci/devfile-catalog/loom"), world.stored().join("gone")).unwrap();
+    while registry.logs("\"repaired\":").await.contains("\"repaired\":0") {}
+    registry.stop().await;
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn killed_registry_has_everything_when_it_starts_again() {
+    let world = World::published().await;
+    let registry = world.run().await;
+    let commit = world.edit("before the kill");
+    world.push(&registry, &commit).await;
+    until_live(&registry, &commit).await;
+    let (index, devfile) = (registry.get("/v2index/all").await, registry.get("/devfiles/loom").await);
+    registry.kill().await;
+    // Nobody else is needed.
+    world.github.faults().add("*", Fault::Status { status: 500 }, usize::MAX);
+    let registry = world.run().await;
+    assert_eq!(registry.get("/health").await.0, 200, "it is ready at once");
+    assert_eq!(registry.get("/v2index/all").await, index);
+    assert_eq!(registry.get("/devfiles/loom").await, devfile);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn registry_that_is_killed_while_it_publishes_has_a_whole_release() {
+    let world = World::published().await;
+    for number in 0..3 {
+        let registry = world.run().await;
+        until_ready(&registry).await;
+        let commit = world.edit(&format!("killed {number}"));
+        world.push(&registry, &commit).await;
+        registry.kill().await;
+        world.verify().await;
+        let registry = world.run().await;
+        assert_eq!(registry.get("/health").await.0, 200);
+        until_live(&registry, &commit).await;
+        registry.stop().await;
+        world.verify().await;
+    }
+}
+
+#[tokio::test]
+async fn copy_of_the_directory_is_a_backup() {
+    let world = World::published().await;
+    let registry = world.run().await;
+    let index = registry.get("/v2index/all").await;
+    registry.stop().await;
+    let backup = world.stored().join("backup");
+    std::fs::create_dir(&backup).unwrap();
+    copy(&world.store(), &backup);
+    std::fs::remove_dir_all(world.store()).unwrap();
+    copy(&backup, &world.store());
+    world.verify().await;
+    world.github.faults().add("*", Fault::Status { status: 500 }, usize::MAX);
+    let registry = world.run().await;
+    assert_eq!(registry.get("/v2index/all").await, index);
+    // The half of it is enough for the other half.
+    std::fs::remove_dir_all(world.store().join("bucket")).unwrap();
+    let report = world.invoke(&json!({"action": "restore"})).await.unwrap();
+    assert_eq!(report["outcome"], "published");
+    world.verify().await;
+    assert_eq!(world.serve().await.get("/v2index/all").await, index);
+}
+
+#[tokio::test]
+async fn metrics_of_both_functions_are_on_one_page() {
+    let world = World::published().await;
+    let mut command = world.run_command();
+    command.env("METRICS_ADDR", "127.0.0.1:0");
+    let mut registry = registry_tests::registry::Serving::start(command, "serving on ").await;
+    let line = registry.logs("metrics at ").await;
+    let url = line.split_once("metrics at ").unwrap().1.split('"').next().unwrap();
+    refresh(&registry).await;
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    for metric in ["devfile_registry_requests_total", "devfile_registry_refreshes_total"] {
+        assert!(text.contains(metric), "{metric}: {text}");
+    }
+    assert_eq!(text.matches("# TYPE devfile_registry_release_age_seconds ").count(), 1, "{text}");
+    assert_eq!(text.matches("# EOF").count(), 1, "{text}");
+}
