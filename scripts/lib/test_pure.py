@@ -257,6 +257,21 @@ class Tools(Folder):
             with self.assertRaisesRegex(Failure, "its digest differs"):
                 tools._unpack_npm(tool._replace(sha512="other"), self.folder)
 
+    def test_scoped_npm_package_is_fetched_under_its_bare_name(self) -> None:
+        self.write("package/data/index.json", "[]")
+        archive = self.folder / "registry/@scope/tool/-/tool-1.0.0.tgz"
+        archive.parent.mkdir(parents=True)
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.add(self.folder / "package/data/index.json", "package/data/index.json")
+        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        tool = tools.Npm("@scope/tool", "1.0.0", "data/index.json", digest)
+        registry = unittest.mock.patch.dict(os.environ, npm_config_registry=(self.folder / "registry").as_uri())
+        with registry, unittest.mock.patch.dict(tools.TOOLS, {"data.json": tool}):
+            for _ in range(2):
+                binaries = tools.ensure(self.folder / "home", ["data.json"])
+                self.assertEqual((binaries / "data.json").read_text(), "[]")
+                archive.unlink(missing_ok=True)
+
     def test_the_reason_is_the_last_complaint(self) -> None:
         self.assertEqual(tools._reason("Reading lists\nE: one\nE: Unable to locate\nbye\n"), "E: Unable to locate")
         self.assertEqual(tools._reason(""), "it said nothing")
