@@ -26,7 +26,7 @@ Arguments go to the test runner (a part of a test's name, for instance); what is
 
 _TOOLS = [
     *("cargo-lambda", "weed", "docker-registry", "moto_server", "skopeo", "schemathesis"),
-    *("chromium", "chromedriver", "axe.min.js"),
+    *("chromium", "chromedriver", "axe.min.js", "act", "webhooks-examples.json"),
 ]
 
 
