@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,8 +15,10 @@ import tempfile
 import unittest
 import unittest.mock
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Callable, Optional, Sequence
 
-from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, tools
+from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, suite, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -230,6 +234,44 @@ Transfer/sec:      1.45GB
     def test_only_known_parts_are_measured(self) -> None:
         with self.assertRaises(Failure):
             bench.main(Path("/nowhere"), ["everything"])
+
+
+class Suite(Folder):
+    """`scripts/test`, with a supervisor that starts nothing."""
+
+    def run_with(self, statuses: dict[str, int], arguments: Sequence[str] = ()) -> tuple[Optional[tuple[str, int]], list[str]]:
+        started: list[str] = []
+
+        class Recorder:
+            def spawn(self, name: str, command: Sequence[object], log: Path, **_options: object) -> object:
+                started.append(f"spawn {name}")
+                log.write_text("said by the checks\n")
+                return SimpleNamespace(alive=False, process=SimpleNamespace(returncode=statuses.get(name, 0)))
+
+            def run(self, _name: str, command: Sequence[object], **_options: object) -> int:
+                started.append(" ".join(map(str, command)))
+                return statuses.get(started[-1], 0)
+
+            def wait(self, condition: Callable[[], bool]) -> None:
+                assert condition()
+
+        with contextlib.redirect_stdout(io.StringIO()), unittest.mock.patch.object(suite.shutil, "which", return_value="/x"):
+            failed = suite._run(self.folder, self.folder, Recorder(), list(arguments))  # type: ignore[arg-type]
+        return failed, started
+
+    def test_checks_run_beside_the_build_and_end_before_the_tests(self) -> None:
+        failed, started = self.run_with({"checks": 3})
+        self.assertEqual(failed, ("the checks", 3))
+        builds = ["cargo build --workspace", "cargo nextest run --workspace --no-run"]
+        self.assertEqual(started, ["spawn checks", *builds])
+
+    def test_failed_build_is_named_before_the_checks_have_ended(self) -> None:
+        failed, started = self.run_with({"cargo build --workspace": 101, "checks": 3})
+        self.assertEqual((failed, len(started)), (("cargo build --workspace", 101), 2))
+
+    def test_part_of_a_name_leaves_the_checks_out(self) -> None:
+        failed, started = self.run_with({"cargo build --workspace": 101}, ["loom"])
+        self.assertEqual((failed, started), (("cargo build --workspace", 101), ["cargo build --workspace"]))
 
 
 class Tools(Folder):
