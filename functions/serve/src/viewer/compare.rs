@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
+use axum::http::Response;
 use devfile_registry::index::Entry;
 use maud::{Markup, html};
 use similar::{ChangeTag, DiffOp, InlineChange, TextDiff};
@@ -12,6 +14,7 @@ use super::list::path_of;
 use super::page::{Page, Registry, Section, count};
 use super::room::{CODE_BYTES, Room};
 use super::shown::Shown;
+use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::shelf::title;
 
@@ -27,8 +30,21 @@ const WORDS_LINES: usize = 200;
 /// Lines around a change.
 const CONTEXT: usize = 4;
 
+/// Answers with the comparison of two versions.
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Response<Body> {
+    let query = EntryQuery::parse(visit.query);
+    let versions = visit.entry(&registry, &name, query.only).and_then(|entry| {
+        let to = visit.version(entry, &query.to)?;
+        Ok((visit.version(entry, &query.from)?, to))
+    });
+    match versions {
+        Ok((from, to)) => visit.found(&render(visit.snapshot, visit.registry, from, to)),
+        Err(missing) => missing,
+    }
+}
+
 /// The page. Both versions are of one entry.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, from: Shown<'_>, to: Shown<'_>) -> Page {
+fn render(snapshot: &Snapshot, registry: Registry<'_>, from: Shown<'_>, to: Shown<'_>) -> Page {
     let entry = to.entry;
     let path = path_of(entry, &snapshot.shelf, registry);
     let main = html! {

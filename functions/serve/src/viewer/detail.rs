@@ -1,5 +1,7 @@
 //! The page of a stack or sample: one version of it, and everything to know before using it.
 
+use axum::body::Body;
+use axum::http::Response;
 use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use maud::{Markup, html};
 
@@ -11,6 +13,7 @@ use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
 use super::room::{self, LIST_BYTES, Room, SECTION_BYTES, brief, left_out, short};
 use super::shown::{Shown, sorted};
 use super::tables;
+use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::query::ListQuery;
@@ -32,8 +35,21 @@ pub(super) fn options(entry: &Entry, chosen: &str) -> Markup {
     html! { (fitting.rows) @if let Some(version) = chosen { (option(version)) } }
 }
 
+/// Answers with the page of a version.
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Response<Body> {
+    let query = EntryQuery::parse(visit.query);
+    let shown = visit.entry(&registry, &name, query.only).and_then(|entry| visit.version(entry, &query.version));
+    match shown {
+        Ok(shown) => {
+            let content = shown.text().map(|text| visit.viewer.contents.of(text));
+            visit.found(&render(visit.snapshot, visit.registry, shown, content.as_deref()))
+        }
+        Err(missing) => missing,
+    }
+}
+
 /// The page.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'_>, content: Option<&Content>) -> Page {
+fn render(snapshot: &Snapshot, registry: Registry<'_>, shown: Shown<'_>, content: Option<&Content>) -> Page {
     let entry = shown.entry;
     let path = path_of(entry, &snapshot.shelf, registry);
     // The REST API answers a name with the stack of that name.

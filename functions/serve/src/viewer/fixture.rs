@@ -3,18 +3,30 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use devfile_registry::cache::ETag;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use axum::http::header::HeaderMap;
+use axum::routing::Router;
+use devfile_registry::cache::{Cache, ETag};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
+use devfile_registry::environment::Environment;
 use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::{
     About, Built, Changes, Content, Facts, LiveIndex, Pending, Plan, PublishedVersion, SampleDevfile,
 };
 use devfile_registry::repository::{Part, Quarantined};
+use devfile_registry::settings::CACHE_BUCKET;
 use devfile_registry::source::Listing;
 use serde_json::json;
+use tower::ServiceExt;
 
-use crate::release::snapshot::Snapshot;
+use super::{Viewer, routes};
+use crate::config::Config;
+use crate::http::path::without_slash;
+use crate::release::snapshot::{Shared, Snapshot};
+use crate::state::{App, Held};
 use crate::view::icons::Icons;
 
 /// Three stacks and two samples; one sample has the name of a stack.
@@ -167,3 +179,27 @@ pub(crate) fn hostile() -> Snapshot {
     let plain = format!("# {ATTACK}\n{ATTACK}: &a {ATTACK}\n\t{ATTACK}\n");
     snapshot_of(vec![entry], &[(&name, &new, &devfile), (&name, &old, &plain)], script)
 }
+
+/// The answer of the viewer's own routes to a path with its query, as the router passes it on; `None` when no route has the path.
+pub(crate) async fn ask(
+    viewer: &Arc<Viewer>,
+    snapshot: &Shared,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Response<Body>> {
+    let config =
+        Config::read(Environment::new(|name| (name == CACHE_BUCKET.name).then(|| "nowhere".to_owned()))).unwrap();
+    let app = Arc::new(App::new(config, Cache::in_memory()).await);
+    let unrouted = || async { Response::builder().extension(Unrouted).body(Body::empty()).unwrap() };
+    let router = routes(viewer).into_iter().fold(Router::new(), |router, route| route.add_to(router));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut request = Request::builder().uri(format!("{}?{query}", without_slash(path))).body(Body::empty()).unwrap();
+    *request.headers_mut() = headers.clone();
+    request.extensions_mut().insert(Held(Some(Arc::clone(snapshot))));
+    let Ok(response) = router.fallback(unrouted).with_state(app).oneshot(request).await;
+    response.extensions().get::<Unrouted>().is_none().then_some(response)
+}
+
+/// Marks the answer to a path that no route has.
+#[derive(Debug, Clone, Copy)]
+struct Unrouted;

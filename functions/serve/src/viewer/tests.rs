@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use bytes::Bytes;
-use devfile_registry::cache::{Cache, Patience};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::publish::{LastRefresh, Outcome, PublicReason};
@@ -13,29 +12,30 @@ use devfile_registry::release::PendingReason;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 
+use super::page::Registry;
 use super::*;
-use crate::config::LargeBlobs;
-use crate::http::path::segments;
 use crate::release::live::Freshness;
+use crate::release::snapshot::{Shared, Snapshot};
 use crate::view::icons::Image;
 
 /// Asks the viewer of the registry "Clay Works" for a path, under `registry.example`.
-async fn get_with(snapshot: &Snapshot, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
-    ask(&Viewer::new("Clay Works", None, mode), snapshot, path, more).await
+async fn get_with(snapshot: &Shared, path: &str, mode: Mode, more: &HeaderMap) -> Option<Response<HttpBody>> {
+    ask(Viewer::new("Clay Works", None, mode), snapshot, path, more).await
 }
 
-async fn ask(viewer: &Viewer, snapshot: &Snapshot, path: &str, more: &HeaderMap) -> Option<Response<HttpBody>> {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
-    let segments: Vec<&str> = segments(&decoded).collect();
+async fn ask(viewer: Viewer, snapshot: &Shared, path: &str, more: &HeaderMap) -> Option<Response<HttpBody>> {
     let mut headers = more.clone();
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
-    let asked = Ask { path: &segments, query, headers: &headers };
-    let freshness = Freshness { checked: Duration::from_secs(2), failure: None, looks: 1 };
-    let last = last_refresh(Some(Outcome::Published));
-    let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
-    let health = Health { freshness: &freshness, last_refresh: Some(&last) };
-    viewer.answer(asked, Ok(snapshot), health, &blobs).await.unwrap()
+    fixture::ask(&Arc::new(viewer), snapshot, path, &headers).await
+}
+
+/// The viewer of a registry with a URL.
+fn at_its_url() -> Viewer {
+    Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages)
+}
+
+fn example() -> Shared {
+    Arc::new(fixture::snapshot())
 }
 
 /// A refresh that ended so, an hour before the release of the fixture.
@@ -52,7 +52,7 @@ fn last_refresh(outcome: Option<Outcome>) -> LastRefresh {
     }
 }
 
-async fn get(snapshot: &Snapshot, path: &str) -> Response<HttpBody> {
+async fn get(snapshot: &Shared, path: &str) -> Response<HttpBody> {
     get_with(snapshot, path, Mode::Pages, &HeaderMap::new()).await.unwrap()
 }
 
@@ -60,7 +60,7 @@ async fn text(response: Response<HttpBody>) -> String {
     String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
 }
 
-async fn page(snapshot: &Snapshot, path: &str) -> String {
+async fn page(snapshot: &Shared, path: &str) -> String {
     let response = get(snapshot, path).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     text(response).await
@@ -68,7 +68,7 @@ async fn page(snapshot: &Snapshot, path: &str) -> String {
 
 #[tokio::test]
 async fn the_list_shows_entries_and_filters() {
-    let shown = page(&fixture::snapshot(), "/viewer").await;
+    let shown = page(&example(), "/viewer").await;
     for part in [
         "<title>Browse · Clay Works</title>",
         "Devfile Registry",
@@ -89,7 +89,7 @@ async fn the_list_shows_entries_and_filters() {
 
 #[tokio::test]
 async fn a_search_without_hits_says_what_to_relax() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     let shown = page(&snapshot, "/viewer?search=cloth&tags=Python&page=9").await;
     assert!(shown.contains("0 of 5 entries") && shown.contains("Nothing matches all of this"), "{shown}");
     assert!(
@@ -108,7 +108,7 @@ async fn pages_of_fifteen() {
         display_name: format!("Kiln {number:02}"),
         ..entry.clone()
     });
-    let snapshot = fixture::snapshot_of(many.collect(), &[], "/srv/registry");
+    let snapshot = Arc::new(fixture::snapshot_of(many.collect(), &[], "/srv/registry"));
     for (path, cards, first) in [
         ("/viewer", 15, "Kiln 00"),
         ("/viewer?page=2", 15, "Kiln 15"),
@@ -126,7 +126,7 @@ async fn pages_of_fifteen() {
 
 #[tokio::test]
 async fn a_version_with_everything() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     let shown = page(&snapshot, "/viewer/devfiles/Clay%20Works/kiln").await;
     for part in [
         "<title>Kiln · Clay Works</title>",
@@ -161,7 +161,7 @@ async fn a_version_with_everything() {
 
 #[tokio::test]
 async fn versions_are_compared() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     let shown = page(&snapshot, "/viewer/devfiles/clay-works/kiln/compare?from=1.0.0&to=1.1.0").await;
     assert!(shown.contains("lines added") && shown.contains("<mark>"), "{shown}");
     let same = page(&snapshot, "/viewer/devfiles/clay-works/kiln/compare?from=1.1.0&to=1.1.0").await;
@@ -172,7 +172,7 @@ async fn versions_are_compared() {
 
 #[tokio::test]
 async fn the_status_is_for_operators() {
-    let response = get(&fixture::snapshot(), "/viewer/status").await;
+    let response = get(&example(), "/viewer/status").await;
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let shown = text(response).await;
     for part in ["anvil 2.0.0", "yaml/syntax", "a &lt;key&gt; is open", "01234567", "there is no icon", "quarantined"] {
@@ -233,7 +233,7 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_kindly() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     for (path, parts) in [
         ("/viewer/devfiles/clay-works/kilm", vec!["no “kilm” here", "href=\"/viewer/devfiles/clay-works/kiln\""]),
         ("/viewer/devfiles/clay-works/kiln?devfile-version=9", vec!["no version “9”", "/clay-works/kiln"]),
@@ -257,7 +257,7 @@ async fn what_is_not_there_is_said_kindly() {
 /// Links such as `/viewer/devfiles/Community+nodejs` of the first viewer are in many threads and documents.
 #[tokio::test]
 async fn link_without_an_entry_leads_to_the_list() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     for last in ["", "clay-works", "Clay%20Works", "Clay+Works+kiln", "elsewhere", "kiln", "%22%3E%3Cscript%3E"] {
         let response = get(&snapshot, &format!("/viewer/devfiles/{last}")).await;
         assert_eq!(response.status(), StatusCode::FOUND, "{last}");
@@ -267,7 +267,7 @@ async fn link_without_an_entry_leads_to_the_list() {
 
 #[tokio::test]
 async fn raw_link_of_a_page_is_that_of_the_chosen_version() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     for (query, version) in [("", "1.1.0"), ("?devfile-version=1.1.0", "1.1.0"), ("?devfile-version=1.0.0", "1.0.0")] {
         let shown = page(&snapshot, &format!("/viewer/devfiles/clay-works/kiln{query}")).await;
         let raw = shown.rsplit_once("Raw</a>").unwrap().0.rsplit_once("<a ").unwrap().1;
@@ -298,7 +298,7 @@ fn assert_harmless(path: &str, shown: &str) {
 
 #[tokio::test]
 async fn nothing_of_a_devfile_or_entry_is_more_than_text() {
-    let snapshot = fixture::hostile();
+    let snapshot = Arc::new(fixture::hostile());
     let entry = &snapshot.catalog.entries()[0];
     let name = link::segment(&entry.name);
     let version = link::segment(&entry.versions[1].version);
@@ -322,7 +322,7 @@ async fn nothing_of_a_devfile_or_entry_is_more_than_text() {
 
 #[tokio::test]
 async fn a_host_that_is_none_is_not_repeated() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("evil.example/\"><script>"))]);
     for path in ["/viewer", "/viewer/devfiles/clay-works/kiln", "/robots.txt"] {
         let shown = text(get_with(&snapshot, path, Mode::Pages, &headers).await.unwrap()).await;
@@ -333,36 +333,35 @@ async fn a_host_that_is_none_is_not_repeated() {
         let response = get(&snapshot, path).await;
         assert_eq!(response.headers()[CACHE_CONTROL], "private, max-age=0, must-revalidate", "{path}");
     }
-    assert!(get_with(&snapshot, "/sitemap.xml", Mode::Pages, &headers).await.is_none());
+    let sitemap = get_with(&snapshot, "/sitemap.xml", Mode::Pages, &headers).await.unwrap();
+    assert_eq!(sitemap.status(), StatusCode::NOT_FOUND, "a sitemap has full URLs alone");
 }
 
 #[tokio::test]
 async fn the_configured_url_goes_before_the_host_of_a_request() {
-    let snapshot = fixture::snapshot();
-    let viewer = Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages);
+    let snapshot = example();
     for path in ["/viewer", "/viewer/devfiles/clay-works/kiln", "/robots.txt", "/sitemap.xml"] {
-        let shown = text(ask(&viewer, &snapshot, path, &HeaderMap::new()).await.unwrap()).await;
+        let shown = text(ask(at_its_url(), &snapshot, path, &HeaderMap::new()).await.unwrap()).await;
         assert!(shown.contains("https://clay.example/") && !shown.contains("registry.example"), "{path}");
     }
 }
 
 #[tokio::test]
 async fn pages_have_entity_tags_and_codings() {
-    let snapshot = fixture::snapshot();
-    let viewer = Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages);
+    let snapshot = example();
     let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("br, gzip"))]);
-    let first = ask(&viewer, &snapshot, "/viewer", &headers).await.unwrap();
+    let first = ask(at_its_url(), &snapshot, "/viewer", &headers).await.unwrap();
     assert_eq!(first.headers()["content-encoding"], "gzip");
     assert_eq!(first.headers()[CACHE_CONTROL], "public, max-age=0, s-maxage=60, must-revalidate");
     headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
-    let second = ask(&viewer, &snapshot, "/viewer", &headers).await.unwrap();
+    let second = ask(at_its_url(), &snapshot, "/viewer", &headers).await.unwrap();
     assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
     assert!(second.headers().contains_key(CONTENT_SECURITY_POLICY));
 }
 
 #[tokio::test]
 async fn files_are_for_ever() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     for (asset, media_type) in [
         (&assets::STYLE, "text/css; charset=utf-8"),
         (&assets::SCRIPT, "text/javascript; charset=utf-8"),
@@ -387,6 +386,7 @@ async fn icons_are_served_sandboxed() {
     let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
     snapshot.shelf =
         crate::view::browse::shelf::Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[]);
+    let snapshot = Arc::new(snapshot);
     let path = format!("/viewer/icons/{}", digest.hex());
     assert!(page(&snapshot, "/viewer").await.contains(&format!("<img src=\"{path}\"")));
     let response = get(&snapshot, &path).await;
@@ -406,7 +406,7 @@ fn icon(media_type: &str, content: &'static str) -> Image {
 
 #[tokio::test]
 async fn crawlers_find_the_pages() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     let sitemap = text(get(&snapshot, "/sitemap.xml").await).await;
     assert!(sitemap.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><urlset"), "{sitemap}");
     assert!(sitemap.contains("<loc>http://registry.example/viewer/devfiles/clay-works/loom?type=sample</loc>"));
@@ -417,7 +417,7 @@ async fn crawlers_find_the_pages() {
 
 #[tokio::test]
 async fn headless_is_the_answer_of_the_reference() {
-    let snapshot = fixture::snapshot();
+    let snapshot = example();
     for path in ["/viewer", "/viewer/", "/viewer/devfiles/clay-works/kiln", "/viewer/status", "/viewer/assets/x"] {
         let response = get_with(&snapshot, path, Mode::Headless, &HeaderMap::new()).await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");

@@ -1,0 +1,182 @@
+//! A request for a page: the registry, the release and the query that the page is rendered from.
+
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::extract::{Path, Request, State};
+use axum::http::header::HeaderMap;
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::public_url::PublicUrl;
+use serde::de::DeserializeOwned;
+
+use super::content::Contents;
+use super::link::{self, slug};
+use super::page::{Page, Registry};
+use super::shown::Shown;
+use super::{missing, origin};
+use crate::config::Mode;
+use crate::http::body::Caching;
+use crate::http::problem::Problem;
+use crate::http::query::pairs;
+use crate::release::snapshot::Snapshot;
+use crate::route::Route;
+use crate::state::{App, Held};
+use crate::workers;
+
+/// The configuration of the viewer, and the devfiles that it has parsed.
+#[derive(Debug)]
+pub(crate) struct Viewer {
+    name: String,
+    slug: String,
+    public_url: Option<PublicUrl>,
+    pub(super) mode: Mode,
+    pub(super) contents: Contents,
+}
+
+/// A request for a page of a release.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit<'a> {
+    /// The viewer that is asked.
+    pub(super) viewer: &'a Viewer,
+    /// The registry as pages name it.
+    pub(super) registry: Registry<'a>,
+    /// The release.
+    pub(super) snapshot: &'a Snapshot,
+    /// The query, as it came.
+    pub(super) query: &'a str,
+    /// The headers.
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl Viewer {
+    /// The viewer of a registry with this name. Without a URL, each request names the one under which it reached the registry.
+    pub(crate) fn new(name: &str, public_url: Option<PublicUrl>, mode: Mode) -> Self {
+        Self { name: name.to_owned(), slug: slug(name), public_url, mode, contents: Contents::new() }
+    }
+
+    /// The registry as a request reaches it. Nobody else gets a page that repeats a host of the client's choice.
+    pub(super) fn reached<T>(&self, headers: &HeaderMap, render: impl FnOnce(Registry<'_>) -> T) -> T {
+        let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
+        let origin = self.public_url.as_ref().or(reached.as_ref());
+        let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
+        render(Registry { name: &self.name, slug: &self.slug, origin, caching })
+    }
+
+    /// Renders a page beside the threads that serve connections. Without a release, the answer is a page that says so.
+    ///
+    /// # Errors
+    /// Too many other requests wait for pages.
+    pub(super) async fn render(
+        &self,
+        app: &App,
+        Held(held): &Held,
+        request: &Parts,
+        render: impl FnOnce(Visit<'_>) -> Response<HttpBody>,
+    ) -> Result<Response<HttpBody>, Problem> {
+        let (headers, query) = (&request.headers, request.uri.query().unwrap_or_default());
+        let render = || {
+            self.reached(headers, |registry| match held.as_deref() {
+                Some(snapshot) => render(Visit { viewer: self, registry, snapshot, query, headers }),
+                None => {
+                    let page = missing::release(app.why_no_release());
+                    page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never)
+                }
+            })
+        };
+        Ok(workers::run(render).await?)
+    }
+}
+
+/// The route of a page, which `render` makes of the release and of the names in the path.
+pub(super) fn page<P>(viewer: &Arc<Viewer>, path: &'static str, render: fn(Visit<'_>, P) -> Response<HttpBody>) -> Route
+where
+    P: DeserializeOwned + Send + 'static,
+{
+    let viewer = Arc::clone(viewer);
+    Route::page(
+        path,
+        move |State(app): State<Arc<App>>, held: Held, Path(names): Path<P>, request: Request| async move {
+            viewer.render(&app, &held, &request.into_parts().0, |visit| render(visit, names)).await
+        },
+    )
+}
+
+impl<'a> Visit<'a> {
+    /// The answer with a page that was found.
+    pub(super) fn found(self, page: &Page) -> Response<HttpBody> {
+        page.answer(self.registry, self.headers, StatusCode::OK, self.registry.caching)
+    }
+
+    /// The answer with a page that is never the same twice.
+    pub(super) fn current(self, page: &Page) -> Response<HttpBody> {
+        page.answer(self.registry, self.headers, StatusCode::OK, Caching::Never)
+    }
+
+    /// The answer with a page about a missing thing. A later release may have it.
+    pub(super) fn missing(self, page: &Page) -> Response<HttpBody> {
+        page.answer(self.registry, self.headers, StatusCode::NOT_FOUND, Caching::Never)
+    }
+
+    /// The entry of a name below the name of a registry.
+    ///
+    /// # Errors
+    /// The answer, when the registry is not this one or has no such entry.
+    pub(super) fn entry(
+        self,
+        registry: &str,
+        name: &str,
+        only: Option<EntryType>,
+    ) -> Result<&'a Entry, Response<HttpBody>> {
+        // Its name in any case, or as existing viewers write it.
+        if slug(registry) != self.registry.slug {
+            return Err(self.missing(&missing::registry(self.snapshot, self.registry, registry, name)));
+        }
+        let place = self.snapshot.shelf.place(name, only);
+        let place = place.ok_or_else(|| self.missing(&missing::entry(self.snapshot, self.registry, name)))?;
+        Ok(&self.snapshot.catalog.entries()[place])
+    }
+
+    /// The version of an entry that a text names.
+    ///
+    /// # Errors
+    /// The answer, when the entry has no such version.
+    pub(super) fn version(self, entry: &'a Entry, version: &str) -> Result<Shown<'a>, Response<HttpBody>> {
+        Shown::find(self.snapshot, entry, version)
+            .ok_or_else(|| self.missing(&missing::version(self.snapshot, self.registry, &entry.name, version)))
+    }
+}
+
+/// The query of an entry's pages.
+#[derive(Debug, Default)]
+pub(super) struct EntryQuery {
+    /// The version that is shown.
+    pub(super) version: String,
+    /// The older version of a comparison.
+    pub(super) from: String,
+    /// The newer version of a comparison.
+    pub(super) to: String,
+    /// The type of the entry, where a stack and a sample share a name.
+    pub(super) only: Option<EntryType>,
+}
+
+impl EntryQuery {
+    /// Reads the query; parameters of other names are ignored.
+    pub(super) fn parse(raw: &str) -> Self {
+        let mut query = Self::default();
+        for (name, value) in pairs(raw) {
+            match name.as_ref() {
+                "devfile-version" => query.version = value.into_owned(),
+                "from" => query.from = value.into_owned(),
+                "to" => query.to = value.into_owned(),
+                "type" => {
+                    query.only =
+                        [EntryType::Stack, EntryType::Sample].into_iter().find(|only| link::type_name(*only) == value);
+                }
+                _ => {}
+            }
+        }
+        query
+    }
+}
