@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -268,6 +269,15 @@ class Suite(Folder):
     def test_failed_build_is_named_before_the_checks_have_ended(self) -> None:
         failed, started = self.run_with({"cargo build --workspace": 101, "checks": 3})
         self.assertEqual((failed, len(started)), (("cargo build --workspace", 101), 2))
+
+    def test_crate_without_tests_of_its_documentation_has_no_examples(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+        without = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/Cargo.toml") if "doctest = false" in path.read_text()]
+        self.assertGreater(len(without), 2)
+        for source in (source for crate in without for source in crate.glob("src/**/*.rs")):
+            fences = re.findall(r"^\s*//[/!]\s*```(.*)$", source.read_text(), re.MULTILINE)
+            # Each block has an opening and a closing fence.
+            self.assertLessEqual(set(fences[::2]), {"text"}, source)
 
     def test_part_of_a_name_leaves_the_checks_out(self) -> None:
         failed, started = self.run_with({"cargo build --workspace": 101}, ["loom"])
