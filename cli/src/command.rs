@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use devfile_registry::checker::Arguments;
+use devfile_registry::checker::{Arguments, known_rule};
 use devfile_registry::report::Format;
 use devfile_registry::settings::{Function, help};
 use url::Url;
@@ -92,6 +92,9 @@ pub(crate) struct Check {
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
+    /// Leave out the warnings of these rules, separated by commas, such as index/tags; errors are always reported
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = known_rule)]
+    ignore: Vec<String>,
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     strict_icons: bool,
@@ -196,9 +199,9 @@ pub(crate) struct NewVersion {
 
 impl From<Check> for Arguments {
     fn from(check: Check) -> Self {
-        let Check { registry, format, changed_since, strict_icons, offline, explain, help_url } = check;
+        let Check { registry, format, changed_since, ignore, strict_icons, offline, explain, help_url } = check;
         let (check, force, registry, index) = (explain.is_none(), false, Some(registry), None);
-        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+        Self { check, format, changed_since, ignore, strict_icons, explain, help_url, offline, force, registry, index }
     }
 }
 
@@ -206,8 +209,8 @@ impl From<Index> for Arguments {
     fn from(index: Index) -> Self {
         let Index { registry, file, strict_icons, offline, force } = index;
         let (check, format, changed_since, explain, help_url) = (false, Format::Human, None, None, None);
-        let (registry, index) = (Some(registry), Some(file));
-        Self { check, format, changed_since, strict_icons, explain, help_url, offline, force, registry, index }
+        let (ignore, registry, index) = (Vec::new(), Some(registry), Some(file));
+        Self { check, format, changed_since, ignore, strict_icons, explain, help_url, offline, force, registry, index }
     }
 }
 

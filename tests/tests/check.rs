@@ -277,10 +277,9 @@ async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
     let mut command = Command::new(Path::new(&tools).join("act"));
     command.args(["pull_request", "--json", "--no-cache-server", "--action-offline-mode"]);
     command.args(["--platform", "ubuntu-24.04=-self-hosted"]).arg("--eventpath").arg(&event);
-    for (name, folder) in [
-        (format!("example/devfiles@{COMMIT}"), action.path()),
-        (format!("actions/cache@{cache_commit}"), cache.path()),
-    ] {
+    for (name, folder) in
+        [(format!("example/devfiles@{COMMIT}"), action.path()), (format!("actions/cache@{cache_commit}"), cache.path())]
+    {
         command.arg("--local-repository").arg(format!("{name}={}", folder.display()));
     }
     // Icons of the example are on a host that there is not; none but the own machine may be asked.
@@ -290,7 +289,8 @@ async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("act starts");
     let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
     let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let commands = lines.filter(|line| ["error", "warning", "notice"].contains(&line["command"].as_str().unwrap_or("")));
+    let commands =
+        lines.filter(|line| ["error", "warning", "notice"].contains(&line["command"].as_str().unwrap_or("")));
     let annotations = commands.map(|line| line["raw"].as_str().unwrap().trim_end().to_owned()).collect();
     Job { succeeded: output.status.success(), annotations, text }
 }

@@ -73,7 +73,8 @@ fn ignored_rule_leaves_its_warnings_out_and_no_error() {
 
 #[test]
 fn ignored_rule_that_does_not_exist_is_status_two_with_the_nearest_name() {
-    let output = Command::new(binary("index-generator")).args(["--check", "--ignore", "index/tgas", "."]).output().unwrap();
+    let output =
+        Command::new(binary("index-generator")).args(["--check", "--ignore", "index/tgas", "."]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no rule has the name `index/tgas`; did you mean `index/tags`?"), "{said}");

@@ -78,6 +78,8 @@ def command(environment: Mapping[str, str]) -> list[str]:
     arguments = [binary(environment), "--check", "--format", "github"]
     if environment.get("CHECK_STRICT_ICONS") == "true":
         arguments.append("--strict-icons")
+    if ignored := "".join((environment.get("CHECK_IGNORE") or "").split()):
+        arguments.append(f"--ignore={ignored}")
     if base := base_of(environment):
         fetch(Path(registry), base)
         arguments.append(f"--changed-since={base}")
