@@ -53,23 +53,27 @@ def _paths(folder: Path, before: str, after: str) -> Optional[list[str]]:
     return None if output is None else [path for path in output.split("\0") if path]
 
 
-def contains(folder: Path, commit: str, later: str) -> bool:
-    """Whether a commit is another one or comes before it, as far as the clone and its remote say."""
+def contains(folder: Path, commit: str, later: str) -> Optional[bool]:
+    """Whether a commit is another one or comes before it; none when the clone and its remote cannot say."""
     if commit == later:
         return True
     if not (_is_hash(commit) and _is_hash(later)):
-        return False
-    is_shallow = _git(folder, "rev-parse", "--is-shallow-repository")
-    if is_shallow is None:
-        return False
+        return None
+    is_shallow = _is_shallow(folder)
     # A depth would cut off the history of a whole clone.
-    depths = [f"--depth={depth}" for depth in _DEPTHS] if is_shallow.strip() == "true" else ["--no-tags"]
+    depths = [f"--depth={depth}" for depth in _DEPTHS] if is_shallow else ["--no-tags"]
     for how in (None, *depths):
         if how is not None and _git(folder, "fetch", "--quiet", how, "origin", later) is None:
-            return False
+            return None
         if _git(folder, "merge-base", "--is-ancestor", commit, later) is not None:
             return True
-    return False
+        if _git(folder, "cat-file", "-e", f"{later}^{{commit}}") is not None and not _is_shallow(folder):
+            return False
+    return None
+
+
+def _is_shallow(folder: Path) -> bool:
+    return (_git(folder, "rev-parse", "--is-shallow-repository") or "").strip() != "false"
 
 
 def _is_hash(name: str) -> bool:

@@ -141,21 +141,25 @@ class _Live:
     def __init__(self, commit: str, clone: Path) -> None:
         self.commit = commit
         self._clone = clone
-        self._known: dict[str, bool] = {commit: True}
+        self._known: dict[str, Optional[bool]] = {commit: True}
 
     def names(self, later: Any) -> bool:
         """Whether a commit of the registry is the one of the push, or came after it."""
+        return self._contains(later) is True
+
+    def __call__(self, live: Mapping[str, Any]) -> bool:
+        """The same of what /status says is live. Where the clone cannot say, a commit that was live before counts unless
+        the registry went back to an earlier one."""
+        known = self._contains(live.get("commit_hash"))
+        if known is not None:
+            return known
+        return not live.get("pinned") and any(recent.get("commit_hash") == self.commit for recent in live.get("recent") or [])
+
+    def _contains(self, later: Any) -> Optional[bool]:
         later = str(later or "")
         if later not in self._known:
             self._known[later] = changes.contains(self._clone, self.commit, later)
         return self._known[later]
-
-    def __call__(self, live: Mapping[str, Any]) -> bool:
-        """The same of what /status says is live. Without a clone, a commit that was live before counts unless the
-        registry went back to an earlier one."""
-        if self.names(live.get("commit_hash")):
-            return True
-        return not live.get("pinned") and any(recent.get("commit_hash") == self.commit for recent in live.get("recent") or [])
 
 
 def _post(

@@ -314,6 +314,17 @@ class Order(Case):
         self.registry.will("/status", 200, {"live": {"commit_hash": other}})
         self.assertEqual(self.run_action(TIMEOUT_SECONDS="10")[0], 1)
 
+    def test_push_that_a_forced_push_took_back_is_no_success(self) -> None:
+        mine = self.after
+        self.git("checkout", "--quiet", "-b", "forced", self.before)
+        self.push({"stacks/java/devfile.yaml": "forced"})
+        forced, self.after = self.after, mine
+        self.registry.will("/refresh", 202, {})
+        recent = [{"commit_hash": forced}, {"commit_hash": mine}]
+        self.registry.will("/status", 200, {"live": {"commit_hash": forced, "recent": recent}})
+        status, printed = self.run_action(TIMEOUT_SECONDS="10")
+        self.assertEqual(status, 1, printed)
+
     def test_a_pinned_release_is_no_success(self) -> None:
         for code, document in ((200, self.superseded_by(self.before, pinned=True)), (202, {})):
             self.registry.answers.clear()

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use devfile_registry::checker::Arguments;
+use devfile_registry::checker::{Arguments, known_rule};
 use devfile_registry::report::Format;
 use devfile_registry::settings::{Function, help};
 use url::Url;
@@ -107,6 +107,9 @@ pub(crate) struct Check {
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
+    /// Leave out the warnings of these rules, separated by commas, such as index/tags; errors are always reported
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = known_rule)]
+    ignore: Vec<String>,
     /// Print what the documentation says about a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     explain: Option<String>,
@@ -268,9 +271,9 @@ pub(crate) struct NewVersion {
 
 impl From<Check> for Arguments {
     fn from(check: Check) -> Self {
-        let Check { registry, format, changed_since, explain, help_url, upstream } = check;
+        let Check { registry, format, changed_since, ignore, explain, help_url, upstream } = check;
         let check = explain.is_none();
-        Self { check, format, changed_since, explain, help_url, ..of(registry, upstream) }
+        Self { check, format, changed_since, ignore, explain, help_url, ..of(registry, upstream) }
     }
 }
 

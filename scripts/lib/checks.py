@@ -1,4 +1,5 @@
-"""Checks of what is not code: the deployment's template, the Kubernetes manifests, the licences of dependencies.
+"""Checks beside the workspace: the deployment's template, the Kubernetes manifests, the licences of dependencies, and
+the tests of the scripts and of the GitHub Action.
 
 None of them needs more network than the package registries.
 """
@@ -6,6 +7,7 @@ None of them needs more network than the package registries.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Optional
@@ -14,7 +16,7 @@ from . import tools
 from .console import step
 from .processes import Supervisor
 
-_TOOLS = ["sam", "cfn-lint", "kubernetes-validate", "cargo-deny", "moto_server"]
+_TOOLS = ["sam", "cfn-lint", "kubernetes-validate", "cargo-deny", "moto_server", "act"]
 
 KUBERNETES_VERSION = "1.31"
 """The oldest version of Kubernetes that the manifests are for."""
@@ -43,10 +45,16 @@ def run(root: Path, supervisor: Supervisor) -> Optional[tuple[str, int]]:
             command = [binaries / command[0], *command[1:]]
             if status := supervisor.run(command[0].name, command, cwd=root, env=environment):
                 return command[0].name, status
+    for folder, top in (("scripts/lib", "scripts"), ("action", ".")):
+        unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", folder, "-t", top]
+        step("test", folder)
+        if status := supervisor.run("unittest", unittest, cwd=root, env=_environment(root)):
+            return f"the tests of {folder}", status
     return None
 
 
-def environment(root: Path) -> dict[str, str]:
-    """What the scripts' own tests need to read YAML: the libraries of `sam`."""
+def _environment(root: Path) -> dict[str, str]:
+    """For the tests: the libraries of `sam`, which read YAML, and the folder of the tools."""
     binaries = tools.ensure(root / ".tools", _TOOLS)
-    return {**os.environ, "PYTHONPATH": str(tools.libraries(binaries.parent, "sam"))}
+    libraries = tools.libraries(binaries.parent, "sam")
+    return {**os.environ, "PYTHONPATH": str(libraries), "TEST_TOOLS": str(binaries)}

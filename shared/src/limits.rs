@@ -57,6 +57,13 @@ pub const FLATTENED_FILES: usize = 100;
 /// Most bytes of those devfiles together, for they are in memory at once.
 pub const FLATTENED_BYTES: usize = 512 << 10;
 
+/// Most nodes of the flattened parents that a check keeps for other devfiles; one takes about 100 bytes. Parents beyond that are
+/// flattened for each devfile that names them.
+pub const FLAT_PARENTS_NODES: usize = 200_000;
+
+/// Most bytes of text in those nodes.
+pub const FLAT_PARENTS_BYTES: usize = 8 << 20;
+
 /// Longest `uri`, `id`, `version` or `registryUrl` of a parent or plugin, in bytes: longer ones are no addresses, and a valid devfile with one
 /// would be published as it is.
 pub const REFERENCE_BYTES: usize = 4 << 10;

@@ -304,3 +304,124 @@ async fn action_keeps_one_comment_and_writes_none_where_it_may_not() {
     assert_eq!((comments.all.len(), &comments.all[0]), (2, &stranger));
     assert!(comments.all[1]["body"].as_str().unwrap().contains("removed stack `kiln`"), "{}", comments.all[1]);
 }
+
+/// The workflow that the page shows, with a repository and commits in place of the gaps.
+fn documented_workflow() -> String {
+    let page = std::fs::read_to_string(above("docs/validation.md")).unwrap();
+    let (_, section) = page.split_once("## In pull requests").expect("the page has a workflow");
+    let section = section.split("\n## ").next().unwrap();
+    let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
+    let workflow = lines.map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(workflow.matches("<commit>").count(), 2, "{workflow}");
+    workflow.replace("<commit>", COMMIT).replace("<owner>/<this repository>", "example/devfiles")
+}
+
+const COMMIT: &str = "0123456789012345678901234567890123456789";
+
+/// A path of this repository.
+fn above(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The cache, which has the program already. It is where the action looks for it afterwards.
+const CACHE: &str = "name: cache
+description: In place of actions/cache
+inputs: {path: {required: true}, key: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: mkdir -p \"$FOLDER\" && ln -sf \"$PROGRAM\" \"$FOLDER/devfile-registry\" && echo \"restored $KEY\"
+      env: {FOLDER: \"${{ inputs.path }}\", KEY: \"${{ inputs.key }}\"}
+";
+
+/// The annotations of a run, as lines.
+struct Job {
+    succeeded: bool,
+    annotations: Vec<String>,
+    text: String,
+}
+
+/// Runs the documented workflow for a pull request, by act on this machine.
+async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
+    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
+    let (action, cache, home) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The sources that the key of the cache is made of.
+    for folder in [".github/actions/check", "shared", "functions", "cli", "docs"] {
+        std::fs::create_dir_all(action.path().join(folder)).unwrap();
+    }
+    for folder in [".github/actions/check", "shared", "functions", "cli"] {
+        copy(&above(folder), &action.path().join(folder));
+    }
+    for file in ["Cargo.toml", "Cargo.lock", "docs/validation.md"] {
+        std::fs::copy(above(file), action.path().join(file)).unwrap();
+    }
+    std::fs::write(cache.path().join("action.yml"), CACHE).unwrap();
+    let steps = std::fs::read_to_string(above(".github/actions/check/action.yml")).unwrap();
+    let cache_commit = steps.split("actions/cache@").nth(1).and_then(|rest| rest.get(..40)).unwrap();
+
+    std::fs::create_dir_all(checkout.join(".github/workflows")).unwrap();
+    std::fs::write(checkout.join(".github/workflows/check.yaml"), workflow).unwrap();
+    let event = home.path().join("event.json");
+    let repository = serde_json::json!({"name": "registry", "full_name": "example/registry", "default_branch": "main"});
+    let pull = serde_json::json!({"number": 7, "base": {"sha": base, "ref": "main"}, "head": {"ref": "change"}});
+    std::fs::write(&event, serde_json::json!({"pull_request": pull, "repository": repository}).to_string()).unwrap();
+    let mut command = Command::new(Path::new(&tools).join("act"));
+    command.args(["pull_request", "--json", "--no-cache-server", "--action-offline-mode"]);
+    command.args(["--platform", "ubuntu-24.04=-self-hosted"]).arg("--eventpath").arg(&event);
+    for (name, folder) in
+        [(format!("example/devfiles@{COMMIT}"), action.path()), (format!("actions/cache@{cache_commit}"), cache.path())]
+    {
+        command.arg("--local-repository").arg(format!("{name}={}", folder.display()));
+    }
+    // Icons of the example are on a host that there is not; none but the own machine may be asked.
+    let program = format!("PROGRAM={}", binary("devfile-registry").display());
+    command.args(["--env", &program, "--env", "FETCH_HOSTS=localhost"]);
+    command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").current_dir(checkout);
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("act starts");
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let commands =
+        lines.filter(|line| ["error", "warning", "notice"].contains(&line["command"].as_str().unwrap_or("")));
+    let annotations = commands.map(|line| line["raw"].as_str().unwrap().trim_end().to_owned()).collect();
+    Job { succeeded: output.status.success(), annotations, text }
+}
+
+/// The example registry in a repository, its first commit, and a change upon it.
+fn pull_request(devfile: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&TestRegistry::example(), folder.path());
+    git(folder.path(), &["init", "-q", "-b", "main"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "Base"]);
+    let base = head(folder.path());
+    std::fs::write(folder.path().join("stacks/loom/devfile.yaml"), devfile).unwrap();
+    git(folder.path(), &["commit", "-qam", "Change"]);
+    (folder, base)
+}
+
+#[tokio::test]
+async fn documented_workflow_annotates_the_lines_of_a_pull_request() {
+    let (folder, base) = pull_request(BAD);
+    let job = run_workflow(folder.path(), &documented_workflow(), &base).await;
+    assert!(!job.succeeded, "{}", job.text);
+    let errors: Vec<&String> = job.annotations.iter().filter(|line| line.starts_with("::error ")).collect();
+    assert_eq!(errors.len(), 3, "{:?}", job.annotations);
+    assert!(errors[0].contains("file=stacks/loom/devfile.yaml,line=13,col=17"), "{errors:?}");
+    assert!(job.text.contains("restored devfile-registry-check-Linux-"), "{}", job.text);
+}
+
+#[tokio::test]
+async fn hostile_content_of_a_pull_request_gives_no_commands_of_the_runner() {
+    let evil = "%0A::error::x\\n::add-mask::y\\r::stop-commands::z\\e[31m##[error]w";
+    let devfile = BAD.replace("{imgae: x}", &format!("{{image: x, \"{evil}\": 1}}"));
+    let (folder, base) = pull_request(&devfile);
+    let job = run_workflow(folder.path(), &documented_workflow(), &base).await;
+    let hostile: Vec<&String> = job.annotations.iter().filter(|line| line.contains("add-mask")).collect();
+    assert_eq!(hostile.len(), 1, "{:?}", job.annotations);
+    assert!(hostile[0].starts_with("::error file=stacks/loom/devfile.yaml,line=13,"), "{hostile:?}");
+    assert!(hostile[0].contains("%250A::error::x") && !hostile[0].contains("##["), "{hostile:?}");
+    assert!(!hostile[0].contains('\x1b'), "{hostile:?}");
+    assert!(!job.text.contains("\"command\":\"add-mask\""), "{}", job.text);
+}

@@ -79,6 +79,8 @@ def check(program: str, registry: str, base: Optional[str], environment: Mapping
     arguments = [program, "check", "--format", "github"]
     if environment.get("CHECK_STRICT_ICONS") == "true":
         arguments.append("--strict-icons")
+    if ignored := "".join((environment.get("CHECK_IGNORE") or "").split()):
+        arguments.append(f"--ignore={ignored}")
     if base:
         arguments.append(f"--changed-since={base}")
     return subprocess.run([*arguments, "--", registry]).returncode

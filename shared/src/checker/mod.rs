@@ -13,7 +13,7 @@ use crate::digest::CommitSha;
 use crate::index::to_pretty_json;
 use crate::outside::{Complete, Icons, Outside};
 use crate::release::{Draft, Plan};
-use crate::report::{Colour, Format, Options, render, rule};
+use crate::report::{Colour, Format, Options, UnknownRule, render, rule};
 use crate::source::{LocalSource, Scope, Source};
 use crate::text::printable;
 use anyhow::{Context, bail};
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV", requires = "check")]
     pub changed_since: Option<String>,
+    /// Leave out the warnings of these rules, separated by commas, such as index/tags; errors are always reported
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = known_rule, requires = "check")]
+    pub ignore: Vec<String>,
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     pub strict_icons: bool,
@@ -73,6 +76,14 @@ impl Arguments {
     fn registry(&self) -> &str {
         self.registry.as_deref().unwrap_or_default()
     }
+}
+
+/// Returns the name of a rule, to parse an argument.
+///
+/// # Errors
+/// When no rule has it.
+pub fn known_rule(name: &str) -> Result<String, UnknownRule> {
+    rule(name).map(|_| name.to_owned())
 }
 
 /// Runs a command, which is called `program` in its messages, and gives its exit status.
@@ -141,6 +152,7 @@ async fn read(
 
 fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) -> Verdict {
     let mut problems = problems(complete);
+    problems.retain(|problem| problem.severity == Severity::Error || !arguments.ignore.contains(&problem.rule));
     if let Some(changes) = changes {
         problems.retain(|problem| changes.concern(&problem.path));
     }

@@ -37,7 +37,8 @@ impl Colour {
 /// Most places of a rule that are listed.
 const PLACES: usize = 3;
 
-/// Most warnings whose source lines are shown; with more of them, the report would not fit on a screen.
+/// Most warnings whose source lines are shown, and between which lines are empty; with more of them, the report would not fit
+/// on a screen.
 const EXCERPTS: usize = 10;
 
 /// All problems, and a line that counts them: warnings by their rules, then each error, nearest to the prompt.
@@ -49,18 +50,25 @@ pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -
     rules.dedup();
     let source = |diagnostic: &Diagnostic| sources(&diagnostic.path).and_then(|bytes| text_of(&bytes));
     let mut out = String::new();
+    let is_crowded = warnings.len() > EXCERPTS;
     for rule in rules {
         let alike: Vec<&Diagnostic> = warnings.iter().copied().filter(|warning| warning.rule == rule).collect();
         match alike.as_slice() {
-            [only] if warnings.len() <= EXCERPTS => one(&mut out, only, source(only).as_deref(), colour),
-            [only] => one(&mut out, only, None, colour),
+            [only] if !is_crowded => one(&mut out, only, source(only).as_deref(), colour),
             several => group(&mut out, several, colour),
         }
+        if !is_crowded {
+            out.push('\n');
+        }
+    }
+    if is_crowded {
+        out.push('\n');
     }
     let mut texts: HashMap<&str, Option<String>> = HashMap::new();
     for error in errors {
         let text = texts.entry(&error.path).or_insert_with(|| source(error));
         one(&mut out, error, text.as_deref(), colour);
+        out.push('\n');
     }
     out.push_str(&summary(diagnostics));
     out
@@ -80,53 +88,50 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     }
     let files: HashSet<&str> = diagnostics.iter().map(|diagnostic| diagnostic.path.as_str()).collect();
     let files = count(files.len(), "file").unwrap_or_default();
+    let ignore = if warnings > 0 { ", `--ignore RULE` leaves out its warnings" } else { "" };
     format!(
-        "{} in {files}\nhelp: `index-generator --explain RULE` explains a rule; `--format json` lists every place\n",
+        "{} in {files}\nhelp: `index-generator --explain RULE` explains a rule{ignore}; `--format json` lists every place\n",
         sum.join(", ")
     )
 }
 
-/// Several warnings of one rule: their number, the first places and the remedy.
+/// The warnings of one rule: their number, the remedy and the first places.
 fn group(out: &mut String, alike: &[&Diagnostic], colour: Colour) {
     let [first, ..] = alike else { return };
     let same_message = alike.iter().all(|warning| warning.message == first.message);
     let same_hint = alike.iter().all(|warning| warning.hint == first.hint);
     let title = format!("{}[{}]", word(first.severity), first.rule);
-    let message = match same_message {
-        true => format!(": {} ({} times)", printable(&first.message), alike.len()),
-        false => format!(": {} times", alike.len()),
+    let message = match (same_message, alike.len()) {
+        (true, 1) => format!(": {}", printable(&first.message)),
+        (true, count) => format!(": {} ({count} times)", printable(&first.message)),
+        (false, count) => format!(": {count} times"),
     };
-    let _ = writeln!(out, "{}{}", colour.paint("1;33", &title), colour.paint("1", &message));
-    let arrow = colour.paint("1;34", "-->");
-    let more = alike.len().saturating_sub(PLACES);
-    let shown = &alike[..alike.len() - more];
-    let mut notes = Vec::new();
-    if same_message && same_hint {
-        let mut places = shown.iter().map(|warning| place(warning)).collect::<Vec<_>>().join(", ");
-        if more > 0 {
-            let _ = write!(places, " and {more} more");
-        }
-        let _ = writeln!(out, " {arrow} {}", printable(&places));
-    } else {
-        for warning in shown {
-            let mut line = place(warning);
-            if !same_message {
-                let _ = write!(line, ": {}", warning.message);
-            }
-            if !same_hint && !warning.hint.is_empty() {
-                let _ = write!(line, " ({})", warning.hint);
-            }
-            let _ = writeln!(out, " {arrow} {}", printable(&line));
-        }
-        if more > 0 {
-            notes.push(format!("and {more} more"));
-        }
-    }
+    let _ = write!(out, "{}{}", colour.paint("1;33", &title), colour.paint("1", &message));
     if same_hint && !first.hint.is_empty() {
-        notes.push(format!("hint: {}", printable(&first.hint)));
+        let _ = write!(out, "; hint: {}", printable(&first.hint));
     }
-    if !notes.is_empty() {
-        let _ = writeln!(out, "  {} {}", colour.paint("1;34", "="), notes.join("; "));
+    let more = alike.len().saturating_sub(PLACES);
+    let shown = alike[..alike.len() - more].iter().map(|warning| {
+        let mut line = place(warning);
+        if !same_message {
+            let _ = write!(line, ": {}", warning.message);
+        }
+        if !same_hint && !warning.hint.is_empty() {
+            let _ = write!(line, " ({})", warning.hint);
+        }
+        printable(&line)
+    });
+    let arrow = format!("\n {} ", colour.paint("1;34", "-->"));
+    let separator = if same_message && same_hint { ", " } else { &arrow };
+    let _ = write!(out, "{arrow}{}", shown.collect::<Vec<_>>().join(separator));
+    match more {
+        0 => {}
+        more if same_message && same_hint => {
+            let _ = write!(out, " and {more} more");
+        }
+        more => {
+            let _ = write!(out, ", and {more} more");
+        }
     }
     out.push('\n');
 }
@@ -160,7 +165,6 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
     if !diagnostic.hint.is_empty() {
         let _ = writeln!(out, "{margin} {} hint: {}", colour.paint(blue, "="), printable(&diagnostic.hint));
     }
-    out.push('\n');
 }
 
 /// The line at a position, how many characters are before the place in it, and how many it covers.

@@ -28,7 +28,7 @@ pub struct Rule {
 
 /// A name that no rule has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot explain `{name}`: no rule has this name; {remedy}")]
+#[error("no rule has the name `{name}`; {remedy}")]
 pub struct UnknownRule {
     name: String,
     remedy: String,
@@ -151,7 +151,7 @@ mod tests {
     fn unknown_rule_is_refused_with_the_nearest_name() {
         assert_eq!(
             rule("stack/defualt").unwrap_err().to_string(),
-            "cannot explain `stack/defualt`: no rule has this name; did you mean `stack/default`?"
+            "no rule has the name `stack/defualt`; did you mean `stack/default`?"
         );
         assert!(rule("x").unwrap_err().to_string().ends_with("docs/validation.md lists them"));
     }

@@ -121,6 +121,11 @@ fn warnings_of_one_rule_are_one_paragraph_with_three_places() {
     };
     let alike: Vec<Diagnostic> = (1..6).map(|number| warning(number, "no tags are given", "add some")).collect();
     insta::assert_snapshot!("alike", human(&alike, &|_| None, Colour::Never));
+    let mut crowded = alike.clone();
+    crowded.extend((0..8).map(|_| Diagnostic::warning("g", "uri/missing", "there is no file", "")));
+    crowded.push(Diagnostic::warning("g", "index/icon", "no icon", "add one"));
+    crowded.push(Diagnostic::error("g", "yaml/tab", "a line begins with a tab", "indent with spaces"));
+    insta::assert_snapshot!("crowded", human(&crowded, &|_| None, Colour::Never));
     let unlike = [warning(1, "one", "this"), warning(2, "two\n", "that"), warning(2, "three", "")];
     insta::assert_snapshot!("unlike", human(&unlike, &|_| None, Colour::Never));
 }

@@ -18,7 +18,7 @@ pub(crate) struct Findings {
 
 /// A file that was read.
 #[derive(Debug)]
-struct File {
+pub(crate) struct File {
     path: String,
     /// For a file outside the tree: the reference to it, where its problems are shown.
     shown_at: Option<Place>,
@@ -40,6 +40,21 @@ impl Findings {
     pub(crate) fn add_file(&mut self, path: &str, shown_at: Option<Place>) -> u16 {
         self.files.push(File { path: path.to_owned(), shown_at });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// Adds the files of another validation, the first of which is shown at a place, and gives the number of that one.
+    pub(crate) fn add_files(&mut self, files: &[File], shown_at: Option<Place>) -> u16 {
+        let first = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
+        for (index, file) in files.iter().enumerate() {
+            let shown_at = if index == 0 { shown_at } else { file.shown_at.map(|place| place.shifted(first)) };
+            self.add_file(&file.path, shown_at);
+        }
+        first
+    }
+
+    /// The files, when there is nothing to say about them.
+    pub(crate) fn into_faultless_files(self) -> Option<Vec<File>> {
+        (self.errors + self.warnings == 0).then_some(self.files)
     }
 
     /// How many files were added, the devfile itself included.

@@ -1,12 +1,12 @@
 //! Brings in what a devfile takes from its parent and plugins.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
 use super::alone::read_parent;
 use super::findings::Findings;
-use super::known_parents::{Origin, Parent};
+use super::known_parents::{FlatParent, KnownParents, Origin, Parent};
 use super::merge;
 use super::parents::Outside;
 use super::reference::Reference;
@@ -34,10 +34,29 @@ pub(crate) struct Flattening<'a, 'b> {
     /// The devfiles that led here.
     pub(crate) chain: Vec<Origin>,
     /// Bytes of the parents and plugins that were read.
-    pub(crate) read: usize,
+    read: usize,
+    /// Where all of them came from.
+    origins: Vec<Origin>,
+    /// The longest that the chain was.
+    generations: usize,
+    /// The parents that are being flattened for others, each because of the one before.
+    sharing: Vec<Origin>,
 }
 
-impl Flattening<'_, '_> {
+impl<'a, 'b> Flattening<'a, 'b> {
+    /// Begins with a devfile.
+    pub(crate) fn new(origin: Origin, around: &'a Surroundings<'b>, findings: &'a mut Findings) -> Self {
+        Self {
+            around,
+            findings,
+            chain: vec![origin],
+            read: 0,
+            origins: Vec::new(),
+            generations: 1,
+            sharing: Vec::new(),
+        }
+    }
+
     /// Flattens a devfile that came from the last of the chain.
     pub(crate) fn flatten(&mut self, mut root: Node) -> Flat {
         let mut complete = true;
@@ -83,6 +102,15 @@ impl Flattening<'_, '_> {
         }
         // Beyond the limit nothing more is read.
         self.check_size(kind, &path, at)?;
+        let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
+        if let Some(parent) = self.shared(&origin) {
+            let file = self.findings.add_files(&parent.files, shown_at);
+            self.read += parent.bytes;
+            self.generations = self.generations.max(self.chain.len() + parent.generations);
+            self.origins.extend_from_slice(&parent.origins);
+            self.check_version(&parent.root, kind, &path, version, at);
+            return Some(Resolved::Devfile(Flat { root: parent.root.shifted(file), complete: true }));
+        }
         let known = self.around.known_parents.map(|known| known.get(&origin));
         let read = OnceLock::new();
         let parent = match &known {
@@ -105,21 +133,65 @@ impl Flattening<'_, '_> {
         };
         self.read = self.read.saturating_add(bytes);
         self.check_size(kind, &path, at)?;
-        let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
         let file = self.findings.add_file(&path, shown_at);
         self.findings.repeat(file, problems);
-        let node = node.as_ref()?.in_file(file);
+        let node = node.as_ref()?.shifted(file);
+        self.check_version(&node, kind, &path, version, at);
+        self.origins.push(origin.clone());
+        self.chain.push(origin);
+        self.generations = self.generations.max(self.chain.len());
+        let flat = self.flatten(node);
+        self.chain.pop();
+        Some(Resolved::Devfile(flat))
+    }
+
+    /// Returns a parent as it was flattened for all devfiles of the run, if nothing about it depends on the one that names it: it
+    /// closes no cycle, and stays within the limits here as well.
+    fn shared(&self, origin: &Origin) -> Option<Arc<FlatParent>> {
+        let known = self.around.known_parents?;
+        let parent = match known.flat(origin) {
+            Some(parent) => parent?,
+            None if self.sharing.contains(origin) || self.sharing.len() >= GENERATIONS => return None,
+            None => known.keep(origin.clone(), self.flatten_alone(origin, known))?,
+        };
+        let fits = self.chain.len() + parent.generations <= GENERATIONS + 1
+            && self.findings.files() + parent.files.len() <= limits::FLATTENED_FILES + 1
+            && self.read + parent.bytes <= limits::FLATTENED_BYTES;
+        let is_apart = self.chain.iter().all(|above| !parent.origins.contains(above));
+        (fits && is_apart).then_some(parent)
+    }
+
+    /// Flattens a parent by itself. None when there is something to say about it, which each devfile that names it has to repeat.
+    fn flatten_alone(&self, origin: &Origin, known: &KnownParents) -> Option<FlatParent> {
+        let parent = known.get(origin);
+        let Parent::Read { node: Some(node), problems, bytes } =
+            parent.get_or_init(|| read_parent(origin, self.around))
+        else {
+            return None;
+        };
+        if !problems.is_empty() {
+            return None;
+        }
+        let mut findings = Findings::new(&origin.to_string());
+        let mut alone = Flattening::new(origin.clone(), self.around, &mut findings);
+        alone.origins.push(origin.clone());
+        alone.read = *bytes;
+        alone.sharing = self.sharing.iter().chain([origin]).cloned().collect();
+        let Flat { root, complete } = alone.flatten(node.clone());
+        let (origins, generations, bytes) = (alone.origins, alone.generations, alone.read);
+        let files = findings.into_faultless_files().filter(|_| complete)?;
+        Some(FlatParent { root, files, origins, generations, bytes })
+    }
+
+    /// A devfile cannot take from one with a later schema.
+    fn check_version(&mut self, parent: &Node, kind: &str, path: &str, version: Option<&str>, at: Place) {
         let number = |text: &str| Version::of_schema(text).ok();
-        if let (Some(own), Some(child)) = (node.text_of("schemaVersion").and_then(number), version.and_then(number))
+        if let (Some(own), Some(child)) = (parent.text_of("schemaVersion").and_then(number), version.and_then(number))
             && own > child
         {
             let message = format!("the {kind} {path} has a later schemaVersion than this devfile");
             self.findings.error(at, &format!("{kind}/version"), message, "raise the schemaVersion of this devfile");
         }
-        self.chain.push(origin);
-        let flat = self.flatten(node);
-        self.chain.pop();
-        Some(Resolved::Devfile(flat))
     }
 
     /// Whether there is room for another devfile; `None` after a finding.

@@ -1,13 +1,15 @@
-//! Parents and plugins, each read and held against its schema once for all devfiles of a run.
+//! Parents and plugins, each read, held against its schema and flattened once for all devfiles of a run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use url::Url;
 
+use super::findings::File;
 use super::parents::Outside;
 use super::reference::{is_web, path_from};
 use crate::diagnostic::Diagnostic;
+use crate::limits;
 use crate::yaml::Node;
 
 /// Where a devfile came from; relative references in it start there.
@@ -23,7 +25,33 @@ pub(crate) enum Origin {
 
 /// The parents and plugins that the devfiles of one run name. Their content must not change while it is in use.
 #[derive(Debug, Default)]
-pub struct KnownParents(Mutex<HashMap<Origin, Arc<OnceLock<Parent>>>>);
+pub struct KnownParents {
+    read: Mutex<HashMap<Origin, Arc<OnceLock<Parent>>>>,
+    flat: Mutex<FlatParents>,
+}
+
+/// Flattened parents, and the nodes and bytes of text in all of them.
+#[derive(Debug, Default)]
+struct FlatParents {
+    by_origin: HashMap<Origin, Option<Arc<FlatParent>>>,
+    nodes: usize,
+    bytes: usize,
+}
+
+/// A parent with everything that it takes from others, about which there is nothing to say.
+#[derive(Debug)]
+pub(super) struct FlatParent {
+    /// The whole; places count `files`.
+    pub(super) root: Node,
+    /// The parent itself, and the files that it takes from.
+    pub(super) files: Vec<File>,
+    /// Where they came from.
+    pub(super) origins: Vec<Origin>,
+    /// How many devfiles are above each other in it.
+    pub(super) generations: usize,
+    /// Bytes of the files.
+    pub(super) bytes: usize,
+}
 
 /// A parent or plugin, by itself.
 #[derive(Debug)]
@@ -46,8 +74,34 @@ pub(crate) enum Parent {
 impl KnownParents {
     /// Returns where a parent belongs, or is already. Threads that need it at once wait for the one that reads it.
     pub(super) fn get(&self, origin: &Origin) -> Arc<OnceLock<Parent>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(origin.clone()).or_default().clone()
+    }
+
+    /// Returns a flattened parent; `Some(None)` for one that cannot be shared, `None` for one that nobody flattened yet.
+    pub(super) fn flat(&self, origin: &Origin) -> Option<Option<Arc<FlatParent>>> {
+        let flat = self.flat.lock().unwrap_or_else(PoisonError::into_inner);
+        flat.by_origin.get(origin).cloned()
+    }
+
+    /// Keeps a flattened parent, if there is room for it, and returns it as it is kept. Threads that flatten one at once do so
+    /// without waiting for each other: parents that name each other would never end.
+    pub(super) fn keep(&self, origin: Origin, parent: Option<FlatParent>) -> Option<Arc<FlatParent>> {
+        let size = parent.as_ref().map(|parent| parent.root.measure());
+        let mut flat = self.flat.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = flat.by_origin.get(&origin) {
+            return known.clone();
+        }
+        let (nodes, bytes) = size.map_or((0, 0), |size| (size.nodes, size.bytes));
+        let has_room =
+            flat.nodes + nodes <= limits::FLAT_PARENTS_NODES && flat.bytes + bytes <= limits::FLAT_PARENTS_BYTES;
+        let kept = parent.filter(|_| has_room).map(Arc::new);
+        if kept.is_some() {
+            flat.nodes += nodes;
+            flat.bytes += bytes;
+        }
+        flat.by_origin.insert(origin, kept.clone());
+        kept
     }
 }
 

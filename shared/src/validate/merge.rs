@@ -151,6 +151,8 @@ fn becomes_go_field(key: &str) -> bool {
 /// Puts what a parent or plugin brings in before the devfile's own. An element may be in one of them only; the
 /// devfile's own stays when it is in both.
 pub(crate) fn inherit(child: &mut Node, base: Node, rule: &str, findings: &mut Findings) {
+    #[cfg(test)]
+    super::tests::MERGES.with(|merges| merges.set(merges.get() + 1));
     let Data::Map(inherited) = base.data else { return };
     for (field, node) in inherited {
         if let Some((_, key)) = LISTS.iter().find(|(list, _)| *list == field) {

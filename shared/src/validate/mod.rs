@@ -78,8 +78,8 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let mut findings = Findings::new(path);
     let document = alone::check(0, bytes, &mut findings);
     if let Some(document) = &document {
-        let chain = vec![Origin::Tree(path.to_owned())];
-        let mut flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(document.clone());
+        let origin = Origin::Tree(path.to_owned());
+        let mut flat = Flattening::new(origin, around, &mut findings).flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
         check_metadata(document, &mut findings);

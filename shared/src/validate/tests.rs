@@ -10,6 +10,11 @@ mod mutations;
 mod parents;
 mod rules;
 
+thread_local! {
+    /// How often a parent was merged into a devfile.
+    pub(super) static MERGES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The head of a devfile without problems; tests add lines.
 const HEAD: &str = "schemaVersion: 2.2.2\nmetadata: {name: m, displayName: d, language: l, projectType: p}\n";
 

@@ -172,6 +172,28 @@ mod tests {
     }
 
     #[test]
+    fn attribute_keeps_its_key_and_value() {
+        let text = "variables: {v: x}
+attributes: {'{{v}}': '{{v}}', '{{unknown}}': '{{unknown}}'}
+components: [{name: a, attributes: {'{{v}}': '{{v}}'}, container: {image: '{{v}}'}}]
+projects: [{name: p, git: {remotes: {'{{v}}': '{{v}}'}}}]
+";
+        let mut root = crate::yaml::parse("", text.as_bytes()).unwrap();
+        let mut findings = Findings::new("d");
+        replace(&mut root, true, &mut findings);
+        assert!(findings.into_faultless_files().is_some(), "nothing is said of the unknown name");
+        let entry = |pointer: &str| {
+            let (key, value) = &root.pointer(pointer).unwrap().entries()[0];
+            (key.clone(), value.text().unwrap().to_owned())
+        };
+        let (kept, replaced) = (("{{v}}".to_owned(), "{{v}}".to_owned()), ("x".to_owned(), "x".to_owned()));
+        assert_eq!(entry("/attributes"), kept);
+        assert_eq!(entry("/components/0/attributes"), kept);
+        assert_eq!(entry("/projects/0/git/remotes"), replaced);
+        assert_eq!(root.pointer("/components/0/container/image").unwrap().text(), Some("x"));
+    }
+
+    #[test]
     fn expansion_beyond_the_budget_stops_at_once() {
         let known = HashMap::from([("a".to_owned(), "x".repeat(20_000))]);
         let mut budget = limits::EXPANDED_BYTES;

@@ -13,6 +13,13 @@ pub struct Place {
     pub position: Position,
 }
 
+impl Place {
+    /// The same place in a validation where files have higher numbers.
+    pub(crate) fn shifted(self, by: u16) -> Self {
+        Self { file: self.file.saturating_add(by), ..self }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -134,16 +141,16 @@ impl Node {
         }
     }
 
-    /// A copy in another file of a validation.
-    pub(crate) fn in_file(&self, file: u16) -> Self {
+    /// A copy whose files have higher numbers.
+    pub(crate) fn shifted(&self, by: u16) -> Self {
         let data = match &self.data {
-            Data::List(items) => Data::List(items.iter().map(|item| item.in_file(file)).collect()),
+            Data::List(items) => Data::List(items.iter().map(|item| item.shifted(by)).collect()),
             Data::Map(entries) => {
-                Data::Map(entries.iter().map(|(key, node)| (key.clone(), node.in_file(file))).collect())
+                Data::Map(entries.iter().map(|(key, node)| (key.clone(), node.shifted(by))).collect())
             }
             other => other.clone(),
         };
-        Self { at: Place { file, ..self.at }, key_at: Place { file, ..self.key_at }, data }
+        Self { at: self.at.shifted(by), key_at: self.key_at.shifted(by), data }
     }
 
     /// What is in the tree, to hold against the budgets.

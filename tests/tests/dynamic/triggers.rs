@@ -80,6 +80,38 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
     assert!(world.registry.keys("").await.is_empty());
 }
 
+/// Deliveries that GitHub sent once, of every event: npm's `@octokit/webhooks-examples`.
+#[tokio::test]
+async fn every_recorded_delivery_is_answered_without_a_fault() {
+    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
+    let recorded = std::path::Path::new(&tools).join("webhooks-examples.json");
+    let recorded = std::fs::read(&recorded).unwrap_or_else(|error| {
+        panic!("cannot read {}: {error}; run scripts/tools webhooks-examples.json", recorded.display())
+    });
+    let recorded: Value = serde_json::from_slice(&recorded).unwrap();
+    let world = Dynamic::new().await;
+    let refresh = world.registry.refreshing().await;
+    let webhook = world.webhook(&refresh);
+    let mut delivered = 0;
+    for event in recorded.as_array().unwrap() {
+        let name = event["name"].as_str().unwrap();
+        let answer = match name {
+            "ping" => json!({"status": "pong"}),
+            "push" => json!({"status": "ignored", "reason": "another repository"}),
+            _ => json!({"status": "ignored", "reason": "another event"}),
+        };
+        for body in event["examples"].as_array().unwrap() {
+            let (status, text) = world.github.deliver(&webhook, name, body).await.unwrap();
+            let answered: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((status, &answered), (200, &answer), "{name}: {body}");
+            delivered += 1;
+        }
+    }
+    println!("{delivered} recorded deliveries are answered");
+    assert!(delivered > 300, "{delivered}");
+    assert!(world.registry.keys("").await.is_empty());
+}
+
 /// Hosts name each commit of a push with its files.
 #[tokio::test]
 async fn push_of_many_commits_is_taken() {

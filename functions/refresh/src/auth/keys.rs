@@ -84,7 +84,9 @@ impl Known {
             let algorithm = key.common.key_algorithm.is_none_or(|algorithm| algorithm == KeyAlgorithm::RS256);
             use_ && algorithm && matches!(key.algorithm, AlgorithmParameters::RSA(_))
         };
-        self.keys.as_ref()?.find(id).filter(for_rs256)
+        // Keys of other kinds may have the same id (RFC 7517, section 4.5).
+        let has_id = |key: &&Jwk| key.common.key_id.as_deref() == Some(id);
+        self.keys.as_ref()?.keys.iter().filter(has_id).find(for_rs256)
     }
 }
 
@@ -240,6 +242,16 @@ mod tests {
             let denied = Keys::new(fake.clone()).rsa("a", at(10_000)).await.err();
             assert!(matches!(denied, Some(Denied::Unauthenticated(_))), "{field}");
         }
+    }
+
+    #[tokio::test]
+    async fn key_of_another_kind_with_the_same_id_closes_no_door() {
+        let key = SigningKey::generate("a").unwrap();
+        let other = serde_json::json!({"kty": "EC", "kid": "a", "crv": "P-256", "x": "AA", "y": "AA"});
+        let set = serde_json::from_value(serde_json::json!({ "keys": [other, key.jwk()] })).unwrap();
+        let fake = Fake::default();
+        *fake.answer.lock().unwrap() = Some(set);
+        Keys::new(fake).rsa("a", at(10_000)).await.unwrap();
     }
 
     #[tokio::test]

@@ -239,3 +239,101 @@ fn parent_is_read_once_however_many_children_it_has() {
     assert_eq!(reads.load(Ordering::Relaxed), 19);
     assert_eq!(problems(&alone).iter().filter(|problem| problem.starts_with("parent/merge")).count(), 1);
 }
+
+#[test]
+fn chain_of_parents_is_merged_once_however_many_children_it_has() {
+    let parent = |level: usize| {
+        let next = if level == 18 { String::new() } else { format!("parent: {{uri: p{}.yaml}}\n", level + 1) };
+        format!("schemaVersion: 2.2.0\n{next}components: [{{name: c{level}, volume: {{}}}}]\n")
+    };
+    let files = |path: &str| {
+        let level = path.strip_prefix('p')?.strip_suffix(".yaml")?;
+        Some(Bytes::from(parent(level.parse().ok()?)))
+    };
+    let known = KnownParents::default();
+    let around = Surroundings { files: &files, known_parents: Some(&known), ..Surroundings::ALONE };
+    let child = format!("{HEAD}parent: {{uri: p0.yaml}}\ncomponents: [{{name: mine, volume: {{}}}}]\n");
+    MERGES.set(0);
+    for _ in 0..50 {
+        assert_eq!(problems(&devfile("d.yaml", child.as_bytes(), &around)), [""; 0]);
+    }
+    assert_eq!(MERGES.get(), 18 + 50);
+}
+
+/// A devfile among a dozen, made of a number: any parent or plugins, elements that may be elsewhere too, and overrides.
+fn one_of_a_dozen(random: &mut fastrand::Rng, parents: usize) -> String {
+    let uri = |random: &mut fastrand::Rng| match random.u8(..12) {
+        0 => "nowhere.yaml".to_owned(),
+        1 => "'https://example.org/f.yaml'".to_owned(),
+        2 => "''".to_owned(),
+        _ => format!("f{}.yaml", random.usize(..parents)),
+    };
+    let element = |random: &mut fastrand::Rng| match random.u8(..8) {
+        0 => "{name: shared, volume: {}}".to_owned(),
+        1 => "{name: box, container: {image: '{{v}}'}}".to_owned(),
+        2 => "{name: wrong, volume: {sise: 1Gi}}".to_owned(),
+        other => format!("{{name: c{}{other}, volume: {{}}}}", random.u16(..)),
+    };
+    let version = ["2.0.0", "2.0.0", "2.1.0", "2.2.0", "2.2.2"][random.usize(..5)];
+    let mut text =
+        format!("schemaVersion: {version}\nmetadata: {{name: m, displayName: d, language: l, projectType: p}}\n");
+    if random.u8(..4) > 0 {
+        let overrides = if random.u8(..4) == 0 { ", components: [{name: shared, volume: {size: 1Gi}}]" } else { "" };
+        text.push_str(&format!("parent: {{uri: {}{overrides}}}\n", uri(random)));
+    }
+    let mut components: Vec<String> = (0..random.u8(..3)).map(|_| element(random)).collect();
+    if version == "2.0.0" {
+        components
+            .extend((0..random.u8(..3)).map(|index| format!("{{name: p{index}, plugin: {{uri: {}}}}}", uri(random))));
+    }
+    if !components.is_empty() {
+        text.push_str(&format!("components: [{}]\n", components.join(", ")));
+    }
+    if random.bool() {
+        text.push_str("variables: {v: x}\n");
+    }
+    text
+}
+
+#[test]
+fn devfile_is_judged_alike_whether_its_parents_are_shared_or_not() {
+    let mut shared = 0;
+    for seed in 0..400 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let parents = random.usize(2..26);
+        let mut texts: Vec<String> = (0..parents).map(|_| one_of_a_dozen(&mut random, parents)).collect();
+        if seed % 4 == 0 {
+            // A chain of more or less than the longest.
+            texts = (0..parents)
+                .map(|level| {
+                    let next = if level + 1 < parents {
+                        format!("parent: {{uri: f{}.yaml}}\n", level + 1)
+                    } else {
+                        String::new()
+                    };
+                    format!("{HEAD}{next}components: [{{name: c{level}, volume: {{}}}}]\n")
+                })
+                .collect();
+        }
+        let files = |path: &str| {
+            let index = path.strip_prefix('f')?.strip_suffix(".yaml")?.parse::<usize>().ok()?;
+            Some(Bytes::from(texts.get(index)?.clone()))
+        };
+        let known = KnownParents::default();
+        let web = Web("schemaVersion: 2.0.0\ncomponents: [{name: far, volume: {}}]\n");
+        let alone = Surroundings { files: &files, outside: &web, known_parents: None };
+        let together = Surroundings { known_parents: Some(&known), ..alone };
+        for (index, text) in texts.iter().enumerate() {
+            let path = format!("f{index}.yaml");
+            let judge = |around: &Surroundings<'_>| {
+                MERGES.set(0);
+                let checked = devfile(&path, text.as_bytes(), around);
+                (checked.diagnostics, checked.of_parents, MERGES.get())
+            };
+            let (expected, found) = (judge(&alone), judge(&together));
+            assert_eq!((found.0, found.1), (expected.0, expected.1), "seed {seed}, {path}");
+            shared += usize::from(found.2 < expected.2);
+        }
+    }
+    assert!(shared > 100, "{shared}");
+}
