@@ -90,8 +90,10 @@ class AwsTest(unittest.TestCase):
         return self.session.client(service, region_name=region, endpoint_url=self.endpoint)
 
     def deploy(self, *arguments: str, refresh: Any = PUBLISHED, **variables: str) -> subprocess.CompletedProcess:
+        """Runs scripts/deploy; `refresh` is the answer of the function, or the answers to its invocations."""
         region = variables.get("AWS_REGION", REGION)
-        self.control("static/lambda-simple/response", json.dumps({"results": [json.dumps(refresh)], "region": region}))
+        answers = [json.dumps(one) for one in (refresh if isinstance(refresh, list) else [refresh])]
+        self.control("static/lambda-simple/response", json.dumps({"results": answers, "region": region}))
         command = [ROOT / "scripts/deploy", "--packages", self.release, *arguments]
         environment = {**self.environment, **variables}
         return subprocess.run(
@@ -146,6 +148,13 @@ class Deploying(AwsTest):
         self.assertEqual(self.state("eu-central-1"), "CREATE_COMPLETE")
         with self.assertRaisesRegex(Exception, "does not exist"):
             self.state()
+
+    def test_progress_of_a_large_first_publication_is_shown_until_its_end(self) -> None:
+        steps = [{"outcome": "continuing", "progress": {"artifacts": pushed, "total": 10023}} for pushed in (1200, 5400)]
+        said = self.deployed(REPOSITORY, refresh=[*steps, PUBLISHED])
+        lines = ["publishing: 1200 of 10023 artifacts are pushed", "publishing: 5400 of 10023 artifacts are pushed", "published 2 changed"]
+        positions = [said.find(line) for line in lines]
+        self.assertEqual((positions, min(positions) > 0), (sorted(positions), True), said)
 
     def test_policy_of_deployers_suffices(self) -> None:
         iam = self.client("iam")

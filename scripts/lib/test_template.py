@@ -270,7 +270,7 @@ class Roles(unittest.TestCase):
     def test_refresh_writes_the_rest_and_can_call_only_itself(self) -> None:
         parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*")}
         own_name = RESOURCES["Refresh"]["Properties"]["FunctionName"]["Fn::Sub"]
-        written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh", "pending")}
+        written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh", "pending", "progress")}
         function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{own_name}"
         self.assertEqual(
             {
@@ -281,6 +281,7 @@ class Roles(unittest.TestCase):
                 "lambda:InvokeFunction": {function},
                 "sqs:SendMessage": {"FailedRefreshes.Arn"},
                 "kms:Decrypt": {"arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"},
+                **{f"kms:{action}": {"EcrKmsKeyArn"} for action in ("CreateGrant", "DescribeKey", "RetireGrant")},
             },
             {
                 action: resources

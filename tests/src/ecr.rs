@@ -100,6 +100,14 @@ impl Ecr {
         described["repositories"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The tags of a repository, by their keys.
+    pub async fn tags(&self, arn: &str) -> Vec<Value> {
+        let listed = self.shared.call("ListTagsForResource", &json!({"resourceArn": arn})).await.expect("its tags");
+        let mut tags = listed["tags"].as_array().cloned().unwrap_or_default();
+        tags.sort_by_key(|tag| tag["Key"].to_string());
+        tags
+    }
+
     /// Deletes a repository.
     pub async fn delete(&self, repository: &str) {
         let body = json!({"repositoryName": repository, "force": true});

@@ -9,7 +9,7 @@ use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
-use devfile_registry::registry::{Credentials, RegistryAddress};
+use devfile_registry::registry::{Credentials, EcrRepositories, RegistryAddress};
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
@@ -27,7 +27,7 @@ pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
-    /// `OCI_REGISTRY`, `OCI_ENDPOINT`
+    /// `OCI_REGISTRY`, `OCI_ENDPOINT`, `ECR_KMS_KEY`, `ECR_TAGS`
     pub registry: RegistryAddress,
     /// `OCI_USERNAME`, `OCI_PASSWORD`
     pub credentials: Option<Credentials>,
@@ -65,6 +65,7 @@ impl Config {
             environment.reject(format!("OCI_REGISTRY: {reason}"));
         }
         let endpoint = environment.optional(&settings::OCI_ENDPOINT);
+        let (kms_key, tags) = (environment.optional(&settings::ECR_KMS_KEY), environment.optional(&settings::ECR_TAGS));
         let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
         let password = Secret::from_environment(&mut environment, &settings::OCI_PASSWORD, any);
         let credentials =
@@ -80,7 +81,8 @@ impl Config {
             repository: repository.unwrap_or(Repository::Off),
             registry: address
                 .map_err(|reason| InvalidEnvironment(vec![format!("OCI_REGISTRY: {reason}")]))?
-                .at(endpoint),
+                .at(endpoint)
+                .creating(EcrRepositories { kms_key, tags }),
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             bucket,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
