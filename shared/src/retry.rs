@@ -19,8 +19,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Most attempts of one call, those that meet a rate limit aside. The waits between them take about five seconds.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// Exponent of the longest pause behind the end of a rate limit.
-const LIMITED_DOUBLINGS: u32 = 4;
+/// Shortest wait for a rate limit, whatever its answer says: attempts that meet one are bounded by nothing but the budget.
+const LIMITED_WAIT: Duration = Duration::from_secs(1);
 
 /// The failure of one attempt. `E` is the error of the caller, `R` the reason of a failure that may pass.
 #[derive(Debug)]
@@ -101,9 +101,7 @@ where
             }
             // Clients that wait for the same end would otherwise return at the same moment. Of many that share a limit, some lose
             // many times in a row, so only the budget ends that.
-            Failure::Wait(reason, wait) => {
-                (reason, wait.saturating_add(jittered(doubled(attempts.min(LIMITED_DOUBLINGS)))))
-            }
+            Failure::Wait(reason, wait) => (reason, wait.max(LIMITED_WAIT).saturating_add(jittered(FIRST_WAIT))),
         };
         if failures == MAX_ATTEMPTS || wait >= left {
             return Err(RetryError::Exhausted(reason, attempts));
@@ -180,8 +178,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rate_limit_is_no_attempt_that_counts_and_ends_with_the_budget() {
-        let (result, times) = run((0..7).map(|_| wait(1)).collect()).await;
-        assert_eq!((result, times.len()), (Ok(()), 8));
+        let (result, times) = run((0..10).map(|_| wait(1)).collect()).await;
+        assert_eq!((result, times.len()), (Ok(()), 11));
         let (result, times) = run((0..1000).map(|_| wait(0)).collect()).await;
         assert!(result.unwrap_err().starts_with("rate limited") && times.len() < 40, "{}", times.len());
     }

@@ -127,8 +127,8 @@ impl Function {
                 status = self.process.wait() => bail!("the function has ended: {}", status?),
             }
         };
-        let answered = tokio::time::timeout(PATIENCE, answered).await;
-        let (at, result) = answered.with_context(|| format!("no answer within {} seconds", PATIENCE.as_secs()))??;
+        let answered = tokio::time::timeout(time.max(PATIENCE), answered).await;
+        let (at, result) = answered.with_context(|| format!("no answer within {} seconds", time.as_secs()))??;
         let payload = result.map_err(|error| anyhow::anyhow!("the function failed: {error}"))?;
         Ok(Answer { since_start: at - self.started, payload })
     }

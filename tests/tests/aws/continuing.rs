@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use registry_tests::github::Fault;
 use registry_tests::lambda::{Function, Invocations};
 use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
 /// Stacks beside those of the example, of one version each.
-const STACKS: usize = 250;
+const STACKS: usize = 150;
 
 /// Requests that the OCI registry takes in a second.
-const RATE: u32 = 250;
+const RATE: u32 = 60;
 
-/// Time that an invocation has: it stops pushing 15 seconds before the end.
-const TIME: Duration = Duration::from_millis(18_500);
+/// Time that an invocation has. It stops pushing 15 seconds before the end, when a batch or two are there.
+const TIME: Duration = Duration::from_secs(30);
 
 /// Most invocations of one publication.
 const INVOCATIONS: usize = 12;
@@ -92,12 +93,12 @@ async fn large_publication_continues_over_invocations_until_it_is_live() {
         let report = function.invoke_within(event, TIME).await.unwrap().payload;
         let requests = world.proxy.take_requests();
         if report["outcome"] == "published" {
-            assert!(number > 2, "{number} invocations");
+            assert!(number > 1, "{number} invocations");
             break;
         }
         assert_eq!(report["outcome"], "continuing", "{report}");
         let (pushed, total) = progress(&report);
-        assert!(pushed > artifacts && pushed < total && total > STACKS as u64, "{artifacts} {report}");
+        assert!(pushed > artifacts && pushed <= total && total > STACKS as u64, "{artifacts} {report}");
         artifacts = pushed;
         let last = world.object("last-refresh.json").await;
         assert_eq!((&last["outcome"], &last["progress"]), (&"continuing".into(), &report["progress"]));
@@ -150,14 +151,16 @@ async fn killed_invocation_is_repeated_and_the_publication_goes_on() {
 #[tokio::test]
 async fn registry_that_takes_nothing_is_a_named_error_and_a_later_trigger_publishes() {
     let mut world = World::start().await;
-    world.proxy.limit_rate(Some(0));
+    let limited = Fault::RateLimit { status: 429, retry_after: Some(1), reset: None };
+    world.proxy.faults().add("POST *", limited, usize::MAX);
+    world.proxy.limit_rate(None);
     let mut function = world.function().await;
     let error = function.invoke_within(json!({"action": "refresh"}), TIME).await.unwrap_err().to_string();
     assert!(error.contains("took no artifact in the time of an invocation"), "{error}");
     assert_eq!(world.object("last-refresh.json").await["failure"], "the OCI registry failed");
     assert!(world.invocations.is_empty());
 
-    world.proxy.limit_rate(None);
+    world.proxy.faults().clear();
     let (report, _) = world.finish(&mut function, json!({"action": "schedule"})).await;
     assert_eq!(report["outcome"], "published");
     world.is_whole().await;
