@@ -265,10 +265,34 @@ _EVENT = json.dumps({"action": "reconcile"})
 """A refresh, and after an upgrade the release anew where the new software stores it in another way."""
 
 
+_CONTINUE = json.dumps({"action": "refresh"})
+"""While another invocation works on the publication, the answer says how far that is; if none does, this one continues."""
+
+_PAUSE_SECONDS = 5
+_FIRST_REFRESH_SECONDS = 2 * 60 * 60
+"""Longer than refresh continues a publication by itself."""
+
+
+def _publish(account: Account, function: str) -> dict[str, Any]:
+    """The report of the first publication. A large one continues over several invocations, and its progress is shown."""
+    begin, shown = time.monotonic(), None
+    answer = account.invoke(function, _EVENT)
+    while report.is_unfinished(answer):
+        if time.monotonic() - begin > _FIRST_REFRESH_SECONDS:
+            return {"errorType": "Timeout", "errorMessage": "the publication goes on, but not in time; /status says how far it is"}
+        words = report.progress(answer)
+        if words and words != shown:
+            step("refresh", words)
+            shown = words
+        time.sleep(_PAUSE_SECONDS)
+        answer = account.invoke(function, _CONTINUE)
+    return answer
+
+
 def _first_refresh(account: Account, outputs: Mapping[str, str], plan: Plan) -> int:
     step("refresh", "publishing the registry repository")
     begin = time.monotonic()
-    answer = account.invoke(outputs["RefreshFunction"], _EVENT)
+    answer = _publish(account, outputs["RefreshFunction"])
     if problem := report.problem(answer):
         warn("refresh", f"failed: {problem}")
     else:

@@ -31,7 +31,7 @@ _NEEDS = (
 
 _EXCLUDES = (("GitHubAppId", "GitHubTokenSecretArn"),)
 
-_ECR = re.compile(r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?(/.+)?$")
+_ECR = re.compile(r"^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?(/.+)?$")
 
 _FIREWALL_REGION = "us-east-1"
 
@@ -73,9 +73,14 @@ def refusals(deployment: Deployment) -> list[str]:
     if not values["OciRegistry"] and re.search(r"--|-$", deployment.stack):
         found.append(f"the stack {deployment.stack} has a name that repositories of ECR below it cannot have; single hyphens inside alone")
     ecr = _ECR.match(values["OciRegistry"])
+    if values["OciRegistry"] and not ecr:
+        found += [f"{name} needs an OciRegistry in ECR" for name in ("EcrKmsKeyArn", "EcrTags") if values[name]]
+    where = ecr[1] if ecr else region
+    if values["EcrKmsKeyArn"] and (key := values["EcrKmsKeyArn"].split(":")[3]) != where:
+        found.append(f"EcrKmsKeyArn is a key in {key}; ECR takes keys of the registry's region alone, which is {where}")
     if ecr and values["OciUsername"]:
         found.append("OciUsername and an OciRegistry in ECR exclude each other: the function's role opens ECR")
-    if ecr and not ecr[2]:
+    if ecr and not ecr[3]:
         found.append("OciRegistry needs a prefix behind the host of ECR, such as /acme, which the function's role is limited to")
     return found
 

@@ -44,6 +44,20 @@ def quarantined(report: dict[str, Any]) -> list[str]:
     return lines
 
 
+def is_unfinished(answer: dict[str, Any]) -> bool:
+    """Whether the publication continues in another invocation, which may be the only one that the function is allowed."""
+    busy = "TooManyRequests" in str(answer.get("errorMessage")) and answer.get("errorType") == "Invoke"
+    return busy or answer.get("outcome") == "continuing"
+
+
+def progress(answer: dict[str, Any]) -> str:
+    """For instance `publishing: 1200 of 10023 artifacts are pushed`, or an empty text if the answer does not say it."""
+    told = answer.get("progress") or {}
+    if "artifacts" not in told or "total" not in told:
+        return ""
+    return f"publishing: {told['artifacts']} of {told['total']} artifacts are pushed"
+
+
 def problem(answer: dict[str, Any]) -> str:
     """The message of a Lambda error object, or an empty string if the answer is none."""
     if "outcome" in answer or not ("errorMessage" in answer or "errorType" in answer):

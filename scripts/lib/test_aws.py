@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import json
 import os
@@ -90,8 +91,10 @@ class AwsTest(unittest.TestCase):
         return self.session.client(service, region_name=region, endpoint_url=self.endpoint)
 
     def deploy(self, *arguments: str, refresh: Any = PUBLISHED, **variables: str) -> subprocess.CompletedProcess:
+        """Runs scripts/deploy; `refresh` is the answer of the function, or the answers to its invocations."""
         region = variables.get("AWS_REGION", REGION)
-        self.control("static/lambda-simple/response", json.dumps({"results": [json.dumps(refresh)], "region": region}))
+        answers = [json.dumps(one) for one in (refresh if isinstance(refresh, list) else [refresh])]
+        self.control("static/lambda-simple/response", json.dumps({"results": answers, "region": region}))
         command = [ROOT / "scripts/deploy", "--packages", self.release, *arguments]
         environment = {**self.environment, **variables}
         return subprocess.run(
@@ -146,6 +149,13 @@ class Deploying(AwsTest):
         self.assertEqual(self.state("eu-central-1"), "CREATE_COMPLETE")
         with self.assertRaisesRegex(Exception, "does not exist"):
             self.state()
+
+    def test_progress_of_a_large_first_publication_is_shown_until_its_end(self) -> None:
+        steps = [{"outcome": "continuing", "progress": {"artifacts": pushed, "total": 10023}} for pushed in (1200, 5400)]
+        said = self.deployed(REPOSITORY, refresh=[*steps, PUBLISHED])
+        lines = ["publishing: 1200 of 10023 artifacts are pushed", "publishing: 5400 of 10023 artifacts are pushed", "published 2 changed"]
+        positions = [said.find(line) for line in lines]
+        self.assertEqual((positions, min(positions) > 0), (sorted(positions), True), said)
 
     def test_policy_of_deployers_suffices(self) -> None:
         iam = self.client("iam")
@@ -258,13 +268,52 @@ class Template(AwsTest):
         # moto lists resources without a name in place of those whose condition does not hold.
         return {one["LogicalResourceId"]: one["ResourceType"] for one in resources if "LogicalResourceId" in one}
 
-    def pushes_to(self, region: str) -> set[str]:
-        """The repositories of ECR that the role of refresh may push to."""
+    def statements(self, name: str) -> list[dict[str, Any]]:
+        """The statements of a role, as IAM has them."""
         iam = self.client("iam")
-        (role,) = [one["RoleName"] for one in iam.list_roles()["Roles"] if "RefreshRole" in one["RoleName"]]
+        (role,) = [one["RoleName"] for one in iam.list_roles()["Roles"] if name in one["RoleName"]]
         names = iam.list_role_policies(RoleName=role)["PolicyNames"]
         policies = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
-        return {one["Resource"] for policy in policies for one in policy["Statement"] if "ecr:PutImage" in one["Action"]}
+        return [statement for policy in policies for statement in policy["Statement"]]
+
+    def pushes_to(self) -> set[str]:
+        """The repositories of ECR that the role of refresh may push to."""
+        return {one["Resource"] for one in self.statements("RefreshRole") if "ecr:PutImage" in one["Action"]}
+
+    def test_role_of_refresh_allows_what_it_calls_below_its_prefix_and_nothing_else(self) -> None:
+        key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1a"
+        resources = self.create(REGION, {"EcrKmsKeyArn": key, "EcrTags": "team=stacks"})
+        self.assertIn("CacheBucket", resources)
+        statements = self.statements("RefreshRole")
+
+        def listed(value: Any) -> list[str]:
+            return value if isinstance(value, list) else [value]
+
+        # moto does not know the resource of a call, so it cannot enforce these itself.
+        def allows(action: str, resource: str) -> bool:
+            return any(
+                action in listed(one["Action"]) and any(fnmatch.fnmatchcase(resource, pattern) for pattern in listed(one["Resource"]))
+                for one in statements
+            )
+
+        repositories = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
+        bucket = next(one["Resource"] for one in statements if "s3:ListBucket" in listed(one["Action"]))
+        pushes = ("BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "CreateRepository", "GetDownloadUrlForLayer")
+        for action in (*pushes, "InitiateLayerUpload", "PutImage", "TagResource", "UploadLayerPart"):
+            for repository in ("devfile-index", "devfile-catalog/go"):
+                self.assertTrue(allows(f"ecr:{action}", f"{repositories}/{STACK}/{repository}"), action)
+            others = (f"{repositories}/other/devfile-index", f"{repositories}/{STACK}", f"{repositories}/{STACK}-2/devfile-index")
+            for other in (*others, f"{repositories}/{STACK}/x".replace(ACCOUNT, "210987654321")):
+                self.assertFalse(allows(f"ecr:{action}", other), f"{action} {other}")
+        for name in ("index.json", "last-refresh.json", "pending.json", "progress.json", "releases/x", "blobs/sha256/x"):
+            self.assertTrue(allows("s3:PutObject", f"{bucket}/{name}") and allows("s3:GetObject", f"{bucket}/{name}"), name)
+        for name in ("starter-projects/x.zip", "other"):
+            self.assertFalse(allows("s3:PutObject", f"{bucket}/{name}"), name)
+        self.assertFalse(allows("s3:DeleteObject", f"{bucket}/index.json"))
+        for action in ("CreateGrant", "DescribeKey", "RetireGrant"):
+            self.assertTrue(allows(f"kms:{action}", key) and not allows(f"kms:{action}", key.replace("1a", "2b")), action)
+        for action in ("ecr:DeleteRepository", "ecr:BatchDeleteImage", "ecr:SetRepositoryPolicy", "ecr:PutLifecyclePolicy"):
+            self.assertFalse(allows(action, f"{repositories}/{STACK}/devfile-index"), action)
 
     def test_every_set_of_parameters_creates_what_it_asks_for(self) -> None:
         optional = {"HostedZoneId": "DomainRecord", "RateLimit": "Firewall", "AlarmEmail": "AlarmSubscription"}
@@ -285,7 +334,7 @@ class Template(AwsTest):
                 "ECR in China": {"arn:aws:ecr:cn-north-1:210987654321:repository/acme/devfiles/*"},
             }
             default = set() if "OciRegistry" in given else {f"arn:aws:ecr:{region}:{ACCOUNT}:repository/{STACK}/*"}
-            self.assertEqual(self.pushes_to(region), repositories.get(name, default), name)
+            self.assertEqual(self.pushes_to(), repositories.get(name, default), name)
 
     def test_translated_template_is_what_the_schemas_of_its_types_take(self) -> None:
         self.create(REGION, {})

@@ -45,11 +45,22 @@ class Parameters(unittest.TestCase):
         self.assertEqual([name for name, one in PARAMETERS.items() if "Default" not in one], ["RegistryRepoUrl"])
         self.assertEqual(refused(), [])
 
+    def test_key_and_tags_are_for_ecr_and_the_key_is_in_its_region(self) -> None:
+        key = "EcrKmsKeyArn=arn:aws:kms:eu-west-1:123456789012:key/1a"
+        registry = "OciRegistry=123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme"
+        self.assertEqual(refused(key, "EcrTags=team=stacks,cost-centre=12", registry), [])
+        self.assertEqual(refused(key, region="eu-west-1"), [])
+        self.assertIn("which is us-east-1", refused(key)[0])
+        found = refused(key, "EcrTags=team=stacks", "OciRegistry=ghcr.io/acme", region="eu-west-1")
+        self.assertEqual(found, ["EcrKmsKeyArn needs an OciRegistry in ECR", "EcrTags needs an OciRegistry in ECR"])
+
     def test_each_mistake_is_named(self) -> None:
         cases = {
             "RegistryRepoUrl": "RegistryRepoUrl is not PARAMETER=VALUE",
             "RegistryRepoURL=x": "did you mean RegistryRepoUrl?",
             "Colour=red": "there is no parameter Colour",
+            "EcrTags=team": "must be KEY=VALUE",
+            "EcrKmsKeyArn=alias/registry": "must be the ARN of a key",
             "OciRegistry=https://ghcr.io/acme": "without https://",
             "Architecture=mips": "must be one of arm64, x86_64",
             "EdgeSeconds=0": "must be a number from 1 to 60",

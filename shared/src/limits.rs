@@ -91,6 +91,9 @@ pub const LAST_REFRESH_BYTES: u64 = 1 << 20;
 /// Largest list of pending subjects with their next attempts, in bytes: those of ten thousand stacks take 1 MB.
 pub const PENDING_BYTES: u64 = 4 << 20;
 
+/// Largest list of the artifacts that an unfinished publication has pushed, in bytes: 10,000 versions take about 2 MB.
+pub const PROGRESS_BYTES: u64 = 32 << 20;
+
 /// Largest `index.json`, and most bytes of the documents of a release together, that are read back: 10,000 versions take about 25 MB.
 pub const RELEASE_BYTES: u64 = 128 << 20;
 

@@ -16,8 +16,11 @@ use crate::timestamp::Timestamp;
 /// Wait after the first failure; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// Most attempts of one call. The waits between them take about five seconds.
+/// Most attempts of one call, those that meet a rate limit aside. The waits between them take about five seconds.
 const MAX_ATTEMPTS: u32 = 6;
+
+/// Shortest wait for a rate limit, whatever its answer says: attempts that meet one are bounded by nothing but the budget.
+const LIMITED_WAIT: Duration = Duration::from_secs(1);
 
 /// The failure of one attempt. `E` is the error of the caller, `R` the reason of a failure that may pass.
 #[derive(Debug)]
@@ -76,7 +79,7 @@ where
     let start = Instant::now();
     let deadline = start.checked_add(budget).unwrap_or(start);
     let mut last = None;
-    let mut attempts = 0_u32;
+    let (mut attempts, mut failures) = (0_u32, 0_u32);
     loop {
         attempts = attempts.saturating_add(1);
         // On the heap, because the futures of a refresh nest deeper than the compiler computes the layout of one.
@@ -88,15 +91,19 @@ where
         let left = deadline.saturating_duration_since(Instant::now());
         let (reason, wait) = match failure {
             Failure::Final(error) => return Err(RetryError::Final(error)),
-            Failure::Passing(reason) => (reason, jittered(doubled(attempts))),
+            Failure::Passing(reason) => {
+                failures = failures.saturating_add(1);
+                (reason, jittered(doubled(failures)))
+            }
             Failure::Wait(reason, wait) if wait >= left => {
                 let time = jiff::Timestamp::now().checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
                 return Err(RetryError::Postponed(reason, Timestamp::from_instant(time)));
             }
-            // Clients that wait for the same end would otherwise return at the same moment.
-            Failure::Wait(reason, wait) => (reason, wait.saturating_add(jittered(FIRST_WAIT))),
+            // Clients that wait for the same end would otherwise return at the same moment. Of many that share a limit, some lose
+            // many times in a row, so only the budget ends that.
+            Failure::Wait(reason, wait) => (reason, wait.max(LIMITED_WAIT).saturating_add(jittered(FIRST_WAIT))),
         };
-        if attempts == MAX_ATTEMPTS || wait >= left {
+        if failures == MAX_ATTEMPTS || wait >= left {
             return Err(RetryError::Exhausted(reason, attempts));
         }
         tracing::debug!(what, %reason, attempts, wait_ms = wait.as_millis() as u64, "retrying");
@@ -167,6 +174,14 @@ mod tests {
         let (result, times) = run(vec![wait(12), wait(7)]).await;
         assert_eq!(result, Ok(()));
         assert!(times[1] >= Duration::from_secs(12) && times[2] >= Duration::from_secs(19), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rate_limit_is_no_attempt_that_counts_and_ends_with_the_budget() {
+        let (result, times) = run((0..10).map(|_| wait(1)).collect()).await;
+        assert_eq!((result, times.len()), (Ok(()), 11));
+        let (result, times) = run((0..1000).map(|_| wait(0)).collect()).await;
+        assert!(result.unwrap_err().starts_with("rate limited") && times.len() < 40, "{}", times.len());
     }
 
     #[tokio::test(start_paused = true)]

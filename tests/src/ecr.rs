@@ -1,5 +1,5 @@
 //! Amazon ECR: its API, which moto has, and before a real registry what ECR does otherwise: it wants a token of its own, which ends,
-//! and knows only repositories that were created.
+//! and knows only repositories that were created. Pushes that break its rules are refused.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -100,6 +100,14 @@ impl Ecr {
         described["repositories"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The tags of a repository, by their keys.
+    pub async fn tags(&self, arn: &str) -> Vec<Value> {
+        let listed = self.shared.call("ListTagsForResource", &json!({"resourceArn": arn})).await.expect("its tags");
+        let mut tags = listed["tags"].as_array().cloned().unwrap_or_default();
+        tags.sort_by_key(|tag| tag["Key"].to_string());
+        tags
+    }
+
     /// Deletes a repository.
     pub async fn delete(&self, repository: &str) {
         let body = json!({"repositoryName": repository, "force": true});
@@ -186,7 +194,41 @@ async fn answer_registry(shared: &Shared, request: Request<Body>) -> Response {
             format!("The repository with name '{repository}' does not exist in the registry with id '{ACCOUNT}'");
         return answer_json(StatusCode::NOT_FOUND, &error("NAME_UNKNOWN", &words));
     }
+    if let Some(words) = broken_rule(&request, repository, &path[end..]) {
+        return answer_json(StatusCode::BAD_REQUEST, &error("UNSUPPORTED", words));
+    }
     forward(&shared.client, &shared.registry, request).await
+}
+
+/// The rule of ECR that a push breaks, if any (its API reference: `CreateRepository`, `Image`, `ImageIdentifier`).
+fn broken_rule(request: &Request<Body>, repository: &str, rest: &str) -> Option<&'static str> {
+    let is_name = |part: &str| {
+        let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        part.split(['.', '_', '-']).all(|word| !word.is_empty() && word.chars().all(small))
+    };
+    if !(2..=256).contains(&repository.len()) || !repository.split('/').all(is_name) {
+        return Some("the name of the repository is not accepted");
+    }
+    if request.method() != axum::http::Method::PUT {
+        return None;
+    }
+    let header = |name| request.headers().get(name)?.to_str().ok();
+    let length: u64 = header(CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or(u64::MAX);
+    let Some(reference) = rest.strip_prefix("/manifests/") else {
+        return (length == 0).then_some("a layer has no bytes");
+    };
+    let is_tag = |tag: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        (1..=128).contains(&tag.len()) && tag.chars().all(known) && !tag.starts_with(['.', '-'])
+    };
+    if !reference.starts_with("sha256:") && !is_tag(reference) {
+        return Some("the tag is not accepted");
+    }
+    if length > 4 << 20 {
+        return Some("the manifest has more than 4 MiB");
+    }
+    (header(CONTENT_TYPE) != Some("application/vnd.oci.image.manifest.v1+json"))
+        .then_some("the media type of the manifest is not accepted")
 }
 
 fn error(code: &str, message: &str) -> Value {

@@ -33,8 +33,16 @@ pub const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f
 pub struct Function {
     process: Child,
     started: Instant,
-    events: mpsc::UnboundedSender<Value>,
+    events: mpsc::UnboundedSender<(Value, Duration)>,
     answers: mpsc::UnboundedReceiver<(Instant, Result<Value, String>)>,
+    api: JoinHandle<()>,
+}
+
+/// The Invoke API: takes asynchronous invocations, and gives them to a test.
+#[derive(Debug)]
+pub struct Invocations {
+    url: String,
+    events: mpsc::UnboundedReceiver<Value>,
     api: JoinHandle<()>,
 }
 
@@ -48,7 +56,7 @@ pub struct Answer {
 }
 
 struct Api {
-    events: Mutex<mpsc::UnboundedReceiver<Value>>,
+    events: Mutex<mpsc::UnboundedReceiver<(Value, Duration)>>,
     answers: mpsc::UnboundedSender<(Instant, Result<Value, String>)>,
 }
 
@@ -104,15 +112,23 @@ impl Function {
     /// # Errors
     /// The function's error, or that it has ended or takes too long.
     pub async fn invoke(&mut self, event: Value) -> Result<Answer> {
-        self.events.send(event).context("the runtime API has ended")?;
+        self.invoke_within(event, PATIENCE).await
+    }
+
+    /// Hands over an event that the function is told to answer within a time, and waits for the answer.
+    ///
+    /// # Errors
+    /// The function's error, or that it has ended or takes too long.
+    pub async fn invoke_within(&mut self, event: Value, time: Duration) -> Result<Answer> {
+        self.events.send((event, time)).context("the runtime API has ended")?;
         let answered = async {
             tokio::select! {
                 answer = self.answers.recv() => answer.context("the runtime API has ended"),
                 status = self.process.wait() => bail!("the function has ended: {}", status?),
             }
         };
-        let answered = tokio::time::timeout(PATIENCE, answered).await;
-        let (at, result) = answered.with_context(|| format!("no answer within {} seconds", PATIENCE.as_secs()))??;
+        let answered = tokio::time::timeout(time.max(PATIENCE), answered).await;
+        let (at, result) = answered.with_context(|| format!("no answer within {} seconds", time.as_secs()))??;
         let payload = result.map_err(|error| anyhow::anyhow!("the function failed: {error}"))?;
         Ok(Answer { since_start: at - self.started, payload })
     }
@@ -127,6 +143,48 @@ impl Function {
         let output = self.process.wait_with_output().await?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+impl Invocations {
+    /// The API on a free port.
+    pub async fn start() -> Self {
+        let (taken, events) = mpsc::unbounded_channel();
+        let take = |State(taken): State<mpsc::UnboundedSender<Value>>, body: axum::body::Bytes| async move {
+            // Nobody waits any more once the API is dropped.
+            let _taken = taken.send(serde_json::from_slice(&body).unwrap_or_default());
+            StatusCode::ACCEPTED
+        };
+        let router = Router::new().route("/2015-03-31/functions/{name}/invocations", post(take)).with_state(taken);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let api = tokio::spawn(async move {
+            // Ends with the task, and only then.
+            let _ended = axum::serve(listener, router).await;
+        });
+        Self { url, events, api }
+    }
+
+    /// Where it listens, for `AWS_ENDPOINT_URL_LAMBDA`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The event of the next invocation.
+    pub async fn next(&mut self) -> Value {
+        let next = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an invocation in time");
+        next.expect("the API runs")
+    }
+
+    /// Whether there is no further invocation so far.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+impl Drop for Invocations {
+    fn drop(&mut self) {
+        self.api.abort();
     }
 }
 
@@ -163,8 +221,8 @@ pub fn http_event(path: &str, query: &str, headers: &[(&str, &str)]) -> Value {
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
-    let Some(event) = api.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
-    let deadline = std::time::SystemTime::now() + PATIENCE;
+    let Some((event, time)) = api.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let deadline = std::time::SystemTime::now() + time;
     let deadline = deadline.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     let headers = [
         ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -35,8 +36,29 @@ struct Shared {
     client: reqwest::Client,
     faults: Faults,
     fuse: Fuse,
+    rate: Mutex<Option<Rate>>,
     requests: Mutex<Vec<String>>,
     headers: Mutex<Vec<HeaderMap>>,
+}
+
+/// A rate limit: so many requests a second, and as many at once after a pause.
+#[derive(Debug)]
+struct Rate {
+    per_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Rate {
+    /// Whether one more request is within the limit.
+    fn takes(&mut self) -> bool {
+        let now = Instant::now();
+        let refilled = self.left + (now - self.at).as_secs_f64() * self.per_second;
+        (self.left, self.at) = (refilled.min(self.per_second), now);
+        let takes = self.left >= 1.0;
+        self.left -= if takes { 1.0 } else { 0.0 };
+        takes
+    }
 }
 
 impl Default for Fuse {
@@ -80,6 +102,7 @@ impl Proxy {
             client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
             faults: Faults::default(),
             fuse,
+            rate: Mutex::default(),
             requests: Mutex::default(),
             headers: Mutex::default(),
         });
@@ -101,6 +124,13 @@ impl Proxy {
     /// What is to go wrong, by `METHOD /path`. What is refused or delayed for ever does not reach the server.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// So many requests a second get through from now on; beyond that the answer is 429 with `Retry-After`.
+    pub fn limit_rate(&self, per_second: Option<u32>) {
+        let rate =
+            per_second.map(f64::from).map(|per_second| Rate { per_second, left: per_second, at: Instant::now() });
+        *self.shared.rate.lock().unwrap_or_else(PoisonError::into_inner) = rate;
     }
 
     /// The requests so far, as `METHOD /path`; the list starts anew.
@@ -128,6 +158,11 @@ impl Drop for Proxy {
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let rate = shared.rate.lock().unwrap_or_else(PoisonError::into_inner).as_mut().is_none_or(Rate::takes);
+    if !rate {
+        let limited = Fault::RateLimit { status: 429, retry_after: Some(1), reset: None };
+        return limited.apply(Response::default()).await;
+    }
     let what = format!("{} {}", request.method(), request.uri().path());
     shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
     shared.headers.lock().unwrap_or_else(PoisonError::into_inner).push(request.headers().clone());

@@ -33,6 +33,10 @@ fn text(name: Name<'_>) -> String {
 }
 
 impl Registry for Ledger {
+    fn address(&self) -> String {
+        "preview".to_owned()
+    }
+
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         Ok(self.entries().manifests.get(&(repository.to_owned(), text(name))).copied())
     }

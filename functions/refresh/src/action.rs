@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::digest::CommitSha;
-use devfile_registry::publish::{Report, Verification};
+use devfile_registry::publish::{Invocation, Report, Verification};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,6 +48,19 @@ pub struct Hint {
     /// Whether a repository without stacks removes all of them. Only a direct invocation may say so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub remove_all: bool,
+    /// The publication that the refresh continues. Only the function itself says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continued>,
+}
+
+/// A publication that earlier invocations could not finish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continued {
+    /// Its number.
+    pub publication: u64,
+    /// The number of the next invocation.
+    pub invocation: u32,
 }
 
 /// What an action gives.
@@ -90,6 +103,13 @@ impl Action {
     }
 }
 
+impl Continued {
+    /// The next invocation after one that could not finish.
+    pub(crate) fn after(unfinished: Invocation) -> Self {
+        Self { publication: unfinished.publication, invocation: unfinished.number.saturating_add(1) }
+    }
+}
+
 impl Hint {
     /// Reads the body of a request; an empty one tells nothing.
     ///
@@ -106,6 +126,9 @@ impl Hint {
         let hint: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if hint.remove_all {
             return Err("remove_all is for a direct invocation of the function".to_owned());
+        }
+        if hint.continues.is_some() {
+            return Err("continues is for the function itself".to_owned());
         }
         if hint.stacks.len() > NAMED_STACKS {
             return Err(format!("more than {NAMED_STACKS} stacks are named; leave `stacks` out"));
@@ -161,7 +184,7 @@ mod tests {
                 Action::Refresh(Hint {
                     commit_hash: Some(commit.parse().unwrap()),
                     stacks: ["go".to_owned()].into(),
-                    remove_all: false,
+                    ..Hint::default()
                 }),
             ),
             (
@@ -171,6 +194,13 @@ mod tests {
             (
                 json!({"action": "refresh", "remove_all": true}),
                 Action::Refresh(Hint { remove_all: true, ..Hint::default() }),
+            ),
+            (
+                json!({"action": "refresh", "continues": {"publication": 12, "invocation": 3}}),
+                Action::Refresh(Hint {
+                    continues: Some(Continued { publication: 12, invocation: 3 }),
+                    ..Hint::default()
+                }),
             ),
             (json!({"action": "unpin"}), Action::Unpin {}),
             (json!({"action": "restore"}), Action::Restore {}),
@@ -200,7 +230,10 @@ mod tests {
     fn bodies_may_be_empty_and_not_wrong() {
         assert_eq!(Hint::of_body(b" \n").unwrap(), Hint::default());
         assert_eq!(Hint::of_body(br#"{"stacks": ["go"]}"#).unwrap().stacks.len(), 1);
-        for body in ["[", "[]", r#"{"commit_hash": "HEAD"}"#, r#"{"commit": "x"}"#, r#"{"remove_all": true}"#] {
+        let continues = r#"{"continues": {"publication": 1, "invocation": 2}}"#;
+        for body in
+            ["[", "[]", r#"{"commit_hash": "HEAD"}"#, r#"{"commit": "x"}"#, r#"{"remove_all": true}"#, continues]
+        {
             assert!(Hint::of_body(body.as_bytes()).is_err(), "{body}");
         }
         let many: Vec<String> = (0..=NAMED_STACKS).map(|number| number.to_string()).collect();

@@ -1,5 +1,6 @@
 //! Actions carried out: the clients, built once, and what everybody is told of the result.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::offline::Known;
-use devfile_registry::publish::{Cause, Emptiness, Extent, Outcome, PublishError, Publisher, Report};
+use devfile_registry::publish::{Cause, Emptiness, Extent, Invocation, Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::Record;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
@@ -16,8 +17,9 @@ use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
-use crate::action::{Action, Answer, Hint};
+use crate::action::{Action, Answer, Continued, Hint};
 use crate::auth::gate::Gate;
 use crate::bodies::Bodies;
 use crate::config::Config;
@@ -28,6 +30,9 @@ use crate::source::Repository;
 
 /// Time for telling GitHub of a result: nice to have, and somebody may be waiting for the answer.
 const TELLING: Duration = Duration::from_secs(5);
+
+/// Time between the last push of an invocation and its end: for what it stores and reports, and for handing over.
+const STOP: Duration = Duration::from_secs(15);
 
 /// The result of a refresh, for all who wait for it.
 pub type Refreshed = Arc<Result<Report, PublishError>>;
@@ -98,7 +103,7 @@ impl App {
             let core = Arc::clone(&core);
             move |told| {
                 let core = Arc::clone(&core);
-                async move { Arc::new(core.refresh(told.as_ref()).await) }
+                async move { Arc::new(core.refresh(told.as_ref(), Cause::default()).await) }
             }
         });
         let (gate, bodies) = (Gate::new(config.access), Bodies::new());
@@ -110,21 +115,28 @@ impl App {
         &self.core.publisher.source
     }
 
-    /// Carries an action out.
+    /// Carries an action out. A refresh that would not end before the deadline is handed over to another invocation.
     ///
     /// # Errors
     /// [`PublishError`]; the release that was live still is, or a newer one.
-    pub async fn act(&self, action: Action) -> Result<Answer, PublishError> {
+    pub async fn act(&self, action: Action, deadline: Option<Instant>) -> Result<Answer, PublishError> {
         let publisher = &self.core.publisher;
+        let continues = match &action {
+            Action::Refresh(hint) => hint.continues,
+            _ => None,
+        };
+        let until = deadline.map(|deadline| deadline.checked_sub(STOP).unwrap_or(deadline));
+        let invocation = until.and_then(|until| self.invocation(until, continues));
+        let cause = Cause { invocation, ..Cause::default() };
+        let mut next = Hint::default();
         let report = match action {
-            Action::Refresh(Hint { commit_hash, remove_all: true, .. }) => {
-                let requested = commit_hash.as_ref();
-                let cause = Cause { requested, emptiness: Emptiness::Meant, ..Cause::default() };
-                self.core.told("refresh", requested, publisher.follow(cause)).await
+            Action::Refresh(hint) => {
+                next = Hint { stacks: BTreeSet::new(), ..hint };
+                let emptiness = if next.remove_all { Emptiness::Meant } else { Emptiness::Refused };
+                self.core.refresh(next.commit_hash.as_ref(), Cause { emptiness, ..cause }).await
             }
-            Action::Refresh(hint) => self.core.refresh(hint.commit_hash.as_ref()).await,
-            Action::Reconcile {} => self.core.reconcile(Extent::Whole).await,
-            Action::Schedule {} => self.core.reconcile(Extent::Turn).await,
+            Action::Reconcile {} => self.core.reconcile(Extent::Whole, cause).await,
+            Action::Schedule {} => self.core.reconcile(Extent::Turn, cause).await,
             Action::Refetch {} => {
                 let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
                 self.core.told("refetch", None, publisher.follow(cause)).await
@@ -136,7 +148,7 @@ impl App {
                 let unpinned = self.core.told("unpin", None, publisher.unpin()).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
-                    _ => self.core.refresh(None).await,
+                    _ => self.core.refresh(None, cause).await,
                 }
             }
             Action::Restore {} => self.core.told("restore", None, publisher.restore()).await,
@@ -146,7 +158,26 @@ impl App {
                 return Ok(Answer::Verification(verified?));
             }
         };
-        Ok(Answer::Report(Box::new(report?)))
+        let report = report?;
+        self.hand_over(&report, next).await;
+        Ok(Answer::Report(Box::new(report)))
+    }
+
+    /// An invocation that pushes until a time, and continues a publication if one is named; none where nothing can be handed over.
+    pub(crate) fn invocation(&self, until: Instant, continues: Option<Continued>) -> Option<Invocation> {
+        self.handover.as_ref()?;
+        let first = Invocation::first(until);
+        let later = |Continued { publication, invocation }| Invocation { publication, number: invocation, ..first };
+        Some(continues.map_or(first, later))
+    }
+
+    /// Hands a publication that a refresh could not finish over to the next invocation.
+    pub(crate) async fn hand_over(&self, report: &Report, hint: Hint) {
+        let (Some(handover), Some(unfinished)) = (&self.handover, report.unfinished) else { return };
+        let continues = Some(Continued::after(unfinished));
+        if let Err(error) = handover.invoke(&Action::Refresh(Hint { continues, ..hint })).await {
+            tracing::error!(%error, "the publication rests until the next trigger or the schedule");
+        }
     }
 
     /// A refresh in the background: the one after that which may be running.
@@ -160,8 +191,8 @@ impl App {
     }
 
     /// Refreshes at once.
-    pub(crate) async fn refresh(&self, told: Option<&CommitSha>) -> Refreshed {
-        Arc::new(self.core.refresh(told).await)
+    pub(crate) async fn refresh(&self, told: Option<&CommitSha>, invocation: Option<Invocation>) -> Refreshed {
+        Arc::new(self.core.refresh(told, Cause { invocation, ..Cause::default() }).await)
     }
 
     /// Waits for the refreshes in the background.
@@ -171,20 +202,35 @@ impl App {
 }
 
 impl Core {
-    async fn refresh(&self, told: Option<&CommitSha>) -> Result<Report, PublishError> {
-        self.told("refresh", told, self.publisher.refresh(told)).await
+    async fn refresh(&self, requested: Option<&CommitSha>, cause: Cause<'_>) -> Result<Report, PublishError> {
+        self.told("refresh", requested, self.publisher.follow(Cause { requested, ..cause })).await
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
-    async fn reconcile(&self, extent: Extent) -> Result<Report, PublishError> {
+    async fn reconcile(&self, extent: Extent, cause: Cause<'_>) -> Result<Report, PublishError> {
         self.told("reconcile", None, async {
-            let refreshed = match self.publisher.refresh(None).await {
+            let refreshed = match self.publisher.follow(cause).await {
                 // Without a repository the stores are all there is.
                 Err(PublishError::Source(SourceError::Off)) => Ok(None),
+                // Until that is live, the stores have more than the live release.
+                Ok(report) if report.outcome == Outcome::Continuing => return Ok(report),
                 refreshed => refreshed.map(Some),
             };
-            let repaired = self.publisher.repair(extent).await;
-            let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
+            let compare = async {
+                let repaired = self.publisher.repair(extent).await;
+                let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
+                (repaired, pruned)
+            };
+            let compared = match cause.invocation.filter(|_| !matches!(refreshed, Ok(None))) {
+                Some(invocation) => timeout_at(invocation.until, compare).await.ok(),
+                None => Some(compare.await),
+            };
+            let Some((repaired, pruned)) = compared else {
+                tracing::warn!(
+                    "the comparison with the stores takes too long; the schedule compares a slice each time"
+                );
+                return refreshed.and_then(|report| report.ok_or(PublishError::NothingLive));
+            };
             let mut repaired = repaired?;
             repaired.pruned = pruned?;
             Ok(match refreshed? {
@@ -253,6 +299,11 @@ fn summary(report: &Report) -> Option<(CommitState, String)> {
     let held = report.quarantined.len();
     match report.outcome {
         Outcome::Unchanged | Outcome::Superseded => None,
+        Outcome::Continuing => {
+            let progress = report.progress.filter(|_| report.unfinished.is_some())?;
+            let text = format!("publishing: {} of {} artifacts are pushed", progress.artifacts, progress.total);
+            Some((CommitState::Pending, text))
+        }
         Outcome::Published if held == 0 => Some((CommitState::Success, format!("published: {changed}"))),
         Outcome::Published => Some((CommitState::Failure, format!("{held} quarantined{first}; else {changed}"))),
         Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {held} with errors{first}"))),

@@ -11,7 +11,7 @@ use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
 use devfile_registry::publish::Strictness;
-use devfile_registry::registry::{Credentials, ImageLayouts, OciRegistry, Record, RegistryAddress};
+use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, OciRegistry, Record, RegistryAddress};
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
@@ -29,7 +29,7 @@ pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`: the registry repository.
     pub repository: Repository,
-    /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `OCI_USERNAME` and `OCI_PASSWORD`
+    /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `ECR_KMS_KEY`, `ECR_TAGS`, `OCI_USERNAME` and `OCI_PASSWORD`
     pub stores: Stores,
     /// `STRICT`
     pub strictness: Strictness,
@@ -107,6 +107,7 @@ impl Config {
 fn stores(environment: &mut Environment) -> Option<Stores> {
     let folder = environment.store(&[&settings::CACHE_BUCKET, &settings::OCI_REGISTRY]);
     let endpoint = environment.optional(&settings::OCI_ENDPOINT);
+    let (kms_key, tags) = (environment.optional(&settings::ECR_KMS_KEY), environment.optional(&settings::ECR_TAGS));
     let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
     let password = Secret::from_environment(environment, &settings::OCI_PASSWORD, any);
     let credentials = pair(environment, (&settings::OCI_USERNAME, username), (&settings::OCI_PASSWORD, password));
@@ -121,8 +122,9 @@ fn stores(environment: &mut Environment) -> Option<Stores> {
         return None;
     }
     let address: RegistryAddress = accept(environment, settings::OCI_REGISTRY.name, address.parse())?;
+    let address = address.at(endpoint).creating(EcrRepositories { kms_key, tags });
     let credentials = credentials.map(|(username, password)| Credentials { username, password });
-    Some(Stores::Servers { bucket, registry: OciRegistry::new(address.at(endpoint), credentials) })
+    Some(Stores::Servers { bucket, registry: OciRegistry::new(address, credentials) })
 }
 
 /// Two settings that go together, the second one a secret.

@@ -2,7 +2,7 @@
 
 use std::future::{pending, ready};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use axum::body::{Body, to_bytes};
@@ -15,6 +15,7 @@ use devfile_registry::plain_http::{RequestBody, Server};
 use devfile_registry::{logging, telemetry};
 use lambda_http::{LambdaEvent, RequestExt};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::action::Action;
 use crate::app::App;
@@ -42,7 +43,7 @@ pub async fn run(event: Option<&str>) -> anyhow::Result<()> {
     let app = Arc::new(App::new(config).await);
     if let Some(event) = event {
         let action = Action::of_event(serde_json::from_str(event).context("the event is not JSON")?)?;
-        println!("{}", serde_json::to_string(&app.act(action).await?)?);
+        println!("{}", serde_json::to_string(&app.act(action, None).await?)?);
         return Ok(());
     }
     if logging::is_lambda() {
@@ -112,5 +113,6 @@ async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value,
         return Ok(serde_json::to_value(Answer::new(Response::from_parts(head, bytes)))?);
     }
     let action = Action::of_event(payload)?;
-    Ok(serde_json::to_value(app.act(action).await?)?)
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    Ok(serde_json::to_value(app.act(action, Instant::now().checked_add(left)).await?)?)
 }

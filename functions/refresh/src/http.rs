@@ -11,12 +11,12 @@ use axum::http::{Method, Response, StatusCode};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::limits;
 use devfile_registry::logging::foreign;
-use devfile_registry::publish::Report;
+use devfile_registry::publish::{Outcome, Report};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::action::{Action, Hint};
+use crate::action::{Action, Continued, Hint};
 use crate::app::{App, Refreshed};
 use crate::auth::Denied;
 use crate::auth::gate::Credential;
@@ -26,6 +26,9 @@ use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
+
+/// Time between the last push and the end of that wait, for the report.
+const STOP: Duration = Duration::from_secs(4);
 
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
@@ -85,19 +88,26 @@ impl App {
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         drop(body);
         let told = hint.commit_hash.clone();
+        let invocation = self.invocation(until.checked_sub(STOP).unwrap_or(until), None);
         let finished = match &self.handover {
             None => tokio::time::timeout_at(until, self.submit(told)).await.map(|run| run.ok_or(())),
-            Some(_) => tokio::time::timeout_at(until, self.refresh(told.as_ref())).await.map(Ok),
+            Some(_) => tokio::time::timeout_at(until, self.refresh(told.as_ref(), invocation)).await.map(Ok),
         };
+        // The report goes to nobody, so what the caller would like to hear of is left out.
+        let next = Hint { commit_hash: hint.commit_hash.clone(), ..Hint::default() };
         match finished {
-            Ok(Ok(refreshed)) => Ok(result(&refreshed, &hint)),
+            Ok(Ok(refreshed)) => {
+                if let Ok(report) = refreshed.as_ref() {
+                    self.hand_over(report, next).await;
+                }
+                Ok(result(&refreshed, &hint))
+            }
             Ok(Err(())) => {
                 Ok(message(StatusCode::INTERNAL_SERVER_ERROR, "the refresh ended by an error in the software"))
             }
             Err(_) => {
                 if let Some(handover) = &self.handover {
-                    // The report goes to nobody, so what the caller would like to hear of is left out.
-                    let action = Action::Refresh(Hint { commit_hash: hint.commit_hash, ..Hint::default() });
+                    let action = Action::Refresh(Hint { continues: invocation.map(Continued::after), ..next });
                     handover.invoke(&action).await.map_err(|error| {
                         tracing::error!(%error, "the refresh does not go on");
                         Refused::NotTaken
@@ -236,6 +246,8 @@ fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
         stacks: std::collections::BTreeMap<String, &'static str>,
     }
     match refreshed.as_ref() {
+        // Another invocation continues; /status shows how far it is.
+        Ok(report) if report.outcome == Outcome::Continuing => document(StatusCode::ACCEPTED, report),
         Ok(report) => document(StatusCode::OK, &Told { report, stacks: hint.stacks(report) }),
         // The caller is known, and the reason is what it needs to get it mended.
         Err(error) => document(StatusCode::BAD_GATEWAY, &json!({"status": error.public(), "error": error.to_string()})),

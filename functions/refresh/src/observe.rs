@@ -143,6 +143,8 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 quarantined = report.quarantined.len(),
                 repaired = report.repaired.len(),
                 pruned = report.pruned,
+                pushed = report.progress.map(|progress| progress.artifacts),
+                to_push = report.progress.map(|progress| progress.total),
                 pinned = report.pinned,
                 artifacts,
                 bytes,
@@ -167,6 +169,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
 fn outcome(report: Option<&Report>) -> &'static str {
     match report.map(|report| report.outcome) {
         Some(Outcome::Published) => "published",
+        Some(Outcome::Continuing) => "continuing",
         Some(Outcome::Unchanged) => "unchanged",
         Some(Outcome::Superseded) => "superseded",
         Some(Outcome::Rejected) => "rejected",

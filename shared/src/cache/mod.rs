@@ -32,6 +32,9 @@ pub const LAST_REFRESH_KEY: &str = "last-refresh.json";
 /// The key of the times at which pending subjects are tried again.
 pub const PENDING_KEY: &str = "pending.json";
 
+/// Key of the object with the artifacts that an unfinished publication has pushed.
+pub const PROGRESS_KEY: &str = "progress.json";
+
 /// Key of a release object.
 pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())

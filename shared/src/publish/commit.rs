@@ -8,13 +8,14 @@ use super::artifact_blobs::blobs_of;
 use super::error::PublishError;
 use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::live::{Live, Loaded};
+use super::progress::{NewArtifacts, Publication};
 use super::publisher::Publisher;
-use super::report::{Outcome, Report};
-use super::upload::new_versions;
+use super::report::{Outcome, Report, Writes};
+use super::upload::Found;
 use crate::cache::{Bucket, Expect, INDEX_KEY, Written};
 use crate::limits;
 use crate::registry::Registry;
-use crate::release::{Built, Changes, InvalidDocument, LiveIndex, Pin};
+use crate::release::{Built, Changes, InvalidDocument, LiveIndex, Pin, Release};
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -25,6 +26,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         live: Option<&Live>,
         previous: Option<&Loaded>,
         pinned: Pin,
+        publication: &Publication,
         report: &mut Report,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
@@ -35,7 +37,55 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         check_limits(built, &bytes)?;
         let previous = previous.map(|previous| previous.release.as_ref());
         let artifact = IndexArtifact::new(&index, &bytes, &built.release.outline, &built.bytes);
-        let (writes, found) = match self.upload(built, previous, &artifact).await {
+        let new = NewArtifacts::of(&built.release, previous);
+        let push = self.push(built, previous, &artifact, &new, publication);
+        let (writes, found) = self.within_invocation(publication, &new, push).await?;
+        report.writes = writes;
+        report.timings_ms.upload = uploading.elapsed();
+        let committing = Instant::now();
+        let expect = Expect::unchanged(live.map(|live| &live.object));
+        let won = self.commit(bytes.clone(), expect).await?;
+        report.timings_ms.commit = committing.elapsed();
+        report.writes.bucket += u64::from(won);
+        // Tags move before the commit point, so every publication checks the tags that it moved
+        // after it. Another one may have moved those of the winner back meanwhile. The last check
+        // sees all moves.
+        let check = async {
+            if won {
+                match self.upload_again(built, &found).await {
+                    Ok(written) => report.writes.bucket += written,
+                    Err(error) => {
+                        tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
+                    }
+                }
+            }
+            let in_place = won && self.are_tags_in_place(&artifact, &new.versions).await?;
+            if in_place { Ok(()) } else { self.reconcile_tags(None, &new.versions).await }
+        };
+        match self.in_time(publication, check).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile repairs them")
+            }
+            None => tracing::warn!("the published artifacts are checked by the schedule; the invocation ends"),
+        }
+        if won {
+            self.forget(publication, &new).await;
+        }
+        Ok(won)
+    }
+
+    /// Pushes all that a release needs before it goes live. Also returns the objects that were in the bucket before.
+    async fn push(
+        &self,
+        built: &Built,
+        previous: Option<&Release>,
+        artifact: &IndexArtifact<'_>,
+        new: &NewArtifacts<'_>,
+        publication: &Publication,
+    ) -> Result<(Writes, Found), PublishError> {
+        let pushed = &publication.pushed;
+        let (mut writes, found) = match self.upload(built, previous, artifact, new, pushed).await {
             // The OCI registry has lost blobs that the release before had, and which it therefore does not check.
             Err(PublishError::Registry(error)) if error.lacks_blobs() => {
                 let blobs = blobs_of(&built.release);
@@ -43,44 +93,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 for repaired in self.repair_blobs(built, of_index).await? {
                     tracing::warn!(%repaired, "repaired");
                 }
-                self.upload(built, previous, &artifact).await?
+                self.upload(built, previous, artifact, new, pushed).await?
             }
             written => written?,
         };
-        report.writes = writes;
         if !found.is_empty() {
             self.wait_for_prune().await?;
-            report.writes.bucket += self.upload_again(built, &found).await?;
+            writes.bucket += self.upload_again(built, &found).await?;
         }
-        report.timings_ms.upload = uploading.elapsed();
-        let committing = Instant::now();
-        let expect = Expect::unchanged(live.map(|live| &live.object));
-        let won = self.commit(bytes.clone(), expect).await?;
-        report.timings_ms.commit = committing.elapsed();
-        report.writes.bucket += u64::from(won);
-        if won {
-            match self.upload_again(built, &found).await {
-                Ok(written) => report.writes.bucket += written,
-                Err(error) => {
-                    tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
-                }
-            }
-        }
-        // Tags move before the commit point, so every publication checks the tags that it moved
-        // after it. Another one may have moved those of the winner back meanwhile. The last check
-        // sees all moves.
-        let moved = new_versions(&built.release, previous);
-        let reconciled = async {
-            if won && self.are_tags_in_place(&artifact, &moved).await? {
-                Ok(())
-            } else {
-                self.reconcile_tags(None, &moved).await
-            }
-        };
-        if let Err(error) = reconciled.await {
-            tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile repairs them");
-        }
-        Ok(won)
+        Ok((writes, found))
     }
 
     /// Makes the live release live again, as `loaded`; returns `None` when another one went live meanwhile.
@@ -93,7 +114,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let built = loaded.as_built(live.index.release);
         let mut report = Report::new(Some(live), &built, Some(loaded));
         (report.outcome, report.pinned) = (Outcome::Unchanged, pinned == Pin::Pinned);
-        let won = self.make_live(&built, Some(live), Some(loaded), pinned, &mut report).await?;
+        let won =
+            self.make_live(&built, Some(live), Some(loaded), pinned, &Publication::default(), &mut report).await?;
         Ok(won.then_some(report))
     }
 

@@ -1,5 +1,6 @@
 //! Errors of all actions.
 
+use super::invocation::{INVOCATIONS, Progress};
 use crate::cache::CacheError;
 use crate::digest::{CommitSha, Digest};
 use crate::registry::RegistryError;
@@ -65,6 +66,16 @@ pub enum PublishError {
     /// Nothing is published yet.
     #[error("nothing is live yet; run refresh to publish the registry repository")]
     NothingLive,
+    /// The invocation ended before the publication.
+    #[error(
+        "{} of {} artifacts are in the OCI registry after {INVOCATIONS} invocations; the next trigger or the schedule continues", .0.artifacts, .0.total
+    )]
+    Unfinished(Progress),
+    /// The invocation ended without any progress of the publication.
+    #[error(
+        "the OCI registry took no artifact in the time of an invocation; {} of {} are there; the next trigger or the schedule continues", .0.artifacts, .0.total
+    )]
+    Stalled(Progress),
     /// Other refreshes were always faster.
     #[error("{RACES} other refreshes finished first, one after the other; the next trigger or the schedule catches up")]
     Races,

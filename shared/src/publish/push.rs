@@ -1,12 +1,13 @@
 //! Writes to the OCI registry: artifacts of stack versions and of documents, and the index artifact.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, IndexArtifact, stack_repository};
+use super::progress::PushedArtifacts;
 use super::publisher::Publisher;
 use crate::artifact;
 use crate::cache::Bucket;
@@ -15,6 +16,10 @@ use crate::digest::Digest;
 use crate::registry::{Name, Registry};
 use crate::release::{Built, Outline, PublishedVersion};
 use crate::source::Source;
+
+/// Artifacts of a batch: few, because an invocation that is stopped has pushed the blobs of its last batch in vain, and several times
+/// [`CONCURRENT_UPLOADS`](crate::limits::CONCURRENT_UPLOADS), because the three steps of a batch wait for each other.
+const BATCH: usize = 64;
 
 /// Artifacts that were pushed.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub(super) struct Pushed<'v> {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Pushes the artifacts of those versions that their tags do not name: blobs, then manifests.
+    /// Pushes the artifacts of those versions that their tags do not name: of one batch after the other blobs, then manifests.
     ///
     /// A tag that is new is written at once, since nothing else refers to it; [`Publisher::move_tags`] moves the others.
     /// Stacks that `before` lacks have no blobs in the OCI registry either, so it is not asked for these.
@@ -37,46 +42,96 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         built: &Built,
         versions: impl IntoIterator<Item = &'v PublishedVersion>,
         before: Option<&Outline>,
+        known: &PushedArtifacts,
     ) -> Result<Pushed<'v>, PublishError> {
-        let tagged = each(versions, |version: &PublishedVersion| async move {
-            let repository = stack_repository(&version.stack);
-            Ok((version, self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?))
-        });
-        let (new, others): (Vec<_>, Vec<_>) = tagged.await?.into_iter().partition(|(_, tagged)| tagged.is_none());
-        let new: Vec<&PublishedVersion> = new.into_iter().map(|(version, _)| version).collect();
-        let moved = others.into_iter().filter(|(version, tagged)| *tagged != Some(version.manifest));
-        let moved: Vec<&PublishedVersion> = moved.map(|(version, _)| version).collect();
+        let is_known = |version: &&PublishedVersion| {
+            known.has_tag(&stack_repository(&version.stack), &version.version, version.manifest)
+        };
+        let versions: Vec<&PublishedVersion> = versions.into_iter().filter(|version| !is_known(version)).collect();
+        let mut pushed = Pushed { writes: 0, new: Vec::new(), moved: Vec::new() };
+        let mut sent = HashSet::new();
+        for batch in versions.chunks(BATCH) {
+            self.push_batch(built, batch, before, known, (&mut pushed, &mut sent)).await?;
+        }
+        Ok(pushed)
+    }
 
+    /// Pushes the artifacts of a batch of versions, without the blobs that were sent with batches before.
+    async fn push_batch<'v>(
+        &self,
+        built: &Built,
+        batch: &[&'v PublishedVersion],
+        before: Option<&Outline>,
+        known: &PushedArtifacts,
+        (pushed, sent): (&mut Pushed<'v>, &mut HashSet<(&'v str, Digest)>),
+    ) -> Result<(), PublishError> {
+        let tagged = each(batch.iter().copied(), |version: &PublishedVersion| async move {
+            let repository = stack_repository(&version.stack);
+            let tagged = self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?;
+            Ok((version, tagged))
+        });
+        let mut lacking = Vec::new();
+        for (version, tagged) in tagged.await? {
+            let repository = stack_repository(&version.stack);
+            match tagged {
+                None => {
+                    pushed.new.push(version);
+                    lacking.push((version, Name::Tag(&version.version)));
+                }
+                Some(tagged) if tagged == version.manifest => {
+                    known.add_tag(&repository, &version.version, version.manifest);
+                }
+                Some(_) => {
+                    pushed.moved.push(version);
+                    if !known.has_manifest(&repository, version.manifest) {
+                        lacking.push((version, Name::Digest(version.manifest)));
+                    }
+                }
+            }
+        }
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
-        let blobs = new.iter().chain(&moved).flat_map(|version| {
+        let blobs = lacking.iter().flat_map(|(version, _)| {
             let layers = version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]);
             layers.map(|(blob, size)| ((version.stack.as_str(), blob), size))
         });
-        let blobs: BTreeMap<(&str, Digest), u64> = blobs.collect();
+        let mut blobs: BTreeMap<(&str, Digest), u64> = blobs.collect();
+        blobs.retain(|blob, _| sent.insert(*blob));
         let push = |((stack, blob), size)| async move {
             let (repository, content) = (stack_repository(stack), self.content(built, blob));
-            if before.is_some_and(|before| before.stacks.contains_key(stack)) {
+            let is_in_release = before.is_some_and(|before| before.stacks.contains_key(stack));
+            if is_in_release || known.had_repository(&repository) {
                 return self.push_missing(&repository, blob, size, content).await;
             }
             self.registry.push_blob(&repository, blob, content.await?).await?;
             Ok(1)
         };
-        let mut writes: u64 = each(blobs, push).await?.into_iter().sum();
-        let names = new.iter().map(|version| (*version, Name::Tag(&version.version)));
-        let names = names.chain(moved.iter().map(|version| (*version, Name::Digest(version.manifest))));
-        let push = |(version, name)| async move {
+        pushed.writes += each(blobs, push).await?.into_iter().sum::<u64>();
+        let push = |(version, name): (&'v PublishedVersion, Name<'v>)| async move {
             self.push_manifest_of(version, name).await?;
+            let repository = stack_repository(&version.stack);
+            match name {
+                Name::Tag(tag) => known.add_tag(&repository, tag, version.manifest),
+                Name::Digest(digest) => known.add_manifest(&repository, digest),
+            }
             context::count_artifact();
             Ok(())
         };
-        writes += each(names, push).await?.len() as u64;
-        Ok(Pushed { writes, new, moved })
+        pushed.writes += each(lacking, push).await?.len() as u64;
+        Ok(())
     }
 
     /// Moves the tags of some versions to their artifacts, which are there, and returns how many.
-    pub(super) async fn move_tags(&self, versions: &[&PublishedVersion]) -> Result<u64, PublishError> {
-        let names = versions.iter().map(|version| (*version, Name::Tag(&version.version)));
-        Ok(each(names, |(version, name)| self.push_manifest_of(version, name)).await?.len() as u64)
+    pub(super) async fn move_tags(
+        &self,
+        versions: &[&PublishedVersion],
+        known: &PushedArtifacts,
+    ) -> Result<u64, PublishError> {
+        let moved = each(versions.iter().copied(), |version: &PublishedVersion| async move {
+            self.push_manifest_of(version, Name::Tag(&version.version)).await?;
+            known.add_tag(&stack_repository(&version.stack), &version.version, version.manifest);
+            Ok(())
+        });
+        Ok(moved.await?.len() as u64)
     }
 
     async fn push_manifest_of(&self, version: &PublishedVersion, name: Name<'_>) -> Result<(), PublishError> {
@@ -110,24 +165,46 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(artifact.tags.len() as u64)
     }
 
-    /// Pushes the missing artifacts of documents, without the blobs that the release before `had`
+    /// Pushes the missing artifacts of documents, one batch after the other, without the blobs that the release before `had`
     /// there. Returns them, and how much was written.
     pub(super) async fn push_documents<'d>(
         &self,
         built: &Built,
-        artifacts: impl IntoIterator<Item = &'d DocumentArtifact>,
+        artifacts: &'d [DocumentArtifact],
         had: &BTreeSet<Digest>,
+        known: &PushedArtifacts,
     ) -> Result<(Vec<&'d DocumentArtifact>, u64), PublishError> {
-        let missing = each(artifacts, |artifact| async move {
-            let found = self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(&artifact.tag)).await?;
-            Ok((found != Some(artifact.digest)).then_some(artifact))
-        });
-        let missing: Vec<&DocumentArtifact> = missing.await?.into_iter().flatten().collect();
-        if missing.is_empty() {
-            return Ok((missing, 0));
+        let is_known = |artifact: &&DocumentArtifact| known.has_tag(INDEX_REPOSITORY, &artifact.tag, artifact.digest);
+        let artifacts: Vec<&DocumentArtifact> = artifacts.iter().filter(|artifact| !is_known(artifact)).collect();
+        let (mut missing, mut pushed, mut sent) = (Vec::new(), 0, HashSet::new());
+        for batch in artifacts.chunks(BATCH) {
+            let found = each(batch.iter().copied(), |artifact: &'d DocumentArtifact| async move {
+                let found = self.registry.manifest_digest(INDEX_REPOSITORY, Name::Tag(&artifact.tag)).await?;
+                if found == Some(artifact.digest) {
+                    known.add_tag(INDEX_REPOSITORY, &artifact.tag, artifact.digest);
+                    return Ok(None);
+                }
+                Ok(Some(artifact))
+            });
+            let lacking: Vec<&DocumentArtifact> = found.await?.into_iter().flatten().collect();
+            pushed += self.push_document_batch(built, &lacking, had, known, &mut sent).await?;
+            missing.extend(lacking);
         }
-        let blobs = missing.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
-        let blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
+        Ok((missing, pushed))
+    }
+
+    /// Pushes artifacts of documents, without the blobs that were sent with batches before.
+    async fn push_document_batch(
+        &self,
+        built: &Built,
+        lacking: &[&DocumentArtifact],
+        had: &BTreeSet<Digest>,
+        known: &PushedArtifacts,
+        sent: &mut HashSet<Digest>,
+    ) -> Result<u64, PublishError> {
+        let blobs = lacking.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
+        let mut blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
+        blobs.retain(|blob, _| sent.insert(*blob));
         let file_backed = built.release.file_backed();
         let (file_backed, in_memory): (Vec<_>, Vec<_>) =
             blobs.into_iter().partition(|(blob, _)| file_backed.contains(blob));
@@ -138,12 +215,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for (blob, size) in file_backed {
             pushed += self.push_missing_file_backed(blob, size).await?;
         }
-        let tag = |artifact: &'d DocumentArtifact| async move {
-            let name = Name::Tag(&artifact.tag);
-            Ok(self.registry.push_manifest(INDEX_REPOSITORY, name, artifact.manifest.clone()).await?)
+        let tag = |artifact: &DocumentArtifact| {
+            let (name, digest, manifest) = (artifact.tag.clone(), artifact.digest, artifact.manifest.clone());
+            async move {
+                self.registry.push_manifest(INDEX_REPOSITORY, Name::Tag(&name), manifest).await?;
+                known.add_tag(INDEX_REPOSITORY, &name, digest);
+                Ok(())
+            }
         };
-        pushed += each(missing.iter().copied(), tag).await?.len() as u64;
-        Ok((missing, pushed))
+        Ok(pushed + each(lacking.iter().copied(), tag).await?.len() as u64)
     }
 
     /// Pushes a blob unless the repository has it in its length, and returns the number of pushed blobs.

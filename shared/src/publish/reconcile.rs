@@ -7,6 +7,7 @@ use super::build::{Before, Emptiness};
 use super::error::PublishError;
 use super::extent::Extent;
 use super::live::{Live, Loaded};
+use super::progress::Publication;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Timings};
 use crate::cache::{Bucket, INDEX_KEY};
@@ -99,7 +100,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut report = Report { timings_ms: timings, ..Report::new(Some(live), &built, None) };
         if self.rejects(&built) {
             report.outcome = Outcome::Rejected;
-        } else if self.make_live(&built, Some(live), None, live.index.pinned, &mut report).await? {
+        } else if self
+            .make_live(&built, Some(live), None, live.index.pinned, &Publication::default(), &mut report)
+            .await?
+        {
             report.repaired = vec![format!("bucket: the release of {}", report.commit_hash)];
         } else {
             return Err(PublishError::Races);

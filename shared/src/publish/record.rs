@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::PublishError;
+use super::invocation::Progress;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
@@ -30,6 +31,9 @@ pub struct LastRefresh {
     /// Why it failed; the log has the chain of causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<PublicReason>,
+    /// How far it is, while its publication continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
@@ -74,6 +78,9 @@ pub enum PublicReason {
     /// No release at all.
     #[serde(rename = "nothing is live yet")]
     NothingLive,
+    /// A publication that needs still more invocations.
+    #[serde(rename = "the publication is not finished yet")]
+    Unfinished,
     /// Other refreshes.
     #[serde(rename = "other refreshes were faster")]
     Races,
@@ -125,7 +132,10 @@ impl PublishError {
     pub fn public(&self) -> PublicReason {
         match self {
             Self::Source(_) => PublicReason::Source,
-            Self::Registry(_) | Self::DamagedArtifact { .. } | Self::StuckBlob(_) => PublicReason::Registry,
+            Self::Registry(_) | Self::DamagedArtifact { .. } | Self::StuckBlob(_) | Self::Stalled(_) => {
+                PublicReason::Registry
+            }
+            Self::Unfinished(_) => PublicReason::Unfinished,
             Self::Cache(_) => PublicReason::Bucket,
             Self::DamagedIndex(_) | Self::ForeignRelease(..) => PublicReason::Live,
             Self::Unreadable(_) => PublicReason::TooLarge,
@@ -156,7 +166,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub async fn record(&self, requested: Option<&CommitSha>, result: Result<&Report, &PublishError>) -> Duration {
         let at = (self.clock)();
         let was_behind = LastRefresh::read(&self.bucket).await.and_then(|last| last.behind_since);
-        let is_behind = result.is_err() || result.is_ok_and(|report| report.outcome == Outcome::Rejected);
+        let ends_behind = |report: &Report| matches!(report.outcome, Outcome::Rejected | Outcome::Continuing);
+        let is_behind = result.is_err() || result.is_ok_and(ends_behind);
         let behind_since = is_behind.then(|| was_behind.clone().unwrap_or_else(|| at.clone()));
         let lag = behind_since.as_ref().map(|since| since.instant().duration_until(at.instant()));
         let lag = lag.and_then(|lag| lag.try_into().ok()).unwrap_or_default();
@@ -164,11 +175,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if was_behind.is_none() && result.is_ok_and(|report| is_idle(report) && report.repaired.is_empty()) {
             return lag;
         }
+        if result.is_ok_and(|report| report.outcome == Outcome::Continuing && report.unfinished.is_none()) {
+            // The invocation that works on the publication stores its own outcome.
+            return lag;
+        }
         let last = LastRefresh {
             at,
             outcome: result.ok().map(|report| report.outcome),
             commit_hash: result.map_or(requested, |report| Some(&report.commit_hash)).cloned(),
             failure: result.err().map(PublishError::public),
+            progress: result.ok().and_then(|report| report.progress),
             quarantined: result.map(|report| report.quarantined.clone()).unwrap_or_default(),
             repaired: result.map(|report| listed(&report.repaired)).unwrap_or_default(),
             behind_since,

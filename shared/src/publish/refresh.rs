@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use futures_util::future::try_join;
+use futures_util::future::try_join3;
 
 use super::build::{Before, Emptiness, Made};
 use super::error::{PublishError, RACES};
+use super::invocation::{INVOCATIONS, Invocation};
 use super::live::Live;
 use super::pending::Due;
+use super::progress::Turn;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Timings};
 use super::target::Target;
@@ -27,6 +29,8 @@ pub struct Cause<'a> {
     pub known: Known,
     /// Whether every stack may be removed.
     pub emptiness: Emptiness,
+    /// The invocation, where its time is limited.
+    pub invocation: Option<Invocation>,
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
@@ -73,11 +77,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                     None => Ok(None),
                 }
             };
-            let (is_confirmed, before) = try_join(self.is_confirmed(live.as_ref(), &head), outline).await?;
+            let confirmed = self.is_confirmed(live.as_ref(), &head);
+            let (is_confirmed, before, turn) = try_join3(confirmed, outline, self.turn(cause.invocation)).await?;
             timings.look = started.elapsed();
             if !is_confirmed {
                 continue;
             }
+            let publication = match turn {
+                Turn::Ours(publication) => publication,
+                Turn::Others(progress) => return Ok(Report::continuing(&head, live.as_ref(), progress, None)),
+            };
             let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known: cause.known });
             let due = match (due, &before) {
                 (Some(due), _) => due,
@@ -95,7 +104,19 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             if self.rejects(&built) {
                 return Ok(Report { outcome: Outcome::Rejected, ..report });
             }
-            if self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &mut report).await? {
+            let made =
+                self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &publication, &mut report);
+            let won = match (made.await, cause.invocation.filter(|invocation| invocation.number < INVOCATIONS)) {
+                (Err(PublishError::Unfinished(progress)), Some(invocation)) => {
+                    return Ok(Report {
+                        quarantined: report.quarantined,
+                        timings_ms: report.timings_ms,
+                        ..Report::continuing(&head, live.as_ref(), progress, Some(invocation))
+                    });
+                }
+                (won, _) => won?,
+            };
+            if won {
                 self.record_attempts(&built, &plan, &due).await;
                 return Ok(report);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::invocation::{Invocation, Progress};
 use super::live::{Live, Loaded};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
@@ -18,6 +19,8 @@ use crate::timestamp::Timestamp;
 pub enum Outcome {
     /// A new release is live.
     Published,
+    /// The release is not live yet; another invocation continues its publication.
+    Continuing,
     /// The commit was live already.
     Unchanged,
     /// A newer commit is live or on its way.
@@ -53,6 +56,12 @@ pub struct Report {
     /// How many objects were removed that nobody needs any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub pruned: usize,
+    /// How far a publication is that continues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The invocation whose publication another one is to continue.
+    #[serde(skip)]
+    pub unfinished: Option<Invocation>,
     /// When the release that was live before was generated.
     #[serde(skip)]
     pub previous_generated_at: Option<Timestamp>,
@@ -116,6 +125,34 @@ impl Report {
             pinned: false,
             repaired: Vec::new(),
             pruned: 0,
+            progress: None,
+            unfinished: None,
+            previous_generated_at: live.map(|live| live.index.generated_at.clone()),
+            writes: Writes::default(),
+            timings_ms: Timings::default(),
+        }
+    }
+
+    /// Returns the report of a publication that continues, in another invocation after this one if this one is given.
+    pub(super) fn continuing(
+        commit: &CommitSha,
+        live: Option<&Live>,
+        progress: Progress,
+        unfinished: Option<Invocation>,
+    ) -> Self {
+        Self {
+            outcome: Outcome::Continuing,
+            commit_hash: commit.clone(),
+            previous: live.map(|live| live.index.commit_hash.clone()),
+            changed: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            quarantined: Vec::new(),
+            elsewhere: Vec::new(),
+            pinned: false,
+            repaired: Vec::new(),
+            pruned: 0,
+            progress: Some(progress),
+            unfinished,
             previous_generated_at: live.map(|live| live.index.generated_at.clone()),
             writes: Writes::default(),
             timings_ms: Timings::default(),
@@ -136,6 +173,8 @@ impl Report {
             pinned: index.pinned == Pin::Pinned,
             repaired: Vec::new(),
             pruned: 0,
+            progress: None,
+            unfinished: None,
             previous_generated_at: Some(index.generated_at.clone()),
             writes: Writes::default(),
             timings_ms,

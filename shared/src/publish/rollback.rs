@@ -2,6 +2,7 @@
 
 use super::error::{PublishError, RACES};
 use super::live::Live;
+use super::progress::Publication;
 use super::publisher::Publisher;
 use super::report::{Report, Timings};
 use crate::cache::Bucket;
@@ -38,7 +39,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let built = loaded.as_built(index.release);
             let mut report = Report::new(live.as_ref(), &built, previous.as_ref());
             report.pinned = true;
-            if self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Pinned, &mut report).await? {
+            if self
+                .make_live(&built, live.as_ref(), previous.as_ref(), Pin::Pinned, &Publication::default(), &mut report)
+                .await?
+            {
                 return Ok(report);
             }
         }

@@ -6,6 +6,7 @@ use super::each::each;
 use super::error::{PublishError, RACES};
 use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, IndexArtifact, stack_repository};
 use super::live::{Live, Loaded};
+use super::progress::PushedArtifacts;
 use super::publisher::Publisher;
 use crate::cache::{Bucket, ETag};
 use crate::registry::{Name, Registry};
@@ -67,14 +68,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         versions: impl IntoIterator<Item = &PublishedVersion>,
     ) -> Result<Vec<String>, PublishError> {
         let built = loaded.as_built(live.index.release);
-        let pushed = self.push_versions(&built, versions, Some(&loaded.release.outline)).await?;
-        self.move_tags(&pushed.moved).await?;
+        // Repairs ask the registry for everything.
+        let known = PushedArtifacts::default();
+        let pushed = self.push_versions(&built, versions, Some(&loaded.release.outline), &known).await?;
+        self.move_tags(&pushed.moved, &known).await?;
         let line =
             |version: &&PublishedVersion| format!("registry: {}:{}", stack_repository(&version.stack), version.version);
         let mut repaired: Vec<String> = pushed.new.iter().chain(&pushed.moved).map(line).collect();
         let documents = DocumentArtifact::all(&loaded.release);
         self.push_index_config().await?;
-        let (pushed, _) = self.push_documents(&built, &documents, &BTreeSet::new()).await?;
+        let (pushed, _) = self.push_documents(&built, &documents, &BTreeSet::new(), &known).await?;
         repaired.extend(pushed.into_iter().map(|artifact| format!("registry: {INDEX_REPOSITORY}:{}", artifact.tag)));
         let artifact = IndexArtifact::new(&live.index, &live.object.bytes, &loaded.release.outline, &loaded.bytes);
         let lagging = self.wrong_tags(&artifact).await?;

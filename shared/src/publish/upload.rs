@@ -1,20 +1,21 @@
 //! The steps before the commit point: everything that `index.json` will name is put in place.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::future::{try_join, try_join3};
 
 use super::each::each;
 use super::error::PublishError;
-use super::index_artifact::{DocumentArtifact, IndexArtifact};
+use super::index_artifact::IndexArtifact;
+use super::progress::{NewArtifacts, PushedArtifacts};
 use super::publisher::Publisher;
 use super::report::Writes;
 use super::retention::Placed;
 use crate::cache::{Bucket, Expect, Written, blob_key, release_key};
 use crate::digest::Digest;
 use crate::registry::Registry;
-use crate::release::{Built, PublishedVersion, Release};
+use crate::release::{Built, Release};
 use crate::source::Source;
 
 /// Objects that a publication found in the bucket, whether or not it wrote them again. A prune that
@@ -41,19 +42,20 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         built: &Built,
         previous: Option<&Release>,
         index: &IndexArtifact<'_>,
+        new: &NewArtifacts<'_>,
+        pushed: &PushedArtifacts,
     ) -> Result<(Writes, Found), PublishError> {
         let (old_blobs, files) = (previous.map(Release::blobs).unwrap_or_default(), built.release.file_backed());
         let new_blobs = built.release.blobs().into_keys().filter(|blob| !old_blobs.contains_key(blob));
         let (new_files, new_blobs): (Vec<_>, Vec<_>) = new_blobs.partition(|blob| files.contains(blob));
-        let new_versions = new_versions(&built.release, previous);
-        let documents = DocumentArtifact::all(&built.release);
         let had: BTreeSet<Digest> =
             previous.map(Release::loose).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
 
         let of_config = self.push_index_config().await?;
         let of_versions = async {
             let to_bucket = each(new_blobs, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) });
-            let to_registry = self.push_versions(built, new_versions, previous.map(|previous| &previous.outline));
+            let before = previous.map(|previous| &previous.outline);
+            let to_registry = self.push_versions(built, new.versions.iter().copied(), before, pushed);
             let (in_memory, pushed) = try_join(to_bucket, to_registry).await?;
             let mut file_backed = Vec::new();
             for blob in new_files {
@@ -64,13 +66,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Ok((Writes { bucket, registry: pushed.writes }, found, pushed.moved))
         };
         // Nothing names them before the index artifact does.
-        let new_documents = documents.iter().filter(|artifact| previous.is_none_or(|before| !artifact.is_of(before)));
-        let of_documents = self.push_documents(built, new_documents, &had);
+        let of_documents = self.push_documents(built, &new.documents, &had, pushed);
         let ((mut writes, mut found, moved), (_, of_documents), of_index) =
             try_join3(of_versions, of_documents, self.push_index_blobs(index)).await?;
 
         writes.registry += of_config + of_documents + of_index;
-        writes.registry += self.move_tags(&moved).await? + self.tag_index(index).await?;
+        writes.registry += self.move_tags(&moved, pushed).await? + self.tag_index(index).await?;
         let release = self.bucket_release(built).await?;
         writes.bucket += release.writes();
         found.release = release.was_found();
@@ -126,13 +127,4 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 /// Those of some blobs that were in the bucket before.
 fn found(placed: Vec<(Digest, Placed)>) -> Vec<Digest> {
     placed.into_iter().filter(|(_, placed)| placed.was_found()).map(|(blob, _)| blob).collect()
-}
-
-/// Returns the versions of a release that the release before does not have in the same state.
-pub(super) fn new_versions<'r>(release: &'r Release, previous: Option<&Release>) -> Vec<&'r PublishedVersion> {
-    fn key(version: &PublishedVersion) -> (&str, &str, Digest) {
-        (&version.stack, &version.version, version.manifest)
-    }
-    let had: HashSet<_> = previous.iter().flat_map(|release| &release.content.versions).map(key).collect();
-    release.content.versions.iter().filter(|version| !had.contains(&key(version))).collect()
 }

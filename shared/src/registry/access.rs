@@ -62,7 +62,8 @@ struct Bearer {
 impl Access {
     pub(super) fn new(http: reqwest::Client, address: &RegistryAddress, credentials: Option<Credentials>) -> Self {
         let is_wanted = AtomicBool::new(credentials.is_some());
-        let ecr = address.ecr.clone().filter(|_| credentials.is_none()).map(Ecr::new);
+        let host = address.ecr.clone().filter(|_| credentials.is_none());
+        let ecr = host.map(|host| Ecr::new(host, address.created.clone()));
         Self(Arc::new(Inner { http, address: address.clone(), credentials, ecr, is_wanted, shown: Mutex::default() }))
     }
 

@@ -68,6 +68,11 @@ impl Calls {
         Self { http, address, access }
     }
 
+    /// The registry.
+    pub(super) fn address(&self) -> &RegistryAddress {
+        &self.address
+    }
+
     /// A call about a repository, or something in it.
     pub(super) fn subject(&self, operation: &'static str, repository: &str, name: Name<'_>) -> Subject {
         let name = match name {
@@ -209,7 +214,13 @@ impl Calls {
         let Subject { operation, repository, name } = subject;
         let operation = format!("{operation} {}/{repository}{name}", self.address.host);
         let error = RegistryError::new(self.address.to_string(), operation, call.to_string());
-        if matches!(call, RetryError::Exhausted(CallError::LacksBlobs(_), _)) { error.lacking_blobs() } else { error }
+        match call {
+            RetryError::Exhausted(CallError::LacksBlobs(_), _) => error.lacking_blobs(),
+            RetryError::Exhausted(CallError::Refused { wait: Some(_), .. }, _)
+            | RetryError::TimedOut(_, Some(CallError::Refused { wait: Some(_), .. }))
+            | RetryError::Postponed(..) => error.rate_limited(),
+            _ => error,
+        }
     }
 }
 

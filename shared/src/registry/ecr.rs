@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use aws_sdk_ecr::Client;
+use aws_sdk_ecr::error::BuildError;
 use aws_sdk_ecr::operation::create_repository::CreateRepositoryError;
-use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType, ImageTagMutability};
+use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType, ImageTagMutability, Tag};
 use futures_util::future::{BoxFuture, FutureExt};
 use http::HeaderValue;
 use tokio::sync::{Mutex, OnceCell};
@@ -43,9 +45,86 @@ impl EcrHost {
     }
 }
 
+/// The repositories of Amazon ECR that are created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EcrRepositories {
+    /// The key that encrypts them in place of ECR's own.
+    pub kms_key: Option<KmsKey>,
+    /// Their tags.
+    pub tags: Option<EcrTags>,
+}
+
+/// A key of KMS: its ARN, its id or `alias/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KmsKey(String);
+
+/// Tags of repositories, as `KEY=VALUE,KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcrTags(Vec<(String, String)>);
+
+/// A text is no [`KmsKey`] or no [`EcrTags`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not accepted by Amazon ECR")]
+pub struct InvalidEcrOption;
+
+/// Most characters of a key's name (`CreateRepository`, `kmsKey`).
+const KMS_KEY_CHARS: usize = 2048;
+
+/// Most tags of a repository, and most characters of a key and of a value ("Tagging a private repository in Amazon ECR").
+const TAGS: usize = 50;
+const TAG_KEY_CHARS: usize = 128;
+const TAG_VALUE_CHARS: usize = 256;
+
+impl FromStr for KmsKey {
+    type Err = InvalidEcrOption;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '/');
+        let is_key = (1..=KMS_KEY_CHARS).contains(&text.len()) && text.chars().all(is_known);
+        is_key.then(|| Self(text.to_owned())).ok_or(InvalidEcrOption)
+    }
+}
+
+impl FromStr for EcrTags {
+    type Err = InvalidEcrOption;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_known =
+            |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@');
+        let mut tags: Vec<(String, String)> = Vec::new();
+        for tag in text.split(',') {
+            let (key, value) = tag.split_once('=').ok_or(InvalidEcrOption)?;
+            let (key, value) = (key.trim(), value.trim());
+            let is_tag = (1..=TAG_KEY_CHARS).contains(&key.chars().count())
+                && value.chars().count() <= TAG_VALUE_CHARS
+                && !key.to_ascii_lowercase().starts_with("aws:")
+                && key.chars().chain(value.chars()).all(is_known);
+            if !is_tag || tags.iter().any(|(other, _)| other == key) || tags.len() == TAGS {
+                return Err(InvalidEcrOption);
+            }
+            tags.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Self(tags))
+    }
+}
+
+impl EcrRepositories {
+    fn encryption(&self) -> Result<EncryptionConfiguration, BuildError> {
+        let kind = if self.kms_key.is_some() { EncryptionType::Kms } else { EncryptionType::Aes256 };
+        let key = self.kms_key.as_ref().map(|KmsKey(key)| key.clone());
+        EncryptionConfiguration::builder().encryption_type(kind).set_kms_key(key).build()
+    }
+
+    fn tags(&self) -> Result<Vec<Tag>, BuildError> {
+        let tags = self.tags.iter().flat_map(|EcrTags(tags)| tags);
+        tags.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+    }
+}
+
 /// The ECR API for one registry.
 pub(super) struct Ecr {
     host: EcrHost,
+    repositories: EcrRepositories,
     client: OnceCell<Client>,
     token: Mutex<Option<Token>>,
     /// The repositories that were created, and when.
@@ -60,8 +139,8 @@ struct Token {
 
 impl Ecr {
     /// Connects nothing yet.
-    pub(super) fn new(host: EcrHost) -> Self {
-        Self { host, client: OnceCell::new(), token: Mutex::default(), created: Mutex::default() }
+    pub(super) fn new(host: EcrHost, repositories: EcrRepositories) -> Self {
+        Self { host, repositories, client: OnceCell::new(), token: Mutex::default(), created: Mutex::default() }
     }
 
     async fn client(&self) -> &Client {
@@ -124,11 +203,11 @@ impl Ecr {
             let failed = |reason: String| {
                 CallError::Final(format!("cannot create the repository {repository} in ECR: {reason}"))
             };
-            let encryption = EncryptionConfiguration::builder().encryption_type(EncryptionType::Aes256).build();
-            let encryption = encryption.map_err(|error| failed(error.to_string()))?;
+            let encryption = self.repositories.encryption().map_err(|error| failed(error.to_string()))?;
+            let tags = self.repositories.tags().map_err(|error| failed(error.to_string()))?;
             let call = self.client().await.create_repository().registry_id(&self.host.account);
             let call = call.repository_name(repository).image_tag_mutability(ImageTagMutability::Mutable);
-            match call.encryption_configuration(encryption).send().await {
+            match call.encryption_configuration(encryption).set_tags(Some(tags)).send().await {
                 Ok(_) => {
                     tracing::info!(repository, "created a repository in ECR");
                     Ok(())
@@ -152,6 +231,29 @@ impl fmt::Debug for Ecr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_what_ecr_takes() {
+        let tags: EcrTags = "team=stacks, cost centre=12/b@x,empty=".parse().unwrap();
+        let expected = [("team", "stacks"), ("cost centre", "12/b@x"), ("empty", "")];
+        assert_eq!(tags.0, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let (long, many) = (format!("{}=x", "k".repeat(129)), vec!["k=v"; 2].join(","));
+        let too_many = (0..51).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
+        for wrong in ["", "team", "=x", "aws:x=1", "AWS:x=1", "a=1;b=2", "a=1,", &long, &many, &too_many] {
+            assert_eq!(wrong.parse::<EcrTags>(), Err(InvalidEcrOption), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn key_is_an_arn_an_id_or_an_alias() {
+        let arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+        for key in [arn, "1234abcd-12ab-34cd-56ef-1234567890ab", "alias/registry"] {
+            assert_eq!(key.parse::<KmsKey>(), Ok(KmsKey(key.to_owned())));
+        }
+        for wrong in ["", "a key", "{}", &"k".repeat(2049)] {
+            assert_eq!(wrong.parse::<KmsKey>(), Err(InvalidEcrOption));
+        }
+    }
 
     #[test]
     fn host_of_ecr_has_an_account_and_a_region() {

@@ -265,6 +265,10 @@ fn described(verb: &str, repository: &str, name: Name<'_>) -> String {
 }
 
 impl Registry for ImageLayouts {
+    fn address(&self) -> String {
+        self.0.root().display().to_string()
+    }
+
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
         let find = move |directory: &Directory| find_manifest(directory, &of, own.as_name());

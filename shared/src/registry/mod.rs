@@ -29,6 +29,7 @@ use crate::digest::Digest;
 use crate::secret::Secret;
 
 use self::ecr::EcrHost;
+pub use self::ecr::{EcrRepositories, EcrTags, InvalidEcrOption, KmsKey};
 pub use layouts::ImageLayouts;
 pub use oci::OciRegistry;
 pub use record::Record;
@@ -42,6 +43,7 @@ pub struct RegistryAddress {
     namespace: Option<String>,
     /// The host as one of Amazon ECR.
     ecr: Option<EcrHost>,
+    created: EcrRepositories,
     endpoint: Option<LoopbackEndpoint>,
 }
 
@@ -72,6 +74,12 @@ impl RegistryAddress {
     #[must_use]
     pub fn at(self, endpoint: Option<LoopbackEndpoint>) -> Self {
         Self { endpoint, ..self }
+    }
+
+    /// The same registry, whose repositories are created in this way if it is one of Amazon ECR.
+    #[must_use]
+    pub fn creating(self, created: EcrRepositories) -> Self {
+        Self { created, ..self }
     }
 
     fn is_loopback(&self) -> bool {
@@ -119,7 +127,13 @@ impl FromStr for RegistryAddress {
         if !well_formed {
             return Err(InvalidAddress(text.to_owned()));
         }
-        Ok(Self { host: host.to_owned(), namespace, ecr: EcrHost::parse(host), endpoint: None })
+        Ok(Self {
+            host: host.to_owned(),
+            namespace,
+            ecr: EcrHost::parse(host),
+            created: EcrRepositories::default(),
+            endpoint: None,
+        })
     }
 }
 
@@ -149,18 +163,30 @@ pub struct RegistryError {
     operation: String,
     reason: String,
     lacks_blobs: bool,
+    is_rate_limited: bool,
 }
 
 impl RegistryError {
     /// An error of a registry.
     pub fn new(registry: impl Into<String>, operation: impl Into<String>, reason: impl Into<String>) -> Self {
         let (registry, operation, reason) = (registry.into(), operation.into(), reason.into());
-        Self { registry, operation, reason, lacks_blobs: false }
+        Self { registry, operation, reason, lacks_blobs: false, is_rate_limited: false }
     }
 
     /// The same error of a registry that refuses a manifest because it lacks blobs that the manifest names.
     pub fn lacking_blobs(self) -> Self {
         Self { lacks_blobs: true, ..self }
+    }
+
+    /// The same error of a registry whose rate limit outlasts the call.
+    #[must_use]
+    pub fn rate_limited(self) -> Self {
+        Self { is_rate_limited: true, ..self }
+    }
+
+    /// Whether the rate limit of the registry outlasts the call.
+    pub fn is_rate_limited(&self) -> bool {
+        self.is_rate_limited
     }
 
     /// Whether the registry refuses a manifest because it lacks blobs that the manifest names.
@@ -171,6 +197,9 @@ impl RegistryError {
 
 /// An OCI registry, as publishing uses it. Repositories are named without the namespace.
 pub trait Registry: Send + Sync {
+    /// The address, by which registries are told apart.
+    fn address(&self) -> String;
+
     /// Digest of the manifest with a name; none when there is no such manifest.
     fn manifest_digest(
         &self,

@@ -109,6 +109,10 @@ impl OciRegistry {
 }
 
 impl Registry for OciRegistry {
+    fn address(&self) -> String {
+        self.calls.address().to_string()
+    }
+
     async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
         let subject = self.calls.subject("read the manifest", repository, name);
         self.calls.find(&subject, CALL_TIME, || self.read_manifest(&subject, name)).await

@@ -27,6 +27,13 @@ macro_rules! delegate {
 }
 
 impl Registry for Record {
+    fn address(&self) -> String {
+        match self {
+            Self::Oci(registry) => registry.address(),
+            Self::Layouts(registry) => registry.address(),
+        }
+    }
+
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         delegate!(self.manifest_digest(repository, name))
     }

@@ -3,7 +3,7 @@
 use super::{Default, Function, Setting, Template, Use};
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 33] = [
+pub static ALL: [&Setting; 35] = [
     &STORE,
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
@@ -23,6 +23,8 @@ pub static ALL: [&Setting; 33] = [
     &OCI_ENDPOINT,
     &OCI_USERNAME,
     &OCI_PASSWORD,
+    &ECR_KMS_KEY,
+    &ECR_TAGS,
     &STRICT,
     &STRICT_ICONS,
     &FETCH,
@@ -276,6 +278,32 @@ pub static OCI_PASSWORD: Setting = Setting {
     default: Default::Unset,
     template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "the password to it", unset: "anonymous" }],
+};
+
+/// `ECR_KMS_KEY`.
+pub static ECR_KMS_KEY: Setting = Setting {
+    name: "ECR_KMS_KEY",
+    value: "a key of KMS: its ARN, its id or alias/NAME",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the key of KMS, in the region of the registry, that encrypts repositories which are created in Amazon ECR",
+        unset: "ECR's own, AES-256",
+    }],
+};
+
+/// `ECR_TAGS`.
+pub static ECR_TAGS: Setting = Setting {
+    name: "ECR_TAGS",
+    value: "KEY=VALUE, several separated by commas",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "tags of repositories that are created in Amazon ECR, as `KEY=VALUE`, separated by commas",
+        unset: "none",
+    }],
 };
 
 /// `STRICT`.

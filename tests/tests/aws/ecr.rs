@@ -54,6 +54,25 @@ async fn first_publication_creates_the_repositories_that_it_pushes_to() {
 }
 
 #[tokio::test]
+async fn created_repositories_have_the_key_and_the_tags_of_the_settings() {
+    let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let registry = registry.with("ECR_KMS_KEY", key).with("ECR_TAGS", "team=stacks,cost-centre=12");
+    registry.refresh().await.unwrap();
+    let repositories = ecr.repositories().await;
+    assert_eq!(repositories.len(), 3);
+    for repository in repositories {
+        assert_eq!(repository["encryptionConfiguration"], json!({"encryptionType": "KMS", "kmsKey": key}));
+        let tags = ecr.tags(repository["repositoryArn"].as_str().unwrap()).await;
+        let expected =
+            [("cost-centre", "12"), ("team", "stacks")].map(|(key, value)| json!({"Key": key, "Value": value}));
+        assert_eq!(tags, expected);
+    }
+    let wrong = registry.with("ECR_TAGS", "team").refresh().await.unwrap_err();
+    assert!(wrong.contains("ECR_TAGS is malformed") && wrong.contains("KEY=VALUE"), "{wrong}");
+}
+
+#[tokio::test]
 async fn deleted_repository_is_created_again_by_the_repair_alone() {
     let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
     registry.refresh().await.unwrap();

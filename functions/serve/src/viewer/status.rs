@@ -87,6 +87,7 @@ fn state(about: &About, Health { freshness, last_refresh }: Health<'_>) -> (&'st
     match last.outcome {
         None => ("bad", "Live, but the last refresh failed"),
         Some(Outcome::Rejected) => ("bad", "Live, but the last refresh was rejected"),
+        Some(Outcome::Continuing) => ("warn", "Live, and a newer release is being published"),
         _ if last.behind_since.is_some() => ("warn", "Live, but behind the branch"),
         _ if !about.quarantined.is_empty() => ("warn", "Live, with quarantined versions or entries"),
         _ if about.pending.iter().any(|(_, reasons)| waits(reasons)) => {
@@ -133,6 +134,7 @@ fn ago(seconds: i64) -> String {
 fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
     let outcome = match last.outcome {
         Some(Outcome::Published) => "published",
+        Some(Outcome::Continuing) => "continuing",
         Some(Outcome::Unchanged) => "unchanged",
         Some(Outcome::Superseded) => "superseded",
         Some(Outcome::Rejected) => "rejected",
@@ -145,6 +147,9 @@ fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
                 div {
                     dt { "Outcome" }
                     dd { (outcome) @if let Some(reason) = last.failure { ": " (reason) "; the log of refresh has the causes" } }
+                }
+                @if let Some(progress) = last.progress {
+                    div { dt { "Progress" } dd { (progress.artifacts) " of " (progress.total) " artifacts" } }
                 }
                 div { dt { "Ended" } dd { (moment(&last.at, now)) } }
                 @if let Some(hash) = &last.commit_hash { div { dt { "Commit" } dd { (commit(source, hash)) } } }

@@ -47,6 +47,7 @@ fn last_refresh(outcome: Option<Outcome>) -> LastRefresh {
         outcome,
         commit_hash: Some("89abcdef0123456789abcdef0123456789abcdef".parse().unwrap()),
         failure: outcome.is_none().then_some(PublicReason::Registry),
+        progress: None,
         quarantined: Vec::new(),
         repaired: Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! Nothing is written that its reader would refuse (invariant 9), and nothing without a reason.
 
+use super::super::progress::Publication;
 use super::upkeep::published;
 use super::*;
 use crate::cache::LAST_REFRESH_KEY;
@@ -26,7 +27,9 @@ fn make_live(world: &World, change: impl FnOnce(&mut Built)) -> Result<bool, Pub
         let mut built = loaded.as_built(live.index.release);
         change(&mut built);
         let mut report = Report::new(Some(&live), &built, Some(&loaded));
-        publisher.make_live(&built, Some(&live), Some(&loaded), Pin::Following, &mut report).await
+        publisher
+            .make_live(&built, Some(&live), Some(&loaded), Pin::Following, &Publication::default(), &mut report)
+            .await
     })
 }
 

@@ -75,6 +75,10 @@ impl MemoryRegistry {
 }
 
 impl Registry for MemoryRegistry {
+    fn address(&self) -> String {
+        "memory".to_owned()
+    }
+
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         tokio::task::yield_now().await;
         let name = match name {
