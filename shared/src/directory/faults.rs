@@ -15,36 +15,45 @@ pub(crate) enum Fault {
     Error(ErrorKind),
 }
 
-/// The steps that are left until a fault. Clones share them.
+/// A fault and the steps that are left until it. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<Option<(u32, Fault)>>>);
+pub(crate) struct Faults(Arc<Mutex<Option<Coming>>>);
+
+#[derive(Debug)]
+struct Coming {
+    left: u32,
+    fault: Fault,
+    has_come: bool,
+}
 
 impl Faults {
     /// Lets so many steps happen and no more.
-    pub(crate) fn after(&self, steps: u32, fault: Fault) {
-        *self.0.lock().unwrap() = Some((steps, fault));
+    pub(crate) fn after(&self, left: u32, fault: Fault) {
+        *self.0.lock().unwrap() = Some(Coming { left, fault, has_come: false });
     }
 
     /// Lets all steps happen; returns whether one has failed.
     pub(crate) fn heal(&self) -> bool {
-        matches!(self.0.lock().unwrap().take(), Some((0, _)))
+        self.0.lock().unwrap().take().is_some_and(|coming| coming.has_come)
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        matches!(*self.0.lock().unwrap(), Some((0, Fault::Killed)))
+        self.0.lock().unwrap().as_ref().is_some_and(|coming| coming.has_come && coming.fault == Fault::Killed)
     }
 
     /// Counts a step, or fails.
     pub(super) fn step(&self) -> io::Result<()> {
-        match &mut *self.0.lock().unwrap() {
-            None => Ok(()),
-            Some((0, Fault::Killed)) => Err(io::Error::other("killed")),
-            Some((0, Fault::Error(kind))) => Err((*kind).into()),
-            Some((left, _)) => {
-                *left -= 1;
-                Ok(())
-            }
+        let mut coming = self.0.lock().unwrap();
+        let Some(coming) = coming.as_mut() else { return Ok(()) };
+        if coming.left > 0 {
+            coming.left -= 1;
+            return Ok(());
         }
+        coming.has_come = true;
+        Err(match coming.fault {
+            Fault::Killed => io::Error::other("killed"),
+            Fault::Error(kind) => kind.into(),
+        })
     }
 
     /// Counts the step that writes the bytes. One that fails has written half of them.

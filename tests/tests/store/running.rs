@@ -32,7 +32,9 @@ async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() 
 #[tokio::test]
 async fn change_is_served_when_its_refresh_is_answered() {
     let world = World::published().await;
-    let registry = world.run().await;
+    let mut registry = world.run().await;
+    // The first publication would find the first edit.
+    registry.logs("\"outcome\":\"unchanged\"").await;
     for number in 0..5 {
         let commit = world.edit(&format!("edit {number}"));
         let report = refresh(&registry).await;
@@ -142,6 +144,7 @@ async fn metrics_of_both_functions_are_on_one_page() {
     let line = registry.logs("metrics at ").await;
     let url = line.split_once("metrics at ").unwrap().1.split('"').next().unwrap();
     refresh(&registry).await;
+    registry.get("/v2index").await;
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
     for metric in ["devfile_registry_requests_total", "devfile_registry_refreshes_total"] {
         assert!(text.contains(metric), "{metric}: {text}");
