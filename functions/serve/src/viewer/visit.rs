@@ -8,6 +8,7 @@ use axum::http::header::HeaderMap;
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::open_in::OpenIn;
 use devfile_registry::public_url::PublicUrl;
 use serde::de::DeserializeOwned;
 
@@ -33,6 +34,8 @@ pub(crate) struct Viewer {
     public_url: Option<PublicUrl>,
     pub(super) mode: Mode,
     pub(super) contents: Contents,
+    /// Environments that open a devfile by a link.
+    pub(super) open_in: OpenIn,
 }
 
 /// A request for a page of a release.
@@ -53,7 +56,19 @@ pub(super) struct Visit<'a> {
 impl Viewer {
     /// The viewer of a registry with this name. Without a URL, each request names the one under which it reached the registry.
     pub(crate) fn new(name: &str, public_url: Option<PublicUrl>, mode: Mode) -> Self {
-        Self { name: name.to_owned(), slug: slug(name), public_url, mode, contents: Contents::new() }
+        Self {
+            name: name.to_owned(),
+            slug: slug(name),
+            public_url,
+            mode,
+            contents: Contents::new(),
+            open_in: OpenIn::default(),
+        }
+    }
+
+    /// The same, with links to development environments.
+    pub(crate) fn opening_in(self, open_in: OpenIn) -> Self {
+        Self { open_in, ..self }
     }
 
     /// The registry as a request reaches it. Nobody else gets a page that repeats a host of the client's choice.
