@@ -298,6 +298,12 @@ impl Snapshot {
         self.folders.get(&(stack.to_owned(), version.to_owned())).map(String::as_str)
     }
 
+    /// The stack and version in a folder of the registry repository.
+    pub(crate) fn version_in(&self, folder: &str) -> Option<(&str, &str)> {
+        let found = self.folders.iter().find(|(_, of)| *of == folder);
+        found.map(|((name, version), _)| (name.as_str(), version.as_str()))
+    }
+
     /// A file of the registry repository, by its path there.
     pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
         self.files.get(path)

@@ -90,6 +90,16 @@ impl EntryPath<'_> {
         self.with("/compare", &[("from", from), ("to", to)])
     }
 
+    /// A page below that of the entry, of a version; of the default one when the version is empty.
+    pub(super) fn below(&self, below: &str, version: &str) -> String {
+        self.with(below, &[("devfile-version", version)])
+    }
+
+    /// The page of a file of a version, by its path in the version's folder.
+    pub(super) fn file(&self, path: &str, version: &str) -> String {
+        self.below(&format!("/files/{}", super::source::encoded(path)), version)
+    }
+
     /// The path alone.
     pub(super) fn path(&self) -> String {
         format!("/viewer/devfiles/{}/{}", segment(self.registry), segment(self.name))
