@@ -327,7 +327,7 @@ impl Snapshot {
 
     /// All devfiles with their positions.
     fn sources(&self) -> impl Iterator<Item = Source<'_>> + Clone {
-        self.catalog.entries().iter().enumerate().flat_map(|(place, entry)| {
+        self.catalog.entries().iter().enumerate().flat_map(move |(place, entry)| {
             let devfiles = self.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
             devfiles.iter().filter_map(move |devfile| {
                 let folder = match entry.entry_type {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::Response;
-use devfile_registry::index::{Entry, EntryType, VersionEntry};
+use devfile_registry::index::{Entry, VersionEntry};
 use maud::{Markup, html};
 
 use super::content::Content;

@@ -195,7 +195,7 @@ fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
 }
 
 /// The source folder, the editor and the form for a problem.
-fn links(detail: &Detail<'_>) -> Markup {
+fn contribute(detail: &Detail<'_>) -> Markup {
     let links = [
         ("Source at this commit", detail.source_folder()),
         ("Edit", detail.edit()),
@@ -277,7 +277,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
                 }
                 (more_links.rows)
             }
-            (links(detail))
+            (contribute(detail))
             @if let Some(git) = git {
                 h3 { "Git" }
                 ul.remotes {
