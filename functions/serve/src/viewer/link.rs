@@ -15,6 +15,11 @@ pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// A path with each of its names encoded.
+pub(super) fn encoded(path: &str) -> String {
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 /// A link that may stand on a page: `https`, `mailto`, or relative to this registry. Nothing else is a link here,
 /// so that a devfile cannot bring a script or lead to another scheme.
 pub(super) fn outside(text: &str) -> Option<&str> {
@@ -97,7 +102,7 @@ impl EntryPath<'_> {
 
     /// The page of a file of a version, by its path in the version's folder.
     pub(super) fn file(&self, path: &str, version: &str) -> String {
-        self.below(&format!("/files/{}", super::source::encoded(path)), version)
+        self.below(&format!("/files/{}", encoded(path)), version)
     }
 
     /// The path alone.

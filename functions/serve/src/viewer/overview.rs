@@ -9,7 +9,7 @@ use super::detail::{Detail, Tab};
 use super::devfile::{Command, Devfile};
 use super::files::{self, Contents};
 use super::install;
-use super::link::{commit_page, outside, remote_link, short_url};
+use super::link::{commit_page, encoded, outside, remote_link, short_url};
 use super::list::path_of;
 use super::page::{Page, day};
 use super::readme::{self, Around};
@@ -173,7 +173,7 @@ fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
     let snapshot = detail.visit.snapshot;
     let Some((path, file)) = files::readme_of(snapshot, &detail.shown) else { return html! {} };
     let folder = files::folder_of(snapshot, &detail.shown).unwrap_or_default();
-    let raw = format!("/{}", super::source::encoded(path));
+    let raw = format!("/{}", encoded(path));
     let render = |text: &str| {
         let (source, version) = (detail.source(), detail.version());
         let has = |path: &str| snapshot.file(path).is_some();

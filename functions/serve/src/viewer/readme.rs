@@ -6,8 +6,9 @@
 use maud::{Markup, PreEscaped};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
-use super::link::{EntryPath, outside};
-use super::source::{Source, encoded};
+use super::files::{PICTURES, ends_with};
+use super::link::{EntryPath, encoded, outside};
+use super::source::Source;
 use devfile_registry::validate::path_from;
 
 /// Longest README that is rendered, in bytes.
@@ -15,9 +16,6 @@ pub(super) const READ_BYTES: u64 = 128 << 10;
 
 /// Room for the result, in bytes of HTML.
 const ROOM_BYTES: usize = 512 << 10;
-
-/// Pictures that `/stacks` answers with their media type.
-const PICTURES: [&str; 5] = [".svg", ".png", ".jpg", ".jpeg", ".gif"];
 
 /// The surroundings of a README: the targets of its relative links.
 pub(super) struct Around<'a> {
@@ -121,8 +119,7 @@ impl<P> Safe<'_, '_, P> {
             return None;
         }
         let path = self.path(link)?;
-        let lower = path.to_ascii_lowercase();
-        let is_picture = PICTURES.iter().any(|end| lower.ends_with(end)) && (self.around.has)(&path);
+        let is_picture = ends_with(&path, &PICTURES) && (self.around.has)(&path);
         is_picture.then(|| format!("/{}", encoded(&path)))
     }
 

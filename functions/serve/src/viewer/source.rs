@@ -3,7 +3,7 @@
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::Git;
 
-use super::link::{outside, segment};
+use super::link::{encoded, outside, segment};
 use super::shown::Shown;
 use crate::release::snapshot::Snapshot;
 
@@ -107,11 +107,6 @@ impl Source {
         let link = if path.is_empty() { link } else { format!("{link}/{}", encoded(path)) };
         outside(&link).map(str::to_owned)
     }
-}
-
-/// A path with each of its names encoded.
-pub(super) fn encoded(path: &str) -> String {
-    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// The remote of a Git repository that an entry names.
