@@ -320,7 +320,8 @@ impl Snapshot {
     pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
         self.lineage.get_or_init(|| {
             let own = [public_url, self.own_url.as_deref()];
-            let is_own = |url: &str| own.into_iter().flatten().any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
+            let is_own =
+                |url: &str| own.into_iter().flatten().any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
             Lineage::new(self.catalog.entries(), self.sources(), is_own)
         })
     }

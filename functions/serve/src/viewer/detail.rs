@@ -302,4 +302,3 @@ pub(super) fn crumbs(steps: &[(&str, Option<String>)]) -> Markup {
         }
     }
 }
-

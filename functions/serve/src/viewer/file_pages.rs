@@ -129,7 +129,7 @@ fn page(detail: &Detail<'_>, path: &str, file: &StoredFile, contents: &Contents)
             }
             @match code {
                 Some(code) => {
-                    pre.code tabindex="0" role="region" aria-label=(path) { code #code { (code.rows) } }
+                    pre.code tabindex="0" role="region" aria-label={ "Text of " (path) } { code #code { (code.rows) } }
                     @if code.is_cut { p.notice { "The lines after line " (code.count) " are not shown here." } }
                 }
                 None if contents.is_incomplete => p.notice { "The store of this registry does not answer; try again in a moment." },

@@ -91,8 +91,13 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         page(viewer, "/viewer/devfiles/{registry}/{name}/devfile", tabs::devfile),
         page(viewer, "/viewer/devfiles/{registry}/{name}/flattened", flattened::answer),
         page(viewer, "/viewer/devfiles/{registry}/{name}/files", file_pages::answer_list),
-        page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/files/{path}", file_pages::wanted, file_pages::answer)
-            .with_rest(),
+        page_with_files(
+            viewer,
+            "/viewer/devfiles/{registry}/{name}/files/{path}",
+            file_pages::wanted,
+            file_pages::answer,
+        )
+        .with_rest(),
         page(viewer, "/viewer/devfiles/{registry}/{name}/versions", tabs::versions),
         page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::wanted, compare::answer),
         Route::page(

@@ -211,7 +211,9 @@ async fn what_is_not_there_is_said_kindly() {
 #[tokio::test]
 async fn link_without_an_entry_leads_to_the_list() {
     let snapshot = example();
-    for last in ["", "clay-works", "Clay%20Works", "Clay+Works", "elsewhere", "kiln", "Community+gone", "%22%3E%3Cscript%3E"] {
+    for last in
+        ["", "clay-works", "Clay%20Works", "Clay+Works", "elsewhere", "kiln", "Community+gone", "%22%3E%3Cscript%3E"]
+    {
         let response = get(&snapshot, &format!("/viewer/devfiles/{last}")).await;
         assert_eq!(response.status(), StatusCode::FOUND, "{last}");
         assert_eq!(response.headers()[LOCATION], "/viewer", "{last}");
