@@ -33,12 +33,12 @@ pub struct Environment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    Value(Name, Encoding),
+    Value(Placeholder, Encoding),
 }
 
-/// The name of a placeholder.
+/// A placeholder of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+enum Placeholder {
     Devfile,
     Registry,
     Name,
@@ -84,11 +84,11 @@ impl Environment {
 
     /// The link for these values. It begins with `https://` and the configured host, whatever they are.
     pub fn link(&self, values: &Values<'_>) -> String {
-        let value = |name: Name| match name {
-            Name::Devfile => values.devfile,
-            Name::Registry => values.registry,
-            Name::Name => values.name,
-            Name::Version => values.version,
+        let value = |name: Placeholder| match name {
+            Placeholder::Devfile => values.devfile,
+            Placeholder::Registry => values.registry,
+            Placeholder::Name => values.name,
+            Placeholder::Version => values.version,
         };
         self.pieces
             .iter()
@@ -141,12 +141,12 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
     while let Some((before, after)) = rest.split_once('{') {
         let (placeholder, after) = after.split_once('}')?;
         let value = match placeholder {
-            "devfile" => Piece::Value(Name::Devfile, Encoding::Encoded),
-            "+devfile" => Piece::Value(Name::Devfile, Encoding::AsItIs),
-            "registry" => Piece::Value(Name::Registry, Encoding::Encoded),
-            "+registry" => Piece::Value(Name::Registry, Encoding::AsItIs),
-            "name" => Piece::Value(Name::Name, Encoding::Encoded),
-            "version" => Piece::Value(Name::Version, Encoding::Encoded),
+            "devfile" => Piece::Value(Placeholder::Devfile, Encoding::Encoded),
+            "+devfile" => Piece::Value(Placeholder::Devfile, Encoding::AsItIs),
+            "registry" => Piece::Value(Placeholder::Registry, Encoding::Encoded),
+            "+registry" => Piece::Value(Placeholder::Registry, Encoding::AsItIs),
+            "name" => Piece::Value(Placeholder::Name, Encoding::Encoded),
+            "version" => Piece::Value(Placeholder::Version, Encoding::Encoded),
             _ => return None,
         };
         if before.contains('}') {
