@@ -110,7 +110,7 @@ async fn pages_of_large_devfiles_are_bounded_and_say_that_they_are_cut() {
     let slug = slug(&serve).await;
     for (path, cut) in [
         (format!("/viewer/devfiles/{slug}/press/compare?from=1.0.0&to=2.0.0"), "is cut here"),
-        (format!("/viewer/devfiles/{slug}/press"), "are not shown here"),
+        (format!("/viewer/devfiles/{slug}/press/devfile"), "are not shown here"),
     ] {
         let answer = serve.ask("GET", &path, &[]).await;
         let shown = String::from_utf8_lossy(&answer.body);
