@@ -18,6 +18,7 @@ pub mod index;
 pub mod limits;
 pub mod logging;
 mod media_type;
+pub mod open_in;
 pub mod outside;
 pub mod plain_http;
 pub mod public_url;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
+use devfile_registry::open_in::OpenIn;
 use devfile_registry::public_url::PublicUrl;
 use devfile_registry::settings;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub(crate) public_url: Option<PublicUrl>,
     /// `REGISTRY_HEADLESS`: `true` turns the viewer off.
     pub(crate) viewer: Mode,
+    /// `OPEN_IN`: environments that open a devfile by a link.
+    pub(crate) open_in: OpenIn,
 }
 
 impl Config {
@@ -59,6 +62,7 @@ impl Config {
         };
         let headless: bool = environment.or_default(&settings::REGISTRY_HEADLESS);
         let viewer = if headless { Mode::Headless } else { Mode::Pages };
+        let open_in = environment.optional(&settings::OPEN_IN).unwrap_or_default();
         let large_blobs = match environment.or_default(&settings::REDIRECT_BLOBS) {
             true => LargeBlobs::Redirected,
             false => LargeBlobs::Sent,
@@ -66,7 +70,7 @@ impl Config {
         let fetches = Rules::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer })
+        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer, open_in })
     }
 }
 

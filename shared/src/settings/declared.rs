@@ -3,7 +3,7 @@
 use super::{Default, Function, Setting, Template, Use};
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 31] = [
+pub static ALL: [&Setting; 32] = [
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
     &LISTEN_ADDR,
@@ -11,6 +11,7 @@ pub static ALL: [&Setting; 31] = [
     &PUBLIC_URL,
     &REGISTRY_NAME,
     &REGISTRY_HEADLESS,
+    &OPEN_IN,
     &REGISTRY_REPO_URL,
     &REGISTRY_REPO_BRANCH,
     &GIT_CREDENTIALS,
@@ -127,6 +128,19 @@ pub static REGISTRY_HEADLESS: Setting = Setting {
     default: Default::Value("false"),
     template: Template::Set,
     uses: &[Use { function: Function::Serve, meaning: "`true`: no viewer", unset: "" }],
+};
+
+/// `OPEN_IN`.
+pub static OPEN_IN: Setting = Setting {
+    name: "OPEN_IN",
+    value: "NAME=URL, several separated by commas, where each URL begins with https:// and has {devfile}, {+devfile}, {registry}, {+registry}, {name} or {version}",
+    default: Default::Unset,
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Serve,
+        meaning: "links that open a stack in a development environment, as `NAME=URL` separated by commas, such as `Eclipse Che=https://che.example.org/#{+devfile}`; `{devfile}`, `{registry}`, `{name}` and `{version}` stand for encoded values, `{+devfile}` and `{+registry}` for URLs as they are",
+        unset: "none",
+    }],
 };
 
 /// `REGISTRY_REPO_URL`.

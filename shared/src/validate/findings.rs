@@ -85,6 +85,11 @@ impl Findings {
         })
     }
 
+    /// The paths of the files, by their numbers.
+    pub(crate) fn into_paths(self) -> Vec<String> {
+        self.files.into_iter().map(|file| file.path).collect()
+    }
+
     /// Whether further errors would be left out; what looks for more of them may stop.
     pub(crate) fn is_full(&self) -> bool {
         self.errors >= limits::REPORTED_PROBLEMS

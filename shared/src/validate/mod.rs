@@ -88,6 +88,26 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     Checked { diagnostics, of_parents, document }
 }
 
+/// A devfile with everything that it takes from its parents and plugins.
+#[derive(Debug)]
+pub struct Flattened {
+    /// The whole; the place of each node names the file that it is from.
+    pub root: Node,
+    /// The files by the numbers in places; the devfile itself is the first.
+    pub files: Vec<String>,
+    /// Whether every parent and plugin could be read.
+    pub is_complete: bool,
+}
+
+/// Brings in the parents and plugins of the devfile at a path of the tree, without checking it; `None` when it is no devfile.
+pub fn flatten(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Option<Flattened> {
+    let root = yaml::parse(path, bytes).ok().filter(Node::is_map)?;
+    let mut findings = Findings::new(path);
+    let chain = vec![Origin::Tree(path.to_owned())];
+    let flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(root);
+    Some(Flattened { root: flat.root, files: findings.into_paths(), is_complete: flat.complete })
+}
+
 /// The text of a file in any of the encodings that a devfile may have, to show lines of it.
 pub(crate) fn text_of(bytes: &[u8]) -> Option<String> {
     yaml::text_of(bytes).ok().map(std::borrow::Cow::into_owned)

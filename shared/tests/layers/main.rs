@@ -25,6 +25,7 @@ const LAYERS: [Layer; 17] = [
             "settings",
             "environment",
             "public_url",
+            "open_in",
             "media_type",
             "tree",
         ],

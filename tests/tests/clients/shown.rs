@@ -38,8 +38,25 @@ async fn command_of_a_stack_page_gets_the_version_shown() {
         let (_, page) = serve.get(path).await;
         let commands = commands(&page);
         let clients: Vec<&str> = commands.iter().map(|(client, _)| *client).collect();
-        assert_eq!(clients, ["odo", "library", "oras", "curl"], "{page}");
+        assert_eq!(clients, ["odo", "vscode", "che", "oras", "library", "curl"], "{page}");
         for (client, block) in commands {
+            match client {
+                // The extension reads the index of the registry at this address, with the versions of the stack.
+                "vscode" => {
+                    assert_eq!(block, serve.url);
+                    let (status, index) = serve.get("/v2index/all").await;
+                    assert!(status == 200 && index.contains(&format!("\"version\":\"{shown}\"")), "{index}");
+                    continue;
+                }
+                // Che fetches the devfile at the address behind the `#`.
+                "che" => {
+                    let address = block.strip_prefix("https://CHE_HOST/#").unwrap();
+                    let (status, devfile) = serve.get(address.strip_prefix(&serve.url).unwrap()).await;
+                    assert!(status == 200 && devfile.contains(&format!("version: {shown}\n")), "{block}: {devfile}");
+                    continue;
+                }
+                _ => {}
+            }
             let shell = Shell::new(&registry, &serve);
             let ran = shell.run(&block).await;
             assert!(ran.succeeded, "{path}: {client}: {block}\n{}", ran.printed);

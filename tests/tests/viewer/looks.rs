@@ -7,14 +7,30 @@ use registry_tests::browser::{Browser, Look};
 use crate::market;
 
 /// Pages with the names of their pictures.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 12] = [
     ("list", "/viewer"),
     ("detail", "/viewer/devfiles/guild-registry/kiln"),
+    ("commands", "/viewer/devfiles/guild-registry/kiln/commands"),
+    ("components", "/viewer/devfiles/guild-registry/kiln/components"),
+    ("devfile", "/viewer/devfiles/guild-registry/kiln/devfile"),
+    ("flattened", "/viewer/devfiles/guild-registry/shuttle/flattened"),
+    ("file", "/viewer/devfiles/guild-registry/kiln/files/docker/Dockerfile"),
+    ("versions", "/viewer/devfiles/guild-registry/kiln/versions"),
     ("compare", "/viewer/devfiles/guild-registry/kiln/compare?from=1.0.0&to=1.1.0"),
     ("status", "/viewer/status"),
     ("nothing", "/viewer?search=kiln&tags=Queue"),
     ("missing", "/viewer/devfiles/guild-registry/kilm"),
 ];
+
+/// A stack with a parent in the same registry.
+const SHUTTLE: &str = "schemaVersion: 2.2.2\nmetadata:\n  name: shuttle\n  version: 1.0.0\n  displayName: Shuttle\n  \
+                       description: Carries the thread of a candle\n  language: Go\n  projectType: Shuttle\n\
+                       parent:\n  id: candle\n  version: 1.0.0\n";
+
+/// Something of all that a README may have.
+const README: &str = "# Kiln\n\nBakes *pages*; see the [image](docker/Dockerfile).\n\n## Use\n\n1. Write\n2. Bake\n\n\
+                      ```sh\nodo dev --a-long-option-that-does-not-fit-on-a-phone=yes --and-another-one\n```\n\n\
+                      | part | for |\n|---|--:|\n| pages | readers |\n\n> Serve warm.\n\n![The logo](logo.svg)\n";
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests are in a folder").to_owned()
@@ -35,6 +51,8 @@ fn readme_picture(name: &str, picture: &[u8]) {
 #[tokio::test]
 async fn every_page_in_every_look() {
     let registry = market::registry().await;
+    registry.write("stacks/shuttle/devfile.yaml", SHUTTLE);
+    registry.write("stacks/kiln/1.1.0/README.md", README);
     registry.refresh().await.unwrap();
     // A version that is quarantined, for the status.
     registry.write("stacks/fulling/devfile.yaml", "schemaVersion: 2.2.2\nmetadata:\n  name: [fulling\n");

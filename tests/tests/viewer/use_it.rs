@@ -75,12 +75,22 @@ async fn use_a_version() {
     browser.click("#version option[value='1.0.0']").await;
     browser.until("location.search === '?devfile-version=1.0.0'").await;
     assert!(browser.text("#use-odo").await.contains("--devfile-version 1.0.0"));
+
+    // Another client, which is remembered.
+    assert_eq!(browser.text("#use-oras").await, "", "one client is shown");
+    browser.click("label[for='client-oras']").await;
     assert!(browser.text("#use-oras").await.contains(&format!("{}/devfile-catalog/kiln:1.0.0", &serve.url[7..])));
+    assert_eq!(browser.text("#use-odo").await, "");
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/loom", serve.url)).await;
+    browser.until("document.querySelector('#client-oras').checked").await;
+    assert!(browser.text("#use-oras").await.contains("/devfile-catalog/loom:"));
 
     // The devfile, copied as it is.
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln/devfile?devfile-version=1.0.0", serve.url)).await;
     let devfile = serve.get("/devfiles/kiln/1.0.0").await.1;
     browser.click("[data-copy='#code']").await;
     browser.until("document.querySelector('[data-copy=\"#code\"]').textContent.trim() === 'Copied'").await;
+    browser.until("document.querySelector('#announced[role=status]').textContent === 'Copied'").await;
     let read = "const done = arguments[arguments.length - 1]; navigator.clipboard.readText().then(done, (error) => done(String(error)))";
     let copied = browser.client.execute_async(read, vec![]).await.unwrap();
     assert_eq!(copied.as_str().unwrap(), devfile);
@@ -92,7 +102,8 @@ async fn use_a_version() {
     assert_eq!(browser.downloaded("devfile.yaml").await, devfile);
 
     // What changed since.
-    browser.click("#versions ~ .actions a").await;
+    browser.click(".tabs a[href*='/versions']").await;
+    browser.click("form.compare button[type=submit]").await;
     browser.until("location.pathname.endsWith('/kiln/compare')").await;
     assert!(browser.text(".diff-head").await.contains("lines added"));
     browser.click("#from option[value='1.1.0']").await;
@@ -132,6 +143,60 @@ async fn everything_works_without_javascript() {
     browser.find("#use-odo").await;
     assert!(browser.client.current_url().await.unwrap().as_str().ends_with("?devfile-version=1.0.0"));
     assert!(browser.text("#use-odo").await.contains("--devfile-version 1.0.0"));
+    browser.click("label[for='client-curl']").await;
+    assert!(browser.text("#use-curl").await.contains("/devfiles/kiln/1.0.0"));
+    for tab in ["commands", "components", "devfile", "files", "versions"] {
+        browser.click(&format!(".tabs a[href*='/{tab}']")).await;
+        browser.find(&format!(".tabs a[href*='/{tab}'][aria-current=page]")).await;
+        assert!(browser.client.current_url().await.unwrap().as_str().ends_with("?devfile-version=1.0.0"), "{tab}");
+    }
+    browser.click("form.compare button").await;
+    browser.find(".summary li").await;
+}
+
+#[tokio::test]
+async fn way_to_start_is_on_the_first_screen_of_a_phone() {
+    let (_registry, serve, browser) = start().await;
+    browser.look(Look::Narrow).await;
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln", serve.url)).await;
+    let bottom = browser.script("return document.querySelector('#use-odo').getBoundingClientRect().bottom").await;
+    assert!(bottom.as_f64().unwrap() <= 800.0, "the commands end at {bottom} of 800 pixels");
+}
+
+#[tokio::test]
+async fn printed_devfile_is_whole_and_without_buttons() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln/devfile", serve.url)).await;
+    browser.command("Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+    let hidden = "const code = document.querySelector('.code'); return code.scrollHeight - code.clientHeight";
+    assert_eq!(browser.script(hidden).await, 0, "lines beyond the box are not printed");
+    let shown = "return [...document.querySelectorAll('button, select, .plain, .primary')].filter((one) => one.offsetParent).length";
+    assert_eq!(browser.script(shown).await, 0, "buttons are of no use on paper");
+}
+
+#[tokio::test]
+async fn keys_alone_choose_a_client_and_open_a_tab() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln", serve.url)).await;
+    let press = async |key: &str| browser.client.active_element().await.unwrap().send_keys(key).await.unwrap();
+    let reach = async |expression: &str| {
+        for _ in 0..40 {
+            press("\u{e004}").await;
+            if browser.script(&format!("return {expression}")).await == true {
+                return;
+            }
+        }
+        panic!("no Tab reaches {expression}");
+    };
+    reach("document.activeElement.id === 'client-odo'").await;
+    press("\u{e014}").await;
+    assert_eq!(browser.script("return document.activeElement.id").await, "client-vscode");
+    let outline = "return getComputedStyle(document.querySelector('label[for=client-vscode]')).outlineStyle";
+    assert_eq!(browser.script(outline).await, "solid", "focus is visible");
+    assert_eq!(browser.text("#use-vscode").await, serve.url);
+    reach("document.activeElement.matches('.tabs a[href*=\"/commands\"]')").await;
+    press("\u{e007}").await;
+    browser.until("location.pathname.endsWith('/kiln/commands')").await;
 }
 
 #[tokio::test]

@@ -243,10 +243,10 @@ pub(crate) async fn compressed(request: &HeaderMap, identity: Bytes) -> Option<(
 }
 
 /// The answer that sends a client to another path of this registry.
-pub(crate) fn redirect(path: &'static str) -> Response<axum::body::Body> {
+pub(crate) fn redirect(path: &str) -> Response<axum::body::Body> {
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(path));
+    response.headers_mut().insert(LOCATION, header(path));
     response
 }
 

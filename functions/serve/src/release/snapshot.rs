@@ -17,6 +17,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 use crate::http::body::{Body, JSON};
 use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
+use crate::view::browse::lineage::{Lineage, Source};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::{Icons, data_uris};
@@ -59,6 +60,8 @@ pub(crate) struct Snapshot {
     pub(crate) own_url: Option<String>,
     /// Content that is in memory anyway, by digest.
     contents: HashMap<Digest, Bytes>,
+    /// Parents and children of versions, once a page needs them.
+    lineage: OnceLock<Lineage>,
 }
 
 /// The content that the release before alone had, for clients that may still ask for it.
@@ -204,6 +207,7 @@ impl Snapshot {
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
             contents,
+            lineage: OnceLock::new(),
         }
     }
 
@@ -294,9 +298,46 @@ impl Snapshot {
         self.folders.get(&(stack.to_owned(), version.to_owned())).map(String::as_str)
     }
 
+    /// The stack and version in a folder of the registry repository.
+    pub(crate) fn version_in(&self, folder: &str) -> Option<(&str, &str)> {
+        let found = self.folders.iter().find(|(_, of)| *of == folder);
+        found.map(|((name, version), _)| (name.as_str(), version.as_str()))
+    }
+
     /// A file of the registry repository, by its path there.
     pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
         self.files.get(path)
+    }
+
+    /// The files below a folder of the registry repository, with their paths there.
+    pub(crate) fn files_below(&self, folder: &str) -> impl Iterator<Item = (&str, &StoredFile)> {
+        // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
+        let files = self.files.range(format!("{folder}/")..format!("{folder}0"));
+        files.map(|(path, file)| (path.as_str(), file))
+    }
+
+    /// The parents and children of versions. `public_url` is the registry's own address.
+    pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
+        self.lineage.get_or_init(|| {
+            let own = [public_url, self.own_url.as_deref()];
+            let is_own = |url: &str| own.into_iter().flatten().any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
+            Lineage::new(self.catalog.entries(), self.sources(), is_own)
+        })
+    }
+
+    /// All devfiles with their positions.
+    fn sources(&self) -> impl Iterator<Item = Source<'_>> + Clone {
+        self.catalog.entries().iter().enumerate().flat_map(move |(place, entry)| {
+            let devfiles = self.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
+            devfiles.iter().filter_map(move |devfile| {
+                let folder = match entry.entry_type {
+                    EntryType::Stack => self.folder(&entry.name, &devfile.version).unwrap_or_default(),
+                    EntryType::Sample => "",
+                };
+                let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
+                Some(Source { place, version: &devfile.version, folder, text })
+            })
+        })
     }
 
     /// Content that is in memory.

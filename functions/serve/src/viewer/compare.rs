@@ -1,28 +1,36 @@
-//! What changed in the devfile between two versions.
+//! The differences between two versions: in words, and line by line in each of their files.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Response;
+use devfile_registry::artifact::ARCHIVE;
 use devfile_registry::index::Entry;
+use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 use similar::{ChangeTag, DiffOp, InlineChange, TextDiff};
 
-use super::detail::{crumbs, options, rest_path};
+use super::detail::{Detail, crumbs, options, rest_path};
+use super::files::{Contents, files_of, is_text, size};
 use super::link::{EntryPath, type_name};
-use super::list::path_of;
-use super::page::{Page, Registry, Section, count};
-use super::room::{CODE_BYTES, Room};
+use super::page::{Page, Section, count};
+use super::room::{CODE_BYTES, LIST_BYTES, Room, left_out};
 use super::shown::Shown;
+use super::summary;
 use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::shelf::title;
 
-/// Longest that a comparison may take; after it, the rest is shown as replaced.
+/// Longest that the comparison of a file may take; after it, the rest is shown as replaced.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Most of each devfile that is compared, in bytes.
 const COMPARED_BYTES: usize = 256 << 10;
+
+/// Most other files that are compared line by line, and most bytes of all of them.
+const FILES: usize = 50;
+const FILES_BYTES: u64 = 2 << 20;
 
 /// Most lines of one change, old and new, within which words are compared.
 const WORDS_LINES: usize = 200;
@@ -30,46 +38,146 @@ const WORDS_LINES: usize = 200;
 /// Lines around a change.
 const CONTEXT: usize = 4;
 
+/// A file of one version or both.
+type Pair<'a> = (Option<&'a StoredFile>, Option<&'a StoredFile>);
+
+/// The files beside the devfile that differ, by path; and how many do not.
+fn changed<'a>(snapshot: &'a Snapshot, from: &Shown<'_>, to: &Shown<'_>) -> (BTreeMap<&'a str, Pair<'a>>, usize) {
+    let mut files: BTreeMap<&str, Pair<'_>> = BTreeMap::new();
+    // The archive is made of the others.
+    let is_own = |path: &str| path != ARCHIVE && !is_devfile(path);
+    files_of(snapshot, from).filter(|(path, _)| is_own(path)).for_each(|(path, file)| {
+        files.entry(path).or_default().0 = Some(file);
+    });
+    files_of(snapshot, to).filter(|(path, _)| is_own(path)).for_each(|(path, file)| {
+        files.entry(path).or_default().1 = Some(file);
+    });
+    let all = files.len();
+    files.retain(|_, (old, new)| old.map(|file| file.digest) != new.map(|file| file.digest));
+    let same = all - files.len();
+    (files, same)
+}
+
+fn is_devfile(path: &str) -> bool {
+    matches!(path, "devfile.yaml" | ".devfile.yaml")
+}
+
+/// The files that are compared line by line.
+pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(String, String)) -> Vec<StoredFile> {
+    let shown = |version: &str| Shown::of(snapshot, name, query.only, version);
+    let (Some(from), Some(to)) = (shown(&query.from), shown(&query.to)) else { return Vec::new() };
+    let (files, _) = changed(snapshot, &from, &to);
+    let mut left = FILES_BYTES;
+    let texts = files.into_iter().flat_map(|(path, (old, new))| [(path, old), (path, new)]);
+    let texts = texts.filter_map(|(path, file)| file.filter(|file| is_text(path, file)));
+    texts.take(2 * FILES).take_while(|file| left.checked_sub(file.size).map(|rest| left = rest).is_some()).cloned().collect()
+}
+
 /// Answers with the comparison of two versions.
-pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Response<Body> {
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), contents: &Contents) -> Response<Body> {
     let query = EntryQuery::parse(visit.query);
     let versions = visit.entry(&registry, &name, query.only).and_then(|entry| {
         let to = visit.version(entry, &query.to)?;
         Ok((visit.version(entry, &query.from)?, to))
     });
     match versions {
-        Ok((from, to)) => visit.found(&render(visit.snapshot, visit.registry, from, to)),
+        Ok((from, to)) => {
+            let page = render(&Detail::of(visit, from), &Detail::of(visit, to), contents);
+            if contents.is_incomplete { visit.current(&page) } else { visit.found(&page) }
+        }
         Err(missing) => missing,
     }
 }
 
 /// The page. Both versions are of one entry.
-fn render(snapshot: &Snapshot, registry: Registry<'_>, from: Shown<'_>, to: Shown<'_>) -> Page {
-    let entry = to.entry;
-    let path = path_of(entry, &snapshot.shelf, registry);
+fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
+    let (snapshot, entry, path) = (to.visit.snapshot, to.shown.entry, &to.path);
+    let (old_name, new_name) = (from.shown.name(), to.shown.name());
+    let mut room = Room(CODE_BYTES);
     let main = html! {
         div.narrow {
             (crumbs(&[("Browse", Some("/viewer".into())), (title(entry), Some(path.page())), ("Compare", None)]))
             header.page-head {
                 h1 { "Compare versions of " (title(entry)) }
-                (form(entry, &path, from.name(), to.name()))
+                (form(entry, path, old_name, new_name))
             }
-            @match (from.text(), to.text()) {
+            @if let (Some(old), Some(new)) = (&from.content, &to.content)
+                && let (Some(old), Some(new)) = (&old.devfile, &new.devfile)
+            {
+                (summary::list(old, new))
+            }
+            @match (from.shown.text(), to.shown.text()) {
                 (Some(old), Some(new)) => {
-                    @let (changes, is_cut) = difference(old, new, from.name(), to.name());
+                    @let (changes, is_cut) = difference("devfile.yaml", old, new, old_name, new_name, &mut room);
+                    @if changes.0.is_empty() && !is_cut {
+                        p.empty-note { "The devfiles of " (old_name) " and " (new_name) " are the same." }
+                    }
                     (changes)
-                    @if is_cut { (cut(snapshot, from, to)) }
+                    @if is_cut { (cut(snapshot, from.shown, to.shown)) }
                 }
                 _ => p.empty-note { "This registry does not hold both devfiles." }
             }
+            (files(snapshot, from, to, contents, &mut room))
         }
     };
     Page {
-        title: format!("{}: {} to {}", title(entry), from.name(), to.name()),
-        description: format!("What changed in {} between {} and {}.", title(entry), from.name(), to.name()),
+        title: format!("{}: {old_name} to {new_name}", title(entry)),
+        description: format!("What changed in {} between {old_name} and {new_name}.", title(entry)),
         canonical: None,
         section: Section::Browse,
         main,
+    }
+}
+
+/// The comparison of all files beside the devfile.
+fn files(
+    snapshot: &Snapshot,
+    from: &Detail<'_>,
+    to: &Detail<'_>,
+    contents: &Contents,
+    room: &mut Room,
+) -> Markup {
+    let (files, same) = changed(snapshot, &from.shown, &to.shown);
+    let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| contents.text(file));
+    let number = |wanted: fn(&Pair<'_>) -> bool| files.values().filter(|pair| wanted(pair)).count();
+    let added = number(|(old, _)| old.is_none());
+    let removed = number(|(_, new)| new.is_none());
+    let mut lines = Vec::new();
+    for (path, (old, new)) in files.iter().take(FILES) {
+        if let (Some(old), Some(new)) = (text(*old), text(*new)) {
+            let (changes, is_cut) = difference(path, old, new, from.shown.name(), to.shown.name(), room);
+            lines.push(changes);
+            if is_cut {
+                lines.push(html! { p.notice { "The comparison is cut here; the files are too large for a page." } });
+                break;
+            }
+        }
+    }
+    let rows = Room(LIST_BYTES).fit(&files, |(path, pair)| {
+        let (detail, sign, file) = match pair {
+            (None, Some(file)) => (to, "added", file),
+            (Some(file), None) => (from, "removed", file),
+            (_, Some(file)) => (to, "changed", file),
+            (None, None) => return html! {},
+        };
+        html! { li { a href=(detail.path.file(path, detail.shown.name())) { code { (path) } } " " (sign) ", " (size(file.size)) } }
+    });
+    html! {
+        @if !files.is_empty() {
+            section aria-labelledby="other-files" {
+                h2 #other-files { "Other files" }
+                p {
+                    (count(files.len() - added - removed, "file changed", "files changed")) ", "
+                    (added) " added, " (removed) " removed, " (same) " the same."
+                }
+                ul.children { (rows.rows) }
+                (left_out(files.len() - rows.count))
+                @for changes in &lines { (changes) }
+                @if contents.is_incomplete { p.notice { "The store of this registry does not answer; some files are missing here." } }
+            }
+        } @else if same > 0 {
+            p.side-note { (count(same, "other file is", "other files are")) " the same in both versions." }
+        }
     }
 }
 
@@ -108,14 +216,13 @@ fn form(entry: &Entry, path: &EntryPath<'_>, from: &str, to: &str) -> Markup {
     }
 }
 
-/// The changes, and whether they end before those of the devfiles do.
-fn difference(old: &str, new: &str, from: &str, to: &str) -> (Markup, bool) {
+/// The changes of a file, and whether they end before those of the texts do; nothing when there are none.
+fn difference(path: &str, old: &str, new: &str, from: &str, to: &str, room: &mut Room) -> (Markup, bool) {
     let until = Instant::now() + PATIENCE;
     let (old_start, new_start) = (start(old), start(new));
     let diff = TextDiff::configure().deadline(until).diff_lines(old_start, new_start);
     let number = |wanted: ChangeTag| diff.iter_all_changes().filter(|change| change.tag() == wanted).count();
     let (added, removed) = (number(ChangeTag::Insert), number(ChangeTag::Delete));
-    let mut room = Room(CODE_BYTES);
     let mut is_cut = old_start.len() < old.len() || new_start.len() < new.len();
     let mut groups = Vec::new();
     for group in diff.grouped_ops(CONTEXT) {
@@ -128,15 +235,13 @@ fn difference(old: &str, new: &str, from: &str, to: &str) -> (Markup, bool) {
         }
     }
     let markup = html! {
-        @if added + removed == 0 {
-            @if !is_cut { p.empty-note { "The devfiles of " (from) " and " (to) " are the same." } }
-        } @else {
+        @if added + removed > 0 {
             h2.diff-head {
-                code { "devfile.yaml" } " "
+                code { (path) } " "
                 span.added { (count(added, "line added", "lines added")) } ", "
                 span.removed { (count(removed, "line removed", "lines removed")) }
             }
-            div.diff tabindex="0" role="region" aria-label={ "Changes from " (from) " to " (to) } {
+            div.diff tabindex="0" role="region" aria-label={ "Changes of " (path) " from " (from) " to " (to) } {
                 table {
                     thead.hidden { tr { th scope="col" { "Line in " (from) } th scope="col" { "Line in " (to) } th scope="col" { "Change" } th scope="col" { "Text" } } }
                     @for group in groups { tbody { (group) } }
@@ -187,30 +292,35 @@ fn line(change: &InlineChange<'_, str>) -> Markup {
 mod tests {
     use super::*;
 
+    /// The changes of a devfile on a page with nothing else.
+    fn devfile(old: &str, new: &str) -> (Markup, bool) {
+        difference("devfile.yaml", old, new, "1", "2", &mut Room(CODE_BYTES))
+    }
+
     #[test]
     fn shows_lines_and_words() {
-        let markup = difference("a: 1\nb: 2\nc: 3\n", "a: 1\nb: two\nc: 3\nd: <4>\n", "1.0", "1.1").0.into_string();
+        let markup = devfile("a: 1\nb: 2\nc: 3\n", "a: 1\nb: two\nc: 3\nd: <4>\n").0.into_string();
         assert!(markup.contains("2 lines added") && markup.contains("1 line removed"), "{markup}");
         assert!(markup.contains("<mark>two</mark>") && markup.contains("d: &lt;4&gt;"), "{markup}");
-        assert!(difference("a\n", "a\n", "1", "2").0.into_string().contains("are the same"));
+        assert!(devfile("a\n", "a\n").0.0.is_empty());
     }
 
     #[test]
     fn large_texts_are_compared_in_part() {
         let text = |seed: &str| (0..66_000).map(|number| format!("# {seed}{number:05}\n")).collect::<String>();
-        let (markup, is_cut) = difference(&text("a"), &text("b"), "1", "2");
+        let (markup, is_cut) = devfile(&text("a"), &text("b"));
         assert!(is_cut && markup.0.len() < CODE_BYTES + 2000, "{} bytes", markup.0.len());
-        let (same, is_cut) = difference(&text("a"), &(text("a") + "b\n"), "1", "2");
+        let (same, is_cut) = devfile(&text("a"), &(text("a") + "b\n"));
         assert!(is_cut && same.0.is_empty(), "nothing is known of the rest");
         let one_line = "\"".repeat(1 << 20);
-        assert!(difference(&one_line, "a", "1", "2").1);
+        assert!(devfile(&one_line, "a").1);
     }
 
     #[test]
     fn far_lines_are_left_out() {
         let old: String = (0..100).map(|number| format!("line {number}\n")).collect();
         let new = old.replace("line 50\n", "line fifty\n");
-        let markup = difference(&old, &new, "1", "2").0.into_string();
+        let markup = devfile(&old, &new).0.into_string();
         assert_eq!(markup.matches("<tr").count(), 2 * CONTEXT + 2 + 1, "context, two sides of a change, the head");
     }
 }

@@ -27,7 +27,11 @@ pub(super) struct Content {
 #[derive(Debug)]
 pub(super) struct Contents {
     kept: Cache<Digest, Arc<Content>>,
+    rendered: Cache<Rendered, Arc<String>>,
 }
+
+/// A section of a page that follows from a release alone: the release, and a name in it.
+pub(super) type Rendered = (Digest, String);
 
 impl Contents {
     pub(super) fn new() -> Self {
@@ -36,7 +40,16 @@ impl Contents {
             let bytes = content.code.rows.0.len() * 2 + content.picture.as_ref().map_or(0, String::len);
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self { kept: Cache::builder().max_capacity(KEPT).weigher(weight).build() }
+        let length = |key: &Rendered, html: &Arc<String>| u32::try_from(key.1.len() + html.len()).unwrap_or(u32::MAX);
+        Self {
+            kept: Cache::builder().max_capacity(KEPT).weigher(weight).build(),
+            rendered: Cache::builder().max_capacity(KEPT).weigher(length).build(),
+        }
+    }
+
+    /// A section that follows from a release alone, rendered once.
+    pub(super) fn rendered(&self, key: Rendered, render: impl FnOnce() -> String) -> Arc<String> {
+        self.rendered.get_with(key, || Arc::new(render()))
     }
 
     /// The content of a text.

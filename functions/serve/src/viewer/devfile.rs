@@ -10,6 +10,8 @@ use serde_json::Value;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Devfile {
+    #[serde(deserialize_with = "text")]
+    pub(super) schema_version: String,
     #[serde(deserialize_with = "nullable")]
     pub(super) metadata: Metadata,
     #[serde(deserialize_with = "nullable")]
@@ -33,7 +35,7 @@ const SHOWN: usize = 200;
 /// Most events that are shown; the schema has four.
 const EVENTS: usize = 8;
 
-/// What the index does not repeat of the metadata.
+/// What the index does not repeat of the metadata, and the version for comparisons.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {

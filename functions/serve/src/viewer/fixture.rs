@@ -8,13 +8,14 @@ use axum::extract::Request;
 use axum::http::Response;
 use axum::http::header::HeaderMap;
 use axum::routing::Router;
-use devfile_registry::cache::{Cache, ETag};
+use bytes::Bytes;
+use devfile_registry::cache::{Bucket, Cache, ETag, blob_key};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::Digest;
 use devfile_registry::environment::Environment;
 use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::{
-    About, Built, Changes, Content, Facts, LiveIndex, Pending, Plan, PublishedVersion, SampleDevfile,
+    About, Built, Changes, Content, Facts, LiveIndex, Pending, Plan, PublishedVersion, SampleDevfile, StoredFile,
 };
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::settings::CACHE_BUCKET;
@@ -83,13 +84,25 @@ pub(crate) const KILN: &str = include_str!("../../../../tests/fixtures/registry/
 
 const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
 
+/// Files beside the devfiles of the example, by their paths in the registry repository.
+pub(crate) const FILES: [(&str, &str); 8] = [
+    ("stacks/kiln/1.1.0/devfile.yaml", KILN),
+    ("stacks/kiln/1.0.0/devfile.yaml", KILN_OLD),
+    ("stacks/kiln/1.1.0/README.md", "# Bake\n\nSee [the image](docker/Dockerfile) and ![kiln](logo.svg).\n\n<script>alert(1)</script>\n"),
+    ("stacks/kiln/1.1.0/docker/Dockerfile", "FROM scratch\n# new\nCOPY pages /pages\n"),
+    ("stacks/kiln/1.0.0/docker/Dockerfile", "FROM scratch\nCOPY pages /pages\n"),
+    ("stacks/kiln/1.1.0/logo.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
+    ("stacks/kiln/1.1.0/pages.zip", "PK\u{0}"),
+    ("stacks/loom/readme.md", "Weaves *cloth*.\n"),
+];
+
 /// A snapshot of a release with these entries and devfiles of stacks.
 pub(crate) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
     let version = |(name, version, devfile): &(&str, &str, &str)| PublishedVersion {
         name: (*name).to_owned(),
         stack: (*name).to_owned(),
         version: (*version).to_owned(),
-        folder: format!("stacks/{name}/{version}"),
+        folder: if *name == "loom" { "stacks/loom".to_owned() } else { format!("stacks/{name}/{version}") },
         facts: Facts::default(),
         manifest: Digest::of(devfile.as_bytes()),
         layers: Vec::new(),
@@ -109,6 +122,9 @@ pub(crate) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], 
         stacks: entries,
         versions: devfiles.iter().map(version).collect(),
         samples: vec![pot],
+        files: FILES
+            .map(|(path, text)| (path.to_owned(), StoredFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64 }))
+            .into(),
         ..Content::default()
     };
     let about = About {
@@ -189,7 +205,11 @@ pub(crate) async fn ask(
 ) -> Option<Response<Body>> {
     let config =
         Config::read(Environment::new(|name| (name == CACHE_BUCKET.name).then(|| "nowhere".to_owned()))).unwrap();
-    let app = Arc::new(App::new(config, Cache::in_memory()).await);
+    let cache = Cache::in_memory();
+    for (_, text) in FILES {
+        cache.put(&blob_key(Digest::of(text.as_bytes())), Bytes::from_static(text.as_bytes())).await.unwrap();
+    }
+    let app = Arc::new(App::new(config, cache).await);
     let unrouted = || async { Response::builder().extension(Unrouted).body(Body::empty()).unwrap() };
     let router = routes(viewer).into_iter().fold(Router::new(), |router, route| route.add_to(router));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));

@@ -42,6 +42,58 @@ const READ_BYTES: usize = CODE_BYTES / 2;
 
 /// A YAML text as numbered lines, each an element with the id `L<number>`, as many as there is room for.
 pub(super) fn yaml(text: &str) -> Fitting {
+    numbered(lines(text, pieces))
+}
+
+/// A file as numbered lines, in the colours of YAML and JSON by its name; in others, comments after `#` have a colour.
+pub(super) fn file(path: &str, text: &str) -> Fitting {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let is_yaml = [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+    let has_comments = [".sh", ".py", ".toml", ".rb", ".properties", ".env"].iter().any(|end| name.ends_with(end))
+        || name.contains("dockerfile")
+        || name.contains("containerfile")
+        || matches!(name.as_str(), "makefile" | "owners" | ".gitignore" | ".dockerignore");
+    numbered(match (is_yaml, has_comments) {
+        (true, _) => lines(text, pieces),
+        (_, true) => lines(text, comments),
+        _ => lines(text, |text| vec![(0..text.len(), Kind::Plain)]),
+    })
+}
+
+fn numbered((lines, is_cut): (Vec<String>, bool)) -> Fitting {
+    let fitting = Room(CODE_BYTES).fit((1..).zip(lines), |(number, line)| {
+        html! { span.line id={ "L" (number) } { (PreEscaped(line)) "\n" } }
+    });
+    Fitting { is_cut: fitting.is_cut || is_cut, ..fitting }
+}
+
+/// The lines of a YAML text in colour, and whether there are more.
+pub(super) fn yaml_lines(text: &str) -> (Vec<String>, bool) {
+    lines(text, pieces)
+}
+
+/// Comments and words of instructions: the first word of a line in capitals.
+fn comments(text: &str) -> Vec<(Range<usize>, Kind)> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let word = line[indent..].find(|c: char| !c.is_ascii_uppercase()).unwrap_or(line.len() - indent);
+        let is_word = word > 1 && line[indent + word..].starts_with(char::is_whitespace);
+        let (end, kind) = match line[indent..].chars().next() {
+            Some('#') => (line.len(), Kind::Comment),
+            _ if is_word => (indent + word, Kind::Key),
+            _ => (indent, Kind::Plain),
+        };
+        found.push((start..start + indent, Kind::Plain));
+        found.push((start + indent..start + end, kind));
+        found.push((start + end..start + line.len(), Kind::Plain));
+        start += line.len();
+    }
+    found
+}
+
+fn lines(text: &str, pieces: fn(&str) -> Vec<(Range<usize>, Kind)>) -> (Vec<String>, bool) {
     let read = &text[..text.floor_char_boundary(READ_BYTES)];
     let mut lines = vec![String::new()];
     for (range, kind) in pieces(read) {
@@ -62,10 +114,7 @@ pub(super) fn yaml(text: &str) -> Fitting {
     if is_cut || lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
-    let fitting = Room(CODE_BYTES).fit((1..).zip(lines), |(number, line)| {
-        html! { span.line id={ "L" (number) } { (PreEscaped(line)) "\n" } }
-    });
-    Fitting { is_cut: fitting.is_cut || is_cut, ..fitting }
+    (lines, is_cut)
 }
 
 /// The whole text in pieces, in order and without gaps.
@@ -194,6 +243,17 @@ mod tests {
             assert_eq!(shown, line.repeat(shown.len() / line.len()), "{line}");
         }
         assert!(!yaml(&"a: b\n".repeat(5000)).is_cut);
+    }
+
+    #[test]
+    fn file_is_shown_whole_whatever_its_name() {
+        let text = "# a comment\nFROM scratch\n  # <b>\nRUN x # y\n\nlast";
+        for name in ["docker/Dockerfile", "a.yaml", "a.txt", "run.sh", "x"] {
+            assert_eq!(shown(&file(name, text).rows.into_string()), text.to_owned() + "\n", "{name}");
+        }
+        let colours = file("Dockerfile", text).rows.into_string();
+        assert!(colours.contains("<span class=\"y-c\"># a comment</span>"), "{colours}");
+        assert!(colours.contains("<span class=\"y-k\">FROM</span> scratch"), "{colours}");
     }
 
     #[test]

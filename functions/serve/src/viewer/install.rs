@@ -1,47 +1,86 @@
-//! How to use a version, as commands to copy.
+//! "Use it": one client at a time, each with the form that gets the version shown.
+//!
+//! The clients are radio buttons, and the style sheet shows the commands of the chosen one, so no script is needed. With a script, the
+//! choice is remembered.
 
 use devfile_registry::index::EntryType;
+use devfile_registry::open_in::Values;
 use maud::{Markup, html};
 
+use super::detail::Detail;
+use super::link::outside;
 use super::page::{Glyph, Registry, glyph};
 use super::shown::Shown;
+use super::source::{git_of, remote_of};
 
-/// Longest commands of one way, in bytes: what one line of a terminal takes.
+/// Longest commands of one client, in bytes: what one line of a terminal takes.
 const COMMANDS_BYTES: usize = 4096;
 
-/// A way to use a version.
+/// A client, with what to do in it.
 #[derive(Debug, PartialEq, Eq)]
 struct Way {
     id: &'static str,
     name: &'static str,
-    commands: String,
+    /// What to do with the text, where it is no command for a shell.
+    about: &'static str,
+    /// The commands, or the address.
+    text: String,
 }
 
-/// The section with all ways; `rest` is the path of the devfile in the REST API.
-pub(super) fn section(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Markup {
+/// The section; `rest` is the path of the devfile in the REST API.
+pub(super) fn section(detail: &Detail<'_>, rest: Option<&str>) -> Markup {
+    let ways = ways(&detail.shown, detail.visit.registry, rest);
     html! {
-        section aria-labelledby="install" {
-            h2 #install { "Use it" }
-            div.ways { @for way in ways(shown, registry, rest) { (snippet(&way)) } }
+        section.use aria-labelledby="install" {
+            div.section-head {
+                h2 #install { "Use it" }
+                @if let Some(rest) = rest { (open_in(detail, rest)) }
+            }
+            fieldset.clients {
+                legend.hidden { "Client" }
+                @for (place, way) in ways.iter().enumerate() {
+                    input.hidden type="radio" name="client" id={ "client-" (way.id) } value=(way.id) checked[place == 0];
+                    label for={ "client-" (way.id) } { (way.name) }
+                }
+                @for way in &ways { (snippet(way)) }
+            }
+        }
+    }
+}
+
+/// The links to the development environments that the operator configured.
+fn open_in(detail: &Detail<'_>, rest: &str) -> Markup {
+    let environments = detail.visit.viewer.open_in.environments();
+    let Some(origin) = detail.visit.registry.origin.filter(|_| !environments.is_empty()) else { return html! {} };
+    let (registry, name, version) = (origin.to_string(), detail.shown.entry.name.as_str(), detail.shown.name());
+    let devfile = format!("{registry}{rest}");
+    let values = Values { devfile: &devfile, registry: &registry, name, version };
+    html! {
+        div.actions {
+            @for environment in environments {
+                @if let Some(link) = outside(&environment.link(&values)) {
+                    a.primary href=(link) rel="noopener noreferrer nofollow" { "Open in " (environment.name()) }
+                }
+            }
         }
     }
 }
 
 fn snippet(way: &Way) -> Markup {
     html! {
-        div.snippet {
+        div class={ "snippet way-" (way.id) } {
             div.snippet-head {
-                h3 { (way.name) }
-                button.plain.script type="button" data-copy={ "#" (way.id) } aria-label={ "Copy the commands for " (way.name) } {
+                p { (way.about) }
+                button.plain.script type="button" data-copy={ "#use-" (way.id) } aria-label={ "Copy for " (way.name) } {
                     (glyph(Glyph::Copy)) span { "Copy" }
                 }
             }
-            pre tabindex="0" role="region" aria-label={ "Commands for " (way.name) } { code id=(way.id) { (way.commands) } }
+            pre tabindex="0" role="region" aria-label={ "For " (way.name) } { code id={ "use-" (way.id) } { (way.text) } }
         }
     }
 }
 
-/// The ways of a version. A stack can be pulled as an artifact; a sample is a Git repository.
+/// The clients of a version. A stack can be pulled as an artifact; a sample is a Git repository.
 fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Way> {
     let entry = shown.entry;
     let (url, host) = match registry.origin {
@@ -49,45 +88,46 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
         None => ("https://REGISTRY".to_owned(), "REGISTRY".to_owned()),
     };
     let (name, version) = (shell(&entry.name), shell(shown.name()));
+    let is_stack = entry.entry_type == EntryType::Stack;
     let mut ways = Vec::new();
-    if entry.entry_type == EntryType::Stack {
+    let mut add = |id, name, about, text| ways.push(Way { id, name, about, text });
+    let shell_commands = "In a terminal, in an empty folder:";
+    if is_stack {
         let version_option = if version.is_empty() { String::new() } else { format!(" --devfile-version {version}") };
         let registry_name = registry.slug;
-        ways.push(Way {
-            id: "use-odo",
-            name: "odo",
-            commands: format!(
-                "odo preference add registry {registry_name} {url}\n\
-                 odo init --name my-app --devfile {name}{version_option} --devfile-registry {registry_name}"
-            ),
-        });
-        let tag = if version.is_empty() { String::new() } else { format!(":{version}") };
-        ways.push(Way {
-            id: "use-library",
-            name: "registry-library",
-            // Without the new index schema the client ignores the version and pulls the default one.
-            commands: format!("registry pull {url} {name}{tag} --new-index-schema --all"),
-        });
+        let commands = format!(
+            "odo preference add registry {registry_name} {url}\n\
+             odo init --name my-app --devfile {name}{version_option} --devfile-registry {registry_name}"
+        );
+        add("odo", "odo", shell_commands, commands);
+        let about = "In the extension OpenShift Toolkit, add this address to the devfile registries. Then create a component and choose the stack and its version:";
+        add("vscode", "VS Code", about, url.clone());
+    } else if let Some(git) = git_of(shown)
+        && let Some(commands) = git_commands(remote_of(git), &git.revision, &entry.name)
+    {
+        add("git", "git", "In a terminal:", commands);
+    }
+    if let Some(rest) = rest {
+        let about = "Open this address, with the host of your Eclipse Che or OpenShift Dev Spaces:";
+        add("che", "Che or Dev Spaces", about, format!("https://CHE_HOST/#{url}{rest}"));
+    }
+    if is_stack {
         if let Some(reference) = shown.version.and_then(|version| version.links.get("self")) {
             let plain = if registry.origin.is_some_and(|origin| !origin.is_secure()) { "--plain-http " } else { "" };
             let reference = shell(reference);
-            ways.push(Way { id: "use-oras", name: "oras", commands: format!("oras pull {plain}{host}/{reference}") });
+            add("oras", "oras", shell_commands, format!("oras pull {plain}{host}/{reference}"));
         }
-    }
-    let git = shown.version.and_then(|version| version.git.as_ref()).or(entry.git.as_ref());
-    if let Some(git) = git {
-        let remote = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
-        let remote = remote.or_else(|| git.remotes.values().next()).unwrap_or(&git.url);
-        if let Some(commands) = git_commands(remote, &git.revision, &entry.name) {
-            ways.push(Way { id: "use-git", name: "git", commands });
-        }
+        let tag = if version.is_empty() { String::new() } else { format!(":{version}") };
+        // Without the new index schema the client ignores the version and pulls the default one.
+        let command = format!("registry pull {url} {name}{tag} --new-index-schema --all");
+        add("library", "registry-library", shell_commands, command);
     }
     if let Some(rest) = rest {
-        let commands = format!("curl --fail --output devfile.yaml {}", shell(&format!("{url}{rest}")));
-        ways.push(Way { id: "use-curl", name: "curl", commands });
+        let command = format!("curl --fail --output devfile.yaml {}", shell(&format!("{url}{rest}")));
+        add("curl", "curl", shell_commands, command);
     }
     // A command that is cut is none.
-    ways.retain(|way| way.commands.len() <= COMMANDS_BYTES);
+    ways.retain(|way| way.text.len() <= COMMANDS_BYTES);
     ways
 }
 
@@ -132,7 +172,7 @@ mod tests {
         let registry = Registry { name, slug, origin: origin.as_ref(), caching };
         ways(&shown, registry, Some("/devfiles/x"))
             .into_iter()
-            .map(|way| format!("{}:\n{}", way.name, way.commands))
+            .map(|way| format!("{}:\n{}", way.name, way.text))
             .collect::<Vec<_>>()
             .join("\n")
     }
@@ -143,10 +183,14 @@ mod tests {
         odo:
         odo preference add registry clay http://registry.example:8080
         odo init --name my-app --devfile kiln --devfile-version 1.1.0 --devfile-registry clay
-        registry-library:
-        registry pull http://registry.example:8080 kiln:1.1.0 --new-index-schema --all
+        VS Code:
+        http://registry.example:8080
+        Che or Dev Spaces:
+        https://CHE_HOST/#http://registry.example:8080/devfiles/x
         oras:
         oras pull --plain-http registry.example:8080/devfile-catalog/kiln:1.1.0
+        registry-library:
+        registry pull http://registry.example:8080 kiln:1.1.0 --new-index-schema --all
         curl:
         curl --fail --output devfile.yaml http://registry.example:8080/devfiles/x
         ");
@@ -154,6 +198,8 @@ mod tests {
         git:
         git clone https://github.com/example/pot.git pot
         git -C pot checkout v1 --
+        Che or Dev Spaces:
+        https://CHE_HOST/#https://REGISTRY/devfiles/x
         curl:
         curl --fail --output devfile.yaml https://REGISTRY/devfiles/x
         ");

@@ -15,6 +15,11 @@ pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// A path with each of its names encoded.
+pub(super) fn encoded(path: &str) -> String {
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 /// A link that may stand on a page: `https`, `mailto`, or relative to this registry. Nothing else is a link here,
 /// so that a devfile cannot bring a script or lead to another scheme.
 pub(super) fn outside(text: &str) -> Option<&str> {
@@ -88,6 +93,16 @@ impl EntryPath<'_> {
     /// The comparison of two versions.
     pub(super) fn compare(&self, from: &str, to: &str) -> String {
         self.with("/compare", &[("from", from), ("to", to)])
+    }
+
+    /// A page below that of the entry, of a version; of the default one when the version is empty.
+    pub(super) fn below(&self, below: &str, version: &str) -> String {
+        self.with(below, &[("devfile-version", version)])
+    }
+
+    /// The page of a file of a version, by its path in the version's folder.
+    pub(super) fn file(&self, path: &str, version: &str) -> String {
+        self.below(&format!("/files/{}", encoded(path)), version)
     }
 
     /// The path alone.

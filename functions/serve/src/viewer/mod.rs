@@ -10,6 +10,9 @@ mod compare;
 mod content;
 mod detail;
 mod devfile;
+mod file_pages;
+mod files;
+mod flattened;
 mod flow;
 mod gallery;
 mod highlight;
@@ -19,16 +22,23 @@ mod link;
 mod list;
 mod missing;
 mod origin;
+mod overview;
 mod page;
+mod readme;
 mod room;
 mod shown;
 mod sitemap;
+mod source;
 mod status;
+mod summary;
 mod tables;
+mod tabs;
 mod visit;
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod detail_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
@@ -46,7 +56,7 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
-use visit::{Visit, page};
+use visit::{EntryQuery, Visit, page, page_with_files};
 
 use crate::config::Mode;
 use crate::http::body::{Body, Caching, redirect};
@@ -74,9 +84,17 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         }),
         // The first viewer had one name here, as in `Community+nodejs`.
         Route::page("/viewer/devfiles", to_list),
-        Route::page("/viewer/devfiles/{registry}", to_list),
-        page(viewer, "/viewer/devfiles/{registry}/{name}", detail::answer),
-        page(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::answer),
+        page(viewer, "/viewer/devfiles/{registry}", answer_old_link),
+        page_with_files(viewer, "/viewer/devfiles/{registry}/{name}", overview::wanted, overview::answer),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/commands", tabs::commands),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/components", tabs::components),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/devfile", tabs::devfile),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/flattened", flattened::answer),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/files", file_pages::answer_list),
+        page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/files/{path}", file_pages::wanted, file_pages::answer)
+            .with_rest(),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/versions", tabs::versions),
+        page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::wanted, compare::answer),
         Route::page(
             "/viewer/assets/{name}",
             move |State(app): State<Arc<App>>, held: Held, Path(name): Path<String>, request: Request| async move {
@@ -111,6 +129,21 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         Route::page("/favicon.ico", mark),
         Route::page("/favicon.svg", mark),
     ]
+}
+
+/// Answers a link of the first viewer, which had the registry and the entry in one name, as in `Community+nodejs`. Its registry may
+/// have had another name than this one.
+fn answer_old_link(visit: Visit<'_>, name: String) -> Response<HttpBody> {
+    let name = name.rsplit_once('+').map(|(_, name)| name.trim());
+    let place = name.and_then(|name| visit.snapshot.shelf.place(name, None));
+    let query = EntryQuery::parse(visit.query);
+    redirect(&place.map_or_else(
+        || "/viewer".to_owned(),
+        |place| {
+            let entry = &visit.snapshot.catalog.entries()[place];
+            list::path_of(entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
+        },
+    ))
 }
 
 /// The routes without a viewer, with the answers of the reference.

@@ -48,7 +48,7 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
     let fitting = section(&devfile.commands, |command| command_row(command, devfile));
     html! {
         @if !devfile.commands.is_empty() {
-            section aria-labelledby="commands" {
+            section.tab-body aria-labelledby="commands" {
                 h2 #commands { "Commands" }
                 @if let Some(picture) = picture {
                     div.drawing tabindex="0" role="region" aria-label="Picture of commands and components" { (PreEscaped(picture)) }
@@ -104,7 +104,7 @@ pub(super) fn components(devfile: &Devfile) -> Markup {
     let fitting = section(&devfile.components, component_row);
     html! {
         @if !devfile.components.is_empty() {
-            section aria-labelledby="components" {
+            section.tab-body aria-labelledby="components" {
                 h2 #components { "Components" }
                 div.table tabindex="0" role="region" aria-label="Table of components" {
                     table {

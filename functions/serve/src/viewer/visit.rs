@@ -8,10 +8,13 @@ use axum::http::header::HeaderMap;
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::open_in::OpenIn;
 use devfile_registry::public_url::PublicUrl;
+use devfile_registry::release::StoredFile;
 use serde::de::DeserializeOwned;
 
 use super::content::Contents;
+use super::files::Contents as Files;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
@@ -33,6 +36,8 @@ pub(crate) struct Viewer {
     public_url: Option<PublicUrl>,
     pub(super) mode: Mode,
     pub(super) contents: Contents,
+    /// Environments that open a devfile by a link.
+    pub(super) open_in: OpenIn,
 }
 
 /// A request for a page of a release.
@@ -53,7 +58,24 @@ pub(super) struct Visit<'a> {
 impl Viewer {
     /// The viewer of a registry with this name. Without a URL, each request names the one under which it reached the registry.
     pub(crate) fn new(name: &str, public_url: Option<PublicUrl>, mode: Mode) -> Self {
-        Self { name: name.to_owned(), slug: slug(name), public_url, mode, contents: Contents::new() }
+        Self {
+            name: name.to_owned(),
+            slug: slug(name),
+            public_url,
+            mode,
+            contents: Contents::new(),
+            open_in: OpenIn::default(),
+        }
+    }
+
+    /// The same, with links to development environments.
+    pub(crate) fn opening_in(self, open_in: OpenIn) -> Self {
+        Self { open_in, ..self }
+    }
+
+    /// The configured URL of the registry.
+    pub(super) fn own_url(&self) -> Option<String> {
+        self.public_url.as_ref().map(ToString::to_string)
     }
 
     /// The registry as a request reaches it. Nobody else gets a page that repeats a host of the client's choice.
@@ -87,6 +109,33 @@ impl Viewer {
         };
         Ok(workers::run(render).await?)
     }
+}
+
+/// The route of a page that shows files of the release. `wanted` names them, `render` gets them with the rest.
+pub(super) fn page_with_files<P>(
+    viewer: &Arc<Viewer>,
+    path: &'static str,
+    wanted: fn(&Snapshot, &EntryQuery, &P) -> Vec<StoredFile>,
+    render: fn(Visit<'_>, P, &Files) -> Response<HttpBody>,
+) -> Route
+where
+    P: DeserializeOwned + Send + Sync + 'static,
+{
+    let viewer = Arc::clone(viewer);
+    Route::page(
+        path,
+        move |State(app): State<Arc<App>>, held: Held, Path(names): Path<P>, request: Request| async move {
+            let (request, _) = request.into_parts();
+            let files = match &held {
+                Held(Some(snapshot)) => {
+                    let query = EntryQuery::parse(request.uri.query().unwrap_or_default());
+                    Files::read(snapshot, &app.blobs, wanted(snapshot, &query, &names)).await
+                }
+                Held(None) => Files::default(),
+            };
+            viewer.render(&app, &held, &request, |visit| render(visit, names, &files)).await
+        },
+    )
 }
 
 /// The route of a page, which `render` makes of the release and of the names in the path.

@@ -2,6 +2,7 @@
 
 pub(crate) mod facet;
 pub(crate) mod facets;
+pub(crate) mod lineage;
 pub(crate) mod pictures;
 pub(crate) mod query;
 pub(crate) mod search;

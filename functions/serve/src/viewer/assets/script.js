@@ -15,11 +15,28 @@
   paint();
   dark.addEventListener("change", paint);
 
+  // Says something to those who do not see it. The region is there before its text changes.
+  const region = Object.assign(document.createElement("p"), { className: "hidden", id: "announced" });
+  region.setAttribute("role", "status");
+  const announce = (text) => {
+    region.textContent = "";
+    requestAnimationFrame(() => { region.textContent = text; });
+  };
+
+  // The client whose commands are shown is the one that was chosen last.
+  const recall = () => {
+    let client;
+    try { client = localStorage.getItem("client"); } catch { /* not kept */ }
+    const choice = client && document.getElementById(`client-${client}`);
+    if (choice) choice.checked = true;
+  };
+
   // Says for a moment that something was done, in the button's own words place.
   const tell = (element, text) => {
     const label = element.querySelector("span") ?? element;
     label.dataset.text ??= label.textContent;
     label.textContent = text;
+    announce(text);
     element.classList.add("done");
     clearTimeout(element.tellTimer);
     element.tellTimer = setTimeout(() => { label.textContent = label.dataset.text; element.classList.remove("done"); }, 2000);
@@ -81,6 +98,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     paint();
     unfold();
+    recall();
+    document.body.append(region);
     root.classList.add("ready");
     const live = document.querySelector("form[data-live]");
     if (live) {
@@ -100,6 +119,7 @@
   });
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+    if (event.target.name === "client") try { localStorage.setItem("client", event.target.value); } catch { /* not kept */ }
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-theme-switch], [data-copy], [data-share], .line");

@@ -1,0 +1,172 @@
+//! Parents and children: which version takes from which other one, derived once per release.
+
+use std::collections::HashMap;
+
+use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::validate::{Reference, is_web, path_from};
+use devfile_registry::yaml;
+
+/// The parents of the versions of a release, and the versions that name them.
+#[derive(Debug, Default)]
+pub(crate) struct Lineage {
+    parents: HashMap<(usize, String), Parent>,
+    /// Children by the position of the parent's entry, in the order of the index.
+    children: HashMap<usize, Vec<Child>>,
+}
+
+/// The parent of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Parent {
+    /// A version of an entry of this registry.
+    Here {
+        /// The position of the entry.
+        place: usize,
+        /// The version; empty for the default one.
+        version: String,
+    },
+    /// A devfile of another registry or host.
+    Elsewhere {
+        /// Its name or address.
+        name: String,
+        /// The address of the registry or of the devfile.
+        url: String,
+    },
+    /// A file of the registry repository, or a stack that this registry lacks.
+    Unknown(String),
+}
+
+/// A version with a parent in this registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Child {
+    /// The position of its entry.
+    pub(crate) place: usize,
+    /// Its version.
+    pub(crate) version: String,
+    /// The version of the parent that it names; empty for the default one.
+    pub(crate) of: String,
+}
+
+/// A devfile of a release.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The position of its entry.
+    pub(crate) place: usize,
+    /// Its version.
+    pub(crate) version: &'a str,
+    /// The folder of the version in the registry repository; empty for a sample.
+    pub(crate) folder: &'a str,
+    /// Its text.
+    pub(crate) text: &'a str,
+}
+
+impl Lineage {
+    /// Reads the references of all devfiles. `is_own` says whether an address is this registry's.
+    pub(crate) fn new<'a>(
+        entries: &[Entry],
+        devfiles: impl Iterator<Item = Source<'a>> + Clone,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut lineage = Self::default();
+        // Few devfiles have a parent, so few are parsed.
+        let with_parent = devfiles.clone().filter(|devfile| devfile.text.contains("parent"));
+        let mut folders: HashMap<&str, (usize, &str)> = HashMap::new();
+        for devfile in with_parent {
+            let Ok(document) = yaml::parse("devfile.yaml", devfile.text.as_bytes()) else { continue };
+            let Some(reference) = document.get("parent").and_then(Reference::of) else { continue };
+            if folders.is_empty() {
+                folders.extend(devfiles.clone().map(|other| (other.folder, (other.place, other.version))));
+            }
+            let Some(parent) = parent(reference, &devfile, entries, &folders, &is_own) else { continue };
+            if let Parent::Here { place, version } = &parent {
+                let child = Child { place: devfile.place, version: devfile.version.to_owned(), of: version.clone() };
+                lineage.children.entry(*place).or_default().push(child);
+            }
+            lineage.parents.insert((devfile.place, devfile.version.to_owned()), parent);
+        }
+        lineage
+    }
+
+    /// The parent of a version.
+    pub(crate) fn parent(&self, place: usize, version: &str) -> Option<&Parent> {
+        self.parents.get(&(place, version.to_owned()))
+    }
+
+    /// The versions with a parent among those of an entry.
+    pub(crate) fn children(&self, place: usize) -> &[Child] {
+        self.children.get(&place).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn parent(
+    reference: Reference<'_>,
+    child: &Source<'_>,
+    entries: &[Entry],
+    folders: &HashMap<&str, (usize, &str)>,
+    is_own: &impl Fn(&str) -> bool,
+) -> Option<Parent> {
+    match reference {
+        Reference::Uri("") => None,
+        Reference::Uri(uri) if is_web(uri) => Some(Parent::Elsewhere { name: uri.to_owned(), url: uri.to_owned() }),
+        Reference::Uri(uri) => {
+            let devfile = format!("{}/devfile.yaml", child.folder);
+            let path = path_from(&devfile, uri)?;
+            let folder = path.rsplit_once('/').filter(|(_, name)| matches!(*name, "devfile.yaml" | ".devfile.yaml"));
+            Some(match folder.and_then(|(folder, _)| folders.get(folder)) {
+                Some((place, version)) => Parent::Here { place: *place, version: (*version).to_owned() },
+                None => Parent::Unknown(path),
+            })
+        }
+        Reference::Id { id, version, registry: Some(url) } if !is_own(url) => {
+            Some(Parent::Elsewhere { name: named(id, version), url: url.to_owned() })
+        }
+        Reference::Id { id, version, .. } => {
+            let place = |kind| entries.iter().position(|entry| entry.name == id && entry.entry_type == kind);
+            Some(match place(EntryType::Stack).or_else(|| place(EntryType::Sample)) {
+                Some(place) => Parent::Here { place, version: version.unwrap_or_default().to_owned() },
+                None => Parent::Unknown(named(id, version)),
+            })
+        }
+        Reference::Kubernetes => Some(Parent::Unknown("a resource in a cluster".to_owned())),
+    }
+}
+
+fn named(id: &str, version: Option<&str>) -> String {
+    version.map_or_else(|| id.to_owned(), |version| format!("{id} {version}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::viewer::fixture;
+
+    fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
+        let devfiles = texts.iter().map(|(place, version, folder, text)| Source { place: *place, version, folder, text });
+        Lineage::new(&fixture::entries(), devfiles, |url| url == "https://own.example")
+    }
+
+    #[test]
+    fn parent_is_found_by_id_by_path_and_by_the_address_of_this_registry() {
+        let kiln = (0, "1.1.0", "stacks/kiln/1.1.0", "schemaVersion: 2.2.0\n");
+        let here = |version: &str| Some(Parent::Here { place: 0, version: version.to_owned() });
+        for (text, expected) in [
+            ("parent: {id: kiln, version: 1.1.0}", here("1.1.0")),
+            ("parent: {id: kiln}", here("")),
+            ("parent: {id: kiln, registryUrl: 'https://own.example'}", here("")),
+            ("parent: {uri: ../kiln/1.1.0/devfile.yaml}", here("1.1.0")),
+            ("parent: {uri: ../base.yaml}", Some(Parent::Unknown("stacks/base.yaml".to_owned()))),
+            ("parent: {id: gone, version: 1.0.0}", Some(Parent::Unknown("gone 1.0.0".to_owned()))),
+            (
+                "parent: {id: kiln, registryUrl: 'https://other.example'}",
+                Some(Parent::Elsewhere { name: "kiln".to_owned(), url: "https://other.example".to_owned() }),
+            ),
+            ("parent: {uri: ''}", None),
+            ("parent: [", None),
+            ("# parent\nname: x", None),
+        ] {
+            let lineage = lineage(&[kiln, (1, "0.3.0", "stacks/loom", text)]);
+            assert_eq!(lineage.parent(1, "0.3.0"), expected.as_ref(), "{text}");
+            let children = if matches!(expected, Some(Parent::Here { .. })) { 1 } else { 0 };
+            assert_eq!(lineage.children(0).len(), children, "{text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Links to the repository that a version comes from: its folder at the commit, the editor, a new issue.
+
+use devfile_registry::git::RepositoryUrl;
+use devfile_registry::index::Git;
+
+use super::link::{encoded, outside, segment};
+use super::shown::Shown;
+use crate::release::snapshot::Snapshot;
+
+/// A host that shows repositories, by the form of its URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Host {
+    GitHub,
+    GitLab,
+    Gitea,
+}
+
+/// A repository on a host with pages, at a commit or revision.
+#[derive(Debug)]
+pub(super) struct Source {
+    host: Host,
+    /// The page of the repository.
+    page: String,
+    /// The commit or revision.
+    at: String,
+    /// The branch that changes go to; `None` when it is unknown.
+    branch: Option<String>,
+}
+
+impl Source {
+    /// The registry repository at the commit of a release.
+    pub(super) fn of_release(snapshot: &Snapshot) -> Option<Self> {
+        let url: RepositoryUrl = snapshot.about.source.parse().ok()?;
+        let branch = url.branch().map(str::to_owned);
+        Self::new(&url, snapshot.about.commit_hash.to_string(), branch)
+    }
+
+    /// The repository that an entry names, at its revision.
+    pub(super) fn of_git(git: &Git) -> Option<Self> {
+        let url: RepositoryUrl = remote_of(git).parse().ok()?;
+        let at = if git.revision.is_empty() { "HEAD".to_owned() } else { git.revision.clone() };
+        Self::new(&url, at, None)
+    }
+
+    fn new(url: &RepositoryUrl, at: String, branch: Option<String>) -> Option<Self> {
+        let name = url.host();
+        let host = match name.as_str() {
+            "github.com" => Host::GitHub,
+            "codeberg.org" => Host::Gitea,
+            name if name.starts_with("gitlab.") => Host::GitLab,
+            name if name.starts_with("gitea.") || name.starts_with("forgejo.") => Host::Gitea,
+            name if name.ends_with(".ghe.com") => Host::GitHub,
+            _ => return None,
+        };
+        let page = outside(url.url().as_str())?.trim_end_matches('/').trim_end_matches(".git").to_owned();
+        Some(Self { host, page, at, branch })
+    }
+
+    /// A folder at the commit.
+    pub(super) fn folder(&self, path: &str) -> Option<String> {
+        let kind = match self.host {
+            Host::GitHub => "tree",
+            Host::GitLab => "-/tree",
+            Host::Gitea => "src/commit",
+        };
+        self.link(kind, &self.at, path)
+    }
+
+    /// A file at the commit.
+    pub(super) fn file(&self, path: &str) -> Option<String> {
+        let kind = match self.host {
+            Host::GitHub => "blob",
+            Host::GitLab => "-/blob",
+            Host::Gitea => "src/commit",
+        };
+        self.link(kind, &self.at, path)
+    }
+
+    /// The editor of a file on the branch. Where the branch is unknown, the page of the file on the default branch, which links the
+    /// editor.
+    pub(super) fn edit(&self, path: &str) -> Option<String> {
+        match (self.host, &self.branch) {
+            (Host::GitHub, Some(branch)) => self.link("edit", branch, path),
+            (Host::GitHub, None) => self.link("blob", "HEAD", path),
+            (Host::GitLab, Some(branch)) => self.link("-/edit", branch, path),
+            (Host::GitLab, None) => self.link("-/blob", "HEAD", path),
+            (Host::Gitea, Some(branch)) => self.link("_edit", branch, path),
+            (Host::Gitea, None) => None,
+        }
+    }
+
+    /// The form of a new issue, filled in.
+    pub(super) fn issue(&self, title: &str, body: &str) -> Option<String> {
+        let (title, body) = (segment(title), segment(body));
+        let link = match self.host {
+            Host::GitHub | Host::Gitea => format!("{}/issues/new?title={title}&body={body}", self.page),
+            Host::GitLab => {
+                format!("{}/-/issues/new?issue%5Btitle%5D={title}&issue%5Bdescription%5D={body}", self.page)
+            }
+        };
+        outside(&link).map(str::to_owned)
+    }
+
+    fn link(&self, kind: &str, at: &str, path: &str) -> Option<String> {
+        let path = path.trim_matches('/');
+        let link = format!("{}/{kind}/{}", self.page, encoded(at));
+        let link = if path.is_empty() { link } else { format!("{link}/{}", encoded(path)) };
+        outside(&link).map(str::to_owned)
+    }
+}
+
+/// The remote of a Git repository that an entry names.
+pub(super) fn remote_of(git: &Git) -> &str {
+    let remote = git.remotes.get(&git.remote_name).or_else(|| git.remotes.get("origin"));
+    remote.or_else(|| git.remotes.values().next()).unwrap_or(&git.url)
+}
+
+/// The Git repository that a version or its entry names.
+pub(super) fn git_of<'a>(shown: &Shown<'a>) -> Option<&'a Git> {
+    shown.version.and_then(|version| version.git.as_ref()).or(shown.entry.git.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(url: &str) -> Option<Source> {
+        let url: RepositoryUrl = url.parse().unwrap();
+        Source::new(&url, "0123abcd".to_owned(), url.branch().map(str::to_owned))
+    }
+
+    #[test]
+    fn links_have_the_form_of_their_host() {
+        for (url, folder, edit) in [
+            (
+                "https://github.com/a/b/tree/next",
+                "https://github.com/a/b/tree/0123abcd/stacks/x%20y",
+                Some("https://github.com/a/b/edit/next/stacks/x%20y"),
+            ),
+            (
+                "https://github.com/a/b.git",
+                "https://github.com/a/b/tree/0123abcd/stacks/x%20y",
+                Some("https://github.com/a/b/blob/HEAD/stacks/x%20y"),
+            ),
+            (
+                "https://gitlab.example/a/b/c",
+                "https://gitlab.example/a/b/c/-/tree/0123abcd/stacks/x%20y",
+                Some("https://gitlab.example/a/b/c/-/blob/HEAD/stacks/x%20y"),
+            ),
+            ("https://codeberg.org/a/b", "https://codeberg.org/a/b/src/commit/0123abcd/stacks/x%20y", None),
+        ] {
+            let source = source(url).unwrap();
+            assert_eq!(source.folder("stacks/x y").as_deref(), Some(folder), "{url}");
+            assert_eq!(source.edit("stacks/x y").as_deref(), edit, "{url}");
+        }
+        assert!(source("https://git.example/a/b").is_none());
+        let issue = source("https://github.com/a/b").unwrap().issue("kiln & co", "x").unwrap();
+        assert_eq!(issue, "https://github.com/a/b/issues/new?title=kiln%20%26%20co&body=x");
+    }
+}

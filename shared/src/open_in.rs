@@ -1,0 +1,220 @@
+//! Links that open a devfile in a development environment, as the operator configures them (`OPEN_IN`).
+
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Characters that a value keeps in any section of a URL (RFC 3986, "unreserved").
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Most environments: a row of links on a phone.
+const ENVIRONMENTS: usize = 8;
+
+/// Longest name of an environment, in characters.
+const NAME_CHARS: usize = 40;
+
+/// Longest template, in bytes.
+const TEMPLATE_BYTES: usize = 1000;
+
+/// Environments that open a devfile by a link, in the order of the setting.
+///
+/// Parsed from `NAME=URL` pairs with commas between them. A URL is a template of RFC 6570, of level 2 at most: `{devfile}`,
+/// `{registry}`, `{name}` and `{version}` are percent-encoded, `{+devfile}` and `{+registry}` keep the characters of a URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenIn(Vec<Environment>);
+
+/// A development environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    name: String,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Value(Name, Encoding),
+}
+
+/// The name of a placeholder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Devfile,
+    Registry,
+    Name,
+    Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Encoded,
+    AsItIs,
+}
+
+/// The values of the placeholders.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// The URL of the devfile, in its version.
+    pub devfile: &'a str,
+    /// The URL of the registry.
+    pub registry: &'a str,
+    /// The name of the stack or sample.
+    pub name: &'a str,
+    /// The version.
+    pub version: &'a str,
+}
+
+/// A text that is no list of environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not NAME=URL pairs, where each URL begins with https:// and a host and has only known placeholders")]
+pub struct InvalidOpenIn;
+
+impl OpenIn {
+    /// The environments.
+    pub fn environments(&self) -> &[Environment] {
+        &self.0
+    }
+}
+
+impl Environment {
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The link for these values. It begins with `https://` and the configured host, whatever they are.
+    pub fn link(&self, values: &Values<'_>) -> String {
+        let value = |name: Name| match name {
+            Name::Devfile => values.devfile,
+            Name::Registry => values.registry,
+            Name::Name => values.name,
+            Name::Version => values.version,
+        };
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Value(name, Encoding::AsItIs) => value(*name).to_owned(),
+                Piece::Value(name, Encoding::Encoded) => utf8_percent_encode(value(*name), UNRESERVED).to_string(),
+            })
+            .collect()
+    }
+}
+
+impl FromStr for OpenIn {
+    type Err = InvalidOpenIn;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let environments: Vec<Environment> = pairs.map(Environment::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
+        if environments.len() > ENVIRONMENTS { Err(InvalidOpenIn) } else { Ok(Self(environments)) }
+    }
+}
+
+impl Environment {
+    fn parse(pair: &str) -> Option<Self> {
+        let (name, template) = pair.split_once('=')?;
+        let (name, template) = (name.trim(), template.trim());
+        let is_named = (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        let is_plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`|".contains(c);
+        let rest = template.strip_prefix("https://")?;
+        let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
+        if !is_named || template.len() > TEMPLATE_BYTES || !template.chars().all(is_plain) || host.is_empty() || !is_host
+        {
+            return None;
+        }
+        let pieces = pieces(template)?;
+        let has_value = pieces.iter().any(|piece| matches!(piece, Piece::Value(..)));
+        has_value.then(|| Self { name: name.to_owned(), pieces })
+    }
+}
+
+fn pieces(template: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (placeholder, after) = after.split_once('}')?;
+        let value = match placeholder {
+            "devfile" => Piece::Value(Name::Devfile, Encoding::Encoded),
+            "+devfile" => Piece::Value(Name::Devfile, Encoding::AsItIs),
+            "registry" => Piece::Value(Name::Registry, Encoding::Encoded),
+            "+registry" => Piece::Value(Name::Registry, Encoding::AsItIs),
+            "name" => Piece::Value(Name::Name, Encoding::Encoded),
+            "version" => Piece::Value(Name::Version, Encoding::Encoded),
+            _ => return None,
+        };
+        if before.contains('}') {
+            return None;
+        }
+        pieces.extend([Piece::Text(before.to_owned()), value]);
+        rest = after;
+    }
+    if rest.contains('}') {
+        return None;
+    }
+    pieces.push(Piece::Text(rest.to_owned()));
+    Some(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: Values<'_> = Values {
+        devfile: "https://registry.example/devfiles/kiln/1.1.0",
+        registry: "https://registry.example",
+        name: "kiln&x",
+        version: "1.1.0",
+    };
+
+    fn links(text: &str) -> Vec<(String, String)> {
+        let parsed: OpenIn = text.parse().unwrap();
+        parsed.environments().iter().map(|one| (one.name().to_owned(), one.link(&VALUES))).collect()
+    }
+
+    #[test]
+    fn placeholders_are_replaced_by_encoded_values() {
+        let text = "Eclipse Che = https://che.example/#{+devfile}, Studio=https://studio.example:8443/new?url={devfile}&n={name}@{version}";
+        assert_eq!(
+            links(text),
+            [
+                ("Eclipse Che".to_owned(), "https://che.example/#https://registry.example/devfiles/kiln/1.1.0".to_owned()),
+                (
+                    "Studio".to_owned(),
+                    "https://studio.example:8443/new?url=https%3A%2F%2Fregistry.example%2Fdevfiles%2Fkiln%2F1.1.0&n=kiln%26x@1.1.0"
+                        .to_owned()
+                ),
+            ]
+        );
+        assert_eq!(links(""), []);
+    }
+
+    #[test]
+    fn template_of_another_scheme_host_or_placeholder_is_refused() {
+        for template in [
+            "javascript:alert({devfile})",
+            "http://che.example/#{devfile}",
+            "https://{devfile}",
+            "https://{name}.example/",
+            "https:///{devfile}",
+            "https://user@che.example/{devfile}",
+            "https://che.example/",
+            "https://che.example/{secret}",
+            "https://che.example/{devfile",
+            "https://che.example/devfile}",
+            "https://che.example/}{devfile}",
+            "https://che.example/\"{devfile}",
+            "https://che.example/ {devfile}",
+            "{devfile}",
+            "",
+        ] {
+            assert_eq!(format!("Che={template}").parse::<OpenIn>(), Err(InvalidOpenIn), "{template}");
+        }
+        for text in ["https://che.example/{devfile}", "=https://che.example/{devfile}"] {
+            assert_eq!(text.parse::<OpenIn>(), Err(InvalidOpenIn), "{text}");
+        }
+        let many = "a=https://b.example/{name},".repeat(ENVIRONMENTS + 1);
+        assert_eq!(many.parse::<OpenIn>(), Err(InvalidOpenIn));
+    }
+}
