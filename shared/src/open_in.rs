@@ -106,7 +106,8 @@ impl FromStr for OpenIn {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-        let environments: Vec<Environment> = pairs.map(Environment::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
+        let environments: Vec<Environment> =
+            pairs.map(Environment::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
         if environments.len() > ENVIRONMENTS { Err(InvalidOpenIn) } else { Ok(Self(environments)) }
     }
 }
@@ -120,7 +121,11 @@ impl Environment {
         let rest = template.strip_prefix("https://")?;
         let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
         let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
-        if !is_named || template.len() > TEMPLATE_BYTES || !template.chars().all(is_plain) || host.is_empty() || !is_host
+        if !is_named
+            || template.len() > TEMPLATE_BYTES
+            || !template.chars().all(is_plain)
+            || host.is_empty()
+            || !is_host
         {
             return None;
         }

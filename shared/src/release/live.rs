@@ -373,7 +373,8 @@ mod tests {
         let names = |count: usize| (0..count).map(|number| format!("stacks/{number:03}")).collect();
         let changes = Changes { changed: names(30), added: names(25), removed: names(2) };
         let first = LiveIndex::of(&release(0), at(0), &changes, None);
-        let second = LiveIndex::of(&release(1), at(60), &Changes { changed: names(1), ..Changes::default() }, Some(&first));
+        let second =
+            LiveIndex::of(&release(1), at(60), &Changes { changed: names(1), ..Changes::default() }, Some(&first));
         let second = LiveIndex::from_bytes(&second.to_bytes()).unwrap();
         let listed = |recent: &Recent| {
             let Changes { changed, added, removed } = &recent.changes;

@@ -70,7 +70,11 @@ pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(Strin
     let mut left = FILES_BYTES;
     let texts = files.into_iter().flat_map(|(path, (old, new))| [(path, old), (path, new)]);
     let texts = texts.filter_map(|(path, file)| file.filter(|file| is_text(path, file)));
-    texts.take(2 * FILES).take_while(|file| left.checked_sub(file.size).map(|rest| left = rest).is_some()).cloned().collect()
+    texts
+        .take(2 * FILES)
+        .take_while(|file| left.checked_sub(file.size).map(|rest| left = rest).is_some())
+        .cloned()
+        .collect()
 }
 
 /// Answers with the comparison of two versions.
@@ -130,13 +134,7 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
 }
 
 /// The comparison of all files beside the devfile.
-fn files(
-    snapshot: &Snapshot,
-    from: &Detail<'_>,
-    to: &Detail<'_>,
-    contents: &Contents,
-    room: &mut Room,
-) -> Markup {
+fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, contents: &Contents, room: &mut Room) -> Markup {
     let (files, same) = changed(snapshot, &from.shown, &to.shown);
     let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| contents.text(file));
     let number = |wanted: fn(&Pair<'_>) -> bool| files.values().filter(|pair| wanted(pair)).count();

@@ -47,7 +47,13 @@ async fn first_page_leads_with_the_summary_and_the_way_to_start() {
         ],
     );
     let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part}\n{shown}"));
-    let order = [at("<h1>"), at("<p class=\"about\">Bakes pages"), at("Use it"), at("<nav class=\"tabs\""), at("In this devfile")];
+    let order = [
+        at("<h1>"),
+        at("<p class=\"about\">Bakes pages"),
+        at("Use it"),
+        at("<nav class=\"tabs\""),
+        at("In this devfile"),
+    ];
     assert!(order.is_sorted(), "{order:?}");
     assert!(!shown.contains("schemaVersion"), "no YAML first");
     let old = page(&snapshot, &format!("{KILN}?devfile-version=1.0.0")).await;
@@ -136,7 +142,10 @@ async fn file_of_a_version_is_listed_with_its_size_and_shown_in_colour() {
     assert_has(&file, &["<span class=\"y-c\"># new</span>", "href=\"/stacks/kiln/1.1.0/docker/Dockerfile\""]);
     let zip = page(&snapshot, &format!("{KILN}/files/pages.zip")).await;
     assert_has(&zip, &["not shown as text", "href=\"/stacks/kiln/1.1.0/pages.zip\" download"]);
-    assert_has(&page(&snapshot, &format!("{KILN}/files/logo.svg")).await, &["<img src=\"/stacks/kiln/1.1.0/logo.svg\""]);
+    assert_has(
+        &page(&snapshot, &format!("{KILN}/files/logo.svg")).await,
+        &["<img src=\"/stacks/kiln/1.1.0/logo.svg\""],
+    );
     for lost in ["gone", "docker", "../1.0.0/devfile.yaml", "%2e%2e/1.0.0/devfile.yaml"] {
         let response = get(&snapshot, &format!("{KILN}/files/{lost}")).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{lost}");
@@ -193,7 +202,9 @@ async fn parent_is_linked_and_lists_its_children() {
 
 #[tokio::test]
 async fn flattened_devfile_marks_the_lines_of_the_parent() {
-    let snapshot = with_parent("parent:\n  id: kiln\n  version: 1.1.0\n  commands:\n    - id: build\n      exec:\n        component: runtime\n        commandLine: make\n");
+    let snapshot = with_parent(
+        "parent:\n  id: kiln\n  version: 1.1.0\n  commands:\n    - id: build\n      exec:\n        component: runtime\n        commandLine: make\n",
+    );
     let shown = page(&snapshot, &format!("{LOOM}/flattened")).await;
     let line = |part: &str| {
         let at = shown.find(part).unwrap_or_else(|| panic!("{part}\n{shown}"));
@@ -203,7 +214,8 @@ async fn flattened_devfile_marks_the_lines_of_the_parent() {
     assert!(line("kiln-image:latest").contains("from-1"), "a line of the parent");
     assert!(!line(": make\n").contains("from-1"), "an override is its own");
     assert_has(&shown, &["data-from=\"kiln 1.1.0\"", "From <code>kiln 1.1.0</code>"]);
-    let lost = page(&with_parent("parent:\n  uri: https://other.example/devfile.yaml\n"), &format!("{LOOM}/flattened")).await;
+    let lost =
+        page(&with_parent("parent:\n  uri: https://other.example/devfile.yaml\n"), &format!("{LOOM}/flattened")).await;
     assert_has(&lost, &["is not in this registry or cannot be read", "shuttle"]);
 }
 
@@ -254,7 +266,16 @@ async fn configured_environment_opens_the_version_shown() {
 #[tokio::test]
 async fn page_of_a_version_keeps_the_budget() {
     let snapshot = example();
-    for below in ["", "/commands", "/components", "/devfile", "/files", "/versions", "/flattened", "/compare?from=1.0.0&to=1.1.0"] {
+    for below in [
+        "",
+        "/commands",
+        "/components",
+        "/devfile",
+        "/files",
+        "/versions",
+        "/flattened",
+        "/compare?from=1.0.0&to=1.1.0",
+    ] {
         let bytes = page(&snapshot, &format!("{KILN}{below}")).await.len();
         assert!(bytes < 60_000, "{below}: {bytes} bytes");
     }

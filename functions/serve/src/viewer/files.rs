@@ -71,7 +71,10 @@ pub(super) fn folder_of<'a>(snapshot: &'a Snapshot, shown: &Shown<'_>) -> Option
 }
 
 /// The files of a version by their paths in its folder. The archive is made of the others.
-pub(super) fn files_of<'a>(snapshot: &'a Snapshot, shown: &Shown<'_>) -> impl Iterator<Item = (&'a str, &'a StoredFile)> {
+pub(super) fn files_of<'a>(
+    snapshot: &'a Snapshot,
+    shown: &Shown<'_>,
+) -> impl Iterator<Item = (&'a str, &'a StoredFile)> {
     let folder = folder_of(snapshot, shown);
     folder.into_iter().flat_map(|folder| {
         let inside = move |path: &'a str| path.strip_prefix(folder).and_then(|path| path.strip_prefix('/'));
@@ -106,9 +109,9 @@ pub(super) fn readme_of<'a>(snapshot: &'a Snapshot, shown: &Shown<'_>) -> Option
     let folder = folder_of(snapshot, shown)?;
     let stack = folder.match_indices('/').nth(1).map_or(folder, |(end, _)| &folder[..end]);
     let of = |folder: &str| {
-        let is_readme = |path: &str| path.get(folder.len() + 1..).is_some_and(|name| name.eq_ignore_ascii_case("readme.md"));
+        let is_readme =
+            |path: &str| path.get(folder.len() + 1..).is_some_and(|name| name.eq_ignore_ascii_case("readme.md"));
         snapshot.files_below(folder).find(|(path, _)| is_readme(path))
     };
     of(folder).or_else(|| of(stack))
 }
-

@@ -88,7 +88,10 @@ const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/
 pub(crate) const FILES: [(&str, &str); 8] = [
     ("stacks/kiln/1.1.0/devfile.yaml", KILN),
     ("stacks/kiln/1.0.0/devfile.yaml", KILN_OLD),
-    ("stacks/kiln/1.1.0/README.md", "# Bake\n\nSee [the image](docker/Dockerfile) and ![kiln](logo.svg).\n\n<script>alert(1)</script>\n"),
+    (
+        "stacks/kiln/1.1.0/README.md",
+        "# Bake\n\nSee [the image](docker/Dockerfile) and ![kiln](logo.svg).\n\n<script>alert(1)</script>\n",
+    ),
     ("stacks/kiln/1.1.0/docker/Dockerfile", "FROM scratch\n# new\nCOPY pages /pages\n"),
     ("stacks/kiln/1.0.0/docker/Dockerfile", "FROM scratch\nCOPY pages /pages\n"),
     ("stacks/kiln/1.1.0/logo.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
@@ -123,7 +126,9 @@ pub(crate) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], 
         versions: devfiles.iter().map(version).collect(),
         samples: vec![pot],
         files: FILES
-            .map(|(path, text)| (path.to_owned(), StoredFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64 }))
+            .map(|(path, text)| {
+                (path.to_owned(), StoredFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64 })
+            })
             .into(),
         ..Content::default()
     };

@@ -115,7 +115,8 @@ impl Release<'_> {
             let devfiles = self.snapshot.devfiles_of(EntryType::Sample, name)?;
             return devfiles.iter().find(|devfile| devfile.version == version).map(|found| found.body.bytes().clone());
         }
-        let (folder, _) = path.rsplit_once('/').filter(|(_, name)| matches!(*name, "devfile.yaml" | ".devfile.yaml"))?;
+        let (folder, _) =
+            path.rsplit_once('/').filter(|(_, name)| matches!(*name, "devfile.yaml" | ".devfile.yaml"))?;
         let (name, version) = self.snapshot.version_in(folder)?;
         let devfiles = self.snapshot.devfiles_of(EntryType::Stack, name)?;
         devfiles.iter().find(|devfile| devfile.version == version).map(|found| found.body.bytes().clone())
@@ -135,7 +136,11 @@ impl Parents for Release<'_> {
     fn in_tree(&self, parent: &Outside) -> Option<String> {
         let Outside::Stack { id, version, registry } = parent else { return None };
         if let Some(registry) = registry.as_deref()
-            && self.snapshot.own_url.as_deref().is_none_or(|own| own.trim_end_matches('/') != registry.trim_end_matches('/'))
+            && self
+                .snapshot
+                .own_url
+                .as_deref()
+                .is_none_or(|own| own.trim_end_matches('/') != registry.trim_end_matches('/'))
         {
             return None;
         }
@@ -208,7 +213,10 @@ fn value(before: &str, node: &Node, depth: usize, file: u16, lines: &mut Vec<Lin
 fn block(text: &str) -> Option<&'static str> {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let is_plain = |line: &str| !line.chars().any(|c| c.is_control()) && !line.ends_with(' ');
-    let fits = body.contains('\n') && !body.ends_with('\n') && !body.starts_with([' ', '\n']) && body.split('\n').all(is_plain);
+    let fits = body.contains('\n')
+        && !body.ends_with('\n')
+        && !body.starts_with([' ', '\n'])
+        && body.split('\n').all(is_plain);
     fits.then_some(if body.len() == text.len() { "|-" } else { "|" })
 }
 

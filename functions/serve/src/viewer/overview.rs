@@ -82,7 +82,8 @@ fn summary(detail: &Detail<'_>, devfile: &Devfile) -> Markup {
         };
         devfile.commands.iter().filter(is_of).take(SUMMARY).collect()
     };
-    let groups: Vec<_> = GROUPS.map(|(kind, word)| (word, group(kind))).into_iter().filter(|(_, all)| !all.is_empty()).collect();
+    let groups: Vec<_> =
+        GROUPS.map(|(kind, word)| (word, group(kind))).into_iter().filter(|(_, all)| !all.is_empty()).collect();
     html! {
         @if !images.is_empty() || !ports.is_empty() || !groups.is_empty() {
             section aria-labelledby="contents" {
@@ -134,7 +135,8 @@ fn family(detail: &Detail<'_>) -> Markup {
     };
     let own = detail.shown.name();
     let is_default = detail.shown.version.is_none_or(|version| version.default);
-    let children = lineage.children(place).iter().filter(|child| child.of == own || (child.of.is_empty() && is_default));
+    let children =
+        lineage.children(place).iter().filter(|child| child.of == own || (child.of.is_empty() && is_default));
     let all = children.clone().count();
     let rows = Room(LIST_BYTES).fit(children, |child| html! { li { (link(child.place, &child.version)) } });
     html! {

@@ -72,7 +72,9 @@ impl<'e, P: Iterator<Item = Event<'e>>> Iterator for Safe<'_, '_, P> {
 impl<P> Safe<'_, '_, P> {
     fn pass<'e>(&mut self, event: Event<'e>) -> Option<Event<'e>> {
         match event {
-            Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => None,
+            Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {
+                None
+            }
             // The page has the heading of the first level, and ids of its own.
             Event::Start(Tag::Heading { level, .. }) => {
                 Some(Event::Start(Tag::Heading { level: below(level), id: None, classes: vec![], attrs: vec![] }))

@@ -27,7 +27,8 @@ fn answer(visit: Visit<'_>, (registry, name): &Names, tab: Tab, body: fn(&Detail
 pub(super) fn commands(visit: Visit<'_>, names: Names) -> Response<Body> {
     answer(visit, &names, Tab::Commands, |detail| {
         let content = detail.content.as_deref();
-        let devfile = content.and_then(|content| content.devfile.as_ref()).filter(|devfile| !devfile.commands.is_empty());
+        let devfile =
+            content.and_then(|content| content.devfile.as_ref()).filter(|devfile| !devfile.commands.is_empty());
         html! {
             @match devfile {
                 Some(devfile) => (tables::commands(devfile, content.and_then(|content| content.picture.as_deref()))),

@@ -140,7 +140,8 @@ mod tests {
     use crate::viewer::fixture;
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
-        let devfiles = texts.iter().map(|(place, version, folder, text)| Source { place: *place, version, folder, text });
+        let devfiles =
+            texts.iter().map(|(place, version, folder, text)| Source { place: *place, version, folder, text });
         Lineage::new(&fixture::entries(), devfiles, |url| url == "https://own.example")
     }
 
