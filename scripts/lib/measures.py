@@ -189,7 +189,8 @@ def large(stage: Stage) -> Iterator[Row]:
     yield Row(f"{name}: filtered", "p99 under 10 ms", _said(load), load.p99_ms < 10)
     entries = len(json.loads(serving.get("/v2index/all")))
     yield _page(stage, serving, f"{entries:,} entries: the list of the viewer", "/viewer?page=7", 10.0)
-    yield _page(stage, serving, f"{entries:,} entries: a search with a typo", "/viewer?search=jvaa", 10.0)
+    yield _page(stage, serving, f"{entries:,} entries: a search with a typo", "/viewer?search=jvaa", 3.0)
+    yield _page(stage, serving, f"{entries:,} entries: the feed", "/viewer/feed.atom", 5.0)
     stage.stop(serving)
     yield _updated(stage, registry, name)
     times = 3 if stage.quick else 5

@@ -118,6 +118,10 @@ pub const LISTED_RELEASES: usize = 200;
 /// Most changed or removed parts that `index.json` and `/status` name; the report names all.
 pub const LISTED_CHANGES: usize = 500;
 
+/// Most changed, new or removed parts that `index.json` names of each recent release: a release that changes more is an overhaul, whose single
+/// parts are no news. Those of [`LISTED_RELEASES`] take 300 KB at most.
+pub const HISTORY_CHANGES: usize = 20;
+
 /// Most versions whose tags one run of the schedule compares with the OCI registry: a call each, and registries count calls. A
 /// larger registry is gone through in a few runs.
 pub const COMPARED_VERSIONS: usize = 1000;

@@ -30,7 +30,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         report: &mut Report,
     ) -> Result<bool, PublishError> {
         let uploading = Instant::now();
-        let changes = Changes { changed: report.changed.clone(), removed: report.removed.clone() };
+        let changes =
+            Changes { changed: report.changed.clone(), added: report.added.clone(), removed: report.removed.clone() };
         let before = live.map(|live| &live.index);
         let index = LiveIndex::of(built, (self.clock)(), &changes, before).pinned(pinned);
         let bytes = index.to_bytes();

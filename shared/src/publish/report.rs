@@ -40,6 +40,9 @@ pub struct Report {
     pub previous: Option<CommitSha>,
     /// Folders of versions, stacks and samples that are new or different.
     pub changed: BTreeSet<String>,
+    /// Those of the changed that the release before did not have.
+    #[serde(skip)]
+    pub added: BTreeSet<String>,
     /// Those that are gone.
     pub removed: BTreeSet<String>,
     /// What is not published as it stands in the repository, and why.
@@ -119,6 +122,7 @@ impl Report {
             commit_hash: outline.commit_hash.clone(),
             previous: live.map(|live| live.index.commit_hash.clone()),
             changed: changes.changed,
+            added: changes.added,
             removed: changes.removed,
             quarantined: outline.quarantined.clone(),
             elsewhere: elsewhere.cloned().collect(),
@@ -167,6 +171,7 @@ impl Report {
             commit_hash: index.commit_hash.clone(),
             previous: Some(index.commit_hash.clone()),
             changed: BTreeSet::new(),
+            added: BTreeSet::new(),
             removed: BTreeSet::new(),
             quarantined: Vec::new(),
             elsewhere: Vec::new(),

@@ -236,7 +236,7 @@ impl<'a> Draft<'a> {
         self.repository.stacks.iter().filter(is_newcomer).map(|stack| stack.folder.as_str()).collect()
     }
 
-    /// Samples that are held back, as the release before had them.
+    /// Samples that are quarantined, as the release before had them.
     fn kept_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
         let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
         let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });

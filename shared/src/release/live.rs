@@ -15,7 +15,7 @@ use super::offline::Offline;
 use super::outline::Outline;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
-use crate::limits::{KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
+use crate::limits::{HISTORY_CHANGES, KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
 use crate::timestamp::Timestamp;
 
 /// The last field of `index.json`: the digest of all bytes before it. It tells a reader whether any byte changed, those of the
@@ -43,6 +43,9 @@ pub struct LiveIndex {
     /// Number of stacks and samples that a later refresh tries again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending: usize,
+    /// Since when parts of the repository are quarantined, by their paths; the first [`LISTED_CHANGES`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quarantined: BTreeMap<String, Timestamp>,
     /// Whether the release stays until `unpin`.
     #[serde(default, skip_serializing_if = "Pin::is_following")]
     pub pinned: Pin,
@@ -80,6 +83,12 @@ pub struct Recent {
     pub release: Digest,
     /// When it was made live.
     pub generated_at: Timestamp,
+    /// What it changed, the first [`HISTORY_CHANGES`] of each kind. Empty where older software did not say so.
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    pub changes: Changes,
+    /// How many folders and samples it changed or removed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parts: usize,
 }
 
 /// What a release changes.
@@ -87,6 +96,9 @@ pub struct Recent {
 pub struct Changes {
     /// Folders of versions, stacks and samples that are new or different.
     pub changed: BTreeSet<String>,
+    /// Those of the changed that the release before did not have; empty when there was none before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub added: BTreeSet<String>,
     /// Those that are gone.
     pub removed: BTreeSet<String>,
 }
@@ -116,7 +128,7 @@ impl Changes {
 
     fn first(&self, most: usize) -> Self {
         let first = |parts: &BTreeSet<String>| parts.iter().take(most).cloned().collect();
-        Self { changed: first(&self.changed), removed: first(&self.removed) }
+        Self { changed: first(&self.changed), added: first(&self.added), removed: first(&self.removed) }
     }
 }
 
@@ -124,8 +136,15 @@ impl LiveIndex {
     /// The index of a release that goes live at a time, after another if there was one.
     pub fn of(built: &Built, at: Timestamp, changes: &Changes, before: Option<&Self>) -> Self {
         let outline = &built.release.outline;
-        let this = Recent { commit_hash: outline.commit_hash.clone(), release: built.name, generated_at: at.clone() };
+        let this = Recent {
+            commit_hash: outline.commit_hash.clone(),
+            release: built.name,
+            generated_at: at.clone(),
+            changes: changes.first(HISTORY_CHANGES),
+            parts: changes.changed.len() + changes.removed.len(),
+        };
         Self {
+            quarantined: quarantined_since(outline, &at, before),
             commit_hash: outline.commit_hash.clone(),
             source: outline.source.clone(),
             pinned: Pin::Following,
@@ -215,6 +234,16 @@ fn with_digest(schema: &mut schemars::Schema) {
     }
 }
 
+/// Since when each part that is quarantined has been so without a release between that published it.
+fn quarantined_since(outline: &Outline, at: &Timestamp, before: Option<&LiveIndex>) -> BTreeMap<String, Timestamp> {
+    let paths = outline.quarantined.iter().map(|held| held.part.path());
+    let since = |path: String| {
+        let known = before.and_then(|before| before.quarantined.get(&path)).unwrap_or(at).clone();
+        (path, known)
+    };
+    paths.map(since).take(LISTED_CHANGES).collect()
+}
+
 fn recent(this: Recent, before: Option<&LiveIndex>) -> Vec<Recent> {
     let (name, now) = (this.release, this.generated_at.instant().as_second());
     let mut recent = vec![this];
@@ -235,8 +264,10 @@ impl Release {
     /// Of both as much must have been read.
     pub fn changes_since(&self, previous: Option<&Self>) -> Changes {
         let (now, before) = (self.parts(), previous.map(Self::parts).unwrap_or_default());
+        let is_added = |part: &String| previous.is_some() && !before.contains_key(part);
         Changes {
             changed: now.iter().filter(|(part, now)| before.get(*part) != Some(now)).map(|(p, _)| p.clone()).collect(),
+            added: now.keys().filter(|part| is_added(part)).cloned().collect(),
             removed: before.into_keys().filter(|part| !now.contains_key(part)).collect(),
         }
     }
@@ -282,8 +313,11 @@ enum Part<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::{About, Content, Pending, Plan};
     use super::*;
+    use crate::repository::{Part, Quarantined};
 
     fn release(number: u64) -> Built {
         let about = About {
@@ -332,6 +366,44 @@ mod tests {
         let again = Recent { generated_at: at(1000), ..before.recent[2].clone() };
         assert_eq!(live.recent[0], again);
         assert!(live.knows(&before.commit_hash));
+    }
+
+    #[test]
+    fn recent_release_lists_what_it_changed_and_counts_the_rest() {
+        let names = |count: usize| (0..count).map(|number| format!("stacks/{number:03}")).collect();
+        let changes = Changes { changed: names(30), added: names(25), removed: names(2) };
+        let first = LiveIndex::of(&release(0), at(0), &changes, None);
+        let second =
+            LiveIndex::of(&release(1), at(60), &Changes { changed: names(1), ..Changes::default() }, Some(&first));
+        let second = LiveIndex::from_bytes(&second.to_bytes()).unwrap();
+        let listed = |recent: &Recent| {
+            let Changes { changed, added, removed } = &recent.changes;
+            [changed.len(), added.len(), removed.len(), recent.parts]
+        };
+        assert_eq!(listed(&second.recent[0]), [1, 0, 0, 1]);
+        assert_eq!(listed(&second.recent[1]), [HISTORY_CHANGES, HISTORY_CHANGES, 2, 32]);
+    }
+
+    #[test]
+    fn quarantined_part_has_the_time_of_the_first_release_that_quarantined_it() {
+        let quarantined = |number: u64, parts: &[&str]| {
+            let mut built = release(number);
+            let part = |stack: &&str| Part::Stack { stack: (*stack).to_owned() };
+            let held = parts.iter().map(|stack| Quarantined { part: part(stack), problems: Vec::new() }).collect();
+            Arc::make_mut(&mut built.release).outline.quarantined = held;
+            built
+        };
+        let after = |built: &Built, seconds, before: Option<&LiveIndex>| {
+            LiveIndex::of(built, at(seconds), &Changes::default(), before)
+        };
+        let first = after(&quarantined(0, &["loom"]), 0, None);
+        let second = after(&quarantined(1, &["kiln", "loom"]), 60, Some(&first));
+        let second = LiveIndex::from_bytes(&second.to_bytes()).unwrap();
+        let expected = [("stacks/kiln".to_owned(), at(60)), ("stacks/loom".to_owned(), at(0))];
+        assert_eq!(second.quarantined, BTreeMap::from(expected));
+        let third = after(&quarantined(2, &[]), 120, Some(&second));
+        let fourth = after(&quarantined(3, &["loom"]), 180, Some(&third));
+        assert_eq!(fourth.quarantined, BTreeMap::from([("stacks/loom".to_owned(), at(180))]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Quarantined {
     pub problems: Vec<Diagnostic>,
 }
 
-/// A part of a repository that can be published or held back by itself.
+/// A part of a repository that can be published or quarantined by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "part")]
 pub enum Part {
@@ -39,4 +39,17 @@ pub enum Part {
     ExtraEntries,
     /// The dates of `last_modified.json`.
     Dates,
+}
+
+impl Part {
+    /// Returns its path in the repository, as releases name what they change.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Version { stack, version } => format!("stacks/{stack}/{version}"),
+            Self::Stack { stack } => format!("stacks/{stack}"),
+            Self::Sample { name } => format!("samples/{name}"),
+            Self::ExtraEntries => "extraDevfileEntries.yaml".to_owned(),
+            Self::Dates => "last_modified.json".to_owned(),
+        }
+    }
 }

@@ -64,6 +64,32 @@ async fn find_a_stack_and_open_it() {
 }
 
 #[tokio::test]
+async fn search_by_keys_suggests_and_announces() {
+    let (_registry, serve, browser) = start().await;
+    browser.open(&format!("{}/viewer", serve.url)).await;
+    assert_eq!(browser.script("return document.querySelectorAll('.updated li').length").await, 5);
+    browser.find("body").await.send_keys("/").await.unwrap();
+    browser.until("document.activeElement.id === 'search' && document.activeElement.value === ''").await;
+    browser.client.active_element().await.unwrap().send_keys("typescr").await.unwrap();
+    browser.until("document.querySelector('#suggestions option')?.value === 'TypeScript'").await;
+    browser.until(&format!("{NAMES} === 'Basket,Compass,Trowel'")).await;
+    browser.until("document.getElementById('said').textContent === '3 of 25 entries'").await;
+
+    // What the search finds is what the facet counts.
+    let count = "return document.querySelector('input[name=languages][value=TypeScript]').closest('label').querySelector('.count').textContent";
+    assert_eq!(browser.script(count).await, "3");
+    assert_eq!(browser.script("return document.querySelector('input[name=languages][value=Rust]')").await, json!(null));
+
+    // On a phone the filters end in a way to the results.
+    browser.look(Look::Narrow).await;
+    browser.until("!document.querySelector('.disclosure').open").await;
+    browser.click(".disclosure > summary").await;
+    assert_eq!(browser.text("[data-show-results]").await, "Show 3 results");
+    browser.click("[data-show-results]").await;
+    browser.until("!document.querySelector('.disclosure').open").await;
+}
+
+#[tokio::test]
 async fn use_a_version() {
     let (_registry, serve, browser) = start().await;
     browser

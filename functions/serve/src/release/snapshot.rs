@@ -125,6 +125,8 @@ pub(crate) struct About {
     pub(crate) versions: usize,
     /// What is not published as it stands in the repository, and why.
     pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
+    /// Since when, by their paths in the repository; the first of many.
+    pub(crate) quarantined_since: BTreeMap<String, Timestamp>,
     /// Stacks and entries that a later refresh tries again, with the reasons.
     pub(crate) pending: Pending,
     /// Number of warnings.
@@ -152,6 +154,7 @@ impl Snapshot {
             samples: count(EntryType::Sample),
             versions: content.versions.len(),
             quarantined: outline.quarantined,
+            quarantined_since: index.quarantined.clone(),
             pending: outline.pending,
             warnings: warnings.len(),
         };
@@ -169,7 +172,7 @@ impl Snapshot {
                     .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
             })
         };
-        let (shelf, unfiltered) = join(|| Shelf::new(catalog.entries(), &icons, versions), unfiltered);
+        let (shelf, unfiltered) = join(|| Shelf::new(catalog.entries(), &icons, versions, &index.recent), unfiltered);
         let mut files = content.files;
         files.extend(versions.iter().filter_map(archive));
         let texts: BTreeMap<(EntryType, String, String), Bytes> = content

@@ -134,6 +134,11 @@ fn schema() -> Value {
                 "description": "Stacks and entries that a later refresh tries again, each with the reasons",
                 "additionalProperties": {"type": "array", "items": {"enum": ["unreachable", "undated", "branch"]}},
             },
+            "quarantined_since": {
+                "type": "object",
+                "description": "Since when parts are quarantined, by their paths in the repository",
+                "additionalProperties": {"$ref": "#/components/schemas/Timestamp"},
+            },
             "quarantined": {"type": "array", "items": {
                 "type": "object",
                 "description": "A part of the repository that stays as it was published last",

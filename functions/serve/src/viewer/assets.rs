@@ -19,7 +19,11 @@ pub(super) struct Asset {
 }
 
 /// The rules of all pages, and those of the pages of an entry.
-const STYLES: &str = concat!(include_str!("assets/style.css"), include_str!("assets/detail.css"));
+const STYLES: &str =
+    concat!(include_str!("assets/style.css"), include_str!("assets/detail.css"), include_str!("assets/browse.css"));
+
+/// The script of all pages, and that of the list.
+const SCRIPTS: &str = concat!(include_str!("assets/script.js"), include_str!("assets/browse.js"));
 
 /// The style sheet.
 pub(super) static STYLE: LazyLock<Asset> =
@@ -27,7 +31,11 @@ pub(super) static STYLE: LazyLock<Asset> =
 
 /// The script. Pages work without it.
 pub(super) static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("script", "js", "text/javascript; charset=utf-8", include_str!("assets/script.js")));
+    LazyLock::new(|| Asset::new("script", "js", "text/javascript; charset=utf-8", SCRIPTS));
+
+/// The style sheet of cards in frames of other sites.
+pub(super) static EMBED_STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("embed", "css", "text/css; charset=utf-8", include_str!("assets/embed.css")));
 
 /// The picture of the registry itself.
 pub(super) static MARK: LazyLock<Asset> =
@@ -48,7 +56,7 @@ impl Asset {
 
 /// The file of a name in `/viewer/assets/`.
 pub(super) fn find(name: &str) -> Option<&'static Asset> {
-    let all: [&'static Asset; 3] = [&STYLE, &SCRIPT, &MARK];
+    let all: [&'static Asset; 4] = [&STYLE, &SCRIPT, &MARK, &EMBED_STYLE];
     all.into_iter().find(|asset| asset.url.strip_prefix("/viewer/assets/") == Some(name))
 }
 
@@ -69,6 +77,6 @@ mod tests {
     #[test]
     fn are_small() {
         let size = |text: &str| text.len();
-        assert!(size(STYLES) < 30_000 && size(include_str!("assets/script.js")) < 20_000);
+        assert!(size(STYLES) < 30_000 && size(SCRIPTS) < 20_000);
     }
 }

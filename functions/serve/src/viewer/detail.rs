@@ -15,6 +15,7 @@ use super::room::{self, brief, short};
 use super::shown::{Shown, sorted};
 use super::source::{Source, git_of};
 use super::visit::{EntryQuery, Visit};
+use super::{quarantine, share};
 use crate::view::browse::shelf::title;
 
 /// A version of an entry, with everything that its pages share.
@@ -178,6 +179,7 @@ impl<'a> Detail<'a> {
             div.narrow.detail-page {
                 (crumbs(&steps))
                 (self.head(tab))
+                (quarantine::notice(self.visit.snapshot, &entry.name, entry.entry_type))
                 @if self.shown.is_deprecated() { (self.deprecated(tab)) }
                 (above)
                 nav.tabs aria-label="Pages of this version" {
@@ -192,6 +194,7 @@ impl<'a> Detail<'a> {
                     }
                 }
                 (body)
+                @if tab == Tab::Overview { (share::section(self)) }
             }
         };
         let page_title = match tab {

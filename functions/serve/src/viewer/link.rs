@@ -85,6 +85,22 @@ impl EntryPath<'_> {
         self.with("", &[])
     }
 
+    /// The feed of the versions.
+    pub(super) fn feed(&self) -> String {
+        self.with("/feed.atom", &[])
+    }
+
+    /// A badge of the default version.
+    pub(super) fn badge(&self, badge: &str) -> String {
+        self.with(&format!("/badges/{badge}"), &[])
+    }
+
+    /// The card for other sites.
+    pub(super) fn embed(&self) -> String {
+        let type_of = self.only.map(|only| format!("?type={}", type_name(only))).unwrap_or_default();
+        format!("/viewer/embed/{}/{}{type_of}", segment(self.registry), segment(self.name))
+    }
+
     /// The page of a version.
     pub(super) fn version(&self, version: &str) -> String {
         self.with("", &[("devfile-version", version)])

@@ -1,6 +1,7 @@
 //! The list of stacks and samples: search, filters, cards and pages.
 
 use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
 use super::link::EntryPath;
@@ -9,9 +10,11 @@ use super::room::{brief, short};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::facets::{Choice, Narrowed};
+use crate::view::browse::history::Times;
 use crate::view::browse::query::{ListQuery, Sort};
 use crate::view::browse::shelf::{Shelf, title};
 use crate::view::catalog::{is_deprecated, is_deprecated_tag};
+use crate::view::text::fold;
 
 /// Cards on a page, as existing viewers show them.
 const PAGE: usize = 15;
@@ -19,6 +22,12 @@ const PAGE: usize = 15;
 /// Values of a facet that are shown at once, and most that are shown at all; search finds the others.
 const FIRST: usize = 8;
 const SHOWN: usize = 60;
+
+/// Entries under "Recently updated".
+const UPDATED: usize = 5;
+
+/// Most suggestions for a search.
+const SUGGESTED: usize = 8;
 
 /// Tags on a card.
 const TAGS: usize = 4;
@@ -48,8 +57,10 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> 
                 div.searchbar role="search" {
                     label.hidden for="search" { "Search stacks and samples" }
                     (glyph(Glyph::Search))
-                    input #search type="search" name="search" value=(query.search) maxlength="200" autocomplete="off"
-                        spellcheck="false" placeholder="Search by name, description or tag" aria-controls="results";
+                    input #search type="search" name="search" value=(query.search) maxlength="200" autocomplete="off" list="suggestions"
+                        spellcheck="false" placeholder="Search by name, language, provider or tag" aria-controls="results"
+                        aria-keyshortcuts="/";
+                    datalist #suggestions data-part { @for text in suggestions(snapshot, &found, &query) { option value=(text) {} } }
                     button.primary type="submit" { "Search" }
                 }
             } }
@@ -59,12 +70,13 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> 
                 (filters(shelf, &found, &query))
                 section.results #results aria-label="Results" data-part {
                     (toolbar(&query, &found, snapshot))
+                    @if query.is_open() && query.page == 1 && found.kept.len() > PAGE { (updated(snapshot, registry)) }
                     @if found.kept.is_empty() {
                         (nothing(&query))
                     } @else {
                         ol.cards {
                             @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                li { (card(&snapshot.catalog.entries()[*place], shelf, registry)) }
+                                li { (card(&snapshot.catalog.entries()[*place], shelf.history.entry(*place), shelf, registry)) }
                             }
                         }
                         (pagination(&query, pages))
@@ -142,16 +154,19 @@ fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
                 }
                 div.facets #facets data-part {
                     @for facet in Facet::ALL {
-                        (choices(facet, &shelf.facets.choices(facet, found), found, query))
+                        (choices(facet, shelf.facets.choices(facet, found), found, query))
                     }
                     button.primary.no-script type="submit" { "Apply filters" }
+                    a.primary.script.show-results href="#results" data-show-results { "Show " (count(found.kept.len(), "result", "results")) }
                 }
             }
         }
     }
 }
 
-fn choices(facet: Facet, choices: &[Choice<'_>], found: &Narrowed, query: &ListQuery) -> Markup {
+fn choices(facet: Facet, choices: Vec<Choice<'_>>, found: &Narrowed, query: &ListQuery) -> Markup {
+    let has_choice = choices.len() > 1;
+    let choices: Vec<Choice<'_>> = choices.into_iter().filter(|choice| choice.count > 0 || choice.picked).collect();
     let unknown: Vec<Choice<'_>> = (0..)
         .zip(query.picked(facet))
         .filter(|(number, _)| !found.is_known(facet, *number))
@@ -159,13 +174,13 @@ fn choices(facet: Facet, choices: &[Choice<'_>], found: &Narrowed, query: &ListQ
         .collect();
     let (first, rest): (Vec<_>, Vec<_>) = unknown
         .iter()
-        .chain(choices)
+        .chain(&choices)
         .enumerate()
         .partition(|(place, choice)| choices.len() <= FIRST + 2 || *place < FIRST || choice.picked);
     let rest = &rest[..rest.len().min(SHOWN)];
     html! {
         // One value to choose from is no choice.
-        @if choices.len() + unknown.len() > 1 {
+        @if (has_choice && !choices.is_empty()) || !unknown.is_empty() {
             fieldset {
                 legend { (facet.title()) }
                 @for (_, choice) in first { (checkbox(facet, choice)) }
@@ -182,7 +197,7 @@ fn choices(facet: Facet, choices: &[Choice<'_>], found: &Narrowed, query: &ListQ
 
 fn checkbox(facet: Facet, choice: &Choice<'_>) -> Markup {
     html! {
-        label.choice.none[choice.count == 0 && !choice.picked] {
+        label.choice {
             input type="checkbox" name=(facet.parameter()) value=(choice.label) checked[choice.picked] data-submit;
             span { (choice.label) }
             span.count { (choice.count) }
@@ -204,7 +219,52 @@ pub(super) fn path_of<'a>(entry: &'a Entry, shelf: &Shelf, registry: Registry<'a
     EntryPath { registry: registry.slug, name: &entry.name, only }
 }
 
-fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
+/// The day of a change.
+fn updated_day(moment: jiff::Timestamp) -> Option<Markup> {
+    day(&Timestamp::from_instant(moment))
+}
+
+/// The entries that were changed last.
+fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
+    let shelf = &snapshot.shelf;
+    let last = shelf.by_change().iter().take(UPDATED);
+    html! {
+        section.updated aria-labelledby="updated" {
+            h2 #updated { "Recently updated" }
+            ul {
+                @for place in last {
+                    @let entry = &snapshot.catalog.entries()[*place];
+                    li {
+                        a href=(path_of(entry, shelf, registry).page()) {
+                            (title(entry))
+                            @if let Some(day) = shelf.history.entry(*place).updated.and_then(updated_day) { (day) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Texts that begin or go on as the search does: values of facets, then titles of hits.
+fn suggestions<'a>(snapshot: &'a Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<&'a str> {
+    let wanted = fold(&query.search);
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let entries = snapshot.catalog.entries();
+    let titles = found.kept.iter().map(|place| title(&entries[*place]));
+    let mut texts: Vec<&str> = Vec::new();
+    for text in snapshot.shelf.facets.beginning(&wanted).take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
+        let folded = fold(text);
+        if folded != wanted && texts.len() < SUGGESTED && texts.iter().all(|known| fold(known) != folded) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>) -> Markup {
     let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
@@ -215,6 +275,7 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
                     h3 { a href=(path_of(entry, shelf, registry).page()) { (title(entry)) } }
                     p.by {
                         (type_mark(entry.entry_type))
+                        @if times.is_new(jiff::Timestamp::now()) { span.mark.new { "New" } }
                         @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
                         @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
@@ -237,7 +298,7 @@ fn card(entry: &Entry, shelf: &Shelf, registry: Registry<'_>) -> Markup {
                         (entry.versions.len()) " versions"
                     }
                 }
-                @if let Some(day) = day(&entry.last_modified) { span { span.hidden { "Last modified " } (day) } }
+                @if let Some(day) = times.updated.and_then(updated_day) { span { span.hidden { "Updated " } (day) } }
             }
         }
     }
@@ -253,7 +314,7 @@ fn nothing(query: &ListQuery) -> Markup {
         div.empty {
             h3 { "Nothing matches all of this" }
             @if relax.is_empty() {
-                p { "No name, description or tag has the words “" (query.search) "”, not even with a typo. Fewer or other words may help." }
+                p { "No name, language, provider, description or tag has the words “" (query.search) "”, not even with a typo. Fewer or other words may help." }
             } @else {
                 p { "Leave one of these out to see more:" }
                 ul {

@@ -6,16 +6,19 @@
 //! [`link::outside`], and the policy in [`page`] forbids the rest.
 
 mod assets;
+mod badge;
 mod compare;
 mod content;
 mod detail;
 mod devfile;
+mod feed;
 mod file_pages;
 mod files;
 mod flattened;
 mod flow;
 mod gallery;
 mod highlight;
+mod history;
 mod icons;
 mod install;
 mod link;
@@ -24,8 +27,10 @@ mod missing;
 mod origin;
 mod overview;
 mod page;
+mod quarantine;
 mod readme;
 mod room;
+mod share;
 mod shown;
 mod sitemap;
 mod source;
@@ -41,6 +46,8 @@ mod bounds;
 mod detail_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod share_tests;
 #[cfg(test)]
 mod tests;
 
@@ -100,6 +107,10 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         .with_rest(),
         page(viewer, "/viewer/devfiles/{registry}/{name}/versions", tabs::versions),
         page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::wanted, compare::answer),
+        page(viewer, feed::PATH, feed::answer),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/feed.atom", feed::answer_entry),
+        page(viewer, "/viewer/devfiles/{registry}/{name}/badges/{badge}", badge::answer),
+        page(viewer, "/viewer/embed/{registry}/{name}", share::answer_embed),
         Route::page(
             "/viewer/assets/{name}",
             move |State(app): State<Arc<App>>, held: Held, Path(name): Path<String>, request: Request| async move {

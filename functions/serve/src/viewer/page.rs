@@ -16,7 +16,7 @@ use super::icons::placeholder;
 use crate::http::body::{Body, Caching};
 
 /// Media type of pages.
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 
 /// What a page may do: show and run what comes from this registry in files of its own, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -98,6 +98,7 @@ impl Page {
                         }
                         None => { meta name="robots" content="noindex"; }
                     }
+                    (registry.feed_link())
                     link rel="icon" type="image/svg+xml" href=(MARK.url);
                     link rel="stylesheet" href=(STYLE.url);
                     // Not deferred: it sets the chosen colours before anything is painted.
@@ -204,6 +205,7 @@ fn footer() -> Markup {
                 li { a href="https://devfile.io/docs" { "About devfiles" } }
                 li { a href="/openapi.json" { "API" } }
                 li { a href="/v2index/all" { "Index" } }
+                li { a href="/viewer/feed.atom" { "Feed" } }
                 li { a href="/sitemap.xml" { "Sitemap" } }
             }
         }

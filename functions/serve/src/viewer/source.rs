@@ -1,5 +1,6 @@
 //! Links to the repository that a version comes from: its folder at the commit, the editor, a new issue.
 
+use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::Git;
 
@@ -33,6 +34,12 @@ impl Source {
         let url: RepositoryUrl = snapshot.about.source.parse().ok()?;
         let branch = url.branch().map(str::to_owned);
         Self::new(&url, snapshot.about.commit_hash.to_string(), branch)
+    }
+
+    /// The registry repository at a commit.
+    pub(super) fn at(source: &str, commit: &CommitSha) -> Option<Self> {
+        let url: RepositoryUrl = source.parse().ok()?;
+        Self::new(&url, commit.to_string(), None)
     }
 
     /// The repository that an entry names, at its revision.
@@ -74,6 +81,12 @@ impl Source {
             Host::Gitea => "src/commit",
         };
         self.link(kind, &self.at, path)
+    }
+
+    /// A line of a file at the commit.
+    pub(super) fn line(&self, path: &str, line: Option<u32>) -> Option<String> {
+        let file = self.file(path)?;
+        Some(line.map_or_else(|| file.clone(), |line| format!("{file}#L{line}")))
     }
 
     /// The editor of a file on the branch. Where the branch is unknown, the page of the file on the default branch, which links the

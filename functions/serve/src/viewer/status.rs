@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use devfile_registry::diagnostic::{Diagnostic, Severity};
+use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::CommitSha;
 use devfile_registry::publish::{LastRefresh, Outcome};
-use devfile_registry::release::{PendingReason, Recent};
-use devfile_registry::repository::{Part, Quarantined};
+use devfile_registry::release::PendingReason;
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
+use super::history;
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
+use super::quarantine::{self, Place, problems};
 use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
 use crate::release::snapshot::{About, Snapshot};
 use crate::status::Health;
@@ -61,10 +62,10 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
                 dl.wide { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
             }
             @if let Some(last) = last_refresh { (refresh(last, &about.source, now)) }
-            (quarantined(&about.quarantined, rejected))
+            (quarantined(about, rejected))
             (pending(about))
-            (changes(&about.changed, &about.removed))
-            (recent(&about.recent, &about.source, now))
+            (changes(snapshot, registry))
+            (history::render(snapshot, registry, now))
             (warnings(&snapshot.warnings))
             p.side-note { "For programs: " a href="/status" { "/status" } " and " a href="/health" { "/health" } "." }
         }
@@ -102,7 +103,8 @@ fn word(number: usize, one: &'static str, many: &'static str) -> &'static str {
     if number == 1 { one } else { many }
 }
 
-fn commit(source: &str, commit: &CommitSha) -> Markup {
+/// A commit, with a link to its page.
+pub(super) fn commit(source: &str, commit: &CommitSha) -> Markup {
     html! {
         @match commit_page(source, commit.as_str()) {
             Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
@@ -112,7 +114,7 @@ fn commit(source: &str, commit: &CommitSha) -> Markup {
 }
 
 /// A moment and how long ago it was.
-fn moment(moment: &Timestamp, now: jiff::Timestamp) -> Markup {
+pub(super) fn moment(moment: &Timestamp, now: jiff::Timestamp) -> Markup {
     let seconds = now.as_second() - moment.instant().as_second();
     html! {
         time datetime=(moment) { (moment.instant().strftime("%-d %b %Y, %H:%M:%S UTC")) } " (" (ago(seconds)) ")"
@@ -153,8 +155,12 @@ fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
                 }
                 div { dt { "Ended" } dd { (moment(&last.at, now)) } }
                 @if let Some(hash) = &last.commit_hash { div { dt { "Commit" } dd { (commit(source, hash)) } } }
-                @if let Some(since) = &last.behind_since {
-                    div { dt { "Behind the branch since" } dd { (moment(since, now)) } }
+                div {
+                    dt { "Behind the branch" }
+                    dd { @match &last.behind_since { Some(since) => { "since " (moment(since, now)) } None => { "no" } } }
+                }
+                @if !last.repaired.is_empty() {
+                    div { dt { "Repaired in the stores" } dd { (count(last.repaired.len(), "object", "objects")) } }
                 }
             }
         }
@@ -162,17 +168,19 @@ fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
 }
 
 /// The parts that are not published as they stand in the repository, and why. After a rejected refresh that is all of its commit.
-fn quarantined(parts: &[Quarantined], rejected: Option<&LastRefresh>) -> Markup {
+fn quarantined(about: &About, rejected: Option<&LastRefresh>) -> Markup {
+    let parts = &about.quarantined;
+    let at = |commit: Option<&CommitSha>| Place::new(about, commit.unwrap_or(&about.commit_hash));
     html! {
         section aria-labelledby="quarantined" {
             h2 #quarantined { "Quarantined" }
             @if let Some(last) = rejected {
                 p { "STRICT is set, so nothing of the last commit is published until these are corrected:" }
-                (problems(&last.quarantined))
+                (problems(&last.quarantined, &at(last.commit_hash.as_ref())))
             }
             @if !parts.is_empty() {
                 p { "These keep their last published state until their files are corrected:" }
-                (problems(parts))
+                (problems(parts, &at(None)))
             } @else if rejected.is_none() {
                 p.empty-note { "Nothing is quarantined." }
             }
@@ -208,50 +216,12 @@ fn pending(about: &About) -> Markup {
     }
 }
 
-fn problems(parts: &[Quarantined]) -> Markup {
-    let fitting = section(parts, |part| {
-        html! {
-            li {
-                h3 { (brief(&part_name(&part.part))) }
-                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem)) } }).rows) }
-            }
-        }
-    });
-    html! {
-        ul.problems { (fitting.rows) }
-        (left_out(parts.len() - fitting.count))
-    }
-}
-
-fn part_name(part: &Part) -> String {
-    match part {
-        Part::Version { stack, version } => format!("{stack} {version}"),
-        Part::Stack { stack } => format!("{stack}, all versions"),
-        Part::Sample { name } => format!("{name}, a sample"),
-        Part::ExtraEntries => "Samples and stacks of extraDevfileEntries.yaml".to_owned(),
-        Part::Dates => "Dates of last_modified.json".to_owned(),
-    }
-}
-
-fn diagnostic(problem: &Diagnostic) -> Markup {
-    html! {
-        span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
-        " " (brief(&problem.message)) " "
-        code { (brief(&place(problem))) }
-        @if !problem.hint.is_empty() { span.side-note { (brief(&problem.hint)) } }
-    }
-}
-
-/// File, line and column, as editors take them.
-fn place(problem: &Diagnostic) -> String {
-    let position = problem.position.map(|position| format!(":{}:{}", position.line, position.column));
-    format!("{}{}", problem.path, position.unwrap_or_default())
-}
-
 /// The differences of the live release from the one before.
-fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
+fn changes(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
+    let (changed, removed) = (&snapshot.about.changed, &snapshot.about.removed);
     let list = |name: &'static str, parts: &BTreeSet<String>| {
-        let fitting = Room(SECTION_BYTES).fit(parts, |part| html! { li { code { (brief(part)) } } });
+        let fitting =
+            Room(SECTION_BYTES).fit(parts, |part| html! { li { (history::linked(snapshot, registry, part)) } });
         html! {
             @if !parts.is_empty() {
                 h3 { (name) }
@@ -266,29 +236,6 @@ fn changes(changed: &BTreeSet<String>, removed: &BTreeSet<String>) -> Markup {
                 h2 #changes { "Changes of this release" }
                 (list("Changed", changed))
                 (list("Removed", removed))
-            }
-        }
-    }
-}
-
-/// Releases that were live, the newest first.
-fn recent(releases: &[Recent], source: &str, now: jiff::Timestamp) -> Markup {
-    let fitting = section(releases, |release| {
-        html! {
-            tr { td { (commit(source, &release.commit_hash)) } td { (moment(&release.generated_at, now)) } }
-        }
-    });
-    html! {
-        @if !releases.is_empty() {
-            section aria-labelledby="recent" {
-                h2 #recent { "Recent releases" }
-                div.table tabindex="0" role="region" aria-label="Table of releases" {
-                    table {
-                        thead { tr { th scope="col" { "Commit" } th scope="col" { "Live since" } } }
-                        tbody { (fitting.rows) }
-                    }
-                }
-                (left_out(releases.len() - fitting.count))
             }
         }
     }
@@ -310,7 +257,7 @@ fn warnings(warnings: &[Diagnostic]) -> Markup {
         let places = Room(LIST_BYTES).fit(&warnings, |warning| {
             html! {
                 li {
-                    code { (brief(&place(warning))) }
+                    code { (brief(&quarantine::position(warning))) }
                     @if message.is_none() { " " (brief(&warning.message)) }
                 }
             }
@@ -354,21 +301,5 @@ mod tests {
         ] {
             assert_eq!(ago(seconds), text);
         }
-    }
-
-    #[test]
-    fn changes_and_earlier_releases_are_listed() {
-        let parts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let shown = changes(&parts(&["stacks/kiln/1.1.0"]), &parts(&["stacks/old"])).into_string();
-        assert!(shown.contains("stacks/kiln/1.1.0") && shown.contains("Removed"), "{shown}");
-        assert!(changes(&parts(&[]), &parts(&[])).into_string().is_empty());
-        let release = serde_json::json!({
-            "commit_hash": "0123456789abcdef0123456789abcdef01234567", "generated_at": "2025-11-01T10:00:00Z",
-            "release": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
-        });
-        let releases: Vec<Recent> = serde_json::from_value(serde_json::json!([release])).unwrap();
-        let now = "2025-11-01T12:00:00Z".parse().unwrap();
-        let shown = recent(&releases, "https://github.com/a/b", now).into_string();
-        assert!(shown.contains("https://github.com/a/b/commit/0123456789") && shown.contains("2 hours ago"), "{shown}");
     }
 }

@@ -163,7 +163,8 @@ fn object_that_was_written_again_after_the_listing_stays() {
 fn list_that_was_cut_off_within_the_hour_prunes_nothing() {
     let world = with_old_releases();
     let mut index = world.bucket.live().unwrap();
-    let of = |number: usize| Recent { commit_hash: Branch::named(number), release: index.release, generated_at: now() };
+    let first = index.recent[0].clone();
+    let of = |number: usize| Recent { commit_hash: Branch::named(number), generated_at: now(), ..first.clone() };
     index.recent = (0..LISTED_RELEASES).map(of).collect();
     world.bucket.write(INDEX_KEY, index.to_bytes());
     let before = keys(&world);

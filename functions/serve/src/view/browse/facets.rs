@@ -155,6 +155,20 @@ impl Facets {
         row.iter().for_each(|number| counts[*number as usize] += 1);
     }
 
+    /// Languages, tags and providers with a word that begins with a folded text, those of most entries first.
+    pub(crate) fn beginning<'a>(&'a self, wanted: &str) -> impl Iterator<Item = &'a str> {
+        let columns = [Facet::Languages, Facet::Tags, Facet::Providers]
+            .into_iter()
+            .map(move |facet| &self.columns[facet as usize]);
+        columns.flat_map(move |column| {
+            let values = column.order.iter().map(|number| &column.values[*number as usize]);
+            let begins = move |value: &&Value| {
+                value.folded.match_indices(wanted).any(|(at, _)| at == 0 || value.folded[..at].ends_with(' '))
+            };
+            values.filter(begins).map(|value| value.label.as_str())
+        })
+    }
+
     /// The values of a facet to choose from.
     pub(crate) fn choices<'a>(&'a self, facet: Facet, narrowed: &Narrowed) -> Vec<Choice<'a>> {
         let column = &self.columns[facet as usize];

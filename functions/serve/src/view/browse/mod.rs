@@ -1,7 +1,9 @@
 //! The index of the viewer: facets, words, orders and pictures of the entries.
 
+mod aliases;
 pub(crate) mod facet;
 pub(crate) mod facets;
+pub(crate) mod history;
 pub(crate) mod lineage;
 pub(crate) mod pictures;
 pub(crate) mod query;

@@ -20,16 +20,19 @@ pub(crate) enum Sort {
     Relevance,
     /// By display name.
     Name,
-    /// The newest first.
+    /// The last changed first.
     Modified,
+    /// The last added first.
+    Newest,
 }
 
 impl Sort {
     /// Every order with its name in URLs and for people.
-    pub(crate) const ALL: [(Self, &'static str, &'static str); 3] = [
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Relevance, "relevance", "Best match"),
         (Self::Name, "name", "Name"),
-        (Self::Modified, "modified", "Last modified"),
+        (Self::Modified, "modified", "Recently updated"),
+        (Self::Newest, "newest", "Newest"),
     ];
 
     /// Its name in URLs.

@@ -2,22 +2,29 @@
 //!
 //! Every word of a search must stand in an entry, as a part of one of its words. Where no word of the release holds it, words
 //! that differ by a typo or two are taken instead, so a search that is spelled right is never blurred. All distinct words of
-//! a release are kept once with the entries they stand in; a search compares words, not entries.
+//! a release are kept once with the entries they stand in; a search compares words, not entries. It skips words that lack
+//! more letters of the search than typos may change.
 
 use std::collections::HashMap;
 
-use devfile_registry::index::Entry;
+use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::repository::is_entry_name;
 use strsim::osa_distance;
 
+use super::aliases;
 use super::text::start;
+use crate::view::catalog::is_deprecated;
 use crate::view::text::fold;
 
 /// How much a word weighs, by where it stands.
 const NAME: u32 = 8;
 const DISPLAY_NAME: u32 = 6;
 const TAG: u32 = 4;
+const LANGUAGE: u32 = 4;
+const PROJECT_TYPE: u32 = 3;
+const PROVIDER: u32 = 2;
 const DESCRIPTION: u32 = 1;
+const TYPE: u32 = 1;
 
 /// How much the kind of a match weighs.
 const WHOLE: u32 = 8;
@@ -48,7 +55,23 @@ pub(crate) struct Words {
 struct Word {
     text: Box<str>,
     length: usize,
+    letters: Letters,
     entries: Vec<(u32, u32)>,
+}
+
+/// The letters of a word as bits; several letters share a bit.
+#[derive(Debug, Clone, Copy)]
+struct Letters(u64);
+
+impl Letters {
+    fn of(text: &str) -> Self {
+        Self(text.chars().fold(0, |bits, c| bits | 1 << (u32::from(c) % 64)))
+    }
+
+    /// How many letters of this word the other lacks, at least. Each edit can supply one of them.
+    fn missing_in(self, other: Self) -> u32 {
+        (self.0 & !other.0).count_ones()
+    }
 }
 
 impl Words {
@@ -57,13 +80,27 @@ impl Words {
         let mut known: HashMap<String, usize> = HashMap::new();
         let mut words: Vec<Word> = Vec::new();
         for (place, entry) in (0_u32..).zip(entries) {
-            let texts = [(&entry.name, NAME), (&entry.display_name, DISPLAY_NAME), (&entry.description, DESCRIPTION)];
-            let tags = entry.tags.iter().take(FOUND_TAGS).map(|tag| (tag, TAG));
+            let kind = match entry.entry_type {
+                EntryType::Stack => "stack",
+                EntryType::Sample => "sample",
+            };
+            let texts = [
+                (entry.name.as_str(), NAME),
+                (entry.display_name.as_str(), DISPLAY_NAME),
+                (entry.language.as_str(), LANGUAGE),
+                (entry.project_type.as_str(), PROJECT_TYPE),
+                (entry.provider.as_str(), PROVIDER),
+                (entry.description.as_str(), DESCRIPTION),
+                (kind, TYPE),
+                (if is_deprecated(entry) { "deprecated" } else { "" }, TYPE),
+            ];
+            let tags = entry.tags.iter().take(FOUND_TAGS).map(|tag| (tag.as_str(), TAG));
             for (text, weight) in texts.into_iter().chain(tags) {
                 for text in forms(&fold(start(text, FOUND_CHARS))) {
                     let number = *known.entry(text).or_insert_with_key(|text| {
                         let length = text.chars().count();
-                        words.push(Word { text: text.as_str().into(), length, entries: Vec::new() });
+                        let letters = Letters::of(text);
+                        words.push(Word { text: text.as_str().into(), length, letters, entries: Vec::new() });
                         words.len() - 1
                     });
                     let found = &mut words[number].entries;
@@ -99,13 +136,23 @@ impl Words {
         total
     }
 
+    /// Words that hold the wanted one, and its other names as whole words.
     fn spelled(&self, wanted: &str, entries: usize) -> Vec<u32> {
-        self.score(entries, |word| match word.text.find(wanted) {
-            _ if wanted.is_empty() => 0,
-            Some(0) if word.text.len() == wanted.len() => WHOLE,
-            Some(0) => START,
-            Some(_) => PART,
-            None => 0,
+        if wanted.is_empty() {
+            return vec![0; entries];
+        }
+        let letters = Letters::of(wanted);
+        let aliases: Vec<&str> = aliases::of(wanted).collect();
+        let is_alias = |word: &Word| aliases.contains(&&*word.text);
+        self.score(entries, |word| match &*word.text {
+            text if letters.missing_in(word.letters) == 0 && text.contains(wanted) => match text.starts_with(wanted) {
+                true if text.len() == wanted.len() => WHOLE,
+                true => START,
+                false if is_alias(word) => WHOLE,
+                false => PART,
+            },
+            _ if is_alias(word) => WHOLE,
+            _ => 0,
         })
     }
 
@@ -116,7 +163,11 @@ impl Words {
             4..=7 => 1,
             _ => 2,
         };
+        let letters = Letters::of(wanted);
         self.score(entries, |word| {
+            if letters.missing_in(word.letters) as usize > allowed {
+                return 0;
+            }
             let near = |text: &str| osa_distance(wanted, text) <= allowed;
             let prefix = |length: usize| word.text.char_indices().nth(length).map(|(end, _)| &word.text[..end]);
             if word.length + allowed < length || word.length < 3 {
@@ -148,7 +199,10 @@ impl Words {
 /// The words of a folded text in the forms that somebody may type: `node.js` as it is, without marks, and its parts.
 fn forms(folded: &str) -> Vec<String> {
     let mut all = Vec::new();
-    for word in folded.split(' ').map(|word| word.trim_matches(|c: char| ",;:()[]{}\"'!?.".contains(c))) {
+    let is_mark = |c: char| ",;:()[]{}\"'!?".contains(c);
+    for word in folded.split(' ') {
+        // A dot ends a sentence, but begins `.net`.
+        let word = word.trim_start_matches(is_mark).trim_end_matches(|c: char| is_mark(c) || c == '.');
         let parts = word.split(|c: char| !c.is_alphanumeric());
         let every = [word.to_owned(), squashed(word)].into_iter().chain(parts.map(str::to_owned));
         for form in every.filter(|form| !form.is_empty()) {
@@ -239,6 +293,53 @@ mod tests {
     }
 
     #[test]
+    fn finds_by_language_provider_type_and_other_names() {
+        let entry = |name: &str, entry_type, language: &str, provider: &str, tags: &[&str]| Entry {
+            name: name.into(),
+            entry_type,
+            language: language.into(),
+            provider: provider.into(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..Entry::default()
+        };
+        let (stack, sample) = (EntryType::Stack, EntryType::Sample);
+        let entries = [
+            entry("basket", stack, "TypeScript", "Weavers", &[]),
+            entry("candle", stack, "Go", "Lantern", &[]),
+            entry("django", sample, "Python", "Red Hat", &["Deprecated"]),
+            entry("jig", stack, "C++", "Smiths", &[]),
+            entry("palette", stack, "JavaScript", "Lantern", &[]),
+            entry("press", sample, "C#", "Scribes", &[".NET"]),
+        ];
+        let words = Words::new(&entries);
+        for (search, names) in [
+            ("typescript", vec!["basket"]),
+            ("ts", vec!["basket"]),
+            ("golang", vec!["candle"]),
+            ("js", vec!["palette"]),
+            ("javascript", vec!["palette"]),
+            ("c#", vec!["press"]),
+            ("csharp", vec!["press"]),
+            ("c++", vec!["jig"]),
+            ("cpp", vec!["jig"]),
+            (".net", vec!["press"]),
+            ("dotnet", vec!["press"]),
+            ("py", vec!["django"]),
+            ("red hat", vec!["django"]),
+            ("lantern", vec!["candle", "palette"]),
+            ("sample", vec!["django", "press"]),
+            ("deprecated", vec!["django"]),
+            ("typescirpt", vec!["basket"]),
+        ] {
+            let scores = words.scores(search, entries.len());
+            let found = scores.iter().zip(&entries).filter(|(score, _)| **score > 0).map(|(_, entry)| &*entry.name);
+            assert_eq!(found.collect::<Vec<_>>(), names, "{search}");
+        }
+        let scores = words.scores("go", entries.len());
+        assert!(scores[1] > scores[2] && scores[2] > 0, "a whole word counts for more than a part: {scores:?}");
+    }
+
+    #[test]
     fn forgives_typos_only_where_nothing_is_spelled_so() {
         for (search, names) in [
             ("pyhton", vec!["python"]),
@@ -277,6 +378,13 @@ mod tests {
             let words: Vec<_> = text.split_whitespace().map(|word| word.trim_matches(',')).collect();
             let hits = found(words[word.index(words.len())]);
             prop_assert!(hits.contains(&entry.name));
+        }
+
+        #[test]
+        fn letters_rule_out_no_word_within_the_distance(wanted in "[a-eé#]{1,8}", text in "[a-eé#]{1,8}") {
+            let (wanted_letters, letters) = (Letters::of(&wanted), Letters::of(&text));
+            prop_assert!(wanted_letters.missing_in(letters) as usize <= osa_distance(&wanted, &text));
+            prop_assert!(!text.contains(&wanted) || wanted_letters.missing_in(letters) == 0);
         }
 
         #[test]

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use devfile_registry::index::{Entry, EntryType};
-use devfile_registry::release::PublishedVersion;
+use devfile_registry::release::{PublishedVersion, Recent};
 
 use super::facet::Facet;
 use super::facets::{Facets, Narrowed};
+use super::history::History;
 use super::pictures::Pictures;
 use super::query::{ListQuery, Sort};
 use super::search::Words;
@@ -19,22 +20,33 @@ use crate::view::text::fold;
 pub(crate) struct Shelf {
     pub(crate) facets: Facets,
     pub(crate) pictures: Pictures,
+    pub(crate) history: History,
     words: Words,
     /// Places in the order of the display names.
     by_name: Vec<usize>,
     /// Places in the order of the last change, the newest first.
     by_change: Vec<usize>,
+    /// Places in the order in which entries were added, the newest first.
+    by_age: Vec<usize>,
     /// Places by name: of the stack, and of the sample.
     by_entry_name: HashMap<String, [Option<usize>; 2]>,
 }
 
 impl Shelf {
     /// Prepares the entries of a release.
-    pub(crate) fn new(entries: &[Entry], icons: &crate::view::icons::Icons, versions: &[PublishedVersion]) -> Self {
+    pub(crate) fn new(
+        entries: &[Entry],
+        icons: &crate::view::icons::Icons,
+        versions: &[PublishedVersion],
+        recent: &[Recent],
+    ) -> Self {
+        let history = History::new(entries, versions, recent);
         let mut by_name: Vec<usize> = (0..entries.len()).collect();
         by_name.sort_by_cached_key(|place| (fold(title(&entries[*place])), entries[*place].name.clone(), *place));
         let mut by_change = by_name.clone();
-        by_change.sort_by_key(|place| Reverse(&entries[*place].last_modified));
+        by_change.sort_by_key(|place| Reverse(history.entry(*place).updated));
+        let mut by_age = by_name.clone();
+        by_age.sort_by_key(|place| Reverse(history.entry(*place).added));
         let mut by_entry_name: HashMap<String, [Option<usize>; 2]> = HashMap::new();
         for (place, entry) in entries.iter().enumerate() {
             let places = by_entry_name.entry(entry.name.clone()).or_default();
@@ -46,13 +58,19 @@ impl Shelf {
             words: Words::new(entries),
             by_name,
             by_change,
+            by_age,
+            history,
             by_entry_name,
         }
     }
 
     /// The entries that a query asks for, in its order.
     pub(crate) fn browse(&self, query: &ListQuery) -> Narrowed {
-        let order = if query.sort == Sort::Modified { &self.by_change } else { &self.by_name };
+        let order = match query.sort {
+            Sort::Modified => &self.by_change,
+            Sort::Newest => &self.by_age,
+            Sort::Name | Sort::Relevance => &self.by_name,
+        };
         if query.search.is_empty() {
             return self.facets.narrow(order.iter().copied(), query);
         }
@@ -62,6 +80,11 @@ impl Shelf {
             narrowed.kept.sort_by_key(|place| Reverse(scores[*place]));
         }
         narrowed
+    }
+
+    /// Places in the order of the last change, the newest first.
+    pub(crate) fn by_change(&self) -> &[usize] {
+        &self.by_change
     }
 
     /// Whether some entry has a value of a facet.
@@ -109,7 +132,7 @@ mod tests {
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
         let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
         shelf.browse(&query).kept.into_iter().map(|place| title(&entries[place]).to_owned()).collect()
     }
@@ -118,6 +141,7 @@ mod tests {
     fn orders() {
         assert_eq!(browsed(""), ["Forge", "Kiln", "Loom", "Loom shop", "Pot"]);
         assert_eq!(browsed("sort=modified"), ["Pot", "Kiln", "Loom", "Loom shop", "Forge"]);
+        assert_eq!(browsed("sort=newest"), ["Pot", "Loom", "Loom shop", "Kiln", "Forge"]);
         assert_eq!(browsed("search=loom"), ["Loom", "Loom shop"]);
         assert_eq!(browsed("search=kiln"), ["Kiln", "Pot"], "the name counts for more than the description");
         assert_eq!(browsed("search=kiln&sort=modified"), ["Pot", "Kiln"]);
@@ -127,7 +151,7 @@ mod tests {
     #[test]
     fn a_stack_and_a_sample_may_share_a_name() {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[]);
+        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
         assert_eq!(shelf.place("loom", None), Some(1));
         assert_eq!(shelf.place("loom", Some(EntryType::Sample)), Some(4));
         assert_eq!(shelf.place("pot", None), Some(3));

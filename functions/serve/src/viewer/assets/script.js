@@ -8,6 +8,10 @@
     const chosen = stored();
     if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen; else delete root.dataset.theme;
     root.classList.toggle("dark", (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark");
+    for (const meta of document.querySelectorAll("meta[name=theme-color]")) {
+      meta.dataset.own ??= meta.content;
+      meta.content = root.dataset.theme ? { light: "#f6f7f9", dark: "#11151c" }[root.dataset.theme] : meta.dataset.own;
+    }
     const button = document.querySelector("[data-theme-switch]");
     if (button) button.setAttribute("aria-label", root.classList.contains("dark") ? "Use light colours" : "Use dark colours");
   };

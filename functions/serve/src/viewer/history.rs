@@ -1,0 +1,79 @@
+//! The history of releases on the page for operators: what each one changed, linked.
+
+use devfile_registry::index::EntryType;
+use devfile_registry::release::Recent;
+use maud::{Markup, html};
+
+use super::list::path_of;
+use super::page::{Registry, count};
+use super::room::{brief, left_out, section};
+use super::status::{commit, moment};
+use crate::release::snapshot::Snapshot;
+
+/// Releases that were live, the newest first.
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+    let (releases, source) = (&snapshot.about.recent, &snapshot.about.source);
+    let fitting = section(releases, |release| {
+        html! {
+            tr {
+                td { (commit(source, &release.commit_hash)) }
+                td { (moment(&release.generated_at, now)) }
+                td { (changes(snapshot, registry, release)) }
+            }
+        }
+    });
+    html! {
+        @if !releases.is_empty() {
+            section aria-labelledby="recent" {
+                h2 #recent { "History of releases" }
+                div.table tabindex="0" role="region" aria-label="Table of releases" {
+                    table {
+                        thead { tr { th scope="col" { "Commit" } th scope="col" { "Live since" } th scope="col" { "Changes" } } }
+                        tbody { (fitting.rows) }
+                    }
+                }
+                (left_out(releases.len() - fitting.count))
+            }
+        }
+    }
+}
+
+fn changes(snapshot: &Snapshot, registry: Registry<'_>, release: &Recent) -> Markup {
+    let lists = &release.changes;
+    let changed = lists.changed.difference(&lists.added);
+    let listed = lists.changed.len() + lists.removed.len();
+    html! {
+        @if release.parts == 0 { "–" }
+        @else {
+            ul {
+                @for part in &lists.added { li { "New: " (linked(snapshot, registry, part)) } }
+                @for part in changed { li { (linked(snapshot, registry, part)) } }
+                @for part in &lists.removed { li { "Removed: " code { (brief(part)) } } }
+                @if release.parts > listed { li { "and " (count(release.parts - listed, "other", "others")) } }
+            }
+        }
+    }
+}
+
+/// A part of the repository as a link to its page, if it has one.
+pub(super) fn linked(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Markup {
+    html! {
+        @match page_of(snapshot, registry, part) {
+            Some(page) => { a href=(page) { code { (brief(part)) } } }
+            None => { code { (brief(part)) } }
+        }
+    }
+}
+
+/// The page of a stack, version or sample by its path in the repository.
+fn page_of(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Option<String> {
+    let (kind, rest) = match part.split_once('/')? {
+        ("stacks", rest) => (EntryType::Stack, rest),
+        ("samples", rest) => (EntryType::Sample, rest),
+        _ => return None,
+    };
+    let (name, version) = rest.split_once('/').unwrap_or((rest, ""));
+    let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, Some(kind))?];
+    let version = entry.versions.iter().find(|known| known.version == version).map_or("", |known| &known.version);
+    Some(path_of(entry, &snapshot.shelf, registry).version(version))
+}

@@ -1,0 +1,112 @@
+//! Quarantined parts of the repository: on the page for operators, and for the owner on the page of the stack.
+
+use std::collections::BTreeMap;
+
+use devfile_registry::diagnostic::{Diagnostic, Severity};
+use devfile_registry::digest::CommitSha;
+use devfile_registry::index::EntryType;
+use devfile_registry::repository::{Part, Quarantined};
+use devfile_registry::timestamp::Timestamp;
+use maud::{Markup, html};
+
+use super::page::{Glyph, day, glyph};
+use super::room::{LIST_BYTES, Room, brief, left_out, section};
+use super::source::Source;
+use crate::release::snapshot::{About, Snapshot};
+
+/// Most problems in the notice of a stack's own page.
+const NOTICED: usize = 5;
+
+/// The repository at the commit of some problems, and since when the parts are quarantined.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    source: Option<Source>,
+    since: &'a BTreeMap<String, Timestamp>,
+}
+
+impl<'a> Place<'a> {
+    /// The repository of a release at a commit.
+    pub(super) fn new(about: &'a About, commit: &CommitSha) -> Self {
+        Self { source: Source::at(&about.source, commit), since: &about.quarantined_since }
+    }
+}
+
+/// Parts with their problems.
+pub(super) fn problems(parts: &[Quarantined], place: &Place<'_>) -> Markup {
+    let fitting = section(parts, |part| {
+        html! {
+            li {
+                h3 { (brief(&part_name(&part.part))) }
+                @if let Some(since) = place.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
+                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, place)) } }).rows) }
+            }
+        }
+    });
+    html! {
+        ul.problems { (fitting.rows) }
+        (left_out(parts.len() - fitting.count))
+    }
+}
+
+/// The notice on the page of a stack or sample with quarantined parts, whether it was ever published or not. `name` is the name of the entry.
+pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup {
+    let about = &snapshot.about;
+    let is_its = |part: &Part| match part {
+        Part::Version { stack, .. } | Part::Stack { stack } => kind == EntryType::Stack && stack == name,
+        Part::Sample { name: sample } => kind == EntryType::Sample && sample == name,
+        Part::ExtraEntries | Part::Dates => false,
+    };
+    let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|held| is_its(&held.part)).collect();
+    let place = Place::new(about, &about.commit_hash);
+    let problems = parts.iter().flat_map(|held| &held.problems).take(NOTICED);
+    let since = parts.iter().filter_map(|held| place.since.get(&held.part.path())).min().and_then(day);
+    html! {
+        @if let [first, rest @ ..] = parts.as_slice() {
+            div.notice #quarantined {
+                (glyph(Glyph::Warning))
+                div {
+                    p {
+                        strong { (brief(&part_name(&first.part))) }
+                        @if !rest.is_empty() { " and " (rest.len()) " more" }
+                        @if rest.is_empty() { " is" } @else { " are" }
+                        " quarantined" @if let Some(since) = since { " since " (since) }
+                        ": the last published state stays until the files are corrected."
+                    }
+                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &place)) } }).rows) }
+                    p { a href="/viewer/status#quarantined" { "All that is quarantined" } }
+                }
+            }
+        }
+    }
+}
+
+fn part_name(part: &Part) -> String {
+    match part {
+        Part::Version { stack, version } => format!("{stack} {version}"),
+        Part::Stack { stack } => format!("{stack}, all versions"),
+        Part::Sample { name } => format!("{name}, a sample"),
+        Part::ExtraEntries => "Samples and stacks of extraDevfileEntries.yaml".to_owned(),
+        Part::Dates => "Dates of last_modified.json".to_owned(),
+    }
+}
+
+/// A problem with a link to its line at the commit.
+fn diagnostic(problem: &Diagnostic, place: &Place<'_>) -> Markup {
+    let line = problem.position.map(|position| position.line);
+    let link = place.source.as_ref().and_then(|source| source.line(&problem.path, line));
+    html! {
+        span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
+        " " (brief(&problem.message)) " "
+        @match link {
+            Some(link) => { a href=(link) rel="noopener noreferrer" { code { (brief(&position(problem))) } } }
+            None => { code { (brief(&position(problem))) } }
+        }
+        @if !problem.hint.is_empty() { span.side-note { (brief(&problem.hint)) } }
+    }
+}
+
+/// File, line and column, as editors take them.
+pub(super) fn position(problem: &Diagnostic) -> String {
+    let position = problem.position.map(|position| format!(":{}:{}", position.line, position.column));
+    format!("{}{}", problem.path, position.unwrap_or_default())
+}
