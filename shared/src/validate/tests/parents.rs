@@ -298,11 +298,12 @@ fn one_of_a_dozen(random: &mut fastrand::Rng, parents: usize) -> String {
 #[test]
 fn devfile_is_judged_alike_whether_its_parents_are_shared_or_not() {
     let mut shared = 0;
-    for seed in 0..400 {
+    for seed in 0..60 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let parents = random.usize(2..26);
+        let is_chain = seed % 4 == 0;
+        let parents = random.usize(if is_chain { 15..26 } else { 2..8 });
         let mut texts: Vec<String> = (0..parents).map(|_| one_of_a_dozen(&mut random, parents)).collect();
-        if seed % 4 == 0 {
+        if is_chain {
             // A chain of more or less than the longest.
             texts = (0..parents)
                 .map(|level| {
@@ -335,5 +336,5 @@ fn devfile_is_judged_alike_whether_its_parents_are_shared_or_not() {
             shared += usize::from(found.2 < expected.2);
         }
     }
-    assert!(shared > 100, "{shared}");
+    assert!(shared > 20, "{shared}");
 }
