@@ -237,7 +237,7 @@ mod tests {
         let tags: EcrTags = "team=stacks, cost centre=12/b@x,empty=".parse().unwrap();
         let expected = [("team", "stacks"), ("cost centre", "12/b@x"), ("empty", "")];
         assert_eq!(tags.0, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        let (long, many) = (format!("{}=x", "k".repeat(129)), vec!["k=v"; 2].join(","));
+        let (long, many) = (format!("{}=x", "k".repeat(129)), ["k=v"; 2].join(","));
         let too_many = (0..51).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
         for wrong in ["", "team", "=x", "aws:x=1", "AWS:x=1", "a=1;b=2", "a=1,", &long, &many, &too_many] {
             assert_eq!(wrong.parse::<EcrTags>(), Err(InvalidEcrOption), "{wrong}");
