@@ -39,7 +39,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Re
     });
     match versions {
         Ok((from, to)) => visit.found(&render(visit.snapshot, visit.registry, from, to)),
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Re
             let content = shown.text().map(|text| visit.viewer.contents.of(text));
             visit.found(&render(visit.snapshot, visit.registry, shown, content.as_deref()))
         }
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 
