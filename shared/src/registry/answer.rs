@@ -61,12 +61,13 @@ impl CallError {
 }
 
 impl CallError {
-    /// Whether another authorization may be accepted. Amazon ECR answers 403 when a token is at its end.
+    /// Whether another authorization may be accepted. Amazon ECR answers 403 when a token is at its end, and the answer to HEAD has no
+    /// words that say so.
     pub(super) fn is_refused_authorization(&self) -> bool {
         match self {
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => true,
             Self::Refused { status: StatusCode::FORBIDDEN, said, .. } => {
-                said.to_ascii_lowercase().contains("authorization token has expired")
+                said.is_empty() || said.to_ascii_lowercase().contains("authorization token has expired")
             }
             _ => false,
         }

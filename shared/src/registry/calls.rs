@@ -286,6 +286,7 @@ mod tests {
     async fn token_of_ecr_at_its_end_is_replaced_at_once() {
         let said = "DENIED Your Authorization Token has expired. Please run 'aws ecr get-login' to fetch a new one.";
         assert_eq!(outcome(vec![refused_with(403, said, None)]).await, (Ok(()), 2, 0));
+        assert_eq!(outcome(vec![refused_with(403, "", None)]).await, (Ok(()), 2, 0), "HEAD has no words");
     }
 
     #[tokio::test(start_paused = true)]
@@ -294,7 +295,7 @@ mod tests {
             outcome(vec![refused(500, None), damaged(), CallError::LacksBlobs(String::new())]).await;
         assert_eq!((result, attempts), (Ok(()), 4));
         for status in [400, 403, 404, 405, 416] {
-            assert_eq!(outcome(vec![refused(status, None)]).await.1, 1, "{status}");
+            assert_eq!(outcome(vec![refused_with(status, "DENIED", None)]).await.1, 1, "{status}");
         }
         assert_eq!(outcome(vec![too_large(7)]).await.1, 1);
     }

@@ -89,7 +89,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), conte
             let page = render(&Detail::of(visit, from), &Detail::of(visit, to), contents);
             if contents.is_incomplete { visit.current(&page) } else { visit.found(&page) }
         }
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 

@@ -177,13 +177,13 @@ impl<'a> Visit<'a> {
         registry: &str,
         name: &str,
         only: Option<EntryType>,
-    ) -> Result<&'a Entry, Response<HttpBody>> {
+    ) -> Result<&'a Entry, Box<Response<HttpBody>>> {
         // Its name in any case, or as existing viewers write it.
         if slug(registry) != self.registry.slug {
-            return Err(self.missing(&missing::registry(self.snapshot, self.registry, registry, name)));
+            return Err(Box::new(self.missing(&missing::registry(self.snapshot, self.registry, registry, name))));
         }
         let place = self.snapshot.shelf.place(name, only);
-        let place = place.ok_or_else(|| self.missing(&missing::entry(self.snapshot, self.registry, name)))?;
+        let place = place.ok_or_else(|| Box::new(self.missing(&missing::entry(self.snapshot, self.registry, name))))?;
         Ok(&self.snapshot.catalog.entries()[place])
     }
 
@@ -191,9 +191,10 @@ impl<'a> Visit<'a> {
     ///
     /// # Errors
     /// The answer, when the entry has no such version.
-    pub(super) fn version(self, entry: &'a Entry, version: &str) -> Result<Shown<'a>, Response<HttpBody>> {
-        Shown::find(self.snapshot, entry, version)
-            .ok_or_else(|| self.missing(&missing::version(self.snapshot, self.registry, &entry.name, version)))
+    pub(super) fn version(self, entry: &'a Entry, version: &str) -> Result<Shown<'a>, Box<Response<HttpBody>>> {
+        Shown::find(self.snapshot, entry, version).ok_or_else(|| {
+            Box::new(self.missing(&missing::version(self.snapshot, self.registry, &entry.name, version)))
+        })
     }
 }
 
