@@ -98,4 +98,8 @@ impl<R: Registry> Registry for Fused<R> {
         self.fuse.pass().await;
         self.store.push_manifest(repository, name, manifest).await
     }
+
+    fn address(&self) -> String {
+        self.store.address()
+    }
 }

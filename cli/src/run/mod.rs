@@ -9,7 +9,6 @@
 
 mod answers;
 mod configuration;
-mod progress;
 mod schedule;
 
 use std::future::pending;
@@ -26,11 +25,10 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 use tracing::Level;
 
-pub(crate) use self::configuration::inherited_listener;
-
 use self::answers::Answers;
 use self::configuration::Configuration;
-use progress::Display;
+pub(crate) use self::configuration::inherited_listener;
+use crate::progress::Place;
 
 /// Time for requests and a refresh under way when the process is asked to end. Container runtimes wait for 10 s before they kill it.
 const GRACE: Duration = Duration::from_secs(8);
@@ -42,9 +40,9 @@ const GRACE: Duration = Duration::from_secs(8);
 /// # Errors
 /// The environment is not complete, or an address cannot be listened on.
 pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> anyhow::Result<()> {
-    let display = Display::of_process();
+    let place = Place::of_server();
     // A line for each request is for machines, and for those who ask for it.
-    let level = if display == Display::Bar { Level::WARN } else { Level::INFO };
+    let level = if place == Place::Terminal { Level::WARN } else { Level::INFO };
     let _log = logging::start_at("run", level);
     let Configuration { serve, refresh, schedule } = Configuration::from_env()?;
     let (listen, metrics, usage) = (serve.listen, serve.metrics, serve.usage);
@@ -66,7 +64,7 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
     let answers = Arc::new(Answers { observer: Observer::new(app, usage), refresh: Arc::clone(&refresh) });
     let url = format!("http://{}", server.address()?);
     tracing::info!(start_ms = started.elapsed().as_millis() as u64, "serving on {url}");
-    if display == Display::Bar {
+    if place == Place::Terminal {
         println!("registry on {url}; the viewer is at {url}/viewer. Ctrl-C ends it.");
     }
     if let Some(address) = metrics {
@@ -78,7 +76,7 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
     }
 
     let (stop, stopped) = watch::channel(());
-    let scheduled = tokio::spawn(schedule::follow(Arc::clone(&refresh), schedule, display, stopped));
+    let scheduled = tokio::spawn(schedule::follow(Arc::clone(&refresh), schedule, place, stopped));
     let stop_signal = async move {
         logging::stop_signal().await;
         drop(stop);

@@ -10,21 +10,21 @@ use refresh::app::App;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::progress::{Display, shown};
+use crate::progress::{Place, shown};
 
 /// Time until an action that failed is tried again, if the schedule does not come sooner.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
-pub(super) async fn follow(app: Arc<App>, every: Duration, display: Display, mut stopped: watch::Receiver<()>) {
+pub(super) async fn follow(app: Arc<App>, every: Duration, place: Place, mut stopped: watch::Receiver<()>) {
     let mut is_published = false;
     loop {
         let is_well = if is_published {
             // Two at once would harm nothing, and double the memory.
             app.idle().await;
-            app.act(Action::Schedule {}).await.is_ok()
+            app.act(Action::Schedule {}, None).await.is_ok()
         } else {
-            is_published = publish(&app, display).await;
+            is_published = publish(&app, place).await;
             is_published
         };
         let pause = if is_well { every } else { every.min(AGAIN) };
@@ -35,12 +35,12 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, display: Display, mut
 }
 
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
-async fn publish(app: &App, display: Display) -> bool {
+async fn publish(app: &App, place: Place) -> bool {
     let began = Instant::now();
-    let refreshed = shown(display, "publishing", app.follow()).await;
+    let refreshed = shown(place, "publishing", app.follow()).await;
     match refreshed.as_deref() {
         Some(Ok(report)) => {
-            if display == Display::Bar {
+            if place == Place::Terminal {
                 println!("{}", summary(report, began.elapsed()));
             }
             true
@@ -54,6 +54,8 @@ async fn publish(app: &App, display: Display) -> bool {
 fn summary(report: &Report, elapsed: Duration) -> String {
     let done = match report.outcome {
         Outcome::Published => format!("published in {} ms", elapsed.as_millis()),
+        // Only a function hands a publication over.
+        Outcome::Continuing => "published in part".to_owned(),
         Outcome::Unchanged => "nothing has changed".to_owned(),
         Outcome::Superseded => "another commit is live".to_owned(),
         Outcome::Rejected => "not published: the repository has errors, and STRICT is set".to_owned(),

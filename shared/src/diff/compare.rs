@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::difference::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
 use super::side::{Files, Side};
-use super::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
 use crate::artifact::CATALOG;
 use crate::digest::Digest;
 use crate::index::{Entry, EntryType, VersionEntry};
@@ -22,18 +22,21 @@ const DEPRECATED: &str = "deprecated";
 /// The only file of a sample.
 const DEVFILE: &str = "devfile.yaml";
 
-pub(super) fn sides(old: &Side, new: &Side) -> Diff {
-    let (before, after) = (old.by_name(), new.by_name());
-    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let entries = names.into_iter().filter_map(|name| match (before.get(name), after.get(name)) {
-        (Some(one), Some(other)) => changed((old, one), (new, other)),
-        (None, Some(entry)) => Some(alone(entry, Change::Added)),
-        (Some(entry), None) => (!is_entry_held(entry, new)).then(|| alone(entry, Change::Removed)),
-        (None, None) => None,
-    });
-    let entries = entries.collect();
-    let is_new = |held: &&_| !old.quarantined.contains(held);
-    Diff { entries, quarantined: new.quarantined.iter().filter(is_new).cloned().collect() }
+impl Diff {
+    /// Compares two states.
+    pub fn between(old: &Side, new: &Side) -> Self {
+        let (before, after) = (old.by_name(), new.by_name());
+        let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let entries = names.into_iter().filter_map(|name| match (before.get(name), after.get(name)) {
+            (Some(one), Some(other)) => changed((old, one), (new, other)),
+            (None, Some(entry)) => Some(alone(entry, Change::Added)),
+            (Some(entry), None) => (!is_entry_held(entry, new)).then(|| alone(entry, Change::Removed)),
+            (None, None) => None,
+        });
+        let entries = entries.collect();
+        let is_new = |held: &&_| !old.quarantined.contains(held);
+        Self { entries, quarantined: new.quarantined.iter().filter(is_new).cloned().collect() }
+    }
 }
 
 /// An entry of one side alone, with its versions.

@@ -1,7 +1,7 @@
 //! A difference for a terminal.
 
+use super::difference::{Change, Diff};
 use super::outline::{self, Line, Piece};
-use super::{Change, Diff};
 use crate::report::Colour;
 use crate::text::{printable, shortened};
 

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::Diff;
+use super::difference::Diff;
 use super::outline::{self, Line, Piece};
 use crate::text::{escaped, shortened};
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
+use super::difference::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
 use crate::index::EntryType;
 use crate::repository::{Part, Quarantined};
 

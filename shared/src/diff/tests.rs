@@ -1,8 +1,9 @@
 use super::*;
 use crate::diagnostic::Diagnostic;
-use crate::index::{Entry, VersionEntry};
+use crate::digest::Digest;
+use crate::index::{Entry, EntryType, VersionEntry};
 use crate::report::Colour;
-use crate::repository::Part;
+use crate::repository::{Part, Quarantined};
 
 fn version(number: &str, default: bool) -> VersionEntry {
     VersionEntry { version: number.to_owned(), default, tags: vec!["Go".to_owned()], ..VersionEntry::default() }

@@ -149,6 +149,7 @@ impl Report {
             commit_hash: commit.clone(),
             previous: live.map(|live| live.index.commit_hash.clone()),
             changed: BTreeSet::new(),
+            added: BTreeSet::new(),
             removed: BTreeSet::new(),
             quarantined: Vec::new(),
             elsewhere: Vec::new(),

@@ -103,8 +103,7 @@ pub struct Flattened {
 pub fn flatten(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Option<Flattened> {
     let root = yaml::parse(path, bytes).ok().filter(Node::is_map)?;
     let mut findings = Findings::new(path);
-    let chain = vec![Origin::Tree(path.to_owned())];
-    let flat = Flattening { around, findings: &mut findings, chain, read: 0 }.flatten(root);
+    let flat = Flattening::new(Origin::Tree(path.to_owned()), around, &mut findings).flatten(root);
     Some(Flattened { root: flat.root, files: findings.into_paths(), is_complete: flat.complete })
 }
 

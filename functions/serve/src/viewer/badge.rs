@@ -25,7 +25,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name, badge): (String, String,
     let shown = visit.entry(&registry, &name, query.only).and_then(|entry| visit.version(entry, &query.version));
     let shown = match shown {
         Ok(shown) => shown,
-        Err(missing) => return missing,
+        Err(missing) => return *missing,
     };
     let Some((_, label)) = BADGES.into_iter().find(|(name, _)| *name == badge) else {
         return visit.missing(&missing::path());

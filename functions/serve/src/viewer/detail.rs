@@ -81,7 +81,7 @@ impl<'a> Detail<'a> {
     ///
     /// # Errors
     /// The answer, when the registry, the entry or the version does not exist.
-    pub(super) fn find(visit: Visit<'a>, registry: &str, name: &str) -> Result<Self, Response<axum::body::Body>> {
+    pub(super) fn find(visit: Visit<'a>, registry: &str, name: &str) -> Result<Self, Box<Response<axum::body::Body>>> {
         let query = EntryQuery::parse(visit.query);
         let entry = visit.entry(registry, name, query.only)?;
         Ok(Self::of(visit, visit.version(entry, &query.version)?))

@@ -46,7 +46,7 @@ pub(super) fn answer_entry(visit: Visit<'_>, (registry, name): (String, String))
     let only = EntryQuery::parse(visit.query).only;
     let entry = match visit.entry(&registry, &name, only) {
         Ok(entry) => entry,
-        Err(missing) => return missing,
+        Err(missing) => return *missing,
     };
     let shelf = &visit.snapshot.shelf;
     let Some(place) = shelf.place(&entry.name, Some(entry.entry_type)) else {

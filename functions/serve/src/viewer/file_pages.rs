@@ -21,7 +21,7 @@ use crate::release::snapshot::Snapshot;
 pub(super) fn answer_list(visit: Visit<'_>, (registry, name): (String, String)) -> Response<Body> {
     match Detail::find(visit, &registry, &name) {
         Ok(detail) => visit.found(&list(&detail)),
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn answer(
 ) -> Response<Body> {
     let detail = match Detail::find(visit, &registry, &name) {
         Ok(detail) => detail,
-        Err(missing) => return missing,
+        Err(missing) => return *missing,
     };
     let Some(file) = find(visit.snapshot, &detail.shown, &path) else { return visit.missing(&missing::path()) };
     let page = page(&detail, &path, file, contents);

@@ -23,7 +23,7 @@ const COLOURS: usize = 4;
 pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Response<Body> {
     let detail = match Detail::find(visit, &registry, &name) {
         Ok(detail) => detail,
-        Err(missing) => return missing,
+        Err(missing) => return *missing,
     };
     let key = (visit.snapshot.about.release, format!("flattened {}", detail.shown.key()));
     let shown = visit.viewer.contents.rendered(key, || flattened(&detail).into_string());

@@ -43,7 +43,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), conte
     match Detail::find(visit, &registry, &name) {
         Ok(detail) if contents.is_incomplete => visit.current(&page(&detail, contents)),
         Ok(detail) => visit.found(&page(&detail, contents)),
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 

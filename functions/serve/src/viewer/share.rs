@@ -32,7 +32,7 @@ pub(super) fn answer_embed(visit: Visit<'_>, (registry, name): (String, String))
     let shown = visit.entry(&registry, &name, query.only).and_then(|entry| visit.version(entry, &query.version));
     let shown = match shown {
         Ok(shown) => shown,
-        Err(missing) => return missing,
+        Err(missing) => return *missing,
     };
     let (entry, shelf) = (shown.entry, &visit.snapshot.shelf);
     let page = path_of(entry, shelf, visit.registry).version(&query.version);

@@ -19,7 +19,7 @@ type Names = (String, String);
 fn answer(visit: Visit<'_>, (registry, name): &Names, tab: Tab, body: fn(&Detail<'_>) -> Markup) -> Response<Body> {
     match Detail::find(visit, registry, name) {
         Ok(detail) => visit.found(&detail.page(tab, html! {}, body(&detail))),
-        Err(missing) => missing,
+        Err(missing) => *missing,
     }
 }
 
