@@ -124,7 +124,7 @@ fn page(detail: &Detail<'_>, path: &str, file: &StoredFile, contents: &Contents)
                 }
             }
             p.side-note { (size(file.size)) " · " a href=(detail.path.below("/files", detail.version())) { "All files" } }
-            @if path.to_ascii_lowercase().ends_with(".svg") || ends_with(path, &PICTURES) {
+            @if ends_with(path, &PICTURES) {
                 p.picture { img src=(raw) alt={ "Picture in " (path) }; }
             }
             @match code {

@@ -17,7 +17,8 @@ use crate::release::snapshot::Snapshot;
 const SHOWN_BYTES: u64 = 512 << 10;
 
 /// Names that end so are no texts.
-const BINARY: [&str; 9] = [".zip", ".tar", ".gz", ".tgz", ".jar", ".vsx", ".vsix", ".ico", ".webp"];
+const BINARY: [&str; 13] =
+    [".zip", ".tar", ".gz", ".tgz", ".jar", ".vsx", ".vsix", ".ico", ".webp", ".png", ".jpg", ".jpeg", ".gif"];
 
 /// Pictures that `/stacks` answers with their media type.
 pub(super) const PICTURES: [&str; 5] = [".svg", ".png", ".jpg", ".jpeg", ".gif"];
@@ -84,7 +85,7 @@ pub(super) fn files_of<'a>(
 
 /// Whether a file may be shown as text, by its name and size.
 pub(super) fn is_text(path: &str, file: &StoredFile) -> bool {
-    file.size <= SHOWN_BYTES && !ends_with(path, &BINARY) && !(ends_with(path, &PICTURES) && !path.ends_with(".svg"))
+    file.size <= SHOWN_BYTES && !ends_with(path, &BINARY)
 }
 
 /// Whether a name has one of these ends, in any case.

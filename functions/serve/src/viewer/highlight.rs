@@ -9,6 +9,9 @@ use maud::{PreEscaped, Render, html};
 
 use super::room::{CODE_BYTES, Fitting, Room};
 
+/// A range of a text in bytes, and what it is.
+type Piece = (Range<usize>, Kind);
+
 /// What a piece of a text is; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -73,7 +76,7 @@ pub(super) fn yaml_lines(text: &str) -> (Vec<String>, bool) {
 }
 
 /// Comments and words of instructions: the first word of a line in capitals.
-fn comments(text: &str) -> Vec<(Range<usize>, Kind)> {
+fn comments(text: &str) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -93,7 +96,7 @@ fn comments(text: &str) -> Vec<(Range<usize>, Kind)> {
     found
 }
 
-fn lines(text: &str, pieces: fn(&str) -> Vec<(Range<usize>, Kind)>) -> (Vec<String>, bool) {
+fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
     let read = &text[..text.floor_char_boundary(READ_BYTES)];
     let mut lines = vec![String::new()];
     for (range, kind) in pieces(read) {
@@ -118,7 +121,7 @@ fn lines(text: &str, pieces: fn(&str) -> Vec<(Range<usize>, Kind)>) -> (Vec<Stri
 }
 
 /// The whole text in pieces, in order and without gaps.
-fn pieces(text: &str) -> Vec<(Range<usize>, Kind)> {
+fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut end = 0;
     let mut key = false;
@@ -162,7 +165,7 @@ fn pieces(text: &str) -> Vec<(Range<usize>, Kind)> {
 }
 
 /// What stands between tokens: space, comments and, after an error, everything else.
-fn between(text: &str, range: Range<usize>, pieces: &mut Vec<(Range<usize>, Kind)>) {
+fn between(text: &str, range: Range<usize>, pieces: &mut Vec<Piece>) {
     let mut start = range.start;
     for line in text[range].split_inclusive('\n') {
         let length = line.trim_end().len();
