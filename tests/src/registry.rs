@@ -259,12 +259,13 @@ impl Serving {
 
     /// Waits for a line of its log that has a text in it, a minute at most.
     pub async fn logs(&mut self, text: &str) -> String {
+        let mut last = String::new();
         let line = async {
             loop {
-                let line =
-                    self.lines.recv().await.unwrap_or_else(|| panic!("the function ended without logging {text}"));
-                if line.contains(text) {
-                    return line;
+                let line = self.lines.recv().await;
+                last = line.unwrap_or_else(|| panic!("the function ended without logging {text}; its last line: {last}"));
+                if last.contains(text) {
+                    return last;
                 }
             }
         };

@@ -113,6 +113,8 @@ async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value,
         return Ok(serde_json::to_value(Answer::new(Response::from_parts(head, bytes)))?);
     }
     let action = Action::of_event(payload)?;
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    Ok(serde_json::to_value(app.act(action, Instant::now().checked_add(left)).await?)?)
+    // The deadline of `cargo lambda watch` is in 1970: it ends nothing.
+    let left = context.deadline().duration_since(SystemTime::now()).ok();
+    let deadline = left.and_then(|left| Instant::now().checked_add(left));
+    Ok(serde_json::to_value(app.act(action, deadline).await?)?)
 }
