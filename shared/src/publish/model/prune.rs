@@ -114,7 +114,7 @@ pub(super) fn with_old_releases() -> World {
 }
 
 /// Keys that only the first release names.
-fn old_keys(world: &World) -> BTreeSet<String> {
+pub(super) fn old_keys(world: &World) -> BTreeSet<String> {
     let other = with_old_releases();
     block_on(other.publisher().prune()).unwrap();
     let left = keys(&other);

@@ -1,0 +1,229 @@
+//! Publications over several invocations: they are stopped in time, killed at any write, meet others, and go on.
+
+use tokio::time::Instant;
+
+use super::prune::{old_keys, with_old_releases};
+use super::*;
+use crate::cache::PROGRESS_KEY;
+use crate::limits::PROGRESS_BYTES;
+
+/// Stacks of a publication that is too large to stay unrecorded.
+const STACKS: u8 = 12;
+
+/// Time of an invocation that is never stopped.
+const LONG: Duration = Duration::from_secs(280);
+
+/// All stacks at one edit.
+fn many(edit: u8) -> Tree {
+    tree_of(&(0..STACKS).map(|stack| (stack, edit)).collect::<Vec<_>>())
+}
+
+/// A world without a release, and a large commit.
+fn large() -> World {
+    let world = World::new();
+    world.branch.commit(many(0));
+    world
+}
+
+/// The numbers of an invocation: its publication, and its own.
+type Numbers = (u64, u32);
+
+/// The numbers of the invocation after one that could not finish.
+fn next(report: &Report) -> Option<Numbers> {
+    report.unfinished.map(|unfinished| (unfinished.publication, unfinished.number + 1))
+}
+
+impl World {
+    /// Runs an invocation that pushes for some time. Without numbers it is the first one of a trigger.
+    async fn invoke(&self, numbers: Option<Numbers>, time: Duration) -> Result<Report, PublishError> {
+        let first = Invocation::first(Instant::now() + time);
+        let later = |(publication, number)| Invocation { publication, number, ..first };
+        let invocation = Some(numbers.map_or(first, later));
+        self.publisher().follow(Cause { invocation, ..Cause::default() }).await
+    }
+
+    /// Runs invocations of some time, one after the other, until their publication ends.
+    fn invoke_all(&self, time: Duration) -> Result<Report, PublishError> {
+        let mut numbers = None;
+        for _ in 0..INVOCATIONS {
+            let report = block_on(self.invoke(numbers, time))?;
+            self.check();
+            wait(time.as_secs() as i64);
+            numbers = next(&report);
+            if numbers.is_none() {
+                return Ok(report);
+            }
+        }
+        panic!("the last invocation has a next one");
+    }
+
+    /// Begins a publication, which the invocation with the returned numbers continues.
+    fn begin(&self, time: Duration) -> Numbers {
+        self.bucket.fuse.slow_down(Duration::from_secs(1));
+        let report = block_on(self.invoke(None, time)).unwrap();
+        self.bucket.fuse.slow_down(Duration::ZERO);
+        assert_eq!(report.outcome, Outcome::Continuing);
+        next(&report).expect("another invocation continues")
+    }
+
+    /// Checks that the head is live, and that neither store lags.
+    fn check_settled(&self) {
+        self.check();
+        self.check_repaired();
+        assert_eq!(self.bucket.live().unwrap().commit_hash, block_on(self.branch.head()).unwrap());
+    }
+
+    /// Artifacts that the next invocation would not push again.
+    fn recorded(&self) -> usize {
+        let Some(object) = self.bucket.object(PROGRESS_KEY) else { return 0 };
+        let document: serde_json::Value = serde_json::from_slice(&object.bytes).unwrap();
+        document["artifacts"].as_object().unwrap().len()
+    }
+}
+
+#[test]
+fn publication_stopped_at_any_second_goes_on_in_the_next_invocation() {
+    let mut published = 0;
+    for seconds in 1..30 {
+        let world = large();
+        world.bucket.fuse.slow_down(Duration::from_secs(1));
+        match world.invoke_all(Duration::from_millis(seconds * 1000 + 500)) {
+            Ok(report) => {
+                assert_eq!(report.outcome, Outcome::Published, "{seconds} s");
+                published += 1;
+                world.check_settled();
+                assert_eq!(world.recorded(), 0, "it is forgotten");
+            }
+            // The last steps do not fit into so little time.
+            Err(error) => assert!(matches!(error, PublishError::Unfinished(_)) && seconds < 10, "{seconds} s: {error}"),
+        }
+        // Whatever became of it, the next trigger with more time publishes.
+        wait(61);
+        block_on(world.invoke(None, LONG)).unwrap();
+        world.check_settled();
+    }
+    assert!(published >= 20, "only {published} were published");
+}
+
+#[test]
+fn publication_killed_at_any_write_goes_on_when_its_invocation_is_repeated() {
+    for writes in 0.. {
+        let world = large();
+        let numbers = world.begin(Duration::from_millis(4500));
+        let killed = block_on(world.dropped_after(writes, async |world| world.invoke(Some(numbers), LONG).await));
+        world.check();
+        wait(60);
+        if let Some(report) = killed {
+            assert_eq!(report.unwrap().outcome, Outcome::Published);
+            assert!(writes > 30, "killed at {writes} writes only");
+            return;
+        }
+        let outcome = block_on(world.invoke(Some(numbers), LONG)).unwrap().outcome;
+        assert!(matches!(outcome, Outcome::Published | Outcome::Unchanged), "{outcome:?} after {writes} writes");
+        world.check_settled();
+    }
+}
+
+#[test]
+fn trigger_between_two_writes_of_a_publication_leaves_all_in_order() {
+    let mut left_alone = 0;
+    for write in 0.. {
+        let world = large();
+        let (other, met) = (world.with_fuse(Fuse::default()), Arc::new(Mutex::new(None)));
+        let result = Arc::clone(&met);
+        let trigger = Box::pin(async move {
+            let before = other.bucket.objects.lock().unwrap().len();
+            let report = other.invoke(None, LONG).await.unwrap();
+            let writes = other.bucket.objects.lock().unwrap().len() - before;
+            *result.lock().unwrap() = Some((report, writes));
+        });
+        world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, trigger));
+        block_on(world.invoke(None, LONG)).unwrap();
+        let Some((report, writes)) = met.lock().unwrap().take() else { break };
+        if report.outcome == Outcome::Continuing {
+            assert!(report.unfinished.is_none() && writes == 0, "it does nothing before write {write}");
+            left_alone += 1;
+        }
+        world.check_settled();
+    }
+    assert!(left_alone > 30, "only {left_alone} triggers left it alone");
+}
+
+#[test]
+fn claim_of_a_publication_ends_and_its_late_invocation_finds_nothing_to_do() {
+    let world = large();
+    let numbers = world.begin(Duration::from_millis(6500));
+    wait(59);
+    let report = block_on(world.invoke(None, LONG)).unwrap();
+    assert_eq!((report.outcome, report.unfinished), (Outcome::Continuing, None));
+    wait(2);
+    assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published);
+    world.check_settled();
+    assert_eq!(block_on(world.invoke(Some(numbers), LONG)).unwrap().outcome, Outcome::Unchanged);
+    world.check_settled();
+}
+
+/// The tags that an invocation moved were moved back since.
+#[test]
+fn recorded_tags_that_were_moved_back_are_moved_again() {
+    let mut stale = 0;
+    for seconds in 1..20 {
+        let world = large();
+        block_on(world.publisher().refresh(None)).unwrap();
+        world.branch.commit(many(1));
+        world.bucket.fuse.slow_down(Duration::from_secs(1));
+        let report = block_on(world.invoke(None, Duration::from_millis(seconds * 1000 + 500)));
+        world.bucket.fuse.slow_down(Duration::ZERO);
+        if report.is_ok_and(|report| report.outcome == Outcome::Published) {
+            break;
+        }
+        world.branch.reset(0);
+        wait(61);
+        block_on(world.publisher().repair(Extent::Whole)).unwrap();
+        stale += world.recorded();
+        world.branch.commit(many(1));
+        assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published, "{seconds} s");
+        world.check_settled();
+    }
+    assert!(stale > 0, "nothing was recorded");
+}
+
+#[test]
+fn progress_that_cannot_be_read_is_left_out() {
+    for content in [Bytes::from_static(b"{"), Bytes::from(vec![b' '; PROGRESS_BYTES as usize + 1])] {
+        let world = large();
+        world.bucket.write(PROGRESS_KEY, content);
+        assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published);
+        world.check_settled();
+    }
+}
+
+/// Whatever removes it, and although the invocation has to stop as soon as its release is live.
+#[test]
+fn object_that_vanishes_at_the_end_of_an_invocation_is_written_again() {
+    let mut went_live = 0;
+    for key in old_keys(&with_old_releases()) {
+        for write in 0.. {
+            let world = with_old_releases();
+            let head = tree_of(&[(0, 0), (1, 0), (10, 0)]);
+            world.branch.commit(head);
+            let (bucket, key, vanished) = (world.bucket.clone(), key.clone(), Arc::new(Mutex::new(false)));
+            let result = Arc::clone(&vanished);
+            let vanishing = Box::pin(async move {
+                bucket.remove(&key);
+                *result.lock().unwrap() = true;
+                tokio::time::sleep(LONG).await;
+            });
+            world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, vanishing));
+            let result = block_on(world.invoke(None, LONG - Duration::from_secs(1)));
+            if !*vanished.lock().unwrap() {
+                break;
+            }
+            if result.is_ok_and(|report| report.outcome == Outcome::Published) {
+                went_live += 1;
+                world.check();
+            }
+        }
+    }
+    assert!(went_live >= 4, "only {went_live} invocations went live");
+}
