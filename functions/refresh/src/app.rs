@@ -9,7 +9,7 @@ use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::offline::Known;
-use devfile_registry::publish::{Cause, Emptiness, Extent, Invocation, Outcome, PublishError, Publisher, Report};
+use devfile_registry::publish::{Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report};
 use devfile_registry::registry::Record;
 use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
@@ -135,8 +135,8 @@ impl App {
                 let emptiness = if next.remove_all { Emptiness::Meant } else { Emptiness::Refused };
                 self.core.refresh(next.commit_hash.as_ref(), Cause { emptiness, ..cause }).await
             }
-            Action::Reconcile {} => self.core.reconcile(Extent::Whole, cause).await,
-            Action::Schedule {} => self.core.reconcile(Extent::Turn, cause).await,
+            Action::Reconcile {} => self.core.reconcile(CompareScope::All, cause).await,
+            Action::Schedule {} => self.core.reconcile(CompareScope::Slice, cause).await,
             Action::Refetch {} => {
                 let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
                 self.core.told("refetch", None, publisher.follow(cause)).await
@@ -207,7 +207,7 @@ impl Core {
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
-    async fn reconcile(&self, extent: Extent, cause: Cause<'_>) -> Result<Report, PublishError> {
+    async fn reconcile(&self, scope: CompareScope, cause: Cause<'_>) -> Result<Report, PublishError> {
         self.told("reconcile", None, async {
             let refreshed = match self.publisher.follow(cause).await {
                 // Without a repository the stores are all there is.
@@ -217,7 +217,7 @@ impl Core {
                 refreshed => refreshed.map(Some),
             };
             let compare = async {
-                let repaired = self.publisher.repair(extent).await;
+                let repaired = self.publisher.repair(scope).await;
                 let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
                 (repaired, pruned)
             };

@@ -27,7 +27,7 @@ impl Invocation {
 
 /// How far a publication is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct PublicationProgress {
     /// New artifacts that the OCI registry has.
     pub artifacts: usize,
     /// New artifacts of the release.

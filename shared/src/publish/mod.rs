@@ -10,7 +10,7 @@
 //!
 //! - `publisher`, `invocation`, `error`, `each`: the type whose methods the other files define, the limits of its time, its errors,
 //!   concurrent calls
-//! - `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
+//! - `index_artifact`, `compare_scope`: names and manifests in the OCI registry, how much a comparison covers
 //! - `live`: the live release, read from either store; `report`: the result of an action
 //! - `retention`, `content`, `file_blobs`: objects that a prune spares, content from either store, content that goes through files
 //! - `build`: the release of a commit
@@ -26,10 +26,10 @@ mod bucket_blobs;
 mod bucket_repair;
 mod build;
 mod commit;
+mod compare_scope;
 mod content;
 mod each;
 mod error;
-mod extent;
 mod file_blobs;
 mod index_artifact;
 mod invocation;
@@ -54,9 +54,9 @@ mod upload;
 mod verify;
 
 pub use build::Emptiness;
+pub use compare_scope::CompareScope;
 pub use error::PublishError;
-pub use extent::Extent;
-pub use invocation::{INVOCATIONS, Invocation, Progress};
+pub use invocation::{INVOCATIONS, Invocation, PublicationProgress};
 pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;

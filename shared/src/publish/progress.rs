@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::PublishError;
 use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, stack_repository};
-use super::invocation::{Invocation, Progress};
+use super::invocation::{Invocation, PublicationProgress};
 use super::publisher::Publisher;
 use crate::cache::{Bucket, Expect, PROGRESS_KEY};
 use crate::digest::Digest;
@@ -34,7 +34,7 @@ const KNOWN_SECONDS: i64 = 24 * 60 * 60;
 
 /// Most new artifacts of a publication that is not remembered before it is stopped: asking for them takes seconds. Unit tests have
 /// small publications, and remember them all the same.
-const SMALL: usize = if cfg!(test) { 2 } else { 128 };
+const UNRECORDED_ARTIFACTS: usize = if cfg!(test) { 2 } else { 128 };
 
 /// The artifacts that the OCI registry is known to have, as `REPOSITORY:TAG` and, where only the manifest is there, as `REPOSITORY@DIGEST`.
 #[derive(Debug, Default)]
@@ -50,13 +50,13 @@ pub(super) struct Publication {
     pub(super) pushed: PushedArtifacts,
 }
 
-/// Whether an invocation works on a publication.
+/// The claim on the publication of the head.
 #[derive(Debug)]
-pub(super) enum Turn {
-    /// It does.
-    Ours(Publication),
-    /// Another invocation does.
-    Others(Progress),
+pub(super) enum Claim {
+    /// This invocation has it.
+    Own(Publication),
+    /// Another one has it.
+    Foreign(PublicationProgress),
 }
 
 /// The artifacts that a release has and the one before does not.
@@ -66,15 +66,15 @@ pub(super) struct NewArtifacts<'r> {
     pub(super) documents: Vec<DocumentArtifact>,
 }
 
-/// The object.
+/// The object in the bucket.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Stored {
+struct ProgressDocument {
     /// The OCI registry that has the artifacts.
     registry: String,
     publication: u64,
-    /// Until when the publication is that of an invocation.
-    held_until: Option<Timestamp>,
-    progress: Progress,
+    /// The end of the claim.
+    claimed_until: Option<Timestamp>,
+    progress: PublicationProgress,
     artifacts: BTreeMap<String, Digest>,
 }
 
@@ -132,7 +132,7 @@ impl<'r> NewArtifacts<'r> {
         self.versions.len() + self.documents.len()
     }
 
-    fn progress(&self, pushed: &PushedArtifacts) -> Progress {
+    fn progress(&self, pushed: &PushedArtifacts) -> PublicationProgress {
         let has_version = |version: &&&PublishedVersion| {
             let repository = stack_repository(&version.stack);
             pushed.has_tag(&repository, &version.version, version.manifest)
@@ -141,7 +141,10 @@ impl<'r> NewArtifacts<'r> {
         let has_document =
             |artifact: &&DocumentArtifact| pushed.has_tag(INDEX_REPOSITORY, &artifact.tag, artifact.digest);
         let versions = self.versions.iter().filter(has_version).count();
-        Progress { artifacts: versions + self.documents.iter().filter(has_document).count(), total: self.total() }
+        PublicationProgress {
+            artifacts: versions + self.documents.iter().filter(has_document).count(),
+            total: self.total(),
+        }
     }
 }
 
@@ -155,20 +158,22 @@ fn new_versions<'r>(release: &'r Release, previous: Option<&Release>) -> Vec<&'r
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Decides whether an invocation works on a publication. Without a limit of its time it does.
-    pub(super) async fn turn(&self, invocation: Option<Invocation>) -> Result<Turn, PublishError> {
-        let Some(invocation) = invocation else { return Ok(Turn::Ours(Publication::default())) };
+    /// Returns the claim of an invocation. Without a limit of its time it needs none.
+    pub(super) async fn claim_publication(&self, invocation: Option<Invocation>) -> Result<Claim, PublishError> {
+        let Some(invocation) = invocation else { return Ok(Claim::Own(Publication::default())) };
         let object = self.bucket.get(PROGRESS_KEY, limits::PROGRESS_BYTES).await?;
-        let stored = object.and_then(|object| serde_json::from_slice::<Stored>(&object.bytes).ok()).unwrap_or_default();
+        let stored = object
+            .and_then(|object| serde_json::from_slice::<ProgressDocument>(&object.bytes).ok())
+            .unwrap_or_default();
         let now = (self.clock)().instant();
-        let held = stored.held_until.map_or(i64::MIN, |until| until.instant().as_second() - now.as_second());
+        let held = stored.claimed_until.map_or(i64::MIN, |until| until.instant().as_second() - now.as_second());
         if stored.publication != invocation.publication && held > 0 {
-            return Ok(Turn::Others(stored.progress));
+            return Ok(Claim::Foreign(stored.progress));
         }
         let is_known = stored.registry == self.registry.address() && held > -KNOWN_SECONDS;
         let before = if is_known { stored.artifacts } else { BTreeMap::new() };
         let pushed = PushedArtifacts { before, since: Mutex::default() };
-        Ok(Turn::Ours(Publication { invocation: Some(invocation), pushed }))
+        Ok(Claim::Own(Publication { invocation: Some(invocation), pushed }))
     }
 
     /// Pushes new artifacts until the invocation must stop, and remembers then which are there.
@@ -182,7 +187,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         push: impl Future<Output = Result<T, PublishError>>,
     ) -> Result<T, PublishError> {
         let Some(invocation) = publication.invocation else { return push.await };
-        if new.total() > SMALL {
+        if new.total() > UNRECORDED_ARTIFACTS {
             let left = invocation.until.saturating_duration_since(Instant::now()).as_secs() as i64;
             self.remember(publication, new, left + HANDOVER_SECONDS).await;
         }
@@ -197,7 +202,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Some(_) => false,
         };
         let continues = may_continue && !publication.pushed.since().is_empty();
-        if continues || new.total() > SMALL {
+        if continues || new.total() > UNRECORDED_ARTIFACTS {
             self.remember(publication, new, if continues { HANDOVER_SECONDS } else { 0 }).await;
         }
         let progress = new.progress(&publication.pushed);
@@ -218,8 +223,10 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Forgets a publication that is live.
     pub(super) async fn forget(&self, publication: &Publication, new: &NewArtifacts<'_>) {
-        if publication.invocation.is_some() && (new.total() > SMALL || !publication.pushed.before.is_empty()) {
-            self.store(&Stored::default()).await;
+        if publication.invocation.is_some()
+            && (new.total() > UNRECORDED_ARTIFACTS || !publication.pushed.before.is_empty())
+        {
+            self.store(&ProgressDocument::default()).await;
         }
     }
 
@@ -227,17 +234,17 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn remember(&self, publication: &Publication, new: &NewArtifacts<'_>, held_seconds: i64) {
         let now = (self.clock)();
         let until = now.instant().checked_add(SignedDuration::from_secs(held_seconds));
-        let stored = Stored {
+        let stored = ProgressDocument {
             registry: self.registry.address(),
             publication: publication.invocation.map_or(0, |invocation| invocation.publication),
-            held_until: Some(until.map_or(now, Timestamp::from_instant)),
+            claimed_until: Some(until.map_or(now, Timestamp::from_instant)),
             progress: new.progress(&publication.pushed),
             artifacts: publication.pushed.all(),
         };
         self.store(&stored).await;
     }
 
-    async fn store(&self, stored: &Stored) {
+    async fn store(&self, stored: &ProgressDocument) {
         let bytes = to_compact_json(stored);
         if bytes.len() as u64 > limits::PROGRESS_BYTES {
             tracing::warn!(bytes = bytes.len(), "the pushed artifacts are too many to be remembered");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::artifact_blobs::{NamedBlob, blobs_of, blobs_of_index};
 use super::build::{Before, Emptiness};
+use super::compare_scope::CompareScope;
 use super::error::PublishError;
-use super::extent::Extent;
 use super::live::{Live, Loaded};
 use super::progress::Publication;
 use super::publisher::Publisher;
@@ -23,15 +23,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ///
     /// # Errors
     /// [`PublishError`] when a server fails, or content is gone from everywhere.
-    pub async fn repair(&self, extent: Extent) -> Result<Report, PublishError> {
+    pub async fn repair(&self, scope: CompareScope) -> Result<Report, PublishError> {
         let mut restored = Vec::new();
         let live = self.live_or_restored(&mut restored).await?.ok_or(PublishError::NothingLive)?;
-        let mut report = self.repair_live(&live, extent).await?;
+        let mut report = self.repair_live(&live, scope).await?;
         report.repaired.splice(0..0, restored);
         Ok(report)
     }
 
-    async fn repair_live(&self, live: &Live, extent: Extent) -> Result<Report, PublishError> {
+    async fn repair_live(&self, live: &Live, scope: CompareScope) -> Result<Report, PublishError> {
         let Some(loaded) = self.release(&live.index).await? else { return self.build_again(live).await };
         if let Err(reason) = live.index.check(&loaded.release.outline) {
             tracing::warn!(%reason, "index.json is not that of its release");
@@ -39,13 +39,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(Report { repaired: vec![format!("bucket: {INDEX_KEY}")], ..written });
         }
         let mut report = Report::nothing_new(&live.index, None, Timings::default());
-        let wrong = self.missing_or_damaged_blobs(&loaded.release, extent).await?;
+        let wrong = self.missing_or_damaged_blobs(&loaded.release, scope).await?;
         report.repaired = self.repair_bucket(&live.index, &loaded, &wrong).await?;
         report.writes.bucket = report.repaired.len() as u64;
         let now = (self.clock)().instant();
         let versions = &loaded.release.content.versions;
-        let versions: Vec<_> = extent.of(versions, COMPARED_VERSIONS, now).iter().collect();
-        let mut to_registry = self.repair_registry_blobs(live, &loaded, extent, now).await?;
+        let versions: Vec<_> = scope.select(versions, COMPARED_VERSIONS, now).iter().collect();
+        let mut to_registry = self.repair_registry_blobs(live, &loaded, scope, now).await?;
         let tags = self.repair_tags(live, &loaded, versions.iter().copied()).await?;
         if !tags.is_empty() {
             // Another release may have gone live since, and this repair may have moved its tags back.
@@ -65,7 +65,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         &self,
         live: &Live,
         loaded: &Loaded,
-        extent: Extent,
+        scope: CompareScope,
         now: jiff::Timestamp,
     ) -> Result<Vec<String>, PublishError> {
         let mut built = loaded.as_built(live.index.release);
@@ -74,7 +74,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             built.contents.insert(blob.digest, content);
             blobs.push(blob);
         }
-        let repaired = self.repair_blobs(&built, extent.of(&blobs, COMPARED_BLOBS, now)).await?;
+        let repaired = self.repair_blobs(&built, scope.select(&blobs, COMPARED_BLOBS, now)).await?;
         Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 

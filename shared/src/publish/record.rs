@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::PublishError;
-use super::invocation::Progress;
+use super::invocation::PublicationProgress;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
@@ -33,7 +33,7 @@ pub struct LastRefresh {
     pub failure: Option<PublicReason>,
     /// How far it is, while its publication continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
+    pub progress: Option<PublicationProgress>,
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,

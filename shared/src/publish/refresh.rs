@@ -9,7 +9,7 @@ use super::error::{PublishError, RACES};
 use super::invocation::{INVOCATIONS, Invocation};
 use super::live::Live;
 use super::pending::Due;
-use super::progress::Turn;
+use super::progress::Claim;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Timings};
 use super::target::Target;
@@ -78,14 +78,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 }
             };
             let confirmed = self.is_confirmed(live.as_ref(), &head);
-            let (is_confirmed, before, turn) = try_join3(confirmed, outline, self.turn(cause.invocation)).await?;
+            let (is_confirmed, before, claim) =
+                try_join3(confirmed, outline, self.claim_publication(cause.invocation)).await?;
             timings.look = started.elapsed();
             if !is_confirmed {
                 continue;
             }
-            let publication = match turn {
-                Turn::Ours(publication) => publication,
-                Turn::Others(progress) => return Ok(Report::continuing(&head, live.as_ref(), progress, None)),
+            let publication = match claim {
+                Claim::Own(publication) => publication,
+                Claim::Foreign(progress) => return Ok(Report::continuing(&head, live.as_ref(), progress, None)),
             };
             let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known: cause.known });
             let due = match (due, &before) {

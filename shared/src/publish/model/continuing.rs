@@ -179,7 +179,7 @@ fn recorded_tags_that_were_moved_back_are_moved_again() {
         }
         world.branch.reset(0);
         wait(61);
-        block_on(world.publisher().repair(Extent::Whole)).unwrap();
+        block_on(world.publisher().repair(CompareScope::All)).unwrap();
         stale += world.recorded();
         world.branch.commit(many(1));
         assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published, "{seconds} s");
