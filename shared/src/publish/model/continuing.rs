@@ -13,6 +13,14 @@ const STACKS: u8 = 12;
 /// Time of an invocation that is never stopped.
 const LONG: Duration = Duration::from_secs(280);
 
+/// Time of a write to a slow store.
+const SLOW: Duration = Duration::from_secs(20);
+
+/// Time for some writes to slow stores, one after the other, and a little more.
+fn time_for(writes: u32) -> Duration {
+    SLOW * writes + SLOW / 2
+}
+
 /// All stacks at one edit.
 fn many(edit: u8) -> Tree {
     tree_of(&(0..STACKS).map(|stack| (stack, edit)).collect::<Vec<_>>())
@@ -57,10 +65,10 @@ impl World {
         panic!("the last invocation has a next one");
     }
 
-    /// Begins a publication, which the invocation with the returned numbers continues.
-    fn begin(&self, time: Duration) -> Numbers {
-        self.bucket.fuse.slow_down(Duration::from_secs(1));
-        let report = block_on(self.invoke(None, time)).unwrap();
+    /// Begins a publication in slow stores, which the invocation with the returned numbers continues.
+    fn begin(&self, writes: u32) -> Numbers {
+        self.bucket.fuse.slow_down(SLOW);
+        let report = block_on(self.invoke(None, time_for(writes))).unwrap();
         self.bucket.fuse.slow_down(Duration::ZERO);
         assert_eq!(report.outcome, Outcome::Continuing);
         next(&report).expect("another invocation continues")
@@ -82,21 +90,24 @@ impl World {
 }
 
 #[test]
-fn publication_stopped_at_any_second_goes_on_in_the_next_invocation() {
+fn publication_stopped_after_any_write_goes_on_in_the_next_invocation() {
     let mut published = 0;
-    for seconds in 1..30 {
+    for writes in 1..30 {
         let world = large();
-        world.bucket.fuse.slow_down(Duration::from_secs(1));
-        match world.invoke_all(Duration::from_millis(seconds * 1000 + 500)) {
+        world.bucket.fuse.slow_down(SLOW);
+        match world.invoke_all(time_for(writes)) {
             Ok(report) => {
-                assert_eq!(report.outcome, Outcome::Published, "{seconds} s");
+                assert_eq!(report.outcome, Outcome::Published, "{writes} writes");
                 published += 1;
                 world.check_settled();
                 assert_eq!(world.recorded(), 0, "it is forgotten");
             }
             // The last steps do not fit into so little time.
-            Err(error) => assert!(matches!(error, PublishError::Unfinished(_)) && seconds < 10, "{seconds} s: {error}"),
+            Err(error) => {
+                assert!(matches!(error, PublishError::Unfinished(_)) && writes < 10, "{writes} writes: {error}")
+            }
         }
+        world.bucket.fuse.slow_down(Duration::ZERO);
         // Whatever became of it, the next trigger with more time publishes.
         wait(61);
         block_on(world.invoke(None, LONG)).unwrap();
@@ -109,7 +120,7 @@ fn publication_stopped_at_any_second_goes_on_in_the_next_invocation() {
 fn publication_killed_at_any_write_goes_on_when_its_invocation_is_repeated() {
     for writes in 0.. {
         let world = large();
-        let numbers = world.begin(Duration::from_millis(4500));
+        let numbers = world.begin(4);
         let killed = block_on(world.dropped_after(writes, async |world| world.invoke(Some(numbers), LONG).await));
         world.check();
         wait(60);
@@ -152,7 +163,7 @@ fn trigger_between_two_writes_of_a_publication_leaves_all_in_order() {
 #[test]
 fn claim_of_a_publication_ends_and_its_late_invocation_finds_nothing_to_do() {
     let world = large();
-    let numbers = world.begin(Duration::from_millis(6500));
+    let numbers = world.begin(6);
     wait(59);
     let report = block_on(world.invoke(None, LONG)).unwrap();
     assert_eq!((report.outcome, report.unfinished), (Outcome::Continuing, None));
@@ -167,12 +178,12 @@ fn claim_of_a_publication_ends_and_its_late_invocation_finds_nothing_to_do() {
 #[test]
 fn recorded_tags_that_were_moved_back_are_moved_again() {
     let mut stale = 0;
-    for seconds in 1..20 {
+    for writes in 1..20 {
         let world = large();
         block_on(world.publisher().refresh(None)).unwrap();
         world.branch.commit(many(1));
-        world.bucket.fuse.slow_down(Duration::from_secs(1));
-        let report = block_on(world.invoke(None, Duration::from_millis(seconds * 1000 + 500)));
+        world.bucket.fuse.slow_down(SLOW);
+        let report = block_on(world.invoke(None, time_for(writes)));
         world.bucket.fuse.slow_down(Duration::ZERO);
         if report.is_ok_and(|report| report.outcome == Outcome::Published) {
             break;
@@ -182,7 +193,7 @@ fn recorded_tags_that_were_moved_back_are_moved_again() {
         block_on(world.publisher().repair(CompareScope::All)).unwrap();
         stale += world.recorded();
         world.branch.commit(many(1));
-        assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published, "{seconds} s");
+        assert_eq!(block_on(world.invoke(None, LONG)).unwrap().outcome, Outcome::Published, "{writes} writes");
         world.check_settled();
     }
     assert!(stale > 0, "nothing was recorded");
