@@ -21,7 +21,7 @@ impl CompareScope {
     /// An overwritten blob is young, so [`CompareScope::Slice`] takes those of the last hour, the newest
     /// first. The slices of the others find bytes that changed at rest.
     fn compared(self, blobs: Vec<(Digest, Stat)>, now: jiff::Timestamp) -> Vec<Digest> {
-        if self == Self::Whole {
+        if self == Self::All {
             return blobs.into_iter().map(|(digest, _)| digest).collect();
         }
         let (mut recent, old): (Vec<_>, Vec<_>) =
