@@ -76,6 +76,11 @@ pub enum PublishError {
         "the OCI registry took no artifact in the time of an invocation; {} of {} are there; the next trigger or the schedule continues", .0.artifacts, .0.total
     )]
     Stalled(PublicationProgress),
+    /// The invocation ended before the comparison with the stores.
+    #[error(
+        "cannot compare the OCI registry and the bucket with the live release: that takes longer than an invocation; the schedule compares a slice each time"
+    )]
+    ComparisonStopped,
     /// Other refreshes were always faster.
     #[error("{RACES} other refreshes finished first, one after the other; the next trigger or the schedule catches up")]
     Races,

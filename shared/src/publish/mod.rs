@@ -15,7 +15,7 @@
 //! - `retention`, `content`, `file_blobs`: objects that a prune spares, content from either store, content that goes through files
 //! - `build`: the release of a commit
 //! - `artifact_blobs`, `bucket_blobs`, `bucket_repair`: missing and damaged blobs of either store, and their repair
-//! - `progress`: the artifacts that an unfinished publication has pushed, and its end in time
+//! - `progress`: the claim on a publication over several invocations, the artifacts that it has pushed, and its end in time
 //! - `push`, `upload`, `tags`, `commit`: the steps to a live release; `commit` is the commit point
 //! - `restore`: `index.json` and the bucket from the OCI registry; `pending`: the times of further attempts
 //! - `target`, `refresh`: the commit that should be live, and the main action
@@ -56,7 +56,7 @@ mod verify;
 pub use build::Emptiness;
 pub use compare_scope::CompareScope;
 pub use error::PublishError;
-pub use invocation::{INVOCATIONS, Invocation, PublicationProgress};
+pub use invocation::{Budget, INVOCATIONS, Invocation, PublicationProgress};
 pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;

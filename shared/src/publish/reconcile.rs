@@ -7,8 +7,9 @@ use super::build::{Before, Emptiness};
 use super::compare_scope::CompareScope;
 use super::error::PublishError;
 use super::live::{Live, Loaded};
-use super::progress::Publication;
+use super::progress::{Publication, run_until};
 use super::publisher::Publisher;
+use super::refresh::Cause;
 use super::report::{Outcome, Report, Timings};
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::CommitSha;
@@ -19,6 +20,43 @@ use crate::release::Pin;
 use crate::source::{Source, SourceError};
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
+    /// Makes the head of the branch live, then compares the live release with both stores, repairs the differences, and prunes.
+    /// Without a repository the stores are all there is. Trouble with one does not keep the other from being repaired.
+    ///
+    /// # Errors
+    /// As [`Publisher::follow`] and [`Publisher::repair`]; [`PublishError::ComparisonStopped`] when the comparison takes longer than
+    /// an invocation. After a publication, which leaves less time, the report says so instead.
+    pub async fn reconcile(&self, scope: CompareScope, cause: Cause<'_>) -> Result<Report, PublishError> {
+        let followed = match self.follow(cause).await {
+            Err(PublishError::Source(SourceError::Off)) => Ok(None),
+            // Until that is live, the stores have more than the live release.
+            Ok(report) if report.outcome == Outcome::Continuing => return Ok(report),
+            followed => followed.map(Some),
+        };
+        let compare = async {
+            let repaired = self.repair(scope).await?;
+            Ok::<_, PublishError>(Report { pruned: self.prune().await?, ..repaired })
+        };
+        let until = cause.invocation.map(|invocation| invocation.until);
+        let compared = match run_until(until, compare).await {
+            Some(compared) => compared?,
+            None => {
+                let report = followed?.filter(|report| report.outcome == Outcome::Published);
+                tracing::warn!("cannot compare the stores in time; the schedule compares a slice each time");
+                return report
+                    .map(|report| Report { uncompared: true, ..report })
+                    .ok_or(PublishError::ComparisonStopped);
+            }
+        };
+        Ok(match followed? {
+            None => compared,
+            Some(mut report) => {
+                report.repaired.extend(compared.repaired);
+                Report { pruned: compared.pruned, ..report }
+            }
+        })
+    }
+
     /// Compares the live release with the OCI registry and the bucket, repairs the differences, and reports them.
     ///
     /// # Errors

@@ -81,6 +81,9 @@ pub enum PublicReason {
     /// A publication that needs still more invocations.
     #[serde(rename = "the publication is not finished yet")]
     Unfinished,
+    /// A comparison that takes longer than an invocation.
+    #[serde(rename = "the comparison with the stores takes too long")]
+    Comparison,
     /// Other refreshes.
     #[serde(rename = "other refreshes were faster")]
     Races,
@@ -144,6 +147,7 @@ impl PublishError {
             Self::Temporary(_) => PublicReason::Temporary,
             Self::NoSuchRelease { .. } => PublicReason::NoSuchRelease,
             Self::NothingLive => PublicReason::NothingLive,
+            Self::ComparisonStopped => PublicReason::Comparison,
             Self::Races => PublicReason::Races,
         }
     }

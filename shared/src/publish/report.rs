@@ -59,12 +59,18 @@ pub struct Report {
     /// How many objects were removed that nobody needs any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub pruned: usize,
+    /// Whether the comparison with the stores did not end in the time of the invocation.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uncompared: bool,
     /// How far a publication is that continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<PublicationProgress>,
     /// The invocation whose publication another one is to continue.
     #[serde(skip)]
     pub unfinished: Option<Invocation>,
+    /// The head after a publication that other triggers were left to, if it has moved.
+    #[serde(skip)]
+    pub newer_head: Option<CommitSha>,
     /// When the release that was live before was generated.
     #[serde(skip)]
     pub previous_generated_at: Option<Timestamp>,
@@ -126,8 +132,10 @@ impl Report {
             pinned: false,
             repaired: Vec::new(),
             pruned: 0,
+            uncompared: false,
             progress: None,
             unfinished: None,
+            newer_head: None,
             previous_generated_at: None,
             writes: Writes::default(),
             timings_ms: Timings::default(),
