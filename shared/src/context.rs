@@ -20,17 +20,17 @@ pub struct Context {
     bucket_calls: AtomicU64,
     artifacts_pushed: AtomicU64,
     bytes_pushed: AtomicU64,
-    progress: Arc<Progress>,
+    progress: Arc<CallProgress>,
 }
 
 /// The progress of an action: its calls to the stores that are known so far, and those that have ended.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct CallProgress {
     expected: AtomicU64,
     done: AtomicU64,
 }
 
-impl Progress {
+impl CallProgress {
     /// Steps that are known so far.
     pub fn expected(&self) -> u64 {
         self.expected.load(Ordering::Relaxed)
@@ -60,7 +60,7 @@ impl Context {
     }
 
     /// The progress of what runs with this context.
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<CallProgress> {
         Arc::clone(&self.progress)
     }
 

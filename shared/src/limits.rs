@@ -3,6 +3,8 @@
 //! Limits are constants, not options: they protect the functions' memory and time, and a registry that
 //! outgrows one of them needs a look at the whole, not a bigger number.
 
+use std::time::Duration;
+
 /// Largest file taken from a registry repository, in bytes. Stacks hold text and small archives; a
 /// Lambda function of 512 MB keeps a whole tree of them in memory.
 pub const FILE_BYTES: u64 = 8 << 20;
@@ -136,6 +138,17 @@ pub const CHECKED_BLOBS: usize = 250;
 
 /// Most bytes of those blobs: a few seconds of reading.
 pub const CHECKED_BYTES: u64 = 64 << 20;
+
+/// Time between the last push of an invocation in AWS Lambda and its end. It is for the checks of what went live (a third each), the
+/// stored outcome, the status at the commit, and the next invocation.
+pub const REPORT_TIME_LAMBDA: Duration = Duration::from_secs(15);
+
+/// The same for an HTTP request, whose caller waits for 25 s only. A status at the commit that takes longer ends with that wait.
+pub const REPORT_TIME_HTTP: Duration = Duration::from_secs(4);
+
+/// Shortest time of pushing after which an invocation without progress is the fault of the OCI registry: some tries of a call.
+/// Fetching and building a large release, or polling for a commit, may leave less.
+pub const STALL_TIME: Duration = Duration::from_secs(10);
 
 /// Uploads under way at a time. More gains nothing on one connection pool and trips registries' limits.
 pub const CONCURRENT_UPLOADS: usize = 16;

@@ -22,7 +22,7 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, place: Place, mut sto
         let is_well = if is_published {
             // Two at once would harm nothing, and double the memory.
             app.idle().await;
-            app.act(Action::Schedule {}, None).await.is_ok()
+            app.act(Action::Schedule { continues: None }, None).await.is_ok()
         } else {
             is_published = publish(&app, place).await;
             is_published

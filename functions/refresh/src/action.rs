@@ -17,11 +17,19 @@ pub enum Action {
     /// Make the head of the repository live.
     Refresh(Hint),
     /// The same, and compare the live release with the OCI registry and the bucket; repair what lags, remove what is not needed.
-    Reconcile {},
+    Reconcile {
+        /// The publication that it continues. Only the function itself says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<Continued>,
+    },
     /// As refresh, with what offline stacks have of other hosts in the state that it has there now.
     Refetch {},
     /// What a schedule asks for: to reconcile, but of a large registry only a part each time.
-    Schedule {},
+    Schedule {
+        /// As for [`Action::Reconcile`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<Continued>,
+    },
     /// Make the release of a commit live again, and keep it.
     Rollback {
         /// The commit.
@@ -94,12 +102,35 @@ impl Action {
     pub fn of_event(event: Value) -> Result<Self, UnknownEvent> {
         let is = |field: &str, value: &str| event.get(field).and_then(Value::as_str) == Some(value);
         if is("source", "aws.events") || is("source", "aws.scheduler") || is("detail-type", "Scheduled Event") {
-            return Ok(Self::Schedule {});
+            return Ok(Self::Schedule { continues: None });
         }
         if event.get("action").is_none() {
             return Err(UnknownEvent::NoAction);
         }
         Ok(serde_json::from_value(event)?)
+    }
+
+    /// Returns the publication that the action continues.
+    pub(crate) fn continues(&self) -> Option<Continued> {
+        match self {
+            Self::Refresh(hint) => hint.continues,
+            Self::Reconcile { continues } | Self::Schedule { continues } => *continues,
+            _ => None,
+        }
+    }
+
+    /// Returns the action that continues the publication of this one. Its report goes to nobody, so it names no stacks.
+    pub(crate) fn continued(&self, continues: Continued) -> Self {
+        let continues = Some(continues);
+        match self {
+            Self::Reconcile { .. } => Self::Reconcile { continues },
+            Self::Schedule { .. } => Self::Schedule { continues },
+            Self::Refresh(Hint { commit_hash, remove_all, .. }) => {
+                let (commit_hash, remove_all) = (commit_hash.clone(), *remove_all);
+                Self::Refresh(Hint { commit_hash, remove_all, continues, ..Hint::default() })
+            }
+            _ => Self::Refresh(Hint { continues, ..Hint::default() }),
+        }
     }
 }
 
@@ -205,8 +236,15 @@ mod tests {
             (json!({"action": "unpin"}), Action::Unpin {}),
             (json!({"action": "restore"}), Action::Restore {}),
             (json!({"action": "verify"}), Action::Verify {}),
-            (json!({"action": "reconcile"}), Action::Reconcile {}),
-            (json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}), Action::Schedule {}),
+            (json!({"action": "reconcile"}), Action::Reconcile { continues: None }),
+            (
+                json!({"action": "schedule", "continues": {"publication": 12, "invocation": 3}}),
+                Action::Schedule { continues: Some(Continued { publication: 12, invocation: 3 }) },
+            ),
+            (
+                json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}),
+                Action::Schedule { continues: None },
+            ),
         ] {
             assert_eq!(Action::of_event(event.clone()).unwrap(), action, "{event}");
             // As the function hands work to itself.
@@ -223,6 +261,26 @@ mod tests {
         ] {
             let error = Action::of_event(event.clone()).unwrap_err().to_string();
             assert!(error.contains(reason), "{event}: {error}");
+        }
+    }
+
+    #[test]
+    fn continued_action_is_the_same_action_without_its_stacks() {
+        let continues = Continued { publication: 12, invocation: 2 };
+        let commit: CommitSha = "0123456789012345678901234567890123456789".parse().unwrap();
+        let hint = Hint { commit_hash: Some(commit), remove_all: true, ..Hint::default() };
+        let stacks = ["go".to_owned()].into();
+        for (action, next) in [
+            (Action::Reconcile { continues: None }, Action::Reconcile { continues: Some(continues) }),
+            (Action::Schedule { continues: None }, Action::Schedule { continues: Some(continues) }),
+            (
+                Action::Refresh(Hint { stacks, ..hint.clone() }),
+                Action::Refresh(Hint { continues: Some(continues), ..hint }),
+            ),
+            (Action::Unpin {}, Action::Refresh(Hint { continues: Some(continues), ..Hint::default() })),
+        ] {
+            assert_eq!(action.continued(continues), next);
+            assert_eq!(next.continues(), Some(continues));
         }
     }
 

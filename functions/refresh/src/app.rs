@@ -1,6 +1,5 @@
-//! Actions carried out: the clients, built once, and what everybody is told of the result.
+//! Runs actions: the clients, built once, and the reports of each result.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +8,16 @@ use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::outside::offline::Known;
-use devfile_registry::publish::{Cause, Emptiness, Extent, Invocation, Outcome, PublishError, Publisher, Report};
+use devfile_registry::publish::{
+    Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
+};
 use devfile_registry::registry::Record;
-use devfile_registry::source::SourceError;
 use devfile_registry::source::github::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::action::{Action, Answer, Continued, Hint};
 use crate::auth::gate::Gate;
@@ -28,11 +28,8 @@ use crate::observe;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
-/// Time for telling GitHub of a result: nice to have, and somebody may be waiting for the answer.
-const TELLING: Duration = Duration::from_secs(5);
-
-/// Time between the last push of an invocation and its end: for what it stores and reports, and for handing over.
-const STOP: Duration = Duration::from_secs(15);
+/// Time for the status at the commit on GitHub: nice to have, and a caller may be waiting for the answer.
+const STATUS_TIME: Duration = Duration::from_secs(5);
 
 /// The result of a refresh, for all who wait for it.
 pub type Refreshed = Arc<Result<Report, PublishError>>;
@@ -47,14 +44,14 @@ pub struct App {
     runner: Runner<Refreshed>,
 }
 
-/// What work is done with.
+/// The publisher, and the listener to its actions.
 #[derive(Debug)]
 struct Core {
     publisher: Publisher<Repository, Record, Cache>,
     announcement: Announcement,
 }
 
-/// What hears of every action that succeeds, before its caller does.
+/// A function that runs after each action that succeeds, before the caller gets its answer.
 pub struct Announcement(Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
 
 impl Announcement {
@@ -66,7 +63,7 @@ impl Announcement {
         Self(Box::new(move || listener().boxed()))
     }
 
-    /// Nobody hears of actions; what is live is in the bucket.
+    /// Runs nothing. Readers find the live release in the bucket.
     pub fn none() -> Self {
         Self::to(|| std::future::ready(()))
     }
@@ -84,7 +81,7 @@ impl App {
         Self::announcing(config, Announcement::none()).await
     }
 
-    /// Builds the clients. What is announced to hears of every action.
+    /// Builds the clients. Each action that succeeds is announced.
     pub async fn announcing(config: Config, announcement: Announcement) -> Self {
         let (registry, bucket) = config.stores.open().await;
         if matches!(config.repository, Repository::Off) {
@@ -101,9 +98,9 @@ impl App {
         let core = Arc::new(Core { publisher, announcement });
         let runner = Runner::new({
             let core = Arc::clone(&core);
-            move |told| {
+            move |requested| {
                 let core = Arc::clone(&core);
-                async move { Arc::new(core.refresh(told.as_ref(), Cause::default()).await) }
+                async move { Arc::new(core.refresh(requested.as_ref(), Cause::default()).await) }
             }
         });
         let (gate, bodies) = (Gate::new(config.access), Bodies::new());
@@ -115,43 +112,34 @@ impl App {
         &self.core.publisher.source
     }
 
-    /// Carries an action out. A refresh that would not end before the deadline is handed over to another invocation.
+    /// Runs an action. Another invocation continues a publication that would not end before the deadline.
     ///
     /// # Errors
     /// [`PublishError`]; the release that was live still is, or a newer one.
     pub async fn act(&self, action: Action, deadline: Option<Instant>) -> Result<Answer, PublishError> {
         let publisher = &self.core.publisher;
-        let continues = match &action {
-            Action::Refresh(hint) => hint.continues,
-            _ => None,
-        };
-        let until = deadline.map(|deadline| deadline.checked_sub(STOP).unwrap_or(deadline));
-        let invocation = until.and_then(|until| self.invocation(until, continues));
+        let invocation = deadline.and_then(|deadline| self.invocation(deadline, Budget::Function, action.continues()));
         let cause = Cause { invocation, ..Cause::default() };
-        let mut next = Hint::default();
-        let report = match action {
+        let report = match &action {
             Action::Refresh(hint) => {
-                next = Hint { stacks: BTreeSet::new(), ..hint };
-                let emptiness = if next.remove_all { Emptiness::Meant } else { Emptiness::Refused };
-                self.core.refresh(next.commit_hash.as_ref(), Cause { emptiness, ..cause }).await
+                let emptiness = if hint.remove_all { Emptiness::Meant } else { Emptiness::Refused };
+                self.core.refresh(hint.commit_hash.as_ref(), Cause { emptiness, ..cause }).await
             }
-            Action::Reconcile {} => self.core.reconcile(Extent::Whole, cause).await,
-            Action::Schedule {} => self.core.reconcile(Extent::Turn, cause).await,
+            Action::Reconcile { .. } => self.core.reconcile(CompareScope::All, cause).await,
+            Action::Schedule { .. } => self.core.reconcile(CompareScope::Slice, cause).await,
             Action::Refetch {} => {
                 let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
-                self.core.told("refetch", None, publisher.follow(cause)).await
+                self.core.run("refetch", None, publisher.follow(cause)).await
             }
-            Action::Rollback { commit_hash } => {
-                self.core.told("rollback", None, publisher.rollback(&commit_hash)).await
-            }
+            Action::Rollback { commit_hash } => self.core.run("rollback", None, publisher.rollback(commit_hash)).await,
             Action::Unpin {} => {
-                let unpinned = self.core.told("unpin", None, publisher.unpin()).await?;
+                let unpinned = self.core.run("unpin", None, publisher.unpin()).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
                     _ => self.core.refresh(None, cause).await,
                 }
             }
-            Action::Restore {} => self.core.told("restore", None, publisher.restore()).await,
+            Action::Restore {} => self.core.run("restore", None, publisher.restore()).await,
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
                 let verified = Context::new(span.position()).scope(publisher.verify()).await;
@@ -159,30 +147,40 @@ impl App {
             }
         };
         let report = report?;
-        self.hand_over(&report, next).await;
+        self.hand_over(&report, &action).await;
         Ok(Answer::Report(Box::new(report)))
     }
 
-    /// An invocation that pushes until a time, and continues a publication if one is named; none where nothing can be handed over.
-    pub(crate) fn invocation(&self, until: Instant, continues: Option<Continued>) -> Option<Invocation> {
+    /// Returns an invocation that ends at a deadline, and continues a publication if one is named; none where nothing can be handed
+    /// over.
+    pub(crate) fn invocation(
+        &self,
+        deadline: Instant,
+        budget: Budget,
+        continues: Option<Continued>,
+    ) -> Option<Invocation> {
         self.handover.as_ref()?;
-        let first = Invocation::first(until);
+        let first = Invocation::first(deadline, budget);
         let later = |Continued { publication, invocation }| Invocation { publication, number: invocation, ..first };
         Some(continues.map_or(first, later))
     }
 
-    /// Hands a publication that a refresh could not finish over to the next invocation.
-    pub(crate) async fn hand_over(&self, report: &Report, hint: Hint) {
-        let (Some(handover), Some(unfinished)) = (&self.handover, report.unfinished) else { return };
-        let continues = Some(Continued::after(unfinished));
-        if let Err(error) = handover.invoke(&Action::Refresh(Hint { continues, ..hint })).await {
+    /// Hands the publication that an action could not finish over to the next invocation, or a newer head after one that it finished.
+    pub(crate) async fn hand_over(&self, report: &Report, action: &Action) {
+        let next = match (report.unfinished, &report.newer_head) {
+            (Some(unfinished), _) => action.continued(Continued::after(unfinished)),
+            (None, Some(head)) => Action::Refresh(Hint { commit_hash: Some(head.clone()), ..Hint::default() }),
+            (None, None) => return,
+        };
+        let Some(handover) = &self.handover else { return };
+        if let Err(error) = handover.invoke(&next).await {
             tracing::error!(%error, "the publication rests until the next trigger or the schedule");
         }
     }
 
     /// A refresh in the background: the one after that which may be running.
-    pub(crate) fn submit(&self, told: Option<CommitSha>) -> Run<Refreshed> {
-        self.runner.submit(told)
+    pub(crate) fn submit(&self, requested: Option<CommitSha>) -> Run<Refreshed> {
+        self.runner.submit(requested)
     }
 
     /// Refreshes, once what may be running has ended, and waits for the result; `None` after an error in the software.
@@ -191,8 +189,8 @@ impl App {
     }
 
     /// Refreshes at once.
-    pub(crate) async fn refresh(&self, told: Option<&CommitSha>, invocation: Option<Invocation>) -> Refreshed {
-        Arc::new(self.core.refresh(told, Cause { invocation, ..Cause::default() }).await)
+    pub(crate) async fn refresh(&self, requested: Option<&CommitSha>, invocation: Option<Invocation>) -> Refreshed {
+        Arc::new(self.core.refresh(requested, Cause { invocation, ..Cause::default() }).await)
     }
 
     /// Waits for the refreshes in the background.
@@ -203,68 +201,35 @@ impl App {
 
 impl Core {
     async fn refresh(&self, requested: Option<&CommitSha>, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.told("refresh", requested, self.publisher.follow(Cause { requested, ..cause })).await
+        self.run("refresh", requested, self.publisher.follow(Cause { requested, ..cause })).await
     }
 
-    /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
-    async fn reconcile(&self, extent: Extent, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.told("reconcile", None, async {
-            let refreshed = match self.publisher.follow(cause).await {
-                // Without a repository the stores are all there is.
-                Err(PublishError::Source(SourceError::Off)) => Ok(None),
-                // Until that is live, the stores have more than the live release.
-                Ok(report) if report.outcome == Outcome::Continuing => return Ok(report),
-                refreshed => refreshed.map(Some),
-            };
-            let compare = async {
-                let repaired = self.publisher.repair(extent).await;
-                let pruned = if repaired.is_ok() { self.publisher.prune().await } else { Ok(0) };
-                (repaired, pruned)
-            };
-            let compared = match cause.invocation.filter(|_| !matches!(refreshed, Ok(None))) {
-                Some(invocation) => timeout_at(invocation.until, compare).await.ok(),
-                None => Some(compare.await),
-            };
-            let Some((repaired, pruned)) = compared else {
-                tracing::warn!(
-                    "the comparison with the stores takes too long; the schedule compares a slice each time"
-                );
-                return refreshed.and_then(|report| report.ok_or(PublishError::NothingLive));
-            };
-            let mut repaired = repaired?;
-            repaired.pruned = pruned?;
-            Ok(match refreshed? {
-                None => repaired,
-                Some(mut report) => {
-                    report.repaired.append(&mut repaired.repaired);
-                    Report { pruned: repaired.pruned, ..report }
-                }
-            })
-        })
-        .await
+    async fn reconcile(&self, scope: CompareScope, cause: Cause<'_>) -> Result<Report, PublishError> {
+        self.run("reconcile", None, self.publisher.reconcile(scope, cause)).await
     }
 
-    /// Carries an action out as a span, and tells the log, the metrics, `/status` and GitHub what becomes of it.
-    async fn told(
+    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and on GitHub.
+    async fn run(
         &self,
         action: &'static str,
-        told: Option<&CommitSha>,
+        requested: Option<&CommitSha>,
         work: impl Future<Output = Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
         let span = Span::begin(Kind::Internal, action, context::trace());
         let whole = async {
             // On the heap: the work is by far the largest of the futures that lead to it.
             let (result, done) = observe::refresh(&span, Box::pin(work)).await;
-            let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
+            let report_status = tokio::time::timeout(STATUS_TIME, self.report_status(requested, &result));
             let announce = async {
                 if result.is_ok() {
                     (self.announcement.0)().await;
                 }
             };
-            let (lag, in_time, ()) = tokio::join!(self.publisher.record(told, result.as_ref()), tell_github, announce);
+            let record = self.publisher.record(requested, result.as_ref());
+            let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
-                tracing::warn!("GitHub was not told of the result in time");
+                tracing::warn!("cannot show the result on GitHub: no answer within {} s", STATUS_TIME.as_secs());
             }
             result
         };
@@ -272,7 +237,7 @@ impl Core {
     }
 
     /// Shows the result at the commit on GitHub.
-    async fn tell_github(&self, told: Option<&CommitSha>, result: &Result<Report, PublishError>) {
+    async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
         let Some(github) = &hosted.github else { return };
         let (commit, state, text) = match result {
@@ -280,13 +245,13 @@ impl Core {
                 Some((state, text)) => (&report.commit_hash, state, text),
                 None => return,
             },
-            Err(error) => match told {
-                Some(told) => (told, CommitState::Error, format!("not published: {}", error.public())),
+            Err(error) => match requested {
+                Some(requested) => (requested, CommitState::Error, format!("not published: {}", error.public())),
                 None => return,
             },
         };
         if let Err(error) = github.report_status(commit, state, &text, None).await {
-            tracing::warn!(%error, "GitHub does not show the result");
+            tracing::warn!(%error, "cannot show the result on GitHub");
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::http::{Method, Response, StatusCode};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::limits;
 use devfile_registry::logging::foreign;
-use devfile_registry::publish::{Outcome, Report};
+use devfile_registry::publish::{Budget, Outcome, Report};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -26,9 +26,6 @@ use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
-
-/// Time between the last push and the end of that wait, for the report.
-const STOP: Duration = Duration::from_secs(4);
 
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
@@ -51,8 +48,8 @@ enum Refused {
     Body(String),
     #[error(transparent)]
     Event(#[from] MalformedEvent),
-    #[error("the work could not be handed over; send it again")]
-    NotTaken,
+    #[error("the refresh could not be queued; retry")]
+    NotQueued,
 }
 
 impl App {
@@ -71,7 +68,7 @@ impl App {
         })
     }
 
-    /// Refreshes and waits for the result, but not for ever.
+    /// Refreshes, and waits for the result as long as the gateway does.
     async fn refresh_request(&self, request: Request) -> Result<Response<Body>, Refused> {
         let until = Instant::now() + WAIT;
         must_be_post(&request)?;
@@ -87,18 +84,17 @@ impl App {
         }
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         drop(body);
-        let told = hint.commit_hash.clone();
-        let invocation = self.invocation(until.checked_sub(STOP).unwrap_or(until), None);
+        let requested = hint.commit_hash.clone();
+        let invocation = self.invocation(until, Budget::Request, None);
         let finished = match &self.handover {
-            None => tokio::time::timeout_at(until, self.submit(told)).await.map(|run| run.ok_or(())),
-            Some(_) => tokio::time::timeout_at(until, self.refresh(told.as_ref(), invocation)).await.map(Ok),
+            None => tokio::time::timeout_at(until, self.submit(requested)).await.map(|run| run.ok_or(())),
+            Some(_) => tokio::time::timeout_at(until, self.refresh(requested.as_ref(), invocation)).await.map(Ok),
         };
-        // The report goes to nobody, so what the caller would like to hear of is left out.
-        let next = Hint { commit_hash: hint.commit_hash.clone(), ..Hint::default() };
+        let action = Action::Refresh(hint.clone());
         match finished {
             Ok(Ok(refreshed)) => {
                 if let Ok(report) = refreshed.as_ref() {
-                    self.hand_over(report, next).await;
+                    self.hand_over(report, &action).await;
                 }
                 Ok(result(&refreshed, &hint))
             }
@@ -106,11 +102,11 @@ impl App {
                 Ok(message(StatusCode::INTERNAL_SERVER_ERROR, "the refresh ended by an error in the software"))
             }
             Err(_) => {
-                if let Some(handover) = &self.handover {
-                    let action = Action::Refresh(Hint { continues: invocation.map(Continued::after), ..next });
-                    handover.invoke(&action).await.map_err(|error| {
+                if let (Some(handover), Some(invocation)) = (&self.handover, invocation) {
+                    let next = action.continued(Continued::after(invocation));
+                    handover.invoke(&next).await.map_err(|error| {
                         tracing::error!(%error, "the refresh does not go on");
-                        Refused::NotTaken
+                        Refused::NotQueued
                     })?;
                 }
                 Ok(accepted("the refresh goes on; /status of the registry shows its result"))
@@ -118,7 +114,7 @@ impl App {
         }
     }
 
-    /// Tells GitHub at once that a push was heard of, and refreshes afterwards.
+    /// Answers GitHub at once, and refreshes afterwards.
     async fn webhook(&self, request: Request) -> Result<Response<Body>, Refused> {
         must_be_post(&request)?;
         let headers = request.headers().clone();
@@ -152,7 +148,7 @@ impl App {
                 let action = Action::Refresh(Hint { commit_hash: Some(commit), ..Hint::default() });
                 handover.invoke(&action).await.map_err(|error| {
                     tracing::error!(%error, "the push is lost until the next trigger or the schedule");
-                    Refused::NotTaken
+                    Refused::NotQueued
                 })?;
             }
         }
@@ -213,7 +209,7 @@ impl Refused {
             Self::Denied(Denied::Forbidden(_)) => (StatusCode::FORBIDDEN, "not permitted"),
             Self::Denied(Denied::Undecided(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
             Self::Body(_) | Self::Event(_) => (StatusCode::BAD_REQUEST, text.as_str()),
-            Self::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
+            Self::NotQueued => (StatusCode::SERVICE_UNAVAILABLE, text.as_str()),
         };
         let mut response = message(status, text);
         let headers = response.headers_mut();
@@ -239,7 +235,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 /// The report of a finished refresh, with the stacks that the caller asked about.
 fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct Requested<'a> {
         #[serde(flatten)]
         report: &'a Report,
         #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
@@ -248,7 +244,7 @@ fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
     match refreshed.as_ref() {
         // Another invocation continues; /status shows how far it is.
         Ok(report) if report.outcome == Outcome::Continuing => document(StatusCode::ACCEPTED, report),
-        Ok(report) => document(StatusCode::OK, &Told { report, stacks: hint.stacks(report) }),
+        Ok(report) => document(StatusCode::OK, &Requested { report, stacks: hint.stacks(report) }),
         // The caller is known, and the reason is what it needs to get it mended.
         Err(error) => document(StatusCode::BAD_GATEWAY, &json!({"status": error.public(), "error": error.to_string()})),
     }

@@ -143,6 +143,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 quarantined = report.quarantined.len(),
                 repaired = report.repaired.len(),
                 pruned = report.pruned,
+                uncompared = report.uncompared,
                 pushed = report.progress.map(|progress| progress.artifacts),
                 to_push = report.progress.map(|progress| progress.total),
                 pinned = report.pinned,

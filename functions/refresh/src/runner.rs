@@ -31,8 +31,8 @@ struct State<T> {
 
 struct Waiting<T> {
     run: Run<T>,
-    /// The commit that the newest of its triggers told of.
-    told: Option<CommitSha>,
+    /// The commit that the newest of its triggers requested.
+    requested: Option<CommitSha>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Runner<T> {
@@ -42,19 +42,19 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         F: Future<Output = T> + Send + 'static,
     {
         let state = Mutex::new(State { running: None, waiting: None });
-        Self(Arc::new(Inner { work: Box::new(move |told| work(told).boxed()), state }))
+        Self(Arc::new(Inner { work: Box::new(move |requested| work(requested).boxed()), state }))
     }
 
     /// A run that begins after this call. Its result is none when it panicked.
-    pub(crate) fn submit(&self, told: Option<CommitSha>) -> Run<T> {
+    pub(crate) fn submit(&self, requested: Option<CommitSha>) -> Run<T> {
         let mut state = self.0.lock();
         if let Some(waiting) = &mut state.waiting {
-            waiting.told = told.or(waiting.told.take());
+            waiting.requested = requested.or(waiting.requested.take());
             return waiting.run.clone();
         }
         match state.running.clone().filter(|run| run.peek().is_none()) {
             None => {
-                let run = spawn((self.0.work)(told));
+                let run = spawn((self.0.work)(requested));
                 state.running = Some(run.clone());
                 run
             }
@@ -62,10 +62,10 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
                 let inner = Arc::clone(&self.0);
                 let run = spawn(async move {
                     running.await;
-                    let told = inner.promote();
-                    (inner.work)(told).await
+                    let requested = inner.promote();
+                    (inner.work)(requested).await
                 });
-                state.waiting = Some(Waiting { run: run.clone(), told });
+                state.waiting = Some(Waiting { run: run.clone(), requested });
                 run
             }
         }
@@ -101,7 +101,7 @@ impl<T> Inner<T> {
         let mut state = self.lock();
         let waiting = state.waiting.take()?;
         state.running = Some(waiting.run);
-        waiting.told
+        waiting.requested
     }
 }
 
@@ -126,19 +126,19 @@ mod tests {
         format!("{number:040x}").parse().unwrap()
     }
 
-    /// What each run was told.
+    /// The commit that each run was requested for.
     type Seen = Arc<Mutex<Vec<Option<CommitSha>>>>;
 
     /// A runner whose runs wait for a permit each.
     fn gated() -> (Runner<usize>, Arc<Semaphore>, Seen) {
         let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (gate_of_work, seen_by_work) = (Arc::clone(&gate), Arc::clone(&seen));
-        let runner = Runner::new(move |told| {
+        let runner = Runner::new(move |requested| {
             let (gate, seen) = (Arc::clone(&gate_of_work), Arc::clone(&seen_by_work));
             async move {
                 let number = {
                     let mut seen = seen.lock().unwrap();
-                    seen.push(told);
+                    seen.push(requested);
                     seen.len()
                 };
                 gate.acquire().await.unwrap().forget();
@@ -190,8 +190,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_run_and_no_more() {
-        let runner: Runner<u8> = Runner::new(|told| async move {
-            assert!(told.is_none(), "this run was told to panic");
+        let runner: Runner<u8> = Runner::new(|requested| async move {
+            assert!(requested.is_none(), "this run was requested to panic");
             7
         });
         assert_eq!(runner.submit(Some(commit(1))).await, None);

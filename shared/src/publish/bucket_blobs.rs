@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compare_scope::{CompareScope, current_slice};
 use super::each::each;
 use super::error::PublishError;
-use super::extent::{Extent, turn};
 use super::publisher::Publisher;
 use super::retention::age;
 use crate::cache::{BLOBS, Bucket, Stat, blob_key};
@@ -15,13 +15,13 @@ use crate::registry::Registry;
 use crate::release::Release;
 use crate::source::Source;
 
-impl Extent {
+impl CompareScope {
     /// Chooses the blobs to compare with their digests.
     ///
-    /// An overwritten blob is young, so [`Extent::Turn`] takes those of the last hour, the newest
-    /// first. The turns of the others find bytes that changed at rest.
+    /// An overwritten blob is young, so [`CompareScope::Slice`] takes those of the last hour, the newest
+    /// first. The slices of the others find bytes that changed at rest.
     fn compared(self, blobs: Vec<(Digest, Stat)>, now: jiff::Timestamp) -> Vec<Digest> {
-        if self == Self::Whole {
+        if self == Self::All {
             return blobs.into_iter().map(|(digest, _)| digest).collect();
         }
         let (mut recent, old): (Vec<_>, Vec<_>) =
@@ -29,7 +29,7 @@ impl Extent {
         recent.sort_by_key(|(_, stat)| Reverse(stat.modified));
         let recent = portions(recent).into_iter().next().unwrap_or_default();
         let mut old = portions(old);
-        let old = if old.is_empty() { Vec::new() } else { old.swap_remove(turn(old.len(), now)) };
+        let old = if old.is_empty() { Vec::new() } else { old.swap_remove(current_slice(old.len(), now)) };
         recent.into_iter().chain(old).collect()
     }
 }
@@ -62,14 +62,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn missing_or_damaged_blobs(
         &self,
         release: &Release,
-        extent: Extent,
+        scope: CompareScope,
     ) -> Result<BTreeSet<Digest>, PublishError> {
         let stored = self.bucket.list(BLOBS).await?;
         let mut blobs = release.blobs();
         let mut wrong = missing(&blobs, &stored);
         blobs.retain(|digest, _| !wrong.contains(digest) && !release.read_from().contains_key(digest));
         let stats = blobs.into_keys().filter_map(|digest| Some((digest, *stored.get(&blob_key(digest))?)));
-        let compared = extent.compared(stats.collect(), (self.clock)().instant());
+        let compared = scope.compared(stats.collect(), (self.clock)().instant());
         let file_backed = release.file_backed();
         let (file_backed, in_memory): (Vec<Digest>, Vec<Digest>) =
             compared.into_iter().partition(|blob| file_backed.contains(blob));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn compared(blobs: &[(Digest, Stat)], run: i64) -> Vec<Digest> {
-        Extent::Turn.compared(blobs.to_vec(), jiff::Timestamp::from_second(NOW + run * 300).unwrap())
+        CompareScope::Slice.compared(blobs.to_vec(), jiff::Timestamp::from_second(NOW + run * 300).unwrap())
     }
 
     #[test]
@@ -127,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn every_old_blob_has_its_turn_and_no_turn_is_longer_than_the_limits() {
+    fn every_old_blob_is_in_a_slice_and_no_slice_exceeds_the_limits() {
         let mut blobs: Vec<_> = (0..3 * CHECKED_BLOBS).map(|number| blob(number, 10, 100_000)).collect();
-        // Some that do not fit into one turn together, and one that does not fit into any.
+        // Some that do not fit into one slice together, and one that does not fit into any.
         blobs.extend((0..5).map(|number| blob(1_000_000 + number, CHECKED_BYTES / 2 + 1, 100_000)));
         blobs.push(blob(2_000_000, 2 * CHECKED_BYTES, 100_000));
         let mut seen = BTreeSet::new();
@@ -141,7 +141,7 @@ mod tests {
             seen.extend(compared);
         }
         assert_eq!(seen.len(), blobs.len());
-        let whole = Extent::Whole.compared(blobs.clone(), jiff::Timestamp::from_second(NOW).unwrap());
+        let whole = CompareScope::All.compared(blobs.clone(), jiff::Timestamp::from_second(NOW).unwrap());
         assert_eq!(whole.len(), blobs.len());
     }
 }

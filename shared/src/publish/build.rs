@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join;
 
 use super::error::PublishError;
-use super::live::{Live, Loaded, Stored};
+use super::live::{Live, Loaded, StoredOutline};
 use super::publisher::{Publisher, Strictness};
 use super::report::Timings;
 use crate::cache::Bucket;
@@ -22,7 +22,7 @@ use crate::source::{Listing, Scope, Source};
 #[derive(Debug)]
 pub(super) struct Before<'a> {
     pub(super) live: &'a Live,
-    pub(super) stored: Stored,
+    pub(super) stored: StoredOutline,
     /// Whether its content of other hosts is kept.
     pub(super) known: Known,
 }

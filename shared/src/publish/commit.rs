@@ -8,7 +8,7 @@ use super::artifact_blobs::blobs_of;
 use super::error::PublishError;
 use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::live::{Live, Loaded};
-use super::progress::{NewArtifacts, Publication};
+use super::progress::{NewArtifacts, Publication, run_until};
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Writes};
 use super::upload::Found;
@@ -48,30 +48,29 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let won = self.commit(bytes.clone(), expect).await?;
         report.timings_ms.commit = committing.elapsed();
         report.writes.bucket += u64::from(won);
+        if won {
+            // The third rule of `prune` holds in an invocation whose time is over, too.
+            match run_until(publication.check_deadline(), self.upload_again(built, &found)).await {
+                Some(Ok(written)) => report.writes.bucket += written,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
+                }
+                None => tracing::warn!("objects in the bucket are not checked in time; the next reconcile checks them"),
+            }
+        }
         // Tags move before the commit point, so every publication checks the tags that it moved
         // after it. Another one may have moved those of the winner back meanwhile. The last check
         // sees all moves.
         let check = async {
-            if won {
-                match self.upload_again(built, &found).await {
-                    Ok(written) => report.writes.bucket += written,
-                    Err(error) => {
-                        tracing::warn!(%error, "objects may be missing in the bucket; the next reconcile writes them")
-                    }
-                }
-            }
             let in_place = won && self.are_tags_in_place(&artifact, &new.versions).await?;
             if in_place { Ok(()) } else { self.reconcile_tags(None, &new.versions).await }
         };
-        match self.in_time(publication, check).await {
+        match run_until(publication.until(), check).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::warn!(%error, "the tags in the OCI registry may lag behind; the next reconcile repairs them")
             }
-            None => tracing::warn!("the published artifacts are checked by the schedule; the invocation ends"),
-        }
-        if won {
-            self.forget(publication, &new).await;
+            None => tracing::warn!("the tags in the OCI registry are not checked in time; the schedule checks them"),
         }
         Ok(won)
     }

@@ -1,6 +1,6 @@
 //! Errors of all actions.
 
-use super::invocation::{INVOCATIONS, Progress};
+use super::invocation::{INVOCATIONS, PublicationProgress};
 use crate::cache::CacheError;
 use crate::digest::{CommitSha, Digest};
 use crate::registry::RegistryError;
@@ -70,12 +70,17 @@ pub enum PublishError {
     #[error(
         "{} of {} artifacts are in the OCI registry after {INVOCATIONS} invocations; the next trigger or the schedule continues", .0.artifacts, .0.total
     )]
-    Unfinished(Progress),
+    Unfinished(PublicationProgress),
     /// The invocation ended without any progress of the publication.
     #[error(
         "the OCI registry took no artifact in the time of an invocation; {} of {} are there; the next trigger or the schedule continues", .0.artifacts, .0.total
     )]
-    Stalled(Progress),
+    Stalled(PublicationProgress),
+    /// The invocation ended before the comparison with the stores.
+    #[error(
+        "cannot compare the OCI registry and the bucket with the live release: that takes longer than an invocation; the schedule compares a slice each time"
+    )]
+    ComparisonStopped,
     /// Other refreshes were always faster.
     #[error("{RACES} other refreshes finished first, one after the other; the next trigger or the schedule catches up")]
     Races,

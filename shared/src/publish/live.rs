@@ -25,7 +25,7 @@ pub(super) struct Live {
 
 /// A release object as it was stored.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
+pub(super) struct StoredOutline {
     pub(super) outline: Outline,
     pub(super) bytes: Bytes,
 }
@@ -51,9 +51,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     ///
     /// # Errors [`PublishError::ForeignRelease`] when newer software made it: publishing over it
     /// would lose what only that understands.
-    pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<Stored>, PublishError> {
+    pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<StoredOutline>, PublishError> {
         let stored = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await?;
-        let reason = match stored.map(|object| Stored::read(index.release, object.bytes)) {
+        let reason = match stored.map(|object| StoredOutline::read(index.release, object.bytes)) {
             Some(Ok(stored)) => return Ok(Some(stored)),
             Some(Err(InvalidDocument::Format(format))) if format > FORMAT => {
                 return Err(PublishError::ForeignRelease(index.release, InvalidDocument::Format(format)));
@@ -85,7 +85,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Reads some documents of a release; returns `None` when both stores lack one.
     pub(super) async fn load(
         &self,
-        stored: &Stored,
+        stored: &StoredOutline,
         documents: impl IntoIterator<Item = Digest>,
     ) -> Result<Option<Loaded>, PublishError> {
         let documents: BTreeSet<Digest> = documents.into_iter().collect();
@@ -97,7 +97,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Reads those of some documents of a release that either store has.
     pub(super) async fn load_found(
         &self,
-        stored: &Stored,
+        stored: &StoredOutline,
         documents: impl IntoIterator<Item = Digest>,
     ) -> Result<Option<Loaded>, PublishError> {
         let read = each(documents, |name| async move { Ok((name, self.document(name).await?)) }).await?;
@@ -127,7 +127,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     /// Reads the index artifact with a tag; returns `None` when there is none.
-    pub(super) async fn recorded_outline(&self, tag: &str) -> Result<Option<(LiveIndex, Stored)>, PublishError> {
+    pub(super) async fn recorded_outline(&self, tag: &str) -> Result<Option<(LiveIndex, StoredOutline)>, PublishError> {
         let damaged =
             |reason: String| PublishError::DamagedArtifact { name: format!("{INDEX_REPOSITORY}:{tag}"), reason };
         let Some(bytes) = self.registry.manifest(INDEX_REPOSITORY, Name::Tag(tag)).await? else { return Ok(None) };
@@ -139,7 +139,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         };
         let index = LiveIndex::from_bytes(&document("index.json").await?).map_err(|e| damaged(e.to_string()))?;
         let stored =
-            Stored::read(index.release, document("release.json").await?).map_err(|e| damaged(e.to_string()))?;
+            StoredOutline::read(index.release, document("release.json").await?).map_err(|e| damaged(e.to_string()))?;
         Ok(Some((index, stored)))
     }
 
@@ -164,7 +164,7 @@ impl Live {
     }
 }
 
-impl Stored {
+impl StoredOutline {
     /// Reads a release object.
     pub(super) fn read(name: Digest, bytes: Bytes) -> Result<Self, InvalidDocument> {
         Ok(Self { outline: Outline::from_bytes(name, &bytes)?, bytes })

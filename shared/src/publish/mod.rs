@@ -10,12 +10,12 @@
 //!
 //! - `publisher`, `invocation`, `error`, `each`: the type whose methods the other files define, the limits of its time, its errors,
 //!   concurrent calls
-//! - `index_artifact`, `extent`: names and manifests in the OCI registry, how much a comparison covers
+//! - `index_artifact`, `compare_scope`: names and manifests in the OCI registry, how much a comparison covers
 //! - `live`: the live release, read from either store; `report`: the result of an action
 //! - `retention`, `content`, `file_blobs`: objects that a prune spares, content from either store, content that goes through files
 //! - `build`: the release of a commit
 //! - `artifact_blobs`, `bucket_blobs`, `bucket_repair`: missing and damaged blobs of either store, and their repair
-//! - `progress`: the artifacts that an unfinished publication has pushed, and its end in time
+//! - `progress`: the claim on a publication over several invocations, the artifacts that it has pushed, and its end in time
 //! - `push`, `upload`, `tags`, `commit`: the steps to a live release; `commit` is the commit point
 //! - `restore`: `index.json` and the bucket from the OCI registry; `pending`: the times of further attempts
 //! - `target`, `refresh`: the commit that should be live, and the main action
@@ -26,10 +26,10 @@ mod bucket_blobs;
 mod bucket_repair;
 mod build;
 mod commit;
+mod compare_scope;
 mod content;
 mod each;
 mod error;
-mod extent;
 mod file_blobs;
 mod index_artifact;
 mod invocation;
@@ -54,9 +54,9 @@ mod upload;
 mod verify;
 
 pub use build::Emptiness;
+pub use compare_scope::CompareScope;
 pub use error::PublishError;
-pub use extent::Extent;
-pub use invocation::{INVOCATIONS, Invocation, Progress};
+pub use invocation::{Budget, INVOCATIONS, Invocation, PublicationProgress};
 pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;

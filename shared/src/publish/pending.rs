@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::error::PublishError;
-use super::live::Stored;
+use super::live::StoredOutline;
 use super::publisher::Publisher;
 use crate::cache::{Bucket, Expect, PENDING_KEY};
 use crate::digest::Digest;
@@ -56,7 +56,7 @@ pub(super) struct Due {
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Returns the pending subjects of the live release whose time has come. `stored` is its outline, if it was read.
-    pub(super) async fn due(&self, index: &LiveIndex, stored: Option<&Stored>) -> Result<Due, PublishError> {
+    pub(super) async fn due(&self, index: &LiveIndex, stored: Option<&StoredOutline>) -> Result<Due, PublishError> {
         if index.pending == 0 {
             return Ok(Due::default());
         }

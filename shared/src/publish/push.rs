@@ -17,7 +17,7 @@ use crate::registry::{Name, Registry};
 use crate::release::{Built, Outline, PublishedVersion};
 use crate::source::Source;
 
-/// Artifacts of a batch: few, because an invocation that is stopped has pushed the blobs of its last batch in vain, and several times
+/// Artifacts of a batch: few, because an invocation that is stopped asks for the blobs of its last batch again, and several times
 /// [`CONCURRENT_UPLOADS`](crate::limits::CONCURRENT_UPLOADS), because the three steps of a batch wait for each other.
 const BATCH: usize = 64;
 
@@ -99,11 +99,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let push = |((stack, blob), size)| async move {
             let (repository, content) = (stack_repository(stack), self.content(built, blob));
             let is_in_release = before.is_some_and(|before| before.stacks.contains_key(stack));
-            if is_in_release || known.had_repository(&repository) {
-                return self.push_missing(&repository, blob, size, content).await;
-            }
-            self.registry.push_blob(&repository, blob, content.await?).await?;
-            Ok(1)
+            let pushed = if is_in_release || known.had_repository(&repository) {
+                self.push_missing(&repository, blob, size, content).await?
+            } else {
+                self.registry.push_blob(&repository, blob, content.await?).await?;
+                1
+            };
+            known.add_blobs(&repository, pushed);
+            Ok(pushed)
         };
         pushed.writes += each(blobs, push).await?.into_iter().sum::<u64>();
         let push = |(version, name): (&'v PublishedVersion, Name<'v>)| async move {
@@ -209,11 +212,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let (file_backed, in_memory): (Vec<_>, Vec<_>) =
             blobs.into_iter().partition(|(blob, _)| file_backed.contains(blob));
         let push = |(blob, size)| async move {
-            self.push_missing(INDEX_REPOSITORY, blob, size, self.content(built, blob)).await
+            let pushed = self.push_missing(INDEX_REPOSITORY, blob, size, self.content(built, blob)).await?;
+            known.add_blobs(INDEX_REPOSITORY, pushed);
+            Ok(pushed)
         };
         let mut pushed = each(in_memory, push).await?.into_iter().sum::<u64>();
         for (blob, size) in file_backed {
-            pushed += self.push_missing_file_backed(blob, size).await?;
+            let file = self.push_missing_file_backed(blob, size).await?;
+            known.add_blobs(INDEX_REPOSITORY, file);
+            pushed += file;
         }
         let tag = |artifact: &DocumentArtifact| {
             let (name, digest, manifest) = (artifact.tag.clone(), artifact.digest, artifact.manifest.clone());

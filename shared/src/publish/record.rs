@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::PublishError;
-use super::invocation::Progress;
+use super::invocation::PublicationProgress;
 use super::publisher::Publisher;
 use super::report::{Outcome, Report};
 use crate::cache::{Bucket, Expect, LAST_REFRESH_KEY};
@@ -33,7 +33,7 @@ pub struct LastRefresh {
     pub failure: Option<PublicReason>,
     /// How far it is, while its publication continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
+    pub progress: Option<PublicationProgress>,
     /// What it did not publish, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
@@ -81,6 +81,9 @@ pub enum PublicReason {
     /// A publication that needs still more invocations.
     #[serde(rename = "the publication is not finished yet")]
     Unfinished,
+    /// A comparison that takes longer than an invocation.
+    #[serde(rename = "the comparison with the stores takes too long")]
+    Comparison,
     /// Other refreshes.
     #[serde(rename = "other refreshes were faster")]
     Races,
@@ -144,6 +147,7 @@ impl PublishError {
             Self::Temporary(_) => PublicReason::Temporary,
             Self::NoSuchRelease { .. } => PublicReason::NoSuchRelease,
             Self::NothingLive => PublicReason::NothingLive,
+            Self::ComparisonStopped => PublicReason::Comparison,
             Self::Races => PublicReason::Races,
         }
     }

@@ -6,10 +6,10 @@ use futures_util::future::try_join3;
 
 use super::build::{Before, Emptiness, Made};
 use super::error::{PublishError, RACES};
-use super::invocation::{INVOCATIONS, Invocation};
+use super::invocation::Invocation;
 use super::live::Live;
 use super::pending::Due;
-use super::progress::Turn;
+use super::progress::{Claim, Publication};
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Timings};
 use super::target::Target;
@@ -47,12 +47,21 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// # Errors
     /// [`PublishError`] when a server fails; a second run completes the work.
     pub async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
-        let mut repaired = Vec::new();
-        let report = self.follow_head(cause, &mut repaired).await?;
+        let (mut publication, mut repaired) = (Publication::of(cause.invocation), Vec::new());
+        let mut report = self.follow_head(cause, &mut publication, &mut repaired).await?;
+        if report.outcome != Outcome::Continuing {
+            let head = self.end_publication(&publication, &report.commit_hash).await;
+            report.newer_head = head.filter(|_| !report.pinned);
+        }
         Ok(Report { repaired, ..report })
     }
 
-    async fn follow_head(&self, cause: Cause<'_>, repaired: &mut Vec<String>) -> Result<Report, PublishError> {
+    async fn follow_head(
+        &self,
+        cause: Cause<'_>,
+        publication: &mut Publication,
+        repaired: &mut Vec<String>,
+    ) -> Result<Report, PublishError> {
         let requested = cause.requested;
         for _ in 0..RACES {
             let mut timings = Timings::default();
@@ -78,15 +87,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 }
             };
             let confirmed = self.is_confirmed(live.as_ref(), &head);
-            let (is_confirmed, before, turn) = try_join3(confirmed, outline, self.turn(cause.invocation)).await?;
+            let claim = async { Ok(self.claim_publication(publication).await) };
+            let (is_confirmed, before, claim) = try_join3(confirmed, outline, claim).await?;
             timings.look = started.elapsed();
             if !is_confirmed {
                 continue;
             }
-            let publication = match turn {
-                Turn::Ours(publication) => publication,
-                Turn::Others(progress) => return Ok(Report::continuing(&head, live.as_ref(), progress, None)),
-            };
+            if let Claim::Foreign(progress) = claim {
+                return Ok(Report::continuing(&head, live.as_ref(), progress, None));
+            }
             let before = live.as_ref().zip(before).map(|(live, stored)| Before { live, stored, known: cause.known });
             let due = match (due, &before) {
                 (Some(due), _) => due,
@@ -105,8 +114,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 return Ok(Report { outcome: Outcome::Rejected, ..report });
             }
             let made =
-                self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, &publication, &mut report);
-            let won = match (made.await, cause.invocation.filter(|invocation| invocation.number < INVOCATIONS)) {
+                self.make_live(&built, live.as_ref(), previous.as_ref(), Pin::Following, publication, &mut report);
+            let won = match (made.await, cause.invocation.filter(|invocation| !invocation.is_last())) {
                 (Err(PublishError::Unfinished(progress)), Some(invocation)) => {
                     return Ok(Report {
                         quarantined: report.quarantined,

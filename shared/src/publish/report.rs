@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::invocation::{Invocation, Progress};
+use super::invocation::{Invocation, PublicationProgress};
 use super::live::{Live, Loaded};
 use crate::diagnostic::Diagnostic;
 use crate::digest::CommitSha;
@@ -59,12 +59,18 @@ pub struct Report {
     /// How many objects were removed that nobody needs any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub pruned: usize,
+    /// Whether the comparison with the stores did not end in the time of the invocation.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uncompared: bool,
     /// How far a publication is that continues.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
+    pub progress: Option<PublicationProgress>,
     /// The invocation whose publication another one is to continue.
     #[serde(skip)]
     pub unfinished: Option<Invocation>,
+    /// The head after a publication that other triggers were left to, if it has moved.
+    #[serde(skip)]
+    pub newer_head: Option<CommitSha>,
     /// When the release that was live before was generated.
     #[serde(skip)]
     pub previous_generated_at: Option<Timestamp>,
@@ -112,28 +118,48 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl Report {
+    /// Returns the report of a refresh that changed nothing.
+    fn empty(outcome: Outcome, commit: CommitSha) -> Self {
+        Self {
+            outcome,
+            commit_hash: commit,
+            previous: None,
+            changed: BTreeSet::new(),
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            quarantined: Vec::new(),
+            elsewhere: Vec::new(),
+            pinned: false,
+            repaired: Vec::new(),
+            pruned: 0,
+            uncompared: false,
+            progress: None,
+            unfinished: None,
+            newer_head: None,
+            previous_generated_at: None,
+            writes: Writes::default(),
+            timings_ms: Timings::default(),
+        }
+    }
+
+    /// Returns the same report after a release that was live.
+    fn after(self, index: Option<&LiveIndex>) -> Self {
+        let previous = index.map(|index| index.commit_hash.clone());
+        Self { previous, previous_generated_at: index.map(|index| index.generated_at.clone()), ..self }
+    }
+
     /// Returns the report of a release that is about to be published.
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
         let outline = &built.release.outline;
         let elsewhere = outline.warnings.iter().filter(|warning| warning.rule.starts_with(OFFLINE_RULES));
         Self {
-            outcome: Outcome::Published,
-            commit_hash: outline.commit_hash.clone(),
-            previous: live.map(|live| live.index.commit_hash.clone()),
             changed: changes.changed,
             added: changes.added,
             removed: changes.removed,
             quarantined: outline.quarantined.clone(),
             elsewhere: elsewhere.cloned().collect(),
-            pinned: false,
-            repaired: Vec::new(),
-            pruned: 0,
-            progress: None,
-            unfinished: None,
-            previous_generated_at: live.map(|live| live.index.generated_at.clone()),
-            writes: Writes::default(),
-            timings_ms: Timings::default(),
+            ..Self::empty(Outcome::Published, outline.commit_hash.clone()).after(live.map(|live| &live.index))
         }
     }
 
@@ -141,49 +167,24 @@ impl Report {
     pub(super) fn continuing(
         commit: &CommitSha,
         live: Option<&Live>,
-        progress: Progress,
+        progress: PublicationProgress,
         unfinished: Option<Invocation>,
     ) -> Self {
         Self {
-            outcome: Outcome::Continuing,
-            commit_hash: commit.clone(),
-            previous: live.map(|live| live.index.commit_hash.clone()),
-            changed: BTreeSet::new(),
-            added: BTreeSet::new(),
-            removed: BTreeSet::new(),
-            quarantined: Vec::new(),
-            elsewhere: Vec::new(),
-            pinned: false,
-            repaired: Vec::new(),
-            pruned: 0,
             progress: Some(progress),
             unfinished,
-            previous_generated_at: live.map(|live| live.index.generated_at.clone()),
-            writes: Writes::default(),
-            timings_ms: Timings::default(),
+            ..Self::empty(Outcome::Continuing, commit.clone()).after(live.map(|live| &live.index))
         }
     }
 
     /// Returns the report of a head that is live already. It supersedes a different requested commit.
     pub(super) fn nothing_new(index: &LiveIndex, requested: Option<&CommitSha>, timings_ms: Timings) -> Self {
         let late = requested.is_some_and(|requested| *requested != index.commit_hash);
+        let outcome = if late { Outcome::Superseded } else { Outcome::Unchanged };
         Self {
-            outcome: if late { Outcome::Superseded } else { Outcome::Unchanged },
-            commit_hash: index.commit_hash.clone(),
-            previous: Some(index.commit_hash.clone()),
-            changed: BTreeSet::new(),
-            added: BTreeSet::new(),
-            removed: BTreeSet::new(),
-            quarantined: Vec::new(),
-            elsewhere: Vec::new(),
             pinned: index.pinned == Pin::Pinned,
-            repaired: Vec::new(),
-            pruned: 0,
-            progress: None,
-            unfinished: None,
-            previous_generated_at: Some(index.generated_at.clone()),
-            writes: Writes::default(),
             timings_ms,
+            ..Self::empty(outcome, index.commit_hash.clone()).after(Some(index))
         }
     }
 

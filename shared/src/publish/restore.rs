@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
+use super::compare_scope::CompareScope;
 use super::error::{PublishError, RACES};
-use super::extent::Extent;
 use super::index_artifact::LATEST;
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
@@ -40,7 +40,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             };
             let mut report = Report::nothing_new(&index, None, Timings::default());
             self.wait_for_prune().await?;
-            let wrong = self.missing_or_damaged_blobs(&loaded.release, Extent::Whole).await?;
+            let wrong = self.missing_or_damaged_blobs(&loaded.release, CompareScope::All).await?;
             report.repaired = self.repair_bucket(&index, &loaded, &wrong).await?;
             if live.as_ref() != Some(&index) {
                 let expect = Expect::unchanged(object.as_ref());

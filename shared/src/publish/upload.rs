@@ -7,7 +7,7 @@ use futures_util::future::{try_join, try_join3};
 
 use super::each::each;
 use super::error::PublishError;
-use super::index_artifact::IndexArtifact;
+use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::progress::{NewArtifacts, PushedArtifacts};
 use super::publisher::Publisher;
 use super::report::Writes;
@@ -52,6 +52,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             previous.map(Release::loose).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
 
         let of_config = self.push_index_config().await?;
+        pushed.add_blobs(INDEX_REPOSITORY, of_config);
         let of_versions = async {
             let to_bucket = each(new_blobs, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) });
             let before = previous.map(|previous| &previous.outline);

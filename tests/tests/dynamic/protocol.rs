@@ -7,7 +7,7 @@ use devfile_registry::cache::{Bucket, Cache, Patience};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::directory::Directory;
 use devfile_registry::outside::Outside;
-use devfile_registry::publish::{Extent, Outcome, PublishError, Publisher, Report, Strictness};
+use devfile_registry::publish::{CompareScope, Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::{ImageLayouts, OciRegistry, Registry};
 use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
@@ -93,7 +93,7 @@ async fn act<R: Registry, B: Bucket>(
         Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
         Act::Rollback(to) => publisher.rollback(&commits[to % commits.len()]).await,
         Act::Unpin => publisher.unpin().await,
-        Act::Repair => publisher.repair(Extent::Whole).await,
+        Act::Repair => publisher.repair(CompareScope::All).await,
     }
 }
 
@@ -141,7 +141,7 @@ async fn run<R: Registry, B: Bucket>(world: &Dynamic, publisher: Real<R, B>, ste
     let report = publisher.refresh(None).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
     assert_eq!(report.commit_hash, head(world));
-    publisher.repair(Extent::Whole).await.unwrap();
+    publisher.repair(CompareScope::All).await.unwrap();
     assert_eq!(publisher.verify().await.unwrap().problems, [""; 0]);
 }
 

@@ -86,7 +86,7 @@ impl Disk {
         block_on(publisher.unpin()).unwrap_or_else(|error| panic!("{doing}: {error}"));
         let report = block_on(publisher.refresh(None)).unwrap_or_else(|error| panic!("{doing}: {error}"));
         assert_eq!(report.commit_hash, Branch::named(2), "{doing}");
-        block_on(publisher.repair(Extent::Whole)).unwrap_or_else(|error| panic!("{doing}: {error}"));
+        block_on(publisher.repair(CompareScope::All)).unwrap_or_else(|error| panic!("{doing}: {error}"));
         assert_eq!(block_on(publisher.verify()).unwrap().problems, [""; 0], "{doing}");
     }
 }
@@ -112,7 +112,7 @@ impl Process {
         match act {
             Act::Refresh(_) => publisher.refresh(None).await.map(drop),
             Act::Rollback(commit) => publisher.rollback(&Branch::named(commit)).await.map(drop),
-            Act::Repair => publisher.repair(Extent::Whole).await.map(drop),
+            Act::Repair => publisher.repair(CompareScope::All).await.map(drop),
             Act::Restore => publisher.restore().await.map(drop),
             Act::Prune => publisher.prune().await.map(drop),
             _ => unreachable!("no test does this"),

@@ -1,6 +1,7 @@
 //! The publish protocol against servers in memory that can stop at any write and let others go first.
 
 mod bucket;
+mod continuing;
 mod directory;
 mod limits;
 mod offline;
@@ -50,6 +51,8 @@ struct Faults {
     after_listing_blobs: Option<BoxFuture<'static, ()>>,
     /// The next conditional write takes effect, its answer gets lost, and the client's second try finds the object changed.
     echo: bool,
+    /// Time of each write, by the clock of the runtime.
+    write_time: Duration,
 }
 
 impl std::fmt::Debug for Faults {
@@ -63,9 +66,18 @@ impl Fuse {
         self.0.lock().unwrap().left = writes;
     }
 
+    /// Sets the time of each write.
+    fn slow_down(&self, write_time: Duration) {
+        self.0.lock().unwrap().write_time = write_time;
+    }
+
     /// Lets other tasks go first, then says whether the write happens.
     async fn burn(&self) -> Result<(), String> {
         tokio::task::yield_now().await;
+        let write_time = self.0.lock().unwrap().write_time;
+        if !write_time.is_zero() {
+            tokio::time::sleep(write_time).await;
+        }
         let first = {
             let meanwhile = &mut self.0.lock().unwrap().meanwhile;
             match meanwhile {

@@ -53,7 +53,7 @@ impl World {
             Act::Refetch => publisher.follow(Cause { known: Known::FetchedAgain, ..Cause::default() }).await?,
             Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
             Act::Unpin => publisher.unpin().await?,
-            Act::Repair => publisher.repair(Extent::Whole).await?,
+            Act::Repair => publisher.repair(CompareScope::All).await?,
             Act::Restore => publisher.restore().await?,
             Act::Verify => {
                 publisher.verify().await?;
@@ -198,9 +198,9 @@ proptest! {
         let report = block_on(publisher.refresh(None)).unwrap();
         prop_assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
         prop_assert_eq!(world.bucket.live().unwrap().commit_hash, block_on(world.branch.head()).unwrap());
-        block_on(publisher.repair(Extent::Whole)).unwrap();
+        block_on(publisher.repair(CompareScope::All)).unwrap();
         world.check_repaired();
-        let again = block_on(publisher.repair(Extent::Whole)).unwrap();
+        let again = block_on(publisher.repair(CompareScope::All)).unwrap();
         prop_assert_eq!(again.repaired, Vec::<String>::new());
     }
 }

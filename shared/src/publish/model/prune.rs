@@ -37,7 +37,7 @@ fn old_releases_are_pruned_and_what_the_kept_ones_name_stays() {
     assert!(!left.contains(&release_key(first.release)) && gone.iter().all(|key| !left.contains(key)));
     world.check();
     // The index artifact has the list as it was.
-    let repaired = block_on(world.publisher().repair(Extent::Whole)).unwrap().repaired;
+    let repaired = block_on(world.publisher().repair(CompareScope::All)).unwrap().repaired;
     assert!(repaired.iter().all(|line| line.starts_with("registry: devfile-index")), "{repaired:?}");
     world.check_repaired();
     // The OCI registry still has it, so going back works.
@@ -114,7 +114,7 @@ pub(super) fn with_old_releases() -> World {
 }
 
 /// Keys that only the first release names.
-fn old_keys(world: &World) -> BTreeSet<String> {
+pub(super) fn old_keys(world: &World) -> BTreeSet<String> {
     let other = with_old_releases();
     block_on(other.publisher().prune()).unwrap();
     let left = keys(&other);
@@ -183,7 +183,7 @@ fn nothing_is_pruned_when_the_live_release_object_is_gone() {
     let error = block_on(world.publisher().prune()).unwrap_err();
     assert!(error.to_string().contains("run reconcile"), "{error}");
     assert_eq!(keys(&world), before);
-    block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    block_on(world.publisher().repair(CompareScope::All)).unwrap();
     assert!(block_on(world.publisher().prune()).unwrap() > 0);
     world.check();
 }

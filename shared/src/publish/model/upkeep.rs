@@ -77,7 +77,7 @@ fn what_both_stores_lost_comes_from_the_repository() {
     world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
     world.registry.blobs.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
     world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
-    let report = block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    let report = block_on(world.publisher().repair(CompareScope::All)).unwrap();
     assert!(report.repaired.iter().any(|line| line.contains("devfile-catalog/stack-1:1.0.0")), "{report:?}");
     world.check_repaired();
 }
@@ -85,7 +85,7 @@ fn what_both_stores_lost_comes_from_the_repository() {
 #[test]
 fn a_release_that_is_gone_from_both_stores_is_built_again() {
     let (world, live) = forgotten();
-    let report = block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    let report = block_on(world.publisher().repair(CompareScope::All)).unwrap();
     assert_eq!(report.outcome, Outcome::Published);
     assert_eq!(world.bucket.live().unwrap().release, live.release, "the same commit gives the same bytes");
     world.check_repaired();
@@ -136,7 +136,7 @@ fn forgotten() -> (World, LiveIndex) {
 fn what_is_built_again_is_what_was_live() {
     let (world, live) = forgotten();
     world.branch.commit(with_owners(1));
-    block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    block_on(world.publisher().repair(CompareScope::All)).unwrap();
     assert_eq!(world.bucket.live().unwrap().release, live.release);
 }
 
@@ -151,28 +151,28 @@ fn what_is_built_again_may_be_refused() {
     world.bucket.objects.lock().unwrap().remove(&release_key(live.release));
     world.registry.manifests.lock().unwrap().retain(|(repository, _), _| repository != "devfile-index");
     let strict = Publisher { strictness: Strictness::Strict, ..world.publisher() };
-    assert_eq!(block_on(strict.repair(Extent::Whole)).unwrap().outcome, Outcome::Rejected);
+    assert_eq!(block_on(strict.repair(CompareScope::All)).unwrap().outcome, Outcome::Rejected);
     assert!(world.bucket.object(&release_key(live.release)).is_none());
 }
 
 #[test]
 fn blobs_lost_or_cut_under_intact_tags_are_pushed_again() {
-    for extent in [Extent::Whole, Extent::Turn] {
+    for scope in [CompareScope::All, CompareScope::Slice] {
         let world = published();
         let count = world.registry.blobs.lock().unwrap().len();
         for number in 0..count {
             world.registry.lose(number);
-            let repaired = block_on(world.publisher().repair(extent)).unwrap().repaired;
+            let repaired = block_on(world.publisher().repair(scope)).unwrap().repaired;
             assert_eq!(repaired.len(), 1, "{number}: {repaired:?}");
             let repaired = &repaired[0];
             assert!(repaired.starts_with("registry: devfile-") && repaired.contains("@sha256:"), "{repaired}");
             world.registry.cut(number);
-            assert_eq!(block_on(world.publisher().repair(extent)).unwrap().repaired, [repaired.as_str()]);
+            assert_eq!(block_on(world.publisher().repair(scope)).unwrap().repaired, [repaired.as_str()]);
             world.check_repaired();
         }
         assert!(count > 10, "{count}");
         world.registry.lose_all();
-        let repaired = block_on(world.publisher().repair(extent)).unwrap().repaired;
+        let repaired = block_on(world.publisher().repair(scope)).unwrap().repaired;
         assert_eq!(repaired.len(), count, "{repaired:?}");
         assert!(repaired.iter().any(|line| line.contains("devfile-catalog/stack-1@") && line.ends_with(" of 1.0.0")));
     }
@@ -229,7 +229,7 @@ fn damaged_index_is_restored_with_its_pin_by_whoever_comes_first() {
         let publisher = world.publisher();
         let report = match by_refresh {
             true => block_on(publisher.refresh(None)).unwrap(),
-            false => block_on(publisher.repair(Extent::Turn)).unwrap(),
+            false => block_on(publisher.repair(CompareScope::Slice)).unwrap(),
         };
         assert_eq!(report.repaired, ["bucket: index.json"]);
         assert_eq!(world.bucket.object(INDEX_KEY).unwrap().bytes, good);
@@ -244,7 +244,7 @@ fn blob_that_stays_damaged_is_named_and_the_others_are_repaired() {
     let publisher = || Publisher { registry: stubborn.clone(), ..world.publisher() };
     world.registry.cut(1);
     world.registry.lose(3);
-    let error = block_on(publisher().repair(Extent::Whole)).unwrap_err();
+    let error = block_on(publisher().repair(CompareScope::All)).unwrap_err();
     let (repository, blob) = world.registry.blobs.lock().unwrap().keys().nth(1).cloned().unwrap();
     assert!(matches!(&error, PublishError::StuckBlob(named) if named.contains(&format!("{repository}@{blob}"))));
     assert!(error.to_string().starts_with("cannot repair the blob devfile-catalog/stack-1@sha256:"), "{error}");
@@ -258,7 +258,7 @@ fn refresh_pushes_what_the_registry_lost_and_its_manifests_name() {
     world.branch.commit(with_owners(1));
     assert_eq!(block_on(world.publisher().refresh(None)).unwrap().outcome, Outcome::Published);
     world.check();
-    block_on(world.publisher().repair(Extent::Whole)).unwrap();
+    block_on(world.publisher().repair(CompareScope::All)).unwrap();
     world.check_repaired();
 }
 
@@ -298,7 +298,7 @@ fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged
     for damage in &DAMAGES[3..] {
         let (world, good) = (0..).find_map(killed).unwrap();
         if world.damage_index(*damage) {
-            block_on(world.publisher().repair(Extent::Turn)).unwrap();
+            block_on(world.publisher().repair(CompareScope::Slice)).unwrap();
             assert_eq!(world.bucket.object(INDEX_KEY).unwrap().bytes, good);
             world.check_repaired();
         }
@@ -325,11 +325,11 @@ fn wrong_bytes_of_the_right_length_are_repaired_by_the_schedule() {
     for (blob, size) in &blobs {
         world.bucket.write(&blob_key(*blob), vec![b'x'; *size as usize].into());
     }
-    let report = block_on(world.publisher().repair(Extent::Turn)).unwrap();
+    let report = block_on(world.publisher().repair(CompareScope::Slice)).unwrap();
     // An empty blob cannot be damaged.
     assert_eq!(report.repaired.len(), blobs.values().filter(|size| **size > 0).count(), "{report:?}");
     world.check_repaired();
-    assert_eq!(block_on(world.publisher().repair(Extent::Turn)).unwrap().repaired, [""; 0]);
+    assert_eq!(block_on(world.publisher().repair(CompareScope::Slice)).unwrap().repaired, [""; 0]);
 }
 
 #[test]
@@ -340,8 +340,8 @@ fn wrong_bytes_that_nothing_can_replace_are_not_called_repaired() {
     world.bucket.write(&blob_key(blob), vec![b'x'; text.len()].into());
     world.registry.blobs.lock().unwrap().retain(|(_, name), _| *name != blob);
     world.branch.0.lock().unwrap().all[0].0 = tree_of(&[(1, 0)]);
-    for extent in [Extent::Turn, Extent::Whole] {
-        let error = block_on(world.publisher().repair(extent)).unwrap_err();
+    for scope in [CompareScope::Slice, CompareScope::All] {
+        let error = block_on(world.publisher().repair(scope)).unwrap_err();
         assert!(matches!(error, PublishError::MissingBlob(lost) if lost == blob), "{error}");
     }
     let error = block_on(world.publisher().restore()).unwrap_err();
