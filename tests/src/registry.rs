@@ -263,7 +263,8 @@ impl Serving {
         let line = async {
             loop {
                 let line = self.lines.recv().await;
-                last = line.unwrap_or_else(|| panic!("the function ended without logging {text}; its last line: {last}"));
+                last =
+                    line.unwrap_or_else(|| panic!("the function ended without logging {text}; its last line: {last}"));
                 if last.contains(text) {
                     return last;
                 }

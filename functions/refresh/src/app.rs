@@ -129,20 +129,22 @@ impl App {
             Action::Schedule { .. } => self.core.reconcile(CompareScope::Slice, cause).await,
             Action::Refetch {} => {
                 let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
-                self.core.run("refetch", None, publisher.follow(cause)).await
+                self.core.run("refetch", None, publisher.follow(cause).boxed()).await
             }
-            Action::Rollback { commit_hash } => self.core.run("rollback", None, publisher.rollback(commit_hash)).await,
+            Action::Rollback { commit_hash } => {
+                self.core.run("rollback", None, publisher.rollback(commit_hash).boxed()).await
+            }
             Action::Unpin {} => {
-                let unpinned = self.core.run("unpin", None, publisher.unpin()).await?;
+                let unpinned = self.core.run("unpin", None, publisher.unpin().boxed()).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
                     _ => self.core.refresh(None, cause).await,
                 }
             }
-            Action::Restore {} => self.core.run("restore", None, publisher.restore()).await,
+            Action::Restore {} => self.core.run("restore", None, publisher.restore().boxed()).await,
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
-                let verified = Context::new(span.position()).scope(publisher.verify()).await;
+                let verified = Context::new(span.position()).scope(publisher.verify().boxed()).await;
                 return Ok(Answer::Verification(verified?));
             }
         };
@@ -201,24 +203,24 @@ impl App {
 
 impl Core {
     async fn refresh(&self, requested: Option<&CommitSha>, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.run("refresh", requested, self.publisher.follow(Cause { requested, ..cause })).await
+        self.run("refresh", requested, self.publisher.follow(Cause { requested, ..cause }).boxed()).await
     }
 
     async fn reconcile(&self, scope: CompareScope, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.run("reconcile", None, self.publisher.reconcile(scope, cause)).await
+        self.run("reconcile", None, self.publisher.reconcile(scope, cause).boxed()).await
     }
 
-    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and on GitHub.
+    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and on GitHub. The work is on the heap:
+    /// it is by far the largest of the futures that lead to it, and threads of a server have 2 MiB of stack.
     async fn run(
         &self,
         action: &'static str,
         requested: Option<&CommitSha>,
-        work: impl Future<Output = Result<Report, PublishError>>,
+        work: BoxFuture<'_, Result<Report, PublishError>>,
     ) -> Result<Report, PublishError> {
         let span = Span::begin(Kind::Internal, action, context::trace());
         let whole = async {
-            // On the heap: the work is by far the largest of the futures that lead to it.
-            let (result, done) = observe::refresh(&span, Box::pin(work)).await;
+            let (result, done) = observe::refresh(&span, work).await;
             let report_status = tokio::time::timeout(STATUS_TIME, self.report_status(requested, &result));
             let announce = async {
                 if result.is_ok() {

@@ -27,16 +27,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// As [`Publisher::follow`] and [`Publisher::repair`]; [`PublishError::ComparisonStopped`] when the comparison takes longer than
     /// an invocation. After a publication, which leaves less time, the report says so instead.
     pub async fn reconcile(&self, scope: CompareScope, cause: Cause<'_>) -> Result<Report, PublishError> {
-        let followed = match self.follow(cause).await {
+        let followed = match Box::pin(self.follow(cause)).await {
             Err(PublishError::Source(SourceError::Off)) => Ok(None),
             // Until that is live, the stores have more than the live release.
             Ok(report) if report.outcome == Outcome::Continuing => return Ok(report),
             followed => followed.map(Some),
         };
-        let compare = async {
+        let compare = Box::pin(async {
             let repaired = self.repair(scope).await?;
             Ok::<_, PublishError>(Report { pruned: self.prune().await?, ..repaired })
-        };
+        });
         let until = cause.invocation.map(|invocation| invocation.until);
         let compared = match run_until(until, compare).await {
             Some(compared) => compared?,
