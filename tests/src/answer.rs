@@ -1,7 +1,6 @@
 //! Requests to `serve`, and all that is in its answers.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use crate::registry::Serving;
 
@@ -31,13 +30,8 @@ impl Answer {
 impl Serving {
     /// The answer to a request, whatever it is. Redirects are not followed.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-            let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-            // Each test has a runtime of its own, and a connection does not outlive its runtime.
-            builder.pool_max_idle_per_host(0).build().expect("a client can be built")
-        });
         let method = method.parse().expect("a method");
-        let mut request = CLIENT.request(method, format!("{}{path}", self.url));
+        let mut request = crate::http::direct_client().request(method, format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

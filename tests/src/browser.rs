@@ -97,7 +97,7 @@ impl Browser {
         let session = self.client.session_id().await.expect("the session is there").expect("it has a name");
         let url = format!("{}/session/{session}/goog/cdp/execute", self.driver);
         let body = json!({"cmd": name, "params": parameters}).to_string();
-        let answer = reqwest::Client::new().post(url).body(body).send().await.expect("chromedriver answers");
+        let answer = crate::http::client().post(url).body(body).send().await.expect("chromedriver answers");
         let text = answer.text().await.expect("its answer is text");
         let mut answer: Value = serde_json::from_str(&text).expect("its answer is JSON");
         assert!(answer["value"]["error"].is_null(), "{name}: {text}");

@@ -65,7 +65,7 @@ impl Ecr {
         let shared = Arc::new(Shared {
             moto: moto.url().to_owned(),
             registry: registry.to_owned(),
-            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            client: crate::http::direct_client().clone(),
             calls,
             refusal,
             tokens: Mutex::default(),

@@ -49,7 +49,7 @@ impl TestRegistry {
         command.envs(about.map(|(name, value)| (format!("AWS_LAMBDA_FUNCTION_{name}"), value))).kill_on_drop(true);
         tokio::time::timeout(PATIENCE, listens(&mut emulator, port)).await.expect("the emulator listens");
         let function = command.spawn().expect("the function starts");
-        let answer = tokio::time::timeout(PATIENCE, reqwest::get(format!("{url}{path}"))).await;
+        let answer = tokio::time::timeout(PATIENCE, crate::http::get(format!("{url}{path}"))).await;
         answer.expect("the function answers in time").expect("the function answers");
         Emulated { url, _processes: [function, emulator] }
     }

@@ -63,7 +63,7 @@ impl Guard {
             address,
             target: target.to_owned(),
             manners,
-            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            client: crate::http::direct_client().clone(),
             password: Mutex::new(KNOWN.1.to_owned()),
             tokens: Mutex::default(),
             given: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ pub mod fused;
 pub mod git;
 pub mod github;
 pub mod guard;
+pub mod http;
 pub mod lambda;
 pub mod large;
 pub mod moto;

@@ -44,7 +44,7 @@ impl Moto {
 
     /// Makes a call of an API: its answer, or none when the call is refused.
     pub async fn call(&self, service: &str, target: &str, body: &Value) -> Option<Value> {
-        call(&reqwest::Client::new(), &self.url, (service, target), body).await
+        call(crate::http::client(), &self.url, (service, target), body).await
     }
 
     /// Makes a secret in Secrets Manager and returns its ARN.

@@ -99,7 +99,7 @@ impl Proxy {
     pub async fn start(target: &str, fuse: Fuse) -> Self {
         let shared = Arc::new(Shared {
             target: format!("http://{}", target.trim_start_matches("http://")),
-            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            client: crate::http::direct_client().clone(),
             faults: Faults::default(),
             fuse,
             rate: Mutex::default(),

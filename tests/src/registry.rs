@@ -239,7 +239,7 @@ impl Serving {
 
     /// Answers a GET: status, and the body as text.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("serve answers");
+        let answer = crate::http::get(format!("{}{path}", self.url)).await.expect("serve answers");
         (answer.status().as_u16(), answer.text().await.expect("the body is text"))
     }
 

@@ -88,7 +88,7 @@ async fn answers_above_the_limit_fit_or_are_named() {
             (Some(200), _) => assert!(body(&plain) == content, "{path}?{query}"),
             (Some(307), "/index.json") => {
                 let url = plain["headers"]["location"].as_str().unwrap();
-                let stored = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+                let stored = registry_tests::http::get(url).await.unwrap().bytes().await.unwrap();
                 assert!(stored == content, "{url}");
             }
             (Some(406), _) => {

@@ -83,7 +83,7 @@ async fn damaged_large_blob_is_cut_off_and_listed() {
     damaged[1 << 20] ^= 1;
     registry.put(&key, &damaged).await;
     let serve = registry.serve().await;
-    let answer = reqwest::get(format!("{}{path}", serve.url)).await.unwrap();
+    let answer = registry_tests::http::get(format!("{}{path}", serve.url)).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.bytes().await.is_err(), "wrong bytes never arrive whole");
     let listed = serve.json("/status").await["snapshot"]["damaged_blobs"].clone();

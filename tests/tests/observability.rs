@@ -57,7 +57,7 @@ async fn every_request_is_a_line_and_a_number() {
     assert_eq!((&line["route"], &line["status"]), (&json!("other"), &json!(404)));
     assert!(line.get("trace_id").is_none() && line.get("cache").is_none() && !text.contains("nobody"), "{text}");
 
-    let answer = reqwest::get(metrics).await.unwrap();
+    let answer = registry_tests::http::get(metrics).await.unwrap();
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     let text = answer.text().await.unwrap();
     for line in [

@@ -322,7 +322,7 @@ async fn large_blobs_are_at_the_bucket_unless_they_are_texts() {
         let answer = serve.ask("GET", path, &[]).await;
         assert_eq!((answer.status, answer.header("cache-control"), answer.body.len()), (307, "public, max-age=60", 0));
         assert_eq!(answer.header("access-control-allow-origin"), "*");
-        let content = reqwest::get(answer.header("location")).await.unwrap();
+        let content = registry_tests::http::get(answer.header("location")).await.unwrap();
         assert_eq!(content.status(), 200);
         let content = content.bytes().await.unwrap();
         assert_eq!(Digest::of(&content).to_string(), answer.header("docker-content-digest"));

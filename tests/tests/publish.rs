@@ -71,7 +71,7 @@ async fn what_another_instance_told_of_can_be_pulled() {
     let slow = registry.serve().await;
     let artifact = async |serve: &Serving, reference: &str| {
         let request =
-            reqwest::Client::new().get(format!("{}/v2/devfile-catalog/loom/manifests/{reference}", serve.url));
+            registry_tests::http::client().get(format!("{}/v2/devfile-catalog/loom/manifests/{reference}", serve.url));
         let answer = request.header("accept", MANIFEST_MEDIA_TYPE).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };

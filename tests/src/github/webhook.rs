@@ -77,7 +77,7 @@ impl Shared {
 
 async fn deliver(webhook: &Webhook, event: &str, body: &Value) -> Result<(u16, String)> {
     let body = body.to_string();
-    let answer = reqwest::Client::new()
+    let answer = crate::http::client()
         .post(&webhook.url)
         .header("content-type", "application/json")
         .header("user-agent", "GitHub-Hookshot/stand-in")

@@ -10,14 +10,14 @@ const SECOND: &str = "the second webhook secret";
 
 /// Delivers a ping that is signed with a secret, and gives the status of the answer.
 async fn ping(refresh: &Serving, secret: &str) -> u16 {
-    let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body("{}");
+    let request = registry_tests::http::client().post(format!("{}/webhooks/github", refresh.url)).body("{}");
     let request = request.header("x-hub-signature-256", signature(secret, b"{}").unwrap());
     request.header("x-github-event", "ping").send().await.unwrap().status().as_u16()
 }
 
 /// Asks for a refresh, and gives the status and the text of the answer.
 async fn post(refresh: &Serving) -> (u16, String) {
-    let request = reqwest::Client::new().post(format!("{}/refresh", refresh.url)).body("{}");
+    let request = registry_tests::http::client().post(format!("{}/refresh", refresh.url)).body("{}");
     let request = request.header("x-hub-signature-256", signature(FIRST, b"{}").unwrap());
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())

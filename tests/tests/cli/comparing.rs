@@ -27,7 +27,7 @@ async fn stand_in(
     preview: &Preview,
     alter: impl Fn(&str) -> Option<Response<Body>> + Clone + Send + Sync + 'static,
 ) -> String {
-    let (base, client) = (preview.url.clone(), reqwest::Client::new());
+    let (base, client) = (preview.url.clone(), registry_tests::http::client());
     let answer = move |request: Request| {
         let (base, client, alter) = (base.clone(), client.clone(), alter.clone());
         async move {

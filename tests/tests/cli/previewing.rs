@@ -96,9 +96,9 @@ async fn open_page_hears_of_releases_and_does_not_hold_the_end() {
     let page = preview.get("/viewer").await.1;
     assert_eq!(page.matches("/_preview/reload.js").count(), 1, "{page}");
     assert!(preview.get("/_preview/reload.js").await.1.contains("EventSource"));
-    let page = reqwest::get(format!("{}/viewer", preview.url)).await.unwrap();
+    let page = registry_tests::http::get(format!("{}/viewer", preview.url)).await.unwrap();
     assert_eq!(page.headers()["cache-control"], "no-cache");
-    let mut events = reqwest::get(format!("{}/_preview/events", preview.url)).await.unwrap();
+    let mut events = registry_tests::http::get(format!("{}/_preview/events", preview.url)).await.unwrap();
     assert_eq!(events.headers()["content-type"], "text/event-stream");
     assert!(events.chunk().await.unwrap().unwrap().starts_with(b":"));
     edit(folder.path(), DEVFILE, DESCRIPTION, "Bakes tiles");

@@ -90,7 +90,7 @@ impl Preview {
 
     /// Answers a GET: the body as text.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("the preview answers");
+        let answer = registry_tests::http::get(format!("{}{path}", self.url)).await.expect("the preview answers");
         (answer.status().as_u16(), answer.text().await.expect("the body is text"))
     }
 

@@ -118,7 +118,7 @@ async fn a_strict_registry_publishes_nothing_and_says_so() {
 async fn registry_call(world: &Dynamic, method: reqwest::Method, path: &str) -> reqwest::Response {
     let address = std::env::var("TEST_OCI_REGISTRY").unwrap();
     let url = format!("http://{address}/v2/{}/{path}", world.registry.name);
-    let request = reqwest::Client::new().request(method, url);
+    let request = registry_tests::http::client().request(method, url);
     request.header("accept", "application/vnd.oci.image.manifest.v1+json").send().await.unwrap()
 }
 

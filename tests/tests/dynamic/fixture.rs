@@ -68,7 +68,7 @@ impl Dynamic {
 
 /// Sends `POST /refresh` with a body and what authenticates it.
 pub(crate) async fn post(refresh: &Serving, body: &str, headers: &[(&str, &str)]) -> (u16, Value) {
-    let mut request = reqwest::Client::new().post(format!("{}/refresh", refresh.url)).body(body.to_owned());
+    let mut request = registry_tests::http::client().post(format!("{}/refresh", refresh.url)).body(body.to_owned());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

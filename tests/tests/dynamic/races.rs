@@ -27,7 +27,7 @@ async fn no_answer_mixes_two_releases() {
     write(&registry, 0);
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;
-    let client = reqwest::Client::new();
+    let client = registry_tests::http::client();
     let url = serve.url.clone();
     let (end, ended) = tokio::sync::watch::channel(false);
     let readers: Vec<_> = (0..4)
@@ -134,7 +134,7 @@ async fn serve_outlives_the_bucket_and_says_so() {
     let stale = async {
         loop {
             // The look that hangs takes its time to be given up.
-            let answer = reqwest::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
+            let answer = registry_tests::http::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
             if answer.headers().contains_key("devfile-registry-stale") {
                 break answer;
             }

@@ -133,7 +133,7 @@ async fn webhook_that_sends_forms_is_told_so_by_its_first_delivery() {
     let refresh = world.registry.refreshing().await;
     let body = "payload=%7B%22zen%22%3A%22Design+for+failure.%22%7D";
     let signature = registry_tests::github::signature(SECRET, body.as_bytes()).unwrap();
-    let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body(body);
+    let request = registry_tests::http::client().post(format!("{}/webhooks/github", refresh.url)).body(body);
     let request = request.header("x-hub-signature-256", signature).header("x-github-event", "ping");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 400);
@@ -186,14 +186,18 @@ async fn strangers_are_refused_and_learn_nothing() {
     assert_eq!(signed(&refresh, &large).await.0, 413);
     let parts = vec![Ok::<_, std::io::Error>("x".repeat((6 << 20) + 1))];
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
-    let request = reqwest::Client::new().post(format!("{}/webhooks/github", refresh.url)).body(body);
+    let request = registry_tests::http::client().post(format!("{}/webhooks/github", refresh.url)).body(body);
     let answer = request.header("x-hub-signature-256", wrong.as_str()).send().await.unwrap();
     assert_eq!(answer.status(), 413);
 
-    let get = reqwest::get(format!("{}/refresh", refresh.url)).await.unwrap();
+    let get = registry_tests::http::get(format!("{}/refresh", refresh.url)).await.unwrap();
     assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
     for (path, status) in [("other", 404), ("health", 200)] {
-        assert_eq!(reqwest::get(format!("{}/{path}", refresh.url)).await.unwrap().status(), status, "{path}");
+        assert_eq!(
+            registry_tests::http::get(format!("{}/{path}", refresh.url)).await.unwrap().status(),
+            status,
+            "{path}"
+        );
     }
     assert_eq!(signed(&refresh, "[").await.0, 400);
 }
@@ -313,7 +317,7 @@ async fn a_function_answers_a_webhook_at_once_and_invokes_itself() {
     // As the schedule and people do.
     let invocations = format!("{}/2015-03-31/functions/refresh/invocations", refresh.url);
     let invoke = async |event: Value| {
-        let sent = reqwest::Client::new().post(&invocations).body(event.to_string()).send().await.unwrap();
+        let sent = registry_tests::http::client().post(&invocations).body(event.to_string()).send().await.unwrap();
         serde_json::from_str::<Value>(&sent.text().await.unwrap()).unwrap()
     };
     let scheduled = invoke(json!({"source": "aws.events", "detail-type": "Scheduled Event"})).await;

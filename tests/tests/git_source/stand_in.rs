@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 use crate::fixture::Fixture;
 
 async fn get(fixture: &Fixture, path: &str) -> u16 {
-    reqwest::get(format!("{}{path}", fixture.github.url())).await.unwrap().status().as_u16()
+    registry_tests::http::get(format!("{}{path}", fixture.github.url())).await.unwrap().status().as_u16()
 }
 
 async fn control(fixture: &Fixture, call: &str, body: Value) -> Value {
     let url = format!("{}/_control/{call}", fixture.github.url());
-    let answer = reqwest::Client::new().post(url).body(body.to_string()).send().await.unwrap();
+    let answer = registry_tests::http::client().post(url).body(body.to_string()).send().await.unwrap();
     serde_json::from_slice(&answer.error_for_status().unwrap().bytes().await.unwrap()).unwrap()
 }
 

@@ -46,7 +46,7 @@ async fn assert_intact(registry: &TestRegistry) {
 /// A call to an OCI registry below the namespace of a test.
 async fn call(address: &str, registry: &TestRegistry, method: Method, path: &str) -> reqwest::Response {
     let url = format!("http://{address}/v2/{}/{path}", registry.name);
-    reqwest::Client::new().request(method, url).header("accept", MANIFEST_MEDIA_TYPE).send().await.unwrap()
+    registry_tests::http::client().request(method, url).header("accept", MANIFEST_MEDIA_TYPE).send().await.unwrap()
 }
 
 /// The digests of config and layers of an artifact.

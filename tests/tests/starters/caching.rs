@@ -65,7 +65,7 @@ async fn large_projects_are_given_by_the_bucket() {
     let serve = published(&registry).await;
     let answer = get(&serve, "clay").await;
     assert_eq!((answer.status, answer.body.len()), (307, 0));
-    let there = reqwest::get(answer.header("location")).await.unwrap();
+    let there = registry_tests::http::get(answer.header("location")).await.unwrap();
     assert_eq!(there.status().as_u16(), 200);
     let name = there.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert_eq!(name, "attachment; filename=\"clay.zip\"");

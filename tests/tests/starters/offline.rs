@@ -180,7 +180,7 @@ async fn nothing_elsewhere_is_needed_afterwards() {
 
 /// The bytes at a path, redirects followed.
 async fn whole(serve: &Serving, path: &str) -> bytes::Bytes {
-    let answer = reqwest::get(format!("{}{path}", serve.url)).await.unwrap();
+    let answer = registry_tests::http::get(format!("{}{path}", serve.url)).await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.bytes().await.unwrap()
 }
@@ -199,7 +199,7 @@ async fn damaged_zip_of_the_release_is_cut_off_where_it_streams() {
     let mut damaged = registry.object(&key).await.to_vec();
     damaged[1 << 20] ^= 1;
     registry.put(&key, &damaged).await;
-    let answer = reqwest::get(format!("{}{path}", serve.url)).await.unwrap();
+    let answer = registry_tests::http::get(format!("{}{path}", serve.url)).await.unwrap();
     assert_eq!(answer.status(), 202);
     assert!(answer.bytes().await.is_err(), "wrong bytes never arrive whole");
 }

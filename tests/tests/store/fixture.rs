@@ -145,7 +145,7 @@ pub(crate) fn answer(output: &Output) -> Result<Value, String> {
 /// Sends a signed `POST /refresh`.
 pub(crate) async fn refresh(registry: &Serving) -> Value {
     let signature = signature(SECRET, b"{}").unwrap();
-    let request = reqwest::Client::new().post(format!("{}/refresh", registry.url)).body("{}");
+    let request = registry_tests::http::client().post(format!("{}/refresh", registry.url)).body("{}");
     let answer = request.header("x-hub-signature-256", signature).send().await.unwrap();
     let (status, body) = (answer.status(), answer.text().await.unwrap());
     assert_eq!(status, 200, "{body}");

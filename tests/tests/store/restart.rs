@@ -31,7 +31,7 @@ async fn restart_on_the_socket_of_a_service_manager_loses_no_connection() {
         async move {
             while !ended.load(Ordering::SeqCst) {
                 // A connection each, as of new clients.
-                let answer = reqwest::get(format!("http://{address}/devfiles/loom")).await;
+                let answer = registry_tests::http::get(format!("http://{address}/devfiles/loom")).await;
                 assert_eq!(answer.expect("no connection is lost").status(), 200);
                 answers.fetch_add(1, Ordering::SeqCst);
             }

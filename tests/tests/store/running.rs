@@ -54,7 +54,7 @@ async fn pushed_change_is_live_by_its_webhook() {
     world.push(&registry, &commit).await;
     until_live(&registry, &commit).await;
     assert!(registry.get("/devfiles/loom").await.1.ends_with("# a push\n"));
-    let unsigned = reqwest::Client::new().post(format!("{}/refresh", registry.url)).send().await.unwrap();
+    let unsigned = registry_tests::http::client().post(format!("{}/refresh", registry.url)).send().await.unwrap();
     assert_eq!(unsigned.status(), 401);
     assert_eq!(registry.get("/refresh").await.0, 405);
     assert_eq!(registry.get("/webhooks/other").await.0, 404);
@@ -145,7 +145,7 @@ async fn metrics_of_both_functions_are_on_one_page() {
     let url = line.split_once("metrics at ").unwrap().1.split('"').next().unwrap();
     refresh(&registry).await;
     registry.get("/v2index").await;
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let text = registry_tests::http::get(url).await.unwrap().text().await.unwrap();
     for metric in ["devfile_registry_requests_total", "devfile_registry_refreshes_total"] {
         assert!(text.contains(metric), "{metric}: {text}");
     }
