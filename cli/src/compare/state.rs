@@ -126,6 +126,9 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::MetadataExt;
+
     use super::super::plan::Area;
     use super::*;
 
@@ -153,6 +156,39 @@ mod tests {
         assert_eq!(state.outcome(&question(1)), None);
         state.finish();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn line_that_ends_inside_a_character_is_dropped_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let question = |subject: &str| Question { area: Area::Devfiles, subject: subject.to_owned() };
+        let mut state = State::open(Some(&path), &comparison("one")).unwrap();
+        state.keep(&question("/devfiles/a"), Outcome::default()).unwrap();
+        drop(state);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&"{\"area\": \"devfiles\", \"subject\": \"é".as_bytes()[..34]).unwrap();
+        let state = State::open(Some(&path), &comparison("one")).unwrap();
+        assert_eq!(state.outcome(&question("/devfiles/a")), Some(&Outcome::default()));
+        assert_eq!(std::fs::read(&path).unwrap().split(|byte| *byte == b'\n').count(), 3);
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole_and_never_truncated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let question = Question { area: Area::Devfiles, subject: "/devfiles/a".to_owned() };
+        let mut state = State::open(Some(&path), &comparison("one")).unwrap();
+        state.keep(&question, Outcome::default()).unwrap();
+        drop(state);
+        let before = std::fs::metadata(&path).unwrap();
+        let state = State::open(Some(&path), &comparison("one")).unwrap();
+        // Another file has taken its place: at no time was there less in it.
+        assert_ne!(std::fs::metadata(&path).unwrap().ino(), before.ino());
+        assert_eq!(state.outcome(&question), Some(&Outcome::default()));
+        drop(state);
+        let names = folder.path().read_dir().unwrap().count();
+        assert_eq!(names, 1, "no temporary file stays");
     }
 
     #[test]

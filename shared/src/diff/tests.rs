@@ -130,6 +130,49 @@ fn quarantined_version_is_not_told_as_removed() {
     assert!(Diff::between(&old, &nothing).is_empty());
 }
 
+#[test]
+fn stack_and_sample_of_one_name_show_their_own_changes_alone() {
+    let sample = Entry { entry_type: EntryType::Sample, ..stack("loom", &[version("1.0.0", true)]) };
+    let both = side(&[stack("loom", &[version("1.0.0", true)]), sample]);
+    let kinds = |old: &Side, new: &Side| {
+        let entries = Diff::between(old, new).entries;
+        entries.into_iter().map(|entry| (entry.entry_type, entry.versions.len())).collect::<Vec<_>>()
+    };
+    let of_sample = |devfile: &str| {
+        let digest = Digest::of(devfile.as_bytes());
+        Side { samples: [(key("loom", ""), digest), (key("loom", "1.0.0"), digest)].into(), ..both.clone() }
+    };
+    assert_eq!(kinds(&of_sample("a"), &of_sample("b")), [(EntryType::Sample, 1)]);
+    let of_stack = |devfile: &str| {
+        let artifacts = [(key("loom", "1.0.0"), artifact(&[("devfile.yaml", devfile)]))].into();
+        Side { artifacts, ..both.clone() }
+    };
+    assert_eq!(kinds(&of_stack("a"), &of_stack("b")), [(EntryType::Stack, 1)]);
+}
+
+#[test]
+fn quarantined_default_version_stays_the_default_with_its_tags() {
+    let linked = |number: &str, default| {
+        let link = format!("devfile-catalog/kiln:{number}");
+        VersionEntry { links: [("self".to_owned(), link)].into(), ..version(number, default) }
+    };
+    let mut default = linked("1.1.0", true);
+    default.tags.push("Deprecated".to_owned());
+    let mut before = stack("kiln", &[default, linked("1.0.0", false)]);
+    before.tags.push("Deprecated".to_owned());
+    let old = side(&[before]);
+    let mut new = side(&[stack("kiln", &[linked("1.0.0", false)])]);
+    assert!(Diff::between(&old, &new).entries[0].default.is_some(), "it is gone");
+    let part = Part::Version { stack: "kiln".to_owned(), version: "1.1.0".to_owned() };
+    new.quarantined.push(Quarantined { part, problems: Vec::new() });
+    let diff = Diff::between(&old, &new);
+    assert!(diff.is_empty(), "{diff:?}");
+    // Another default version in stack.yaml is a change, whatever keeps its state.
+    new.entries[0].versions[0].default = true;
+    let default = Diff::between(&old, &new).entries.remove(0).default.unwrap();
+    assert_eq!((default.old.as_deref(), default.new.as_deref()), (Some("1.1.0"), Some("1.0.0")));
+}
+
 const HOSTILE: &str =
     "@everyone <img src=x onerror=alert(1)> ``` # [a](http://evil.example) acme/repo#1\n\n- |x| <!-- -->`";
 
