@@ -102,12 +102,12 @@ fn files_that_are_not_known_are_to_be_read_only_where_artifacts_differ() {
 
 #[test]
 fn quarantined_parts_of_the_new_side_are_named_unless_the_old_one_has_them() {
-    let held = |stack: &str| Quarantined {
+    let quarantined = |stack: &str| Quarantined {
         part: Part::Version { stack: stack.to_owned(), version: "1.0.0".to_owned() },
         problems: vec![Diagnostic::error(format!("stacks/{stack}/devfile.yaml"), "x/y", "no such component", "")],
     };
-    let old = Side { quarantined: vec![held("before")], ..Side::default() };
-    let new = Side { quarantined: vec![held("before"), held("kiln")], ..Side::default() };
+    let old = Side { quarantined: vec![quarantined("before")], ..Side::default() };
+    let new = Side { quarantined: vec![quarantined("before"), quarantined("kiln")], ..Side::default() };
     let text = human(&Diff::between(&old, &new), Colour::Never);
     assert!(text.contains("version 1.0.0 of stack kiln\n  stacks/kiln/devfile.yaml: no such component"), "{text}");
     assert!(!text.contains("before"), "{text}");
