@@ -75,7 +75,7 @@ pub(crate) async fn run(options: &command::Compare) -> anyhow::Result<ExitCode> 
                 state.keep(&question, outcome)?;
             }
             Err(error) => {
-                silent += 1;
+                silent = if error.is_silence() { silent + 1 } else { 0 };
                 if silent == SILENT {
                     let advice = "; --resume FILE goes on from there";
                     let advice = if options.resume.is_some() { advice } else { "" };

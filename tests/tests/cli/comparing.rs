@@ -97,6 +97,23 @@ async fn lie_about_a_blob_is_a_difference() {
 }
 
 #[tokio::test]
+async fn filter_that_the_reference_server_answers_in_another_way_is_a_known_difference() {
+    let folder = example();
+    let preview = preview(&folder).await;
+    let fails = |path: &str| {
+        let mut answer = Response::new(Body::from("{}"));
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        path.contains("?git").then_some(answer)
+    };
+    let reference = stand_in(&preview, fails).await;
+    let ran = compare(&reference, &preview.url, &["--json"]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let known = &report["known"]["a filter that the reference server answers in another way"];
+    assert!(known.as_u64().unwrap() > 0, "{report}");
+}
+
+#[tokio::test]
 async fn failing_server_is_a_difference_and_an_endless_answer_a_failure() {
     let folder = example();
     let preview = preview(&folder).await;
