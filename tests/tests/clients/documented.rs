@@ -28,6 +28,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "STORE=registry-data", RUNS),
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
+    ("docs/cli.md", "cargo install --path cli", BUILD),
     ("docs/cli.md", "devfile-registry preview", ENDLESS),
     ("docs/cli.md", "devfile-registry diff", PLACEHOLDER),
     (
