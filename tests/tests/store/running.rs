@@ -92,8 +92,15 @@ async fn registry_on_a_terminal_follows_the_branch_when_nobody_reads_its_output(
     command.env("SCHEDULE_SECONDS", "1").env_remove("RUST_LOG").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().expect("script of util-linux starts");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let line = within_a_minute("a first line", lines.next_line()).await.unwrap().unwrap();
-    let url = line.strip_prefix("registry on ").and_then(|rest| rest.split(';').next()).unwrap().to_owned();
+    let url = within_a_minute("its first line", async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it names its URL");
+            if let Some((_, rest)) = line.split_once("registry on ") {
+                return rest.split(';').next().unwrap().to_owned();
+            }
+        }
+    });
+    let url = url.await;
     let live = async || {
         let status = reqwest::get(format!("{url}/status")).await.unwrap().text().await.unwrap();
         serde_json::from_str::<Value>(&status).unwrap()["live"]["commit_hash"].clone()
