@@ -1,5 +1,8 @@
 //! Publishes the registry repository when told that it changed; see [`refresh::run`].
 
+// The futures inside of that of `main` are deeper than the default allows.
+#![recursion_limit = "256"]
+
 use anyhow::bail;
 use devfile_registry::settings::{Function, help};
 use devfile_registry::terminal::print;
