@@ -55,9 +55,9 @@ pub(crate) enum Command {
 /// The end of the help of `run`.
 fn run_help() -> String {
     let own = help(Function::Run);
-    format!(
-        "Example:\n  STORE=/var/lib/devfile-registry REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry run\n\n{own}\nAnd those of `serve` and of `refresh`; see their --help."
-    )
+    let command =
+        "STORE=/var/lib/devfile-registry REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry run";
+    format!("Example:\n  {command}\n\n{own}\n`run` also reads the settings of `serve` and `refresh`.")
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,7 +93,7 @@ pub(crate) struct Preview {
 
 /// Check a registry repository
 ///
-/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not be tried.
+/// Exit status: 0 when all is well (there may be warnings), 1 when there are errors, 2 when it could not run.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  devfile-registry check . --changed-since origin/main --format github")]
 pub(crate) struct Check {
@@ -133,7 +133,7 @@ struct Upstream {
 
 /// Write the index of a registry repository
 ///
-/// Exit status: 0 when the index was written, 1 when there are errors, 2 when it could not be tried.
+/// Exit status: 0 when the index was written, 1 when there are errors, 2 when it could not run.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  devfile-registry index . index.json")]
 pub(crate) struct Index {
@@ -153,7 +153,7 @@ pub(crate) struct Index {
 ///
 /// OLD and NEW are each a folder of a registry repository, DIR@REVISION for a commit of it, the https URL of a Git repository, perhaps
 /// with @COMMIT or @BRANCH, or the URL of a live registry, which has no path. Dates are not compared. Exit status: 0, with
-/// --exit-code 1 when something changes, 2 when it could not be tried.
+/// --exit-code 1 when something changes, 2 when it could not run.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  devfile-registry diff .@main .\n  devfile-registry diff https://registry.example.org . --markdown"
@@ -179,9 +179,9 @@ pub(crate) struct Diff {
 
 /// Compare the answers of two live registries
 ///
-/// Asks both for everything that a client could: indexes of both schemas, filters, devfiles, manifests, blobs, files of stacks.
+/// Asks both for indexes of both schemas, every filter with a few values, devfiles, manifests, blobs and files of stacks.
 /// Differences that are deliberate are counted, not shown. Exit status: 0 when the answers are alike, 1 when some differ, 2 when
-/// it could not be tried.
+/// it could not run or an answer is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  devfile-registry compare https://registry.devfile.io https://registry.example.org")]
 pub(crate) struct Compare {

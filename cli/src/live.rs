@@ -10,7 +10,7 @@ use devfile_registry::diff::Files;
 use devfile_registry::digest::Digest;
 use devfile_registry::index::Entry;
 use devfile_registry::limits;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+pub(crate) use devfile_registry::text::url_segment as segment;
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{Client, Method, redirect};
 use serde::Deserialize;
@@ -26,9 +26,6 @@ const ANSWER: Duration = Duration::from_secs(60);
 
 /// Most redirects of one request: blobs of some registries are in a bucket.
 const REDIRECTS: usize = 5;
-
-/// Characters that a segment of a path or a value of a query holds unescaped.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The media types of manifests that registries have.
 const MANIFEST: &str =
@@ -155,6 +152,16 @@ impl Registry {
     }
 }
 
+impl Failure {
+    /// Whether the registry did not answer; it may be down.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Slow | Self::Broken(_) => true,
+            Self::TooLarge(_) => false,
+        }
+    }
+}
+
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
         if error.is_timeout() {
@@ -179,11 +186,6 @@ impl Answer {
     pub(crate) fn media_type(&self) -> String {
         self.header("content-type").split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
-}
-
-/// A segment of a path, or a value of a query.
-pub(crate) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// Several segments of a path.
@@ -214,7 +216,7 @@ pub(crate) fn layers(manifest: &[u8]) -> serde_json::Result<Vec<Layer>> {
     }
     let manifest: Manifest = serde_json::from_slice(manifest)?;
     let layer = |Descriptor { digest, size, annotations }| {
-        let title = annotations.and_then(|mut all| all.remove("org.opencontainers.image.title")).unwrap_or_default();
+        let title = annotations.and_then(|mut all| all.remove(artifact::TITLE)).unwrap_or_default();
         Layer { title, digest, size }
     };
     Ok(manifest.layers.into_iter().map(layer).collect())
@@ -243,17 +245,16 @@ mod tests {
 
     #[test]
     fn names_stay_segments() {
-        assert_eq!(segment("a/b?c#d %"), "a%2Fb%3Fc%23d%20%25");
         assert_eq!(path_of("devfile-catalog/java maven"), "devfile-catalog/java%20maven");
     }
 
     #[test]
     fn layers_are_read_with_and_without_titles() {
         let digest = Digest::of(b"x");
-        let text = format!(
-            r#"{{"layers": [{{"digest": "{digest}", "size": 1, "annotations": {{"org.opencontainers.image.title": "x"}}}}, {{"digest": "{digest}", "size": 1}}]}}"#
-        );
-        let titles: Vec<_> = layers(text.as_bytes()).unwrap().into_iter().map(|layer| layer.title).collect();
+        let without = serde_json::json!({"digest": digest, "size": 1});
+        let with = serde_json::json!({"digest": digest, "size": 1, "annotations": {(artifact::TITLE): "x"}});
+        let manifest = serde_json::json!({"layers": [with, without]}).to_string();
+        let titles: Vec<_> = layers(manifest.as_bytes()).unwrap().into_iter().map(|layer| layer.title).collect();
         assert_eq!(titles, ["x", ""]);
         assert!(layers(b"{}").is_err());
     }

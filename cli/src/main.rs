@@ -1,7 +1,7 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. [`preview`], [`run`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`, `index`, `serve`
-//! and `refresh` are those of the libraries. `progress` shows work that takes long.
+//! `command` declares the subcommands. [`preview`], [`run`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`,
+//! `index`, `serve` and `refresh` are those of the libraries.
 
 mod command;
 mod compare;
@@ -9,7 +9,6 @@ mod diff;
 mod live;
 mod new;
 mod preview;
-mod progress;
 mod run;
 
 use std::process::ExitCode;
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser};
 use devfile_registry::checker::{self, Arguments};
+use devfile_registry::terminal::{ProgressOutput, print, shown};
 use devfile_registry::text::printable;
 
 use crate::command::{Cli, Command, New, RefreshAction};
@@ -42,13 +42,16 @@ fn main() -> ExitCode {
             run::inherited_listener().and_then(|inherited| block_on(run::run(started, inherited)).flatten())
         }
         Command::Serve => serve::run(started),
-        Command::Refresh { action } => {
-            let event = action.as_ref().map(|RefreshAction::Invoke { event }| event.as_str());
-            block_on(refresh::run(event)).flatten()
+        Command::Refresh { action: None } => block_on(refresh::run()).flatten(),
+        Command::Refresh { action: Some(RefreshAction::Invoke { event }) } => {
+            let output = ProgressOutput::of_server();
+            let action = refresh::run_action(&event, output.log_level());
+            block_on(shown(output, "running the action", action)).flatten().and_then(|report| print(&report))
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+            print(&String::from_utf8_lossy(&script))
         }
     };
     match result {

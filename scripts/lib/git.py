@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Mapping
 
 _SETTINGS = ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.hooksPath=/dev/null", "commit.gpgSign=false")
 """A folder with the files of a bare repository is no repository; no monitor, no hook and no signing program runs."""
 
 
-def run(folder: Path, *arguments: str, author: str = "", more: Mapping[str, str] = {}) -> str:
-    """Runs Git in a folder and returns its output. `author` is the name on commits, `more` goes into its environment."""
+def run(folder: Path, *arguments: str, author: str = "") -> str:
+    """Runs Git in a folder and returns its output. `author` is the name on commits."""
     settings = [*_SETTINGS, *([f"user.name={author}", f"user.email={author}@example.com"] if author else [])]
     options = [word for setting in settings for word in ("-c", setting)]
     command = ["git", *options, "-C", str(folder), *arguments]
-    environment_of_git = {**environment(), **more}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment_of_git, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment(), text=True).stdout
 
 
 def environment() -> dict[str, str]:

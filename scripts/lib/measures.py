@@ -38,13 +38,13 @@ def refresh(stage: Stage) -> Iterator[Row]:
     """A refresh: first, one version changed, nothing changed"""
     registries = [stage.registry() for _ in range(1 if stage.quick else 3)]
     firsts = [stage.refresh(registry)[0] for registry in registries]
-    yield _time("refresh, the first", median(firsts), 3.0)
+    yield _time("refresh, the first", median(firsts), 2.0)
     times = 3 if stage.quick else 9
-    yield _time("refresh, one version changed", median(_change_one(stage, registries[0], times)), 0.5)
+    yield _time("refresh, one version changed", median(_change_one(stage, registries[0], times)), 0.2)
     nothing = [stage.refresh(registries[0]) for _ in range(times)]
-    yield _time("refresh, nothing changed", median(seconds for seconds, _ in nothing), 0.15)
+    yield _time("refresh, nothing changed", median(seconds for seconds, _ in nothing), 0.03)
     triggered = median(stage.trigger(registries[0], times))
-    yield _time("from a trigger, one version changed, to the new bytes served", triggered, 1.0)
+    yield _time("from a trigger, one version changed, to the new bytes served", triggered, 0.5)
 
 
 def git(stage: Stage) -> Iterator[Row]:
@@ -71,7 +71,7 @@ def start(stage: Stage) -> Iterator[Row]:
         starts.append(serving.started_in)
         sizes.append(serving.resident_mb())
         stage.stop(serving)
-    yield _time("serve: start to healthy", median(starts), 0.1)
+    yield _time("serve: start to healthy", median(starts), 0.03)
     yield Row("serve: memory when loaded", "under 20 MB", f"{median(sizes):.1f} MB", median(sizes) < 20)
 
 
@@ -79,7 +79,7 @@ def cold_start(stage: Stage) -> Iterator[Row]:
     """A cold start in AWS Lambda, whose runtime is played on this machine"""
     said = stage.cold_start(stage.published, 5 if stage.quick else 20)
     milliseconds = said["first_answer_ms"]["median"]
-    yield _time("serve: cold start, from its process to its first answer", milliseconds / 1000, 0.06)
+    yield _time("serve: cold start, from its process to its first answer", milliseconds / 1000, 0.03)
     steps = ", ".join(f"{name.removesuffix('_ms')} {value:.1f}" for name, value in said["steps_ms"].items())
     yield Row("serve: what a cold start takes, in milliseconds", "", steps)
 
@@ -93,13 +93,14 @@ def http(stage: Stage) -> Iterator[Row]:
     archive = next(layer for layer in layers if "archive.tar" in layer["annotations"].values())
     blob = f"/v2/devfile-catalog/{stack}/blobs/{archive['digest']}"
     filtered = "/v2index?tags=Java&language=java" if stage.is_community else "/v2index?tags=Python&language=python"
+    # The part `nginx` has the rates that the first answers should reach.
     for what, path, headers, reference, factor, limit in (
-        ("`/v2index/all`", "/v2index/all", None, 550, 20, 10.0),
-        ("`/index`", "/index", None, 755, 20, 10.0),
-        (f"`{filtered}`", filtered, None, 228, 40, None),
-        (f"`/devfiles/{stack}`", f"/devfiles/{stack}", None, 186, 50, None),
-        ("a manifest", manifest, _MANIFEST, 925, 10, None),
-        ("a blob (`archive.tar`)", blob, None, 500, 15, None),
+        ("`/v2index/all`", "/v2index/all", None, 523, None, 10.0),
+        ("`/index`", "/index", None, 520, None, 10.0),
+        (f"`{filtered}`", filtered, None, 173, 200, None),
+        (f"`/devfiles/{stack}`", f"/devfiles/{stack}", None, 132, None, 10.0),
+        ("a manifest", manifest, _MANIFEST, None, None, 10.0),
+        ("a blob (`archive.tar`)", blob, None, None, None, None),
     ):
         yield _rate(stage, serving, what, path, headers, reference, factor, limit)
     memory = serving.resident_mb()
@@ -181,7 +182,7 @@ def large(stage: Stage) -> Iterator[Row]:
     serving = stage.serve(registry)
     versions = sum(len(entry.get("versions") or []) for entry in json.loads(serving.get("/v2index/all")))
     name = f"{versions:,} versions"
-    yield Row(f"{name}: refresh, the first", "", f"{seconds:.1f} s")
+    yield _time(f"{name}: refresh, the first", seconds, 120.0)
     yield _time(f"{name}: start to healthy", serving.started_in, 0.4)
     loaded = serving.resident_mb()
     yield Row(f"{name}: memory when loaded", "under 150 MB", f"{loaded:.0f} MB", loaded < 150)
@@ -194,16 +195,7 @@ def large(stage: Stage) -> Iterator[Row]:
     stage.stop(serving)
     yield _updated(stage, registry, name)
     times = 3 if stage.quick else 5
-    # Work trees both: in one of them Git tells what changed, and only that is read.
-    small = stage.registry()
-    stage.commit(small)
-    stage.refresh(small)
-    small_seconds = median(_commit_one(stage, small, times))
-    seconds = median(_commit_one(stage, registry, times))
-    listing = median(stage.list_tree(registry) for _ in range(times))
-    target = f"2x of the small one ({small_seconds * 1000:.0f} ms) and the listing of the tree ({listing * 1000:.0f} ms)"
-    met = seconds <= 2 * small_seconds + listing
-    yield Row(f"{name}: refresh, one version changed", target, f"{seconds * 1000:.0f} ms", met)
+    yield _time(f"{name}: refresh, one version changed", median(_commit_one(stage, registry, times)), 0.4)
     yield from _large_over_git(stage, registry, name, times)
 
 
@@ -296,17 +288,20 @@ def _rate(
     what: str,
     path: str,
     headers: Optional[dict[str, str]],
-    reference: int,
-    factor: int,
+    reference: Optional[int],
+    factor: Optional[int],
     limit: Optional[float],
 ) -> Row:
+    """A rate beside the requests a second of the reference, which are those of the community registry."""
     load = stage.load(serving, path, headers)
     if not stage.is_community:
-        return Row(what, "", _said(load))
-    target = f"{factor}x of {reference}" + (f", p99 under {limit:.0f} ms" if limit else "")
-    times = load.per_second / reference
-    met = times >= factor and (limit is None or load.p99_ms < limit) and load.failed == 0
-    return Row(what, target, f"{times:.0f}x: {_said(load)}", met)
+        reference = factor = None
+    times = load.per_second / reference if reference else 0.0
+    wanted = [f"{factor}x of {reference}"] if factor else []
+    wanted += [f"p99 under {limit:.0f} ms"] if limit else []
+    met = (factor is None or times >= factor) and (limit is None or load.p99_ms < limit) and load.failed == 0
+    measured = f"{times:.0f}x of {reference}: {_said(load)}" if reference else _said(load)
+    return Row(what, ", ".join(wanted), measured, met if wanted else None)
 
 
 def _page(stage: Stage, serving: Serving, what: str, path: str, limit: Optional[float]) -> Row:

@@ -169,13 +169,6 @@ class Stage:
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", "A change"]):
             git.run(registry.source, *command, author="bench")
 
-    def list_tree(self, registry: Registry) -> float:
-        """Seconds that Git takes to compare the registry's folder with its last commit, as a refresh of a folder does."""
-        command = ["status", "--porcelain=v2", "--branch", "--ignored", "--untracked-files=all"]
-        begin = time.monotonic()
-        git.run(registry.source, *command, more={"GIT_OPTIONAL_LOCKS": "0"})
-        return time.monotonic() - begin
-
     def trigger(self, registry: Registry, times: int) -> list[float]:
         """Seconds from a signed `POST /refresh`, each after a change of one devfile, until `serve` gives the new one."""
         secret = "a webhook secret of the bench"

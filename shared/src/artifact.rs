@@ -28,7 +28,8 @@ pub const ARCHIVE: &str = "archive.tar";
 /// Prefix of the repositories that hold stacks.
 pub const CATALOG: &str = "devfile-catalog";
 
-const TITLE: &str = "org.opencontainers.image.title";
+/// Annotation of a layer with its file name (OCI image specification 1.1, "Pre-Defined Annotation Keys").
+pub const TITLE: &str = "org.opencontainers.image.title";
 
 /// A layer of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

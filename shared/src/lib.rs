@@ -37,6 +37,7 @@ pub mod settings;
 pub mod source;
 pub mod starter;
 pub mod telemetry;
+pub mod terminal;
 pub mod text;
 pub mod timestamp;
 pub mod trace;

@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// Characters that a value keeps in any section of a URL (RFC 3986, "unreserved").
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::text::url_segment;
 
 /// Most environments: a row of links on a phone.
 const ENVIRONMENTS: usize = 8;
@@ -95,7 +92,7 @@ impl Environment {
             .map(|piece| match piece {
                 Piece::Text(text) => text.clone(),
                 Piece::Value(name, Encoding::AsItIs) => value(*name).to_owned(),
-                Piece::Value(name, Encoding::Encoded) => utf8_percent_encode(value(*name), UNRESERVED).to_string(),
+                Piece::Value(name, Encoding::Encoded) => url_segment(value(*name)),
             })
             .collect()
     }

@@ -1,7 +1,12 @@
-//! Texts of repositories, clients and other servers, made safe to show.
+//! Texts of repositories, clients and other servers, made safe to show and to put into URLs.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Characters that any section of a URL holds unescaped (RFC 3986, section 2.3, "Unreserved Characters").
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether a character does something other than to be shown: controls of ISO 6429, and the marks of Unicode that set the
 /// direction of a text (UAX 9, "Explicit Directional Formatting Characters") or end a line.
@@ -30,6 +35,16 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Returns a text as one segment of a path, or as a value of a query.
+///
+/// ```
+/// use devfile_registry::text::url_segment;
+/// assert_eq!(url_segment("a/b?c#d %~"), "a%2Fb%3Fc%23d%20%25~");
+/// ```
+pub fn url_segment(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// Returns at most `limit_bytes` of a text, cut between characters, then the number of bytes left out.

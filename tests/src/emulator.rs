@@ -58,7 +58,9 @@ impl TestRegistry {
 /// A program that `scripts/test` has fetched.
 pub fn tool(name: &str) -> PathBuf {
     let folder = std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-    PathBuf::from(folder).join(name)
+    let tool = PathBuf::from(folder).join(name);
+    assert!(tool.exists(), "{} is missing; run the tests with scripts/test, which fetches it", tool.display());
+    tool
 }
 
 fn free_port() -> u16 {

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
+use registry_tests::emulator::tool;
 use registry_tests::registry::{TestRegistry, binary, copy};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -344,7 +345,6 @@ struct Job {
 
 /// Runs the documented workflow for a pull request, by act on this machine.
 async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
-    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
     let (action, cache, home) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     // The sources that the key of the cache is made of.
@@ -367,7 +367,7 @@ async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
     let repository = serde_json::json!({"name": "registry", "full_name": "example/registry", "default_branch": "main"});
     let pull = serde_json::json!({"number": 7, "base": {"sha": base, "ref": "main"}, "head": {"ref": "change"}});
     std::fs::write(&event, serde_json::json!({"pull_request": pull, "repository": repository}).to_string()).unwrap();
-    let mut command = Command::new(Path::new(&tools).join("act"));
+    let mut command = Command::new(tool("act"));
     command.args(["pull_request", "--json", "--no-cache-server", "--action-offline-mode"]);
     command.args(["--platform", "ubuntu-24.04=-self-hosted"]).arg("--eventpath").arg(&event);
     for (name, folder) in
@@ -407,7 +407,7 @@ async fn documented_workflow_annotates_the_lines_of_a_pull_request() {
     let job = run_workflow(folder.path(), &documented_workflow(), &base).await;
     assert!(!job.succeeded, "{}", job.text);
     let errors: Vec<&String> = job.annotations.iter().filter(|line| line.starts_with("::error ")).collect();
-    assert_eq!(errors.len(), 3, "{:?}", job.annotations);
+    assert_eq!(errors.len(), 3, "{}", job.text);
     assert!(errors[0].contains("file=stacks/loom/devfile.yaml,line=13,col=17"), "{errors:?}");
     assert!(job.text.contains("restored devfile-registry-check-Linux-"), "{}", job.text);
 }
@@ -419,7 +419,7 @@ async fn hostile_content_of_a_pull_request_gives_no_commands_of_the_runner() {
     let (folder, base) = pull_request(&devfile);
     let job = run_workflow(folder.path(), &documented_workflow(), &base).await;
     let hostile: Vec<&String> = job.annotations.iter().filter(|line| line.contains("add-mask")).collect();
-    assert_eq!(hostile.len(), 1, "{:?}", job.annotations);
+    assert_eq!(hostile.len(), 1, "{}", job.text);
     assert!(hostile[0].starts_with("::error file=stacks/loom/devfile.yaml,line=13,"), "{hostile:?}");
     assert!(hostile[0].contains("%250A::error::x") && !hostile[0].contains("##["), "{hostile:?}");
     assert!(!hostile[0].contains('\x1b'), "{hostile:?}");

@@ -13,7 +13,7 @@ from typing import Mapping, Optional
 import comment
 
 CANNOT_RUN = 2
-"""The exit status of the program when it could not be tried, and of this script."""
+"""The exit status of the program when it could not run, and of this script."""
 
 _GIT = [
     *("git", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),

@@ -29,6 +29,14 @@ impl Outcome {
     pub(super) fn is_known(&mut self, reason: &str) {
         self.known.push(reason.to_owned());
     }
+
+    /// Counts the differences, if there are any, as one that is deliberate.
+    pub(super) fn is_deliberate(&mut self, reason: &str) {
+        if !self.differences.is_empty() {
+            self.differences.clear();
+            self.is_known(reason);
+        }
+    }
 }
 
 /// Compares status and media type. Whether the bodies are to be compared as well: errors have words of their own.
@@ -103,7 +111,7 @@ fn fields(old: &Value, new: &Value) -> String {
 }
 
 /// The first few names, and how many more there are.
-fn named(names: Vec<&String>) -> String {
+pub(super) fn named(names: Vec<&String>) -> String {
     let more = names.len().saturating_sub(NAMED);
     let mut text = names.into_iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more > 0 {

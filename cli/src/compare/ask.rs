@@ -7,7 +7,7 @@ use devfile_registry::diff::Files;
 use devfile_registry::digest::Digest;
 use devfile_registry::limits;
 
-use super::answers::{Outcome, bytes, heads, indexes, zips};
+use super::answers::{Outcome, bytes, heads, indexes, named, zips};
 use super::plan::{Area, Question};
 use crate::live::{Answer, Failure, Layer, Registry, layers, path_of, segment, unpacked};
 
@@ -29,6 +29,13 @@ pub(super) struct NoAnswer {
     failure: Failure,
 }
 
+impl NoAnswer {
+    /// Whether the registry did not answer at all.
+    pub(super) fn is_silence(&self) -> bool {
+        self.failure.is_silence()
+    }
+}
+
 impl Registries {
     /// Asks both and compares their answers.
     pub(super) async fn ask(&self, question: &Question) -> Result<Outcome, NoAnswer> {
@@ -47,6 +54,9 @@ impl Registries {
         };
         let (old, new) = self.both(|registry| registry.get(subject, limit)).await?;
         compare(&old, &new, &mut outcome);
+        if question.has_changed_filter() && is_reference(&old) != is_reference(&new) {
+            outcome.is_deliberate("a filter that the reference server answers in another way");
+        }
         Ok(outcome)
     }
 
@@ -55,7 +65,16 @@ impl Registries {
     where
         F: Future<Output = Result<Answer, Failure>>,
     {
-        let (old, new) = tokio::join!(ask(&self.old), ask(&self.new));
+        self.answers(ask(&self.old), ask(&self.new)).await
+    }
+
+    /// The answers of both, each to a request of its own.
+    async fn answers(
+        &self,
+        old: impl Future<Output = Result<Answer, Failure>>,
+        new: impl Future<Output = Result<Answer, Failure>>,
+    ) -> Result<(Answer, Answer), NoAnswer> {
+        let (old, new) = tokio::join!(old, new);
         let answered = |registry: &Registry, answer: Result<Answer, Failure>| {
             answer.map_err(|failure| NoAnswer { url: registry.url().to_owned(), failure })
         };
@@ -123,12 +142,8 @@ impl Registries {
             && one.digest != other.digest
         {
             let (one, other) = (blob(repository, &one), blob(repository, &other));
-            let (is_old, limit) = (|registry: &Registry| registry.url() == self.old.url(), limits::TREE_BYTES);
-            let ask = |registry| {
-                let path = if is_old(registry) { one.clone() } else { other.clone() };
-                async move { registry.get(&path, limit).await }
-            };
-            let (one, other) = self.both(ask).await?;
+            let limit = limits::TREE_BYTES;
+            let (one, other) = self.answers(self.old.get(&one, limit), self.new.get(&other, limit)).await?;
             if let (Ok(one), Ok(other)) = (unpacked(&one.body), unpacked(&other.body)) {
                 for (files, unpacked) in [(&mut before, one), (&mut after, other)] {
                     files.remove(ARCHIVE);
@@ -141,11 +156,15 @@ impl Registries {
             return Ok(());
         }
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-        let differs: Vec<_> = differs.map(String::as_str).collect();
-        outcome.differs(format!("files differ: {}", differs.join(", ")));
+        let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name)).collect();
+        outcome.differs(format!("files differ: {}", named(differs)));
         Ok(())
     }
+}
+
+/// Whether an answer is that of a reference server: ours have a header with the commit of their release.
+fn is_reference(answer: &Answer) -> bool {
+    answer.header("devfile-registry-commit").is_empty()
 }
 
 fn blob(repository: &str, layer: &Layer) -> String {

@@ -10,13 +10,13 @@ mod plan;
 mod report;
 mod state;
 
-use std::io::Write;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use devfile_registry::digest::Digest;
 use devfile_registry::index::{Entry, to_compact_json};
+use devfile_registry::terminal::{Progress, print};
 use futures_util::stream::{self, StreamExt};
 
 use self::ask::Registries;
@@ -24,18 +24,17 @@ use self::report::Report;
 use self::state::{Comparison, State};
 use crate::command;
 use crate::live::Registry;
-use crate::progress::Progress;
 
 /// Questions that wait for their answers at a time.
 const CONCURRENT: usize = 8;
 
-/// Questions without an answer, one after the other, that end a comparison: a registry is down.
+/// Questions in a row that a registry leaves without an answer and that end a comparison: it is down.
 const SILENT: usize = 20;
 
 /// Compares two registries and prints the result.
 ///
 /// # Errors
-/// A registry does not answer, or the state cannot be kept.
+/// A registry does not answer, the state cannot be kept, or the result cannot be written.
 pub(crate) async fn run(options: &command::Compare) -> anyhow::Result<ExitCode> {
     let rate = NonZeroU32::new(options.rate).unwrap_or(NonZeroU32::MIN);
     let registries = Registries { old: Registry::new(&options.old, rate)?, new: Registry::new(&options.new, rate)? };
@@ -75,7 +74,7 @@ pub(crate) async fn run(options: &command::Compare) -> anyhow::Result<ExitCode> 
                 state.keep(&question, outcome)?;
             }
             Err(error) => {
-                silent += 1;
+                silent = if error.is_silence() { silent + 1 } else { 0 };
                 if silent == SILENT {
                     let advice = "; --resume FILE goes on from there";
                     let advice = if options.resume.is_some() { advice } else { "" };
@@ -89,8 +88,7 @@ pub(crate) async fn run(options: &command::Compare) -> anyhow::Result<ExitCode> 
     drop(asked);
     drop(progress);
     let text = if options.json { report.json()? } else { report.table() };
-    // A reader that has seen enough may have closed the pipe.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text)?;
     if report.has_failures() {
         // What has no answer is asked again by the next run.
         bail!("some questions have no answer");

@@ -1,13 +1,26 @@
-//! The questions of a comparison: everything that a client could ask of the entries that two registries have.
+//! The questions of a comparison, about the entries that two registries have.
 
 use std::collections::BTreeSet;
 
 use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::version::Version;
 
 use crate::live::{artifact_of, path_of, segment};
 
 /// Most values of a filter that are asked for.
 const SAMPLES: usize = 3;
+
+/// Filters that the reference server answers in another way, deliberately changed here (docs/migrating.md).
+const CHANGED_FILTERS: [&str; 8] = [
+    "gitRemoteName=",
+    "gitRemoteNames=",
+    "gitRemotes=",
+    "gitRevision=",
+    "gitSubDir=",
+    "gitUrl=",
+    "linkNames=",
+    "links=",
+];
 
 /// A question to both registries.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +28,14 @@ pub(super) struct Question {
     pub(super) area: Area,
     /// The path, with its query; of an artifact its repository and tag.
     pub(super) subject: String,
+}
+
+impl Question {
+    /// Whether it has a filter that the reference server answers in another way.
+    pub(super) fn has_changed_filter(&self) -> bool {
+        let query = self.subject.split_once('?').map_or("", |(_, query)| query);
+        self.area == Area::Filters && CHANGED_FILTERS.iter().any(|filter| query.starts_with(filter))
+    }
 }
 
 /// The kind of a question, and how its answers are compared.
@@ -59,11 +80,13 @@ pub(super) fn questions(entries: &[Entry], with_starters: bool) -> BTreeSet<Ques
         for kind in ["", "/all", "/stack", "/sample"] {
             ask(Area::Index, format!("{index}{kind}"));
         }
-        for filter in filters(entries) {
+        for filter in common_filters(entries) {
             ask(Area::Filters, format!("{index}/all?{filter}"));
         }
     }
-    ask(Area::Filters, "/v2index/all?default=true".to_owned());
+    for filter in version_filters(entries) {
+        ask(Area::Filters, format!("/v2index/all?{filter}"));
+    }
     for entry in entries {
         let devfile = format!("/devfiles/{}", segment(&entry.name));
         ask(Area::Devfiles, devfile.clone());
@@ -90,40 +113,90 @@ pub(super) fn questions(entries: &[Entry], with_starters: bool) -> BTreeSet<Ques
     questions
 }
 
-/// Filters with values that some entries have.
-fn filters(entries: &[Entry]) -> Vec<String> {
-    let words = |text: &str| text.split_whitespace().next().map(str::to_owned);
-    let one = |text: &str| vec![text.to_owned()];
-    type Values = fn(&Entry) -> Vec<String>;
-    let of_versions = |values: fn(&devfile_registry::index::VersionEntry) -> Vec<String>| {
-        entries.iter().flat_map(|entry| &entry.versions).flat_map(values).collect::<BTreeSet<_>>()
-    };
-    let of = |values: &dyn Fn(&Entry) -> Vec<String>| entries.iter().flat_map(values).collect::<BTreeSet<_>>();
-    let tags: Values = |entry| entry.tags.clone();
-    let values = [
-        ("name", of(&|entry| one(&entry.name))),
-        ("displayName", of(&|entry| one(&entry.display_name))),
-        ("description", of(&|entry| words(&entry.description).into_iter().collect())),
-        ("tags", of(&tags)),
-        ("arch", of_versions(|version| version.architectures.clone())),
-        ("projectType", of(&|entry| one(&entry.project_type))),
-        ("language", of(&|entry| one(&entry.language))),
-        ("provider", of(&|entry| one(&entry.provider))),
-        ("resources", of_versions(|version| version.resources.clone())),
-        ("starterProjects", of_versions(|version| version.starter_projects.clone())),
-        ("deprecated", ["true", "false"].map(str::to_owned).into()),
-        ("icon", ["base64".to_owned()].into()),
-    ];
-    let mut filters = Vec::new();
-    for (name, values) in values {
-        let values: Vec<_> = values.into_iter().filter(|value| !value.is_empty()).collect();
-        filters.extend(sample(&values).map(|value| format!("{name}={}", segment(value))));
-    }
+/// Filters that both schemas have, with values that some entries have.
+fn common_filters(entries: &[Entry]) -> Vec<String> {
+    let versions = || entries.iter().flat_map(|entry| &entry.versions);
+    let gits = || entries.iter().flat_map(|entry| &entry.git).chain(versions().flat_map(|version| &version.git));
+    let links = || entries.iter().map(|entry| &entry.links).chain(versions().map(|version| &version.links)).flatten();
+    let first_words = entries.iter().filter_map(|entry| entry.description.split_whitespace().next());
+    let pairs = entries.iter().filter_map(|entry| entry.tags.first_chunk::<2>());
+    let pairs: BTreeSet<String> =
+        pairs.map(|[one, other]| format!("{}&tags={}", segment(one), segment(other))).collect();
+    let mut filters = Filters::default();
+    filters.add("name", entries.iter().map(|entry| &*entry.name));
+    filters.add("displayName", entries.iter().map(|entry| &*entry.display_name));
+    filters.add("description", first_words);
+    filters.add("attributeNames", entries.iter().flat_map(|entry| entry.attributes.keys()).map(String::as_str));
+    filters.add("tags", entries.iter().flat_map(|entry| &entry.tags).map(String::as_str));
+    filters.0.extend(sample(&Vec::from_iter(&pairs)).map(|pair| format!("tags={pair}")));
+    filters.add("arch", versions().flat_map(|version| &version.architectures).map(String::as_str));
+    filters.add("icon", ["base64"]);
+    filters.add("iconUri", entries.iter().map(|entry| &*entry.icon));
+    filters.add("projectType", entries.iter().map(|entry| &*entry.project_type));
+    filters.add("language", entries.iter().map(|entry| &*entry.language));
+    filters.add("deprecated", ["true", "false"]);
+    filters.add("resources", versions().flat_map(|version| &version.resources).map(String::as_str));
+    filters.add("starterProjects", versions().flat_map(|version| &version.starter_projects).map(String::as_str));
+    filters.add("linkNames", links().map(|(name, _)| name.as_str()));
+    filters.add("links", links().map(|(_, url)| url.as_str()));
+    filters.add("gitRemoteNames", gits().flat_map(|git| git.remotes.keys()).map(String::as_str));
+    filters.add("gitRemotes", gits().flat_map(|git| git.remotes.values()).map(String::as_str));
+    filters.add("gitUrl", gits().map(|git| &*git.url));
+    filters.add("gitRemoteName", gits().map(|git| &*git.remote_name));
+    filters.add("gitSubDir", gits().map(|git| &*git.sub_dir));
+    filters.add("gitRevision", gits().map(|git| &*git.revision));
+    filters.add("provider", entries.iter().map(|entry| &*entry.provider));
+    filters.add("supportUrl", entries.iter().map(|entry| &*entry.support_url));
+    filters.0
+}
+
+/// Filters that index schema 2 alone has: those of versions.
+fn version_filters(entries: &[Entry]) -> Vec<String> {
+    let versions = || entries.iter().flat_map(|entry| &entry.versions);
+    let days: BTreeSet<String> = versions().map(|version| version.last_modified.utc_day().to_string()).collect();
+    let mut filters = Filters::default();
+    filters.add("default", ["true", "false"]);
+    filters.add("commandGroups", versions().flat_map(|version| version.command_groups.keys()).map(String::as_str));
     filters
+        .add("deploymentScopes", versions().flat_map(|version| version.deployment_scopes.keys()).map(String::as_str));
+    filters.add_ranges("Version", numbers(versions().map(|version| &*version.version)));
+    filters.add_ranges("SchemaVersion", numbers(versions().map(|version| &*version.schema_version)));
+    filters.add_ranges("LastModified", days);
+    filters.0
+}
+
+/// The versions without a pre-release, in their order: filters take no others.
+fn numbers<'v>(versions: impl Iterator<Item = &'v str>) -> impl Iterator<Item = String> {
+    let versions = versions.filter_map(|version| version.parse::<Version>().ok());
+    let versions: BTreeSet<Version> = versions.filter(|version| version.pre_release().is_none()).collect();
+    versions.into_iter().map(|version| version.to_string())
+}
+
+/// Queries of an index.
+#[derive(Debug, Default)]
+struct Filters(Vec<String>);
+
+impl Filters {
+    /// Adds a parameter with a few of the values that entries have.
+    fn add<'v>(&mut self, name: &str, values: impl IntoIterator<Item = &'v str>) {
+        let values: BTreeSet<&str> = values.into_iter().filter(|value| !value.is_empty()).collect();
+        self.0.extend(sample(&Vec::from_iter(values)).map(|value| format!("{name}={}", segment(value))));
+    }
+
+    /// Adds both limits with a few of some sorted values, and a range of the lower half of these.
+    fn add_ranges(&mut self, limit: &str, values: impl IntoIterator<Item = String>) {
+        let values = Vec::from_iter(values);
+        for value in sample(&values) {
+            self.0.extend([format!("min{limit}={}", segment(value)), format!("max{limit}={}", segment(value))]);
+        }
+        if let (Some(min), Some(max)) = (values.first(), values.get(values.len() / 2)) {
+            self.0.push(format!("min{limit}={}&max{limit}={}", segment(min), segment(max)));
+        }
+    }
 }
 
 /// A few values, from the whole range, always the same ones.
-fn sample(values: &[String]) -> impl Iterator<Item = &String> {
+fn sample<T>(values: &[T]) -> impl Iterator<Item = &T> {
     let last = values.len().saturating_sub(1);
     let numbers: BTreeSet<usize> = (0..SAMPLES).map(|number| number * last / (SAMPLES - 1)).collect();
     numbers.into_iter().filter_map(|number| values.get(number))
@@ -131,7 +204,7 @@ fn sample(values: &[String]) -> impl Iterator<Item = &String> {
 
 #[cfg(test)]
 mod tests {
-    use devfile_registry::index::VersionEntry;
+    use devfile_registry::index::{Git, VersionEntry};
 
     use super::*;
 
@@ -153,7 +226,67 @@ mod tests {
         assert_eq!(of(Area::Files), ["/stacks/kiln/1.0.0/devfile.yaml"]);
         assert_eq!(of(Area::Starters), ["/devfiles/kiln/1.0.0/starter-projects/a%20b"]);
         let tags: Vec<_> = of(Area::Filters).into_iter().filter(|path| path.starts_with("/index/all?tags")).collect();
-        assert_eq!(tags, ["/index/all?tags=C%2B%2B", "/index/all?tags=Go", "/index/all?tags=Web"]);
+        assert_eq!(
+            tags,
+            ["/index/all?tags=C%2B%2B", "/index/all?tags=Go", "/index/all?tags=Go&tags=Web", "/index/all?tags=Web"]
+        );
         assert!(questions(&[entry], false).iter().all(|one| one.area != Area::Starters));
+    }
+
+    #[test]
+    fn every_filter_of_the_interface_is_asked_for() {
+        let text = || "x".to_owned();
+        let map = || [(text(), text())].into();
+        let git = Git { remotes: map(), url: text(), remote_name: text(), sub_dir: text(), revision: text() };
+        let version = VersionEntry {
+            version: "1.0.0".to_owned(),
+            schema_version: "2.2.2".to_owned(),
+            git: Some(git),
+            architectures: vec![text()],
+            command_groups: [(text(), true)].into(),
+            deployment_scopes: [(text(), true)].into(),
+            resources: vec![text()],
+            starter_projects: vec![text()],
+            ..VersionEntry::default()
+        };
+        let entry = Entry {
+            name: text(),
+            attributes: [(text(), text().into())].into(),
+            display_name: text(),
+            description: text(),
+            tags: vec![text()],
+            icon: text(),
+            project_type: text(),
+            language: text(),
+            links: map(),
+            provider: text(),
+            support_url: text(),
+            versions: vec![version],
+            ..Entry::default()
+        };
+        let asked = questions(&[entry], false);
+        let names = |index: &str| -> BTreeSet<&str> {
+            let queries = asked.iter().filter_map(|one| one.subject.strip_prefix(index)?.strip_prefix("/all?"));
+            queries.flat_map(|query| query.split('&')).filter_map(|pair| Some(pair.split_once('=')?.0)).collect()
+        };
+        let common = "name displayName description attributeNames tags arch icon iconUri projectType language deprecated resources \
+                      starterProjects linkNames links gitRemoteNames gitRemotes gitUrl gitRemoteName gitSubDir gitRevision provider supportUrl";
+        let of_versions = "minVersion maxVersion minSchemaVersion maxSchemaVersion default commandGroups deploymentScopes \
+                           minLastModified maxLastModified";
+        let common: BTreeSet<&str> = common.split_whitespace().collect();
+        assert_eq!(names("/index"), common);
+        assert_eq!(names("/v2index"), common.into_iter().chain(of_versions.split_whitespace()).collect());
+    }
+
+    #[test]
+    fn limits_of_versions_are_asked_for_in_numeric_order() {
+        let versions = ["1.2.0", "1.10.0", "2.0.0-rc", "1.9.0"]
+            .map(|number| VersionEntry { version: number.to_owned(), ..VersionEntry::default() });
+        let entry = Entry { versions: versions.into(), ..Entry::default() };
+        let filters: Vec<_> =
+            version_filters(&[entry]).into_iter().filter(|filter| filter.starts_with("minVersion")).collect();
+        let expected =
+            ["minVersion=1.2.0", "minVersion=1.9.0", "minVersion=1.10.0", "minVersion=1.2.0&maxVersion=1.9.0"];
+        assert_eq!(filters, expected);
     }
 }

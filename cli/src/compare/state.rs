@@ -1,16 +1,17 @@
-//! The file with what was compared, so that an interrupted comparison goes on.
+//! The file of finished comparisons, so that an interrupted run goes on.
 //!
-//! It has a line of JSON for the comparison, then one for each question that was answered. A line is written at once, so at most the
-//! last one is broken.
+//! It has a line of JSON for the comparison, then one for each answered question. A line is written at once, so at most the last one
+//! is broken.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use devfile_registry::digest::Digest;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use super::answers::Outcome;
 use super::plan::Question;
@@ -18,7 +19,7 @@ use super::plan::Question;
 /// Largest file that is read, in bytes: a line of a few hundred bytes for each of a hundred thousand questions.
 const FILE_BYTES: u64 = 64 << 20;
 
-/// What is compared. Other indexes are another comparison.
+/// The subject of a comparison. Other indexes are another comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Comparison {
     /// The URLs.
@@ -36,7 +37,7 @@ struct Line {
     outcome: Outcome,
 }
 
-/// The outcomes so far, and where further ones are written.
+/// The outcomes so far, and the file that further ones are added to.
 #[derive(Debug)]
 pub(super) struct State {
     known: BTreeMap<(String, String), Outcome>,
@@ -50,30 +51,24 @@ impl State {
     /// The file is not one of a comparison, or cannot be read or written.
     pub(super) fn open(path: Option<&Path>, comparison: &Comparison) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self { known: BTreeMap::new(), file: None }) };
-        let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut known = BTreeMap::new();
-        if let Some(text) = &text {
-            let mut lines = text.lines();
+        let content = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut answered = Vec::new();
+        if !content.is_empty() {
+            let mut lines = content.split(|byte| *byte == b'\n');
             let first = lines.next().unwrap_or_default();
-            let Ok(before) = serde_json::from_str::<Comparison>(first) else {
+            let Ok(before) = serde_json::from_slice::<Comparison>(first) else {
                 bail!("cannot resume from {}: it is not the file of a comparison", path.display());
             };
             if before == *comparison {
-                let lines = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
-                known.extend(lines.map(|line| ((line.area, line.subject), line.outcome)));
+                // A broken line is that of a question which is asked again.
+                answered.extend(lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()));
             } else {
                 eprintln!("{} is of another comparison, or a registry has changed; starting anew", path.display());
             }
         }
-        // Written anew, so that no broken line stays.
-        let cannot = || format!("cannot write {}", path.display());
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).with_context(cannot)?;
-        let mut state = Self { known: BTreeMap::new(), file: Some((path.to_owned(), file)) };
-        state.write(comparison).with_context(cannot)?;
-        for ((area, subject), outcome) in known {
-            state.add(Line { area, subject, outcome })?;
-        }
-        Ok(state)
+        let file = rewrite(path, comparison, &answered).with_context(|| format!("cannot write {}", path.display()))?;
+        let known = answered.into_iter().map(|line| ((line.area, line.subject), line.outcome)).collect();
+        Ok(Self { known, file: Some((path.to_owned(), file)) })
     }
 
     /// The outcome of a question that was answered before.
@@ -83,7 +78,12 @@ impl State {
 
     /// Keeps the outcome of a question.
     pub(super) fn keep(&mut self, question: &Question, outcome: Outcome) -> anyhow::Result<()> {
-        self.add(Line { area: question.area.name().to_owned(), subject: question.subject.clone(), outcome })
+        let line = Line { area: question.area.name().to_owned(), subject: question.subject.clone(), outcome };
+        if let Some((path, file)) = &mut self.file {
+            write_line(file, &line).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        self.known.insert((line.area, line.subject), line.outcome);
+        Ok(())
     }
 
     /// Removes the file: the comparison is complete.
@@ -92,40 +92,45 @@ impl State {
             let _ = std::fs::remove_file(path);
         }
     }
-
-    fn add(&mut self, line: Line) -> anyhow::Result<()> {
-        self.write(&line).context("cannot write what was compared")?;
-        self.known.insert((line.area, line.subject), line.outcome);
-        Ok(())
-    }
-
-    fn write(&mut self, line: &impl Serialize) -> anyhow::Result<()> {
-        if let Some((_, file)) = &mut self.file {
-            let mut text = serde_json::to_string(line)?;
-            text.push('\n');
-            file.write_all(text.as_bytes())?;
-        }
-        Ok(())
-    }
 }
 
-/// The text of a file; `None` when there is none, or nothing in it.
-fn read(path: &Path) -> anyhow::Result<Option<String>> {
+/// Puts a file without broken lines in the place of the one that there may be, as a whole: whenever the process ends, one of them is
+/// there.
+fn rewrite(path: &Path, comparison: &Comparison, answered: &[Line]) -> anyhow::Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    write_line(&mut file, comparison)?;
+    answered.iter().try_for_each(|line| write_line(&mut file, line))?;
+    file.as_file().sync_all()?;
+    Ok(file.persist(path)?)
+}
+
+fn write_line(out: &mut impl Write, line: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string(line)?;
+    text.push('\n');
+    Ok(out.write_all(text.as_bytes())?)
+}
+
+/// The bytes of a file; none when there is no file.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let mut text = String::new();
-    file.take(FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES {
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES {
         bail!("it has more than {FILE_BYTES} bytes");
     }
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::MetadataExt;
+
     use super::super::plan::Area;
     use super::*;
 
@@ -153,6 +158,39 @@ mod tests {
         assert_eq!(state.outcome(&question(1)), None);
         state.finish();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn line_that_ends_inside_a_character_is_dropped_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let question = |subject: &str| Question { area: Area::Devfiles, subject: subject.to_owned() };
+        let mut state = State::open(Some(&path), &comparison("one")).unwrap();
+        state.keep(&question("/devfiles/a"), Outcome::default()).unwrap();
+        drop(state);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&"{\"area\": \"devfiles\", \"subject\": \"é".as_bytes()[..34]).unwrap();
+        let state = State::open(Some(&path), &comparison("one")).unwrap();
+        assert_eq!(state.outcome(&question("/devfiles/a")), Some(&Outcome::default()));
+        assert_eq!(std::fs::read(&path).unwrap().split(|byte| *byte == b'\n').count(), 3);
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole_and_never_truncated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let question = Question { area: Area::Devfiles, subject: "/devfiles/a".to_owned() };
+        let mut state = State::open(Some(&path), &comparison("one")).unwrap();
+        state.keep(&question, Outcome::default()).unwrap();
+        drop(state);
+        let before = std::fs::metadata(&path).unwrap();
+        let state = State::open(Some(&path), &comparison("one")).unwrap();
+        // Another file has taken its place: at no time was there less in it.
+        assert_ne!(std::fs::metadata(&path).unwrap().ino(), before.ino());
+        assert_eq!(state.outcome(&question), Some(&Outcome::default()));
+        drop(state);
+        let names = folder.path().read_dir().unwrap().count();
+        assert_eq!(names, 1, "no temporary file stays");
     }
 
     #[test]

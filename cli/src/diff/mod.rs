@@ -4,11 +4,11 @@
 
 mod state;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use devfile_registry::checker::colour;
 use devfile_registry::diff::{Diff, human, markdown};
+use devfile_registry::terminal::print;
 
 use self::state::States;
 use crate::command;
@@ -16,7 +16,7 @@ use crate::command;
 /// Compares two states and prints what differs.
 ///
 /// # Errors
-/// A state cannot be read.
+/// A state cannot be read, or the difference cannot be written.
 pub(crate) async fn run(options: &command::Diff) -> anyhow::Result<ExitCode> {
     let states = States::read(options).await?;
     let diff = Diff::between(&states.old, &states.new);
@@ -25,8 +25,7 @@ pub(crate) async fn run(options: &command::Diff) -> anyhow::Result<ExitCode> {
         (_, true) => markdown(&diff),
         _ => human(&diff, colour(&std::io::stdout())),
     };
-    // A reader that has seen enough may have closed the pipe.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text)?;
     let has_changed = options.exit_code && !diff.is_empty();
     Ok(if has_changed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -15,12 +15,12 @@ use devfile_registry::limits;
 use devfile_registry::outside::Outside;
 use devfile_registry::release::{Built, Draft, Plan};
 use devfile_registry::source::{LocalCommit, LocalSource, Scope, Source};
+use devfile_registry::terminal::Progress;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use url::Url;
 
 use crate::command;
 use crate::live::{Registry, artifact_of, layers, path_of, segment, unpacked};
-use crate::progress::Progress;
 
 /// Most requests a second to a live registry.
 const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);

@@ -16,6 +16,7 @@ use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::outside::Outside;
 use devfile_registry::report::{Colour, Format};
+use devfile_registry::terminal::print;
 use devfile_registry::tree::{File, Mode, Tree};
 
 pub(crate) use self::stack::new_stack;
@@ -60,7 +61,7 @@ fn write(root: &Path, files: &Files) -> anyhow::Result<()> {
             let made = std::fs::set_permissions(&target, Permissions::from_mode(0o755));
             made.with_context(|| format!("cannot make {} executable", target.display()))?;
         }
-        println!("wrote {}", target.display());
+        print(&format!("wrote {}\n", target.display()))?;
     }
     Ok(())
 }

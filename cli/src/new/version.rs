@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::source::{LocalSource, Scope, Source};
+use devfile_registry::terminal::print;
 use devfile_registry::text::printable;
 use devfile_registry::tree::{File, Tree};
 use devfile_registry::version::Version;
@@ -53,8 +54,7 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     let is_new = |problem: &Diagnostic| problem.severity == Severity::Error && files.contains_key(&problem.path);
     check(&files, &of_stack(&tree, stack), is_new).await?;
     write(&options.dir, &files)?;
-    name_leftovers(&options.dir, &files, newest);
-    Ok(())
+    name_leftovers(&options.dir, &files, newest)
 }
 
 fn of_stack(tree: &Tree, stack: &str) -> Files {
@@ -156,14 +156,15 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
 }
 
 /// Names the lines of new files that still have the old number: only their author knows what they mean.
-fn name_leftovers(root: &Path, files: &Files, old: &Version) {
+fn name_leftovers(root: &Path, files: &Files, old: &Version) -> anyhow::Result<()> {
     for (path, file) in files.iter().filter(|(path, _)| !path.ends_with("/stack.yaml")) {
         let Ok(text) = std::str::from_utf8(&file.content) else { continue };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(old.as_str())) {
             let (path, line) = (root.join(path), printable(line.trim()));
-            println!("{}:{} still has {old}: {line}", path.display(), number + 1);
+            print(&format!("{}:{} still has {old}: {line}\n", path.display(), number + 1))?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

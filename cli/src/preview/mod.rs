@@ -23,6 +23,7 @@ use devfile_registry::logging;
 use devfile_registry::outside::Outside;
 use devfile_registry::plain_http::Server;
 use devfile_registry::settings;
+use devfile_registry::terminal::print;
 
 use self::pages::Pages;
 use self::watch::Changes;
@@ -63,9 +64,9 @@ pub(crate) async fn run(options: &Preview, started: Instant) -> anyhow::Result<(
         }
     };
     let served = tokio::spawn(server.run(answer, stop, GRACE));
-    greet(&options.dir, &url, started.elapsed());
-    published.print();
-    workshop.print_problems(&options.dir).await;
+    print(&greeting(&options.dir, &url, started.elapsed()))?;
+    published.print()?;
+    workshop.print_problems(&options.dir).await?;
     if options.open
         && let Err(error) = open::that_detached(format!("{url}/viewer"))
     {
@@ -78,8 +79,8 @@ pub(crate) async fn run(options: &Preview, started: Instant) -> anyhow::Result<(
             if published.is_new() {
                 pages.release_changed().await;
             }
-            published.print();
-            workshop.print_problems(&options.dir).await;
+            published.print()?;
+            workshop.print_problems(&options.dir).await?;
         }
     };
     tokio::select! {
@@ -95,7 +96,7 @@ async fn listen(port: u16) -> anyhow::Result<Server> {
         match Server::bind(address(next)).await {
             Ok(server) => {
                 if next != port {
-                    println!("port {port} is taken; using port {next}");
+                    print(&format!("port {port} is taken; using port {next}\n"))?;
                 }
                 return Ok(server);
             }
@@ -136,14 +137,19 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
     Ok(serve::Config::read(Environment::new(lookup))?)
 }
 
-/// Says where the preview is, and how clients use it.
-fn greet(dir: &Path, url: &str, elapsed: Duration) {
-    println!("preview of {} after {} ms", dir.display(), elapsed.as_millis());
-    println!();
-    println!("  viewer            {url}/viewer");
-    println!("  odo               odo preference add registry preview {url}");
-    println!("  registry-library  registry list {url}");
-    println!("  curl              curl {url}/v2index");
-    println!();
-    println!("Changes are published at once. Ctrl-C ends the preview.");
+/// Where the preview is, and how clients use it.
+fn greeting(dir: &Path, url: &str, elapsed: Duration) -> String {
+    format!(
+        "preview of {dir} after {elapsed} ms
+
+  viewer            {url}/viewer
+  odo               odo preference add registry preview {url}
+  registry-library  registry list {url}
+  curl              curl {url}/v2index
+
+Changes are published at once. Ctrl-C ends the preview.
+",
+        dir = dir.display(),
+        elapsed = elapsed.as_millis()
+    )
 }

@@ -10,6 +10,7 @@ use devfile_registry::outside::Outside;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::report::Format;
 use devfile_registry::source::{LocalSource, Scope, Source};
+use devfile_registry::terminal::print;
 use devfile_registry::text::printable;
 use devfile_registry::timestamp::Timestamp;
 
@@ -65,21 +66,21 @@ impl Workshop {
     }
 
     /// Prints the errors and warnings of the folder, unless they are those that were printed last.
-    pub(super) async fn print_problems(&mut self, folder: &Path) {
+    pub(super) async fn print_problems(&mut self, folder: &Path) -> anyhow::Result<()> {
         let Publisher { source, outside, .. } = &self.publisher;
-        let Ok(commit) = source.head().await else { return };
+        let Ok(commit) = source.head().await else { return Ok(()) };
         // The next change is checked in its turn.
-        let Ok(tree) = source.files(&commit, &Scope::All).await else { return };
+        let Ok(tree) = source.files(&commit, &Scope::All).await else { return Ok(()) };
         let complete = outside.complete(tree, None).await;
         let problems = checker::problems(&complete);
         if self.printed.as_ref() == Some(&problems) {
-            return;
+            return Ok(());
         }
         let colour = checker::colour(&std::io::stdout());
         let form = Form { format: Format::Human, colour, help_url: None };
         let report = checker::report(&folder.display().to_string(), &complete, problems.clone(), form);
-        print!("\n{report}");
         self.printed = Some(problems);
+        print(&format!("\n{report}"))
     }
 }
 
@@ -90,13 +91,16 @@ impl Published {
     }
 
     /// Says what was published, or why nothing was. Nothing new is no news.
-    pub(super) fn print(&self) {
+    pub(super) fn print(&self) -> anyhow::Result<()> {
         match &self.result {
             Ok(report) if report.outcome == Outcome::Published => {
-                println!("published in {} ms{}", self.elapsed.as_millis(), changes(report));
+                print(&format!("published in {} ms{}\n", self.elapsed.as_millis(), changes(report)))
             }
-            Ok(_) => {}
-            Err(error) => eprintln!("{PROGRAM}: cannot publish: {}", printable(&error.to_string())),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                eprintln!("{PROGRAM}: cannot publish: {}", printable(&error.to_string()));
+                Ok(())
+            }
         }
     }
 }

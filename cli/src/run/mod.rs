@@ -2,13 +2,13 @@
 //!
 //! - [`run`]: the start, and the end
 //! - `configuration`: the settings of both functions, and the socket
-//! - `answers`: requests to either function, and the metrics of both
-//! - `schedule`: the first publication, and what is done from time to time
+//! - `dispatcher`: requests to either function, and the metrics of both
+//! - `schedule`: the first publication, and the actions of the schedule
 //!
 //! Every action of `refresh` is announced to `serve`, which loads the release before the caller of the action gets an answer.
 
-mod answers;
 mod configuration;
+mod dispatcher;
 mod schedule;
 
 use std::future::pending;
@@ -16,19 +16,21 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use axum::http::Request;
+use axum::response::Response;
 use devfile_registry::logging;
-use devfile_registry::plain_http::Server;
+use devfile_registry::plain_http::{RequestBody, Server};
+use devfile_registry::terminal::{ProgressOutput, print};
+use futures_util::FutureExt;
 use refresh::app::Announcement;
 use serve::Observer;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
-use tracing::Level;
 
-use self::answers::Answers;
 use self::configuration::Configuration;
 pub(crate) use self::configuration::inherited_listener;
-use crate::progress::Place;
+use self::dispatcher::Dispatcher;
 
 /// Time for requests and a refresh under way when the process is asked to end. Container runtimes wait for 10 s before they kill it.
 const GRACE: Duration = Duration::from_secs(8);
@@ -38,12 +40,10 @@ const GRACE: Duration = Duration::from_secs(8);
 /// It listens first, so that `/health` says that no release is there yet, and then publishes for the first time.
 ///
 /// # Errors
-/// The environment is not complete, or an address cannot be listened on.
+/// The environment is not complete, an address cannot be listened on, or the schedule fails.
 pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> anyhow::Result<()> {
-    let place = Place::of_server();
-    // A line for each request is for machines, and for those who ask for it.
-    let level = if place == Place::Terminal { Level::WARN } else { Level::INFO };
-    let _log = logging::start_at("run", level);
+    let output = ProgressOutput::of_server();
+    let _log = logging::start_at("run", output.log_level());
     let Configuration { serve, refresh, schedule } = Configuration::from_env()?;
     let (listen, metrics, usage) = (serve.listen, serve.metrics, serve.usage);
     let server = match inherited {
@@ -61,38 +61,100 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
         });
         Arc::new(refresh::app::App::announcing(refresh, announcement).await)
     };
-    let answers = Arc::new(Answers { observer: Observer::new(app, usage), refresh: Arc::clone(&refresh) });
+    let dispatcher = Arc::new(Dispatcher { observer: Observer::new(app, usage), refresh: Arc::clone(&refresh) });
     let url = format!("http://{}", server.address()?);
     tracing::info!(start_ms = started.elapsed().as_millis() as u64, "serving on {url}");
-    if place == Place::Terminal {
-        println!("registry on {url}; the viewer is at {url}/viewer. Ctrl-C ends it.");
+    if output == ProgressOutput::Terminal {
+        print(&format!("registry on {url}; the viewer is at {url}/viewer. Ctrl-C ends it.\n"))?;
     }
     if let Some(address) = metrics {
         let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
         tracing::info!("metrics at http://{}/metrics", server.address()?);
-        let answers = Arc::clone(&answers);
-        let answer = move |request: axum::http::Request<_>| std::future::ready(answers.metrics(request.uri().path()));
+        let dispatcher = Arc::clone(&dispatcher);
+        let answer = move |request: Request<_>| std::future::ready(dispatcher.metrics(request.uri().path()));
         tokio::spawn(server.run(answer, pending(), GRACE));
     }
 
+    let answer = move |request| {
+        let dispatcher = Arc::clone(&dispatcher);
+        async move { dispatcher.answer(request).await }
+    };
     let (stop, stopped) = watch::channel(());
-    let scheduled = tokio::spawn(schedule::follow(Arc::clone(&refresh), schedule, place, stopped));
+    let schedule = schedule::follow(Arc::clone(&refresh), schedule, output, stopped);
     let stop_signal = async move {
         logging::stop_signal().await;
         drop(stop);
     };
-    let answer = move |request| {
-        let answers = Arc::clone(&answers);
-        async move { answers.answer(request).await }
+    serve_beside(schedule, server, answer, stop_signal, refresh.idle()).await
+}
+
+/// Serves beside the schedule until the process is asked to end, or until the schedule fails: a registry that answers and no longer
+/// follows its branch would go unnoticed.
+///
+/// # Errors
+/// The schedule panics.
+async fn serve_beside<A, F>(
+    schedule: impl Future<Output = ()> + Send + 'static,
+    server: Server,
+    answer: A,
+    stop_signal: impl Future<Output = ()>,
+    idle: impl Future<Output = ()>,
+) -> anyhow::Result<()>
+where
+    A: Fn(Request<RequestBody>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let schedule = tokio::spawn(schedule).map(|ended| ended.is_ok()).shared();
+    let stop = {
+        let schedule = schedule.clone();
+        async move {
+            tokio::select! {
+                () = stop_signal => {}
+                // It goes on until the stop signal, unless it panics.
+                _ = schedule => {}
+            }
+        }
     };
-    let end = server.run(answer, stop_signal, GRACE).await;
+    let end = server.run(answer, stop, GRACE).await;
     // Stopping in between would harm nothing; the next start finishes the work.
     let ended = async {
-        let _ended = scheduled.await;
-        refresh.idle().await;
+        schedule.clone().await;
+        idle.await;
     };
     if timeout_at(end, ended).await.is_err() {
         tracing::warn!("a refresh is left unfinished; the next one completes it");
     }
+    if schedule.peek() == Some(&false) {
+        tracing::error!("the schedule failed; the registry ends, because it would not follow its branch");
+        bail!("cannot follow the registry repository: the schedule failed; start the registry again");
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    async fn serve_with(schedule: impl Future<Output = ()> + Send + 'static, stop: impl Future<Output = ()>) -> bool {
+        let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let answer = |_| ready("ok".into_response());
+        serve_beside(schedule, server, answer, stop, ready(())).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn registry_ends_with_an_error_when_its_schedule_panics() {
+        assert!(!serve_with(async { panic!("a fault of the software") }, pending()).await);
+    }
+
+    #[tokio::test]
+    async fn registry_ends_without_an_error_when_it_is_asked_to() {
+        let (stop, mut stopped) = watch::channel(());
+        let schedule = async move { drop(stopped.changed().await) };
+        assert!(serve_with(schedule, async move { drop(stop) }).await);
+    }
 }

@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 
 use devfile_registry::publish::{Outcome, PublishError, Report};
 use devfile_registry::source::SourceError;
+use devfile_registry::terminal::{ProgressOutput, print, shown};
 use refresh::action::Action;
 use refresh::app::App;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::progress::{Place, shown};
-
 /// Time until an action that failed is tried again, if the schedule does not come sooner.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
-pub(super) async fn follow(app: Arc<App>, every: Duration, place: Place, mut stopped: watch::Receiver<()>) {
+pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutput, mut stopped: watch::Receiver<()>) {
     let mut is_published = false;
     loop {
         let is_well = if is_published {
@@ -24,7 +23,7 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, place: Place, mut sto
             app.idle().await;
             app.act(Action::Schedule { continues: None }, None).await.is_ok()
         } else {
-            is_published = publish(&app, place).await;
+            is_published = publish(&app, output).await;
             is_published
         };
         let pause = if is_well { every } else { every.min(AGAIN) };
@@ -35,13 +34,16 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, place: Place, mut sto
 }
 
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
-async fn publish(app: &App, place: Place) -> bool {
+async fn publish(app: &App, output: ProgressOutput) -> bool {
     let began = Instant::now();
-    let refreshed = shown(place, "publishing", app.follow()).await;
+    let refreshed = shown(output, "publishing", app.follow()).await;
     match refreshed.as_deref() {
         Some(Ok(report)) => {
-            if place == Place::Terminal {
-                println!("{}", summary(report, began.elapsed()));
+            let summary = format!("{}\n", summary(report, began.elapsed()));
+            if output == ProgressOutput::Terminal
+                && let Err(error) = print(&summary)
+            {
+                tracing::warn!("{error:#}");
             }
             true
         }

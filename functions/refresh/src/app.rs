@@ -144,7 +144,7 @@ impl App {
             Action::Restore {} => self.core.run("restore", None, publisher.restore().boxed()).await,
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
-                let verified = Context::new(span.position()).scope(publisher.verify().boxed()).await;
+                let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
                 return Ok(Answer::Verification(verified?));
             }
         };

@@ -16,6 +16,7 @@ use devfile_registry::{logging, telemetry};
 use lambda_http::{LambdaEvent, RequestExt};
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::action::Action;
 use crate::app::App;
@@ -32,20 +33,14 @@ const LAST_WORK: Duration = Duration::from_secs(20);
 ///
 /// It reads the configuration once, builds the clients once, and puts one [`App`] behind its front doors: the Lambda runtime
 /// when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events, schedules and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise.
-/// With an event it carries out this one direct invocation and prints its report.
 ///
 /// # Errors
-/// The environment is not complete, an address cannot be listened on, or the action of the event fails.
-pub async fn run(event: Option<&str>) -> anyhow::Result<()> {
+/// The environment is not complete, or an address cannot be listened on.
+pub async fn run() -> anyhow::Result<()> {
     let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
-    if let Some(event) = event {
-        let action = Action::of_event(serde_json::from_str(event).context("the event is not JSON")?)?;
-        println!("{}", serde_json::to_string(&app.act(action, None).await?)?);
-        return Ok(());
-    }
     if logging::is_lambda() {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
@@ -69,6 +64,18 @@ pub async fn run(event: Option<&str>) -> anyhow::Result<()> {
         tracing::warn!("a refresh is left unfinished; the next one completes it");
     }
     Ok(())
+}
+
+/// Runs one action, the event of a direct invocation, and returns its report: a line of JSON. `level` is that of the log, where
+/// `RUST_LOG` sets none.
+///
+/// # Errors
+/// The environment is not complete, the event is no action, or the action fails.
+pub async fn run_action(event: &str, level: Level) -> anyhow::Result<String> {
+    let _log = logging::start_at(env!("CARGO_PKG_NAME"), level);
+    let app = App::new(Config::from_env()?).await;
+    let action = Action::of_event(serde_json::from_str(event).context("the event is not JSON")?)?;
+    Ok(format!("{}\n", serde_json::to_string(&app.act(action, None).await?)?))
 }
 
 /// Answers a request, and tells the log of it.

@@ -12,4 +12,4 @@ pub mod observe;
 mod runner;
 pub mod source;
 
-pub use front::{answer, is_trigger, run};
+pub use front::{answer, is_trigger, run, run_action};

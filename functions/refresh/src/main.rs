@@ -1,21 +1,22 @@
 //! Publishes the registry repository when told that it changed; see [`refresh::run`].
 
+// The futures inside of that of `main` are deeper than the default allows.
+#![recursion_limit = "256"]
+
 use anyhow::bail;
 use devfile_registry::settings::{Function, help};
+use devfile_registry::terminal::print;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => refresh::run(None).await,
-        ["invoke", event] => refresh::run(Some(event)).await,
-        ["--help" | "-h"] => {
-            print!(
-                "Publishes a registry repository when told that it changed.\n\nusage: refresh [invoke EVENT]\n\n{}",
-                help(Function::Refresh)
-            );
-            Ok(())
-        }
+        [] => refresh::run().await,
+        ["invoke", event] => print(&refresh::run_action(event, tracing::Level::INFO).await?),
+        ["--help" | "-h"] => print(&format!(
+            "Publishes a registry repository when told that it changed.\n\nusage: refresh [invoke EVENT]\n\n{}",
+            help(Function::Refresh)
+        )),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),
     }
 }

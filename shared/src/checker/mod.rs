@@ -2,9 +2,8 @@
 
 mod changes;
 mod open;
-mod progress;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +14,7 @@ use crate::outside::{Complete, Icons, Outside};
 use crate::release::{Draft, Plan};
 use crate::report::{Colour, Format, Options, UnknownRule, render, rule};
 use crate::source::{LocalSource, Scope, Source};
+use crate::terminal::{Progress, print};
 use crate::text::printable;
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -22,7 +22,6 @@ use url::Url;
 
 use self::changes::Changes;
 pub use self::open::{Opener, is_url};
-use self::progress::Progress;
 
 /// Generates the index of a devfile registry repository, or checks the repository.
 ///
@@ -108,7 +107,7 @@ enum Verdict {
 
 async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict> {
     if let Some(name) = &arguments.explain {
-        let _ = std::io::stdout().write_all(rule(name)?.explanation().as_bytes());
+        print(&rule(name)?.explanation())?;
         return Ok(Verdict::Clean);
     }
     let opener = Opener::of_process()?;
@@ -134,23 +133,24 @@ async fn read(
     outside: &Outside,
     source: &impl Source,
 ) -> anyhow::Result<Verdict> {
-    let progress = Progress::start("reading");
+    let progress = Progress::start("reading", None);
     let commit = source.head().await?;
     let tree = source.files(&commit, &Scope::All).await?;
     let changes = arguments.changed_since.as_deref();
     let changes =
         changes.map(|revision| Changes::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
-    progress.now("checking");
+    drop(progress);
+    let progress = Progress::start("checking", None);
     let mut complete = outside.complete(tree, None).await;
     complete.repository.check_dates(&complete.tree);
     drop(progress);
     match &arguments.index {
-        None => Ok(check(arguments, &complete, changes.as_ref())),
+        None => check(arguments, &complete, changes.as_ref()),
         Some(index) => generate(program, arguments, source, commit, &complete, index).await,
     }
 }
 
-fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) -> Verdict {
+fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) -> anyhow::Result<Verdict> {
     let mut problems = problems(complete);
     problems.retain(|problem| problem.severity == Severity::Error || !arguments.ignore.contains(&problem.rule));
     if let Some(changes) = changes {
@@ -158,9 +158,8 @@ fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) 
     }
     let verdict = verdict(&problems);
     let report = report(arguments.registry(), complete, problems, arguments.form(colour(&std::io::stdout())));
-    // Whoever reads it may have seen enough, and closed the pipe.
-    let _ = std::io::stdout().write_all(report.as_bytes());
-    verdict
+    print(&report)?;
+    Ok(verdict)
 }
 
 async fn generate(
@@ -186,7 +185,7 @@ async fn generate(
     let built = draft.finish(commit, source.url(), &history, None);
     let entries = &built.release.content.stacks;
     std::fs::write(index, to_pretty_json(entries)).with_context(|| format!("cannot write {}", index.display()))?;
-    println!("wrote {} entries to {}", entries.len(), index.display());
+    print(&format!("wrote {} entries to {}\n", entries.len(), index.display()))?;
     Ok(Verdict::Clean)
 }
 

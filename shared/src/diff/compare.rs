@@ -30,11 +30,11 @@ impl Diff {
         let entries = names.into_iter().filter_map(|name| match (before.get(name), after.get(name)) {
             (Some(one), Some(other)) => changed((old, one), (new, other)),
             (None, Some(entry)) => Some(alone(entry, Change::Added)),
-            (Some(entry), None) => (!is_entry_held(entry, new)).then(|| alone(entry, Change::Removed)),
+            (Some(entry), None) => (!is_entry_quarantined(entry, new)).then(|| alone(entry, Change::Removed)),
             (None, None) => None,
         });
         let entries = entries.collect();
-        let is_new = |held: &&_| !old.quarantined.contains(held);
+        let is_new = |quarantined: &&_| !old.quarantined.contains(quarantined);
         Self { entries, quarantined: new.quarantined.iter().filter(is_new).cloned().collect() }
     }
 }
@@ -70,12 +70,12 @@ fn only_version(version: &VersionEntry, change: Change) -> VersionDiff {
 
 /// An entry that both sides have; `None` when it is the same.
 fn changed((old, before): (&Side, &Entry), (new, after): (&Side, &Entry)) -> Option<EntryDiff> {
+    let after = &with_quarantined(before, new, after);
     let default = |entry: &Entry| entry.default_version().map(|version| version.version.clone());
     let default = both(default(before), default(after));
     let deprecated = both(is_entry_deprecated(before), is_entry_deprecated(after));
     let fields = fields(before, after);
-    let name = &after.name;
-    let files = sample_files((old, new), name, "");
+    let files = sample_files((old, new), after, "");
     let of = |entry: &'_ Entry| -> BTreeMap<String, VersionEntry> {
         entry.versions.iter().map(|version| (version.version.clone(), version.clone())).collect()
     };
@@ -85,9 +85,9 @@ fn changed((old, before): (&Side, &Entry), (new, after): (&Side, &Entry)) -> Opt
     numbers.dedup();
     let versions =
         numbers.into_iter().filter_map(|number| match (versions_before.get(number), versions_after.get(number)) {
-            (Some(one), Some(other)) => changed_version((old, one), (new, other), name),
+            (Some(one), Some(other)) => changed_version((old, one), (new, other), after),
             (None, Some(version)) => Some(only_version(version, Change::Added)),
-            (Some(version), None) => (!is_held(version, new)).then(|| only_version(version, Change::Removed)),
+            (Some(version), None) => Some(only_version(version, Change::Removed)),
             (None, None) => None,
         });
     let versions: Vec<_> = versions.collect();
@@ -101,13 +101,15 @@ fn changed((old, before): (&Side, &Entry), (new, after): (&Side, &Entry)) -> Opt
 fn changed_version(
     (old, before): (&Side, &VersionEntry),
     (new, after): (&Side, &VersionEntry),
-    name: &str,
+    entry: &Entry,
 ) -> Option<VersionDiff> {
-    let key = (name.to_owned(), after.version.clone());
+    let key = (entry.name.clone(), after.version.clone());
     let artifacts = old.artifacts.get(&key).zip(new.artifacts.get(&key));
-    let artifacts = artifacts.filter(|(one, other)| one.manifest != other.manifest);
+    // A sample has none; a stack of its name may have some.
+    let artifacts =
+        artifacts.filter(|(one, other)| entry.entry_type == EntryType::Stack && one.manifest != other.manifest);
     let manifest = artifacts.map(|(one, other)| Both { old: one.manifest, new: other.manifest });
-    let mut files = sample_files((old, new), name, &after.version);
+    let mut files = sample_files((old, new), entry, &after.version);
     if let Some((Some(before), Some(after))) = artifacts.map(|(one, other)| (&one.files, &other.files)) {
         files.extend(file_diffs(before, after));
     }
@@ -119,13 +121,28 @@ fn changed_version(
     Some(VersionDiff { deprecated, fields, files, manifest, ..only_version(after, Change::Changed) })
 }
 
-/// Whether the repository of a side quarantines a version. Then it keeps its last published state, though a side that was built
-/// without that lacks it.
-fn is_held(version: &VersionEntry, side: &Side) -> bool {
+/// An entry of the new side with the versions that its repository quarantines as the old side has them.
+///
+/// They keep their last published state, which a side that was built without it lacks. Tags are those of the entry, then those of its
+/// default version, as in the index.
+fn with_quarantined(before: &Entry, new: &Side, after: &Entry) -> Entry {
+    let mut entry = after.clone();
+    let is_missing = |version: &&VersionEntry| after.versions.iter().all(|other| other.version != version.version);
+    for version in before.versions.iter().filter(is_missing).filter(|version| is_quarantined(version, new)) {
+        let default = version.default && after.default_version().is_none();
+        let tags = version.tags.iter().filter(|tag| default && !after.tags.contains(tag));
+        entry.tags.extend(tags.cloned());
+        entry.versions.push(VersionEntry { default, ..version.clone() });
+    }
+    entry
+}
+
+/// Whether the repository of a side quarantines a version of a stack.
+fn is_quarantined(version: &VersionEntry, side: &Side) -> bool {
     // `links.self` is the only place where an index has the folder of a stack.
     let artifact = version.links.get("self").and_then(|link| link.strip_prefix(CATALOG)?.strip_prefix('/'));
     let Some((folder, tag)) = artifact.and_then(|artifact| artifact.rsplit_once(':')) else { return false };
-    side.quarantined.iter().any(|held| match &held.part {
+    side.quarantined.iter().any(|quarantined| match &quarantined.part {
         Part::Version { stack, version } => stack == folder && version == tag,
         Part::Stack { stack } => stack == folder,
         Part::Sample { .. } | Part::ExtraEntries | Part::Dates => false,
@@ -133,10 +150,12 @@ fn is_held(version: &VersionEntry, side: &Side) -> bool {
 }
 
 /// The same of an entry, all of whose versions are quarantined, or that is a sample.
-fn is_entry_held(entry: &Entry, side: &Side) -> bool {
+fn is_entry_quarantined(entry: &Entry, side: &Side) -> bool {
     match entry.entry_type {
-        EntryType::Stack => !entry.versions.is_empty() && entry.versions.iter().all(|version| is_held(version, side)),
-        EntryType::Sample => side.quarantined.iter().any(|held| match &held.part {
+        EntryType::Stack => {
+            !entry.versions.is_empty() && entry.versions.iter().all(|version| is_quarantined(version, side))
+        }
+        EntryType::Sample => side.quarantined.iter().any(|quarantined| match &quarantined.part {
             Part::Sample { name } => *name == entry.name,
             Part::ExtraEntries => true,
             Part::Version { .. } | Part::Stack { .. } | Part::Dates => false,
@@ -157,10 +176,11 @@ fn is_entry_deprecated(entry: &Entry) -> bool {
     is_deprecated(&entry.tags) || entry.default_version().is_some_and(|version| is_deprecated(&version.tags))
 }
 
-/// The devfile of a sample, when both sides know it and it differs.
-fn sample_files((old, new): (&Side, &Side), name: &str, version: &str) -> Vec<FileDiff> {
-    let key = (name.to_owned(), version.to_owned());
-    let digest = |side: &Side| -> Option<Digest> { side.samples.get(&key).copied() };
+/// The devfile of an entry that is a sample, when both sides know it and it differs.
+fn sample_files((old, new): (&Side, &Side), entry: &Entry, version: &str) -> Vec<FileDiff> {
+    let key = (entry.name.clone(), version.to_owned());
+    let is_sample = entry.entry_type == EntryType::Sample;
+    let digest = |side: &Side| -> Option<Digest> { side.samples.get(&key).copied().filter(|_| is_sample) };
     let differs = digest(old).zip(digest(new)).is_some_and(|(one, other)| one != other);
     differs.then(|| FileDiff { path: DEVFILE.to_owned(), change: Change::Changed }).into_iter().collect()
 }

@@ -1,7 +1,7 @@
 //! A difference for a terminal.
 
 use super::difference::{Change, Diff};
-use super::outline::{self, Line, Piece};
+use super::outline::{self, Line, Segment};
 use crate::report::Colour;
 use crate::text::{printable, shortened};
 
@@ -42,10 +42,10 @@ fn write(out: &mut String, line: &Line, colour: Colour) {
         out.push_str(end);
         out.push(' ');
     }
-    for piece in &line.pieces {
-        match piece {
-            Piece::Words(words) => out.push_str(words),
-            Piece::Foreign(text) => out.push_str(&printable(&shortened(text, TEXT_BYTES))),
+    for segment in &line.segments {
+        match segment {
+            Segment::Words(words) => out.push_str(words),
+            Segment::Foreign(text) => out.push_str(&printable(&shortened(text, TEXT_BYTES))),
         }
     }
     out.push('\n');

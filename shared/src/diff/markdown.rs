@@ -1,19 +1,19 @@
 //! A difference as the comment of a pull request, in GitHub Flavored Markdown.
 //!
-//! Whoever opens a pull request chooses names, descriptions and paths. So every text of a repository stands in a code span, where no
+//! The author of a pull request chooses names, descriptions and paths. So every text of a repository stands in a code span, where no
 //! host looks for mentions, links, HTML or references to issues, and a code span cannot be left: its text has no line end and no
 //! run of backticks as long as its delimiters (CommonMark 0.31, section 6.1).
 
 use std::fmt::Write;
 
 use super::difference::Diff;
-use super::outline::{self, Line, Piece};
+use super::outline::{self, Line, Segment};
 use crate::text::{escaped, shortened};
 
 /// The first line of each comment, by which the comment to update is found. Markdown does not show it.
 pub const MARKER: &str = "<!-- devfile-registry diff -->";
 
-/// Longest comment, in bytes. GitHub takes 65,536 characters, and whoever posts it may add some.
+/// Longest comment, in bytes. GitHub takes 65,536 characters, and the poster may add some.
 const COMMENT_BYTES: usize = 60_000;
 
 /// Longest text of a repository, in bytes.
@@ -63,10 +63,10 @@ fn block(lines: &[Line]) -> String {
         if let Some(change) = line.change {
             let _ = write!(out, "`{}` ", change.sign());
         }
-        for piece in &line.pieces {
-            match piece {
-                Piece::Words(words) => out.push_str(words),
-                Piece::Foreign(text) => out.push_str(&code(text)),
+        for segment in &line.segments {
+            match segment {
+                Segment::Words(words) => out.push_str(words),
+                Segment::Foreign(text) => out.push_str(&code(text)),
             }
         }
         out.push('\n');

@@ -16,23 +16,23 @@ pub(super) struct Line {
     pub(super) depth: usize,
     /// How the thing that it names differs; `None` when it names none.
     pub(super) change: Option<Change>,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) segments: Vec<Segment>,
 }
 
-/// A piece of a line.
+/// A segment of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum Segment {
     /// Words of this program.
     Words(&'static str),
     /// A text of a repository, in which anything may stand.
     Foreign(String),
 }
 
-use Piece::{Foreign, Words};
+use Segment::{Foreign, Words};
 
 impl Line {
-    fn new(depth: usize, change: impl Into<Option<Change>>, pieces: Vec<Piece>) -> Self {
-        Self { depth, change: change.into(), pieces }
+    fn new(depth: usize, change: impl Into<Option<Change>>, segments: Vec<Segment>) -> Self {
+        Self { depth, change: change.into(), segments }
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn entries(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
 
 /// The lines of everything that the new state does not publish as its repository has it.
 pub(super) fn quarantined(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
-    diff.quarantined.iter().map(held)
+    diff.quarantined.iter().map(quarantined_part)
 }
 
 fn entry(entry: &EntryDiff) -> Vec<Line> {
@@ -61,9 +61,9 @@ fn entry(entry: &EntryDiff) -> Vec<Line> {
     if entry.change != Change::Changed {
         let default = entry.default.as_ref().and_then(|both| both.new.as_ref().or(both.old.as_ref()));
         for version in &entry.versions {
-            let mut pieces = vec![Words("version "), Foreign(version.version.clone())];
-            pieces.extend((default == Some(&version.version)).then_some(Words(", the default")));
-            lines.push(Line::new(1, version.change, pieces));
+            let mut segments = vec![Words("version "), Foreign(version.version.clone())];
+            segments.extend((default == Some(&version.version)).then_some(Words(", the default")));
+            lines.push(Line::new(1, version.change, segments));
         }
         return lines;
     }
@@ -85,15 +85,15 @@ fn entry(entry: &EntryDiff) -> Vec<Line> {
 }
 
 fn version(version: &VersionDiff) -> Vec<Line> {
-    let mut pieces = vec![Words(match version.change {
+    let mut segments = vec![Words(match version.change {
         Change::Added => "new ",
         Change::Removed => "removed ",
         Change::Changed => "",
     })];
-    pieces.extend([Words("version "), Foreign(version.version.clone())]);
+    segments.extend([Words("version "), Foreign(version.version.clone())]);
     let is_repacked = version.manifest.is_some() && version.files.is_empty();
-    pieces.extend(is_repacked.then_some(Words(": another artifact")));
-    let mut lines = vec![Line::new(1, version.change, pieces)];
+    segments.extend(is_repacked.then_some(Words(": another artifact")));
+    let mut lines = vec![Line::new(1, version.change, segments)];
     lines.extend(deprecation(2, version.deprecated.as_ref()));
     lines.extend(version.fields.iter().map(|one| field(2, one)));
     lines.extend(version.files.iter().map(|one| file(2, one)));
@@ -110,66 +110,66 @@ fn file(depth: usize, file: &FileDiff) -> Line {
 }
 
 fn field(depth: usize, field: &FieldDiff) -> Line {
-    let mut pieces = vec![Words("field "), Foreign(field.field.clone()), Words(": ")];
+    let mut segments = vec![Words("field "), Foreign(field.field.clone()), Words(": ")];
     let change = match (&field.old, &field.new) {
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
-            pieces.extend(elements(old, new));
+            segments.extend(elements(old, new));
             Change::Changed
         }
         (Some(old), Some(new)) => {
-            pieces.extend([value(old), Words(" to "), value(new)]);
+            segments.extend([value(old), Words(" to "), value(new)]);
             Change::Changed
         }
         (None, Some(new)) => {
-            pieces.push(value(new));
+            segments.push(value(new));
             Change::Added
         }
         (old, None) => {
-            pieces.extend(old.as_ref().map(value));
+            segments.extend(old.as_ref().map(value));
             Change::Removed
         }
     };
-    Line::new(depth, change, pieces)
+    Line::new(depth, change, segments)
 }
 
 /// The elements that came and went.
-fn elements(old: &[Value], new: &[Value]) -> Vec<Piece> {
+fn elements(old: &[Value], new: &[Value]) -> Vec<Segment> {
     let came = new.iter().filter(|element| !old.contains(element)).map(|element| ("added ", element));
     let went = old.iter().filter(|element| !new.contains(element)).map(|element| ("removed ", element));
-    let mut pieces = Vec::new();
+    let mut segments = Vec::new();
     let (mut count, mut word_before) = (0, "");
     for (word, element) in came.chain(went) {
         count += 1;
         if count > NAMED_ELEMENTS {
             continue;
         }
-        if !pieces.is_empty() {
-            pieces.push(Words(", "));
+        if !segments.is_empty() {
+            segments.push(Words(", "));
         }
         if word != word_before {
-            pieces.push(Words(word));
+            segments.push(Words(word));
             word_before = word;
         }
-        pieces.push(value(element));
+        segments.push(value(element));
     }
     if count > NAMED_ELEMENTS {
-        pieces.push(Words(", and more"));
+        segments.push(Words(", and more"));
     }
-    if pieces.is_empty() {
-        pieces.push(Words("in another order"));
+    if segments.is_empty() {
+        segments.push(Words("in another order"));
     }
-    pieces
+    segments
 }
 
-fn value(value: &Value) -> Piece {
+fn value(value: &Value) -> Segment {
     match value {
         Value::String(text) => Foreign(text.clone()),
         other => Foreign(other.to_string()),
     }
 }
 
-fn held(held: &Quarantined) -> Vec<Line> {
-    let title = match &held.part {
+fn quarantined_part(quarantined: &Quarantined) -> Vec<Line> {
+    let title = match &quarantined.part {
         Part::Version { stack, version } => {
             vec![Words("version "), Foreign(version.clone()), Words(" of stack "), Foreign(stack.clone())]
         }
@@ -179,7 +179,7 @@ fn held(held: &Quarantined) -> Vec<Line> {
         Part::Dates => vec![Words("dates of last_modified.json")],
     };
     let mut lines = vec![Line::new(0, None, title)];
-    for problem in &held.problems {
+    for problem in &quarantined.problems {
         let line = problem.position.map(|position| format!(":{}", position.line)).unwrap_or_default();
         let place = Foreign(format!("{}{line}", problem.path));
         lines.push(Line::new(1, None, vec![place, Words(": "), Foreign(problem.message.clone())]));

@@ -102,12 +102,12 @@ fn files_that_are_not_known_are_to_be_read_only_where_artifacts_differ() {
 
 #[test]
 fn quarantined_parts_of_the_new_side_are_named_unless_the_old_one_has_them() {
-    let held = |stack: &str| Quarantined {
+    let quarantined = |stack: &str| Quarantined {
         part: Part::Version { stack: stack.to_owned(), version: "1.0.0".to_owned() },
         problems: vec![Diagnostic::error(format!("stacks/{stack}/devfile.yaml"), "x/y", "no such component", "")],
     };
-    let old = Side { quarantined: vec![held("before")], ..Side::default() };
-    let new = Side { quarantined: vec![held("before"), held("kiln")], ..Side::default() };
+    let old = Side { quarantined: vec![quarantined("before")], ..Side::default() };
+    let new = Side { quarantined: vec![quarantined("before"), quarantined("kiln")], ..Side::default() };
     let text = human(&Diff::between(&old, &new), Colour::Never);
     assert!(text.contains("version 1.0.0 of stack kiln\n  stacks/kiln/devfile.yaml: no such component"), "{text}");
     assert!(!text.contains("before"), "{text}");
@@ -128,6 +128,49 @@ fn quarantined_version_is_not_told_as_removed() {
     let part = Part::Stack { stack: "kiln".to_owned() };
     let nothing = Side { quarantined: vec![Quarantined { part, problems: Vec::new() }], ..Side::default() };
     assert!(Diff::between(&old, &nothing).is_empty());
+}
+
+#[test]
+fn stack_and_sample_of_one_name_show_their_own_changes_alone() {
+    let sample = Entry { entry_type: EntryType::Sample, ..stack("loom", &[version("1.0.0", true)]) };
+    let both = side(&[stack("loom", &[version("1.0.0", true)]), sample]);
+    let kinds = |old: &Side, new: &Side| {
+        let entries = Diff::between(old, new).entries;
+        entries.into_iter().map(|entry| (entry.entry_type, entry.versions.len())).collect::<Vec<_>>()
+    };
+    let of_sample = |devfile: &str| {
+        let digest = Digest::of(devfile.as_bytes());
+        Side { samples: [(key("loom", ""), digest), (key("loom", "1.0.0"), digest)].into(), ..both.clone() }
+    };
+    assert_eq!(kinds(&of_sample("a"), &of_sample("b")), [(EntryType::Sample, 1)]);
+    let of_stack = |devfile: &str| {
+        let artifacts = [(key("loom", "1.0.0"), artifact(&[("devfile.yaml", devfile)]))].into();
+        Side { artifacts, ..both.clone() }
+    };
+    assert_eq!(kinds(&of_stack("a"), &of_stack("b")), [(EntryType::Stack, 1)]);
+}
+
+#[test]
+fn quarantined_default_version_stays_the_default_with_its_tags() {
+    let linked = |number: &str, default| {
+        let link = format!("devfile-catalog/kiln:{number}");
+        VersionEntry { links: [("self".to_owned(), link)].into(), ..version(number, default) }
+    };
+    let mut default = linked("1.1.0", true);
+    default.tags.push("Deprecated".to_owned());
+    let mut before = stack("kiln", &[default, linked("1.0.0", false)]);
+    before.tags.push("Deprecated".to_owned());
+    let old = side(&[before]);
+    let mut new = side(&[stack("kiln", &[linked("1.0.0", false)])]);
+    assert!(Diff::between(&old, &new).entries[0].default.is_some(), "it is gone");
+    let part = Part::Version { stack: "kiln".to_owned(), version: "1.1.0".to_owned() };
+    new.quarantined.push(Quarantined { part, problems: Vec::new() });
+    let diff = Diff::between(&old, &new);
+    assert!(diff.is_empty(), "{diff:?}");
+    // Another default version in stack.yaml is a change, whatever keeps its state.
+    new.entries[0].versions[0].default = true;
+    let default = Diff::between(&old, &new).entries.remove(0).default.unwrap();
+    assert_eq!((default.old.as_deref(), default.new.as_deref()), (Some("1.1.0"), Some("1.0.0")));
 }
 
 const HOSTILE: &str =

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Characters that one name of a URL path holds unescaped.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::text::url_segment;
 
 /// Longest URL of a repository, in bytes.
 const LIMIT_BYTES: usize = 2048;
@@ -124,7 +123,7 @@ impl fmt::Display for RepositoryUrl {
         f.write_str(self.url.as_str())?;
         match &self.branch {
             Some(branch) => {
-                let names: Vec<_> = branch.split('/').map(|name| utf8_percent_encode(name, NAME).to_string()).collect();
+                let names: Vec<_> = branch.split('/').map(url_segment).collect();
                 write!(f, "/tree/{}", names.join("/"))
             }
             None => Ok(()),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::artifact;
+use crate::artifact::{self, TITLE};
 use crate::digest::Digest;
 use crate::index::to_compact_json;
 use crate::release::{LiveIndex, Outline, Release};
@@ -28,8 +28,6 @@ const DOCUMENT_TYPE: &str = "application/vnd.devfileio.registry.document.v1+json
 
 /// Config of artifacts that need none (OCI image specification 1.1, "Guidance for an Empty Descriptor").
 const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
-
-const TITLE: &str = "org.opencontainers.image.title";
 
 /// The manifest of an index artifact, as far as it is read back.
 #[derive(Debug, Deserialize)]

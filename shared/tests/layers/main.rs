@@ -11,7 +11,7 @@ use rules::{Layer, circular, upward};
 use scan::{Imports, imports};
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
-const LAYERS: [Layer; 18] = [
+const LAYERS: [Layer; 19] = [
     (
         "base",
         &[
@@ -33,6 +33,7 @@ const LAYERS: [Layer; 18] = [
     ),
     ("calls", &["retry_after", "retry", "aws", "secret"], &["base"]),
     ("observe", &["trace", "context", "telemetry", "request", "logging", "emf"], &["base"]),
+    ("terminal", &["terminal"], &["observe"]),
     ("yaml", &["yaml", "devfile"], &["base"]),
     ("validate", &["validate", "report"], &["yaml"]),
     ("fetch", &["fetch"], &["calls", "observe"]),
@@ -46,7 +47,7 @@ const LAYERS: [Layer; 18] = [
     ("stores", &["directory", "registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
     ("publish", &["publish"], &["upstream", "stores"]),
-    ("checker", &["checker"], &["upstream"]),
+    ("checker", &["checker"], &["upstream", "terminal"]),
     ("server", &["plain_http", "gateway"], &["observe"]),
 ];
 

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Response, StatusCode};
+use registry_tests::registry::copy;
 use tokio::net::TcpListener;
 
 use crate::program::{Preview, Ran, edit, example, run};
@@ -96,6 +97,23 @@ async fn lie_about_a_blob_is_a_difference() {
 }
 
 #[tokio::test]
+async fn filter_that_the_reference_server_answers_in_another_way_is_a_known_difference() {
+    let folder = example();
+    let preview = preview(&folder).await;
+    let fails = |path: &str| {
+        let mut answer = Response::new(Body::from("{}"));
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        path.contains("?git").then_some(answer)
+    };
+    let reference = stand_in(&preview, fails).await;
+    let ran = compare(&reference, &preview.url, &["--json"]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let known = &report["known"]["a filter that the reference server answers in another way"];
+    assert!(known.as_u64().unwrap() > 0, "{report}");
+}
+
+#[tokio::test]
 async fn failing_server_is_a_difference_and_an_endless_answer_a_failure() {
     let folder = example();
     let preview = preview(&folder).await;
@@ -119,6 +137,28 @@ async fn failing_server_is_a_difference_and_an_endless_answer_a_failure() {
     let ran = compare(&preview.url, &endless.await, &[]).await;
     assert_eq!(ran.status, 2, "{}", ran.stdout);
     assert!(ran.stdout.contains("the answer has more than 1048576 bytes"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn many_answers_that_are_too_large_do_not_end_the_comparison() {
+    let folder = example();
+    for number in 0..24 {
+        let name = format!("loom-{number:02}");
+        let stack = folder.path().join("stacks").join(&name);
+        std::fs::create_dir(&stack).unwrap();
+        copy(&folder.path().join("stacks/loom"), &stack);
+        edit(&stack, "devfile.yaml", "\n  name: loom\n", &format!("\n  name: {name}\n"));
+    }
+    let preview = preview(&folder).await;
+    let large = stand_in(&preview, |path| {
+        path.starts_with("/devfiles/").then(|| Response::new(Body::from(vec![b'x'; (1 << 20) + 1])))
+    });
+    let ran = compare(&preview.url, &large.await, &[]).await;
+    assert_eq!(ran.status, 2, "{}", ran.stdout);
+    for number in 0..24 {
+        assert!(ran.stdout.contains(&format!("  /devfiles/loom-{number:02}: ")), "{number}: {}", ran.stdout);
+    }
+    assert!(ran.stderr.contains("some questions have no answer"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod comparing;
 mod creating;
 mod differences;
 mod help;
+mod output;
 mod previewing;
 mod program;

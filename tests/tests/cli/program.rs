@@ -31,6 +31,23 @@ pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Ran {
     Ran { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// Runs the program in a folder to its end, with its output going elsewhere.
+pub(crate) async fn run_into(folder: &Path, arguments: &[&str], stdout: impl Into<Stdio>) -> Ran {
+    let mut command = command(folder, arguments);
+    let process = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("devfile-registry starts");
+    let output = process.wait_with_output().await.unwrap();
+    Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Starts the program in a folder, with its output going elsewhere; it ends when it is dropped.
+pub(crate) fn start_into(folder: &Path, arguments: &[&str], stdout: impl Into<Stdio>) -> Child {
+    command(folder, arguments).stdout(stdout).spawn().expect("devfile-registry starts")
+}
+
 /// A copy of the example registry.
 pub(crate) fn example() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

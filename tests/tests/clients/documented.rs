@@ -28,6 +28,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "STORE=registry-data", RUNS),
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
+    ("docs/cli.md", "cargo install --path cli", BUILD),
     ("docs/cli.md", "devfile-registry preview", ENDLESS),
     ("docs/cli.md", "devfile-registry diff", PLACEHOLDER),
     (
@@ -64,7 +65,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/operations.md", "refresh=devfile-registry-refresh", ACCOUNT),
     ("docs/operations.md", "aws sqs receive-message", ACCOUNT),
     ("docs/operations.md", "systemctl stop", "needs systemd; tests/tests/store/running.rs copies a directory"),
-    ("docs/operations.md", "skopeo copy oci:", "needs oras; tests/tests/store/programs.rs runs skopeo"),
+    ("docs/operations.md", "skopeo copy oci:", "names a deployed folder; tests/tests/store/programs.rs runs it"),
     ("docs/operations.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
     ("docs/performance.md", "scripts/bench", "takes ten minutes"),
     ("docs/validation.md", "index-generator --check DIR", PLACEHOLDER),

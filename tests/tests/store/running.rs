@@ -1,8 +1,12 @@
 //! `run`: everything in one process, on one address.
 
+use std::process::Stdio;
+
+use registry_tests::bounded::within_a_minute;
 use registry_tests::github::Fault;
-use registry_tests::registry::copy;
-use serde_json::json;
+use registry_tests::registry::{binary, copy};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::fixture::{World, refresh, until_live, until_ready};
 
@@ -74,6 +78,36 @@ async fn schedule_finds_a_change_that_no_webhook_told_of_and_repairs_the_store()
     while registry.logs("\"repaired\":").await.contains("\"repaired\":0") {}
     registry.stop().await;
     world.verify().await;
+}
+
+#[tokio::test]
+async fn registry_on_a_terminal_follows_the_branch_when_nobody_reads_its_output() {
+    let world = World::new().await;
+    // Time for the reader to go before the first publication is reported.
+    world.github.faults().add("*", Fault::Slow { milliseconds: 1500 }, 1);
+    // It gives standard error a terminal.
+    let mut command = world.command("script");
+    let pipeline = format!("'{}' run | head -n 1", binary("devfile-registry").display());
+    command.args(["--quiet", "--command", &pipeline, "/dev/null"]);
+    command.env("SCHEDULE_SECONDS", "1").env_remove("RUST_LOG").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("script of util-linux starts");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let url = within_a_minute("its first line", async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it names its URL");
+            if let Some((_, rest)) = line.split_once("registry on ") {
+                return rest.split(';').next().unwrap().to_owned();
+            }
+        }
+    });
+    let url = url.await;
+    let live = async || {
+        let status = reqwest::get(format!("{url}/status")).await.unwrap().text().await.unwrap();
+        serde_json::from_str::<Value>(&status).unwrap()["live"]["commit_hash"].clone()
+    };
+    within_a_minute("a first release", async { while live().await.is_null() {} }).await;
+    let commit = world.edit("after the reader has gone");
+    within_a_minute("the edit is live", async { while live().await != commit.as_str() {} }).await;
 }
 
 #[tokio::test]

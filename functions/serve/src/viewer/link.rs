@@ -1,19 +1,11 @@
 //! Links: those to pages of the viewer, and those that a stack's owner wrote.
 
 use maud::{Markup, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use devfile_registry::index::EntryType;
+pub(super) use devfile_registry::text::url_segment as segment;
 
 use super::room::{LINK_BYTES, brief};
-
-/// What stays as it is in one segment of a path (RFC 3986, "unreserved").
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// One segment of a path, or one value of a query.
-pub(super) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
-}
 
 /// A path with each of its names encoded.
 pub(super) fn encoded(path: &str) -> String {

@@ -20,7 +20,7 @@ struct Disk {
     branch: Branch,
 }
 
-/// Whoever opened the directory.
+/// A process that has the directory open.
 struct Process {
     directory: Directory,
     publisher: Publisher<Branch, ImageLayouts, DirectoryBucket>,
@@ -80,7 +80,7 @@ impl Disk {
         assert!(in_bucket.is_empty(), "{doing}: {in_bucket:?}");
     }
 
-    /// Whoever comes next brings everything in order.
+    /// The next process brings everything in order.
     fn finish(&self, doing: &str) {
         let Process { publisher, .. } = self.open();
         block_on(publisher.unpin()).unwrap_or_else(|error| panic!("{doing}: {error}"));

@@ -18,12 +18,12 @@ const END: &str = "# EOF\n";
 
 /// Answers requests by the function that they are for.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct Dispatcher {
     pub(super) observer: Observer,
     pub(super) refresh: Arc<refresh::app::App>,
 }
 
-impl Answers {
+impl Dispatcher {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let request = request.map(Body::new);
