@@ -174,7 +174,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::viewer::fixture;
+    use crate::release::fixture;
 
     #[tokio::test]
     async fn read_whose_client_disconnects_is_finished_for_others() {

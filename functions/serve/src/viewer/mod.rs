@@ -45,7 +45,7 @@ mod bounds;
 #[cfg(test)]
 mod detail_tests;
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 #[cfg(test)]
 mod share_tests;
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl Facets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn shown(query: &str) -> (Vec<String>, String) {
         let entries = fixture::entries();

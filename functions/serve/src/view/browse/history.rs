@@ -137,7 +137,7 @@ fn known(moment: &Timestamp) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
     use devfile_registry::release::Changes;
 
     fn at(text: &str) -> Instant {

@@ -137,7 +137,7 @@ fn named(id: &str, version: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
         let devfiles =

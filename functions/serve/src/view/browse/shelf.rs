@@ -128,7 +128,7 @@ pub(crate) fn title(entry: &Entry) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();
