@@ -197,6 +197,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn link_to_another_host_has_the_rel_of_other_links_of_authors() {
+        for (text, expected) in [
+            (
+                "[x](https://e.com/a \"a \\\" & b\")",
+                "<p><a href=\"https://e.com/a\" rel=\"noopener noreferrer nofollow\" title=\"a &quot; &amp; b\">x</a></p>\n",
+            ),
+            (
+                "<mailto:a@e.com>",
+                "<p><a href=\"mailto:a@e.com\" rel=\"noopener noreferrer nofollow\">mailto:a@e.com</a></p>\n",
+            ),
+            ("<a@e.com>", "<p><a href=\"mailto:a@e.com\" rel=\"noopener noreferrer nofollow\">a@e.com</a></p>\n"),
+            (
+                "![a [b](https://e.com) c](a%20b.png)",
+                "<p><img src=\"/stacks/kiln/1.0.0/a%20b.png\" alt=\"a b c\" /></p>\n",
+            ),
+            (
+                "![a [b](https://e.com) c](gone.png)",
+                "<p>a <a href=\"https://e.com\" rel=\"noopener noreferrer nofollow\">b</a> c</p>\n",
+            ),
+        ] {
+            assert_eq!(rendered(text), expected, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn only_elements_of_the_renderer_are_written(text in "[\\[\\]()!<>a-z:/\"'=# \n*`|&;-]{0,120}") {

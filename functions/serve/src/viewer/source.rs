@@ -143,6 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn revision_of_gitea_is_a_commit_only_when_it_is_an_id() {
+        let git = |revision: &str| Git {
+            remotes: [("origin".to_owned(), "https://codeberg.org/a/b.git".to_owned())].into(),
+            revision: revision.to_owned(),
+            ..Git::default()
+        };
+        let page = "https://codeberg.org/a/b";
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        for (revision, folder) in [
+            (id, Some(format!("{page}/src/commit/{id}/x"))),
+            ("0123abc", Some(format!("{page}/src/commit/0123abc/x"))),
+            ("v1.2", Some(format!("{page}/src/v1.2/x"))),
+            ("feature/é", Some(format!("{page}/src/feature/%C3%A9/x"))),
+            ("refs/heads/main", Some(format!("{page}/src/branch/main/x"))),
+            ("refs/tags/v1", Some(format!("{page}/src/tag/v1/x"))),
+            ("HEAD", None),
+            ("", None),
+        ] {
+            let source = Source::of_git(&git(revision)).unwrap();
+            assert_eq!(source.folder("x"), folder, "{revision}");
+            assert_eq!(source.file("x"), folder, "{revision}");
+        }
+    }
+
+    #[test]
     fn links_have_the_form_of_their_host() {
         for (url, folder, edit) in [
             (

@@ -155,6 +155,8 @@ mod tests {
             ("parent: {id: kiln, registryUrl: 'https://own.example'}", here("")),
             ("parent: {uri: ../kiln/1.1.0/devfile.yaml}", here("1.1.0")),
             ("parent: {uri: ../base.yaml}", Some(Parent::Unknown("stacks/base.yaml".to_owned()))),
+            ("parent: {id: kiln, version: 9.0.0}", Some(Parent::Unknown("kiln 9.0.0".to_owned()))),
+            ("parent: {id: kiln, version: latest}", here("1.1.0")),
             ("parent: {id: gone, version: 1.0.0}", Some(Parent::Unknown("gone 1.0.0".to_owned()))),
             (
                 "parent: {id: kiln, registryUrl: 'https://other.example'}",
