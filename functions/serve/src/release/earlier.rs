@@ -22,7 +22,7 @@ use super::repository::{Repositories, Repository};
 use crate::http::problem::Problem;
 
 /// Longest time that a request waits for the bucket.
-const PATIENCE: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Least time between a failure and the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ impl Recorded {
             if self.last_failure().is_some_and(|at| at.elapsed() < AGAIN) {
                 return Err(Unavailable::Late);
             }
-            let read = tokio::time::timeout(PATIENCE, self.repositories(cache, is_live)).await;
+            let read = tokio::time::timeout(READ_TIMEOUT, self.repositories(cache, is_live)).await;
             let read = read.unwrap_or(Err(Unavailable::Late));
             *self.failure() = read.is_err().then(Instant::now);
             read
@@ -187,6 +187,6 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, finished).await.unwrap();
+        tokio::time::timeout(READ_TIMEOUT, finished).await.unwrap();
     }
 }

@@ -25,7 +25,7 @@ use crate::release::snapshot::{Shared, Snapshot};
 use crate::workers;
 
 /// Longest that a request waits for the check it started.
-const PATIENCE: Duration = Duration::from_millis(250);
+const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Least time between two looks that names cause which no release has.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
 
 /// Longest that a request waits for a release newer than the one that lacks something.
-const NEWER_PATIENCE: Duration = Duration::from_secs(5);
+const NEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The live release, as far as it is known.
 #[derive(Debug, Clone)]
@@ -176,7 +176,7 @@ impl Live {
         };
         if let Some(looks) = wait {
             // The look goes on when this request stops waiting for it.
-            let _ended_in_time = tokio::time::timeout(PATIENCE, self.ended(looks)).await;
+            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(looks)).await;
         }
         self.inner.snapshot.load_full()
     }
@@ -211,7 +211,7 @@ impl Live {
                 }
             }
         };
-        tokio::time::timeout(NEWER_PATIENCE, search).await.unwrap_or(Err(Unconfirmed))
+        tokio::time::timeout(NEWER_TIMEOUT, search).await.unwrap_or(Err(Unconfirmed))
     }
 
     /// Looks at the bucket, whatever the age of the snapshot, and waits for the end of the look.

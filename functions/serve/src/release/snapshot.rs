@@ -17,7 +17,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 use crate::http::body::{Body, JSON};
 use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
-use crate::view::browse::lineage::{Lineage, Source};
+use crate::view::browse::lineage::{DevfileSource, Lineage};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::{Icons, data_uris};
@@ -341,7 +341,7 @@ impl Snapshot {
     }
 
     /// All devfiles with their positions.
-    fn sources(&self) -> impl Iterator<Item = Source<'_>> + Clone {
+    fn sources(&self) -> impl Iterator<Item = DevfileSource<'_>> + Clone {
         self.catalog.entries().iter().enumerate().flat_map(move |(place, entry)| {
             let devfiles = self.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
             devfiles.iter().filter_map(move |devfile| {
@@ -350,7 +350,7 @@ impl Snapshot {
                     EntryType::Sample => "",
                 };
                 let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
-                Some(Source { place, version: &devfile.version, folder, text })
+                Some(DevfileSource { place, version: &devfile.version, folder, text })
             })
         })
     }

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use similar::{ChangeTag, DiffOp, InlineChange, TextDiff};
 
 use super::detail::{Detail, crumbs, options, rest_path};
-use super::files::{Contents, files_of, is_text, size};
+use super::files::{FileTexts, files_of, is_text, size};
 use super::link::{EntryPath, type_name};
 use super::page::{Page, Section, count};
 use super::room::{CODE_BYTES, LIST_BYTES, Room, left_out};
@@ -78,7 +78,7 @@ pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(Strin
 }
 
 /// Answers with the comparison of two versions.
-pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), contents: &Contents) -> Response<Body> {
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts: &FileTexts) -> Response<Body> {
     let query = EntryQuery::parse(visit.query);
     let versions = visit.entry(&registry, &name, query.only).and_then(|entry| {
         let to = visit.version(entry, &query.to)?;
@@ -86,15 +86,15 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), conte
     });
     match versions {
         Ok((from, to)) => {
-            let page = render(&Detail::of(visit, from), &Detail::of(visit, to), contents);
-            if contents.is_incomplete { visit.current(&page) } else { visit.found(&page) }
+            let page = render(&Detail::of(visit, from), &Detail::of(visit, to), texts);
+            if texts.is_incomplete { visit.current(&page) } else { visit.found(&page) }
         }
         Err(missing) => *missing,
     }
 }
 
 /// The page. Both versions are of one entry.
-fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
+fn render(from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts) -> Page {
     let (snapshot, entry, path) = (to.visit.snapshot, to.shown.entry, &to.path);
     let (old_name, new_name) = (from.shown.name(), to.shown.name());
     let mut room = Room(CODE_BYTES);
@@ -121,7 +121,7 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
                 }
                 _ => p.empty-note { "This registry does not hold both devfiles." }
             }
-            (files(snapshot, from, to, contents, &mut room))
+            (files(snapshot, from, to, texts, &mut room))
         }
     };
     Page {
@@ -134,9 +134,9 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
 }
 
 /// The comparison of all files beside the devfile.
-fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, contents: &Contents, room: &mut Room) -> Markup {
+fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts, room: &mut Room) -> Markup {
     let (files, same) = changed(snapshot, &from.shown, &to.shown);
-    let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| contents.text(file));
+    let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| texts.text(file));
     let number = |wanted: fn(&Pair<'_>) -> bool| files.values().filter(|pair| wanted(pair)).count();
     let added = number(|(old, _)| old.is_none());
     let removed = number(|(_, new)| new.is_none());
@@ -171,7 +171,7 @@ fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, contents: &Con
                 ul.children { (rows.rows) }
                 (left_out(files.len() - rows.count))
                 @for changes in &lines { (changes) }
-                @if contents.is_incomplete { p.notice { "The store of this registry does not answer; some files are missing here." } }
+                @if texts.is_incomplete { p.notice { "The store of this registry does not answer; some files are missing here." } }
             }
         } @else if same > 0 {
             p.side-note { (count(same, "other file is", "other files are")) " the same in both versions." }

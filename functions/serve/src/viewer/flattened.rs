@@ -26,7 +26,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Re
         Err(missing) => return *missing,
     };
     let key = (visit.snapshot.about.release, format!("flattened {}", detail.shown.key()));
-    let shown = visit.viewer.contents.rendered(key, || flattened(&detail).into_string());
+    let shown = visit.viewer.rendered.section(key, || flattened(&detail).into_string());
     let page = detail.page(
         Tab::Devfile,
         html! {},

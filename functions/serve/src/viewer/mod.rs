@@ -3,7 +3,7 @@
 //! [`routes`] declares each page; a stack has its page from the moment its release is live. The pages of a release share its
 //! [`Shelf`](crate::view::browse::shelf::Shelf), and [`content`] keeps what follows from a devfile's text alone. Pages work without
 //! JavaScript, and nothing in them runs, loads or points to what is not safe: texts are escaped by `maud`, links pass
-//! [`link::outside`], and the policy in [`page`] forbids the rest.
+//! [`link::safe_link`], and the policy in [`page`] forbids the rest.
 
 mod assets;
 mod badge;

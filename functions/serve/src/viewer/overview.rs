@@ -7,9 +7,9 @@ use maud::{Markup, html};
 
 use super::detail::{Detail, Tab};
 use super::devfile::{Command, Devfile};
-use super::files::{self, Contents};
+use super::files::{self, FileTexts};
 use super::install;
-use super::link::{commit_page, encoded, outside, remote_link, short_url};
+use super::link::{commit_page, encoded, remote_link, safe_link, short_url};
 use super::list::path_of;
 use super::page::{Page, day};
 use super::readme::{self, Around};
@@ -39,15 +39,15 @@ pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(Strin
 }
 
 /// Answers with the page of a version.
-pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), contents: &Contents) -> Response<Body> {
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts: &FileTexts) -> Response<Body> {
     match Detail::find(visit, &registry, &name) {
-        Ok(detail) if contents.is_incomplete => visit.current(&page(&detail, contents)),
-        Ok(detail) => visit.found(&page(&detail, contents)),
+        Ok(detail) if texts.is_incomplete => visit.current(&page(&detail, texts)),
+        Ok(detail) => visit.found(&page(&detail, texts)),
         Err(missing) => *missing,
     }
 }
 
-fn page(detail: &Detail<'_>, contents: &Contents) -> Page {
+fn page(detail: &Detail<'_>, texts: &FileTexts) -> Page {
     let devfile = detail.content.as_ref().and_then(|content| content.devfile.as_ref());
     let rest = detail.rest().filter(|_| detail.content.is_some());
     let use_it = install::section(detail, rest.as_deref());
@@ -61,7 +61,7 @@ fn page(detail: &Detail<'_>, contents: &Contents) -> Page {
                 }
                 @if let Some(devfile) = devfile { (summary(detail, devfile)) }
                 (family(detail))
-                (readme_section(detail, contents))
+                (readme_section(detail, texts))
                 @if let Some(devfile) = devfile { (tables::starter_projects(devfile, rest.as_deref())) }
             }
             (facts(detail))
@@ -147,8 +147,8 @@ fn family(detail: &Detail<'_>) -> Markup {
                     "Takes from "
                     @match parent {
                         Parent::Here { place, version } => { (link(*place, version)) }
-                        Parent::Elsewhere { name, url } => {
-                            @match outside(url) {
+                        Parent::External { name, url } => {
+                            @match safe_link(url) {
                                 Some(url) => { a href=(url) rel="noopener noreferrer nofollow" { (short_url(&brief(name))) } }
                                 None => { code { (brief(name)) } }
                             }
@@ -171,7 +171,7 @@ fn family(detail: &Detail<'_>) -> Markup {
     }
 }
 
-fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
+fn readme_section(detail: &Detail<'_>, texts: &FileTexts) -> Markup {
     let snapshot = detail.visit.snapshot;
     let Some((path, file)) = files::readme_of(snapshot, &detail.shown) else { return html! {} };
     let folder = files::folder_of(snapshot, &detail.shown).unwrap_or_default();
@@ -182,9 +182,9 @@ fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
         let around = Around { path, folder, entry: &detail.path, version, source: source.as_ref(), has: &has };
         readme::render(text, &around).unwrap_or_default()
     };
-    let html = contents.text(file).map(|text| {
+    let html = texts.text(file).map(|text| {
         let key = (snapshot.about.release, format!("readme {} {path}", detail.shown.key()));
-        detail.visit.viewer.contents.rendered(key, || render(text))
+        detail.visit.viewer.rendered.section(key, || render(text))
     });
     html! {
         section.readme aria-label="README" {
@@ -231,7 +231,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
         text(value).map(|name| html! { a href=(ListQuery::only(facet, value).href()) { (name) } })
     };
     let link = |url: &str| {
-        outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
+        safe_link(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
     };
     let support = [entry.support_url.as_str(), metadata.map_or("", |metadata| &metadata.support_url)];
     let memory = [entry.global_memory_limit.as_str(), metadata.map_or("", |metadata| &metadata.global_memory_limit)];

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::page::{Glyph, day, glyph};
 use super::room::{LIST_BYTES, Room, brief, left_out, section};
-use super::source::Source;
+use super::source::RepositoryLinks;
 use crate::release::snapshot::{About, Snapshot};
 
 /// Most problems in the notice of a stack's own page.
@@ -19,26 +19,26 @@ const NOTICED: usize = 5;
 
 /// The repository at the commit of some problems, and since when the parts are quarantined.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    source: Option<Source>,
+pub(super) struct Context<'a> {
+    source: Option<RepositoryLinks>,
     since: &'a BTreeMap<String, Timestamp>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Context<'a> {
     /// The repository of a release at a commit.
     pub(super) fn new(about: &'a About, commit: &CommitSha) -> Self {
-        Self { source: Source::at(&about.source, commit), since: &about.quarantined_since }
+        Self { source: RepositoryLinks::at(&about.source, commit), since: &about.quarantined_since }
     }
 }
 
 /// Parts with their problems.
-pub(super) fn problems(parts: &[Quarantined], place: &Place<'_>) -> Markup {
+pub(super) fn problems(parts: &[Quarantined], context: &Context<'_>) -> Markup {
     let fitting = section(parts, |part| {
         html! {
             li {
                 h3 { (brief(&part_name(&part.part))) }
-                @if let Some(since) = place.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
-                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, place)) } }).rows) }
+                @if let Some(since) = context.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
+                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, context)) } }).rows) }
             }
         }
     });
@@ -57,9 +57,9 @@ pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup
         Part::ExtraEntries | Part::Dates => false,
     };
     let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|held| is_its(&held.part)).collect();
-    let place = Place::new(about, &about.commit_hash);
+    let context = Context::new(about, &about.commit_hash);
     let problems = parts.iter().flat_map(|held| &held.problems).take(NOTICED);
-    let since = parts.iter().filter_map(|held| place.since.get(&held.part.path())).min().and_then(day);
+    let since = parts.iter().filter_map(|held| context.since.get(&held.part.path())).min().and_then(day);
     html! {
         @if let [first, rest @ ..] = parts.as_slice() {
             div.notice #quarantined {
@@ -72,7 +72,7 @@ pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup
                         " quarantined" @if let Some(since) = since { " since " (since) }
                         ": the last published state stays until the files are corrected."
                     }
-                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &place)) } }).rows) }
+                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &context)) } }).rows) }
                     p { a href="/viewer/status#quarantined" { "All that is quarantined" } }
                 }
             }
@@ -91,9 +91,9 @@ fn part_name(part: &Part) -> String {
 }
 
 /// A problem with a link to its line at the commit.
-fn diagnostic(problem: &Diagnostic, place: &Place<'_>) -> Markup {
+fn diagnostic(problem: &Diagnostic, context: &Context<'_>) -> Markup {
     let line = problem.position.map(|position| position.line);
-    let link = place.source.as_ref().and_then(|source| source.line(&problem.path, line));
+    let link = context.source.as_ref().and_then(|source| source.line(&problem.path, line));
     html! {
         span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
         " " (brief(&problem.message)) " "

@@ -1,14 +1,14 @@
 //! `README.md` of a stack or version, as HTML.
 //!
 //! The renderer writes the elements of CommonMark and tables and nothing else: HTML of the author is left out, its text stays.
-//! Links pass [`outside`], pictures come from this registry alone.
+//! Links pass [`safe_link`], pictures come from this registry alone.
 
 use maud::{Markup, PreEscaped};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
 use super::files::{PICTURES, ends_with};
-use super::link::{EntryPath, encoded, outside};
-use super::source::Source;
+use super::link::{EntryPath, encoded, safe_link};
+use super::source::RepositoryLinks;
 use devfile_registry::validate::path_from;
 
 /// Longest README that is rendered, in bytes.
@@ -28,7 +28,7 @@ pub(super) struct Around<'a> {
     /// The version, as links name it.
     pub(super) version: &'a str,
     /// The registry repository on its host.
-    pub(super) source: Option<&'a Source>,
+    pub(super) source: Option<&'a RepositoryLinks>,
     /// Whether the release has a file, by its path.
     pub(super) has: &'a dyn Fn(&str) -> bool,
 }
@@ -105,7 +105,7 @@ impl<P> Safe<'_, '_, P> {
     /// The target of a link: an address of its own, or a file of the repository.
     fn target(&self, link: &str) -> Option<String> {
         if link.contains(':') || link.starts_with('/') {
-            return outside(link).filter(|link| !link.starts_with('/')).map(str::to_owned);
+            return safe_link(link).filter(|link| !link.starts_with('/')).map(str::to_owned);
         }
         let path = self.path(link)?;
         let inside = path.strip_prefix(self.around.folder).and_then(|path| path.strip_prefix('/'));

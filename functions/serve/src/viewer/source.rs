@@ -4,7 +4,7 @@ use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::Git;
 
-use super::link::{encoded, outside, segment};
+use super::link::{encoded, safe_link, segment};
 use super::shown::Shown;
 use crate::release::snapshot::Snapshot;
 
@@ -18,7 +18,7 @@ enum Host {
 
 /// A repository on a host with pages, at a commit or revision.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct RepositoryLinks {
     host: Host,
     /// The page of the repository.
     page: String,
@@ -28,7 +28,7 @@ pub(super) struct Source {
     branch: Option<String>,
 }
 
-impl Source {
+impl RepositoryLinks {
     /// The registry repository at the commit of a release.
     pub(super) fn of_release(snapshot: &Snapshot) -> Option<Self> {
         let url: RepositoryUrl = snapshot.about.source.parse().ok()?;
@@ -59,7 +59,7 @@ impl Source {
             name if name.ends_with(".ghe.com") => Host::GitHub,
             _ => return None,
         };
-        let page = outside(url.url().as_str())?.trim_end_matches('/').trim_end_matches(".git").to_owned();
+        let page = safe_link(url.url().as_str())?.trim_end_matches('/').trim_end_matches(".git").to_owned();
         Some(Self { host, page, at, branch })
     }
 
@@ -111,14 +111,14 @@ impl Source {
                 format!("{}/-/issues/new?issue%5Btitle%5D={title}&issue%5Bdescription%5D={body}", self.page)
             }
         };
-        outside(&link).map(str::to_owned)
+        safe_link(&link).map(str::to_owned)
     }
 
     fn link(&self, kind: &str, at: &str, path: &str) -> Option<String> {
         let path = path.trim_matches('/');
         let link = format!("{}/{kind}/{}", self.page, encoded(at));
         let link = if path.is_empty() { link } else { format!("{link}/{}", encoded(path)) };
-        outside(&link).map(str::to_owned)
+        safe_link(&link).map(str::to_owned)
     }
 }
 
@@ -137,9 +137,9 @@ pub(super) fn git_of<'a>(shown: &Shown<'a>) -> Option<&'a Git> {
 mod tests {
     use super::*;
 
-    fn source(url: &str) -> Option<Source> {
+    fn source(url: &str) -> Option<RepositoryLinks> {
         let url: RepositoryUrl = url.parse().unwrap();
-        Source::new(&url, "0123abcd".to_owned(), url.branch().map(str::to_owned))
+        RepositoryLinks::new(&url, "0123abcd".to_owned(), url.branch().map(str::to_owned))
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             ("HEAD", None),
             ("", None),
         ] {
-            let source = Source::of_git(&git(revision)).unwrap();
+            let source = RepositoryLinks::of_git(&git(revision)).unwrap();
             assert_eq!(source.folder("x"), folder, "{revision}");
             assert_eq!(source.file("x"), folder, "{revision}");
         }

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::history;
 use super::link::{commit_page, repository_page};
 use super::page::{Page, Registry, Section, count};
-use super::quarantine::{self, Place, problems};
+use super::quarantine::{self, Context, problems};
 use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
 use crate::release::snapshot::{About, Snapshot};
 use crate::status::Health;
@@ -170,7 +170,7 @@ fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
 /// The parts that are not published as they stand in the repository, and why. After a rejected refresh that is all of its commit.
 fn quarantined(about: &About, rejected: Option<&LastRefresh>) -> Markup {
     let parts = &about.quarantined;
-    let at = |commit: Option<&CommitSha>| Place::new(about, commit.unwrap_or(&about.commit_hash));
+    let at = |commit: Option<&CommitSha>| Context::new(about, commit.unwrap_or(&about.commit_hash));
     html! {
         section aria-labelledby="quarantined" {
             h2 #quarantined { "Quarantined" }

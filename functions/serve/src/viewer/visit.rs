@@ -13,8 +13,8 @@ use devfile_registry::public_url::PublicUrl;
 use devfile_registry::release::StoredFile;
 use serde::de::DeserializeOwned;
 
-use super::content::Contents;
-use super::files::Contents as Files;
+use super::content::Rendered;
+use super::files::FileTexts;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
@@ -35,7 +35,7 @@ pub(crate) struct Viewer {
     slug: String,
     public_url: Option<PublicUrl>,
     pub(super) mode: Mode,
-    pub(super) contents: Contents,
+    pub(super) rendered: Rendered,
     /// Environments that open a devfile by a link.
     pub(super) open_in: OpenIn,
 }
@@ -63,7 +63,7 @@ impl Viewer {
             slug: slug(name),
             public_url,
             mode,
-            contents: Contents::new(),
+            rendered: Rendered::new(),
             open_in: OpenIn::default(),
         }
     }
@@ -116,7 +116,7 @@ pub(super) fn page_with_files<P>(
     viewer: &Arc<Viewer>,
     path: &'static str,
     wanted: fn(&Snapshot, &EntryQuery, &P) -> Vec<StoredFile>,
-    render: fn(Visit<'_>, P, &Files) -> Response<HttpBody>,
+    render: fn(Visit<'_>, P, &FileTexts) -> Response<HttpBody>,
 ) -> Route
 where
     P: DeserializeOwned + Send + Sync + 'static,
@@ -129,9 +129,9 @@ where
             let files = match &held {
                 Held(Some(snapshot)) => {
                     let query = EntryQuery::parse(request.uri.query().unwrap_or_default());
-                    Files::read(snapshot, &app.blobs, wanted(snapshot, &query, &names)).await
+                    FileTexts::read(snapshot, &app.blobs, wanted(snapshot, &query, &names)).await
                 }
-                Held(None) => Files::default(),
+                Held(None) => FileTexts::default(),
             };
             viewer.render(&app, &held, &request, |visit| render(visit, names, &files)).await
         },

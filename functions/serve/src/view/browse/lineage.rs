@@ -25,7 +25,7 @@ pub(crate) enum Parent {
         version: String,
     },
     /// A devfile of another registry or host.
-    Elsewhere {
+    External {
         /// Its name or address.
         name: String,
         /// The address of the registry or of the devfile.
@@ -48,7 +48,7 @@ pub(crate) struct Child {
 
 /// A devfile of a release.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub(crate) struct DevfileSource<'a> {
     /// The position of its entry.
     pub(crate) place: usize,
     /// Its version.
@@ -63,7 +63,7 @@ impl Lineage {
     /// Reads the references of all devfiles. `is_own` says whether an address is this registry's.
     pub(crate) fn new<'a>(
         entries: &[Entry],
-        devfiles: impl Iterator<Item = Source<'a>> + Clone,
+        devfiles: impl Iterator<Item = DevfileSource<'a>> + Clone,
         is_own: impl Fn(&str) -> bool,
     ) -> Self {
         let mut lineage = Self::default();
@@ -99,14 +99,14 @@ impl Lineage {
 
 fn parent(
     reference: Reference<'_>,
-    child: &Source<'_>,
+    child: &DevfileSource<'_>,
     entries: &[Entry],
     folders: &HashMap<&str, (usize, &str)>,
     is_own: &impl Fn(&str) -> bool,
 ) -> Option<Parent> {
     match reference {
         Reference::Uri("") => None,
-        Reference::Uri(uri) if is_web(uri) => Some(Parent::Elsewhere { name: uri.to_owned(), url: uri.to_owned() }),
+        Reference::Uri(uri) if is_web(uri) => Some(Parent::External { name: uri.to_owned(), url: uri.to_owned() }),
         Reference::Uri(uri) => {
             let devfile = format!("{}/devfile.yaml", child.folder);
             let path = path_from(&devfile, uri)?;
@@ -117,7 +117,7 @@ fn parent(
             })
         }
         Reference::Id { id, version, registry: Some(url) } if !is_own(url) => {
-            Some(Parent::Elsewhere { name: named(id, version), url: url.to_owned() })
+            Some(Parent::External { name: named(id, version), url: url.to_owned() })
         }
         Reference::Id { id, version, .. } => {
             let place = |kind| entries.iter().position(|entry| entry.name == id && entry.entry_type == kind);
@@ -141,7 +141,7 @@ mod tests {
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
         let devfiles =
-            texts.iter().map(|(place, version, folder, text)| Source { place: *place, version, folder, text });
+            texts.iter().map(|(place, version, folder, text)| DevfileSource { place: *place, version, folder, text });
         Lineage::new(&fixture::entries(), devfiles, |url| url == "https://own.example")
     }
 
@@ -160,7 +160,7 @@ mod tests {
             ("parent: {id: gone, version: 1.0.0}", Some(Parent::Unknown("gone 1.0.0".to_owned()))),
             (
                 "parent: {id: kiln, registryUrl: 'https://other.example'}",
-                Some(Parent::Elsewhere { name: "kiln".to_owned(), url: "https://other.example".to_owned() }),
+                Some(Parent::External { name: "kiln".to_owned(), url: "https://other.example".to_owned() }),
             ),
             ("parent: {uri: ''}", None),
             ("parent: [", None),
