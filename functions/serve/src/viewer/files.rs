@@ -14,7 +14,7 @@ use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
 
 /// Largest file that a page shows, in bytes.
-const SHOWN_BYTES: u64 = 512 << 10;
+pub(super) const SHOWN_BYTES: u64 = 512 << 10;
 
 /// Names that end so are no texts.
 const BINARY: [&str; 13] =
@@ -85,7 +85,12 @@ pub(super) fn files_of<'a>(
 
 /// Whether a file may be shown as text, by its name and size.
 pub(super) fn is_text(path: &str, file: &StoredFile) -> bool {
-    file.size <= SHOWN_BYTES && !ends_with(path, &BINARY)
+    file.size <= SHOWN_BYTES && !is_binary(path)
+}
+
+/// Whether the name of a file says that it is no text.
+pub(super) fn is_binary(path: &str) -> bool {
+    ends_with(path, &BINARY)
 }
 
 /// Whether a name has one of these ends, in any case.
