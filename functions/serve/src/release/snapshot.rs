@@ -56,6 +56,10 @@ pub(crate) struct Snapshot {
     pub(crate) icons: Icons,
     /// Folders of stacks' versions by name and version.
     folders: HashMap<(String, String), String>,
+    /// Names and versions of stacks by the folders of the versions.
+    versions_in: HashMap<String, (String, String)>,
+    /// Names of stacks by their folders below `stacks/`, which may have other names.
+    stacks_in: HashMap<String, String>,
     /// The registry's own URL, when its devfiles name it.
     pub(crate) own_url: Option<String>,
     /// Content that is in memory anyway, by digest.
@@ -162,10 +166,11 @@ impl Snapshot {
         let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
         let versions = &content.versions;
         let data_uris = data_uris(&content.stacks, &icons);
-        let folder =
-            |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
-        let by_stack = || (repositories(versions), versions.iter().map(folder).collect());
-        let ((repositories, folders), catalog) = join(by_stack, || Catalog::new(content.stacks, &data_uris));
+        let named = |version: &PublishedVersion| (version.name.clone(), version.version.clone());
+        let folders = versions.iter().map(|version| (named(version), version.folder.clone())).collect();
+        let versions_in = versions.iter().map(|version| (version.folder.clone(), named(version))).collect();
+        let stacks_in = versions.iter().map(|version| (version.stack.clone(), version.name.clone())).collect();
+        let (repositories, catalog) = join(|| repositories(versions), || Catalog::new(content.stacks, &data_uris));
         let unfiltered = || {
             [IndexSchema::V1, IndexSchema::V2].map(|schema| {
                 [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
@@ -207,6 +212,8 @@ impl Snapshot {
             recorded,
             files,
             folders,
+            versions_in,
+            stacks_in,
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
             contents,
@@ -314,8 +321,12 @@ impl Snapshot {
 
     /// The stack and version in a folder of the registry repository.
     pub(crate) fn version_in(&self, folder: &str) -> Option<(&str, &str)> {
-        let found = self.folders.iter().find(|(_, of)| *of == folder);
-        found.map(|((name, version), _)| (name.as_str(), version.as_str()))
+        self.versions_in.get(folder).map(|(name, version)| (name.as_str(), version.as_str()))
+    }
+
+    /// The name of the stack in a folder below `stacks/` of the registry repository.
+    pub(crate) fn stack_in(&self, folder: &str) -> Option<&str> {
+        self.stacks_in.get(folder).map(String::as_str)
     }
 
     /// A file of the registry repository, by its path there.
@@ -333,11 +344,14 @@ impl Snapshot {
     /// The parents and children of versions. `public_url` is the registry's own address.
     pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
         self.lineage.get_or_init(|| {
-            let own = [public_url, self.own_url.as_deref()];
-            let is_own =
-                |url: &str| own.into_iter().flatten().any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
-            Lineage::new(self.catalog.entries(), self.sources(), is_own)
+            Lineage::new(self.catalog.entries(), self.sources(), |url| self.is_own_url(url, public_url))
         })
+    }
+
+    /// Whether a URL is that of this registry: `public_url`, or the one that its devfiles name.
+    pub(crate) fn is_own_url(&self, url: &str, public_url: Option<&str>) -> bool {
+        let mut own = [public_url, self.own_url.as_deref()].into_iter().flatten();
+        own.any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'))
     }
 
     /// All devfiles with their positions.

@@ -181,7 +181,7 @@ impl<'a> Detail<'a> {
             div.narrow.detail-page {
                 (crumbs(&steps))
                 (self.head(tab))
-                (quarantine::notice(self.visit.snapshot, &entry.name, entry.entry_type))
+                (quarantine::notice(self.visit.snapshot, entry))
                 @if self.shown.is_deprecated() { (self.deprecated(tab)) }
                 (above)
                 nav.tabs aria-label="Pages of this version" {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::index::EntryType;
+use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
@@ -48,14 +48,30 @@ pub(super) fn problems(parts: &[Quarantined], context: &Context<'_>) -> Markup {
     }
 }
 
-/// The notice on the page of a stack or sample with quarantined parts, whether it was ever published or not. `name` is the name of the entry.
-pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup {
-    let about = &snapshot.about;
+/// The notice on the page of an entry with quarantined parts. A stack is known by its folder, which may have another name.
+pub(super) fn notice(snapshot: &Snapshot, entry: &Entry) -> Markup {
     let is_its = |part: &Part| match part {
-        Part::Version { stack, .. } | Part::Stack { stack } => kind == EntryType::Stack && stack == name,
-        Part::Sample { name: sample } => kind == EntryType::Sample && sample == name,
+        Part::Version { stack, .. } | Part::Stack { stack } => {
+            entry.entry_type == EntryType::Stack && snapshot.stack_in(stack) == Some(entry.name.as_str())
+        }
+        Part::Sample { name } => entry.entry_type == EntryType::Sample && *name == entry.name,
         Part::ExtraEntries | Part::Dates => false,
     };
+    notice_of(snapshot, is_its, "the last published state stays until the files are corrected.")
+}
+
+/// The notice on the page that says that an entry is missing. Nothing of it was published, so its folder stands for its name.
+pub(super) fn notice_of_missing(snapshot: &Snapshot, name: &str) -> Markup {
+    let is_its = |part: &Part| match part {
+        Part::Version { stack, .. } | Part::Stack { stack } => stack == name && snapshot.stack_in(stack).is_none(),
+        Part::Sample { name: sample } => sample == name,
+        Part::ExtraEntries | Part::Dates => false,
+    };
+    notice_of(snapshot, is_its, "it is published once the files are corrected.")
+}
+
+fn notice_of(snapshot: &Snapshot, is_its: impl Fn(&Part) -> bool, consequence: &str) -> Markup {
+    let about = &snapshot.about;
     let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|held| is_its(&held.part)).collect();
     let context = Context::new(about, &about.commit_hash);
     let problems = parts.iter().flat_map(|held| &held.problems).take(NOTICED);
@@ -70,7 +86,7 @@ pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup
                         @if !rest.is_empty() { " and " (rest.len()) " more" }
                         @if rest.is_empty() { " is" } @else { " are" }
                         " quarantined" @if let Some(since) = since { " since " (since) }
-                        ": the last published state stays until the files are corrected."
+                        ": " (consequence)
                     }
                     ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &context)) } }).rows) }
                     p { a href="/viewer/status#quarantined" { "All that is quarantined" } }

@@ -176,7 +176,7 @@ async fn quarantined_folder_is_noticed_on_the_page_of_its_stack_alone() {
 #[tokio::test]
 async fn quarantined_stack_that_was_never_published_has_no_last_state() {
     let missing = text(get(&example(), "/viewer/devfiles/clay-works/anvil").await).await;
-    assert!(missing.contains("is quarantined: it is published once the files are corrected."), "{missing}");
+    assert!(missing.contains(": it is published once the files are corrected."), "{missing}");
     assert!(!missing.contains("the last published state"), "{missing}");
 }
 

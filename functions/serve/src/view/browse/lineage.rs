@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use devfile_registry::validate::{Reference, is_web, path_from};
 use devfile_registry::yaml;
+
+use crate::view::versions::{self, Wanted};
 
 /// The parents of the versions of a release, and the versions that name them.
 #[derive(Debug, Default)]
@@ -121,13 +123,24 @@ fn parent(
         }
         Reference::Id { id, version, .. } => {
             let place = |kind| entries.iter().position(|entry| entry.name == id && entry.entry_type == kind);
-            Some(match place(EntryType::Stack).or_else(|| place(EntryType::Sample)) {
-                Some(place) => Parent::Here { place, version: version.unwrap_or_default().to_owned() },
-                None => Parent::Unknown(named(id, version)),
-            })
+            let here = place(EntryType::Stack).or_else(|| place(EntryType::Sample)).and_then(|place| {
+                let version = match version {
+                    None | Some("") => "",
+                    Some(version) => version_of(&entries[place], version)?,
+                };
+                Some(Parent::Here { place, version: version.to_owned() })
+            });
+            Some(here.unwrap_or_else(|| Parent::Unknown(named(id, version))))
         }
         Reference::Kubernetes => Some(Parent::Unknown("a resource in a cluster".to_owned())),
     }
+}
+
+/// The version of an entry that a reference names, which may be `latest`.
+fn version_of<'a>(entry: &'a Entry, version: &str) -> Option<&'a str> {
+    let mut versions: Vec<&VersionEntry> = entry.versions.iter().collect();
+    versions::sort(&mut versions);
+    Some(&Wanted::named(version).choose(&versions, |_| true)?.version)
 }
 
 fn named(id: &str, version: Option<&str>) -> String {
