@@ -11,11 +11,11 @@ use super::files::{files_of, folder_of};
 use super::link::{EntryPath, segment};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Section, glyph, icon};
+use super::quarantine;
 use super::room::{self, brief, short};
 use super::shown::{Shown, sorted};
 use super::source::{RepositoryLinks, git_of};
 use super::visit::{EntryQuery, Visit};
-use super::{quarantine, share};
 use crate::view::browse::shelf::title;
 
 /// A version of an entry, with everything that its pages share.
@@ -196,7 +196,6 @@ impl<'a> Detail<'a> {
                     }
                 }
                 (body)
-                @if tab == Tab::Overview { (share::section(self)) }
             }
         };
         let page_title = match tab {

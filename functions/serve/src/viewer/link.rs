@@ -54,13 +54,6 @@ pub(super) fn repository_page(remote: &str) -> Option<&str> {
     Some(page.strip_suffix(".git").unwrap_or(page))
 }
 
-/// The page of a commit, when the source is a repository on a host that has such pages.
-pub(super) fn commit_page(source: &str, commit: &str) -> Option<String> {
-    let page = repository_page(source)?.trim_end_matches('/');
-    let known = ["https://github.com/", "https://gitlab.com/"].iter().any(|host| page.starts_with(host));
-    (known && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{page}/commit/{commit}"))
-}
-
 /// The name of a registry as it stands in paths: lower-case words with hyphens, as existing viewers write it.
 pub(super) fn slug(name: &str) -> String {
     let words: Vec<String> =
@@ -189,15 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn repositories_and_commits_have_pages() {
+    fn remote_has_a_page_where_it_is_a_safe_link() {
         assert_eq!(repository_page("https://github.com/a/b.git"), Some("https://github.com/a/b"));
         assert_eq!(repository_page("git@github.com:a/b.git"), None);
         assert_eq!(repository_page("/a"), None);
-        let page = commit_page("https://github.com/a/b.git", "0123abcd");
-        assert_eq!(page.as_deref(), Some("https://github.com/a/b/commit/0123abcd"));
-        assert_eq!(commit_page("/srv/registry", "0123abcd"), None);
-        assert_eq!(commit_page("https://git.example/a", "0123abcd"), None);
-        assert_eq!(commit_page("https://github.com/a/b", "tree:xyz"), None);
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         .with_rest(),
         page(viewer, "/viewer/devfiles/{registry}/{name}/versions", tabs::versions),
         page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::wanted, compare::answer),
-        page(viewer, feed::PATH, feed::answer),
+        page(viewer, page::FEED_PATH, feed::answer),
         page(viewer, "/viewer/devfiles/{registry}/{name}/feed.atom", feed::answer_entry),
         page(viewer, "/viewer/devfiles/{registry}/{name}/badges/{badge}", badge::answer),
         page(viewer, "/viewer/embed/{registry}/{name}", share::answer_embed),

@@ -9,11 +9,12 @@ use super::detail::{Detail, Tab};
 use super::devfile::{Command, Devfile};
 use super::files::{self, FileTexts};
 use super::install;
-use super::link::{commit_page, encoded, remote_link, safe_link, short_url};
+use super::link::{encoded, remote_link, safe_link, short_url};
 use super::list::path_of;
-use super::page::{Page, day};
+use super::page::{Page, commit, day};
 use super::readme::{self, Around};
 use super::room::{LIST_BYTES, Room, brief, left_out, short};
+use super::share;
 use super::shown::Shown;
 use super::source::git_of;
 use super::tables;
@@ -66,6 +67,7 @@ fn page(detail: &Detail<'_>, texts: &FileTexts) -> Page {
             }
             (facts(detail))
         }
+        (share::section(detail))
     };
     detail.page(Tab::Overview, use_it, body)
 }
@@ -242,7 +244,6 @@ fn facts(detail: &Detail<'_>) -> Markup {
     let tags = shown.tags().iter().filter(|tag| tag.len() <= VALUE_BYTES);
     let tags = Room(LIST_BYTES)
         .fit(tags, |tag| html! { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } });
-    let commit = &snapshot.about.commit_hash;
     let rows = [
         ("Version", text(shown.name())),
         ("Schema version", version.and_then(|version| text(&version.schema_version))),
@@ -260,15 +261,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
         ("Website", metadata.and_then(|metadata| link(&metadata.website))),
         ("Support", support.iter().find_map(|url| link(url))),
         ("Last modified", day(version.map_or(&entry.last_modified, |version| &version.last_modified))),
-        (
-            "Commit",
-            Some(html! {
-                @match commit_page(&snapshot.about.source, commit.as_str()) {
-                    Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
-                    None => { code { (commit.short()) } }
-                }
-            }),
-        ),
+        ("Commit", Some(commit(&snapshot.about.source, &snapshot.about.commit_hash))),
     ];
     html! {
         aside.facts aria-label="Details" {

@@ -88,7 +88,7 @@ pub(super) fn section(detail: &Detail<'_>) -> Markup {
     html! {
         section.share aria-labelledby="share" {
             h2 #share { "Follow and embed" }
-            p { a href=(path.feed()) { "Atom feed of its versions" } }
+            @if registry.origin.is_some() { p { a href=(path.feed()) { "Atom feed of its versions" } } }
             details {
                 summary { "Badges and card for other sites" }
                 ul.badges { @for (badge, label) in BADGES { li { img src=(path.badge(badge)) alt=(label) height="20"; } } }

@@ -63,24 +63,49 @@ impl RepositoryLinks {
         Some(Self { host, page, at, branch })
     }
 
-    /// A folder at the commit.
+    /// A folder at the commit or revision.
     pub(super) fn folder(&self, path: &str) -> Option<String> {
-        let kind = match self.host {
-            Host::GitHub => "tree",
-            Host::GitLab => "-/tree",
-            Host::Gitea => "src/commit",
-        };
-        self.link(kind, &self.at, path)
+        match self.host {
+            Host::GitHub => self.link("tree", &self.at, path),
+            Host::GitLab => self.link("-/tree", &self.at, path),
+            Host::Gitea => self.gitea(path),
+        }
     }
 
-    /// A file at the commit.
+    /// A file at the commit or revision.
     pub(super) fn file(&self, path: &str) -> Option<String> {
-        let kind = match self.host {
-            Host::GitHub => "blob",
-            Host::GitLab => "-/blob",
-            Host::Gitea => "src/commit",
+        match self.host {
+            Host::GitHub => self.link("blob", &self.at, path),
+            Host::GitLab => self.link("-/blob", &self.at, path),
+            Host::Gitea => self.gitea(path),
+        }
+    }
+
+    /// The page of the commit.
+    pub(super) fn commit(&self) -> Option<String> {
+        match self.host {
+            Host::GitHub | Host::Gitea => self.link("commit", &self.at, ""),
+            Host::GitLab => self.link("-/commit", &self.at, ""),
+        }
+    }
+
+    /// A file or folder on Gitea or Forgejo. They have a path for each kind of revision and none for `HEAD`; below `src` alone they look
+    /// for a branch of the name, then for a tag.
+    fn gitea(&self, path: &str) -> Option<String> {
+        let at = self.at.as_str();
+        let is_id = (7..=64).contains(&at.len()) && at.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (kind, at) = if let Some(branch) = at.strip_prefix("refs/heads/") {
+            ("src/branch", branch)
+        } else if let Some(tag) = at.strip_prefix("refs/tags/") {
+            ("src/tag", tag)
+        } else if is_id {
+            ("src/commit", at)
+        } else if at == "HEAD" {
+            return None;
+        } else {
+            ("src", at)
         };
-        self.link(kind, &self.at, path)
+        self.link(kind, at, path)
     }
 
     /// A line of a file at the commit.
