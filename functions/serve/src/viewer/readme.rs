@@ -4,7 +4,7 @@
 //! Links pass [`safe_link`], pictures come from this registry alone.
 
 use maud::{Markup, PreEscaped};
-use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
 
 use super::files::{PICTURES, ends_with};
 use super::link::{EntryPath, encoded, safe_link};
@@ -84,13 +84,17 @@ impl<P> Safe<'_, '_, P> {
             Event::Start(Tag::Table(columns)) => {
                 Some(Event::Start(Tag::Table(columns.iter().map(|_| pulldown_cmark::Alignment::None).collect())))
             }
-            Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let target = self.target(&dest_url);
+            Event::Start(Tag::Link { link_type, dest_url, title, .. }) => {
+                let address = match link_type {
+                    LinkType::Email => CowStr::from(format!("mailto:{dest_url}")),
+                    _ => dest_url,
+                };
+                // The text that stands for a picture has no links.
+                let target = self.target(&address).filter(|_| !self.pictures.contains(&true));
                 self.links.push(target.is_some());
-                let dest_url = CowStr::from(target?);
-                Some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
+                Some(Event::InlineHtml(link_start(&target?, &title).into()))
             }
-            Event::End(TagEnd::Link) => self.links.pop()?.then_some(event),
+            Event::End(TagEnd::Link) => self.links.pop()?.then(|| Event::InlineHtml(LINK_END.into())),
             Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
                 let picture = self.picture(&dest_url);
                 self.pictures.push(picture.is_some());
@@ -131,6 +135,17 @@ impl<P> Safe<'_, '_, P> {
         let decoded = percent_encoding::percent_decode_str(link).decode_utf8().ok()?;
         path_from(self.around.path, &decoded)
     }
+}
+
+/// The end of a link. The renderer's own links have no `rel`.
+const LINK_END: &str = "</a>";
+
+/// The start of a link. One that leads away from this registry has the `rel` of all links of authors.
+fn link_start(target: &str, title: &str) -> String {
+    let rel = (!target.starts_with('/')).then_some("noopener noreferrer nofollow");
+    let title = (!title.is_empty()).then_some(title);
+    let link = maud::html! { a href=(target) rel=[rel] title=[title] {} }.into_string();
+    link.strip_suffix(LINK_END).unwrap_or_default().to_owned()
 }
 
 /// The level of a heading below the page's own.
@@ -180,7 +195,7 @@ mod tests {
                 "[use](docs/use.md#first)",
                 "<p><a href=\"/viewer/devfiles/clay/kiln/files/docs/use.md?devfile-version=1.0.0\">use</a></p>\n",
             ),
-            ("[x](https://e.com/a)", "<p><a href=\"https://e.com/a\">x</a></p>\n"),
+            ("[x](https://e.com/a)", "<p><a href=\"https://e.com/a\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
             ("[x](javascript:alert)", "<p>x</p>\n"),
             ("[x](//e.com)", "<p>x</p>\n"),
             ("[x](/viewer)", "<p>x</p>\n"),
