@@ -85,7 +85,10 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
     let to_list = || async { redirect("/viewer") };
     let mark = |headers: HeaderMap| async move { assets::MARK.answer(&headers, Caching::Minute) };
     vec![
-        page(viewer, "/viewer", |visit, ()| visit.found(&list::render(visit.snapshot, visit.registry, visit.query))),
+        page(viewer, "/viewer", |visit, ()| {
+            let now = jiff::Timestamp::now();
+            visit.found(&list::render(visit.snapshot, visit.registry, visit.query, now))
+        }),
         Route::page("/viewer/status", move |State(app): State<Arc<App>>, held: Held, request: Request| async move {
             answer_status(&status, &app, &held, &request.into_parts().0).await
         }),
