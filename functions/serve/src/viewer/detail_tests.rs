@@ -318,14 +318,19 @@ async fn configured_environment_opens_the_version_shown() {
 }
 
 #[tokio::test]
-async fn page_of_a_version_keeps_the_budget() {
+async fn page_keeps_the_budget() {
     let snapshot = example();
+    for path in ["/viewer", "/viewer/status", "/viewer/devfiles/clay-works/pot"] {
+        let bytes = page(&snapshot, path).await.len();
+        assert!(bytes < 60_000, "{path}: {bytes} bytes");
+    }
     for below in [
         "",
         "/commands",
         "/components",
         "/devfile",
         "/files",
+        "/files/docker/Dockerfile",
         "/versions",
         "/flattened",
         "/compare?from=1.0.0&to=1.1.0",
