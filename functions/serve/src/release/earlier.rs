@@ -37,7 +37,7 @@ pub(crate) struct Recorded {
     failed: Mutex<Option<Instant>>,
 }
 
-/// Why the recent releases could not be read.
+/// The reason why the recent releases could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     /// The bucket failed.

@@ -49,7 +49,7 @@ struct Inner {
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
-    /// How many looks there were; tells those who wait of each.
+    /// Number of looks; wakes those who wait for one.
     looks: watch::Sender<u64>,
 }
 
@@ -58,7 +58,7 @@ struct Inner {
 struct Check {
     running: bool,
     looks: u64,
-    /// When the last look, or the one that is running, began.
+    /// Start of the last look, or of the one that is running.
     began: Instant,
     last: Instant,
     /// The last look that the bucket answered.
@@ -98,18 +98,18 @@ enum Next {
     Confirmed,
 }
 
-/// What is known about the freshness of the snapshot.
+/// The freshness of the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     /// Time since the bucket last said that this is the live release.
     pub(crate) checked: Duration,
-    /// Why the last look failed, if it did, in words that everybody may read.
+    /// The public reason why the last look failed, if it did.
     pub(crate) failure: Option<&'static str>,
-    /// How many looks there were.
+    /// Number of looks.
     pub(crate) looks: u64,
 }
 
-/// Why there is no newer snapshot.
+/// The reason why there is no newer snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The bucket has no index.
@@ -126,7 +126,7 @@ pub(crate) enum Failure {
     Release {
         /// Its name.
         name: Digest,
-        /// What is wrong with it.
+        /// The fault.
         reason: InvalidDocument,
     },
     /// The release object, or a document that it names, is not there.
@@ -251,7 +251,7 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
-    /// How fresh the snapshot is.
+    /// Returns the freshness of the snapshot.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
         let failure = check.outcome.as_ref().err().map(Failure::public);

@@ -30,13 +30,13 @@ pub(crate) struct Snapshot {
     pub(crate) etag: ETag,
     /// Commit of the release.
     pub(crate) commit: CommitSha,
-    /// What `/status` says of the release.
+    /// The release as `/status` describes it.
     pub(crate) about: About,
     /// The entries, for every question about them.
     pub(crate) catalog: Catalog,
     /// The entries, for the pages of the viewer.
     pub(crate) shelf: Shelf,
-    /// What should be looked at in the registry repository.
+    /// Warnings about files of the registry repository.
     pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
     pub(crate) index_json: Body,
@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
     repositories: Repositories,
-    /// What the release before had, for clients that have begun to pull from it.
+    /// Content of the release before, for clients that have begun to pull from it.
     earlier: Earlier,
     /// The recent releases before that one, read when a digest is unknown.
     recorded: Recorded,
@@ -111,23 +111,23 @@ pub(crate) struct About {
     pub(crate) source: String,
     /// Name of the release.
     pub(crate) release: Digest,
-    /// When it went live.
+    /// Time at which it went live.
     pub(crate) generated_at: Timestamp,
     /// Whether it stays until it is unpinned, whatever happens on the branch.
     pub(crate) pinned: bool,
-    /// What it changed.
+    /// Paths that it changed.
     pub(crate) changed: BTreeSet<String>,
-    /// What it removed.
+    /// Paths that it removed.
     pub(crate) removed: BTreeSet<String>,
     /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
     pub(crate) recent: Vec<Recent>,
-    /// How many stacks it has.
+    /// Number of stacks.
     pub(crate) stacks: usize,
-    /// How many samples.
+    /// Number of samples.
     pub(crate) samples: usize,
-    /// How many published versions.
+    /// Number of published versions.
     pub(crate) versions: usize,
-    /// What is not published as it stands in the repository, and why.
+    /// Parts that are not published as they stand in the repository, with the reasons.
     pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
     /// Since when, by their paths in the repository; the first of many.
     pub(crate) quarantined_since: BTreeMap<String, Timestamp>,

@@ -13,7 +13,7 @@ use crate::http::body::{Body, Caching};
 /// A file of the viewer.
 #[derive(Debug)]
 pub(super) struct Asset {
-    /// Where it is, for ever with these bytes.
+    /// Its path, which always has these bytes.
     pub(super) url: String,
     body: Body,
 }

@@ -1,4 +1,4 @@
-//! What follows from the text of a devfile alone. It is worked out once and kept, within a bound.
+//! Sections that follow from a devfile or a release alone. They are rendered once and kept, within a bound.
 
 use std::sync::Arc;
 

@@ -289,7 +289,7 @@ pub(super) fn rest_path(shown: &Shown<'_>) -> String {
     }
 }
 
-/// Where a page is: links that lead to it, and itself.
+/// The position of a page: links that lead to it, and itself.
 pub(super) fn crumbs(steps: &[(&str, Option<String>)]) -> Markup {
     html! {
         nav.crumbs aria-label="Breadcrumb" {

@@ -24,7 +24,7 @@ use crate::release::snapshot::{Shared, Snapshot};
 use crate::state::{App, Held};
 pub(super) use crate::view::browse::fixture::entries;
 
-/// What breaks out of an element, an attribute or a script where something is not escaped.
+/// A text that breaks out of an element, an attribute or a script where it is not escaped.
 pub(super) const ATTACK: &str = "\"'><script>alert(1)<img src=x onerror=alert(1)>&lt;";
 
 /// A release whose every text is [`ATTACK`], or an address of a forbidden scheme.

@@ -21,7 +21,7 @@ const COMMANDS_BYTES: usize = 4096;
 struct Client {
     id: &'static str,
     name: &'static str,
-    /// What to do with the text, where it is no command for a shell.
+    /// The use of the text.
     about: &'static str,
     /// The commands, or the address.
     text: String,

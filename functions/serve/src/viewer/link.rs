@@ -7,7 +7,7 @@ use devfile_registry::index::EntryType;
 
 use super::room::{LINK_BYTES, brief};
 
-/// What stays as it is in one segment of a path (RFC 3986, "unreserved").
+/// All characters but those that stay as they are in one segment of a path (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One segment of a path, or one value of a query.

@@ -1,4 +1,4 @@
-//! What is not there, said in a way that helps.
+//! Pages about missing things, with links to others.
 
 use maud::{Markup, html};
 

@@ -217,7 +217,7 @@ fn contribute(detail: &Detail<'_>) -> Markup {
     }
 }
 
-/// What the index says of the version, one line each.
+/// The facts of the index about the version, one line each.
 fn facts(detail: &Detail<'_>) -> Markup {
     let (snapshot, shown) = (detail.visit.snapshot, &detail.shown);
     let (entry, version) = (shown.entry, shown.version);

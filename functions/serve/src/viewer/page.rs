@@ -23,13 +23,13 @@ pub(super) const FEED_PATH: &str = "/viewer/feed.atom";
 /// Media type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
-/// What a page may do: show and run what comes from this registry in files of its own, and nothing else.
+/// The permissions of a page: it shows and runs files of this registry, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// What every page knows of the registry.
+/// The registry as every page names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registry<'a> {
     /// Its name for people.
@@ -38,7 +38,7 @@ pub(super) struct Registry<'a> {
     pub(super) slug: &'a str,
     /// Its URL, if it is configured or the request tells.
     pub(super) origin: Option<&'a PublicUrl>,
-    /// How its pages may be kept.
+    /// The caching of its pages.
     pub(super) caching: Caching,
 }
 
@@ -52,7 +52,7 @@ impl Registry<'_> {
 /// One page.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// What it is about, in a few words.
+    /// Its subject, in a few words.
     pub(super) title: String,
     /// One sentence, for search engines and previews.
     pub(super) description: String,
@@ -69,7 +69,7 @@ pub(super) struct Page {
 pub(super) enum Section {
     /// Stacks and samples.
     Browse,
-    /// What is live, and since when.
+    /// The live release and its state.
     Status,
     /// Nothing of both.
     Nowhere,

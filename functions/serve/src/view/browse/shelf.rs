@@ -1,4 +1,4 @@
-//! What the viewer needs of a release, worked out once: facets, words, orders and icons.
+//! The index of the viewer, made once a release: facets, words, orders and icons.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
