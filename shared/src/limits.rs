@@ -195,6 +195,10 @@ pub const COMPRESSED_ABOVE_BYTES: usize = 1 << 20;
 /// seconds, and clients give up.
 pub const WAITING_REQUESTS: usize = 1024;
 
+/// Most bytes of files that all pages hold while they are rendered: 16 comparisons of 2 MiB, or 256 READMEs of 128 KiB, in a sixteenth of a
+/// Lambda function of 512 MB. Further pages wait.
+pub const PAGE_FILES_BYTES: u64 = 32 << 20;
+
 /// Longest line of the log, in bytes. Up to 8192 lines wait in memory; those of requests take 400 bytes.
 pub const LOG_LINE_BYTES: usize = 16 << 10;
 

@@ -24,16 +24,16 @@ use crate::http::content::{Content, Delivery};
 use crate::http::problem::Problem;
 use crate::workers;
 
-/// How long a client may take until it follows a redirect to the bucket; caches keep a redirect for a minute.
+/// Time in which a client may follow a redirect to the bucket; caches keep a redirect for a minute.
 pub(crate) const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
-/// What a kept blob costs beside its bytes: its digest, and how the memory finds and ages it.
+/// Memory of a kept blob beside its bytes: its digest, and the records by which it is found and aged.
 const OVERHEAD_BYTES: usize = 256;
 
 /// The public message for a failure of the bucket.
 pub(crate) const BUCKET_FAILS: &str = "the store of this registry does not answer; try again in a moment";
 
-/// Why there is no blob.
+/// The reason why there is no blob.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BlobError {
     /// The bucket failed.
@@ -42,13 +42,13 @@ pub(crate) enum BlobError {
     /// It is not in the bucket.
     #[error("the blob {0} is not in the cache bucket")]
     Missing(Digest),
-    /// What is in the bucket is something else.
+    /// The object in the bucket has other content.
     #[error("the object of the blob {0} in the cache bucket does not have its digest")]
     Damaged(Digest),
 }
 
 impl BlobError {
-    /// What a client is told.
+    /// The message for clients.
     pub(crate) fn public(&self) -> &'static str {
         match self {
             Self::Cache(_) => BUCKET_FAILS,
@@ -116,7 +116,7 @@ impl Blobs {
         &self.damaged
     }
 
-    /// How a blob leaves: a large one by a redirect, if clients reach the bucket.
+    /// The delivery of a blob: a large one by a redirect, if clients reach the bucket.
     pub(crate) async fn deliver(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
         if blob.size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
             let url = self.cache.presign(&blob_key(blob.digest), URL_VALID).await;
@@ -125,7 +125,7 @@ impl Blobs {
         self.send(blob, request).await
     }
 
-    /// How a blob leaves in the answer: a large one, or the range of it that is asked for, as it comes from the bucket.
+    /// The delivery of a blob in the answer: a large one, or the range of it that is asked for, as it comes from the bucket.
     pub(crate) async fn send(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
         let Content { digest, size, .. } = *blob;
         if size <= REDIRECT_BYTES || self.large == LargeBlobs::Redirected {

@@ -22,7 +22,7 @@ use super::repository::{Repositories, Repository};
 use crate::http::problem::Problem;
 
 /// Longest time that a request waits for the bucket.
-const PATIENCE: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Least time between a failure and the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub(crate) struct Recorded {
     failed: Mutex<Option<Instant>>,
 }
 
-/// Why the recent releases could not be read.
+/// The reason why the recent releases could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     /// The bucket failed.
@@ -82,7 +82,7 @@ impl Recorded {
             if self.last_failure().is_some_and(|at| at.elapsed() < AGAIN) {
                 return Err(Unavailable::Late);
             }
-            let read = tokio::time::timeout(PATIENCE, self.repositories(cache, is_live)).await;
+            let read = tokio::time::timeout(READ_TIMEOUT, self.repositories(cache, is_live)).await;
             let read = read.unwrap_or(Err(Unavailable::Late));
             *self.failure() = read.is_err().then(Instant::now);
             read
@@ -174,7 +174,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::viewer::fixture;
+    use crate::release::fixture;
 
     #[tokio::test]
     async fn read_whose_client_disconnects_is_finished_for_others() {
@@ -187,6 +187,6 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, finished).await.unwrap();
+        tokio::time::timeout(READ_TIMEOUT, finished).await.unwrap();
     }
 }

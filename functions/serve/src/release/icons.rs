@@ -15,7 +15,7 @@ use crate::release::blobs::{self, Damaged};
 use crate::view::icons::{Icons, Image};
 
 /// Longest that a new release waits for its icons. It is served without those that are late.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads the icons of a release; those that the release before has too are taken from there. What is not an image, does not
 /// fit into memory or cannot be read is left out: the index then shows its URL.
@@ -47,7 +47,7 @@ pub(crate) async fn load(
     let reads = futures_util::stream::iter(wanted)
         .map(async |(digest, size)| (digest, blobs::checked(cache, damaged, digest, size).await));
     let mut reads = std::pin::pin!(reads.buffer_unordered(CONCURRENT_READS));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOAD_TIMEOUT;
     let mut read = 0;
     loop {
         match timeout_at(deadline, reads.next()).await {

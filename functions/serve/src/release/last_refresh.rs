@@ -7,7 +7,7 @@ use devfile_registry::publish::LastRefresh;
 use tokio::sync::Mutex;
 
 /// Time for reading it; answers do without it when the bucket is slow.
-const PATIENCE: Duration = Duration::from_millis(500);
+const READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Least time between two reads, unless snapshots are revalidated more often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl LastRefreshes {
         {
             return last.clone();
         }
-        let last = tokio::time::timeout(PATIENCE, LastRefresh::read(cache)).await.ok().flatten();
+        let last = tokio::time::timeout(READ_TIMEOUT, LastRefresh::read(cache)).await.ok().flatten();
         *read = Some((Instant::now(), last.clone()));
         last
     }

@@ -25,7 +25,7 @@ use crate::release::snapshot::{Shared, Snapshot};
 use crate::workers;
 
 /// Longest that a request waits for the check it started.
-const PATIENCE: Duration = Duration::from_millis(250);
+const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Least time between two looks that names cause which no release has.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
 
 /// Longest that a request waits for a release newer than the one that lacks something.
-const NEWER_PATIENCE: Duration = Duration::from_secs(5);
+const NEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The live release, as far as it is known.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ struct Inner {
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
-    /// How many looks there were; tells those who wait of each.
+    /// Number of looks; wakes those who wait for one.
     looks: watch::Sender<u64>,
 }
 
@@ -58,7 +58,7 @@ struct Inner {
 struct Check {
     running: bool,
     looks: u64,
-    /// When the last look, or the one that is running, began.
+    /// Start of the last look, or of the one that is running.
     began: Instant,
     last: Instant,
     /// The last look that the bucket answered.
@@ -98,18 +98,18 @@ enum Next {
     Confirmed,
 }
 
-/// What is known about the freshness of the snapshot.
+/// The freshness of the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     /// Time since the bucket last said that this is the live release.
     pub(crate) checked: Duration,
-    /// Why the last look failed, if it did, in words that everybody may read.
+    /// The public reason why the last look failed, if it did.
     pub(crate) failure: Option<&'static str>,
-    /// How many looks there were.
+    /// Number of looks.
     pub(crate) looks: u64,
 }
 
-/// Why there is no newer snapshot.
+/// The reason why there is no newer snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The bucket has no index.
@@ -126,7 +126,7 @@ pub(crate) enum Failure {
     Release {
         /// Its name.
         name: Digest,
-        /// What is wrong with it.
+        /// The fault.
         reason: InvalidDocument,
     },
     /// The release object, or a document that it names, is not there.
@@ -176,7 +176,7 @@ impl Live {
         };
         if let Some(looks) = wait {
             // The look goes on when this request stops waiting for it.
-            let _ended_in_time = tokio::time::timeout(PATIENCE, self.ended(looks)).await;
+            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(looks)).await;
         }
         self.inner.snapshot.load_full()
     }
@@ -211,7 +211,7 @@ impl Live {
                 }
             }
         };
-        tokio::time::timeout(NEWER_PATIENCE, search).await.unwrap_or(Err(Unconfirmed))
+        tokio::time::timeout(NEWER_TIMEOUT, search).await.unwrap_or(Err(Unconfirmed))
     }
 
     /// Looks at the bucket, whatever the age of the snapshot, and waits for the end of the look.
@@ -251,7 +251,7 @@ impl Live {
         self.inner.snapshot.load_full()
     }
 
-    /// How fresh the snapshot is.
+    /// Returns the freshness of the snapshot.
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
         let failure = check.outcome.as_ref().err().map(Failure::public);

@@ -2,6 +2,8 @@
 
 pub(crate) mod blobs;
 pub(crate) mod earlier;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod icons;
 pub(crate) mod last_refresh;
 pub(crate) mod live;

@@ -17,7 +17,7 @@ use devfile_registry::{artifact, timestamp::Timestamp};
 use crate::http::body::{Body, JSON};
 use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
-use crate::view::browse::lineage::{Lineage, Source};
+use crate::view::browse::lineage::{DevfileSource, Lineage};
 use crate::view::browse::shelf::Shelf;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::{Icons, data_uris};
@@ -30,13 +30,13 @@ pub(crate) struct Snapshot {
     pub(crate) etag: ETag,
     /// Commit of the release.
     pub(crate) commit: CommitSha,
-    /// What `/status` says of the release.
+    /// The release as `/status` describes it.
     pub(crate) about: About,
     /// The entries, for every question about them.
     pub(crate) catalog: Catalog,
     /// The entries, for the pages of the viewer.
     pub(crate) shelf: Shelf,
-    /// What should be looked at in the registry repository.
+    /// Warnings about files of the registry repository.
     pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
     pub(crate) index_json: Body,
@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
     repositories: Repositories,
-    /// What the release before had, for clients that have begun to pull from it.
+    /// Content of the release before, for clients that have begun to pull from it.
     earlier: Earlier,
     /// The recent releases before that one, read when a digest is unknown.
     recorded: Recorded,
@@ -56,6 +56,10 @@ pub(crate) struct Snapshot {
     pub(crate) icons: Icons,
     /// Folders of stacks' versions by name and version.
     folders: HashMap<(String, String), String>,
+    /// Names and versions of stacks by the folders of the versions.
+    versions_in: HashMap<String, (String, String)>,
+    /// Names of stacks by their folders below `stacks/`, which may have other names.
+    stacks_in: HashMap<String, String>,
     /// The registry's own URL, when its devfiles name it.
     pub(crate) own_url: Option<String>,
     /// Content that is in memory anyway, by digest.
@@ -107,23 +111,23 @@ pub(crate) struct About {
     pub(crate) source: String,
     /// Name of the release.
     pub(crate) release: Digest,
-    /// When it went live.
+    /// Time at which it went live.
     pub(crate) generated_at: Timestamp,
     /// Whether it stays until it is unpinned, whatever happens on the branch.
     pub(crate) pinned: bool,
-    /// What it changed.
+    /// Paths that it changed.
     pub(crate) changed: BTreeSet<String>,
-    /// What it removed.
+    /// Paths that it removed.
     pub(crate) removed: BTreeSet<String>,
     /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
     pub(crate) recent: Vec<Recent>,
-    /// How many stacks it has.
+    /// Number of stacks.
     pub(crate) stacks: usize,
-    /// How many samples.
+    /// Number of samples.
     pub(crate) samples: usize,
-    /// How many published versions.
+    /// Number of published versions.
     pub(crate) versions: usize,
-    /// What is not published as it stands in the repository, and why.
+    /// Parts that are not published as they stand in the repository, with the reasons.
     pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
     /// Since when, by their paths in the repository; the first of many.
     pub(crate) quarantined_since: BTreeMap<String, Timestamp>,
@@ -162,10 +166,11 @@ impl Snapshot {
         let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
         let versions = &content.versions;
         let data_uris = data_uris(&content.stacks, &icons);
-        let folder =
-            |version: &PublishedVersion| ((version.name.clone(), version.version.clone()), version.folder.clone());
-        let by_stack = || (repositories(versions), versions.iter().map(folder).collect());
-        let ((repositories, folders), catalog) = join(by_stack, || Catalog::new(content.stacks, &data_uris));
+        let named = |version: &PublishedVersion| (version.name.clone(), version.version.clone());
+        let folders = versions.iter().map(|version| (named(version), version.folder.clone())).collect();
+        let versions_in = versions.iter().map(|version| (version.folder.clone(), named(version))).collect();
+        let stacks_in = versions.iter().map(|version| (version.stack.clone(), version.name.clone())).collect();
+        let (repositories, catalog) = join(|| repositories(versions), || Catalog::new(content.stacks, &data_uris));
         let unfiltered = || {
             [IndexSchema::V1, IndexSchema::V2].map(|schema| {
                 [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
@@ -207,6 +212,8 @@ impl Snapshot {
             recorded,
             files,
             folders,
+            versions_in,
+            stacks_in,
             own_url: index.offline.map(|offline| offline.settings.public_url),
             icons,
             contents,
@@ -314,8 +321,12 @@ impl Snapshot {
 
     /// The stack and version in a folder of the registry repository.
     pub(crate) fn version_in(&self, folder: &str) -> Option<(&str, &str)> {
-        let found = self.folders.iter().find(|(_, of)| *of == folder);
-        found.map(|((name, version), _)| (name.as_str(), version.as_str()))
+        self.versions_in.get(folder).map(|(name, version)| (name.as_str(), version.as_str()))
+    }
+
+    /// The name of the stack in a folder below `stacks/` of the registry repository.
+    pub(crate) fn stack_in(&self, folder: &str) -> Option<&str> {
+        self.stacks_in.get(folder).map(String::as_str)
     }
 
     /// A file of the registry repository, by its path there.
@@ -333,15 +344,18 @@ impl Snapshot {
     /// The parents and children of versions. `public_url` is the registry's own address.
     pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
         self.lineage.get_or_init(|| {
-            let own = [public_url, self.own_url.as_deref()];
-            let is_own =
-                |url: &str| own.into_iter().flatten().any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
-            Lineage::new(self.catalog.entries(), self.sources(), is_own)
+            Lineage::new(self.catalog.entries(), self.sources(), |url| self.is_own_url(url, public_url))
         })
     }
 
+    /// Whether a URL is that of this registry: `public_url`, or the one that its devfiles name.
+    pub(crate) fn is_own_url(&self, url: &str, public_url: Option<&str>) -> bool {
+        let mut own = [public_url, self.own_url.as_deref()].into_iter().flatten();
+        own.any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'))
+    }
+
     /// All devfiles with their positions.
-    fn sources(&self) -> impl Iterator<Item = Source<'_>> + Clone {
+    fn sources(&self) -> impl Iterator<Item = DevfileSource<'_>> + Clone {
         self.catalog.entries().iter().enumerate().flat_map(move |(place, entry)| {
             let devfiles = self.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
             devfiles.iter().filter_map(move |devfile| {
@@ -350,7 +364,7 @@ impl Snapshot {
                     EntryType::Sample => "",
                 };
                 let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
-                Some(Source { place, version: &devfile.version, folder, text })
+                Some(DevfileSource { place, version: &devfile.version, folder, text })
             })
         })
     }

@@ -45,11 +45,11 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name, badge): (String, String,
 
 fn updated(visit: Visit<'_>, shown: &Shown<'_>) -> String {
     let shelf = &visit.snapshot.shelf;
-    let place = shelf.place(&shown.entry.name, Some(shown.entry.entry_type)).unwrap_or(usize::MAX);
-    let moment = match shown.version {
+    let place = shelf.place(&shown.entry.name, Some(shown.entry.entry_type));
+    let moment = place.and_then(|place| match shown.version {
         Some(version) => shelf.history.version(place, version),
         None => shelf.history.entry(place).updated,
-    };
+    });
     moment.map(|moment| moment.strftime("%-d %b %Y").to_string()).unwrap_or_default()
 }
 

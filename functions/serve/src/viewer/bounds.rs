@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::HttpBody as _;
 use axum::http::StatusCode;
-use axum::http::header::HeaderMap;
+use axum::http::header::{HOST, HeaderMap, HeaderValue};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::index::{Entry, EntryType, Git, VersionEntry};
 use devfile_registry::limits::{DEVFILE_BYTES, ENTRY_NAME_BYTES, PAGE_BYTES, QUERY_BYTES};
@@ -14,6 +14,7 @@ use proptest::sample::select;
 
 use super::link::segment;
 use super::page::{Page, Registry};
+use super::readme::READ_BYTES;
 use super::{Viewer, fixture, missing, sitemap};
 use crate::config::Mode;
 use crate::http::body::Caching;
@@ -47,6 +48,16 @@ enum File {
     Text(Text),
     /// So many of each of its parts.
     Parts(Many),
+}
+
+/// The files of a version beside its devfile.
+#[derive(Debug, Clone)]
+struct Beside {
+    readme: Text,
+    /// The name of another file, without its extension.
+    name: Text,
+    extension: &'static str,
+    text: Text,
 }
 
 /// A value of a query's parameter.
@@ -155,6 +166,21 @@ fn file() -> impl Strategy<Value = File> {
     prop_oneof![text(DEVFILE_BYTES).prop_map(File::Text), many(3000).prop_map(File::Parts)]
 }
 
+fn beside() -> impl Strategy<Value = Beside> {
+    // Pieces that open elements of Markdown, or grow.
+    let pieces =
+        vec!["[a](b) ", "[a](https://e.com/&) ", "![a](b.svg) ", "> ", "* ", "|a", "`", "**a", "# <\n", "&\n\n"];
+    let most = usize::try_from(READ_BYTES).unwrap();
+    let readme = (select(pieces), 0..=most).prop_map(|(piece, bytes)| Text(piece, bytes));
+    let extension = select(vec![".yaml", ".md", ".sh", ".json", ".svg", ".txt", ""]);
+    (readme, text(100), extension, text(600_000)).prop_map(|(readme, name, extension, text)| Beside {
+        readme,
+        name,
+        extension,
+        text,
+    })
+}
+
 /// Parameters that pages read, with values.
 fn query() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let names: Vec<_> =
@@ -183,12 +209,22 @@ fn query_string(query: &[(&'static str, Value)]) -> String {
 const REGISTRY: Registry<'static> =
     Registry { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private };
 
-/// The status and size of the page at a path.
-fn page(snapshot: &Shared, path: &str, query: &str) -> (StatusCode, usize) {
-    let viewer = Arc::new(Viewer::new("Clay Works", None, Mode::Pages));
+fn viewer() -> Arc<Viewer> {
+    Arc::new(Viewer::new("Clay Works", None, Mode::Pages))
+}
+
+/// The status and size of the page at a path, where the bucket has these files.
+fn page(
+    viewer: &Arc<Viewer>,
+    snapshot: &Shared,
+    files: &[(&str, &str)],
+    path: &str,
+    query: &str,
+) -> (StatusCode, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (path, headers) = (format!("{path}?{query}"), HeaderMap::new());
-    let response = runtime.block_on(fixture::ask(&viewer, snapshot, &path, &headers)).unwrap();
+    let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("registry.example"))]);
+    let path = format!("{path}?{query}");
+    let response = runtime.block_on(fixture::ask_with(viewer, snapshot, files, &path, &headers)).unwrap();
     let size = response.body().size_hint().exact().unwrap();
     (response.status(), usize::try_from(size).unwrap())
 }
@@ -199,7 +235,7 @@ proptest! {
     #[test]
     fn every_page_of_hostile_content_is_bounded(
         shapes in prop::collection::vec(shape(), 1..5), files in prop::array::uniform2(file()), query in query(),
-        lost in text(6000), source in text(60_000), said in text(500),
+        beside in beside(), lost in text(6000), source in text(60_000), said in text(500),
     ) {
         let mut entries: Vec<Entry> = shapes.iter().map(Shape::make).collect();
         entries[0].entry_type = EntryType::Stack;
@@ -208,7 +244,11 @@ proptest! {
         let files = files.each_ref().map(File::make);
         let devfiles: Vec<(&str, &str, &str)> =
             versions.iter().zip(&files).map(|(version, file)| (name.as_str(), version.as_str(), file.as_str())).collect();
-        let mut snapshot = fixture::snapshot_of(entries, &devfiles, &source.make());
+        let file_name = format!("x{}{}", beside.name.make(), beside.extension);
+        let below = |file: &str| format!("stacks/{name}/{}/{file}", versions.first().map_or("", String::as_str));
+        let beside = [(below("README.md"), beside.readme.make()), (below(&file_name), beside.text.make())];
+        let beside = beside.each_ref().map(|(path, text)| (path.as_str(), text.as_str()));
+        let mut snapshot = fixture::snapshot_with(entries, &devfiles, &beside, &source.make());
         let (lost, said) = (format!("x{}", lost.make()), said.make());
         let warning = |number: usize| Diagnostic::warning(lost.clone(), "rule", said.clone(), number.to_string());
         snapshot.warnings = (0..3000).map(warning).collect();
@@ -234,14 +274,27 @@ proptest! {
             (format!("/viewer/devfiles/clay-works/{lost}"), String::new(), 404),
             (format!("/viewer/clay-works/{lost}"), String::new(), 404),
             (entry.clone(), missing, 404),
+            ("/viewer/feed.atom".to_owned(), String::new(), 200),
+            (format!("{entry}/feed.atom"), String::new(), 200),
+            (format!("{entry}/badges/version.svg"), String::new(), 200),
+            (format!("{entry}/badges/schema.svg"), String::new(), 200),
+            (format!("{entry}/badges/updated.svg"), String::new(), 200),
+            (format!("/viewer/embed/clay-works/{}", segment(&name)), String::new(), 200),
         ];
+        if let [new, ..] = &versions[..] && new.len() <= 128 {
+            let query = format!("devfile-version={}", segment(new));
+            pages.push((format!("{entry}/files/README.md"), query.clone(), 200));
+            pages.push((format!("{entry}/files/{}", segment(&file_name)), query, 200));
+        }
         if let [new, old] = &versions[..] && new.len() <= 128 && old.len() <= 128 {
             let (new, old) = (segment(new), segment(old));
             pages.push((entry, format!("devfile-version={old}"), 200));
             pages.push((compare, format!("from={old}&to={new}"), 200));
         }
+        // One viewer for all pages, which keeps the devfiles that it has read.
+        let viewer = viewer();
         for (path, query, status) in pages {
-            let (found, size) = page(&snapshot, &path, &query);
+            let (found, size) = page(&viewer, &snapshot, &beside, &path, &query);
             prop_assert_eq!(found, status, "{:?} {}", path, query);
             prop_assert!(size <= PAGE_BYTES, "{:?} {}: {} bytes", path, query, size);
         }
@@ -256,7 +309,7 @@ proptest! {
 
     #[test]
     fn every_list_of_a_usual_registry_is_small(query in query()) {
-        let (status, size) = page(&Arc::new(fixture::snapshot()), "/viewer", &query_string(&query));
+        let (status, size) = page(&viewer(), &Arc::new(fixture::snapshot()), &[], "/viewer", &query_string(&query));
         prop_assert!(status == 200 && size <= PAGE_BYTES / 4, "{} bytes", size);
     }
 }

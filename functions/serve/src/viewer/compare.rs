@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::Response;
 use devfile_registry::artifact::ARCHIVE;
-use devfile_registry::index::Entry;
 use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 use similar::{ChangeTag, DiffOp, InlineChange, TextDiff};
 
 use super::detail::{Detail, crumbs, options, rest_path};
-use super::files::{Contents, files_of, is_text, size};
-use super::link::{EntryPath, type_name};
+use super::files::{FileTexts, SHOWN_BYTES, files_of, is_binary, size};
+use super::link::type_name;
 use super::page::{Page, Section, count};
 use super::room::{CODE_BYTES, LIST_BYTES, Room, left_out};
 use super::shown::Shown;
@@ -22,8 +21,8 @@ use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::shelf::title;
 
-/// Longest that the comparison of a file may take; after it, the rest is shown as replaced.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Longest that the comparisons of a page may take together; after it, the rest is shown as replaced.
+const PAGE_DIFF_TIME: Duration = Duration::from_millis(100);
 
 /// Most of each devfile that is compared, in bytes.
 const COMPARED_BYTES: usize = 256 << 10;
@@ -37,6 +36,12 @@ const WORDS_LINES: usize = 200;
 
 /// Lines around a change.
 const CONTEXT: usize = 4;
+
+/// The room and the time that are left for the comparisons of a page.
+struct Budget {
+    room: Room,
+    until: Instant,
+}
 
 /// A file of one version or both.
 type Pair<'a> = (Option<&'a StoredFile>, Option<&'a StoredFile>);
@@ -62,23 +67,37 @@ fn is_devfile(path: &str) -> bool {
     matches!(path, "devfile.yaml" | ".devfile.yaml")
 }
 
+/// The texts that are compared line by line, by path, and the number of those that are left out.
+///
+/// A text whose other half is too large, or leaves too little for the next ones, is left out as a whole. Binary files are neither.
+fn compared<'a>(files: &BTreeMap<&'a str, Pair<'a>>) -> (Vec<(&'a str, Pair<'a>)>, usize) {
+    let mut left = FILES_BYTES;
+    let (mut chosen, mut omitted) = (Vec::new(), 0);
+    for (path, pair) in files.iter().filter(|(path, _)| !is_binary(path)) {
+        let halves = [pair.0, pair.1].into_iter().flatten();
+        let is_small = halves.clone().all(|file| file.size <= SHOWN_BYTES);
+        match left.checked_sub(halves.map(|file| file.size).sum()) {
+            Some(rest) if is_small && chosen.len() < FILES => {
+                left = rest;
+                chosen.push((*path, *pair));
+            }
+            _ => omitted += 1,
+        }
+    }
+    (chosen, omitted)
+}
+
 /// The files that are compared line by line.
 pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(String, String)) -> Vec<StoredFile> {
     let shown = |version: &str| Shown::of(snapshot, name, query.only, version);
     let (Some(from), Some(to)) = (shown(&query.from), shown(&query.to)) else { return Vec::new() };
     let (files, _) = changed(snapshot, &from, &to);
-    let mut left = FILES_BYTES;
-    let texts = files.into_iter().flat_map(|(path, (old, new))| [(path, old), (path, new)]);
-    let texts = texts.filter_map(|(path, file)| file.filter(|file| is_text(path, file)));
-    texts
-        .take(2 * FILES)
-        .take_while(|file| left.checked_sub(file.size).map(|rest| left = rest).is_some())
-        .cloned()
-        .collect()
+    let (texts, _) = compared(&files);
+    texts.into_iter().flat_map(|(_, (old, new))| [old, new]).flatten().cloned().collect()
 }
 
 /// Answers with the comparison of two versions.
-pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), contents: &Contents) -> Response<Body> {
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts: &FileTexts) -> Response<Body> {
     let query = EntryQuery::parse(visit.query);
     let versions = visit.entry(&registry, &name, query.only).and_then(|entry| {
         let to = visit.version(entry, &query.to)?;
@@ -86,24 +105,24 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), conte
     });
     match versions {
         Ok((from, to)) => {
-            let page = render(&Detail::of(visit, from), &Detail::of(visit, to), contents);
-            if contents.is_incomplete { visit.current(&page) } else { visit.found(&page) }
+            let page = render(&Detail::of(visit, from), &Detail::of(visit, to), texts);
+            if texts.is_incomplete { visit.current(&page) } else { visit.found(&page) }
         }
         Err(missing) => *missing,
     }
 }
 
 /// The page. Both versions are of one entry.
-fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
+fn render(from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts) -> Page {
     let (snapshot, entry, path) = (to.visit.snapshot, to.shown.entry, &to.path);
     let (old_name, new_name) = (from.shown.name(), to.shown.name());
-    let mut room = Room(CODE_BYTES);
+    let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
     let main = html! {
         div.narrow {
             (crumbs(&[("Browse", Some("/viewer".into())), (title(entry), Some(path.page())), ("Compare", None)]))
             header.page-head {
                 h1 { "Compare versions of " (title(entry)) }
-                (form(entry, path, old_name, new_name))
+                (form(to, old_name, new_name, &html! { a.plain href=(path.compare(new_name, old_name)) { "Swap" } }))
             }
             @if let (Some(old), Some(new)) = (&from.content, &to.content)
                 && let (Some(old), Some(new)) = (&old.devfile, &new.devfile)
@@ -112,7 +131,7 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
             }
             @match (from.shown.text(), to.shown.text()) {
                 (Some(old), Some(new)) => {
-                    @let (changes, is_cut) = difference("devfile.yaml", old, new, old_name, new_name, &mut room);
+                    @let (changes, is_cut) = difference("devfile.yaml", old, new, old_name, new_name, &mut budget);
                     @if changes.0.is_empty() && !is_cut {
                         p.empty-note { "The devfiles of " (old_name) " and " (new_name) " are the same." }
                     }
@@ -121,12 +140,12 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
                 }
                 _ => p.empty-note { "This registry does not hold both devfiles." }
             }
-            (files(snapshot, from, to, contents, &mut room))
+            (files(snapshot, from, to, texts, &mut budget))
         }
     };
     Page {
         title: format!("{}: {old_name} to {new_name}", title(entry)),
-        description: format!("What changed in {} between {old_name} and {new_name}.", title(entry)),
+        description: format!("Changes of {} between {old_name} and {new_name}.", title(entry)),
         canonical: None,
         section: Section::Browse,
         main,
@@ -134,18 +153,20 @@ fn render(from: &Detail<'_>, to: &Detail<'_>, contents: &Contents) -> Page {
 }
 
 /// The comparison of all files beside the devfile.
-fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, contents: &Contents, room: &mut Room) -> Markup {
+fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts, budget: &mut Budget) -> Markup {
     let (files, same) = changed(snapshot, &from.shown, &to.shown);
-    let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| contents.text(file));
+    let text = |file: Option<&StoredFile>| file.map_or(Some(""), |file| texts.text(file));
     let number = |wanted: fn(&Pair<'_>) -> bool| files.values().filter(|pair| wanted(pair)).count();
     let added = number(|(old, _)| old.is_none());
     let removed = number(|(_, new)| new.is_none());
     let mut lines = Vec::new();
-    for (path, (old, new)) in files.iter().take(FILES) {
+    let (chosen, mut omitted) = compared(&files);
+    for (place, (path, (old, new))) in chosen.iter().enumerate() {
         if let (Some(old), Some(new)) = (text(*old), text(*new)) {
-            let (changes, is_cut) = difference(path, old, new, from.shown.name(), to.shown.name(), room);
+            let (changes, is_cut) = difference(path, old, new, from.shown.name(), to.shown.name(), budget);
             lines.push(changes);
             if is_cut {
+                omitted += chosen.len() - place - 1;
                 lines.push(html! { p.notice { "The comparison is cut here; the files are too large for a page." } });
                 break;
             }
@@ -171,7 +192,8 @@ fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, contents: &Con
                 ul.children { (rows.rows) }
                 (left_out(files.len() - rows.count))
                 @for changes in &lines { (changes) }
-                @if contents.is_incomplete { p.notice { "The store of this registry does not answer; some files are missing here." } }
+                @if omitted > 0 { p.notice { (count(omitted, "more file is", "more files are")) " not compared here." } }
+                @if texts.is_incomplete { p.notice { "The store of this registry does not answer; some files are missing here." } }
             }
         } @else if same > 0 {
             p.side-note { (count(same, "other file is", "other files are")) " the same in both versions." }
@@ -192,13 +214,15 @@ fn cut(snapshot: &Snapshot, from: Shown<'_>, to: Shown<'_>) -> Markup {
     }
 }
 
-fn form(entry: &Entry, path: &EntryPath<'_>, from: &str, to: &str) -> Markup {
+/// The form that compares any two versions of an entry, with what stands behind its button.
+pub(super) fn form(detail: &Detail<'_>, from: &str, to: &str, behind: &Markup) -> Markup {
+    let path = &detail.path;
     let select = |id: &'static str, label: &'static str, chosen: &str| {
         html! {
             div {
                 label for=(id) { (label) }
                 select id=(id) name=(id) data-submit {
-                    (options(entry, chosen))
+                    (options(detail.shown.entry, chosen))
                 }
             }
         }
@@ -208,15 +232,15 @@ fn form(entry: &Entry, path: &EntryPath<'_>, from: &str, to: &str) -> Markup {
             @if let Some(only) = path.only { input type="hidden" name="type" value=(type_name(only)); }
             (select("from", "From", from))
             (select("to", "To", to))
-            button.plain.no-script type="submit" { "Compare" }
-            a.plain href=(path.compare(to, from)) { "Swap" }
+            button.plain type="submit" { "Compare" }
+            (behind)
         }
     }
 }
 
 /// The changes of a file, and whether they end before those of the texts do; nothing when there are none.
-fn difference(path: &str, old: &str, new: &str, from: &str, to: &str, room: &mut Room) -> (Markup, bool) {
-    let until = Instant::now() + PATIENCE;
+fn difference(path: &str, old: &str, new: &str, from: &str, to: &str, budget: &mut Budget) -> (Markup, bool) {
+    let until = budget.until;
     let (old_start, new_start) = (start(old), start(new));
     let diff = TextDiff::configure().deadline(until).diff_lines(old_start, new_start);
     let number = |wanted: ChangeTag| diff.iter_all_changes().filter(|change| change.tag() == wanted).count();
@@ -224,7 +248,7 @@ fn difference(path: &str, old: &str, new: &str, from: &str, to: &str, room: &mut
     let mut is_cut = old_start.len() < old.len() || new_start.len() < new.len();
     let mut groups = Vec::new();
     for group in diff.grouped_ops(CONTEXT) {
-        let rows = room.fit(group.iter().flat_map(|op| changes(&diff, op, until)), |change| line(&change));
+        let rows = budget.room.fit(group.iter().flat_map(|op| changes(&diff, op, until)), |change| line(&change));
         let ends = rows.is_cut;
         groups.push(rows.rows);
         if ends {
@@ -292,7 +316,36 @@ mod tests {
 
     /// The changes of a devfile on a page with nothing else.
     fn devfile(old: &str, new: &str) -> (Markup, bool) {
-        difference("devfile.yaml", old, new, "1", "2", &mut Room(CODE_BYTES))
+        let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
+        difference("devfile.yaml", old, new, "1", "2", &mut budget)
+    }
+
+    #[test]
+    fn comparison_after_the_deadline_of_its_page_shows_all_as_replaced() {
+        let text = |seed: usize| (0..200).map(|line| format!("{}\n", (line + 1) * seed % 211)).collect::<String>();
+        let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() };
+        let (late, _) = difference("a", &text(1), &text(2), "1", "2", &mut budget);
+        assert!(late.0.contains("200 lines added") && late.0.contains("200 lines removed"), "{}", late.0);
+        let (in_time, _) = devfile(&text(1), &text(2));
+        assert!(!in_time.0.contains("200 lines added"), "{}", in_time.0);
+    }
+
+    #[test]
+    fn pair_of_which_one_half_fits_is_left_out_as_a_whole() {
+        let file = |size| StoredFile { digest: devfile_registry::digest::Digest::of(b""), size };
+        let (large, too_large, small) = (file(400 << 10), file(SHOWN_BYTES + 1), file(10));
+        let files: BTreeMap<&str, Pair<'_>> = [
+            ("a.txt", (Some(&large), Some(&large))),
+            ("b.txt", (Some(&large), Some(&large))),
+            ("c.txt", (Some(&large), Some(&large))),
+            ("d.txt", (None, Some(&small))),
+            ("e.txt", (Some(&small), Some(&too_large))),
+            ("f.zip", (Some(&small), None)),
+        ]
+        .into();
+        let (chosen, omitted) = compared(&files);
+        let paths: Vec<&str> = chosen.iter().map(|(path, _)| *path).collect();
+        assert_eq!((paths.as_slice(), omitted), (["a.txt", "b.txt", "d.txt"].as_slice(), 2));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What follows from the text of a devfile alone. It is worked out once and kept, within a bound.
+//! Sections that follow from a devfile or a release alone. They are rendered once and kept, within a bound.
 
 use std::sync::Arc;
 
@@ -25,37 +25,37 @@ pub(super) struct Content {
 
 /// Contents by the digest of their text, so those of versions that a release does not change outlive it.
 #[derive(Debug)]
-pub(super) struct Contents {
-    kept: Cache<Digest, Arc<Content>>,
-    rendered: Cache<Rendered, Arc<String>>,
+pub(super) struct Rendered {
+    devfiles: Cache<Digest, Arc<Content>>,
+    sections: Cache<SectionKey, Arc<String>>,
 }
 
 /// A section of a page that follows from a release alone: the release, and a name in it.
-pub(super) type Rendered = (Digest, String);
+pub(super) type SectionKey = (Digest, String);
 
-impl Contents {
+impl Rendered {
     pub(super) fn new() -> Self {
         let weight = |_: &Digest, content: &Arc<Content>| {
             // The parts hold the text once more, in small pieces.
             let bytes = content.code.rows.0.len() * 2 + content.picture.as_ref().map_or(0, String::len);
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        let length = |key: &Rendered, html: &Arc<String>| u32::try_from(key.1.len() + html.len()).unwrap_or(u32::MAX);
+        let length = |key: &SectionKey, html: &Arc<String>| u32::try_from(key.1.len() + html.len()).unwrap_or(u32::MAX);
         Self {
-            kept: Cache::builder().max_capacity(KEPT).weigher(weight).build(),
-            rendered: Cache::builder().max_capacity(KEPT).weigher(length).build(),
+            devfiles: Cache::builder().max_capacity(KEPT).weigher(weight).build(),
+            sections: Cache::builder().max_capacity(KEPT).weigher(length).build(),
         }
     }
 
     /// A section that follows from a release alone, rendered once.
-    pub(super) fn rendered(&self, key: Rendered, render: impl FnOnce() -> String) -> Arc<String> {
-        self.rendered.get_with(key, || Arc::new(render()))
+    pub(super) fn section(&self, key: SectionKey, render: impl FnOnce() -> String) -> Arc<String> {
+        self.sections.get_with(key, || Arc::new(render()))
     }
 
     /// The content of a text.
-    pub(super) fn of(&self, text: &str) -> Arc<Content> {
+    pub(super) fn content(&self, text: &str) -> Arc<Content> {
         let digest = Digest::of(text.as_bytes());
-        self.kept.get_with(digest, || Arc::new(Content::new(text)))
+        self.devfiles.get_with(digest, || Arc::new(Content::new(text)))
     }
 }
 

@@ -11,11 +11,11 @@ use super::files::{files_of, folder_of};
 use super::link::{EntryPath, segment};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Section, glyph, icon};
+use super::quarantine;
 use super::room::{self, brief, short};
 use super::shown::{Shown, sorted};
-use super::source::{Source, git_of};
+use super::source::{RepositoryLinks, git_of};
 use super::visit::{EntryQuery, Visit};
-use super::{quarantine, share};
 use crate::view::browse::shelf::title;
 
 /// A version of an entry, with everything that its pages share.
@@ -90,7 +90,7 @@ impl<'a> Detail<'a> {
     /// A version.
     pub(super) fn of(visit: Visit<'a>, shown: Shown<'a>) -> Self {
         let path = path_of(shown.entry, &visit.snapshot.shelf, visit.registry);
-        let content = shown.text().map(|text| visit.viewer.contents.of(text));
+        let content = shown.text().map(|text| visit.viewer.rendered.content(text));
         Self { visit, shown, path, content }
     }
 
@@ -116,18 +116,20 @@ impl<'a> Detail<'a> {
     }
 
     /// The repository on its host that the files of the version are from.
-    pub(super) fn source(&self) -> Option<Source> {
+    pub(super) fn source(&self) -> Option<RepositoryLinks> {
         match git_of(&self.shown) {
-            Some(git) => Source::of_git(git),
-            None => Source::of_release(self.visit.snapshot),
+            Some(git) => RepositoryLinks::of_git(git),
+            None => RepositoryLinks::of_release(self.visit.snapshot),
         }
     }
 
     /// The folder of the version at its commit.
     pub(super) fn source_folder(&self) -> Option<String> {
         match git_of(&self.shown) {
-            Some(git) => Source::of_git(git)?.folder(&git.sub_dir),
-            None => Source::of_release(self.visit.snapshot)?.folder(folder_of(self.visit.snapshot, &self.shown)?),
+            Some(git) => RepositoryLinks::of_git(git)?.folder(&git.sub_dir),
+            None => {
+                RepositoryLinks::of_release(self.visit.snapshot)?.folder(folder_of(self.visit.snapshot, &self.shown)?)
+            }
         }
     }
 
@@ -136,7 +138,7 @@ impl<'a> Detail<'a> {
         let folder = folder_of(self.visit.snapshot, &self.shown).filter(|_| git_of(&self.shown).is_none())?;
         let mut names = files_of(self.visit.snapshot, &self.shown).map(|(path, _)| path);
         let name = names.find(|name| matches!(*name, "devfile.yaml" | ".devfile.yaml")).unwrap_or("devfile.yaml");
-        Source::of_release(self.visit.snapshot)?.edit(&format!("{folder}/{name}"))
+        RepositoryLinks::of_release(self.visit.snapshot)?.edit(&format!("{folder}/{name}"))
     }
 
     /// The form for a problem with the version.
@@ -179,7 +181,7 @@ impl<'a> Detail<'a> {
             div.narrow.detail-page {
                 (crumbs(&steps))
                 (self.head(tab))
-                (quarantine::notice(self.visit.snapshot, &entry.name, entry.entry_type))
+                (quarantine::notice(self.visit.snapshot, entry))
                 @if self.shown.is_deprecated() { (self.deprecated(tab)) }
                 (above)
                 nav.tabs aria-label="Pages of this version" {
@@ -194,7 +196,6 @@ impl<'a> Detail<'a> {
                     }
                 }
                 (body)
-                @if tab == Tab::Overview { (share::section(self)) }
             }
         };
         let page_title = match tab {
@@ -288,7 +289,7 @@ pub(super) fn rest_path(shown: &Shown<'_>) -> String {
     }
 }
 
-/// Where a page is: links that lead to it, and itself.
+/// The position of a page: links that lead to it, and itself.
 pub(super) fn crumbs(steps: &[(&str, Option<String>)]) -> Markup {
     html! {
         nav.crumbs aria-label="Breadcrumb" {

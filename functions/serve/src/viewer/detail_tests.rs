@@ -220,6 +220,60 @@ async fn flattened_devfile_marks_the_lines_of_the_parent() {
 }
 
 #[tokio::test]
+async fn parent_at_the_configured_url_is_one_of_this_registry() {
+    let snapshot = with_parent("parent:\n  id: kiln\n  version: 1.1.0\n  registryUrl: https://clay.example/\n");
+    let viewer = || Viewer::new("Clay Works", Some("https://clay.example".parse().unwrap()), Mode::Pages);
+    let shown = text(ask(viewer(), &snapshot, &format!("{LOOM}/flattened"), &HeaderMap::new()).await.unwrap()).await;
+    assert!(!shown.contains("is not in this registry"), "{shown}");
+    assert_has(&shown, &["kiln-image:latest", "From <code>kiln 1.1.0</code>"]);
+    let overview = text(ask(viewer(), &snapshot, LOOM, &HeaderMap::new()).await.unwrap()).await;
+    assert_has(&overview, &[&format!("<a href=\"{KILN}?devfile-version=1.1.0\">Kiln 1.1.0</a>")]);
+}
+
+#[tokio::test]
+async fn parent_version_that_the_entry_lacks_is_no_link() {
+    let shown = page(&with_parent("parent:\n  id: kiln\n  version: 9.0.0\n"), LOOM).await;
+    assert_has(&shown, &["<code>kiln 9.0.0</code>, which this registry does not list"]);
+    assert!(!shown.contains("devfile-version=9.0.0"), "{shown}");
+}
+
+#[tokio::test]
+async fn comparison_of_many_files_says_how_many_it_leaves_out() {
+    let paths: Vec<[String; 2]> = (0..61)
+        .map(|number| ["1.0.0", "1.1.0"].map(|version| format!("stacks/kiln/{version}/file-{number:02}.txt")))
+        .collect();
+    let files: Vec<(&str, &str)> =
+        paths.iter().flat_map(|[old, new]| [(old.as_str(), "old\n"), (new.as_str(), "new\n")]).collect();
+    let devfiles = [("kiln", "1.1.0", fixture::KILN), ("kiln", "1.0.0", fixture::KILN)];
+    let snapshot = Arc::new(fixture::snapshot_with(fixture::entries(), &devfiles, &files, "/srv/registry"));
+    let viewer = Arc::new(Viewer::new("Clay Works", None, Mode::Pages));
+    let path = format!("{KILN}/compare?from=1.0.0&to=1.1.0");
+    let response = fixture::ask_with(&viewer, &snapshot, &files, &path, &HeaderMap::new()).await.unwrap();
+    let shown = text(response).await;
+    assert_eq!(shown.matches("1 line added").count(), 50, "{shown}");
+    assert_has(&shown, &["61 files changed", "11 more files are not compared here."]);
+}
+
+#[tokio::test]
+async fn commit_is_linked_on_every_known_host() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for (source, link) in [
+        ("https://github.com/a/b.git", "https://github.com/a/b/commit/"),
+        ("https://acme.ghe.com/a/b", "https://acme.ghe.com/a/b/commit/"),
+        ("https://gitlab.com/a/b", "https://gitlab.com/a/b/-/commit/"),
+        ("https://gitlab.example/a/b/c", "https://gitlab.example/a/b/c/-/commit/"),
+        ("https://codeberg.org/a/b", "https://codeberg.org/a/b/commit/"),
+    ] {
+        let snapshot = Arc::new(fixture::snapshot_of(fixture::entries(), &[], source));
+        for path in [KILN, "/viewer/status"] {
+            assert_has(&page(&snapshot, path).await, &[&format!("href=\"{link}{commit}\"")]);
+        }
+    }
+    let snapshot = Arc::new(fixture::snapshot_of(fixture::entries(), &[], "https://git.example/a/b"));
+    assert!(!page(&snapshot, KILN).await.contains(&format!("/commit/{commit}")));
+}
+
+#[tokio::test]
 async fn deprecated_version_links_the_recommended_one() {
     let mut entries: Vec<Entry> = fixture::entries();
     entries[0].versions[1].tags = vec!["Deprecated".to_owned()];
@@ -264,14 +318,19 @@ async fn configured_environment_opens_the_version_shown() {
 }
 
 #[tokio::test]
-async fn page_of_a_version_keeps_the_budget() {
+async fn page_keeps_the_budget() {
     let snapshot = example();
+    for path in ["/viewer", "/viewer/status", "/viewer/devfiles/clay-works/pot"] {
+        let bytes = page(&snapshot, path).await.len();
+        assert!(bytes < 60_000, "{path}: {bytes} bytes");
+    }
     for below in [
         "",
         "/commands",
         "/components",
         "/devfile",
         "/files",
+        "/files/docker/Dockerfile",
         "/versions",
         "/flattened",
         "/compare?from=1.0.0&to=1.1.0",

@@ -1,4 +1,4 @@
-//! What a page shows of a devfile's content. Checking devfiles is not the viewer's part: it shows what it can read.
+//! The content of a devfile, as far as pages show it. The viewer checks no devfile: it shows the parts that it can read.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) struct Devfile {
     /// Commands by the event that runs them.
     #[serde(deserialize_with = "nullable")]
     pub(super) events: BTreeMap<String, Vec<String>>,
-    /// How many components, commands and starter projects there are beyond those that are shown.
+    /// Numbers of components, commands and starter projects beyond those that are shown.
     #[serde(skip)]
     pub(super) more: [usize; 3],
 }
@@ -35,7 +35,7 @@ const SHOWN: usize = 200;
 /// Most events that are shown; the schema has four.
 const EVENTS: usize = 8;
 
-/// What the index does not repeat of the metadata, and the version for comparisons.
+/// The metadata that the index does not repeat, and the version for comparisons.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
@@ -123,7 +123,7 @@ pub(super) struct Command {
     pub(super) composite: Option<Body>,
 }
 
-/// What a command does.
+/// The action of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Body {
@@ -174,7 +174,7 @@ pub(super) struct GitSource {
     pub(super) checkout_from: Option<CheckoutFrom>,
 }
 
-/// What of a Git repository to take.
+/// The revision of a Git repository to check out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct CheckoutFrom {
@@ -256,7 +256,7 @@ impl Component {
 }
 
 impl Command {
-    /// What it does.
+    /// Its action.
     pub(super) fn body(&self) -> Option<&Body> {
         self.exec.as_ref().or(self.apply.as_ref()).or(self.composite.as_ref())
     }

@@ -10,16 +10,13 @@ use jiff::Timestamp as Instant;
 use maud::{Markup, PreEscaped, html};
 
 use super::list::path_of;
-use super::page::Registry;
+use super::page::FEED_PATH;
 use super::room::{Room, SECTION_BYTES, brief, short};
 use super::visit::{EntryQuery, Visit};
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::view::browse::history::FEED_VERSIONS;
 use crate::view::browse::shelf::title;
-
-/// The path of the feed of the registry.
-pub(super) const PATH: &str = "/viewer/feed.atom";
 
 /// The media type of Atom.
 pub(super) const ATOM: &str = "application/atom+xml; charset=utf-8";
@@ -38,7 +35,7 @@ pub(super) fn answer(visit: Visit<'_>, (): ()) -> Response<HttpBody> {
         let entry = &entries[*place];
         item(visit, *place, version.map(|version| &entry.versions[version]))
     });
-    respond(visit, PATH, "/viewer", visit.registry.name, items)
+    respond(visit, FEED_PATH, "/viewer", visit.registry.name, items)
 }
 
 /// The feed of an entry.
@@ -134,11 +131,4 @@ pub(super) fn xml(text: &str) -> String {
     let is_char =
         |c: &char| !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
     text.chars().filter(is_char).collect()
-}
-
-impl Registry<'_> {
-    /// The link by which programs find the feed of the registry.
-    pub(super) fn feed_link(&self) -> Markup {
-        html! { link rel="alternate" type="application/atom+xml" title=(self.name) href=(PATH); }
-    }
 }

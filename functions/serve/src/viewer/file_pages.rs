@@ -7,7 +7,7 @@ use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 
 use super::detail::{Detail, Tab};
-use super::files::{Contents, PICTURES, ends_with, files_of, folder_of, is_text, size};
+use super::files::{FileTexts, PICTURES, ends_with, files_of, folder_of, is_text, size};
 use super::highlight;
 use super::link::encoded;
 use super::missing;
@@ -94,21 +94,21 @@ fn find<'a>(snapshot: &'a Snapshot, shown: &Shown<'_>, path: &str) -> Option<&'a
 pub(super) fn answer(
     visit: Visit<'_>,
     (registry, name, path): (String, String, String),
-    contents: &Contents,
+    texts: &FileTexts,
 ) -> Response<Body> {
     let detail = match Detail::find(visit, &registry, &name) {
         Ok(detail) => detail,
         Err(missing) => return *missing,
     };
     let Some(file) = find(visit.snapshot, &detail.shown, &path) else { return visit.missing(&missing::path()) };
-    let page = page(&detail, &path, file, contents);
-    if contents.is_incomplete { visit.current(&page) } else { visit.found(&page) }
+    let page = page(&detail, &path, file, texts);
+    if texts.is_incomplete { visit.current(&page) } else { visit.found(&page) }
 }
 
-fn page(detail: &Detail<'_>, path: &str, file: &StoredFile, contents: &Contents) -> Page {
+fn page(detail: &Detail<'_>, path: &str, file: &StoredFile, texts: &FileTexts) -> Page {
     let folder = folder_of(detail.visit.snapshot, &detail.shown).unwrap_or_default();
     let raw = raw(folder, path);
-    let code = contents.text(file).map(|text| highlight::file(path, text));
+    let code = texts.text(file).map(|text| highlight::file(path, text));
     let source = detail.source().and_then(|source| source.file(&format!("{folder}/{path}")));
     let body = html! {
         section.tab-body aria-labelledby="file" {
@@ -132,7 +132,7 @@ fn page(detail: &Detail<'_>, path: &str, file: &StoredFile, contents: &Contents)
                     pre.code tabindex="0" role="region" aria-label={ "Text of " (path) } { code #code { (code.rows) } }
                     @if code.is_cut { p.notice { "The lines after line " (code.count) " are not shown here." } }
                 }
-                None if contents.is_incomplete => p.notice { "The store of this registry does not answer; try again in a moment." },
+                None if texts.is_incomplete => p.notice { "The store of this registry does not answer; try again in a moment." },
                 None => p.empty-note { "This file is not shown as text." },
             }
         }

@@ -14,7 +14,7 @@ use crate::release::blobs::Blobs;
 use crate::release::snapshot::Snapshot;
 
 /// Largest file that a page shows, in bytes.
-const SHOWN_BYTES: u64 = 512 << 10;
+pub(super) const SHOWN_BYTES: u64 = 512 << 10;
 
 /// Names that end so are no texts.
 const BINARY: [&str; 13] =
@@ -25,13 +25,13 @@ pub(super) const PICTURES: [&str; 5] = [".svg", ".png", ".jpg", ".jpeg", ".gif"]
 
 /// The contents of files that a page needs, read before it is rendered.
 #[derive(Debug, Default)]
-pub(super) struct Contents {
+pub(super) struct FileTexts {
     bytes: HashMap<Digest, Bytes>,
     /// Whether a file could not be read. A page without it is kept by nobody.
     pub(super) is_incomplete: bool,
 }
 
-impl Contents {
+impl FileTexts {
     /// Reads files from memory or from the bucket.
     pub(super) async fn read(snapshot: &Snapshot, blobs: &Blobs, files: Vec<StoredFile>) -> Self {
         let read = |file: StoredFile| async move {
@@ -42,19 +42,19 @@ impl Contents {
             (file.digest, bytes)
         };
         let all: Vec<_> = stream::iter(files).map(read).buffer_unordered(CONCURRENT_READS).collect().await;
-        let mut contents = Self::default();
+        let mut texts = Self::default();
         for (digest, bytes) in all {
             match bytes {
                 Ok(bytes) => {
-                    contents.bytes.insert(digest, bytes);
+                    texts.bytes.insert(digest, bytes);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a page lacks a file");
-                    contents.is_incomplete = true;
+                    texts.is_incomplete = true;
                 }
             }
         }
-        contents
+        texts
     }
 
     /// The text of a file; `None` when it is not here or no text.
@@ -85,7 +85,12 @@ pub(super) fn files_of<'a>(
 
 /// Whether a file may be shown as text, by its name and size.
 pub(super) fn is_text(path: &str, file: &StoredFile) -> bool {
-    file.size <= SHOWN_BYTES && !ends_with(path, &BINARY)
+    file.size <= SHOWN_BYTES && !is_binary(path)
+}
+
+/// Whether the name of a file says that it is no text.
+pub(super) fn is_binary(path: &str) -> bool {
+    ends_with(path, &BINARY)
 }
 
 /// Whether a name has one of these ends, in any case.

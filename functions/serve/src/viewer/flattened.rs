@@ -15,6 +15,7 @@ use super::room::{CODE_BYTES, LIST_BYTES, Room, brief};
 use super::shown::Shown;
 use super::visit::Visit;
 use crate::release::snapshot::Snapshot;
+use crate::view::versions::Wanted;
 
 /// Colours of origins; further ones begin again.
 const COLOURS: usize = 4;
@@ -26,7 +27,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Re
         Err(missing) => return *missing,
     };
     let key = (visit.snapshot.about.release, format!("flattened {}", detail.shown.key()));
-    let shown = visit.viewer.contents.rendered(key, || flattened(&detail).into_string());
+    let shown = visit.viewer.rendered.section(key, || flattened(&detail).into_string());
     let page = detail.page(
         Tab::Devfile,
         html! {},
@@ -51,7 +52,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String)) -> Re
 /// The devfile with a legend of its origins.
 fn flattened(detail: &Detail<'_>) -> Markup {
     let path = devfile_path(detail.visit.snapshot, &detail.shown);
-    let around = Release { snapshot: detail.visit.snapshot };
+    let around = Release { snapshot: detail.visit.snapshot, public_url: detail.visit.viewer.own_url() };
     let files = |path: &str| around.file(path);
     let surroundings = Surroundings { files: &files, outside: &around, known_parents: None };
     let flat = detail.shown.text().and_then(|text| validate::flatten(&path, text.as_bytes(), &surroundings));
@@ -104,6 +105,8 @@ fn devfile_path(snapshot: &Snapshot, shown: &Shown<'_>) -> String {
 /// The devfiles of a release, as parents.
 struct Release<'a> {
     snapshot: &'a Snapshot,
+    /// The configured URL of the registry.
+    public_url: Option<String>,
 }
 
 impl Release<'_> {
@@ -135,18 +138,12 @@ impl Release<'_> {
 impl Parents for Release<'_> {
     fn in_tree(&self, parent: &Outside) -> Option<String> {
         let Outside::Stack { id, version, registry } = parent else { return None };
-        if let Some(registry) = registry.as_deref()
-            && self
-                .snapshot
-                .own_url
-                .as_deref()
-                .is_none_or(|own| own.trim_end_matches('/') != registry.trim_end_matches('/'))
-        {
+        let is_own = |url: &str| self.snapshot.is_own_url(url, self.public_url.as_deref());
+        if !registry.as_deref().is_none_or(is_own) {
             return None;
         }
         let devfiles = self.snapshot.devfiles_of(EntryType::Stack, id)?;
-        let is_wanted = |of: &str, default: bool| version.as_deref().map_or(default, |wanted| wanted == of);
-        let found = devfiles.iter().find(|devfile| is_wanted(&devfile.version, devfile.default))?;
+        let found = Wanted::named(version.as_deref().unwrap_or_default()).choose(devfiles, |_| true)?;
         Some(format!("{}/devfile.yaml", self.snapshot.folder(id, &found.version)?))
     }
 }

@@ -12,7 +12,7 @@ use super::room::{CODE_BYTES, Fitting, Room};
 /// A range of a text in bytes, and what it is.
 type Piece = (Range<usize>, Kind);
 
-/// What a piece of a text is; its name is the class.
+/// The kind of a piece of a text; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -164,7 +164,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// What stands between tokens: space, comments and, after an error, everything else.
+/// Adds the text between tokens: space, comments and, after an error, everything else.
 fn between(text: &str, range: Range<usize>, pieces: &mut Vec<Piece>) {
     let mut start = range.start;
     for line in text[range].split_inclusive('\n') {
@@ -196,7 +196,7 @@ mod tests {
     use crate::viewer::fixture;
     use proptest::prelude::*;
 
-    /// What a browser would show of the markup.
+    /// The text that a browser shows of the markup.
     fn shown(markup: &str) -> String {
         let mut out = String::new();
         let mut inside = false;

@@ -5,9 +5,8 @@ use devfile_registry::release::Recent;
 use maud::{Markup, html};
 
 use super::list::path_of;
-use super::page::{Registry, count};
+use super::page::{Registry, commit, count, moment};
 use super::room::{brief, left_out, section};
-use super::status::{commit, moment};
 use crate::release::snapshot::Snapshot;
 
 /// Releases that were live, the newest first.
@@ -41,7 +40,8 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, now: jiff::Tim
 fn changes(snapshot: &Snapshot, registry: Registry<'_>, release: &Recent) -> Markup {
     let lists = &release.changes;
     let changed = lists.changed.difference(&lists.added);
-    let listed = lists.changed.len() + lists.removed.len();
+    // The lists are cut one by one, so a new part need not be in that of the changed.
+    let listed = lists.changed.union(&lists.added).count() + lists.removed.len();
     html! {
         @if release.parts == 0 { "–" }
         @else {
@@ -67,13 +67,12 @@ pub(super) fn linked(snapshot: &Snapshot, registry: Registry<'_>, part: &str) ->
 
 /// The page of a stack, version or sample by its path in the repository.
 fn page_of(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Option<String> {
-    let (kind, rest) = match part.split_once('/')? {
-        ("stacks", rest) => (EntryType::Stack, rest),
-        ("samples", rest) => (EntryType::Sample, rest),
+    let (kind, name) = match part.split_once('/')? {
+        ("stacks", path) => (EntryType::Stack, snapshot.stack_in(path.split('/').next()?)?),
+        ("samples", path) => (EntryType::Sample, path.split('/').next()?),
         _ => return None,
     };
-    let (name, version) = rest.split_once('/').unwrap_or((rest, ""));
+    let version = snapshot.version_in(part).map_or("", |(_, version)| version);
     let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, Some(kind))?];
-    let version = entry.versions.iter().find(|known| known.version == version).map_or("", |known| &known.version);
     Some(path_of(entry, &snapshot.shelf, registry).version(version))
 }

@@ -56,7 +56,7 @@ pub(super) fn placeholder(name: &str) -> (String, usize) {
     (letters.to_uppercase(), sum % TONES)
 }
 
-/// How many colours placeholders have.
+/// Number of colours of placeholders.
 pub(super) const TONES: usize = 8;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use devfile_registry::open_in::Values;
 use maud::{Markup, html};
 
 use super::detail::Detail;
-use super::link::outside;
+use super::link::safe_link;
 use super::page::{Glyph, Registry, glyph};
 use super::shown::Shown;
 use super::source::{git_of, remote_of};
@@ -18,10 +18,10 @@ const COMMANDS_BYTES: usize = 4096;
 
 /// A client, with what to do in it.
 #[derive(Debug, PartialEq, Eq)]
-struct Way {
+struct Client {
     id: &'static str,
     name: &'static str,
-    /// What to do with the text, where it is no command for a shell.
+    /// The use of the text.
     about: &'static str,
     /// The commands, or the address.
     text: String,
@@ -29,7 +29,7 @@ struct Way {
 
 /// The section; `rest` is the path of the devfile in the REST API.
 pub(super) fn section(detail: &Detail<'_>, rest: Option<&str>) -> Markup {
-    let ways = ways(&detail.shown, detail.visit.registry, rest);
+    let clients = clients(&detail.shown, detail.visit.registry, rest);
     html! {
         section.use aria-labelledby="install" {
             div.section-head {
@@ -38,11 +38,11 @@ pub(super) fn section(detail: &Detail<'_>, rest: Option<&str>) -> Markup {
             }
             fieldset.clients {
                 legend.hidden { "Client" }
-                @for (place, way) in ways.iter().enumerate() {
-                    input.hidden type="radio" name="client" id={ "client-" (way.id) } value=(way.id) checked[place == 0];
-                    label for={ "client-" (way.id) } { (way.name) }
+                @for (place, client) in clients.iter().enumerate() {
+                    input.hidden type="radio" name="client" id={ "client-" (client.id) } value=(client.id) checked[place == 0];
+                    label for={ "client-" (client.id) } { (client.name) }
                 }
-                @for way in &ways { (snippet(way)) }
+                @for client in &clients { (snippet(client)) }
             }
         }
     }
@@ -58,7 +58,7 @@ fn open_in(detail: &Detail<'_>, rest: &str) -> Markup {
     html! {
         div.actions {
             @for environment in environments {
-                @if let Some(link) = outside(&environment.link(&values)) {
+                @if let Some(link) = safe_link(&environment.link(&values)) {
                     a.primary href=(link) rel="noopener noreferrer nofollow" { "Open in " (environment.name()) }
                 }
             }
@@ -66,22 +66,22 @@ fn open_in(detail: &Detail<'_>, rest: &str) -> Markup {
     }
 }
 
-fn snippet(way: &Way) -> Markup {
+fn snippet(client: &Client) -> Markup {
     html! {
-        div class={ "snippet way-" (way.id) } {
+        div class={ "snippet way-" (client.id) } {
             div.snippet-head {
-                p { (way.about) }
-                button.plain.script type="button" data-copy={ "#use-" (way.id) } aria-label={ "Copy for " (way.name) } {
+                p { (client.about) }
+                button.plain.script type="button" data-copy={ "#use-" (client.id) } aria-label={ "Copy for " (client.name) } {
                     (glyph(Glyph::Copy)) span { "Copy" }
                 }
             }
-            pre tabindex="0" role="region" aria-label={ "For " (way.name) } { code id={ "use-" (way.id) } { (way.text) } }
+            pre tabindex="0" role="region" aria-label={ "For " (client.name) } { code id={ "use-" (client.id) } { (client.text) } }
         }
     }
 }
 
 /// The clients of a version. A stack can be pulled as an artifact; a sample is a Git repository.
-fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Way> {
+fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Client> {
     let entry = shown.entry;
     let (url, host) = match registry.origin {
         Some(origin) => (origin.to_string(), origin.authority().to_owned()),
@@ -89,8 +89,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
     };
     let (name, version) = (shell(&entry.name), shell(shown.name()));
     let is_stack = entry.entry_type == EntryType::Stack;
-    let mut ways = Vec::new();
-    let mut add = |id, name, about, text| ways.push(Way { id, name, about, text });
+    let mut clients = Vec::new();
+    let mut add = |id, name, about, text| clients.push(Client { id, name, about, text });
     let shell_commands = "In a terminal, in an empty folder:";
     if is_stack {
         let version_option = if version.is_empty() { String::new() } else { format!(" --devfile-version {version}") };
@@ -127,8 +127,8 @@ fn ways(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Wa
         add("curl", "curl", shell_commands, command);
     }
     // A command that is cut is none.
-    ways.retain(|way| way.text.len() <= COMMANDS_BYTES);
-    ways
+    clients.retain(|client| client.text.len() <= COMMANDS_BYTES);
+    clients
 }
 
 /// Clones a repository into a folder and checks a revision out. `git clone --branch` takes branches and tags alone, and a revision
@@ -170,9 +170,9 @@ mod tests {
         let origin = origin::of(&headers);
         let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);
         let registry = Registry { name, slug, origin: origin.as_ref(), caching };
-        ways(&shown, registry, Some("/devfiles/x"))
+        clients(&shown, registry, Some("/devfiles/x"))
             .into_iter()
-            .map(|way| format!("{}:\n{}", way.name, way.text))
+            .map(|client| format!("{}:\n{}", client.name, client.text))
             .collect::<Vec<_>>()
             .join("\n")
     }

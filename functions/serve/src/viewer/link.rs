@@ -14,7 +14,7 @@ pub(super) fn encoded(path: &str) -> String {
 
 /// A link that may stand on a page: `https`, `mailto`, or relative to this registry. Nothing else is a link here,
 /// so that a devfile cannot bring a script or lead to another scheme.
-pub(super) fn outside(text: &str) -> Option<&str> {
+pub(super) fn safe_link(text: &str) -> Option<&str> {
     let text = text.trim();
     let plain = (1..=LINK_BYTES).contains(&text.len())
         && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "\\\"<>".contains(c));
@@ -42,15 +42,8 @@ pub(super) fn short_url(url: &str) -> &str {
 
 /// A Git remote as a page to look at, where its host shows one under the same URL.
 pub(super) fn repository_page(remote: &str) -> Option<&str> {
-    let page = outside(remote).filter(|link| !link.starts_with('/'))?;
+    let page = safe_link(remote).filter(|link| !link.starts_with('/'))?;
     Some(page.strip_suffix(".git").unwrap_or(page))
-}
-
-/// The page of a commit, when the source is a repository on a host that has such pages.
-pub(super) fn commit_page(source: &str, commit: &str) -> Option<String> {
-    let page = repository_page(source)?.trim_end_matches('/');
-    let known = ["https://github.com/", "https://gitlab.com/"].iter().any(|host| page.starts_with(host));
-    (known && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{page}/commit/{commit}"))
 }
 
 /// The name of a registry as it stands in paths: lower-case words with hyphens, as existing viewers write it.
@@ -151,9 +144,9 @@ mod tests {
         for good in
             ["https://example.com", "HTTPS://example.com/a?b#c", "mailto:a@example.com", "/viewer", " https://e.com "]
         {
-            assert_eq!(outside(good), Some(good.trim()), "{good}");
+            assert_eq!(safe_link(good), Some(good.trim()), "{good}");
         }
-        assert_eq!(outside(&format!("https://example.com/{}", "a".repeat(LINK_BYTES))), None);
+        assert_eq!(safe_link(&format!("https://example.com/{}", "a".repeat(LINK_BYTES))), None);
         for bad in [
             "",
             "javascript:alert(1)",
@@ -176,20 +169,15 @@ mod tests {
             "example.com",
             "é",
         ] {
-            assert_eq!(outside(bad), None, "{bad}");
+            assert_eq!(safe_link(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn repositories_and_commits_have_pages() {
+    fn remote_has_a_page_where_it_is_a_safe_link() {
         assert_eq!(repository_page("https://github.com/a/b.git"), Some("https://github.com/a/b"));
         assert_eq!(repository_page("git@github.com:a/b.git"), None);
         assert_eq!(repository_page("/a"), None);
-        let page = commit_page("https://github.com/a/b.git", "0123abcd");
-        assert_eq!(page.as_deref(), Some("https://github.com/a/b/commit/0123abcd"));
-        assert_eq!(commit_page("/srv/registry", "0123abcd"), None);
-        assert_eq!(commit_page("https://git.example/a", "0123abcd"), None);
-        assert_eq!(commit_page("https://github.com/a/b", "tree:xyz"), None);
     }
 
     #[test]
@@ -218,7 +206,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_link_has_a_known_start(text in "\\PC{0,40}|(java|https|mailto|data|//|/|\\\\)?[:/a-z\\\\]{0,20}") {
-            if let Some(link) = outside(&text) {
+            if let Some(link) = safe_link(&text) {
                 let lower = link.to_lowercase();
                 let relative = lower.starts_with('/') && !lower.starts_with("//") && !lower.starts_with("/\\");
                 prop_assert!(lower.starts_with("https://") || lower.starts_with("mailto:") || relative);

@@ -32,8 +32,8 @@ const SUGGESTED: usize = 8;
 /// Tags on a card.
 const TAGS: usize = 4;
 
-/// The page that a query string asks for.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> Page {
+/// The page that a query string asks for, at a moment: entries are new for a while.
+pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now: jiff::Timestamp) -> Page {
     let shelf = &snapshot.shelf;
     let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
     let found = shelf.browse(&query);
@@ -76,7 +76,8 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str) -> 
                     } @else {
                         ol.cards {
                             @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                li { (card(&snapshot.catalog.entries()[*place], shelf.history.entry(*place), shelf, registry)) }
+                                @let entry = &snapshot.catalog.entries()[*place];
+                                li { (card(entry, shelf.history.entry(*place), shelf, registry, now)) }
                             }
                         }
                         (pagination(&query, pages))
@@ -264,7 +265,7 @@ fn suggestions<'a>(snapshot: &'a Snapshot, found: &Narrowed, query: &ListQuery) 
     texts
 }
 
-fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>) -> Markup {
+fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
     let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
@@ -275,7 +276,7 @@ fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>) -> M
                     h3 { a href=(path_of(entry, shelf, registry).page()) { (title(entry)) } }
                     p.by {
                         (type_mark(entry.entry_type))
-                        @if times.is_new(jiff::Timestamp::now()) { span.mark.new { "New" } }
+                        @if times.is_new(now) { span.mark.new { "New" } }
                         @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
                         @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
@@ -367,7 +368,29 @@ fn pagination(query: &ListQuery, pages: usize) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use devfile_registry::release::Changes;
+
     use super::*;
+    use crate::http::body::Caching;
+    use crate::view::icons::Icons;
+    use crate::viewer::fixture;
+
+    #[test]
+    fn entry_is_marked_as_new_for_thirty_days_after_the_release_that_added_it() {
+        let mut snapshot = fixture::snapshot();
+        let mut release = snapshot.about.recent[0].clone();
+        let part: BTreeSet<String> = ["samples/pot".to_owned()].into();
+        release.changes = Changes { changed: part.clone(), added: part, ..Changes::default() };
+        release.parts = 1;
+        snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &Icons::new(), &[], &[release]);
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
+        for (now, marks) in [("2025-11-30T09:00:00Z", 1), ("2025-12-02T09:00:00Z", 0)] {
+            let page = render(&snapshot, registry, "", now.parse().unwrap());
+            assert_eq!(page.main.into_string().matches(">New<").count(), marks, "{now}");
+        }
+    }
 
     #[test]
     fn pages_that_are_linked() {

@@ -1,6 +1,5 @@
-//! What is not there, said in a way that helps.
+//! Pages about missing things, with links to others.
 
-use devfile_registry::index::EntryType;
 use maud::{Markup, html};
 
 use super::list::path_of;
@@ -18,8 +17,7 @@ pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> 
     let search = ListQuery::searching(name);
     page(html! {
         h1 { "There is no “" (short(name)) "” here" }
-        (quarantine::notice(snapshot, name, EntryType::Stack))
-        (quarantine::notice(snapshot, name, EntryType::Sample))
+        (quarantine::notice_of_missing(snapshot, name))
         p { "This registry has no stack or sample of that name. It may have been removed, or have another name." }
         @if !near.is_empty() {
             p { "Names like it:" }

@@ -3,7 +3,7 @@
 //! [`routes`] declares each page; a stack has its page from the moment its release is live. The pages of a release share its
 //! [`Shelf`](crate::view::browse::shelf::Shelf), and [`content`] keeps what follows from a devfile's text alone. Pages work without
 //! JavaScript, and nothing in them runs, loads or points to what is not safe: texts are escaped by `maud`, links pass
-//! [`link::outside`], and the policy in [`page`] forbids the rest.
+//! [`link::safe_link`], and the policy in [`page`] forbids the rest.
 
 mod assets;
 mod badge;
@@ -45,7 +45,7 @@ mod bounds;
 #[cfg(test)]
 mod detail_tests;
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 #[cfg(test)]
 mod share_tests;
 #[cfg(test)]
@@ -85,7 +85,10 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
     let to_list = || async { redirect("/viewer") };
     let mark = |headers: HeaderMap| async move { assets::MARK.answer(&headers, Caching::Minute) };
     vec![
-        page(viewer, "/viewer", |visit, ()| visit.found(&list::render(visit.snapshot, visit.registry, visit.query))),
+        page(viewer, "/viewer", |visit, ()| {
+            let now = jiff::Timestamp::now();
+            visit.found(&list::render(visit.snapshot, visit.registry, visit.query, now))
+        }),
         Route::page("/viewer/status", move |State(app): State<Arc<App>>, held: Held, request: Request| async move {
             answer_status(&status, &app, &held, &request.into_parts().0).await
         }),
@@ -107,7 +110,7 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         .with_rest(),
         page(viewer, "/viewer/devfiles/{registry}/{name}/versions", tabs::versions),
         page_with_files(viewer, "/viewer/devfiles/{registry}/{name}/compare", compare::wanted, compare::answer),
-        page(viewer, feed::PATH, feed::answer),
+        page(viewer, page::FEED_PATH, feed::answer),
         page(viewer, "/viewer/devfiles/{registry}/{name}/feed.atom", feed::answer_entry),
         page(viewer, "/viewer/devfiles/{registry}/{name}/badges/{badge}", badge::answer),
         page(viewer, "/viewer/embed/{registry}/{name}", share::answer_embed),

@@ -7,13 +7,14 @@ use maud::{Markup, html};
 
 use super::detail::{Detail, Tab};
 use super::devfile::{Command, Devfile};
-use super::files::{self, Contents};
+use super::files::{self, FileTexts};
 use super::install;
-use super::link::{commit_page, encoded, outside, remote_link, short_url};
+use super::link::{encoded, remote_link, safe_link, short_url};
 use super::list::path_of;
-use super::page::{Page, day};
+use super::page::{Page, commit, day};
 use super::readme::{self, Around};
 use super::room::{LIST_BYTES, Room, brief, left_out, short};
+use super::share;
 use super::shown::Shown;
 use super::source::git_of;
 use super::tables;
@@ -39,15 +40,15 @@ pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(Strin
 }
 
 /// Answers with the page of a version.
-pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), contents: &Contents) -> Response<Body> {
+pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts: &FileTexts) -> Response<Body> {
     match Detail::find(visit, &registry, &name) {
-        Ok(detail) if contents.is_incomplete => visit.current(&page(&detail, contents)),
-        Ok(detail) => visit.found(&page(&detail, contents)),
+        Ok(detail) if texts.is_incomplete => visit.current(&page(&detail, texts)),
+        Ok(detail) => visit.found(&page(&detail, texts)),
         Err(missing) => *missing,
     }
 }
 
-fn page(detail: &Detail<'_>, contents: &Contents) -> Page {
+fn page(detail: &Detail<'_>, texts: &FileTexts) -> Page {
     let devfile = detail.content.as_ref().and_then(|content| content.devfile.as_ref());
     let rest = detail.rest().filter(|_| detail.content.is_some());
     let use_it = install::section(detail, rest.as_deref());
@@ -61,11 +62,12 @@ fn page(detail: &Detail<'_>, contents: &Contents) -> Page {
                 }
                 @if let Some(devfile) = devfile { (summary(detail, devfile)) }
                 (family(detail))
-                (readme_section(detail, contents))
+                (readme_section(detail, texts))
                 @if let Some(devfile) = devfile { (tables::starter_projects(devfile, rest.as_deref())) }
             }
             (facts(detail))
         }
+        (share::section(detail))
     };
     detail.page(Tab::Overview, use_it, body)
 }
@@ -147,8 +149,8 @@ fn family(detail: &Detail<'_>) -> Markup {
                     "Takes from "
                     @match parent {
                         Parent::Here { place, version } => { (link(*place, version)) }
-                        Parent::Elsewhere { name, url } => {
-                            @match outside(url) {
+                        Parent::External { name, url } => {
+                            @match safe_link(url) {
                                 Some(url) => { a href=(url) rel="noopener noreferrer nofollow" { (short_url(&brief(name))) } }
                                 None => { code { (brief(name)) } }
                             }
@@ -171,7 +173,7 @@ fn family(detail: &Detail<'_>) -> Markup {
     }
 }
 
-fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
+fn readme_section(detail: &Detail<'_>, texts: &FileTexts) -> Markup {
     let snapshot = detail.visit.snapshot;
     let Some((path, file)) = files::readme_of(snapshot, &detail.shown) else { return html! {} };
     let folder = files::folder_of(snapshot, &detail.shown).unwrap_or_default();
@@ -182,9 +184,9 @@ fn readme_section(detail: &Detail<'_>, contents: &Contents) -> Markup {
         let around = Around { path, folder, entry: &detail.path, version, source: source.as_ref(), has: &has };
         readme::render(text, &around).unwrap_or_default()
     };
-    let html = contents.text(file).map(|text| {
+    let html = texts.text(file).map(|text| {
         let key = (snapshot.about.release, format!("readme {} {path}", detail.shown.key()));
-        detail.visit.viewer.contents.rendered(key, || render(text))
+        detail.visit.viewer.rendered.section(key, || render(text))
     });
     html! {
         section.readme aria-label="README" {
@@ -215,7 +217,7 @@ fn contribute(detail: &Detail<'_>) -> Markup {
     }
 }
 
-/// What the index says of the version, one line each.
+/// The facts of the index about the version, one line each.
 fn facts(detail: &Detail<'_>) -> Markup {
     let (snapshot, shown) = (detail.visit.snapshot, &detail.shown);
     let (entry, version) = (shown.entry, shown.version);
@@ -231,7 +233,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
         text(value).map(|name| html! { a href=(ListQuery::only(facet, value).href()) { (name) } })
     };
     let link = |url: &str| {
-        outside(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
+        safe_link(url).map(|url| html! { a href=(url) rel="noopener noreferrer nofollow" { (short_url(url)) } })
     };
     let support = [entry.support_url.as_str(), metadata.map_or("", |metadata| &metadata.support_url)];
     let memory = [entry.global_memory_limit.as_str(), metadata.map_or("", |metadata| &metadata.global_memory_limit)];
@@ -242,7 +244,6 @@ fn facts(detail: &Detail<'_>) -> Markup {
     let tags = shown.tags().iter().filter(|tag| tag.len() <= VALUE_BYTES);
     let tags = Room(LIST_BYTES)
         .fit(tags, |tag| html! { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } });
-    let commit = &snapshot.about.commit_hash;
     let rows = [
         ("Version", text(shown.name())),
         ("Schema version", version.and_then(|version| text(&version.schema_version))),
@@ -260,15 +261,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
         ("Website", metadata.and_then(|metadata| link(&metadata.website))),
         ("Support", support.iter().find_map(|url| link(url))),
         ("Last modified", day(version.map_or(&entry.last_modified, |version| &version.last_modified))),
-        (
-            "Commit",
-            Some(html! {
-                @match commit_page(&snapshot.about.source, commit.as_str()) {
-                    Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
-                    None => { code { (commit.short()) } }
-                }
-            }),
-        ),
+        ("Commit", Some(commit(&snapshot.about.source, &snapshot.about.commit_hash))),
     ];
     html! {
         aside.facts aria-label="Details" {

@@ -5,6 +5,7 @@ use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
+use devfile_registry::digest::CommitSha;
 use devfile_registry::limits::PAGE_BYTES;
 use devfile_registry::logging::foreign;
 use devfile_registry::public_url::PublicUrl;
@@ -13,18 +14,22 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{MARK, SCRIPT, STYLE};
 use super::icons::placeholder;
+use super::source::RepositoryLinks;
 use crate::http::body::{Body, Caching};
+
+/// The path of the feed of the registry.
+pub(super) const FEED_PATH: &str = "/viewer/feed.atom";
 
 /// Media type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
-/// What a page may do: show and run what comes from this registry in files of its own, and nothing else.
+/// The permissions of a page: it shows and runs files of this registry, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// What every page knows of the registry.
+/// The registry as every page names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registry<'a> {
     /// Its name for people.
@@ -33,7 +38,7 @@ pub(super) struct Registry<'a> {
     pub(super) slug: &'a str,
     /// Its URL, if it is configured or the request tells.
     pub(super) origin: Option<&'a PublicUrl>,
-    /// How its pages may be kept.
+    /// The caching of its pages.
     pub(super) caching: Caching,
 }
 
@@ -47,7 +52,7 @@ impl Registry<'_> {
 /// One page.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// What it is about, in a few words.
+    /// Its subject, in a few words.
     pub(super) title: String,
     /// One sentence, for search engines and previews.
     pub(super) description: String,
@@ -64,7 +69,7 @@ pub(super) struct Page {
 pub(super) enum Section {
     /// Stacks and samples.
     Browse,
-    /// What is live, and since when.
+    /// The live release and its state.
     Status,
     /// Nothing of both.
     Nowhere,
@@ -98,7 +103,7 @@ impl Page {
                         }
                         None => { meta name="robots" content="noindex"; }
                     }
-                    (registry.feed_link())
+                    (feed_link(registry))
                     link rel="icon" type="image/svg+xml" href=(MARK.url);
                     link rel="stylesheet" href=(STYLE.url);
                     // Not deferred: it sets the chosen colours before anything is painted.
@@ -108,7 +113,7 @@ impl Page {
                     a.skip href="#main" { "Skip to content" }
                     (header(registry, self.section))
                     main #main tabindex="-1" { (self.main) }
-                    (footer())
+                    (footer(registry))
                 }
             }
         }
@@ -197,7 +202,16 @@ fn header(registry: Registry<'_>, section: Section) -> Markup {
     }
 }
 
-fn footer() -> Markup {
+/// The link by which programs find the feed of the registry. Feeds name full URLs, so there is none without an origin.
+fn feed_link(registry: Registry<'_>) -> Markup {
+    html! {
+        @if registry.origin.is_some() {
+            link rel="alternate" type="application/atom+xml" title=(registry.name) href=(FEED_PATH);
+        }
+    }
+}
+
+fn footer(registry: Registry<'_>) -> Markup {
     html! {
         footer.bottom {
             p { "A Devfile Registry: Devfile stacks and samples for OpenShift, Kubernetes and wherever you develop." }
@@ -205,8 +219,11 @@ fn footer() -> Markup {
                 li { a href="https://devfile.io/docs" { "About devfiles" } }
                 li { a href="/openapi.json" { "API" } }
                 li { a href="/v2index/all" { "Index" } }
-                li { a href="/viewer/feed.atom" { "Feed" } }
-                li { a href="/sitemap.xml" { "Sitemap" } }
+                // Both name full URLs.
+                @if registry.origin.is_some() {
+                    li { a href=(FEED_PATH) { "Feed" } }
+                    li { a href="/sitemap.xml" { "Sitemap" } }
+                }
             }
         }
     }
@@ -271,6 +288,35 @@ pub(super) fn day(moment: &Timestamp) -> Option<Markup> {
     })
 }
 
+/// A moment and how long ago it was.
+pub(super) fn moment(moment: &Timestamp, now: jiff::Timestamp) -> Markup {
+    let seconds = now.as_second() - moment.instant().as_second();
+    html! {
+        time datetime=(moment) { (moment.instant().strftime("%-d %b %Y, %H:%M:%S UTC")) } " (" (ago(seconds)) ")"
+    }
+}
+
+/// A time span in the largest unit that fits.
+pub(super) fn ago(seconds: i64) -> String {
+    let (number, one, many) = match seconds.max(0) {
+        seconds @ 0..=59 => (seconds, "second", "seconds"),
+        seconds @ 60..=3599 => (seconds / 60, "minute", "minutes"),
+        seconds @ 3600..=86_399 => (seconds / 3600, "hour", "hours"),
+        seconds => (seconds / 86_400, "day", "days"),
+    };
+    format!("{} ago", count(usize::try_from(number).unwrap_or(0), one, many))
+}
+
+/// A commit, with a link to its page.
+pub(super) fn commit(source: &str, commit: &CommitSha) -> Markup {
+    html! {
+        @match RepositoryLinks::at(source, commit).and_then(|links| links.commit()) {
+            Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
+            None => { code { (commit.short()) } }
+        }
+    }
+}
+
 /// A number with the word for it: `1 version`, `2 versions`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -286,6 +332,20 @@ mod tests {
         let shown = day(&moment).unwrap().into_string();
         assert!(shown.contains(">3 Sep 2025<") && shown.contains("2025-09-02T23:30:00-04:00"), "{shown}");
         assert!(day(&Timestamp::unknown()).is_none());
+    }
+
+    #[test]
+    fn spans_of_time() {
+        for (seconds, text) in [
+            (-5, "0 seconds ago"),
+            (1, "1 second ago"),
+            (59, "59 seconds ago"),
+            (60, "1 minute ago"),
+            (7300, "2 hours ago"),
+            (86_400 * 3, "3 days ago"),
+        ] {
+            assert_eq!(ago(seconds), text);
+        }
     }
 
     #[test]

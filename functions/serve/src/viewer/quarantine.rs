@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::index::EntryType;
+use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
 use super::page::{Glyph, day, glyph};
 use super::room::{LIST_BYTES, Room, brief, left_out, section};
-use super::source::Source;
+use super::source::RepositoryLinks;
 use crate::release::snapshot::{About, Snapshot};
 
 /// Most problems in the notice of a stack's own page.
@@ -19,26 +19,26 @@ const NOTICED: usize = 5;
 
 /// The repository at the commit of some problems, and since when the parts are quarantined.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    source: Option<Source>,
+pub(super) struct Context<'a> {
+    source: Option<RepositoryLinks>,
     since: &'a BTreeMap<String, Timestamp>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Context<'a> {
     /// The repository of a release at a commit.
     pub(super) fn new(about: &'a About, commit: &CommitSha) -> Self {
-        Self { source: Source::at(&about.source, commit), since: &about.quarantined_since }
+        Self { source: RepositoryLinks::at(&about.source, commit), since: &about.quarantined_since }
     }
 }
 
 /// Parts with their problems.
-pub(super) fn problems(parts: &[Quarantined], place: &Place<'_>) -> Markup {
+pub(super) fn problems(parts: &[Quarantined], context: &Context<'_>) -> Markup {
     let fitting = section(parts, |part| {
         html! {
             li {
                 h3 { (brief(&part_name(&part.part))) }
-                @if let Some(since) = place.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
-                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, place)) } }).rows) }
+                @if let Some(since) = context.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
+                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, context)) } }).rows) }
             }
         }
     });
@@ -48,18 +48,34 @@ pub(super) fn problems(parts: &[Quarantined], place: &Place<'_>) -> Markup {
     }
 }
 
-/// The notice on the page of a stack or sample with quarantined parts, whether it was ever published or not. `name` is the name of the entry.
-pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup {
-    let about = &snapshot.about;
+/// The notice on the page of an entry with quarantined parts. A stack is known by its folder, which may have another name.
+pub(super) fn notice(snapshot: &Snapshot, entry: &Entry) -> Markup {
     let is_its = |part: &Part| match part {
-        Part::Version { stack, .. } | Part::Stack { stack } => kind == EntryType::Stack && stack == name,
-        Part::Sample { name: sample } => kind == EntryType::Sample && sample == name,
+        Part::Version { stack, .. } | Part::Stack { stack } => {
+            entry.entry_type == EntryType::Stack && snapshot.stack_in(stack) == Some(entry.name.as_str())
+        }
+        Part::Sample { name } => entry.entry_type == EntryType::Sample && *name == entry.name,
         Part::ExtraEntries | Part::Dates => false,
     };
+    notice_of(snapshot, is_its, "the last published state stays until the files are corrected.")
+}
+
+/// The notice on the page that says that an entry is missing. Nothing of it was published, so its folder stands for its name.
+pub(super) fn notice_of_missing(snapshot: &Snapshot, name: &str) -> Markup {
+    let is_its = |part: &Part| match part {
+        Part::Version { stack, .. } | Part::Stack { stack } => stack == name && snapshot.stack_in(stack).is_none(),
+        Part::Sample { name: sample } => sample == name,
+        Part::ExtraEntries | Part::Dates => false,
+    };
+    notice_of(snapshot, is_its, "it is published once the files are corrected.")
+}
+
+fn notice_of(snapshot: &Snapshot, is_its: impl Fn(&Part) -> bool, consequence: &str) -> Markup {
+    let about = &snapshot.about;
     let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|held| is_its(&held.part)).collect();
-    let place = Place::new(about, &about.commit_hash);
+    let context = Context::new(about, &about.commit_hash);
     let problems = parts.iter().flat_map(|held| &held.problems).take(NOTICED);
-    let since = parts.iter().filter_map(|held| place.since.get(&held.part.path())).min().and_then(day);
+    let since = parts.iter().filter_map(|held| context.since.get(&held.part.path())).min().and_then(day);
     html! {
         @if let [first, rest @ ..] = parts.as_slice() {
             div.notice #quarantined {
@@ -70,9 +86,9 @@ pub(super) fn notice(snapshot: &Snapshot, name: &str, kind: EntryType) -> Markup
                         @if !rest.is_empty() { " and " (rest.len()) " more" }
                         @if rest.is_empty() { " is" } @else { " are" }
                         " quarantined" @if let Some(since) = since { " since " (since) }
-                        ": the last published state stays until the files are corrected."
+                        ": " (consequence)
                     }
-                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &place)) } }).rows) }
+                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &context)) } }).rows) }
                     p { a href="/viewer/status#quarantined" { "All that is quarantined" } }
                 }
             }
@@ -91,9 +107,9 @@ fn part_name(part: &Part) -> String {
 }
 
 /// A problem with a link to its line at the commit.
-fn diagnostic(problem: &Diagnostic, place: &Place<'_>) -> Markup {
+fn diagnostic(problem: &Diagnostic, context: &Context<'_>) -> Markup {
     let line = problem.position.map(|position| position.line);
-    let link = place.source.as_ref().and_then(|source| source.line(&problem.path, line));
+    let link = context.source.as_ref().and_then(|source| source.line(&problem.path, line));
     html! {
         span class=(match problem.severity { Severity::Error => "mark deprecated", Severity::Warning => "mark" }) { (problem.rule) }
         " " (brief(&problem.message)) " "

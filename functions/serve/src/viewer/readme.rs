@@ -1,14 +1,14 @@
 //! `README.md` of a stack or version, as HTML.
 //!
 //! The renderer writes the elements of CommonMark and tables and nothing else: HTML of the author is left out, its text stays.
-//! Links pass [`outside`], pictures come from this registry alone.
+//! Links pass [`safe_link`], pictures come from this registry alone.
 
 use maud::{Markup, PreEscaped};
-use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
 
 use super::files::{PICTURES, ends_with};
-use super::link::{EntryPath, encoded, outside};
-use super::source::Source;
+use super::link::{EntryPath, encoded, safe_link};
+use super::source::RepositoryLinks;
 use devfile_registry::validate::path_from;
 
 /// Longest README that is rendered, in bytes.
@@ -28,7 +28,7 @@ pub(super) struct Around<'a> {
     /// The version, as links name it.
     pub(super) version: &'a str,
     /// The registry repository on its host.
-    pub(super) source: Option<&'a Source>,
+    pub(super) source: Option<&'a RepositoryLinks>,
     /// Whether the release has a file, by its path.
     pub(super) has: &'a dyn Fn(&str) -> bool,
 }
@@ -84,13 +84,17 @@ impl<P> Safe<'_, '_, P> {
             Event::Start(Tag::Table(columns)) => {
                 Some(Event::Start(Tag::Table(columns.iter().map(|_| pulldown_cmark::Alignment::None).collect())))
             }
-            Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let target = self.target(&dest_url);
+            Event::Start(Tag::Link { link_type, dest_url, title, .. }) => {
+                let address = match link_type {
+                    LinkType::Email => CowStr::from(format!("mailto:{dest_url}")),
+                    _ => dest_url,
+                };
+                // The text that stands for a picture has no links.
+                let target = self.target(&address).filter(|_| !self.pictures.contains(&true));
                 self.links.push(target.is_some());
-                let dest_url = CowStr::from(target?);
-                Some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
+                Some(Event::InlineHtml(link_start(&target?, &title).into()))
             }
-            Event::End(TagEnd::Link) => self.links.pop()?.then_some(event),
+            Event::End(TagEnd::Link) => self.links.pop()?.then(|| Event::InlineHtml(LINK_END.into())),
             Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
                 let picture = self.picture(&dest_url);
                 self.pictures.push(picture.is_some());
@@ -105,7 +109,7 @@ impl<P> Safe<'_, '_, P> {
     /// The target of a link: an address of its own, or a file of the repository.
     fn target(&self, link: &str) -> Option<String> {
         if link.contains(':') || link.starts_with('/') {
-            return outside(link).filter(|link| !link.starts_with('/')).map(str::to_owned);
+            return safe_link(link).filter(|link| !link.starts_with('/')).map(str::to_owned);
         }
         let path = self.path(link)?;
         let inside = path.strip_prefix(self.around.folder).and_then(|path| path.strip_prefix('/'));
@@ -131,6 +135,17 @@ impl<P> Safe<'_, '_, P> {
         let decoded = percent_encoding::percent_decode_str(link).decode_utf8().ok()?;
         path_from(self.around.path, &decoded)
     }
+}
+
+/// The end of a link. The renderer's own links have no `rel`.
+const LINK_END: &str = "</a>";
+
+/// The start of a link. One that leads away from this registry has the `rel` of all links of authors.
+fn link_start(target: &str, title: &str) -> String {
+    let rel = (!target.starts_with('/')).then_some("noopener noreferrer nofollow");
+    let title = (!title.is_empty()).then_some(title);
+    let link = maud::html! { a href=(target) rel=[rel] title=[title] {} }.into_string();
+    link.strip_suffix(LINK_END).unwrap_or_default().to_owned()
 }
 
 /// The level of a heading below the page's own.
@@ -180,7 +195,7 @@ mod tests {
                 "[use](docs/use.md#first)",
                 "<p><a href=\"/viewer/devfiles/clay/kiln/files/docs/use.md?devfile-version=1.0.0\">use</a></p>\n",
             ),
-            ("[x](https://e.com/a)", "<p><a href=\"https://e.com/a\">x</a></p>\n"),
+            ("[x](https://e.com/a)", "<p><a href=\"https://e.com/a\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
             ("[x](javascript:alert)", "<p>x</p>\n"),
             ("[x](//e.com)", "<p>x</p>\n"),
             ("[x](/viewer)", "<p>x</p>\n"),
@@ -192,6 +207,31 @@ mod tests {
             ("a <script>alert(1)</script> b", "<p>a alert(1) b</p>\n"),
             ("<script>alert(1)</script>", ""),
             ("<img src=x onerror=alert(1)>", ""),
+        ] {
+            assert_eq!(rendered(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn link_to_another_host_has_the_rel_of_other_links_of_authors() {
+        for (text, expected) in [
+            (
+                "[x](https://e.com/a \"a \\\" & b\")",
+                "<p><a href=\"https://e.com/a\" rel=\"noopener noreferrer nofollow\" title=\"a &quot; &amp; b\">x</a></p>\n",
+            ),
+            (
+                "<mailto:a@e.com>",
+                "<p><a href=\"mailto:a@e.com\" rel=\"noopener noreferrer nofollow\">mailto:a@e.com</a></p>\n",
+            ),
+            ("<a@e.com>", "<p><a href=\"mailto:a@e.com\" rel=\"noopener noreferrer nofollow\">a@e.com</a></p>\n"),
+            (
+                "![a [b](https://e.com) c](a%20b.png)",
+                "<p><img src=\"/stacks/kiln/1.0.0/a%20b.png\" alt=\"a b c\" /></p>\n",
+            ),
+            (
+                "![a [b](https://e.com) c](gone.png)",
+                "<p>a <a href=\"https://e.com\" rel=\"noopener noreferrer nofollow\">b</a> c</p>\n",
+            ),
         ] {
             assert_eq!(rendered(text), expected, "{text}");
         }

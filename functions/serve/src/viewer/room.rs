@@ -38,7 +38,7 @@ pub(super) struct Room(pub(super) usize);
 pub(super) struct Fitting {
     /// The rows.
     pub(super) rows: Markup,
-    /// How many there are.
+    /// Their number.
     pub(super) count: usize,
     /// Whether there were others.
     pub(super) is_cut: bool,

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::assets::EMBED_STYLE;
 use super::badge::BADGES;
 use super::detail::Detail;
-use super::link::outside;
+use super::link::safe_link;
 use super::list::{path_of, type_mark};
 use super::page::{HTML, icon};
 use super::room::{brief, short};
@@ -88,7 +88,7 @@ pub(super) fn section(detail: &Detail<'_>) -> Markup {
     html! {
         section.share aria-labelledby="share" {
             h2 #share { "Follow and embed" }
-            p { a href=(path.feed()) { "Atom feed of its versions" } }
+            @if registry.origin.is_some() { p { a href=(path.feed()) { "Atom feed of its versions" } } }
             details {
                 summary { "Badges and card for other sites" }
                 ul.badges { @for (badge, label) in BADGES { li { img src=(path.badge(badge)) alt=(label) height="20"; } } }
@@ -115,7 +115,7 @@ fn data(detail: &Detail<'_>) -> Markup {
         "url": registry.url(&detail.path.page()),
         "keywords": shown.tags().iter().take(KEYWORDS).map(|tag| short(tag)).collect::<Vec<_>>(),
     });
-    let repository = git_of(shown).and_then(|git| outside(remote_of(git))).filter(|url| url.starts_with("https://"));
+    let repository = git_of(shown).and_then(|git| safe_link(remote_of(git))).filter(|url| url.starts_with("https://"));
     let optional = [
         ("programmingLanguage", Some(short(&entry.language))),
         ("version", Some(shown.name())),

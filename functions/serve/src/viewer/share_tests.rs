@@ -127,6 +127,60 @@ async fn history_links_what_each_release_changed() {
 }
 
 #[tokio::test]
+async fn history_counts_the_parts_that_it_shows() {
+    let mut snapshot = fixture::snapshot();
+    let release = &mut snapshot.about.recent[0];
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    // Each list is cut by itself, so a new part may be in the second list alone.
+    release.changes = Changes {
+        changed: names(&["stacks/kiln/1.1.0"]),
+        added: names(&["samples/pot"]),
+        removed: names(&["stacks/old"]),
+    };
+    release.parts = 5;
+    let shown = page(&Arc::new(snapshot), "/viewer/status").await;
+    assert!(shown.contains("New: <a href=\"/viewer/devfiles/clay-works/pot\""), "{shown}");
+    assert!(shown.contains("and 2 others"), "{shown}");
+}
+
+#[tokio::test]
+async fn history_links_a_stack_by_its_folder() {
+    let mut snapshot = fixture::snapshot();
+    let release = &mut snapshot.about.recent[0];
+    release.changes.changed =
+        ["stacks/loom-frame", "stacks/kiln", "stacks/loom", "stacks/kiln/9.0.0"].map(str::to_owned).into();
+    release.parts = 4;
+    let shown = page(&Arc::new(snapshot), "/viewer/status").await;
+    for part in [
+        "<a href=\"/viewer/devfiles/clay-works/loom?devfile-version=0.3.0\"><code>stacks/loom-frame</code></a>",
+        "<a href=\"/viewer/devfiles/clay-works/kiln\"><code>stacks/kiln</code></a>",
+        "<li><code>stacks/loom</code></li>",
+        "<a href=\"/viewer/devfiles/clay-works/kiln\"><code>stacks/kiln/9.0.0</code></a>",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn quarantined_folder_is_noticed_on_the_page_of_its_stack_alone() {
+    for (folder, is_noticed) in [("loom-frame", true), ("loom", false)] {
+        let mut snapshot = fixture::snapshot();
+        let problem = Diagnostic::error("stacks/x/devfile.yaml", "yaml/syntax", "a [list] is open", "");
+        let part = Part::Stack { stack: folder.into() };
+        snapshot.about.quarantined = vec![Quarantined { part, problems: vec![problem] }];
+        let shown = page(&Arc::new(snapshot), "/viewer/devfiles/clay-works/loom").await;
+        assert_eq!(shown.contains("a [list] is open"), is_noticed, "{folder}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn quarantined_stack_that_was_never_published_has_no_last_state() {
+    let missing = text(get(&example(), "/viewer/devfiles/clay-works/anvil").await).await;
+    assert!(missing.contains(": it is published once the files are corrected."), "{missing}");
+    assert!(!missing.contains("the last published state"), "{missing}");
+}
+
+#[tokio::test]
 async fn quarantined_stack_says_so_to_its_owner_with_a_link_to_the_line() {
     let mut snapshot = fixture::snapshot();
     let problem = Diagnostic::error("stacks/kiln/1.2.0/devfile.yaml", "yaml/syntax", "a [list] is open", "");

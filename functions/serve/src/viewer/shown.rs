@@ -42,7 +42,7 @@ impl<'a> Shown<'a> {
         Self::find(snapshot, &snapshot.catalog.entries()[place], wanted)
     }
 
-    /// What names the version in a release: type, name and version.
+    /// The key of the version in a release: type, name and version.
     pub(super) fn key(&self) -> String {
         format!("{:?} {} {}", self.entry.entry_type, self.entry.name, self.name())
     }

@@ -1,4 +1,4 @@
-//! What crawlers ask for: the pages there are, and which of them to read.
+//! Files for crawlers: the list of all pages, and the paths to read.
 
 use devfile_registry::limits::PAGE_BYTES;
 use devfile_registry::timestamp::Timestamp;

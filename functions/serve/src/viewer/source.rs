@@ -4,7 +4,7 @@ use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::Git;
 
-use super::link::{encoded, outside, segment};
+use super::link::{encoded, safe_link, segment};
 use super::shown::Shown;
 use crate::release::snapshot::Snapshot;
 
@@ -18,7 +18,7 @@ enum Host {
 
 /// A repository on a host with pages, at a commit or revision.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct RepositoryLinks {
     host: Host,
     /// The page of the repository.
     page: String,
@@ -28,7 +28,7 @@ pub(super) struct Source {
     branch: Option<String>,
 }
 
-impl Source {
+impl RepositoryLinks {
     /// The registry repository at the commit of a release.
     pub(super) fn of_release(snapshot: &Snapshot) -> Option<Self> {
         let url: RepositoryUrl = snapshot.about.source.parse().ok()?;
@@ -59,28 +59,53 @@ impl Source {
             name if name.ends_with(".ghe.com") => Host::GitHub,
             _ => return None,
         };
-        let page = outside(url.url().as_str())?.trim_end_matches('/').trim_end_matches(".git").to_owned();
+        let page = safe_link(url.url().as_str())?.trim_end_matches('/').trim_end_matches(".git").to_owned();
         Some(Self { host, page, at, branch })
     }
 
-    /// A folder at the commit.
+    /// A folder at the commit or revision.
     pub(super) fn folder(&self, path: &str) -> Option<String> {
-        let kind = match self.host {
-            Host::GitHub => "tree",
-            Host::GitLab => "-/tree",
-            Host::Gitea => "src/commit",
-        };
-        self.link(kind, &self.at, path)
+        match self.host {
+            Host::GitHub => self.link("tree", &self.at, path),
+            Host::GitLab => self.link("-/tree", &self.at, path),
+            Host::Gitea => self.gitea(path),
+        }
     }
 
-    /// A file at the commit.
+    /// A file at the commit or revision.
     pub(super) fn file(&self, path: &str) -> Option<String> {
-        let kind = match self.host {
-            Host::GitHub => "blob",
-            Host::GitLab => "-/blob",
-            Host::Gitea => "src/commit",
+        match self.host {
+            Host::GitHub => self.link("blob", &self.at, path),
+            Host::GitLab => self.link("-/blob", &self.at, path),
+            Host::Gitea => self.gitea(path),
+        }
+    }
+
+    /// The page of the commit.
+    pub(super) fn commit(&self) -> Option<String> {
+        match self.host {
+            Host::GitHub | Host::Gitea => self.link("commit", &self.at, ""),
+            Host::GitLab => self.link("-/commit", &self.at, ""),
+        }
+    }
+
+    /// A file or folder on Gitea or Forgejo. They have a path for each kind of revision and none for `HEAD`; below `src` alone they look
+    /// for a branch of the name, then for a tag.
+    fn gitea(&self, path: &str) -> Option<String> {
+        let at = self.at.as_str();
+        let is_id = (7..=64).contains(&at.len()) && at.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (kind, at) = if let Some(branch) = at.strip_prefix("refs/heads/") {
+            ("src/branch", branch)
+        } else if let Some(tag) = at.strip_prefix("refs/tags/") {
+            ("src/tag", tag)
+        } else if is_id {
+            ("src/commit", at)
+        } else if at == "HEAD" {
+            return None;
+        } else {
+            ("src", at)
         };
-        self.link(kind, &self.at, path)
+        self.link(kind, at, path)
     }
 
     /// A line of a file at the commit.
@@ -111,14 +136,14 @@ impl Source {
                 format!("{}/-/issues/new?issue%5Btitle%5D={title}&issue%5Bdescription%5D={body}", self.page)
             }
         };
-        outside(&link).map(str::to_owned)
+        safe_link(&link).map(str::to_owned)
     }
 
     fn link(&self, kind: &str, at: &str, path: &str) -> Option<String> {
         let path = path.trim_matches('/');
         let link = format!("{}/{kind}/{}", self.page, encoded(at));
         let link = if path.is_empty() { link } else { format!("{link}/{}", encoded(path)) };
-        outside(&link).map(str::to_owned)
+        safe_link(&link).map(str::to_owned)
     }
 }
 
@@ -137,9 +162,34 @@ pub(super) fn git_of<'a>(shown: &Shown<'a>) -> Option<&'a Git> {
 mod tests {
     use super::*;
 
-    fn source(url: &str) -> Option<Source> {
+    fn source(url: &str) -> Option<RepositoryLinks> {
         let url: RepositoryUrl = url.parse().unwrap();
-        Source::new(&url, "0123abcd".to_owned(), url.branch().map(str::to_owned))
+        RepositoryLinks::new(&url, "0123abcd".to_owned(), url.branch().map(str::to_owned))
+    }
+
+    #[test]
+    fn revision_of_gitea_is_a_commit_only_when_it_is_an_id() {
+        let git = |revision: &str| Git {
+            remotes: [("origin".to_owned(), "https://codeberg.org/a/b.git".to_owned())].into(),
+            revision: revision.to_owned(),
+            ..Git::default()
+        };
+        let page = "https://codeberg.org/a/b";
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        for (revision, folder) in [
+            (id, Some(format!("{page}/src/commit/{id}/x"))),
+            ("0123abc", Some(format!("{page}/src/commit/0123abc/x"))),
+            ("v1.2", Some(format!("{page}/src/v1.2/x"))),
+            ("feature/é", Some(format!("{page}/src/feature/%C3%A9/x"))),
+            ("refs/heads/main", Some(format!("{page}/src/branch/main/x"))),
+            ("refs/tags/v1", Some(format!("{page}/src/tag/v1/x"))),
+            ("HEAD", None),
+            ("", None),
+        ] {
+            let source = RepositoryLinks::of_git(&git(revision)).unwrap();
+            assert_eq!(source.folder("x"), folder, "{revision}");
+            assert_eq!(source.file("x"), folder, "{revision}");
+        }
     }
 
     #[test]

@@ -6,13 +6,12 @@ use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::CommitSha;
 use devfile_registry::publish::{LastRefresh, Outcome};
 use devfile_registry::release::PendingReason;
-use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
 use super::history;
-use super::link::{commit_page, repository_page};
-use super::page::{Page, Registry, Section, count};
-use super::quarantine::{self, Place, problems};
+use super::link::repository_page;
+use super::page::{Page, Registry, Section, ago, commit, count, moment};
+use super::quarantine::{self, Context, problems};
 use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
 use crate::release::snapshot::{About, Snapshot};
 use crate::status::Health;
@@ -103,35 +102,6 @@ fn word(number: usize, one: &'static str, many: &'static str) -> &'static str {
     if number == 1 { one } else { many }
 }
 
-/// A commit, with a link to its page.
-pub(super) fn commit(source: &str, commit: &CommitSha) -> Markup {
-    html! {
-        @match commit_page(source, commit.as_str()) {
-            Some(page) => { a href=(page) rel="noopener noreferrer" { code { (commit.short()) } } }
-            None => { code { (commit.short()) } }
-        }
-    }
-}
-
-/// A moment and how long ago it was.
-pub(super) fn moment(moment: &Timestamp, now: jiff::Timestamp) -> Markup {
-    let seconds = now.as_second() - moment.instant().as_second();
-    html! {
-        time datetime=(moment) { (moment.instant().strftime("%-d %b %Y, %H:%M:%S UTC")) } " (" (ago(seconds)) ")"
-    }
-}
-
-/// A time span in the largest unit that fits.
-fn ago(seconds: i64) -> String {
-    let (number, one, many) = match seconds.max(0) {
-        seconds @ 0..=59 => (seconds, "second", "seconds"),
-        seconds @ 60..=3599 => (seconds / 60, "minute", "minutes"),
-        seconds @ 3600..=86_399 => (seconds / 3600, "hour", "hours"),
-        seconds => (seconds / 86_400, "day", "days"),
-    };
-    format!("{} ago", count(usize::try_from(number).unwrap_or(0), one, many))
-}
-
 /// The last refresh, which need not have made anything live.
 fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
     let outcome = match last.outcome {
@@ -170,7 +140,7 @@ fn refresh(last: &LastRefresh, source: &str, now: jiff::Timestamp) -> Markup {
 /// The parts that are not published as they stand in the repository, and why. After a rejected refresh that is all of its commit.
 fn quarantined(about: &About, rejected: Option<&LastRefresh>) -> Markup {
     let parts = &about.quarantined;
-    let at = |commit: Option<&CommitSha>| Place::new(about, commit.unwrap_or(&about.commit_hash));
+    let at = |commit: Option<&CommitSha>| Context::new(about, commit.unwrap_or(&about.commit_hash));
     html! {
         section aria-labelledby="quarantined" {
             h2 #quarantined { "Quarantined" }
@@ -281,25 +251,6 @@ fn warnings(warnings: &[Diagnostic]) -> Markup {
                 ul.problems { (fitting.rows) }
                 (left_out(kinds - fitting.count))
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time() {
-        for (seconds, text) in [
-            (-5, "0 seconds ago"),
-            (1, "1 second ago"),
-            (59, "59 seconds ago"),
-            (60, "1 minute ago"),
-            (7300, "2 hours ago"),
-            (86_400 * 3, "3 days ago"),
-        ] {
-            assert_eq!(ago(seconds), text);
         }
     }
 }

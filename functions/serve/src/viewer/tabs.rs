@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::http::Response;
 use maud::{Markup, html};
 
-use super::detail::{Detail, Tab, options};
-use super::link::type_name;
+use super::compare;
+use super::detail::{Detail, Tab};
 use super::page::{Glyph, day, glyph};
 use super::room::{Room, SECTION_BYTES, left_out, short};
 use super::shown::sorted;
@@ -146,7 +146,7 @@ fn versions_section(detail: &Detail<'_>) -> Markup {
         section.tab-body aria-labelledby="versions" {
             div.section-head {
                 h2 #versions { "Versions" }
-                @if sorted.len() > 1 { (compare_form(detail, &sorted[1].version, &sorted[0].version)) }
+                @if sorted.len() > 1 { (compare::form(detail, &sorted[1].version, &sorted[0].version, &html! {})) }
             }
             @if sorted.is_empty() { p.empty-note { "This entry has no versions." } } @else {
                 div.table tabindex="0" role="region" aria-label="Table of versions" {
@@ -157,21 +157,6 @@ fn versions_section(detail: &Detail<'_>) -> Markup {
                 }
                 (left_out(sorted.len() - rows.count))
             }
-        }
-    }
-}
-
-/// The form that compares any two versions.
-fn compare_form(detail: &Detail<'_>, from: &str, to: &str) -> Markup {
-    let select = |id: &'static str, label: &'static str, chosen: &str| {
-        html! { div { label for=(id) { (label) } select id=(id) name=(id) { (options(detail.shown.entry, chosen)) } } }
-    };
-    html! {
-        form.compare action={ (detail.path.path()) "/compare" } method="get" {
-            @if let Some(only) = detail.path.only { input type="hidden" name="type" value=(type_name(only)); }
-            (select("from", "From", from))
-            (select("to", "To", to))
-            button.plain type="submit" { "Compare" }
         }
     }
 }

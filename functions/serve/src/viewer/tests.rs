@@ -296,6 +296,20 @@ async fn a_host_that_is_none_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn page_of_a_request_without_a_host_links_nothing_that_needs_full_urls() {
+    let snapshot = example();
+    let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("\"<>"))]);
+    for path in ["/viewer", "/viewer/devfiles/clay-works/kiln"] {
+        for (headers, has_links) in [(&headers, false), (&HeaderMap::new(), true)] {
+            let shown = text(get_with(&snapshot, path, Mode::Pages, headers).await.unwrap()).await;
+            assert_eq!(shown.contains("feed.atom"), has_links, "{path}: {shown}");
+            assert_eq!(shown.contains("application/atom+xml"), has_links, "{path}: {shown}");
+            assert_eq!(shown.contains("/sitemap.xml"), has_links, "{path}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_configured_url_goes_before_the_host_of_a_request() {
     let snapshot = example();
     for path in ["/viewer", "/viewer/devfiles/clay-works/kiln", "/robots.txt", "/sitemap.xml"] {

@@ -13,8 +13,8 @@ use devfile_registry::public_url::PublicUrl;
 use devfile_registry::release::StoredFile;
 use serde::de::DeserializeOwned;
 
-use super::content::Contents;
-use super::files::Contents as Files;
+use super::content::Rendered;
+use super::files::FileTexts;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
@@ -26,7 +26,7 @@ use crate::http::query::pairs;
 use crate::release::snapshot::Snapshot;
 use crate::route::Route;
 use crate::state::{App, Held};
-use crate::workers;
+use crate::workers::{self, Admitted};
 
 /// The configuration of the viewer, and the devfiles that it has parsed.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Viewer {
     slug: String,
     public_url: Option<PublicUrl>,
     pub(super) mode: Mode,
-    pub(super) contents: Contents,
+    pub(super) rendered: Rendered,
     /// Environments that open a devfile by a link.
     pub(super) open_in: OpenIn,
 }
@@ -63,7 +63,7 @@ impl Viewer {
             slug: slug(name),
             public_url,
             mode,
-            contents: Contents::new(),
+            rendered: Rendered::new(),
             open_in: OpenIn::default(),
         }
     }
@@ -93,6 +93,17 @@ impl Viewer {
     pub(super) async fn render(
         &self,
         app: &App,
+        held: &Held,
+        request: &Parts,
+        render: impl FnOnce(Visit<'_>) -> Response<HttpBody>,
+    ) -> Result<Response<HttpBody>, Problem> {
+        self.render_admitted(&workers::admit()?, app, held, request, render).await
+    }
+
+    async fn render_admitted(
+        &self,
+        admitted: &Admitted<'_>,
+        app: &App,
         Held(held): &Held,
         request: &Parts,
         render: impl FnOnce(Visit<'_>) -> Response<HttpBody>,
@@ -107,16 +118,17 @@ impl Viewer {
                 }
             })
         };
-        Ok(workers::run(render).await?)
+        Ok(admitted.run(render).await?)
     }
 }
 
-/// The route of a page that shows files of the release. `wanted` names them, `render` gets them with the rest.
+/// The route of a page that shows files of the release. `wanted` names them, `render` gets them with the rest. The request is admitted
+/// before the files are read, and what all such requests hold in memory is bounded.
 pub(super) fn page_with_files<P>(
     viewer: &Arc<Viewer>,
     path: &'static str,
     wanted: fn(&Snapshot, &EntryQuery, &P) -> Vec<StoredFile>,
-    render: fn(Visit<'_>, P, &Files) -> Response<HttpBody>,
+    render: fn(Visit<'_>, P, &FileTexts) -> Response<HttpBody>,
 ) -> Route
 where
     P: DeserializeOwned + Send + Sync + 'static,
@@ -126,14 +138,18 @@ where
         path,
         move |State(app): State<Arc<App>>, held: Held, Path(names): Path<P>, request: Request| async move {
             let (request, _) = request.into_parts();
-            let files = match &held {
+            let admitted = workers::admit()?;
+            let (texts, _reserved) = match &held {
                 Held(Some(snapshot)) => {
                     let query = EntryQuery::parse(request.uri.query().unwrap_or_default());
-                    Files::read(snapshot, &app.blobs, wanted(snapshot, &query, &names)).await
+                    let files = admitted.run(|| wanted(snapshot, &query, &names)).await?;
+                    let reserved = admitted.reserve(files.iter().map(|file| file.size).sum()).await?;
+                    (FileTexts::read(snapshot, &app.blobs, files).await, Some(reserved))
                 }
-                Held(None) => Files::default(),
+                Held(None) => (FileTexts::default(), None),
             };
-            viewer.render(&app, &held, &request, |visit| render(visit, names, &files)).await
+            let render = |visit: Visit<'_>| render(visit, names, &texts);
+            viewer.render_admitted(&admitted, &app, &held, &request, render).await
         },
     )
 }

@@ -22,7 +22,7 @@ pub(crate) const VALUE_BYTES: usize = 100;
 /// Most values of one facet that an entry has.
 pub(super) const ENTRY_VALUES: usize = 100;
 
-/// How many facets there are.
+/// The number of facets.
 pub(crate) const FACETS: usize = 7;
 
 impl Facet {

@@ -41,7 +41,7 @@ pub(crate) struct Facets {
 pub(crate) struct Choice<'a> {
     /// The value.
     pub(crate) label: &'a str,
-    /// How many entries the list shows with it, whatever else of this facet is picked.
+    /// The number of entries that the list shows with it, whatever else of this facet is picked.
     pub(crate) count: usize,
     /// Whether it is picked.
     pub(crate) picked: bool,
@@ -185,7 +185,7 @@ impl Facets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn shown(query: &str) -> (Vec<String>, String) {
         let entries = fixture::entries();

@@ -1,4 +1,4 @@
-//! When entries and versions were added and changed: from the history of releases, else from the dates of the index.
+//! The times at which entries and versions were added and changed: from the history of releases, else from the dates of the index.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -27,9 +27,9 @@ pub(crate) struct History {
 /// The times of an entry; `None` where they are unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Times {
-    /// When it was changed last.
+    /// Time of the last change.
     pub(crate) updated: Option<Instant>,
-    /// When it was added.
+    /// Time of the addition.
     pub(crate) added: Option<Instant>,
     /// Whether a recent release added it.
     is_recent: bool,
@@ -105,7 +105,7 @@ impl History {
         self.entries.get(place).copied().unwrap_or_default()
     }
 
-    /// When a version of the entry at a position was changed last.
+    /// The time of the last change of a version of the entry at a position.
     pub(crate) fn version(&self, place: usize, version: &VersionEntry) -> Option<Instant> {
         let published = self.versions.get(&(place, version.version.clone())).copied();
         known(&version.last_modified).max(published)
@@ -137,7 +137,7 @@ fn known(moment: &Timestamp) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
     use devfile_registry::release::Changes;
 
     fn at(text: &str) -> Instant {

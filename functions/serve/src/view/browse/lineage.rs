@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use devfile_registry::index::{Entry, EntryType};
+use devfile_registry::index::{Entry, EntryType, VersionEntry};
 use devfile_registry::validate::{Reference, is_web, path_from};
 use devfile_registry::yaml;
+
+use crate::view::versions::{self, Wanted};
 
 /// The parents of the versions of a release, and the versions that name them.
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ pub(crate) enum Parent {
         version: String,
     },
     /// A devfile of another registry or host.
-    Elsewhere {
+    External {
         /// Its name or address.
         name: String,
         /// The address of the registry or of the devfile.
@@ -48,7 +50,7 @@ pub(crate) struct Child {
 
 /// A devfile of a release.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub(crate) struct DevfileSource<'a> {
     /// The position of its entry.
     pub(crate) place: usize,
     /// Its version.
@@ -63,7 +65,7 @@ impl Lineage {
     /// Reads the references of all devfiles. `is_own` says whether an address is this registry's.
     pub(crate) fn new<'a>(
         entries: &[Entry],
-        devfiles: impl Iterator<Item = Source<'a>> + Clone,
+        devfiles: impl Iterator<Item = DevfileSource<'a>> + Clone,
         is_own: impl Fn(&str) -> bool,
     ) -> Self {
         let mut lineage = Self::default();
@@ -99,14 +101,14 @@ impl Lineage {
 
 fn parent(
     reference: Reference<'_>,
-    child: &Source<'_>,
+    child: &DevfileSource<'_>,
     entries: &[Entry],
     folders: &HashMap<&str, (usize, &str)>,
     is_own: &impl Fn(&str) -> bool,
 ) -> Option<Parent> {
     match reference {
         Reference::Uri("") => None,
-        Reference::Uri(uri) if is_web(uri) => Some(Parent::Elsewhere { name: uri.to_owned(), url: uri.to_owned() }),
+        Reference::Uri(uri) if is_web(uri) => Some(Parent::External { name: uri.to_owned(), url: uri.to_owned() }),
         Reference::Uri(uri) => {
             let devfile = format!("{}/devfile.yaml", child.folder);
             let path = path_from(&devfile, uri)?;
@@ -117,17 +119,28 @@ fn parent(
             })
         }
         Reference::Id { id, version, registry: Some(url) } if !is_own(url) => {
-            Some(Parent::Elsewhere { name: named(id, version), url: url.to_owned() })
+            Some(Parent::External { name: named(id, version), url: url.to_owned() })
         }
         Reference::Id { id, version, .. } => {
             let place = |kind| entries.iter().position(|entry| entry.name == id && entry.entry_type == kind);
-            Some(match place(EntryType::Stack).or_else(|| place(EntryType::Sample)) {
-                Some(place) => Parent::Here { place, version: version.unwrap_or_default().to_owned() },
-                None => Parent::Unknown(named(id, version)),
-            })
+            let here = place(EntryType::Stack).or_else(|| place(EntryType::Sample)).and_then(|place| {
+                let version = match version {
+                    None | Some("") => "",
+                    Some(version) => version_of(&entries[place], version)?,
+                };
+                Some(Parent::Here { place, version: version.to_owned() })
+            });
+            Some(here.unwrap_or_else(|| Parent::Unknown(named(id, version))))
         }
         Reference::Kubernetes => Some(Parent::Unknown("a resource in a cluster".to_owned())),
     }
+}
+
+/// The version of an entry that a reference names, which may be `latest`.
+fn version_of<'a>(entry: &'a Entry, version: &str) -> Option<&'a str> {
+    let mut versions: Vec<&VersionEntry> = entry.versions.iter().collect();
+    versions::sort(&mut versions);
+    Some(&Wanted::named(version).choose(&versions, |_| true)?.version)
 }
 
 fn named(id: &str, version: Option<&str>) -> String {
@@ -137,11 +150,11 @@ fn named(id: &str, version: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
         let devfiles =
-            texts.iter().map(|(place, version, folder, text)| Source { place: *place, version, folder, text });
+            texts.iter().map(|(place, version, folder, text)| DevfileSource { place: *place, version, folder, text });
         Lineage::new(&fixture::entries(), devfiles, |url| url == "https://own.example")
     }
 
@@ -155,10 +168,12 @@ mod tests {
             ("parent: {id: kiln, registryUrl: 'https://own.example'}", here("")),
             ("parent: {uri: ../kiln/1.1.0/devfile.yaml}", here("1.1.0")),
             ("parent: {uri: ../base.yaml}", Some(Parent::Unknown("stacks/base.yaml".to_owned()))),
+            ("parent: {id: kiln, version: 9.0.0}", Some(Parent::Unknown("kiln 9.0.0".to_owned()))),
+            ("parent: {id: kiln, version: latest}", here("1.1.0")),
             ("parent: {id: gone, version: 1.0.0}", Some(Parent::Unknown("gone 1.0.0".to_owned()))),
             (
                 "parent: {id: kiln, registryUrl: 'https://other.example'}",
-                Some(Parent::Elsewhere { name: "kiln".to_owned(), url: "https://other.example".to_owned() }),
+                Some(Parent::External { name: "kiln".to_owned(), url: "https://other.example".to_owned() }),
             ),
             ("parent: {uri: ''}", None),
             ("parent: [", None),

@@ -3,6 +3,8 @@
 mod aliases;
 pub(crate) mod facet;
 pub(crate) mod facets;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod history;
 pub(crate) mod lineage;
 pub(crate) mod pictures;

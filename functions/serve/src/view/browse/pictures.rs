@@ -46,7 +46,7 @@ impl Pictures {
         shown.is_some()
     }
 
-    /// Where the icon of an entry is, if the release has one.
+    /// The path of the icon of an entry, if the release has one.
     pub(crate) fn of(&self, entry: &Entry) -> Option<String> {
         let digest = self.by_url.get(&entry.icon).or_else(|| self.of_stacks.get(&entry.name))?;
         Some(format!("/viewer/icons/{}", digest.hex()))

@@ -12,7 +12,7 @@ use super::text::start;
 use crate::http::query::pairs;
 use crate::view::text::fold;
 
-/// How hits are ordered.
+/// The order of hits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Sort {
     /// The best hit first when there is a search, by name otherwise.
@@ -41,7 +41,7 @@ impl Sort {
     }
 }
 
-/// What somebody wants to see of the list.
+/// The part of the list that a request asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ListQuery {
     /// Words to find, as typed.

@@ -16,7 +16,7 @@ use super::text::start;
 use crate::view::catalog::is_deprecated;
 use crate::view::text::fold;
 
-/// How much a word weighs, by where it stands.
+/// The weight of a word, by its field.
 const NAME: u32 = 8;
 const DISPLAY_NAME: u32 = 6;
 const TAG: u32 = 4;
@@ -26,7 +26,7 @@ const PROVIDER: u32 = 2;
 const DESCRIPTION: u32 = 1;
 const TYPE: u32 = 1;
 
-/// How much the kind of a match weighs.
+/// The weight of a kind of match.
 const WHOLE: u32 = 8;
 const START: u32 = 4;
 const PART: u32 = 2;
@@ -68,7 +68,7 @@ impl Letters {
         Self(text.chars().fold(0, |bits, c| bits | 1 << (u32::from(c) % 64)))
     }
 
-    /// How many letters of this word the other lacks, at least. Each edit can supply one of them.
+    /// The least number of letters of this word that the other lacks. Each edit can supply one of them.
     fn missing_in(self, other: Self) -> u32 {
         (self.0 & !other.0).count_ones()
     }

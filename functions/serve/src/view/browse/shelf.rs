@@ -1,4 +1,4 @@
-//! What the viewer needs of a release, worked out once: facets, words, orders and icons.
+//! The index of the viewer, made once a release: facets, words, orders and icons.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -128,7 +128,7 @@ pub(crate) fn title(entry: &Entry) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::viewer::fixture;
+    use crate::view::browse::fixture;
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();

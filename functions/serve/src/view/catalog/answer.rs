@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::fragment::{EntryFragment, Fragment, IconData, Rendering};
 use super::query::IconForm;
 
-/// What a query keeps, as pieces of the rendered index.
+/// The entries that a query keeps, as pieces of the rendered index.
 ///
 /// The entity tag is made from the digests of what is kept: another release that answers the same has the same tag,
 /// and a client that has the answer already costs no body.
@@ -88,7 +88,7 @@ impl<'a> Collector<'a> {
         self.selection.pieces.push(&rendering.json[tail.clone()]);
     }
 
-    /// What was kept.
+    /// The kept entries.
     pub(super) fn finish(mut self) -> Selection<'a> {
         self.selection.pieces.push(b"]");
         self.selection.whole = self.all.then_some(&self.rendering.json);

@@ -16,7 +16,7 @@ use crate::view::text::fold;
 /// The folded tag that makes an entry deprecated.
 const DEPRECATED: &str = "deprecated";
 
-/// What filters look at, made once for a release.
+/// The values that filters search, made once for a release.
 #[derive(Debug)]
 pub(super) struct Facts {
     columns: Vec<Column>,

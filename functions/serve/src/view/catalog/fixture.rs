@@ -98,7 +98,7 @@ pub(super) fn parse(schema: IndexSchema, query: &str) -> Query {
     Query::parse(schema, query).unwrap_or_else(|bad| panic!("{query}: {bad}"))
 }
 
-/// What the fixture answers, as `name@version,version` of each entry.
+/// The answer of the fixture, as `name@version,version` of each entry.
 pub(super) fn names(schema: IndexSchema, kind: IndexKind, query: &str) -> String {
     let answer = answer(catalog(), schema, kind, &parse(schema, query));
     let entries: Vec<Entry> = serde_json::from_slice(&answer.body).unwrap();

@@ -38,7 +38,7 @@ pub(super) struct EntryFragment {
     pub(super) tail: Range<usize>,
 }
 
-/// Where the URL of an icon stands, without its quotation marks, and which icon it is.
+/// The range of an icon's URL, without its quotation marks, and the number of the icon.
 #[derive(Debug)]
 pub(super) struct IconUrl {
     pub(super) range: Range<usize>,

@@ -69,7 +69,7 @@ impl Catalog {
         &self.entries
     }
 
-    /// How much work a query is, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
+    /// The work of a query, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
     pub(crate) fn effort(&self, schema: IndexSchema, query: &Query) -> usize {
         let rendering = match schema {
             IndexSchema::V1 => &self.v1,
@@ -79,7 +79,7 @@ impl Catalog {
         (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1)).saturating_add(icons)
     }
 
-    /// What `query` keeps: the entity tag at once, the body when it is wanted.
+    /// The entries that `query` keeps: the entity tag at once, the body when it is wanted.
     pub(crate) fn select(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Selection<'_> {
         let rendering = match schema {
             IndexSchema::V1 => &self.v1,

@@ -13,13 +13,13 @@ pub(super) struct Parameter {
     pub(super) name: &'static str,
     /// The schemas whose routes know it; the others ignore it like any unknown parameter.
     pub(super) known_to: &'static [IndexSchema],
-    /// What values it takes and what they do.
+    /// Its values and their effects.
     pub(super) kind: Kind,
-    /// What it is for, without what values it takes.
+    /// Its purpose, without its values.
     pub(super) description: &'static str,
 }
 
-/// What values a parameter takes and what they do.
+/// The values of a parameter and their effects.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// One text, looked for in a field.
@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Texts(Field, Repeats),
     /// Some of a few words, all looked for in a field.
     Words(Field, &'static [&'static str], Repeats),
-    /// How icons are shown.
+    /// The form of icons.
     Icon,
     /// Whether the entry is deprecated.
     Deprecated,
@@ -67,7 +67,7 @@ pub(super) const FALSE: [&str; 6] = ["false", "False", "FALSE", "f", "F", "0"];
 
 const BOTH: &[IndexSchema] = &[IndexSchema::V1, IndexSchema::V2];
 
-/// What entries of index schema 1 do not show cannot be asked of them.
+/// Parameters about values that entries of index schema 1 do not show.
 const V2: &[IndexSchema] = &[IndexSchema::V2];
 
 const ARCHITECTURES: &[&str] = &["amd64", "arm64", "ppc64le", "s390x"];
@@ -260,7 +260,7 @@ impl Kind {
         }
     }
 
-    /// What values the parameter takes, to end a sentence with.
+    /// The values of the parameter, as the end of a sentence.
     pub(super) fn takes(self) -> String {
         let list = |words: &[&str]| words.join(", ");
         match self {

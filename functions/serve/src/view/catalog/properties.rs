@@ -1,4 +1,4 @@
-//! What holds for all queries.
+//! Properties of all queries.
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@ pub struct Query {
     pub(super) icons: IconForm,
 }
 
-/// How the answer shows icons.
+/// The form of icons in the answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum IconForm {
     /// As URLs.
@@ -48,7 +48,7 @@ pub(super) enum Filter {
     LastModified(Bound, Date),
 }
 
-/// Why a query is refused.
+/// The reason why a query is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the parameter `{parameter}` {problem}; it takes {takes}")]
 pub struct BadParameter {
@@ -91,7 +91,7 @@ impl Query {
         Ok(query)
     }
 
-    /// How many texts are looked for.
+    /// The number of texts that are searched.
     pub(super) fn texts(&self) -> usize {
         let texts = |filter: &Filter| if let Filter::Texts(_, texts) = filter { texts.len() } else { 0 };
         self.filters.iter().map(texts).sum()
@@ -154,7 +154,7 @@ fn given(
     given.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
-/// What holds for the values of every parameter.
+/// Checks the rules for the values of every parameter.
 fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParameter> {
     if values.iter().any(|value| value.is_empty()) {
         return Err(refuse(parameter, "is empty"));
