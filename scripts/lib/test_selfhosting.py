@@ -23,7 +23,7 @@ FOR_TESTS = {name for name, text in DECLARED.items() if "for tests and developme
 NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
 """Variables that libraries read."""
 
-SERVERS = {name for name, text in DECLARED.items() if name.startswith(("CACHE_", "OCI_")) or "always with `STORE`" in text}
+SERVERS = {name for name, text in DECLARED.items() if name.startswith(("CACHE_", "ECR_", "OCI_")) or "always with `STORE`" in text}
 """Settings of the servers that STORE takes the place of."""
 
 VERSION = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["version"]
