@@ -225,6 +225,12 @@ class Systemd(unittest.TestCase):
         self.assertEqual(service["Unit"]["Requires"], "devfile-registry.socket")
         self.assertTrue(service["Service"]["ExecStart"].endswith("/devfile-registry run"))
 
+    def test_backup_stops_all_that_starts_the_service(self) -> None:
+        units = " ".join(sorted((path.name for path in (ROOT / "deploy/systemd").iterdir()), reverse=True))
+        page = code("docs/operations.md")
+        for verb in ("stop", "start"):
+            self.assertIn(f"\nsystemctl {verb} {units}\n", page)
+
     def test_the_store_is_the_folder_that_systemd_makes(self) -> None:
         service = self.unit("devfile-registry.service")["Service"]
         self.assertEqual(service["Environment"], f"STORE=/var/lib/{service['StateDirectory']}")
