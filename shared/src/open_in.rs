@@ -21,11 +21,11 @@ const TEMPLATE_BYTES: usize = 1000;
 /// Parsed from `NAME=URL` pairs with commas between them. A URL is a template of RFC 6570, of level 2 at most: `{devfile}`,
 /// `{registry}`, `{name}` and `{version}` are percent-encoded, `{+devfile}` and `{+registry}` keep the characters of a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpenIn(Vec<Environment>);
+pub struct OpenIn(Vec<OpenTarget>);
 
 /// A development environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment {
+pub struct OpenTarget {
     name: String,
     pieces: Vec<Piece>,
 }
@@ -71,12 +71,12 @@ pub struct InvalidOpenIn;
 
 impl OpenIn {
     /// The environments.
-    pub fn environments(&self) -> &[Environment] {
+    pub fn environments(&self) -> &[OpenTarget] {
         &self.0
     }
 }
 
-impl Environment {
+impl OpenTarget {
     /// Its name for people.
     pub fn name(&self) -> &str {
         &self.name
@@ -106,13 +106,13 @@ impl FromStr for OpenIn {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-        let environments: Vec<Environment> =
-            pairs.map(Environment::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
+        let environments: Vec<OpenTarget> =
+            pairs.map(OpenTarget::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
         if environments.len() > ENVIRONMENTS { Err(InvalidOpenIn) } else { Ok(Self(environments)) }
     }
 }
 
-impl Environment {
+impl OpenTarget {
     fn parse(pair: &str) -> Option<Self> {
         let (name, template) = pair.split_once('=')?;
         let (name, template) = (name.trim(), template.trim());

@@ -33,7 +33,7 @@ const LOCKS: &str = "locks";
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Bytes that are read at a time for a digest.
-const PIECE: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// A directory that stores a registry. Clones share it.
 #[derive(Debug, Clone)]
@@ -43,9 +43,9 @@ pub struct Directory {
     pub(crate) faults: faults::Faults,
 }
 
-/// The content of a write.
+/// The bytes of a write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Content<'c> {
+pub(crate) enum BlobSource<'c> {
     /// Bytes in memory.
     Bytes(&'c [u8]),
     /// The bytes of a file.
@@ -54,7 +54,7 @@ pub(crate) enum Content<'c> {
 
 /// A file that was opened for reading. Its bytes stay the same, whatever its name is given to meanwhile.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct OpenFile {
     file: File,
     size: u64,
 }
@@ -100,24 +100,24 @@ impl Directory {
     ///
     /// # Errors
     /// [`ErrorKind::FileTooLarge`] for a larger file.
-    pub(crate) fn open_file(&self, name: &str, limit: u64) -> io::Result<Option<Stored>> {
+    pub(crate) fn open_file(&self, name: &str, limit: u64) -> io::Result<Option<OpenFile>> {
         let Some(file) = unless_missing(File::open(self.path(name)?))? else { return Ok(None) };
         let size = file.metadata()?.len();
         if size > limit {
             let reason = format!("it has {size} bytes, more than the {limit} that are read");
             return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
         }
-        Ok(Some(Stored { file, size }))
+        Ok(Some(OpenFile { file, size }))
     }
 
     /// Reads a file of at most `limit` bytes; `None` when there is none.
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        self.open_file(name, limit)?.map(Stored::read).transpose()
+        self.open_file(name, limit)?.map(OpenFile::read).transpose()
     }
 
     /// Returns the digest of a file, which is not read into memory; `None` when there is none.
     pub(crate) fn digest(&self, name: &str) -> io::Result<Option<Digest>> {
-        self.open_file(name, u64::MAX)?.map(Stored::digest).transpose()
+        self.open_file(name, u64::MAX)?.map(OpenFile::digest).transpose()
     }
 
     /// Returns the metadata of a file; `None` when there is none.
@@ -153,7 +153,7 @@ impl Directory {
     ///
     /// # Errors
     /// The old file may be there, or the new one.
-    pub(crate) fn write(&self, name: &str, content: Content<'_>) -> io::Result<()> {
+    pub(crate) fn write(&self, name: &str, content: BlobSource<'_>) -> io::Result<()> {
         let path = self.path(name)?;
         let folder = path.parent().unwrap_or(&self.root);
         self.make_folder(folder)?;
@@ -171,12 +171,12 @@ impl Directory {
         sync_folder(folder)
     }
 
-    fn fill(&self, file: &mut File, content: Content<'_>) -> io::Result<()> {
+    fn fill(&self, file: &mut File, content: BlobSource<'_>) -> io::Result<()> {
         #[cfg(test)]
         self.faults.write_half(file, content)?;
         match content {
-            Content::Bytes(bytes) => io::Write::write_all(file, bytes)?,
-            Content::File(from) => drop(io::copy(&mut File::open(from)?, file)?),
+            BlobSource::Bytes(bytes) => io::Write::write_all(file, bytes)?,
+            BlobSource::File(from) => drop(io::copy(&mut File::open(from)?, file)?),
         }
         self.step()?;
         file.sync_all()
@@ -239,7 +239,7 @@ impl Directory {
     }
 }
 
-impl Stored {
+impl OpenFile {
     /// Its length, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
@@ -265,7 +265,7 @@ impl Stored {
 
 /// Returns the digest of the bytes of a file, which are not read into memory.
 pub(crate) fn digest_of(mut file: File) -> io::Result<Digest> {
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; PIECE]);
+    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; CHUNK_BYTES]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish()),

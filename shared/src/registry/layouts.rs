@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{Name, Registry, RegistryError};
 use crate::context;
 use crate::digest::Digest;
-use crate::directory::{Content, Directory, aside, digest_of};
+use crate::directory::{BlobSource, Directory, aside, digest_of};
 use crate::limits;
 use crate::media_type::MANIFEST_MEDIA_TYPE;
 
@@ -70,7 +70,7 @@ struct NamedBlob {
 enum NotTaken {
     Io(io::Error),
     Malformed(serde_json::Error),
-    Lacks(Digest),
+    Missing(Digest),
 }
 
 impl Default for Index {
@@ -162,15 +162,15 @@ fn write_manifest(
     let parsed: Manifest = serde_json::from_slice(manifest).map_err(NotTaken::Malformed)?;
     for named in parsed.layers.iter().chain([&parsed.config]) {
         if !has_blob(directory, repository, named.digest, named.size)? {
-            return Err(NotTaken::Lacks(named.digest));
+            return Err(NotTaken::Missing(named.digest));
         }
     }
-    directory.write(&blob(repository, Digest::of(manifest)), Content::Bytes(manifest))?;
+    directory.write(&blob(repository, Digest::of(manifest)), BlobSource::Bytes(manifest))?;
     let Some(tag) = tag else { return Ok(()) };
     let _lock = directory.lock(&format!("{FOLDER}/{repository}"))?;
     let mark = file(repository, MARK);
     if directory.metadata(&mark)?.is_none() {
-        directory.write(&mark, Content::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
+        directory.write(&mark, BlobSource::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
     }
     let mut index = read_index(directory, repository)?;
     index.tag(tag, manifest);
@@ -179,7 +179,7 @@ fn write_manifest(
         let reason = format!("the tags of {repository} would take more than {} bytes", limits::LAYOUT_BYTES);
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason).into());
     }
-    Ok(directory.write(&file(repository, "index.json"), Content::Bytes(&bytes))?)
+    Ok(directory.write(&file(repository, "index.json"), BlobSource::Bytes(&bytes))?)
 }
 
 impl From<io::Error> for NotTaken {
@@ -207,16 +207,16 @@ impl ImageLayouts {
         aside(move || work(&directory)).await.map_err(|error| self.error(operation(), error.to_string()))
     }
 
-    async fn write_blob(&self, repository: &str, digest: Digest, content: Source) -> Result<(), RegistryError> {
+    async fn write_blob(&self, repository: &str, digest: Digest, content: WriteSource) -> Result<(), RegistryError> {
         let name = blob(repository, digest);
         let write = move |directory: &Directory| -> io::Result<u64> {
             match content {
-                Source::Bytes(bytes) => {
-                    directory.write(&name, Content::Bytes(&bytes))?;
+                WriteSource::Bytes(bytes) => {
+                    directory.write(&name, BlobSource::Bytes(&bytes))?;
                     Ok(bytes.len() as u64)
                 }
-                Source::File(path) => {
-                    directory.write(&name, Content::File(&path))?;
+                WriteSource::File(path) => {
+                    directory.write(&name, BlobSource::File(&path))?;
                     Ok(path.metadata()?.len())
                 }
             }
@@ -228,7 +228,7 @@ impl ImageLayouts {
 }
 
 /// The content of a blob.
-enum Source {
+enum WriteSource {
     Bytes(Bytes),
     File(PathBuf),
 }
@@ -299,7 +299,7 @@ impl Registry for ImageLayouts {
     }
 
     async fn push_blob(&self, repository: &str, digest: Digest, content: Bytes) -> Result<(), RegistryError> {
-        self.write_blob(repository, digest, Source::Bytes(content)).await
+        self.write_blob(repository, digest, WriteSource::Bytes(content)).await
     }
 
     async fn blob_to_file(
@@ -319,7 +319,7 @@ impl Registry for ImageLayouts {
     }
 
     async fn push_file(&self, repository: &str, digest: Digest, file: &Path) -> Result<(), RegistryError> {
-        self.write_blob(repository, digest, Source::File(file.to_owned())).await
+        self.write_blob(repository, digest, WriteSource::File(file.to_owned())).await
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
@@ -340,7 +340,7 @@ impl Registry for ImageLayouts {
             }
             Err(NotTaken::Io(error)) => Err(self.error(operation(), error.to_string())),
             Err(NotTaken::Malformed(error)) => Err(self.error(operation(), error.to_string())),
-            Err(NotTaken::Lacks(digest)) => {
+            Err(NotTaken::Missing(digest)) => {
                 let reason = format!("the blob {digest} is not there, or not in its length");
                 Err(self.error(operation(), reason).lacking_blobs())
             }
