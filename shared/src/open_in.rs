@@ -192,6 +192,10 @@ mod tests {
                 ),
             ]
         );
+        for host in ["localhost", "che.example.", "CHE.example:443", "127.0.0.1:8443", "[::1]:8443", "xn--e1afmkfd.example"] {
+            let expected = format!("https://{host}?x=1.1.0");
+            assert_eq!(links(&format!("Che=https://{host}?x={{version}}")), [("Che".to_owned(), expected)], "{host}");
+        }
         assert_eq!(links(""), []);
     }
 
@@ -204,6 +208,17 @@ mod tests {
             "https://{name}.example/",
             "https:///{devfile}",
             "https://user@che.example/{devfile}",
+            "https://@che.example/{devfile}",
+            "https://:8443/{devfile}",
+            "https://-/{name}",
+            "https://che-.example/{name}",
+            "https://che..example/{name}",
+            "https://./{name}",
+            "https://che.example:port/{name}",
+            "https://che.example:65536/{name}",
+            "https://300.1.1.1/{name}",
+            "https://[::1/{name}",
+            "https://che%2Eexample/{name}",
             "https://che.example/",
             "https://che.example/{secret}",
             "https://che.example/{devfile",

@@ -260,11 +260,23 @@ mod tests {
         };
         assert!(matches!(of(&[]).unwrap().stores, Stores::Directory(_)));
         assert!(folder.path().join("a/store/tmp").is_dir(), "a directory that cannot be written would be named");
-        for server in ENOUGH {
+        for server in [
+            ENOUGH[0],
+            ENOUGH[1],
+            ("OCI_ENDPOINT", "127.0.0.1:5000"),
+            ("OCI_USERNAME", "somebody"),
+            ("OCI_PASSWORD", "a password"),
+            ("OCI_PASSWORD_FILE", "/run/secrets/password"),
+            ("ECR_KMS_KEY", "alias/registry"),
+            ("ECR_TAGS", "team=stacks"),
+        ] {
             let error = of(&[server]).unwrap_err();
             assert_eq!(error.lines().count(), 2, "{error}");
-            assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
+            let expected = format!("STORE excludes {}; set STORE alone, or the settings of servers without it", server.0);
+            assert!(error.ends_with(&expected), "{error}");
         }
+        let error = of(&[ENOUGH[0], ENOUGH[1], ("OCI_USERNAME", "somebody")]).unwrap_err();
+        assert!(error.contains("STORE excludes CACHE_BUCKET, OCI_REGISTRY, OCI_USERNAME; "), "{error}");
         std::fs::remove_dir_all(folder.path().join("a")).unwrap();
         std::fs::write(folder.path().join("a"), "a file").unwrap();
         let error = of(&[]).unwrap_err();

@@ -160,6 +160,6 @@ mod tests {
         assert_eq!(config.large_blobs, LargeBlobs::Sent);
         let error = read(&[("STORE", "/data"), ("CACHE_BUCKET", "bucket")]).unwrap_err();
         assert_eq!(error.lines().count(), 2, "{error}");
-        assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
+        assert!(error.contains("STORE excludes CACHE_BUCKET; set STORE alone, "), "{error}");
     }
 }

@@ -1,8 +1,12 @@
 //! `run`: everything in one process, on one address.
 
+use std::process::Stdio;
+
+use registry_tests::bounded::within_a_minute;
 use registry_tests::github::Fault;
-use registry_tests::registry::copy;
+use registry_tests::registry::{binary, copy};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::fixture::{World, refresh, until_live, until_ready};
 
@@ -27,6 +31,24 @@ async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() 
         assert!(status == 200 && body.contains(part), "{path}: {status} {body}");
     }
     world.verify().await;
+}
+
+#[tokio::test]
+async fn serve_on_a_missing_folder_says_so_when_it_starts() {
+    let world = World::new().await;
+    let mut command = world.command(binary("serve"));
+    let mut serve = command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines();
+    let said = within_a_minute("a line about the folder", async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("serve runs");
+            if line.contains("cannot find the folder of STORE") {
+                break line;
+            }
+        }
+    });
+    let said = said.await;
+    assert!(said.contains(&world.store().display().to_string()) && said.contains("WARN"), "{said}");
 }
 
 #[tokio::test]
