@@ -74,7 +74,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             built.contents.insert(blob.digest, content);
             blobs.push(blob);
         }
-        let repaired = self.repair_blobs(&built, extent.of(&blobs, COMPARED_BLOBS, now)).await?;
+        let repaired = self.repair_blobs(&built, extent.of(&blobs, COMPARED_BLOBS, now), extent).await?;
         Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 

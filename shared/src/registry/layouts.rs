@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{Name, Registry, RegistryError};
 use crate::context;
 use crate::digest::Digest;
-use crate::directory::{BlobSource, Directory, aside, digest_of};
+use crate::directory::{BlobSource, Directory, aside, digest_of, wrong_digest};
 use crate::limits;
 use crate::media_type::MANIFEST_MEDIA_TYPE;
 
@@ -129,27 +129,29 @@ fn read_index(directory: &Directory, repository: &str) -> io::Result<Index> {
     })
 }
 
-/// The digest of a manifest that is there. Whether it has its digest is for [`read_manifest`].
-fn find_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<Digest>> {
-    match name {
-        Name::Digest(digest) => Ok(directory.metadata(&blob(repository, digest))?.map(|_| digest)),
-        Name::Tag(tag) => {
-            let index = read_index(directory, repository)?;
-            let Some(manifest) = index.tagged(tag) else { return Ok(None) };
-            let Ok(digest) = manifest.digest.parse() else { return Ok(None) };
-            Ok(has_blob(directory, repository, digest, manifest.size)?.then_some(digest))
-        }
-    }
+/// Whether a blob has its length and its digest.
+fn is_intact(directory: &Directory, repository: &str, digest: Digest, size: u64) -> io::Result<bool> {
+    let has_length = has_blob(directory, repository, digest, size)?;
+    Ok(has_length && directory.digest(&blob(repository, digest))? == Some(digest))
 }
 
-fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<Bytes>> {
-    let Some(digest) = find_manifest(directory, repository, name)? else { return Ok(None) };
-    let manifest = directory.read(&blob(repository, digest), limits::MANIFEST_BYTES)?;
-    let intact = manifest.filter(|bytes| Digest::of(bytes) == digest);
-    if intact.is_none() {
+/// Reads a manifest. One that is damaged counts as missing, so that whoever looks for it pushes it again.
+fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<(Digest, Bytes)>> {
+    let digest = match name {
+        Name::Digest(digest) => Some(digest),
+        Name::Tag(tag) => read_index(directory, repository)?.tagged(tag).and_then(|tagged| tagged.digest.parse().ok()),
+    };
+    let Some(digest) = digest else { return Ok(None) };
+    let manifest = match directory.read(&blob(repository, digest), limits::MANIFEST_BYTES) {
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => Some(bytes).filter(|bytes| Digest::of(bytes) == digest),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => None,
+        Err(error) => return Err(error),
+    };
+    if manifest.is_none() {
         tracing::warn!(repository, %digest, "a manifest in the directory is damaged");
     }
-    Ok(intact.map(Bytes::from))
+    Ok(manifest.map(|bytes| (digest, bytes.into())))
 }
 
 /// Writes a manifest whose blobs are there, and then its tag.
@@ -177,6 +179,8 @@ fn write_manifest(
     let bytes = serde_json::to_vec(&index).map_err(NotTaken::Malformed)?;
     if bytes.len() as u64 > limits::LAYOUT_BYTES {
         let reason = format!("the tags of {repository} would take more than {} bytes", limits::LAYOUT_BYTES);
+        let advice = "and run reconcile, which writes those of the live release again";
+        let reason = format!("{reason}; move {FOLDER}/{repository} away {advice}");
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason).into());
     }
     Ok(directory.write(&file(repository, "index.json"), BlobSource::Bytes(&bytes))?)
@@ -209,17 +213,9 @@ impl ImageLayouts {
 
     async fn write_blob(&self, repository: &str, digest: Digest, content: WriteSource) -> Result<(), RegistryError> {
         let name = blob(repository, digest);
-        let write = move |directory: &Directory| -> io::Result<u64> {
-            match content {
-                WriteSource::Bytes(bytes) => {
-                    directory.write(&name, BlobSource::Bytes(&bytes))?;
-                    Ok(bytes.len() as u64)
-                }
-                WriteSource::File(path) => {
-                    directory.write(&name, BlobSource::File(&path))?;
-                    Ok(path.metadata()?.len())
-                }
-            }
+        let write = move |directory: &Directory| match &content {
+            WriteSource::Bytes(bytes) => directory.write_blob(&name, BlobSource::Bytes(bytes), digest),
+            WriteSource::File(path) => directory.write_blob(&name, BlobSource::File(path), digest),
         };
         let length = self.run(|| format!("take the blob {repository}@{digest}"), write).await?;
         context::count_bytes(usize::try_from(length).unwrap_or_default());
@@ -271,21 +267,23 @@ impl Registry for ImageLayouts {
 
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
-        let find = move |directory: &Directory| find_manifest(directory, &of, own.as_name());
-        self.run(|| described("look for", repository, name), find).await
+        let find = move |directory: &Directory| read_manifest(directory, &of, own.as_name());
+        let found = self.run(|| described("look for", repository, name), find).await?;
+        Ok(found.map(|(digest, _)| digest))
     }
 
     async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
         let read = move |directory: &Directory| read_manifest(directory, &of, own.as_name());
-        self.run(|| described("read", repository, name), read).await
+        let found = self.run(|| described("read", repository, name), read).await?;
+        Ok(found.map(|(_, manifest)| manifest))
     }
 
     async fn blob(&self, repository: &str, digest: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
         let name = blob(repository, digest);
         let read = move |directory: &Directory| -> io::Result<Option<Bytes>> {
             match directory.read(&name, limit)? {
-                Some(bytes) if Digest::of(&bytes) != digest => Err(damaged()),
+                Some(bytes) if Digest::of(&bytes) != digest => Err(wrong_digest()),
                 found => Ok(found.map(Bytes::from)),
             }
         };
@@ -296,6 +294,12 @@ impl Registry for ImageLayouts {
         let of = repository.to_owned();
         let look = move |directory: &Directory| has_blob(directory, &of, digest, size);
         self.run(|| format!("look for the blob {repository}@{digest}"), look).await
+    }
+
+    async fn is_intact(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {
+        let of = repository.to_owned();
+        let read = move |directory: &Directory| is_intact(directory, &of, digest, size);
+        self.run(|| format!("read the blob {repository}@{digest}"), read).await
     }
 
     async fn push_blob(&self, repository: &str, digest: Digest, content: Bytes) -> Result<(), RegistryError> {
@@ -313,7 +317,7 @@ impl Registry for ImageLayouts {
         let read = move |directory: &Directory| -> io::Result<bool> {
             let Some(stored) = directory.open_file(&name, limit)? else { return Ok(false) };
             io::copy(&mut stored.into_file(), &mut File::create(&into)?)?;
-            if digest_of(File::open(&into)?)? == digest { Ok(true) } else { Err(damaged()) }
+            if digest_of(File::open(&into)?)? == digest { Ok(true) } else { Err(wrong_digest()) }
         };
         self.run(|| format!("read the blob {repository}@{digest}"), read).await
     }
@@ -346,10 +350,6 @@ impl Registry for ImageLayouts {
             }
         }
     }
-}
-
-fn damaged() -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, "its bytes do not have its digest")
 }
 
 #[cfg(test)]
