@@ -141,6 +141,21 @@ impl Bucket for DirectoryBucket {
         self.change("remove", key, move |directory| directory.remove(&name)).await
     }
 
+    async fn expire(&self, prefix: &str, before: jiff::Timestamp) -> Result<usize, CacheError> {
+        let name = name(prefix);
+        self.change("remove old objects of", prefix, move |directory| {
+            let mut removed: usize = 0;
+            for (name, metadata) in directory.list(&name)? {
+                if stat(&metadata)?.modified < before {
+                    directory.remove(&name)?;
+                    removed = removed.saturating_add(1);
+                }
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         let (name, length) = (name(key), bytes.len());
         self.change("write", key, move |directory| directory.write(&name, BlobSource::Bytes(&bytes))).await?;
