@@ -25,7 +25,9 @@ def code(path: str) -> str:
     return (ROOT / path).read_text()
 
 
-DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", code("shared/src/settings/declared.rs")))
+_DECLARATIONS = "".join(path.read_text() for path in sorted((ROOT / "shared/src/settings/declared").glob("*.rs")))
+
+DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", _DECLARATIONS))
 """The declarations of settings, by name."""
 
 SECRETS = {name for name, text in DECLARED.items() if "template: Template::Secret" in text}
