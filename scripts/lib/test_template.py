@@ -391,6 +391,8 @@ class Bucket(unittest.TestCase):
         for rule in RESOURCES["CacheBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]:
             if "ExpirationInDays" in rule or "ExpirationDate" in rule:
                 self.assertEqual(rule["Prefix"], "starter-projects/")
+                days = re.search(r"KEPT_STARTER_SECONDS: i64 = (\d+) \* 24 \* 3600;", code("shared/src/limits.rs"))
+                self.assertEqual(rule["ExpirationInDays"], int(days.group(1)), "as in a folder")
 
 
 class Edge(unittest.TestCase):
