@@ -268,15 +268,22 @@ _EVENT = json.dumps({"action": "reconcile"})
 _CONTINUE = json.dumps({"action": "refresh"})
 """While another invocation works on the publication, the answer says how far that is; if none does, this one continues."""
 
+_STATUS = json.dumps({"version": "2.0", "rawPath": "/status", "requestContext": {"http": {"method": "GET"}}})
+"""The request for /status as the gateway sends it: no edge has an older answer, and no name is too new to resolve."""
+
+_STATUS_READS = 3
+"""serve notices a release within seconds."""
+
 _PAUSE_SECONDS = 5
 _FIRST_REFRESH_SECONDS = 2 * 60 * 60
 """Longer than refresh continues a publication by itself."""
 
 
-def _publish(account: Account, function: str) -> dict[str, Any]:
+def _publish(account: Account, outputs: Mapping[str, str], serve: str) -> dict[str, Any]:
     """The report of the first publication. A large one continues over several invocations, and its progress is shown."""
-    begin, shown = time.monotonic(), None
+    begin, shown, function = time.monotonic(), None, outputs["RefreshFunction"]
     answer = account.invoke(function, _EVENT)
+    has_continued = report.is_unfinished(answer)
     while report.is_unfinished(answer):
         if time.monotonic() - begin > _FIRST_REFRESH_SECONDS:
             return {"errorType": "Timeout", "errorMessage": "the publication goes on, but not in time; /status says how far it is"}
@@ -286,13 +293,31 @@ def _publish(account: Account, function: str) -> dict[str, Any]:
             shown = words
         time.sleep(_PAUSE_SECONDS)
         answer = account.invoke(function, _CONTINUE)
-    return answer
+    if answer.get("outcome") != "unchanged":
+        return answer
+    # The invocation that published has its report to itself.
+    status = _status(account, serve, answer)
+    if status is None:
+        warn("refresh", f"cannot read the quarantined parts from serve; {outputs['Url']}/status lists them")
+        return answer
+    return report.with_status(answer, status, has_continued)
+
+
+def _status(account: Account, serve: str, answer: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """The document at /status once it is about the commit of an answer of refresh, or `None`."""
+    for number in range(_STATUS_READS):
+        if number:
+            time.sleep(_PAUSE_SECONDS)
+        status = report.document(account.invoke(serve, _STATUS))
+        if report.is_about(status, answer.get("commit_hash")):
+            return status
+    return None
 
 
 def _first_refresh(account: Account, outputs: Mapping[str, str], plan: Plan) -> int:
     step("refresh", "publishing the registry repository")
     begin = time.monotonic()
-    answer = _publish(account, outputs["RefreshFunction"])
+    answer = _publish(account, outputs, f"{plan.deployment.stack}-serve")
     if problem := report.problem(answer):
         warn("refresh", f"failed: {problem}")
     else:

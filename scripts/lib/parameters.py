@@ -35,6 +35,10 @@ _ECR = re.compile(r"^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?(/.
 
 _FIREWALL_REGION = "us-east-1"
 
+_ECR_TAGS = 50
+"""Most tags of a repository in ECR."""
+
+
 class Deployment(NamedTuple):
     """A stack with the values that all its parameters are going to have."""
 
@@ -75,6 +79,7 @@ def refusals(deployment: Deployment) -> list[str]:
     ecr = _ECR.match(values["OciRegistry"])
     if values["OciRegistry"] and not ecr:
         found += [f"{name} needs an OciRegistry in ECR" for name in ("EcrKmsKeyArn", "EcrTags") if values[name]]
+    found += _wrong_tags(values["EcrTags"])
     where = ecr[1] if ecr else region
     if values["EcrKmsKeyArn"] and (key := values["EcrKmsKeyArn"].split(":")[3]) != where:
         found.append(f"EcrKmsKeyArn is a key in {key}; ECR takes keys of the registry's region alone, which is {where}")
@@ -83,6 +88,16 @@ def refusals(deployment: Deployment) -> list[str]:
     if ecr and not ecr[3]:
         found.append("OciRegistry needs a prefix behind the host of ECR, such as /acme, which the function's role is limited to")
     return found
+
+
+def _wrong_tags(text: str) -> list[str]:
+    """The tags that ECR does not take, although they match the pattern of the parameter. refresh would end at each start."""
+    keys = [tag.partition("=")[0].strip() for tag in text.split(",") if text]
+    found = [f"EcrTags has {len(keys)} tags; ECR takes {_ECR_TAGS} at most"] if len(keys) > _ECR_TAGS else []
+    reserved = [key for key in keys if key.lower().startswith("aws:")]
+    found += [f"EcrTags has the key {key}; AWS keeps keys with aws: at their beginning for itself" for key in reserved]
+    twice = [key for number, key in enumerate(keys) if key in keys[:number]]
+    return found + [f"EcrTags has the key {key} twice" for key in dict.fromkeys(twice)]
 
 
 def check(described: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -6,6 +6,7 @@ have grown since, must not break the command that shows them.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -48,6 +49,28 @@ def is_unfinished(answer: dict[str, Any]) -> bool:
     """Whether the publication continues in another invocation, which may be the only one that the function is allowed."""
     busy = "TooManyRequests" in str(answer.get("errorMessage")) and answer.get("errorType") == "Invoke"
     return busy or answer.get("outcome") == "continuing"
+
+
+def document(answer: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object that serve gave to the gateway, or an empty one."""
+    try:
+        found = json.loads(answer.get("body") or "")
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and answer.get("statusCode") == 200 else {}
+
+
+def is_about(status: dict[str, Any], commit: Any) -> bool:
+    """Whether the document at /status has a commit live."""
+    live = status.get("live")
+    return isinstance(live, dict) and live.get("commit_hash") == commit
+
+
+def with_status(answer: dict[str, Any], status: dict[str, Any], is_result: bool) -> dict[str, Any]:
+    """An answer `unchanged` with the parts that are quarantined, and with the outcome that made the commit live if it is the result."""
+    last = status.get("last_refresh")
+    made = last.get("outcome") if is_result and isinstance(last, dict) and last.get("commit_hash") == answer.get("commit_hash") else None
+    return {**answer, "outcome": made or answer["outcome"], "quarantined": status["live"].get("quarantined") or []}
 
 
 def progress(answer: dict[str, Any]) -> str:

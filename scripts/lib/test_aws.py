@@ -31,6 +31,14 @@ PUBLISHED = {"outcome": "published", "commit_hash": "1a" * 20, "changed": ["stac
 _START_SECONDS = 60
 
 
+def status(commit: str) -> dict[str, Any]:
+    """The answer of serve to the gateway for /status, with a quarantined version."""
+    problem = {"path": "stacks/go/1.0.0/devfile.yaml", "line": 3, "column": 5, "message": "no such component"}
+    live = {"commit_hash": commit, "quarantined": [{"part": "version", "stack": "go", "version": "1.0.0", "problems": [problem]}]}
+    document = {"live": live, "last_refresh": {"outcome": "published", "commit_hash": commit}}
+    return {"statusCode": 200, "headers": {}, "body": json.dumps(document), "isBase64Encoded": False}
+
+
 class AwsTest(unittest.TestCase):
     """Tests with a stand-in of their own, empty at the beginning of each test."""
 
@@ -150,12 +158,30 @@ class Deploying(AwsTest):
         with self.assertRaisesRegex(Exception, "does not exist"):
             self.state()
 
-    def test_progress_of_a_large_first_publication_is_shown_until_its_end(self) -> None:
+    def test_progress_of_a_large_first_publication_is_shown_until_its_end_with_what_is_quarantined(self) -> None:
         steps = [{"outcome": "continuing", "progress": {"artifacts": pushed, "total": 10023}} for pushed in (1200, 5400)]
-        said = self.deployed(REPOSITORY, refresh=[*steps, PUBLISHED])
-        lines = ["publishing: 1200 of 10023 artifacts are pushed", "publishing: 5400 of 10023 artifacts are pushed", "published 2 changed"]
+        # The last invocation of the chain publishes, and whoever asks afterwards finds nothing to do.
+        unchanged = {"outcome": "unchanged", "commit_hash": PUBLISHED["commit_hash"], "changed": [], "quarantined": []}
+        said = self.deployed(REPOSITORY, refresh=[*steps, unchanged, status(PUBLISHED["commit_hash"])])
+        lines = (
+            *("publishing: 1200 of 10023 artifacts are pushed", "publishing: 5400 of 10023 artifacts are pushed"),
+            *("published 1 quarantined (commit 1a1a1a1)", "quarantined go 1.0.0", "stacks/go/1.0.0/devfile.yaml:3:5: no such component"),
+        )
         positions = [said.find(line) for line in lines]
         self.assertEqual((positions, min(positions) > 0), (sorted(positions), True), said)
+
+    def test_deployment_that_changes_nothing_shows_what_is_still_quarantined(self) -> None:
+        unchanged = {"outcome": "unchanged", "commit_hash": PUBLISHED["commit_hash"]}
+        said = self.deployed(REPOSITORY, refresh=[unchanged, status("2b" * 20), status(PUBLISHED["commit_hash"])])
+        self.assertIn("unchanged 1 quarantined (commit 1a1a1a1)", said)
+        self.assertIn("quarantined go 1.0.0", said)
+
+    def test_status_that_cannot_be_read_is_told_with_its_address(self) -> None:
+        unchanged = {"outcome": "unchanged", "commit_hash": PUBLISHED["commit_hash"]}
+        failure = {"statusCode": 503, "body": "no release is loaded"}
+        said = self.deployed(REPOSITORY, refresh=[unchanged, *[failure] * 3])
+        self.assertIn("unchanged (commit 1a1a1a1)", said)
+        self.assertRegex(said, r"cannot read the quarantined parts from serve; https://\S+/status lists them")
 
     def test_policy_of_deployers_suffices(self) -> None:
         iam = self.client("iam")

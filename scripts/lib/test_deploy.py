@@ -54,6 +54,18 @@ class Parameters(unittest.TestCase):
         found = refused(key, "EcrTags=team=stacks", "OciRegistry=ghcr.io/acme", region="eu-west-1")
         self.assertEqual(found, ["EcrKmsKeyArn needs an OciRegistry in ECR", "EcrTags needs an OciRegistry in ECR"])
 
+    def test_tags_that_refresh_refuses_are_refused(self) -> None:
+        tags = ",".join(f"k{number}=v" for number in range(50))
+        for good in (tags, "", "awsome=1,my-aws:x=2", "team=a,Team=b"):
+            self.assertEqual(refused(f"EcrTags={good}"), [], good)
+        for wrong, reason in (
+            (f"{tags},k50=v", "EcrTags has 51 tags; ECR takes 50 at most"),
+            ("aws:team=a", "EcrTags has the key aws:team; AWS keeps keys with aws: at their beginning for itself"),
+            ("x=1,AWS:team=a", "EcrTags has the key AWS:team; AWS keeps keys with aws: at their beginning for itself"),
+            ("team=a,x=1,team=b", "EcrTags has the key team twice"),
+        ):
+            self.assertEqual(refused(f"EcrTags={wrong}"), [reason], wrong)
+
     def test_each_mistake_is_named(self) -> None:
         cases = {
             "RegistryRepoUrl": "RegistryRepoUrl is not PARAMETER=VALUE",

@@ -23,7 +23,7 @@ FOR_TESTS = {name for name, text in DECLARED.items() if "for tests and developme
 NOT_OURS = re.compile(r"^(AWS_[A-Z0-9_]+|RUST_LOG)$")
 """Variables that libraries read."""
 
-SERVERS = {name for name, text in DECLARED.items() if name.startswith(("CACHE_", "OCI_")) or "always with `STORE`" in text}
+SERVERS = {name for name, text in DECLARED.items() if name.startswith(("CACHE_", "ECR_", "OCI_")) or "always with `STORE`" in text}
 """Settings of the servers that STORE takes the place of."""
 
 VERSION = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["version"]
@@ -224,6 +224,12 @@ class Systemd(unittest.TestCase):
         self.assertEqual(socket["Socket"]["ListenStream"], default)
         self.assertEqual(service["Unit"]["Requires"], "devfile-registry.socket")
         self.assertTrue(service["Service"]["ExecStart"].endswith("/devfile-registry run"))
+
+    def test_backup_stops_all_that_starts_the_service(self) -> None:
+        units = " ".join(sorted((path.name for path in (ROOT / "deploy/systemd").iterdir()), reverse=True))
+        page = code("docs/operations.md")
+        for verb in ("stop", "start"):
+            self.assertIn(f"\nsystemctl {verb} {units}\n", page)
 
     def test_the_store_is_the_folder_that_systemd_makes(self) -> None:
         service = self.unit("devfile-registry.service")["Service"]

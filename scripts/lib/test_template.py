@@ -25,7 +25,9 @@ def code(path: str) -> str:
     return (ROOT / path).read_text()
 
 
-DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", code("shared/src/settings/declared.rs")))
+_DECLARATIONS = "".join(path.read_text() for path in sorted((ROOT / "shared/src/settings/declared").glob("*.rs")))
+
+DECLARED = dict(re.findall(r"(?ms)^pub static ([A-Z_]+): Setting = Setting \{(.*?)^\};", _DECLARATIONS))
 """The declarations of settings, by name."""
 
 SECRETS = {name for name, text in DECLARED.items() if "template: Template::Secret" in text}
@@ -389,6 +391,8 @@ class Bucket(unittest.TestCase):
         for rule in RESOURCES["CacheBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]:
             if "ExpirationInDays" in rule or "ExpirationDate" in rule:
                 self.assertEqual(rule["Prefix"], "starter-projects/")
+                days = re.search(r"KEPT_STARTER_SECONDS: i64 = (\d+) \* 24 \* 3600;", code("shared/src/limits.rs"))
+                self.assertEqual(rule["ExpirationInDays"], int(days.group(1)), "as in a folder")
 
 
 class Edge(unittest.TestCase):

@@ -40,9 +40,8 @@ impl Environment {
 
     /// A setting that must be set. The value counts only when [`Environment::finish`] succeeds.
     pub fn required<T: FromStr + Default>(&mut self, setting: &Setting) -> T {
-        let Setting { name, value, .. } = setting;
-        if self.lookup(name).is_none() {
-            self.problems.push(format!("{name} is not set; set it to {value}"));
+        if !self.is_set(setting.name) {
+            self.reject(not_set(setting));
             return T::default();
         }
         self.optional(setting).unwrap_or_default()
@@ -83,11 +82,14 @@ impl Environment {
         })
     }
 
-    /// The folder of `STORE`, which excludes the variables of the servers in its place.
-    pub fn store(&mut self, servers: &[&Setting]) -> Option<PathBuf> {
+    /// The folder of `STORE`, which excludes the settings of the servers in its place.
+    pub fn store(&mut self) -> Option<PathBuf> {
         let folder = self.optional(&settings::STORE)?;
-        if servers.iter().any(|setting| self.is_set(setting.name)) {
-            self.reject("STORE excludes CACHE_BUCKET and OCI_REGISTRY; set STORE alone, or the two of them");
+        let variables = settings::OF_SERVERS.into_iter().flat_map(|setting| setting.variables());
+        let ignored: Vec<String> = variables.filter(|variable| self.is_set(variable)).collect();
+        if !ignored.is_empty() {
+            let advice = "set STORE alone, or the settings of servers without it";
+            self.reject(format!("STORE excludes {}; {advice}", ignored.join(", ")));
         }
         Some(folder)
     }
@@ -100,6 +102,17 @@ impl Environment {
         }
     }
 
+    /// As [`Environment::reject`], and returns everything that is wrong so far, for a reading that cannot go on.
+    pub fn refuse(&mut self, problem: impl Into<String>) -> InvalidEnvironment {
+        self.reject(problem);
+        InvalidEnvironment(self.problems.clone())
+    }
+
+    /// As [`Environment::refuse`], for a setting that must be set and is not.
+    pub fn refuse_missing(&mut self, setting: &Setting) -> InvalidEnvironment {
+        self.refuse(not_set(setting))
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -107,6 +120,10 @@ impl Environment {
     pub fn finish(self) -> Result<(), InvalidEnvironment> {
         if self.problems.is_empty() { Ok(()) } else { Err(InvalidEnvironment(self.problems)) }
     }
+}
+
+fn not_set(setting: &Setting) -> String {
+    format!("{} is not set; set it to {}", setting.name, setting.value)
 }
 
 impl InvalidEnvironment {

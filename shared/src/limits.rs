@@ -29,8 +29,20 @@ pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
 pub const MANIFEST_BYTES: u64 = 4 << 20;
 
 /// Largest `index.json` of an OCI image layout, in bytes: 250,000 tags. A refresh writes that of the index artifact anew four times, and
-/// adds one to three tags to it.
-pub const LAYOUT_BYTES: u64 = 64 << 20;
+/// adds one to three tags to it. Unit tests write it in full.
+pub const LAYOUT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+
+/// Longest name of a key in KMS, in characters (Amazon ECR API, `EncryptionConfiguration`).
+pub const KMS_KEY_CHARS: usize = 2048;
+
+/// Most tags of a repository in Amazon ECR ("Tagging a private repository in Amazon ECR").
+pub const ECR_TAGS: usize = 50;
+
+/// Longest key of such a tag, in characters.
+pub const ECR_TAG_KEY_CHARS: usize = 128;
+
+/// Longest value of such a tag, in characters.
+pub const ECR_TAG_VALUE_CHARS: usize = 256;
 
 /// Largest devfile, in bytes. The largest published ones are below 20 KiB.
 pub const DEVFILE_BYTES: usize = 1 << 20;
@@ -111,6 +123,10 @@ pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 /// up later revalidates first.
 pub const KEPT_SECONDS: i64 = 3600;
 
+/// How long a zip of a starter project stays in a folder of `STORE`, in seconds: 180 days, as in the bucket of `template.yaml`. It is made
+/// again when somebody asks for it.
+pub const KEPT_STARTER_SECONDS: i64 = 180 * 24 * 3600;
+
 /// Time of a prune, in seconds. It removes objects in the first half; the calls that are under way then end in the second.
 pub const PRUNE_SECONDS: i64 = 120;
 
@@ -121,7 +137,8 @@ pub const LISTED_RELEASES: usize = 200;
 pub const LISTED_CHANGES: usize = 500;
 
 /// Most changed, new or removed parts that `index.json` names of each recent release: a release that changes more is an overhaul, whose single
-/// parts are no news. Those of [`LISTED_RELEASES`] take 300 KB at most.
+/// parts are no news. Of [`LISTED_RELEASES`] in a storm of commits these are 12,000 names at most: 400 KB at the usual 30 bytes, 3.2 MB where
+/// stack and version have [`ENTRY_NAME_BYTES`] each.
 pub const HISTORY_CHANGES: usize = 20;
 
 /// Most versions whose tags one run of the schedule compares with the OCI registry: a call each, and registries count calls. A
@@ -176,6 +193,15 @@ pub const QUERY_BYTES: usize = 8 << 10;
 
 /// Longest name of a stack or sample, in bytes: it is a component of a repository name in the OCI registry and a segment of URLs.
 pub const ENTRY_NAME_BYTES: usize = 128;
+
+/// Most targets of `OPEN_IN`: each is a link on the page of a stack, and these fill a row on a phone.
+pub const OPEN_TARGETS: usize = 8;
+
+/// Longest name of such a target, in characters: it is the text of a link.
+pub const OPEN_TARGET_NAME_CHARS: usize = 40;
+
+/// Longest template of such a target, in bytes: the page of each stack repeats it.
+pub const OPEN_TARGET_BYTES: usize = 1000;
 
 /// Most picked values of a list of the viewer, over all facets. Every one of them has links that repeat all the others.
 pub const PICKED_VALUES: usize = 20;

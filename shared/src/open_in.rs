@@ -2,27 +2,21 @@
 
 use std::str::FromStr;
 
+use url::{Host, Url};
+
+use crate::limits;
 use crate::text::url_segment;
 
-/// Most environments: a row of links on a phone.
-const ENVIRONMENTS: usize = 8;
-
-/// Longest name of an environment, in characters.
-const NAME_CHARS: usize = 40;
-
-/// Longest template, in bytes.
-const TEMPLATE_BYTES: usize = 1000;
-
-/// Environments that open a devfile by a link, in the order of the setting.
+/// Development environments that open a devfile by a link, in the order of the setting.
 ///
 /// Parsed from `NAME=URL` pairs with commas between them. A URL is a template of RFC 6570, of level 2 at most: `{devfile}`,
 /// `{registry}`, `{name}` and `{version}` are percent-encoded, `{+devfile}` and `{+registry}` keep the characters of a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpenIn(Vec<Environment>);
+pub struct OpenIn(Vec<OpenTarget>);
 
 /// A development environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment {
+pub struct OpenTarget {
     name: String,
     pieces: Vec<Piece>,
 }
@@ -68,12 +62,12 @@ pub struct InvalidOpenIn;
 
 impl OpenIn {
     /// The environments.
-    pub fn environments(&self) -> &[Environment] {
+    pub fn environments(&self) -> &[OpenTarget] {
         &self.0
     }
 }
 
-impl Environment {
+impl OpenTarget {
     /// Its name for people.
     pub fn name(&self) -> &str {
         &self.name
@@ -103,33 +97,45 @@ impl FromStr for OpenIn {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-        let environments: Vec<Environment> =
-            pairs.map(Environment::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
-        if environments.len() > ENVIRONMENTS { Err(InvalidOpenIn) } else { Ok(Self(environments)) }
+        let environments: Vec<OpenTarget> = pairs.map(OpenTarget::parse).collect::<Option<_>>().ok_or(InvalidOpenIn)?;
+        if environments.len() > limits::OPEN_TARGETS { Err(InvalidOpenIn) } else { Ok(Self(environments)) }
     }
 }
 
-impl Environment {
+impl OpenTarget {
     fn parse(pair: &str) -> Option<Self> {
         let (name, template) = pair.split_once('=')?;
         let (name, template) = (name.trim(), template.trim());
-        let is_named = (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        let is_named =
+            (1..=limits::OPEN_TARGET_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         let is_plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`|".contains(c);
         let rest = template.strip_prefix("https://")?;
-        let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-        let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
-        if !is_named
-            || template.len() > TEMPLATE_BYTES
-            || !template.chars().all(is_plain)
-            || host.is_empty()
-            || !is_host
-        {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_short = template.len() <= limits::OPEN_TARGET_BYTES;
+        if !(is_named && is_short && template.chars().all(is_plain) && is_host(authority)) {
             return None;
         }
         let pieces = pieces(template)?;
         let has_value = pieces.iter().any(|piece| matches!(piece, Piece::Value(..)));
         has_value.then(|| Self { name: name.to_owned(), pieces })
     }
+}
+
+/// Whether the authority of a URL is a domain or an IP address, perhaps with a port. Hosts such as `-` are none, although the URL standard
+/// takes them.
+fn is_host(authority: &str) -> bool {
+    let is_plain = authority.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c));
+    let is_label = |label: &str| {
+        let ends_well = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+        ends_well(label.chars().next()) && ends_well(label.chars().next_back())
+    };
+    let Ok(url) = Url::parse(&format!("https://{authority}")) else { return false };
+    is_plain
+        && match url.host() {
+            Some(Host::Domain(domain)) => domain.strip_suffix('.').unwrap_or(domain).split('.').all(is_label),
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            None => false,
+        }
 }
 
 fn pieces(template: &str) -> Option<Vec<Piece>> {
@@ -189,6 +195,12 @@ mod tests {
                 ),
             ]
         );
+        for host in
+            ["localhost", "che.example.", "CHE.example:443", "127.0.0.1:8443", "[::1]:8443", "xn--e1afmkfd.example"]
+        {
+            let expected = format!("https://{host}?x=1.1.0");
+            assert_eq!(links(&format!("Che=https://{host}?x={{version}}")), [("Che".to_owned(), expected)], "{host}");
+        }
         assert_eq!(links(""), []);
     }
 
@@ -201,6 +213,17 @@ mod tests {
             "https://{name}.example/",
             "https:///{devfile}",
             "https://user@che.example/{devfile}",
+            "https://@che.example/{devfile}",
+            "https://:8443/{devfile}",
+            "https://-/{name}",
+            "https://che-.example/{name}",
+            "https://che..example/{name}",
+            "https://./{name}",
+            "https://che.example:port/{name}",
+            "https://che.example:65536/{name}",
+            "https://300.1.1.1/{name}",
+            "https://[::1/{name}",
+            "https://che%2Eexample/{name}",
             "https://che.example/",
             "https://che.example/{secret}",
             "https://che.example/{devfile",
@@ -216,7 +239,7 @@ mod tests {
         for text in ["https://che.example/{devfile}", "=https://che.example/{devfile}"] {
             assert_eq!(text.parse::<OpenIn>(), Err(InvalidOpenIn), "{text}");
         }
-        let many = "a=https://b.example/{name},".repeat(ENVIRONMENTS + 1);
+        let many = "a=https://b.example/{name},".repeat(limits::OPEN_TARGETS + 1);
         assert_eq!(many.parse::<OpenIn>(), Err(InvalidOpenIn));
     }
 }

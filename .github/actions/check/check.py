@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -26,6 +27,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 class CannotRun(Exception):
     """Why there is no result."""
+
+
+_FAILURES = (
+    *(CannotRun, OSError, subprocess.TimeoutExpired, http.client.HTTPException),
+    *(ValueError, KeyError, TypeError, RecursionError),
+)
+"""What a run can meet in its environment and in answers. None of it is an error of the stacks, whose status is 1."""
 
 
 def base_of(environment: Mapping[str, str]) -> Optional[str]:
@@ -87,7 +95,7 @@ def check(program: str, registry: str, base: Optional[str], environment: Mapping
 
 
 def show(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> None:
-    """Shows what would change for clients, in the summary of the job and at the pull request. That it cannot be shown is no fault."""
+    """Shows what would change for clients, in the summary of the job and at the pull request. A failure of `diff` is a notice."""
     if environment.get("CHECK_COMMENT") != "true" or base is None or not _COMMIT.fullmatch(base):
         return
     command = [program, "diff", "--markdown", "--", f"{registry}@{base}", registry]
@@ -103,25 +111,31 @@ def show(program: str, registry: str, base: Optional[str], environment: Mapping[
 
 def main(environment: Mapping[str, str]) -> int:
     """Runs the check, shows the changes, and gives the status of the check."""
-    os.chdir(environment.get("GITHUB_WORKSPACE") or ".")
     registry = environment.get("CHECK_REGISTRY") or "."
     try:
+        os.chdir(environment.get("GITHUB_WORKSPACE") or ".")
         program, base = binary(environment), base_of(environment)
         if base:
             fetch(Path(registry), base)
         status = check(program, registry, base, environment)
-    except (CannotRun, OSError, subprocess.TimeoutExpired) as reason:
-        # The form of an annotation, on one line.
-        print(f"::error::The stacks were not checked: {' '.join(str(reason).split())}")
+    except _FAILURES as reason:
+        print(f"::error::The stacks were not checked: {_one_line(reason)}")
         return CANNOT_RUN
     if status == CANNOT_RUN:
         print("::error::The stacks were not checked; the log says why")
         return status
     try:
         show(program, registry, base, environment)
-    except (OSError, subprocess.TimeoutExpired) as reason:
-        print(f"::notice::The changes for clients are not shown: {' '.join(str(reason).split())}")
+    except _FAILURES as reason:
+        print(f"::notice::The changes for clients are not shown: {_one_line(reason)}")
     return status
+
+
+def _one_line(reason: BaseException) -> str:
+    """A reason in the form of an annotation."""
+    if isinstance(reason, KeyError):
+        return f"{reason.args[0]} is not set"
+    return " ".join(str(reason).split()) or type(reason).__name__
 
 
 if __name__ == "__main__":

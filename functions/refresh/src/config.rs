@@ -92,8 +92,7 @@ impl Config {
         environment.finish()?;
         Ok(Self {
             repository: repository.unwrap_or(Repository::Off),
-            // Without them something was wrong, and has been named.
-            stores: stores.ok_or_else(|| InvalidEnvironment(vec![]))?,
+            stores: stores?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             outside,
             access,
@@ -103,28 +102,28 @@ impl Config {
     }
 }
 
-/// None when something is wrong.
-fn stores(environment: &mut Environment) -> Option<Stores> {
-    let folder = environment.store(&[&settings::CACHE_BUCKET, &settings::OCI_REGISTRY]);
+/// # Errors
+/// Something is wrong with the stores; the environment has it, too.
+fn stores(environment: &mut Environment) -> Result<Stores, InvalidEnvironment> {
+    if let Some(folder) = environment.store() {
+        let opened = Directory::open(&folder).map(Stores::Directory);
+        let refused = |error| format!("{}: cannot write {}: {error}", settings::STORE.name, folder.display());
+        return opened.map_err(|error| environment.refuse(refused(error)));
+    }
     let endpoint = environment.optional(&settings::OCI_ENDPOINT);
     let (kms_key, tags) = (environment.optional(&settings::ECR_KMS_KEY), environment.optional(&settings::ECR_TAGS));
     let username: Option<String> = environment.optional(&settings::OCI_USERNAME);
     let password = Secret::from_environment(environment, &settings::OCI_PASSWORD, any);
     let credentials = pair(environment, (&settings::OCI_USERNAME, username), (&settings::OCI_PASSWORD, password));
-    if let Some(folder) = folder {
-        let opened = Directory::open(&folder);
-        let named = |error| format!("cannot write {}: {error}", folder.display());
-        return accept(environment, settings::STORE.name, opened.map_err(named)).map(Stores::Directory);
-    }
-    let address: String = environment.required(&settings::OCI_REGISTRY);
     let bucket: String = environment.required(&settings::CACHE_BUCKET);
-    if address.is_empty() {
-        return None;
-    }
-    let address: RegistryAddress = accept(environment, settings::OCI_REGISTRY.name, address.parse())?;
+    let address: Option<String> = environment.optional(&settings::OCI_REGISTRY);
+    let address = address.ok_or_else(|| environment.refuse_missing(&settings::OCI_REGISTRY))?;
+    let address = address
+        .parse::<RegistryAddress>()
+        .map_err(|reason| environment.refuse(format!("{}: {reason}", settings::OCI_REGISTRY.name)))?;
     let address = address.at(endpoint).creating(EcrRepositories { kms_key, tags });
     let credentials = credentials.map(|(username, password)| Credentials { username, password });
-    Some(Stores::Servers { bucket, registry: OciRegistry::new(address, credentials) })
+    Ok(Stores::Servers { bucket, registry: OciRegistry::new(address, credentials) })
 }
 
 /// Two settings that go together, the second one a secret.
@@ -260,11 +259,24 @@ mod tests {
         };
         assert!(matches!(of(&[]).unwrap().stores, Stores::Directory(_)));
         assert!(folder.path().join("a/store/tmp").is_dir(), "a directory that cannot be written would be named");
-        for server in ENOUGH {
+        for server in [
+            ENOUGH[0],
+            ENOUGH[1],
+            ("OCI_ENDPOINT", "127.0.0.1:5000"),
+            ("OCI_USERNAME", "somebody"),
+            ("OCI_PASSWORD", "a password"),
+            ("OCI_PASSWORD_FILE", "/run/secrets/password"),
+            ("ECR_KMS_KEY", "alias/registry"),
+            ("ECR_TAGS", "team=stacks"),
+        ] {
             let error = of(&[server]).unwrap_err();
             assert_eq!(error.lines().count(), 2, "{error}");
-            assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
+            let expected =
+                format!("STORE excludes {}; set STORE alone, or the settings of servers without it", server.0);
+            assert!(error.ends_with(&expected), "{error}");
         }
+        let error = of(&[ENOUGH[0], ENOUGH[1], ("OCI_USERNAME", "somebody")]).unwrap_err();
+        assert!(error.contains("STORE excludes CACHE_BUCKET, OCI_REGISTRY, OCI_USERNAME; "), "{error}");
         std::fs::remove_dir_all(folder.path().join("a")).unwrap();
         std::fs::write(folder.path().join("a"), "a file").unwrap();
         let error = of(&[]).unwrap_err();

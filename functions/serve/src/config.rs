@@ -53,7 +53,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_env`].
     pub fn read(mut environment: Environment) -> Result<Self, InvalidEnvironment> {
-        let bucket = match environment.store(&[&settings::CACHE_BUCKET]) {
+        let bucket = match environment.store() {
             Some(folder) => BucketName::InDirectory(folder),
             None => BucketName::S3(environment.required(&settings::CACHE_BUCKET)),
         };
@@ -91,11 +91,17 @@ pub(crate) enum BucketName {
 }
 
 impl BucketName {
-    /// Makes a client; nothing is read yet.
+    /// Makes a client; nothing is read yet. The log names a folder that does not exist.
     pub(crate) async fn open(&self) -> Cache {
         match self {
             Self::S3(name) => Cache::from_env(name, Patience::Reader).await,
-            Self::InDirectory(folder) => Cache::in_directory(Directory::at(folder)),
+            Self::InDirectory(folder) => {
+                if !folder.is_dir() {
+                    let reason = "answers are 503 until refresh publishes into it";
+                    tracing::warn!(folder = %folder.display(), "cannot find the folder of STORE; {reason}");
+                }
+                Cache::in_directory(Directory::at(folder))
+            }
         }
     }
 }
@@ -160,6 +166,6 @@ mod tests {
         assert_eq!(config.large_blobs, LargeBlobs::Sent);
         let error = read(&[("STORE", "/data"), ("CACHE_BUCKET", "bucket")]).unwrap_err();
         assert_eq!(error.lines().count(), 2, "{error}");
-        assert!(error.contains("STORE excludes CACHE_BUCKET and OCI_REGISTRY"), "{error}");
+        assert!(error.contains("STORE excludes CACHE_BUCKET; set STORE alone, "), "{error}");
     }
 }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
 use crate::digest::Digest;
-use crate::directory::{Content, Directory, Stored, aside};
+use crate::directory::{BlobSource, Directory, OpenFile, aside};
 
 /// The folder of the objects, and the name of the lock for conditional writes.
 const FOLDER: &str = "bucket";
 
 /// Bytes that a stream reads at a time.
-const PIECE: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// A bucket in a directory. Its entity tags are the digests of the objects.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ fn stat(metadata: &Metadata) -> io::Result<Stat> {
     Ok(Stat { size: metadata.len(), modified })
 }
 
-fn object(stored: Stored) -> io::Result<Object> {
+fn object(stored: OpenFile) -> io::Result<Object> {
     let bytes = stored.read()?;
     Ok(Object { etag: etag(Digest::of(&bytes)), bytes: bytes.into() })
 }
@@ -71,7 +71,7 @@ impl DirectoryBucket {
         }
         let length = Length::Exact(last.saturating_sub(first).saturating_add(1));
         let file = tokio::fs::File::from_std(stored.into_file());
-        let pieces = ByteStream::read_from().file(file).offset(first).length(length).buffer_size(PIECE);
+        let pieces = ByteStream::read_from().file(file).offset(first).length(length).buffer_size(CHUNK_BYTES);
         pieces.build().await.map_err(|error| failed(error.to_string()))
     }
 
@@ -141,9 +141,24 @@ impl Bucket for DirectoryBucket {
         self.change("remove", key, move |directory| directory.remove(&name)).await
     }
 
+    async fn expire(&self, prefix: &str, before: jiff::Timestamp) -> Result<usize, CacheError> {
+        let name = name(prefix);
+        self.change("remove old objects of", prefix, move |directory| {
+            let mut removed: usize = 0;
+            for (name, metadata) in directory.list(&name)? {
+                if stat(&metadata)?.modified < before {
+                    directory.remove(&name)?;
+                    removed = removed.saturating_add(1);
+                }
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         let (name, length) = (name(key), bytes.len());
-        self.change("write", key, move |directory| directory.write(&name, Content::Bytes(&bytes))).await?;
+        self.change("write", key, move |directory| directory.write(&name, BlobSource::Bytes(&bytes))).await?;
         context::count_bytes(length);
         Ok(())
     }
@@ -151,7 +166,7 @@ impl Bucket for DirectoryBucket {
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), CacheError> {
         let (name, file) = (name(key), file.to_owned());
         let write = move |directory: &Directory| -> io::Result<u64> {
-            directory.write(&name, Content::File(&file))?;
+            directory.write(&name, BlobSource::File(&file))?;
             Ok(file.metadata()?.len())
         };
         let length = self.change("write", key, write).await?;
@@ -181,7 +196,7 @@ impl Bucket for DirectoryBucket {
             if !is_expected {
                 return Ok(Written::Lost);
             }
-            directory.write(&name, Content::Bytes(&bytes))?;
+            directory.write(&name, BlobSource::Bytes(&bytes))?;
             Ok(Written::Done(etag(Digest::of(&bytes))))
         };
         let written = self.change("write", key, write).await?;

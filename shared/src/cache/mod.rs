@@ -54,7 +54,10 @@ pub fn blob_key(blob: Digest) -> String {
     format!("blobs/sha256/{}", blob.hex())
 }
 
-/// The entity tag that S3 gave to one state of an object.
+/// What the keys of all finished zips of starter projects begin with, and of the notes about them.
+pub const STARTERS: &str = "starter-projects/";
+
+/// The entity tag that the bucket gave to one state of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(String);
 
@@ -174,6 +177,16 @@ pub trait Bucket: Send + Sync {
 
     /// Removes an object. It is no error when it is not there.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// Removes the objects of a prefix that were written before a time, and returns how many. At S3 a lifecycle rule of the bucket does that,
+    /// and nothing is removed here.
+    fn expire(
+        &self,
+        _prefix: &str,
+        _before: jiff::Timestamp,
+    ) -> impl Future<Output = Result<usize, CacheError>> + Send {
+        async { Ok(0) }
+    }
 
     /// Writes an object whose key names its content, so that writing it twice is harmless.
     fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CacheError>> + Send;

@@ -143,6 +143,10 @@ impl Bucket for Cache {
         delegate!(self.delete(key))
     }
 
+    async fn expire(&self, prefix: &str, before: jiff::Timestamp) -> Result<usize, CacheError> {
+        delegate!(self.expire(prefix, before))
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CacheError> {
         delegate!(self.put(key, bytes))
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex};
 
-use super::Content;
+use super::BlobSource;
 
 /// How a disk, or the process that writes to it, fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +57,11 @@ impl Faults {
     }
 
     /// Counts the step that writes the bytes. One that fails has written half of them.
-    pub(super) fn write_half(&self, file: &mut File, content: Content<'_>) -> io::Result<()> {
+    pub(super) fn write_half(&self, file: &mut File, content: BlobSource<'_>) -> io::Result<()> {
         self.step().inspect_err(|_| {
             let bytes = match content {
-                Content::Bytes(bytes) => bytes.to_vec(),
-                Content::File(from) => {
+                BlobSource::Bytes(bytes) => bytes.to_vec(),
+                BlobSource::File(from) => {
                     let mut bytes = Vec::new();
                     File::open(from).unwrap().read_to_end(&mut bytes).unwrap();
                     bytes

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest wait. A lock is held for one write, and ends with its process.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The first and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -31,9 +31,9 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if began.elapsed() >= PATIENCE => {
+                Err(TryLockError::WouldBlock) if began.elapsed() >= LOCK_TIMEOUT => {
                     let reason =
-                        format!("another process holds the lock {} for {} s", path.display(), PATIENCE.as_secs());
+                        format!("another process holds the lock {} for {} s", path.display(), LOCK_TIMEOUT.as_secs());
                     return Err(io::Error::new(ErrorKind::TimedOut, reason));
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),

@@ -32,8 +32,8 @@ const LOCKS: &str = "locks";
 /// Age from which a file in [`TEMPORARY`] belongs to a process that was killed: no write takes so long.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// Bytes that are read at a time for a digest.
-const PIECE: usize = 64 << 10;
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// A directory that stores a registry. Clones share it.
 #[derive(Debug, Clone)]
@@ -43,9 +43,9 @@ pub struct Directory {
     pub(crate) faults: faults::Faults,
 }
 
-/// The content of a write.
+/// The bytes of a write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Content<'c> {
+pub(crate) enum BlobSource<'c> {
     /// Bytes in memory.
     Bytes(&'c [u8]),
     /// The bytes of a file.
@@ -54,7 +54,7 @@ pub(crate) enum Content<'c> {
 
 /// A file that was opened for reading. Its bytes stay the same, whatever its name is given to meanwhile.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct OpenFile {
     file: File,
     size: u64,
 }
@@ -100,24 +100,24 @@ impl Directory {
     ///
     /// # Errors
     /// [`ErrorKind::FileTooLarge`] for a larger file.
-    pub(crate) fn open_file(&self, name: &str, limit: u64) -> io::Result<Option<Stored>> {
+    pub(crate) fn open_file(&self, name: &str, limit: u64) -> io::Result<Option<OpenFile>> {
         let Some(file) = unless_missing(File::open(self.path(name)?))? else { return Ok(None) };
         let size = file.metadata()?.len();
         if size > limit {
             let reason = format!("it has {size} bytes, more than the {limit} that are read");
             return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
         }
-        Ok(Some(Stored { file, size }))
+        Ok(Some(OpenFile { file, size }))
     }
 
     /// Reads a file of at most `limit` bytes; `None` when there is none.
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        self.open_file(name, limit)?.map(Stored::read).transpose()
+        self.open_file(name, limit)?.map(OpenFile::read).transpose()
     }
 
     /// Returns the digest of a file, which is not read into memory; `None` when there is none.
     pub(crate) fn digest(&self, name: &str) -> io::Result<Option<Digest>> {
-        self.open_file(name, u64::MAX)?.map(Stored::digest).transpose()
+        self.open_file(name, u64::MAX)?.map(OpenFile::digest).transpose()
     }
 
     /// Returns the metadata of a file; `None` when there is none.
@@ -153,33 +153,59 @@ impl Directory {
     ///
     /// # Errors
     /// The old file may be there, or the new one.
-    pub(crate) fn write(&self, name: &str, content: Content<'_>) -> io::Result<()> {
+    pub(crate) fn write(&self, name: &str, content: BlobSource<'_>) -> io::Result<()> {
+        self.write_checked(name, content, None).map(drop)
+    }
+
+    /// Writes a file whose name stands for a digest, and returns the number of its bytes.
+    ///
+    /// # Errors
+    /// As [`Directory::write`]. For bytes of another digest [`ErrorKind::InvalidData`]; the old file stays then.
+    pub(crate) fn write_blob(&self, name: &str, content: BlobSource<'_>, digest: Digest) -> io::Result<u64> {
+        self.write_checked(name, content, Some(digest))
+    }
+
+    fn write_checked(&self, name: &str, content: BlobSource<'_>, digest: Option<Digest>) -> io::Result<u64> {
         let path = self.path(name)?;
         let folder = path.parent().unwrap_or(&self.root);
         self.make_folder(folder)?;
         let mut file = self.temporary()?;
-        let filled = self.fill(file.as_file_mut(), content).and_then(|()| self.step());
+        let filled = self.fill(file.as_file_mut(), content, digest).and_then(|length| self.step().map(|()| length));
         #[cfg(test)]
         if filled.is_err() && self.faults.is_killed() {
             // A process that is killed removes nothing.
             let _left = file.keep();
             return filled;
         }
-        filled?;
+        let length = filled?;
         file.persist(&path).map_err(|error| error.error)?;
         self.step()?;
-        sync_folder(folder)
+        sync_folder(folder)?;
+        Ok(length)
     }
 
-    fn fill(&self, file: &mut File, content: Content<'_>) -> io::Result<()> {
+    /// Fills a file, and returns the number of bytes.
+    fn fill(&self, file: &mut File, content: BlobSource<'_>, digest: Option<Digest>) -> io::Result<u64> {
         #[cfg(test)]
         self.faults.write_half(file, content)?;
+        let (mut hasher, mut length) = (digest.map(|_| Hasher::default()), 0);
+        let mut take = |bytes: &[u8]| {
+            if let Some(hasher) = &mut hasher {
+                hasher.update(bytes);
+            }
+            length += bytes.len() as u64;
+            io::Write::write_all(file, bytes)
+        };
         match content {
-            Content::Bytes(bytes) => io::Write::write_all(file, bytes)?,
-            Content::File(from) => drop(io::copy(&mut File::open(from)?, file)?),
+            BlobSource::Bytes(bytes) => take(bytes)?,
+            BlobSource::File(from) => each_chunk(File::open(from)?, take)?,
+        }
+        if hasher.map(Hasher::finish) != digest {
+            return Err(wrong_digest());
         }
         self.step()?;
-        file.sync_all()
+        file.sync_all()?;
+        Ok(length)
     }
 
     /// Removes a file. It is no error when there is none.
@@ -239,7 +265,7 @@ impl Directory {
     }
 }
 
-impl Stored {
+impl OpenFile {
     /// Its length, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
@@ -264,14 +290,29 @@ impl Stored {
 }
 
 /// Returns the digest of the bytes of a file, which are not read into memory.
-pub(crate) fn digest_of(mut file: File) -> io::Result<Digest> {
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; PIECE]);
+pub(crate) fn digest_of(file: File) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    each_chunk(file, |bytes| {
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Hands on the bytes of a file, some at a time.
+fn each_chunk(mut file: File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+            0 => return Ok(()),
+            read => take(buffer.get(..read).unwrap_or_default())?,
         }
     }
+}
+
+/// The error for bytes that are not those of their digest.
+pub(crate) fn wrong_digest() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "its bytes do not have its digest")
 }
 
 /// Does work that waits for the disk where it keeps no other task waiting.

@@ -22,9 +22,9 @@ fn write_that_fails_at_any_step_leaves_the_old_content_or_the_new_one() {
         let mut seen = BTreeSet::new();
         for steps in 0.. {
             let (_folder, directory) = open();
-            directory.write("bucket/a/b", Content::Bytes(b"old")).unwrap();
+            directory.write("bucket/a/b", BlobSource::Bytes(b"old")).unwrap();
             directory.faults.after(steps, fault);
-            let written = directory.write("bucket/a/b", Content::Bytes(b"a new one"));
+            let written = directory.write("bucket/a/b", BlobSource::Bytes(b"a new one"));
             let failed = directory.faults.heal();
             assert_eq!(written.is_err(), failed, "{fault:?} after {steps} steps");
             if let (Err(error), Fault::Error(kind)) = (&written, fault) {
@@ -33,7 +33,7 @@ fn write_that_fails_at_any_step_leaves_the_old_content_or_the_new_one() {
             let found = text(&directory, "bucket/a/b").unwrap();
             assert!(found == "a new one" || found == "old" && failed, "{fault:?} after {steps} steps: {found}");
             assert_eq!(directory.list("bucket/").unwrap().len(), 1, "{fault:?} after {steps} steps");
-            directory.write("bucket/a/b", Content::Bytes(b"a new one")).unwrap();
+            directory.write("bucket/a/b", BlobSource::Bytes(b"a new one")).unwrap();
             assert_eq!(text(&directory, "bucket/a/b").unwrap(), "a new one");
             seen.insert((failed, found));
             if !failed {
@@ -49,12 +49,12 @@ fn first_write_into_a_new_folder_may_be_killed_at_any_step() {
     for steps in 0.. {
         let (_folder, directory) = open();
         directory.faults.after(steps, Fault::Killed);
-        let _killed = directory.write("oci/a/b/c", Content::Bytes(b"text"));
+        let _killed = directory.write("oci/a/b/c", BlobSource::Bytes(b"text"));
         if !directory.faults.heal() {
             break;
         }
         assert!(matches!(text(&directory, "oci/a/b/c").as_deref(), None | Some("text")), "after {steps} steps");
-        directory.write("oci/a/b/c", Content::Bytes(b"text")).unwrap();
+        directory.write("oci/a/b/c", BlobSource::Bytes(b"text")).unwrap();
         assert_eq!(text(&directory, "oci/a/b/c").as_deref(), Some("text"), "after {steps} steps");
     }
 }
@@ -64,10 +64,10 @@ fn failed_write_leaves_no_file_behind_and_a_killed_one_is_removed_once_it_is_old
     let (_folder, directory) = open();
     let left = || fs::read_dir(directory.root().join(TEMPORARY)).unwrap().count();
     directory.faults.after(1, Fault::Error(ErrorKind::StorageFull));
-    directory.write("a", Content::Bytes(b"bytes")).unwrap_err();
+    directory.write("a", BlobSource::Bytes(b"bytes")).unwrap_err();
     assert_eq!(left(), 0);
     directory.faults.after(1, Fault::Killed);
-    directory.write("a", Content::Bytes(b"bytes")).unwrap_err();
+    directory.write("a", BlobSource::Bytes(b"bytes")).unwrap_err();
     directory.faults.heal();
     assert_eq!(left(), 1);
     Directory::open(directory.root()).unwrap();
@@ -92,7 +92,7 @@ fn lock_is_held_by_one_at_a_time() {
                 for _ in 0..10 {
                     let _lock = directory.lock("count").unwrap();
                     let count: u32 = text(&directory, "count").map_or(0, |text| text.parse().unwrap());
-                    directory.write("count", Content::Bytes((count + 1).to_string().as_bytes())).unwrap();
+                    directory.write("count", BlobSource::Bytes((count + 1).to_string().as_bytes())).unwrap();
                 }
             });
         }
@@ -111,7 +111,7 @@ fn names_stay_below_the_directory() {
 #[test]
 fn file_beyond_the_limit_is_too_large() {
     let (_folder, directory) = open();
-    directory.write("a", Content::Bytes(b"four")).unwrap();
+    directory.write("a", BlobSource::Bytes(b"four")).unwrap();
     assert_eq!(directory.read("a", 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
     assert_eq!(directory.read("a", 4).unwrap().as_deref(), Some(&b"four"[..]));
     assert_eq!(directory.digest("a").unwrap(), Some(Digest::of(b"four")));
@@ -123,7 +123,7 @@ fn file_beyond_the_limit_is_too_large() {
 fn stored_file_is_readable_as_the_process_allows_it() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, directory) = open();
-    directory.write("a", Content::Bytes(b"bytes")).unwrap();
+    directory.write("a", BlobSource::Bytes(b"bytes")).unwrap();
     let made = directory.root().join("by hand");
     fs::write(&made, "bytes").unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();

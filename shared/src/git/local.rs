@@ -19,6 +19,9 @@ const COMMITS: usize = 200_000;
 /// Most bytes of `.git` files and of the list of shallow commits.
 const SMALL_FILE_BYTES: u64 = 1 << 20;
 
+/// Why a file of a partial clone cannot be read. Its content is at the host, and nothing here asks it.
+const MISSING_FILE: &str = "the clone lacks it; run `git fetch --refetch --no-filter`";
+
 /// The repository whose work tree has a folder.
 pub struct LocalRepository {
     objects: gix_odb::Handle,
@@ -150,7 +153,11 @@ impl LocalRepository {
 impl Objects for LocalRepository {
     fn find(&self, id: &oid, kind: gix_object::Kind) -> Result<Option<Vec<u8>>, GitError> {
         let Some(header) = self.objects.try_header(id).map_err(|error| GitError::object(id, error))? else {
-            return Ok(None);
+            return match kind {
+                // `None` stands for a large file.
+                gix_object::Kind::Blob => Err(GitError::object(id, MISSING_FILE)),
+                _ => Ok(None),
+            };
         };
         if header.kind != kind {
             return Err(GitError::object(id, format!("it is a {}, not a {kind}", header.kind)));

@@ -67,10 +67,11 @@ pub fn object_id(commit: &CommitSha) -> Result<ObjectId, GitError> {
 
 /// A store of objects.
 pub trait Objects {
-    /// Returns the content of an object, or `None` when the store does not have it.
+    /// Returns the content of an object, or `None` when the store does not have it. Of files a store lacks those above
+    /// [`limits::FILE_BYTES`] alone.
     ///
     /// # Errors
-    /// [`GitError::Object`] when it is damaged, too large, or of another kind.
+    /// [`GitError::Object`] when it is damaged, too large, of another kind, or a smaller file that is missing.
     fn find(&self, id: &oid, kind: gix_object::Kind) -> Result<Option<Vec<u8>>, GitError>;
 
     /// Returns the content of an object that the store must have.

@@ -1,5 +1,6 @@
 //! The reader against real Git.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::*;
 use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Loopback, Rules};
 use crate::limits;
+use crate::tree::Tree;
 
 fn fetcher() -> Arc<Fetcher> {
     Arc::new(Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() }))
@@ -162,6 +164,32 @@ async fn dates_are_those_of_git_log_through_deep_histories_and_merges() {
         );
     }
     assert_eq!(dates.len(), 4);
+}
+
+#[tokio::test]
+async fn file_that_a_partial_clone_lacks_is_an_error_and_a_large_one_is_refused() {
+    let host = GitHost::start(Filters::Allowed).await;
+    let large = "x".repeat(usize::try_from(limits::FILE_BYTES).unwrap() + 1);
+    host.commit("r", &[FILES[1], ("stacks/go/large.txt", &large)], "2026-01-01T00:00:00Z");
+    host.git("r", &["config", "uploadpack.allowFilter", "true"]);
+    let origin = PathBuf::from(host.git("r", &["rev-parse", "--show-toplevel"]));
+    let url = format!("file://{}", origin.display());
+    host.git("r", &["clone", "--quiet", "--no-checkout", &url, "../whole"]);
+    host.git("r", &["clone", "--quiet", "--no-checkout", "--filter=blob:none", &url, "../partial"]);
+    let read = |clone: &str| {
+        let repository = LocalRepository::of(&origin.with_file_name(clone)).unwrap();
+        let stacks = repository.entry_at(repository.head().unwrap(), "stacks").unwrap().unwrap();
+        let mut tree = Tree::default();
+        repository.read(Entry { path: "stacks".to_owned(), ..stacks }, &mut tree, &mut |_| Ok(())).map(|()| tree)
+    };
+    let tree = read("whole").unwrap();
+    assert_eq!(tree.get(FILES[1].0).unwrap(), FILES[1].1);
+    let refused: Vec<_> = tree.refused().iter().map(|refused| refused.reason.to_string()).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let error = read("partial").unwrap_err().to_string();
+    assert!(error.contains("the clone lacks it; run `git fetch --refetch --no-filter`"), "{error}");
+    host.git("partial", &["fetch", "--quiet", "--refetch", "--no-filter"]);
+    assert_eq!(read("partial").unwrap().refused().len(), 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
+use super::compare_scope::CompareScope;
 use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, LATEST, stack_repository};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
@@ -82,7 +83,7 @@ pub(super) fn blobs_of_index(live: &Live, loaded: &Loaded) -> Vec<(NamedBlob, By
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Pushes those of some blobs that the OCI registry lacks or has in another length, from the
-    /// bucket, and returns them.
+    /// bucket, and returns them. In a comparison of the whole, a registry that has its blobs on this machine compares their bytes, too.
     ///
     /// # Errors
     /// [`PublishError::StuckBlob`], after all others are pushed, when an upload changes nothing.
@@ -90,8 +91,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         &self,
         built: &Built,
         blobs: impl IntoIterator<Item = &'b NamedBlob>,
+        scope: CompareScope,
     ) -> Result<Vec<&'b NamedBlob>, PublishError> {
-        let compare = |blob: &'b NamedBlob| async move { Ok((!self.has(blob).await?).then_some(blob)) };
+        let compare = |blob: &'b NamedBlob| async move { Ok((!self.has(blob, scope).await?).then_some(blob)) };
         let wrong = each(blobs, compare).await?.into_iter().flatten();
         let file_backed = built.release.file_backed();
         let (file_backed, in_memory): (Vec<_>, Vec<_>) = wrong.partition(|blob| file_backed.contains(&blob.digest));
@@ -105,7 +107,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             self.push_file_backed(blob.digest).await?;
             pushed.push(blob);
         }
-        let is_repaired = each(pushed.iter().copied(), |blob| self.has(blob)).await?;
+        let is_repaired = each(pushed.iter().copied(), |blob| self.has(blob, scope)).await?;
         let (repaired, stuck): (Vec<_>, Vec<_>) = pushed.into_iter().zip(is_repaired).partition(|(_, is)| *is);
         if let Some((blob, _)) = stuck.first() {
             for (blob, _) in &repaired {
@@ -116,7 +118,14 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(repaired.into_iter().map(|(blob, _)| blob).collect())
     }
 
-    async fn has(&self, blob: &NamedBlob) -> Result<bool, PublishError> {
-        Ok(self.registry.has_blob(&blob.repository, blob.digest, blob.size).await?)
+    async fn has(
+        &self,
+        NamedBlob { repository, digest, size, .. }: &NamedBlob,
+        scope: CompareScope,
+    ) -> Result<bool, PublishError> {
+        Ok(match extent {
+            CompareScope::All => self.registry.is_intact(repository, *digest, *size).await?,
+            CompareScope::Slice => self.registry.has_blob(repository, *digest, *size).await?,
+        })
     }
 }

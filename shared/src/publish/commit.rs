@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::artifact_blobs::blobs_of;
 use super::error::PublishError;
+use super::compare_scope::CompareScope;
 use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::live::{Live, Loaded};
 use super::progress::{NewArtifacts, Publication, run_until};
@@ -90,7 +91,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             Err(PublishError::Registry(error)) if error.lacks_blobs() => {
                 let blobs = blobs_of(&built.release);
                 let of_index = blobs.iter().filter(|blob| blob.repository == INDEX_REPOSITORY);
-                for repaired in self.repair_blobs(built, of_index).await? {
+                for repaired in self.repair_blobs(built, of_index, CompareScope::Slice).await? {
                     tracing::warn!(%repaired, "repaired");
                 }
                 self.upload(built, previous, artifact, new, pushed).await?

@@ -1,5 +1,5 @@
-//! Removes objects that neither readers nor rollbacks need: old release objects, and blobs that no
-//! kept release names.
+//! Removes objects that neither readers nor rollbacks need: old release objects, blobs that no kept
+//! release names, and old zips of starter projects.
 //!
 //! A publication beside a prune may need objects that the prune is about to remove. Three rules keep such objects:
 //! - A prune checks the age of an object again right before it removes it, and a publication writes an old object anew. A
@@ -20,9 +20,9 @@ use super::each::each;
 use super::error::PublishError;
 use super::publisher::Publisher;
 use super::retention::age;
-use crate::cache::{BLOBS, Bucket, Expect, PRUNE_KEY, RELEASES, Stat, Written, blob_key, release_key};
+use crate::cache::{BLOBS, Bucket, Expect, PRUNE_KEY, RELEASES, STARTERS, Stat, Written, blob_key, release_key};
 use crate::digest::Digest;
-use crate::limits::{self, KEPT_SECONDS, LISTED_RELEASES, PRUNE_SECONDS};
+use crate::limits::{self, KEPT_SECONDS, KEPT_STARTER_SECONDS, LISTED_RELEASES, PRUNE_SECONDS};
 use crate::registry::Registry;
 use crate::release::{FORMAT, InvalidDocument, LiveIndex, Outline};
 use crate::source::Source;
@@ -30,11 +30,18 @@ use crate::source::Source;
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Removes the release objects that `index.json` no longer lists and, when there are any, the
     /// blobs that only they name. Keeps everything that was written within the last hour, because a
-    /// publication may be about to name it. Returns how many objects it removed.
+    /// publication may be about to name it. Removes old zips of starter projects, too, where the bucket
+    /// has no rule that does so. Returns how many objects it removed.
     ///
     /// # Errors [`PublishError`] when the bucket fails, or a kept release cannot be read: then it
     /// is not known which blobs it needs.
     pub async fn prune(&self) -> Result<usize, PublishError> {
+        let age = jiff::SignedDuration::from_secs(KEPT_STARTER_SECONDS);
+        let before = (self.clock)().instant().checked_sub(age).unwrap_or(jiff::Timestamp::MIN);
+        Ok(self.bucket.expire(STARTERS, before).await? + self.prune_releases().await?)
+    }
+
+    async fn prune_releases(&self) -> Result<usize, PublishError> {
         let Some(live) = self.live().await? else { return Ok(0) };
         if self.old_releases(&live.index).await?.is_empty() || !self.announce_prune().await? {
             return Ok(0);

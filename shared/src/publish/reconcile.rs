@@ -112,7 +112,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             built.contents.insert(blob.digest, content);
             blobs.push(blob);
         }
-        let repaired = self.repair_blobs(&built, scope.select(&blobs, COMPARED_BLOBS, now)).await?;
+        let repaired = self.repair_blobs(&built, scope.select(&blobs, COMPARED_BLOBS, now), scope).await?;
         Ok(repaired.into_iter().map(|blob: &NamedBlob| format!("registry: {blob}")).collect())
     }
 

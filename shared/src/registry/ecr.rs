@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::answer::CallError;
 use crate::aws;
+use crate::limits;
 
 /// Time for one call of the ECR API, further attempts included.
 const TIME: Duration = Duration::from_secs(20);
@@ -67,20 +68,12 @@ pub struct EcrTags(Vec<(String, String)>);
 #[error("not accepted by Amazon ECR")]
 pub struct InvalidEcrOption;
 
-/// Most characters of a key's name (`CreateRepository`, `kmsKey`).
-const KMS_KEY_CHARS: usize = 2048;
-
-/// Most tags of a repository, and most characters of a key and of a value ("Tagging a private repository in Amazon ECR").
-const TAGS: usize = 50;
-const TAG_KEY_CHARS: usize = 128;
-const TAG_VALUE_CHARS: usize = 256;
-
 impl FromStr for KmsKey {
     type Err = InvalidEcrOption;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '/');
-        let is_key = (1..=KMS_KEY_CHARS).contains(&text.len()) && text.chars().all(is_known);
+        let is_key = (1..=limits::KMS_KEY_CHARS).contains(&text.len()) && text.chars().all(is_known);
         is_key.then(|| Self(text.to_owned())).ok_or(InvalidEcrOption)
     }
 }
@@ -95,11 +88,11 @@ impl FromStr for EcrTags {
         for tag in text.split(',') {
             let (key, value) = tag.split_once('=').ok_or(InvalidEcrOption)?;
             let (key, value) = (key.trim(), value.trim());
-            let is_tag = (1..=TAG_KEY_CHARS).contains(&key.chars().count())
-                && value.chars().count() <= TAG_VALUE_CHARS
+            let is_tag = (1..=limits::ECR_TAG_KEY_CHARS).contains(&key.chars().count())
+                && value.chars().count() <= limits::ECR_TAG_VALUE_CHARS
                 && !key.to_ascii_lowercase().starts_with("aws:")
                 && key.chars().chain(value.chars()).all(is_known);
-            if !is_tag || tags.iter().any(|(other, _)| other == key) || tags.len() == TAGS {
+            if !is_tag || tags.iter().any(|(other, _)| other == key) || tags.len() == limits::ECR_TAGS {
                 return Err(InvalidEcrOption);
             }
             tags.push((key.to_owned(), value.to_owned()));

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{Name, Registry, RegistryError};
 use crate::context;
 use crate::digest::Digest;
-use crate::directory::{Content, Directory, aside, digest_of};
+use crate::directory::{BlobSource, Directory, aside, digest_of, wrong_digest};
 use crate::limits;
 use crate::media_type::MANIFEST_MEDIA_TYPE;
 
@@ -70,7 +70,7 @@ struct NamedBlob {
 enum NotTaken {
     Io(io::Error),
     Malformed(serde_json::Error),
-    Lacks(Digest),
+    Missing(Digest),
 }
 
 impl Default for Index {
@@ -129,27 +129,29 @@ fn read_index(directory: &Directory, repository: &str) -> io::Result<Index> {
     })
 }
 
-/// The digest of a manifest that is there. Whether it has its digest is for [`read_manifest`].
-fn find_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<Digest>> {
-    match name {
-        Name::Digest(digest) => Ok(directory.metadata(&blob(repository, digest))?.map(|_| digest)),
-        Name::Tag(tag) => {
-            let index = read_index(directory, repository)?;
-            let Some(manifest) = index.tagged(tag) else { return Ok(None) };
-            let Ok(digest) = manifest.digest.parse() else { return Ok(None) };
-            Ok(has_blob(directory, repository, digest, manifest.size)?.then_some(digest))
-        }
-    }
+/// Whether a blob has its length and its digest.
+fn is_intact(directory: &Directory, repository: &str, digest: Digest, size: u64) -> io::Result<bool> {
+    let has_length = has_blob(directory, repository, digest, size)?;
+    Ok(has_length && directory.digest(&blob(repository, digest))? == Some(digest))
 }
 
-fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<Bytes>> {
-    let Some(digest) = find_manifest(directory, repository, name)? else { return Ok(None) };
-    let manifest = directory.read(&blob(repository, digest), limits::MANIFEST_BYTES)?;
-    let intact = manifest.filter(|bytes| Digest::of(bytes) == digest);
-    if intact.is_none() {
+/// Reads a manifest. One that is damaged counts as missing, so that whoever looks for it pushes it again.
+fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<(Digest, Bytes)>> {
+    let digest = match name {
+        Name::Digest(digest) => Some(digest),
+        Name::Tag(tag) => read_index(directory, repository)?.tagged(tag).and_then(|tagged| tagged.digest.parse().ok()),
+    };
+    let Some(digest) = digest else { return Ok(None) };
+    let manifest = match directory.read(&blob(repository, digest), limits::MANIFEST_BYTES) {
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => Some(bytes).filter(|bytes| Digest::of(bytes) == digest),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => None,
+        Err(error) => return Err(error),
+    };
+    if manifest.is_none() {
         tracing::warn!(repository, %digest, "a manifest in the directory is damaged");
     }
-    Ok(intact.map(Bytes::from))
+    Ok(manifest.map(|bytes| (digest, bytes.into())))
 }
 
 /// Writes a manifest whose blobs are there, and then its tag.
@@ -162,24 +164,26 @@ fn write_manifest(
     let parsed: Manifest = serde_json::from_slice(manifest).map_err(NotTaken::Malformed)?;
     for named in parsed.layers.iter().chain([&parsed.config]) {
         if !has_blob(directory, repository, named.digest, named.size)? {
-            return Err(NotTaken::Lacks(named.digest));
+            return Err(NotTaken::Missing(named.digest));
         }
     }
-    directory.write(&blob(repository, Digest::of(manifest)), Content::Bytes(manifest))?;
+    directory.write(&blob(repository, Digest::of(manifest)), BlobSource::Bytes(manifest))?;
     let Some(tag) = tag else { return Ok(()) };
     let _lock = directory.lock(&format!("{FOLDER}/{repository}"))?;
     let mark = file(repository, MARK);
     if directory.metadata(&mark)?.is_none() {
-        directory.write(&mark, Content::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
+        directory.write(&mark, BlobSource::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
     }
     let mut index = read_index(directory, repository)?;
     index.tag(tag, manifest);
     let bytes = serde_json::to_vec(&index).map_err(NotTaken::Malformed)?;
     if bytes.len() as u64 > limits::LAYOUT_BYTES {
         let reason = format!("the tags of {repository} would take more than {} bytes", limits::LAYOUT_BYTES);
+        let advice = "and run reconcile, which writes those of the live release again";
+        let reason = format!("{reason}; move {FOLDER}/{repository} away {advice}");
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason).into());
     }
-    Ok(directory.write(&file(repository, "index.json"), Content::Bytes(&bytes))?)
+    Ok(directory.write(&file(repository, "index.json"), BlobSource::Bytes(&bytes))?)
 }
 
 impl From<io::Error> for NotTaken {
@@ -207,19 +211,11 @@ impl ImageLayouts {
         aside(move || work(&directory)).await.map_err(|error| self.error(operation(), error.to_string()))
     }
 
-    async fn write_blob(&self, repository: &str, digest: Digest, content: Source) -> Result<(), RegistryError> {
+    async fn write_blob(&self, repository: &str, digest: Digest, content: WriteSource) -> Result<(), RegistryError> {
         let name = blob(repository, digest);
-        let write = move |directory: &Directory| -> io::Result<u64> {
-            match content {
-                Source::Bytes(bytes) => {
-                    directory.write(&name, Content::Bytes(&bytes))?;
-                    Ok(bytes.len() as u64)
-                }
-                Source::File(path) => {
-                    directory.write(&name, Content::File(&path))?;
-                    Ok(path.metadata()?.len())
-                }
-            }
+        let write = move |directory: &Directory| match &content {
+            WriteSource::Bytes(bytes) => directory.write_blob(&name, BlobSource::Bytes(bytes), digest),
+            WriteSource::File(path) => directory.write_blob(&name, BlobSource::File(path), digest),
         };
         let length = self.run(|| format!("take the blob {repository}@{digest}"), write).await?;
         context::count_bytes(usize::try_from(length).unwrap_or_default());
@@ -228,7 +224,7 @@ impl ImageLayouts {
 }
 
 /// The content of a blob.
-enum Source {
+enum WriteSource {
     Bytes(Bytes),
     File(PathBuf),
 }
@@ -271,21 +267,23 @@ impl Registry for ImageLayouts {
 
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
-        let find = move |directory: &Directory| find_manifest(directory, &of, own.as_name());
-        self.run(|| described("look for", repository, name), find).await
+        let find = move |directory: &Directory| read_manifest(directory, &of, own.as_name());
+        let found = self.run(|| described("look for", repository, name), find).await?;
+        Ok(found.map(|(digest, _)| digest))
     }
 
     async fn manifest(&self, repository: &str, name: Name<'_>) -> Result<Option<Bytes>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
         let read = move |directory: &Directory| read_manifest(directory, &of, own.as_name());
-        self.run(|| described("read", repository, name), read).await
+        let found = self.run(|| described("read", repository, name), read).await?;
+        Ok(found.map(|(_, manifest)| manifest))
     }
 
     async fn blob(&self, repository: &str, digest: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
         let name = blob(repository, digest);
         let read = move |directory: &Directory| -> io::Result<Option<Bytes>> {
             match directory.read(&name, limit)? {
-                Some(bytes) if Digest::of(&bytes) != digest => Err(damaged()),
+                Some(bytes) if Digest::of(&bytes) != digest => Err(wrong_digest()),
                 found => Ok(found.map(Bytes::from)),
             }
         };
@@ -298,8 +296,14 @@ impl Registry for ImageLayouts {
         self.run(|| format!("look for the blob {repository}@{digest}"), look).await
     }
 
+    async fn is_intact(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {
+        let of = repository.to_owned();
+        let read = move |directory: &Directory| is_intact(directory, &of, digest, size);
+        self.run(|| format!("read the blob {repository}@{digest}"), read).await
+    }
+
     async fn push_blob(&self, repository: &str, digest: Digest, content: Bytes) -> Result<(), RegistryError> {
-        self.write_blob(repository, digest, Source::Bytes(content)).await
+        self.write_blob(repository, digest, WriteSource::Bytes(content)).await
     }
 
     async fn blob_to_file(
@@ -313,13 +317,13 @@ impl Registry for ImageLayouts {
         let read = move |directory: &Directory| -> io::Result<bool> {
             let Some(stored) = directory.open_file(&name, limit)? else { return Ok(false) };
             io::copy(&mut stored.into_file(), &mut File::create(&into)?)?;
-            if digest_of(File::open(&into)?)? == digest { Ok(true) } else { Err(damaged()) }
+            if digest_of(File::open(&into)?)? == digest { Ok(true) } else { Err(wrong_digest()) }
         };
         self.run(|| format!("read the blob {repository}@{digest}"), read).await
     }
 
     async fn push_file(&self, repository: &str, digest: Digest, file: &Path) -> Result<(), RegistryError> {
-        self.write_blob(repository, digest, Source::File(file.to_owned())).await
+        self.write_blob(repository, digest, WriteSource::File(file.to_owned())).await
     }
 
     async fn push_manifest(&self, repository: &str, name: Name<'_>, manifest: Bytes) -> Result<(), RegistryError> {
@@ -340,16 +344,12 @@ impl Registry for ImageLayouts {
             }
             Err(NotTaken::Io(error)) => Err(self.error(operation(), error.to_string())),
             Err(NotTaken::Malformed(error)) => Err(self.error(operation(), error.to_string())),
-            Err(NotTaken::Lacks(digest)) => {
+            Err(NotTaken::Missing(digest)) => {
                 let reason = format!("the blob {digest} is not there, or not in its length");
                 Err(self.error(operation(), reason).lacking_blobs())
             }
         }
     }
-}
-
-fn damaged() -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, "its bytes do not have its digest")
 }
 
 #[cfg(test)]

@@ -230,6 +230,16 @@ pub trait Registry: Send + Sync {
         size: u64,
     ) -> impl Future<Output = Result<bool, RegistryError>> + Send;
 
+    /// Whether a repository has a blob, with the bytes of its digest as far as the registry can say so without a download.
+    fn is_intact(
+        &self,
+        repository: &str,
+        blob: Digest,
+        size: u64,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send {
+        self.has_blob(repository, blob, size)
+    }
+
     /// Uploads a blob, whether or not the registry has it.
     fn push_blob(
         &self,

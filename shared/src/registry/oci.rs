@@ -25,7 +25,7 @@ use crate::media_type::MANIFEST_MEDIA_TYPE;
 const FILE_TIME: Duration = Duration::from_secs(150);
 
 /// Bytes of a file that are sent at a time.
-const PIECE: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// The header with the digest of the manifest that an answer has or would have.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -230,7 +230,7 @@ fn on_our_side(error: std::io::Error) -> CallError {
 /// A file piece by piece.
 fn pieces(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
     stream::unfold(file, |mut file| async {
-        let mut piece = BytesMut::with_capacity(PIECE);
+        let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
         match file.read_buf(&mut piece).await {
             Ok(0) => None,
             Ok(_) => Some((Ok(piece.freeze()), file)),

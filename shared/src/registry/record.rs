@@ -50,6 +50,10 @@ impl Registry for Record {
         delegate!(self.has_blob(repository, blob, size))
     }
 
+    async fn is_intact(&self, repository: &str, blob: Digest, size: u64) -> Result<bool, RegistryError> {
+        delegate!(self.is_intact(repository, blob, size))
+    }
+
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {
         delegate!(self.push_blob(repository, blob, content))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::project::{Origin, Source};
 use super::remote::State;
-use crate::cache::{Bucket, Cache, CacheError, Expect, blob_key};
+use crate::cache::{Bucket, Cache, CacheError, Expect, STARTERS, blob_key};
 use crate::digest::Digest;
 use crate::index::to_compact_json;
 
@@ -121,13 +121,13 @@ fn folder(source: &Source) -> &str {
 
 fn zip(key: ZipKey) -> String {
     match key.maker {
-        Maker::Serve => format!("starter-projects/{}.zip", key.digest.hex()),
+        Maker::Serve => format!("{STARTERS}{}.zip", key.digest.hex()),
         Maker::Refresh => blob_key(key.digest),
     }
 }
 
 fn note(key: SourceKey) -> String {
-    format!("starter-projects/{}.json", key.0.hex())
+    format!("{STARTERS}{}.json", key.0.hex())
 }
 
 impl StarterStore {

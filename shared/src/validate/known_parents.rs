@@ -38,7 +38,7 @@ struct FlatParents {
     bytes: usize,
 }
 
-/// A parent with everything that it takes from others, about which there is nothing to say.
+/// A parent with everything that it takes from others, without any problem.
 #[derive(Debug)]
 pub(super) struct FlatParent {
     /// The whole; places count `files`.

@@ -34,6 +34,24 @@ async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() 
 }
 
 #[tokio::test]
+async fn serve_on_a_missing_folder_says_so_when_it_starts() {
+    let world = World::new().await;
+    let mut command = world.command(binary("serve"));
+    let mut serve = command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines();
+    let said = within_a_minute("a line about the folder", async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("serve runs");
+            if line.contains("cannot find the folder of STORE") {
+                break line;
+            }
+        }
+    });
+    let said = said.await;
+    assert!(said.contains(&world.store().display().to_string()) && said.contains("WARN"), "{said}");
+}
+
+#[tokio::test]
 async fn change_is_served_when_its_refresh_is_answered() {
     let world = World::published().await;
     let mut registry = world.run().await;

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use super::protocol::Act;
 use super::*;
 use crate::cache::{Bucket, DirectoryBucket, Expect};
-use crate::directory::Directory;
 use crate::directory::faults::Fault;
+use crate::directory::{BlobSource, Directory};
 use crate::registry::{ImageLayouts, Registry};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -232,6 +232,50 @@ fn processes_that_act_at_once_leave_a_whole_release() {
         disk.check("a race");
         disk.finish("a race");
     }
+}
+
+#[test]
+fn wrong_bytes_of_the_right_length_in_the_record_are_repaired_by_a_whole_comparison() {
+    let disk = Disk::new();
+    let Process { directory, publisher } = disk.open();
+    let in_record = directory.list("oci/").unwrap().into_keys().filter(|name| name.contains("/blobs/"));
+    let live: Vec<String> = in_record.collect();
+    let mut named = 0;
+    for name in &live {
+        let path = disk.folder.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        if whole.is_empty() {
+            continue;
+        }
+        let mut damaged = whole.clone();
+        damaged[0] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        // What only an earlier release names is in no comparison.
+        let is_live = !block_on(publisher.verify()).unwrap().intact;
+        let repaired = block_on(publisher.repair(CompareScope::All)).unwrap().repaired;
+        assert_eq!(!repaired.is_empty(), is_live, "{name}: {repaired:?}");
+        let expected = if is_live { whole } else { damaged };
+        assert!(fs::read(&path).unwrap() == expected, "{name}: {repaired:?}");
+        assert_eq!(block_on(publisher.verify()).unwrap().problems, [""; 0], "{name}");
+        named += usize::from(is_live);
+    }
+    assert!(named > 10, "{named} of {}", live.len());
+}
+
+#[test]
+fn starter_projects_are_removed_half_a_year_after_they_were_written() {
+    let disk = Disk::new();
+    let Process { directory, publisher } = disk.open();
+    for (name, days) in [("old.zip", 181), ("old.json", 181), ("young.zip", 179)] {
+        let name = format!("bucket/starter-projects/{name}");
+        directory.write(&name, BlobSource::Bytes(b"a zip")).unwrap();
+        let written = SystemTime::now().checked_sub(days * DAY).unwrap();
+        File::options().write(true).open(disk.folder.path().join(name)).unwrap().set_modified(written).unwrap();
+    }
+    assert_eq!(block_on(publisher.prune()).unwrap(), 2);
+    let left = directory.list("bucket/starter-projects/").unwrap();
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["bucket/starter-projects/young.zip"]);
+    assert_eq!(block_on(publisher.prune()).unwrap(), 0);
 }
 
 /// A registry of each stack, with tags that other programs understand.

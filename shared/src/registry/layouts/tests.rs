@@ -98,6 +98,43 @@ async fn missing_content_is_none_and_damaged_content_is_an_error() {
 }
 
 #[tokio::test]
+async fn bytes_of_another_digest_are_refused_and_what_is_there_stays() {
+    let (folder, layouts) = open();
+    push(&layouts, "r", "t", "text").await;
+    let (blob, other) = (Digest::of(b"text"), Digest::of(b"other"));
+    let wrong = folder.path().join("wrong");
+    std::fs::write(&wrong, "texx").unwrap();
+    for digest in [blob, other] {
+        let pushed = [
+            layouts.push_blob("r", digest, Bytes::from_static(b"texx")).await,
+            layouts.push_file("r", digest, &wrong).await,
+        ];
+        for error in pushed.map(Result::unwrap_err) {
+            assert!(error.to_string().ends_with(": its bytes do not have its digest"), "{error}");
+        }
+    }
+    assert_eq!(layouts.blob("r", blob, 10).await.unwrap().unwrap(), "text");
+    assert_eq!(layouts.blob("r", other, 10).await.unwrap(), None);
+    assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn index_that_is_full_says_how_to_begin_anew() {
+    let (folder, layouts) = open();
+    push(&layouts, "r", "first", "text").await;
+    let path = folder.path().join("oci/r/index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let room = usize::try_from(limits::LAYOUT_BYTES).unwrap() - index.to_string().len();
+    index["annotations"] = json!({"a": "b".repeat(room - 300)});
+    std::fs::write(&path, index.to_string()).unwrap();
+    push(&layouts, "r", "second", "text").await;
+    let error = layouts.push_manifest("r", Name::Tag("third"), manifest("text")).await.unwrap_err().to_string();
+    let reason = format!("the tags of r would take more than {} bytes; ", limits::LAYOUT_BYTES);
+    let advice = "move oci/r away and run reconcile, which writes those of the live release again";
+    assert!(error.ends_with(&format!("{reason}{advice}")), "{error}");
+}
+
+#[tokio::test]
 async fn manifest_is_taken_only_with_its_blobs() {
     let (_folder, layouts) = open();
     layouts.push_blob("r", Digest::of(CONFIG), Bytes::from_static(CONFIG)).await.unwrap();

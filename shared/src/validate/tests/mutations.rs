@@ -189,9 +189,7 @@ fn mutated_devfiles_never_crash_the_checker_and_are_judged_in_time() {
     judge(0);
     let judged: Vec<_> = (0..8_000).into_par_iter().map(judge).collect();
     let valid = judged.iter().filter(|(.., is_valid)| *is_valid).count();
-    let average = judged.iter().map(|(time, ..)| *time).sum::<Duration>() / 8_000;
     let (time, seed, _) = judged.into_iter().max().unwrap();
-    println!("{valid} of 8,000 are valid; one takes {average:?} on average, the slowest (seed {seed}) took {time:?}");
     assert!(time < LIMIT, "seed {seed} took {time:?}");
     assert!(valid > 100, "some changes do no harm");
 }

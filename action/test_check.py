@@ -1,0 +1,188 @@
+"""The action that checks pull requests (`.github/actions/check`): its inputs, and what GitHub may answer to its comment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).resolve().parent.parent / ".github/actions/check"
+
+MARKER = "<!-- devfile-registry diff -->"
+
+PROGRAM = f"""#!{sys.executable}
+import json, os, sys
+with open(os.environ["CALLS"], "a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "diff":
+    print("{MARKER}\\nchanged stack `go`")
+"""
+"""In place of `devfile-registry`: it finds no mistake."""
+
+BOT = "github-actions[bot]"
+
+
+class GitHub(ThreadingHTTPServer):
+    """Answers every read with the same bytes, and takes every comment."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.written: list[tuple[str, str]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:  # noqa: N802
+        self.wfile.write(self.server.answer)
+
+    def do_POST(self) -> None:  # noqa: N802
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.written.append((self.command, self.path))
+        self.wfile.write(answer("{}"))
+
+    do_PATCH = do_POST  # noqa: N815
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Nobody reads it."""
+
+
+def answer(body: str, beyond: int = 0) -> bytes:
+    """An answer of GitHub that ends so many bytes before its length."""
+    content = body.encode("latin-1")
+    return b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(content) + beyond) + content
+
+
+def comments(*all_of_them: Any) -> bytes:
+    return answer(json.dumps(all_of_them))
+
+
+class Case(unittest.TestCase):
+    """A pull request whose checkout has its base."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.checkout = self.folder / "checkout"
+        self.checkout.mkdir()
+        self.program = self.folder / "devfile-registry"
+        self.program.write_text(PROGRAM)
+        self.program.chmod(0o755)
+        self.git("init", "--quiet")
+        self.git("commit", "--quiet", "--allow-empty", "--message=Base")
+        pull = {"number": 7, "base": {"sha": self.git("rev-parse", "HEAD").strip()}}
+        (self.folder / "event.json").write_text(json.dumps({"pull_request": pull}))
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        command = ["git", "-C", str(self.checkout), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def run_script(self, **variables: str) -> subprocess.CompletedProcess:
+        environment = {
+            **{"PATH": os.environ["PATH"], "CALLS": str(self.folder / "calls"), "DEVFILE_REGISTRY": str(self.program)},
+            **{"GITHUB_WORKSPACE": str(self.checkout), "GITHUB_EVENT_PATH": str(self.folder / "event.json")},
+            **variables,
+        }
+        command = [sys.executable, "-B", FOLDER / "check.py"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    def comment(self, read: bytes, **variables: str) -> tuple[subprocess.CompletedProcess, list[tuple[str, str]]]:
+        """Runs the script with a GitHub that gives these bytes for the comments, and returns what was written there."""
+        with GitHub(read) as github:
+            self.addCleanup(github.shutdown)
+            settings = {"CHECK_COMMENT": "true", "CHECK_TOKEN": "token", "GITHUB_API_URL": github.url}
+            done = self.run_script(**{**settings, "GITHUB_REPOSITORY": "acme/registry", **variables})
+            github.shutdown()
+            return done, github.written
+
+
+class Comment(Case):
+    CREATED = [("POST", "/repos/acme/registry/issues/7/comments")]
+
+    def test_comments_of_others_in_any_form_are_passed_over(self) -> None:
+        own = {"login": BOT}
+        for other in (
+            *({"id": 1, "user": None, "body": MARKER}, {"id": 1, "user": own}, {"id": 1, "user": own, "body": None}),
+            *({"id": 1, "user": BOT, "body": MARKER}, {"user": own, "body": MARKER}, {"id": "1", "user": own, "body": MARKER}),
+            *(None, 1, "text", [], {}),
+        ):
+            done, written = self.comment(comments(other))
+            self.assertEqual((done.returncode, done.stdout, written), (0, "", self.CREATED), f"{other} {done.stderr}")
+
+    def test_answer_that_cannot_be_read_is_a_notice_and_no_fault_of_the_stacks(self) -> None:
+        answers = {
+            "an object": answer("{}"),
+            "null": answer("null"),
+            "a truncated document": answer('[{"id"'),
+            "a truncated answer": answer("[]", beyond=10),
+            "not UTF-8": answer("\xff"),
+            "a deep document": answer("[" * 100_000),
+            "no HTTP": b"nonsense\r\n\r\n",
+            "nothing": b"",
+        }
+        for name, read in answers.items():
+            done, written = self.comment(read)
+            self.assertEqual((done.returncode, written), (0, []), f"{name}: {done.stderr}")
+            self.assertRegex(done.stdout, r"^::notice::The changes for clients are not shown: \S.*\n$", name)
+
+    def test_missing_repository_is_a_notice(self) -> None:
+        done, written = self.comment(comments(), GITHUB_REPOSITORY="")
+        self.assertEqual((done.returncode, written), (0, []), done.stderr)
+        self.assertEqual(done.stdout, "::notice::The changes for clients are not shown: GITHUB_REPOSITORY is not set\n")
+
+    def test_comment_of_the_author_that_is_named_is_updated(self) -> None:
+        earlier = {"id": 5, "user": {"login": "acme-app[bot]"}, "body": f"{MARKER}\nearlier"}
+        _, written = self.comment(comments(earlier))
+        self.assertEqual(written, self.CREATED)
+        _, written = self.comment(comments(earlier), CHECK_COMMENT_AUTHOR="acme-app[bot]")
+        self.assertEqual(written, [("PATCH", "/repos/acme/registry/issues/comments/5")])
+
+
+class Script(Case):
+    def test_what_keeps_the_check_from_running_has_a_status_of_its_own(self) -> None:
+        for variables in (
+            {"GITHUB_WORKSPACE": str(self.folder / "nowhere")},
+            {"DEVFILE_REGISTRY": ""},
+            {"DEVFILE_REGISTRY": str(self.folder / "nothing")},
+        ):
+            done = self.run_script(**variables)
+            self.assertEqual((done.returncode, done.stderr), (2, ""), variables)
+            self.assertRegex(done.stdout, r"^::error::The stacks were not checked: \S.*\n$")
+
+    def test_rules_to_ignore_are_passed_on(self) -> None:
+        self.run_script(CHECK_IGNORE=" index/tags,\n index/icon ", CHECK_REGISTRY=".")
+        [arguments] = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        self.assertEqual((arguments[0], arguments[-2:]), ("check", ["--", "."]))
+        self.assertIn("--ignore=index/tags,index/icon", arguments)
+
+
+class Inputs(unittest.TestCase):
+    def test_every_input_reaches_the_script_and_the_page(self) -> None:
+        action = yaml.safe_load((FOLDER / "action.yml").read_text())
+        [step] = [one for one in action["runs"]["steps"] if one["name"] == "Check"]
+        given = {name: value for name, value in step["env"].items() if "inputs." in value}
+        names = {"github-token": "CHECK_TOKEN"}
+        variables = {one: names.get(one, f"CHECK_{one.upper().replace('-', '_')}") for one in action["inputs"]}
+        self.assertEqual(given, {variable: f"${{{{ inputs.{one} }}}}" for one, variable in variables.items()})
+        self.assertLessEqual({"ignore", "comment-author"}, set(variables))
+        scripts = "".join(path.read_text() for path in FOLDER.glob("*.py"))
+        page = (FOLDER.parents[2] / "docs/validation.md").read_text()
+        for one, variable in variables.items():
+            self.assertIn(f'"{variable}"', scripts)
+            self.assertIn(f"`{one}`", page)
+
+
+if __name__ == "__main__":
+    unittest.main()
