@@ -6,9 +6,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::compare_scope::CompareScope;
 use super::each::each;
 use super::error::PublishError;
-use super::compare_scope::CompareScope;
 use super::index_artifact::{DocumentArtifact, INDEX_REPOSITORY, LATEST, stack_repository};
 use super::live::{Live, Loaded};
 use super::publisher::Publisher;
@@ -123,7 +123,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         NamedBlob { repository, digest, size, .. }: &NamedBlob,
         scope: CompareScope,
     ) -> Result<bool, PublishError> {
-        Ok(match extent {
+        Ok(match scope {
             CompareScope::All => self.registry.is_intact(repository, *digest, *size).await?,
             CompareScope::Slice => self.registry.has_blob(repository, *digest, *size).await?,
         })

@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::artifact_blobs::blobs_of;
-use super::error::PublishError;
 use super::compare_scope::CompareScope;
+use super::error::PublishError;
 use super::index_artifact::{INDEX_REPOSITORY, IndexArtifact};
 use super::live::{Live, Loaded};
 use super::progress::{NewArtifacts, Publication, run_until};
