@@ -8,6 +8,9 @@ use super::*;
 use crate::cache::RELEASES;
 use crate::outside::offline::Known;
 
+/// More time than any act takes.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Debug, Clone)]
 enum Step {
     /// The branch gets a commit with these stacks at these edits.
@@ -29,6 +32,8 @@ pub(super) enum Act {
     /// A trigger that tells of a commit, perhaps a late one, or of none.
     Refresh(Option<usize>),
     Refetch,
+    /// An invocation of one of a few publications, perhaps a repeated or a late one.
+    Invoke(u64, u32),
     Rollback(usize),
     Unpin,
     Repair,
@@ -51,6 +56,11 @@ impl World {
         Ok(Some(match act {
             Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
             Act::Refetch => publisher.follow(Cause { known: Known::FetchedAgain, ..Cause::default() }).await?,
+            Act::Invoke(publication, number) => {
+                let first = Invocation::first(tokio::time::Instant::now() + DAY, Budget::Function);
+                let invocation = Some(Invocation { publication, number, ..first });
+                publisher.follow(Cause { invocation, ..Cause::default() }).await?
+            }
             Act::Rollback(commit) => publisher.rollback(&self.known(commit)).await?,
             Act::Unpin => publisher.unpin().await?,
             Act::Repair => publisher.repair(CompareScope::All).await?,
@@ -96,6 +106,7 @@ impl World {
 fn acts() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => prop::option::of(0_usize..20).prop_map(Act::Refresh),
+        3 => (0_u64..3, 1_u32..3).prop_map(|(publication, number)| Act::Invoke(publication, number)),
         2 => (0_usize..20).prop_map(Act::Rollback),
         2 => Just(Act::Unpin),
         1 => Just(Act::Repair),
@@ -180,7 +191,7 @@ proptest! {
                 match act {
                     Act::Rollback(commit) => drop(targets.insert(world.known(*commit))),
                     // A lost release is built again from the head; that of a pinned one from its own commit.
-                    Act::Refresh(_) | Act::Refetch | Act::Repair if !pinned || unpins => {
+                    Act::Refresh(_) | Act::Refetch | Act::Invoke(..) | Act::Repair if !pinned || unpins => {
                         targets.insert(block_on(world.branch.head()).unwrap());
                     }
                     // The newest that was recorded.
