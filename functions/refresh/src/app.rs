@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,22 +140,22 @@ impl App {
             Action::Schedule {} => self.core.reconcile(Extent::Turn, cause).await,
             Action::Refetch {} => {
                 let cause = Cause { known: Known::FetchedAgain, ..Cause::default() };
-                self.core.told("refetch", None, publisher.follow(cause)).await
+                self.core.told("refetch", None, Box::pin(publisher.follow(cause))).await
             }
             Action::Rollback { commit_hash } => {
-                self.core.told("rollback", None, publisher.rollback(&commit_hash)).await
+                self.core.told("rollback", None, Box::pin(publisher.rollback(&commit_hash))).await
             }
             Action::Unpin {} => {
-                let unpinned = self.core.told("unpin", None, publisher.unpin()).await?;
+                let unpinned = self.core.told("unpin", None, Box::pin(publisher.unpin())).await?;
                 match &publisher.source {
                     Repository::Off => Ok(unpinned),
                     _ => self.core.refresh(None, cause).await,
                 }
             }
-            Action::Restore {} => self.core.told("restore", None, publisher.restore()).await,
+            Action::Restore {} => self.core.told("restore", None, Box::pin(publisher.restore())).await,
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
-                let verified = Context::new(span.position()).scope(publisher.verify()).await;
+                let verified = Context::new(span.position()).scope(Box::pin(publisher.verify())).await;
                 return Ok(Answer::Verification(verified?));
             }
         };
@@ -203,12 +204,12 @@ impl App {
 
 impl Core {
     async fn refresh(&self, requested: Option<&CommitSha>, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.told("refresh", requested, self.publisher.follow(Cause { requested, ..cause })).await
+        self.told("refresh", requested, Box::pin(self.publisher.follow(Cause { requested, ..cause }))).await
     }
 
     /// Head against live release, live release against both stores. Trouble with one does not keep the other from being mended.
     async fn reconcile(&self, extent: Extent, cause: Cause<'_>) -> Result<Report, PublishError> {
-        self.told("reconcile", None, async {
+        let work = Box::pin(async {
             let refreshed = match self.publisher.follow(cause).await {
                 // Without a repository the stores are all there is.
                 Err(PublishError::Source(SourceError::Off)) => Ok(None),
@@ -240,21 +241,21 @@ impl Core {
                     Report { pruned: repaired.pruned, ..report }
                 }
             })
-        })
-        .await
+        });
+        self.told("reconcile", None, work).await
     }
 
-    /// Carries an action out as a span, and tells the log, the metrics, `/status` and GitHub what becomes of it.
+    /// Carries an action out as a span, and tells the log, the metrics, `/status` and GitHub what becomes of it. The work is on the heap: it
+    /// is by far the largest of the futures that lead to it, and each has a copy on the stack of its thread otherwise.
     async fn told(
         &self,
         action: &'static str,
         told: Option<&CommitSha>,
-        work: impl Future<Output = Result<Report, PublishError>>,
+        work: Pin<Box<impl Future<Output = Result<Report, PublishError>>>>,
     ) -> Result<Report, PublishError> {
         let span = Span::begin(Kind::Internal, action, context::trace());
         let whole = async {
-            // On the heap: the work is by far the largest of the futures that lead to it.
-            let (result, done) = observe::refresh(&span, Box::pin(work)).await;
+            let (result, done) = observe::refresh(&span, work).await;
             let tell_github = tokio::time::timeout(TELLING, self.tell_github(told, &result));
             let announce = async {
                 if result.is_ok() {
