@@ -48,7 +48,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// [`PublishError`] when a server fails; a second run completes the work.
     pub async fn follow(&self, cause: Cause<'_>) -> Result<Report, PublishError> {
         let (mut publication, mut repaired) = (Publication::of(cause.invocation), Vec::new());
-        let mut report = self.follow_head(cause, &mut publication, &mut repaired).await?;
+        // The largest of the futures, on the heap: threads have 2 MiB of stack.
+        let mut report = Box::pin(self.follow_head(cause, &mut publication, &mut repaired)).await?;
         if report.outcome != Outcome::Continuing {
             let head = self.end_publication(&publication, &report.commit_hash).await;
             report.newer_head = head.filter(|_| !report.pinned);

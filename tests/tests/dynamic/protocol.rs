@@ -91,9 +91,9 @@ async fn act<R: Registry, B: Bucket>(
 ) -> Result<Report, PublishError> {
     match act {
         Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
-        Act::Rollback(to) => publisher.rollback(&commits[to % commits.len()]).await,
+        Act::Rollback(to) => Box::pin(publisher.rollback(&commits[to % commits.len()])).await,
         Act::Unpin => publisher.unpin().await,
-        Act::Repair => publisher.repair(CompareScope::All).await,
+        Act::Repair => Box::pin(publisher.repair(CompareScope::All)).await,
     }
 }
 
