@@ -75,10 +75,12 @@ impl Environment {
     /// starts.
     pub fn or_default<T: FromStr>(&mut self, setting: &Setting) -> T {
         self.optional(setting).unwrap_or_else(|| match setting.default {
-            settings::Default::Value(value) => {
+            settings::DefaultValue::Value(value) => {
                 value.parse().unwrap_or_else(|_| unreachable!("{} takes its default", setting.name))
             }
-            settings::Default::Required | settings::Default::Unset => unreachable!("{} has a default", setting.name),
+            settings::DefaultValue::Required | settings::DefaultValue::Unset => {
+                unreachable!("{} has a default", setting.name)
+            }
         })
     }
 

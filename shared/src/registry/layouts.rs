@@ -1,9 +1,9 @@
 //! The artifacts in a directory on disk: an OCI image layout for each repository (OCI image specification 1.1, "Image Layout").
 //!
-//! The layout of a repository is the folder of its name, `oci/devfile-catalog/go`, and its tags are plain tags. skopeo and oras
-//! read that: `oci:DIR/oci/devfile-catalog/go:1.2.0` and `--oci-layout DIR/oci/devfile-catalog/go:1.2.0`. One layout for all would
-//! need references with the repository in them, `devfile-catalog/go:1.2.0`. skopeo takes these, but oras cuts at the last colon and
-//! takes the rest for the folder. The `index.json` of one layout would also be written anew, as a whole, for each tag of a registry.
+//! The layout of a repository is the folder of its name, `oci/devfile-catalog/go`, and its tags are plain tags, as skopeo reads them:
+//! `oci:DIR/oci/devfile-catalog/go:1.2.0`. One layout for all would need references with the repository in them,
+//! `devfile-catalog/go:1.2.0`, which some tools cut at the last colon, and its `index.json` would be written anew, as a whole, for
+//! each tag of a registry.
 
 use std::collections::BTreeMap;
 use std::fs::File;

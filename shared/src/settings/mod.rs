@@ -15,7 +15,7 @@ pub struct Setting {
     /// The values that it takes, to end "set it to ..." with.
     pub value: &'static str,
     /// Its value where it is not set.
-    pub default: Default,
+    pub default: DefaultValue,
     /// Whether the template sets it.
     pub template: Template,
     /// Which function reads it.
@@ -29,7 +29,7 @@ pub struct Use {
     pub function: Function,
     /// The purpose of the setting, in Markdown.
     pub meaning: &'static str,
-    /// The value where it is not set, if that is not the [`Default`].
+    /// The value where it is not set, if that is not the [`DefaultValue`].
     pub unset: &'static str,
 }
 
@@ -46,7 +46,7 @@ pub enum Function {
 
 /// The value of a setting that is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// There is none: it must be set.
     Required,
     /// This one, as it could be set.
@@ -89,10 +89,10 @@ impl Setting {
     /// The value where it is not set.
     fn shown_default(&self, used: &Use) -> String {
         match self.default {
-            Default::Required => "required".to_owned(),
-            Default::Value(value @ ("true" | "false")) => format!("`{value}`"),
-            Default::Value(value) => value.to_owned(),
-            Default::Unset => used.unset.to_owned(),
+            DefaultValue::Required => "required".to_owned(),
+            DefaultValue::Value(value @ ("true" | "false")) => format!("`{value}`"),
+            DefaultValue::Value(value) => value.to_owned(),
+            DefaultValue::Unset => used.unset.to_owned(),
         }
     }
 }
@@ -143,7 +143,7 @@ mod tests {
         for setting in ALL {
             assert!(!setting.uses.is_empty(), "{}", setting.name);
             for used in setting.uses {
-                assert_eq!(setting.default == Default::Unset, !used.unset.is_empty(), "{}", setting.name);
+                assert_eq!(setting.default == DefaultValue::Unset, !used.unset.is_empty(), "{}", setting.name);
             }
         }
     }

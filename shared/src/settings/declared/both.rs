@@ -1,12 +1,12 @@
 //! The settings that serve and refresh have in common.
 
-use crate::settings::{Default, Function, Setting, Template, Use};
+use crate::settings::{DefaultValue, Function, Setting, Template, Use};
 
 /// `STORE`.
 pub static STORE: Setting = Setting {
     name: "STORE",
     value: "the path of a folder",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Unset,
     uses: &[
         Use {
@@ -26,7 +26,7 @@ pub static STORE: Setting = Setting {
 pub static CACHE_BUCKET: Setting = Setting {
     name: "CACHE_BUCKET",
     value: "the name of an S3 bucket, or STORE to a folder",
-    default: Default::Required,
+    default: DefaultValue::Required,
     template: Template::Set,
     uses: &[
         Use { function: Function::Serve, meaning: "the bucket to read; not with `STORE`", unset: "" },
@@ -38,7 +38,7 @@ pub static CACHE_BUCKET: Setting = Setting {
 pub static LISTEN_ADDR: Setting = Setting {
     name: "LISTEN_ADDR",
     value: "an address and port, such as 127.0.0.1:8080",
-    default: Default::Value("127.0.0.1:8080"),
+    default: DefaultValue::Value("127.0.0.1:8080"),
     template: Template::Unset,
     uses: &[
         Use { function: Function::Serve, meaning: "where plain HTTP listens", unset: "" },
@@ -50,7 +50,7 @@ pub static LISTEN_ADDR: Setting = Setting {
 pub static PUBLIC_URL: Setting = Setting {
     name: "PUBLIC_URL",
     value: "https:// and a host, without a path",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[
         Use {
@@ -70,7 +70,7 @@ pub static PUBLIC_URL: Setting = Setting {
 pub static FETCH_HOSTS: Setting = Setting {
     name: "FETCH_HOSTS",
     value: "host names, separated by commas",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[
         Use {
@@ -90,7 +90,7 @@ pub static FETCH_HOSTS: Setting = Setting {
 pub static FETCH_ALLOW_LOOPBACK: Setting = Setting {
     name: "FETCH_ALLOW_LOOPBACK",
     value: "true or false",
-    default: Default::Value("false"),
+    default: DefaultValue::Value("false"),
     template: Template::Unset,
     uses: &[
         Use {
@@ -110,7 +110,7 @@ pub static FETCH_ALLOW_LOOPBACK: Setting = Setting {
 pub static METRICS_ADDR: Setting = Setting {
     name: "METRICS_ADDR",
     value: "an address and port, such as 127.0.0.1:9100",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Unset,
     uses: &[
         Use { function: Function::Serve, meaning: "where plain HTTP shows `/metrics`", unset: "none" },

@@ -1,12 +1,12 @@
 //! The settings of refresh alone.
 
-use crate::settings::{Default, Function, Setting, Template, Use};
+use crate::settings::{DefaultValue, Function, Setting, Template, Use};
 
 /// `REGISTRY_REPO_URL`.
 pub static REGISTRY_REPO_URL: Setting = Setting {
     name: "REGISTRY_REPO_URL",
     value: "the https URL of a Git repository, or a folder",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -19,7 +19,7 @@ pub static REGISTRY_REPO_URL: Setting = Setting {
 pub static REGISTRY_REPO_BRANCH: Setting = Setting {
     name: "REGISTRY_REPO_BRANCH",
     value: "the name of a branch",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use { function: Function::Refresh, meaning: "the branch to follow", unset: "the default branch" }],
 };
@@ -28,7 +28,7 @@ pub static REGISTRY_REPO_BRANCH: Setting = Setting {
 pub static GIT_CREDENTIALS: Setting = Setting {
     name: "GIT_CREDENTIALS",
     value: "HOST=USER:SECRET, several separated by commas",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
@@ -41,7 +41,7 @@ pub static GIT_CREDENTIALS: Setting = Setting {
 pub static GITHUB_TOKEN: Setting = Setting {
     name: "GITHUB_TOKEN",
     value: "a token of GitHub",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "a token for GitHub", unset: "none" }],
 };
@@ -50,7 +50,7 @@ pub static GITHUB_TOKEN: Setting = Setting {
 pub static GITHUB_API_URL: Setting = Setting {
     name: "GITHUB_API_URL",
     value: "the URL of a GitHub API",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -63,7 +63,7 @@ pub static GITHUB_API_URL: Setting = Setting {
 pub static GITHUB_APP_ID: Setting = Setting {
     name: "GITHUB_APP_ID",
     value: "the id of a GitHub App",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -76,7 +76,7 @@ pub static GITHUB_APP_ID: Setting = Setting {
 pub static GITHUB_APP_KEY: Setting = Setting {
     name: "GITHUB_APP_KEY",
     value: "the private key of the GitHub App, in PEM",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "its private key in PEM", unset: "none" }],
 };
@@ -85,7 +85,7 @@ pub static GITHUB_APP_KEY: Setting = Setting {
 pub static OCI_REGISTRY: Setting = Setting {
     name: "OCI_REGISTRY",
     value: "the OCI registry (host, host:port or host/namespace), or STORE to a folder",
-    default: Default::Required,
+    default: DefaultValue::Required,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -98,7 +98,7 @@ pub static OCI_REGISTRY: Setting = Setting {
 pub static OCI_ENDPOINT: Setting = Setting {
     name: "OCI_ENDPOINT",
     value: "an address and port of this machine, such as 127.0.0.1:5000",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Unset,
     uses: &[Use {
         function: Function::Refresh,
@@ -111,7 +111,7 @@ pub static OCI_ENDPOINT: Setting = Setting {
 pub static OCI_USERNAME: Setting = Setting {
     name: "OCI_USERNAME",
     value: "a user name",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -124,7 +124,7 @@ pub static OCI_USERNAME: Setting = Setting {
 pub static OCI_PASSWORD: Setting = Setting {
     name: "OCI_PASSWORD",
     value: "a password",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use { function: Function::Refresh, meaning: "the password to it", unset: "anonymous" }],
 };
@@ -133,7 +133,7 @@ pub static OCI_PASSWORD: Setting = Setting {
 pub static ECR_KMS_KEY: Setting = Setting {
     name: "ECR_KMS_KEY",
     value: "a key of KMS: its ARN, its id or alias/NAME",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -146,7 +146,7 @@ pub static ECR_KMS_KEY: Setting = Setting {
 pub static ECR_TAGS: Setting = Setting {
     name: "ECR_TAGS",
     value: "KEY=VALUE, several separated by commas",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -159,7 +159,7 @@ pub static ECR_TAGS: Setting = Setting {
 pub static STRICT: Setting = Setting {
     name: "STRICT",
     value: "true or false",
-    default: Default::Value("false"),
+    default: DefaultValue::Value("false"),
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -172,7 +172,7 @@ pub static STRICT: Setting = Setting {
 pub static STRICT_ICONS: Setting = Setting {
     name: "STRICT_ICONS",
     value: "true or false",
-    default: Default::Value("false"),
+    default: DefaultValue::Value("false"),
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -185,7 +185,7 @@ pub static STRICT_ICONS: Setting = Setting {
 pub static FETCH: Setting = Setting {
     name: "FETCH",
     value: "true or false",
-    default: Default::Value("true"),
+    default: DefaultValue::Value("true"),
     template: Template::Unset,
     uses: &[Use {
         function: Function::Refresh,
@@ -198,7 +198,7 @@ pub static FETCH: Setting = Setting {
 pub static OFFLINE: Setting = Setting {
     name: "OFFLINE",
     value: "all, or names of stacks, separated by commas",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -211,7 +211,7 @@ pub static OFFLINE: Setting = Setting {
 pub static WEBHOOK_SECRET: Setting = Setting {
     name: "WEBHOOK_SECRET",
     value: "the secret of the webhook",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
@@ -224,7 +224,7 @@ pub static WEBHOOK_SECRET: Setting = Setting {
 pub static OIDC_AUDIENCE: Setting = Setting {
     name: "OIDC_AUDIENCE",
     value: "the audience that workflows ask tokens for",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -237,7 +237,7 @@ pub static OIDC_AUDIENCE: Setting = Setting {
 pub static OIDC_REPOSITORY_ID: Setting = Setting {
     name: "OIDC_REPOSITORY_ID",
     value: "GitHub's number for the repository",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
@@ -250,7 +250,7 @@ pub static OIDC_REPOSITORY_ID: Setting = Setting {
 pub static OIDC_JOB_WORKFLOW_REF: Setting = Setting {
     name: "OIDC_JOB_WORKFLOW_REF",
     value: "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use { function: Function::Refresh, meaning: "the one workflow that may call", unset: "any" }],
 };
@@ -259,7 +259,7 @@ pub static OIDC_JOB_WORKFLOW_REF: Setting = Setting {
 pub static OIDC_ISSUER: Setting = Setting {
     name: "OIDC_ISSUER",
     value: "the URL of the tokens' issuer",
-    default: Default::Value("https://token.actions.githubusercontent.com"),
+    default: DefaultValue::Value("https://token.actions.githubusercontent.com"),
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,

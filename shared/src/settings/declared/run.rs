@@ -1,12 +1,12 @@
 //! The settings of `devfile-registry run` beside those of the functions.
 
-use crate::settings::{Default, Function, Setting, Template, Use};
+use crate::settings::{DefaultValue, Function, Setting, Template, Use};
 
 /// `SCHEDULE_SECONDS`.
 pub static SCHEDULE_SECONDS: Setting = Setting {
     name: "SCHEDULE_SECONDS",
     value: "a number of seconds, such as 300",
-    default: Default::Value("300"),
+    default: DefaultValue::Value("300"),
     template: Template::Unset,
     uses: &[Use {
         function: Function::Run,

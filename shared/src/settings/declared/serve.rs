@@ -1,12 +1,12 @@
 //! The settings of serve alone.
 
-use crate::settings::{Default, Function, Setting, Template, Use};
+use crate::settings::{DefaultValue, Function, Setting, Template, Use};
 
 /// `REVALIDATE_SECONDS`.
 pub static REVALIDATE_SECONDS: Setting = Setting {
     name: "REVALIDATE_SECONDS",
     value: "a number of seconds, such as 5",
-    default: Default::Value("5"),
+    default: DefaultValue::Value("5"),
     template: Template::Unset,
     uses: &[Use {
         function: Function::Serve,
@@ -19,7 +19,7 @@ pub static REVALIDATE_SECONDS: Setting = Setting {
 pub static REDIRECT_BLOBS: Setting = Setting {
     name: "REDIRECT_BLOBS",
     value: "true or false",
-    default: Default::Value("true"),
+    default: DefaultValue::Value("true"),
     template: Template::Unset,
     uses: &[Use {
         function: Function::Serve,
@@ -32,7 +32,7 @@ pub static REDIRECT_BLOBS: Setting = Setting {
 pub static REGISTRY_NAME: Setting = Setting {
     name: "REGISTRY_NAME",
     value: "a name for people",
-    default: Default::Value("Devfile Registry"),
+    default: DefaultValue::Value("Devfile Registry"),
     template: Template::Set,
     uses: &[Use {
         function: Function::Serve,
@@ -45,7 +45,7 @@ pub static REGISTRY_NAME: Setting = Setting {
 pub static REGISTRY_HEADLESS: Setting = Setting {
     name: "REGISTRY_HEADLESS",
     value: "true or false",
-    default: Default::Value("false"),
+    default: DefaultValue::Value("false"),
     template: Template::Set,
     uses: &[Use { function: Function::Serve, meaning: "`true`: no viewer", unset: "" }],
 };
@@ -54,7 +54,7 @@ pub static REGISTRY_HEADLESS: Setting = Setting {
 pub static OPEN_IN: Setting = Setting {
     name: "OPEN_IN",
     value: "NAME=URL, several separated by commas, where each URL begins with https:// and has {devfile}, {+devfile}, {registry}, {+registry}, {name} or {version}",
-    default: Default::Unset,
+    default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Serve,
@@ -67,7 +67,7 @@ pub static OPEN_IN: Setting = Setting {
 pub static USAGE_EVENTS: Setting = Setting {
     name: "USAGE_EVENTS",
     value: "true or false",
-    default: Default::Value("false"),
+    default: DefaultValue::Value("false"),
     template: Template::Set,
     uses: &[Use {
         function: Function::Serve,
