@@ -220,7 +220,7 @@ class Systemd(unittest.TestCase):
 
     def test_the_socket_is_that_of_the_program_and_outlives_it(self) -> None:
         socket, service = self.unit("devfile-registry.socket"), self.unit("devfile-registry.service")
-        default = re.search(r'default: Default::Value\("(.+?)"\)', DECLARED["LISTEN_ADDR"]).group(1)
+        default = re.search(r'default: DefaultValue::Value\("(.+?)"\)', DECLARED["LISTEN_ADDR"]).group(1)
         self.assertEqual(socket["Socket"]["ListenStream"], default)
         self.assertEqual(service["Unit"]["Requires"], "devfile-registry.socket")
         self.assertTrue(service["Service"]["ExecStart"].endswith("/devfile-registry run"))

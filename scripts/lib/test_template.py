@@ -40,7 +40,7 @@ NOT_DEPLOYED = {name for name, text in DECLARED.items() if "template: Template::
 def read_by(function: str) -> dict[str, str]:
     """The settings that a function reads, each with whether it is required or optional."""
     used = {name: text for name, text in DECLARED.items() if f"Function::{function.title()}" in text}
-    return {name: "required" if "default: Default::Required" in text else "optional" for name, text in used.items()}
+    return {name: "required" if "default: DefaultValue::Required" in text else "optional" for name, text in used.items()}
 
 
 def set_for(function: str) -> dict[str, Any]:

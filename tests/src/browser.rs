@@ -90,6 +90,10 @@ impl Browser {
     /// Opens a page and waits until it is loaded.
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url} opens: {error}"));
+        // chromedriver may answer for the empty page that the browser began with.
+        let there = "return location.protocol !== 'data:' && document.readyState === 'complete'";
+        let loaded = async { while !matches!(self.client.execute(there, vec![]).await, Ok(Value::Bool(true))) {} };
+        tokio::time::timeout(PATIENCE, loaded).await.unwrap_or_else(|_| panic!("{url} is not loaded in time"));
     }
 
     /// Sends a command of Chromium's own protocol.

@@ -84,21 +84,25 @@ fn in_directory(world: &Dynamic, folder: &Path) -> Real<Fused<ImageLayouts>, Fus
     publisher(world, registry, Fused { store: Cache::in_directory(directory), fuse: world.fuse.clone() })
 }
 
+/// Does one of them, on the heap: the thread of a test has 2 MiB of stack.
 async fn act<R: Registry, B: Bucket>(
     publisher: &Real<R, B>,
     commits: &[CommitSha],
     act: Act,
 ) -> Result<Report, PublishError> {
     match act {
-        Act::Refresh(told) => publisher.refresh(told.map(|told| &commits[told % commits.len()])).await,
+        Act::Refresh(told) => {
+            let told = told.map(|told| &commits[told % commits.len()]);
+            Box::pin(publisher.refresh(told)).await
+        }
         Act::Rollback(to) => Box::pin(publisher.rollback(&commits[to % commits.len()])).await,
-        Act::Unpin => publisher.unpin().await,
+        Act::Unpin => Box::pin(publisher.unpin()).await,
         Act::Repair => Box::pin(publisher.repair(CompareScope::All)).await,
     }
 }
 
 async fn check<R: Registry, B: Bucket>(publisher: &Real<R, B>, doing: &str) {
-    match publisher.verify().await {
+    match Box::pin(publisher.verify()).await {
         Ok(verification) => {
             let in_bucket: Vec<_> = verification.problems.iter().filter(|p| p.starts_with("bucket")).collect();
             assert!(in_bucket.is_empty(), "after {doing}: {in_bucket:?}");
@@ -123,7 +127,7 @@ async fn run<R: Registry, B: Bucket>(world: &Dynamic, publisher: Real<R, B>, ste
             }
             Step::Killed(what, writes) => {
                 world.fuse.set(Some(*writes));
-                let acting = act(&publisher, &commits, *what);
+                let acting = Box::pin(act(&publisher, &commits, *what));
                 tokio::select! {
                     _ = acting => {}
                     () = world.fuse.blown() => {}
@@ -131,18 +135,18 @@ async fn run<R: Registry, B: Bucket>(world: &Dynamic, publisher: Real<R, B>, ste
                 world.fuse.set(None);
             }
             Step::AtOnce(acts) => {
-                let acting = acts.iter().map(|what| act(&publisher, &commits, *what));
+                let acting = acts.iter().map(|what| Box::pin(act(&publisher, &commits, *what)));
                 futures_util::future::join_all(acting).await;
             }
         }
         check(&publisher, &format!("{step:?}")).await;
     }
-    let _ = publisher.unpin().await;
-    let report = publisher.refresh(None).await.unwrap();
+    let _ = Box::pin(publisher.unpin()).await;
+    let report = Box::pin(publisher.refresh(None)).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Published | Outcome::Unchanged));
     assert_eq!(report.commit_hash, head(world));
-    publisher.repair(CompareScope::All).await.unwrap();
-    assert_eq!(publisher.verify().await.unwrap().problems, [""; 0]);
+    Box::pin(publisher.repair(CompareScope::All)).await.unwrap();
+    assert_eq!(Box::pin(publisher.verify()).await.unwrap().problems, [""; 0]);
 }
 
 /// Runs a few histories.
@@ -150,7 +154,7 @@ fn histories(run: impl AsyncFn(Vec<Step>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut runner = TestRunner::new(Config { max_shrink_iters: 8, ..property(6, file!()) });
     let result = runner.run(&steps(), |steps| {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(steps))));
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(Box::pin(run(steps)))));
         ran.map_err(|_| TestCaseError::fail("an invariant does not hold; the reason is above"))
     });
     result.unwrap();
