@@ -29,6 +29,23 @@ async fn new_stack_is_accepted_without_warnings() {
 }
 
 #[tokio::test]
+async fn new_stack_and_version_have_a_date_where_the_registry_lists_dates() {
+    let folder = example();
+    let dates = folder.path().join("last_modified.json");
+    let before = std::fs::read_to_string(&dates).unwrap();
+    for arguments in [&STACK[..], &["new", "version", "kiln"]] {
+        let ran = run(folder.path(), arguments).await;
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains("wrote ./last_modified.json\n"), "{}", ran.stdout);
+    }
+    let checked = run(folder.path(), &["check", "--offline"]).await;
+    assert!(!checked.stdout.contains("lastModified/"), "{}", checked.stdout);
+    let after = std::fs::read_to_string(&dates).unwrap();
+    assert_eq!(after.lines().count(), before.lines().count() + 2, "{after}");
+    assert!(before.lines().all(|line| after.lines().any(|other| other == line)), "other rows stay as they are: {after}");
+}
+
+#[tokio::test]
 async fn new_stack_names_everything_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(folder.path(), &["new", "stack", "spindle", "--language", "Go"]).await;
