@@ -11,6 +11,7 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use registry_tests::emulator::tool;
+use registry_tests::git::git;
 use registry_tests::registry::{TestRegistry, binary, copy};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -55,13 +56,6 @@ fn with_mistakes() -> tempfile::TempDir {
     copy(&TestRegistry::example(), folder.path());
     std::fs::write(folder.path().join("stacks/loom/devfile.yaml"), BAD).unwrap();
     folder
-}
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
-    let mut command = std::process::Command::new("git");
-    let output = command.arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! The checker sees the result before anything is written.
 
 mod answers;
+mod dates;
 mod stack;
 mod version;
 

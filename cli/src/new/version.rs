@@ -7,10 +7,12 @@ use devfile_registry::diagnostic::{Diagnostic, Severity};
 use devfile_registry::source::{LocalSource, Scope, Source};
 use devfile_registry::terminal::print;
 use devfile_registry::text::printable;
+use devfile_registry::timestamp::Timestamp;
 use devfile_registry::tree::{File, Tree};
 use devfile_registry::version::Version;
 use devfile_registry::yaml::{Data, Node, parse};
 
+use super::dates::{DATES, add_date};
 use super::{Files, check, write};
 use crate::command::NewVersion;
 
@@ -53,6 +55,9 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     // Warnings, and errors of other versions, were there before.
     let is_new = |problem: &Diagnostic| problem.severity == Severity::Error && files.contains_key(&problem.path);
     check(&files, &of_stack(&tree, stack), is_new).await?;
+    if let Some(dates) = tree.get(DATES) {
+        add_date(&mut files, dates, stack, new.as_str(), &Timestamp::from_instant(jiff::Timestamp::now()));
+    }
     write(&options.dir, &files)?;
     name_leftovers(&options.dir, &files, newest)
 }
@@ -157,7 +162,7 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
 
 /// Names the lines of new files that still have the old number: only their author knows what they mean.
 fn name_leftovers(root: &Path, files: &Files, old: &Version) -> anyhow::Result<()> {
-    for (path, file) in files.iter().filter(|(path, _)| !path.ends_with("/stack.yaml")) {
+    for (path, file) in files.iter().filter(|(path, _)| *path != DATES && !path.ends_with("/stack.yaml")) {
         let Ok(text) = std::str::from_utf8(&file.content) else { continue };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(old.as_str())) {
             let (path, line) = (root.join(path), printable(line.trim()));

@@ -90,7 +90,7 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     let files = count(files.len(), "file").unwrap_or_default();
     let ignore = if warnings > 0 { ", `--ignore RULE` leaves out its warnings" } else { "" };
     format!(
-        "{} in {files}\nhelp: `index-generator --explain RULE` explains a rule{ignore}; `--format json` lists every place\n",
+        "{} in {files}\nhelp: `--explain RULE` explains a rule{ignore}; `--format json` lists every place\n",
         sum.join(", ")
     )
 }

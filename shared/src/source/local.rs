@@ -210,7 +210,7 @@ fn unreadable(relative: &str, path: &Path, error: &std::io::Error, tree: &mut Tr
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
@@ -223,7 +223,8 @@ mod tests {
         folder
     }
 
-    fn git(folder: &Path, arguments: &[&str]) -> String {
+    /// Runs `git` in a folder and returns its trimmed output.
+    pub(in crate::source) fn git(folder: &Path, arguments: &[&str]) -> String {
         let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
         let output = std::process::Command::new("git")
             .args(["-C", folder.to_str().unwrap()])

@@ -102,13 +102,7 @@ fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn git(folder: &Path, arguments: &[&str]) {
-        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
-        let mut command = std::process::Command::new("git");
-        let output = command.arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
+    use crate::source::local::tests::git;
 
     #[tokio::test]
     async fn commit_keeps_its_files_whatever_is_checked_out() {

@@ -42,7 +42,10 @@ async fn new_stack_and_version_have_a_date_where_the_registry_lists_dates() {
     assert!(!checked.stdout.contains("lastModified/"), "{}", checked.stdout);
     let after = std::fs::read_to_string(&dates).unwrap();
     assert_eq!(after.lines().count(), before.lines().count() + 2, "{after}");
-    assert!(before.lines().all(|line| after.lines().any(|other| other == line)), "other rows stay as they are: {after}");
+    assert!(
+        before.lines().all(|line| after.lines().any(|other| other == line)),
+        "other rows stay as they are: {after}"
+    );
 }
 
 #[tokio::test]
