@@ -123,7 +123,7 @@ pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 /// up later revalidates first.
 pub const KEPT_SECONDS: i64 = 3600;
 
-/// How long a zip of a starter project stays in a folder of `STORE`, in seconds: 180 days, as in the bucket of `template.yaml`. It is made
+/// Time for which a zip of a starter project stays in a folder of `STORE`, in seconds: 180 days, as in the bucket of `template.yaml`. It is made
 /// again when somebody asks for it.
 pub const KEPT_STARTER_SECONDS: i64 = 180 * 24 * 3600;
 
@@ -156,7 +156,7 @@ pub const CHECKED_BLOBS: usize = 250;
 /// Most bytes of those blobs: a few seconds of reading.
 pub const CHECKED_BYTES: u64 = 64 << 20;
 
-/// Time between the last push of an invocation in AWS Lambda and its end. It is for the checks of what went live (a third each), the
+/// Time between the last push of an invocation in AWS Lambda and its end. It is for the checks after going live (a third each), the
 /// stored outcome, the status at the commit, and the next invocation.
 pub const REPORT_TIME_LAMBDA: Duration = Duration::from_secs(15);
 

@@ -73,7 +73,7 @@ impl OpenTarget {
         &self.name
     }
 
-    /// The link for these values. It begins with `https://` and the configured host, whatever they are.
+    /// The link for these values. It begins with `https://` and the configured host for any values.
     pub fn link(&self, values: &Values<'_>) -> String {
         let value = |name: Placeholder| match name {
             Placeholder::Devfile => values.devfile,

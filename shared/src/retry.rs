@@ -19,7 +19,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Most attempts of one call, those that meet a rate limit aside. The waits between them take about five seconds.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// Shortest wait for a rate limit, whatever its answer says: attempts that meet one are bounded by nothing but the budget.
+/// Shortest wait for a rate limit, also when its answer names less: only the budget bounds attempts that meet one.
 const LIMITED_WAIT: Duration = Duration::from_secs(1);
 
 /// The failure of one attempt. `E` is the error of the caller, `R` the reason of a failure that may pass.

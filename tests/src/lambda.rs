@@ -165,7 +165,7 @@ impl Invocations {
         Self { url, events, api }
     }
 
-    /// Where it listens, for `AWS_ENDPOINT_URL_LAMBDA`.
+    /// Its address, for `AWS_ENDPOINT_URL_LAMBDA`.
     pub fn url(&self) -> &str {
         &self.url
     }

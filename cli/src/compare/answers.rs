@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 /// The outcome of a question.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Outcome {
-    /// What differs.
+    /// The difference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) differences: Vec<String>,
     /// Deliberate differences.
@@ -39,7 +39,7 @@ impl Outcome {
     }
 }
 
-/// Compares status and media type. Whether the bodies are to be compared as well: errors have words of their own.
+/// Compares status and media type. Returns whether the bodies are compared as well: errors have words of their own.
 pub(super) fn heads(old: &Answer, new: &Answer, outcome: &mut Outcome) -> bool {
     if old.status != new.status {
         outcome.differs(format!("status {} became {}", old.status, new.status));

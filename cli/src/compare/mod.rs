@@ -90,7 +90,7 @@ pub(crate) async fn run(options: &command::Compare) -> anyhow::Result<ExitCode> 
     let text = if options.json { report.json()? } else { report.table() };
     print(&text)?;
     if report.has_failures() {
-        // What has no answer is asked again by the next run.
+        // The next run asks the unanswered questions again.
         bail!("some questions have no answer");
     }
     state.finish();

@@ -24,7 +24,7 @@ pub(super) struct Report {
     new: String,
     areas: BTreeMap<&'static str, Counts>,
     differences: Vec<Difference>,
-    /// How often each deliberate difference was met.
+    /// The number of times that each deliberate difference was met.
     known: BTreeMap<String, usize>,
     failures: Vec<Difference>,
 }

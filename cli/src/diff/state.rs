@@ -1,4 +1,4 @@
-//! The two states of a comparison, from what the command line names.
+//! The two states of a comparison, which the command line names.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};

@@ -137,7 +137,7 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
     Ok(serve::Config::read(Environment::new(lookup))?)
 }
 
-/// Where the preview is, and how clients use it.
+/// The address of the preview, and the commands of clients that use it.
 fn greeting(dir: &Path, url: &str, elapsed: Duration) -> String {
     format!(
         "preview of {dir} after {elapsed} ms

@@ -44,7 +44,7 @@ impl Configuration {
 /// connections wait for the next one.
 ///
 /// # Errors
-/// What is handed over is no TCP socket.
+/// The inherited descriptor is no TCP socket.
 pub(crate) fn inherited_listener() -> anyhow::Result<Option<TcpListener>> {
     ListenFd::from_env().take_tcp_listener(0).context("cannot use the socket of the service manager")
 }

@@ -98,7 +98,7 @@ pub(crate) fn run_now<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// How much runs at once, how much waits, and how much content waits with it.
+/// Bounds of the work that runs at once, that waits, and of the content that waits with it.
 #[derive(Debug)]
 struct Workers {
     admitted: Semaphore,

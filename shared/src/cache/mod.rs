@@ -40,13 +40,13 @@ pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())
 }
 
-/// What the keys of all release objects begin with.
+/// The prefix of the keys of all release objects.
 pub const RELEASES: &str = "releases/";
 
 /// Key of the object that exists while a prune runs. It is where the writer of releases may remove objects.
 pub const PRUNE_KEY: &str = "releases/prune.json";
 
-/// What the keys of all blobs begin with.
+/// The prefix of the keys of all blobs.
 pub const BLOBS: &str = "blobs/sha256/";
 
 /// Key of a blob.
@@ -54,7 +54,7 @@ pub fn blob_key(blob: Digest) -> String {
     format!("blobs/sha256/{}", blob.hex())
 }
 
-/// What the keys of all finished zips of starter projects begin with, and of the notes about them.
+/// The prefix of the keys of all finished zips of starter projects, and of the notes about them.
 pub const STARTERS: &str = "starter-projects/";
 
 /// The entity tag that the bucket gave to one state of an object.
@@ -88,7 +88,7 @@ pub enum Fetched {
     Found(Object),
 }
 
-/// What a conditional write expects of the object.
+/// The state of the object that a conditional write expects.
 #[derive(Debug, Clone)]
 pub enum Expect {
     /// It is not there yet.
@@ -142,7 +142,7 @@ impl CacheError {
     }
 }
 
-/// What a bucket says of an object without giving it.
+/// The properties of an object, without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Its length, in bytes.
@@ -154,7 +154,7 @@ pub struct Stat {
 /// Reads the state of an object that was settled upon, whatever becomes of the object meanwhile.
 pub type Opened<'b> = BoxFuture<'b, Result<Object, CacheError>>;
 
-/// What publishing asks of the bucket.
+/// The calls of publishing to the bucket.
 pub trait Bucket: Send + Sync {
     /// Settles which state of an object of at most `limit` bytes is read, and gives what reads it; none when it is not there.
     fn open(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Opened<'_>>, CacheError>> + Send;

@@ -1,4 +1,4 @@
-//! Registry repositories by what people write: folders and URLs.
+//! Registry repositories by the folder or URL that people write.
 
 use crate::environment::Environment;
 use crate::fetch::Rules;

@@ -16,7 +16,7 @@ use crate::version::Version;
 /// Fields that are compared in another way, or that follow from others.
 const OTHER_FIELDS: [&str; 6] = ["name", "type", "versions", "version", "default", "lastModified"];
 
-/// The tag of what is deprecated, in lower case. Clients look for it in the tags.
+/// The tag of deprecated entries and versions, in lower case. Clients look for it in the tags.
 const DEPRECATED: &str = "deprecated";
 
 /// The only file of a sample.

@@ -1,4 +1,4 @@
-//! What differs between two states.
+//! The differences between two states of a registry.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,11 +12,11 @@ use crate::repository::Quarantined;
 pub struct Diff {
     /// Entries that are new, gone or different: stacks, then samples, each by name.
     pub entries: Vec<EntryDiff>,
-    /// What the new state does not publish as its repository has it, unless the old one has the same.
+    /// Quarantined parts of the new state, without those that the old state quarantines alike.
     pub quarantined: Vec<Quarantined>,
 }
 
-/// How a thing differs.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
@@ -31,9 +31,9 @@ pub enum Change {
 /// A value in both states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Both<T> {
-    /// That of the old state.
+    /// The value in the old state.
     pub old: T,
-    /// That of the new state.
+    /// The value in the new state.
     pub new: T,
 }
 
@@ -45,7 +45,7 @@ pub struct EntryDiff {
     pub entry_type: EntryType,
     /// Its name.
     pub name: String,
-    /// How it differs.
+    /// The kind of the difference.
     pub change: Change,
     /// Its default version, when another one is the default or the entry is new or gone; `None` stands for no default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct EntryDiff {
 pub struct VersionDiff {
     /// Its number.
     pub version: String,
-    /// How it differs.
+    /// The kind of the difference.
     pub change: Change,
     /// Whether it is deprecated, when that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub struct FieldDiff {
 pub struct FileDiff {
     /// Its path below the folder of the version.
     pub path: String,
-    /// How it differs.
+    /// The kind of the difference.
     pub change: Change,
 }
 

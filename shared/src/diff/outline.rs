@@ -1,4 +1,4 @@
-//! The lines that tell of a difference, before they are written in a notation.
+//! The lines of a difference, before they are written in a notation.
 
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ const NAMED_ELEMENTS: usize = 12;
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// How far it is indented: 0 for entries.
+    /// Its level of indentation: 0 for entries.
     pub(super) depth: usize,
-    /// How the thing that it names differs; `None` when it names none.
+    /// The kind of the difference of the thing that it names; `None` when it names none.
     pub(super) change: Option<Change>,
     pub(super) segments: Vec<Segment>,
 }

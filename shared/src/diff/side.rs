@@ -21,7 +21,7 @@ pub struct Side {
     /// Devfiles of samples by the name of the sample and the version, which is empty where there is none. Only those that both
     /// sides have are compared.
     pub samples: BTreeMap<(String, String), Digest>,
-    /// What is not published as the repository has it.
+    /// The quarantined parts.
     pub quarantined: Vec<Quarantined>,
 }
 

@@ -167,7 +167,7 @@ fn quarantined_default_version_stays_the_default_with_its_tags() {
     new.quarantined.push(Quarantined { part, problems: Vec::new() });
     let diff = Diff::between(&old, &new);
     assert!(diff.is_empty(), "{diff:?}");
-    // Another default version in stack.yaml is a change, whatever keeps its state.
+    // Another default version in stack.yaml is a change, though a version is quarantined.
     new.entries[0].versions[0].default = true;
     let default = Diff::between(&old, &new).entries.remove(0).default.unwrap();
     assert_eq!((default.old.as_deref(), default.new.as_deref()), (Some("1.1.0"), Some("1.0.0")));

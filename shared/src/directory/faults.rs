@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::BlobSource;
 
-/// How a disk, or the process that writes to it, fails.
+/// A failure of a disk, or of the process that writes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The process is killed.

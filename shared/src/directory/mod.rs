@@ -52,7 +52,7 @@ pub(crate) enum BlobSource<'c> {
     File(&'c Path),
 }
 
-/// A file that was opened for reading. Its bytes stay the same, whatever its name is given to meanwhile.
+/// A file that was opened for reading. Its bytes stay the same, even when its name is given to another file meanwhile.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     file: File,

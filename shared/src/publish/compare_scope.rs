@@ -1,6 +1,6 @@
-//! How much a comparison of the stores covers: everything, or a slice that the clock chooses.
+//! The scope of a comparison of the stores: everything, or a slice that the clock chooses.
 
-/// How much of the stores is compared with the live release.
+/// The share of the stores that is compared with the live release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompareScope {
     /// All of both stores.

@@ -62,7 +62,7 @@ impl Invocation {
     }
 }
 
-/// How far a publication is.
+/// The progress of a publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicationProgress {
     /// New artifacts that the OCI registry has.

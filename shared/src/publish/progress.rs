@@ -46,7 +46,7 @@ struct Taken {
     repositories: BTreeSet<String>,
 }
 
-/// What the OCI registry is known to have of a publication.
+/// The content of a publication that the OCI registry is known to have.
 #[derive(Debug, Default)]
 pub(super) struct PushedArtifacts {
     before: Taken,

@@ -31,7 +31,7 @@ pub struct LastRefresh {
     /// Why it failed; the log has the chain of causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<PublicReason>,
-    /// How far it is, while its publication continues.
+    /// Its progress, while its publication continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<PublicationProgress>,
     /// What it did not publish, and why.

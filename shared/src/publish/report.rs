@@ -62,7 +62,7 @@ pub struct Report {
     /// Whether the comparison with the stores did not end in the time of the invocation.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub uncompared: bool,
-    /// How far a publication is that continues.
+    /// The progress of a publication that continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<PublicationProgress>,
     /// The invocation whose publication another one is to continue.

@@ -83,10 +83,10 @@ pub struct Recent {
     pub release: Digest,
     /// When it was made live.
     pub generated_at: Timestamp,
-    /// What it changed, the first [`HISTORY_CHANGES`] of each kind. Empty where older software did not say so.
+    /// Its changes, the first [`HISTORY_CHANGES`] of each kind. Empty in releases of older software.
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
     pub changes: Changes,
-    /// How many folders and samples it changed or removed.
+    /// The number of folders and samples that it changed or removed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub parts: usize,
 }

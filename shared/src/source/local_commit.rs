@@ -1,4 +1,4 @@
-//! A commit of a Git repository on this machine, whatever is checked out.
+//! A commit of a Git repository on this machine, apart from its work tree.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ use tracing::Level;
 
 use crate::context::Context;
 
-/// Where progress is shown.
+/// The output that shows progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressOutput {
     /// As a bar on standard error.
@@ -29,7 +29,7 @@ pub enum ProgressOutput {
     Log,
 }
 
-/// The times of what is shown.
+/// The times of the output.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     /// Before the first drawing of a bar.

@@ -35,7 +35,7 @@ pub(crate) struct Flattening<'a, 'b> {
     pub(crate) chain: Vec<Origin>,
     /// Bytes of the parents and plugins that were read.
     read: usize,
-    /// Where all of them came from.
+    /// The origins of all of them.
     origins: Vec<Origin>,
     /// The longest that the chain was.
     generations: usize,

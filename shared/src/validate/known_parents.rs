@@ -45,9 +45,9 @@ pub(super) struct FlatParent {
     pub(super) root: Node,
     /// The parent itself, and the files that it takes from.
     pub(super) files: Vec<File>,
-    /// Where they came from.
+    /// Their origins.
     pub(super) origins: Vec<Origin>,
-    /// How many devfiles are above each other in it.
+    /// The number of devfiles above each other in it.
     pub(super) generations: usize,
     /// Bytes of the files.
     pub(super) bytes: usize,

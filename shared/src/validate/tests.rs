@@ -11,7 +11,7 @@ mod parents;
 mod rules;
 
 thread_local! {
-    /// How often a parent was merged into a devfile.
+    /// The number of times that a parent was merged into a devfile.
     pub(super) static MERGES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 

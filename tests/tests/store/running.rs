@@ -91,7 +91,7 @@ async fn schedule_finds_a_change_that_no_webhook_told_of_and_repairs_the_store()
     until_ready(&registry).await;
     let commit = world.edit("without a word");
     until_live(&registry, &commit).await;
-    // At once, whatever is being written there.
+    // At once, also while a refresh writes there.
     std::fs::rename(world.store().join("oci/devfile-catalog/loom"), world.stored().join("gone")).unwrap();
     while registry.logs("\"repaired\":").await.contains("\"repaired\":0") {}
     registry.stop().await;

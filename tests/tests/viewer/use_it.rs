@@ -75,7 +75,7 @@ async fn search_by_keys_suggests_and_announces() {
     browser.until(&format!("{NAMES} === 'Basket,Compass,Trowel'")).await;
     browser.until("document.getElementById('said').textContent === '3 of 25 entries'").await;
 
-    // What the search finds is what the facet counts.
+    // The search finds as many as the facet counts.
     let count = "return document.querySelector('input[name=languages][value=TypeScript]').closest('label').querySelector('.count').textContent";
     assert_eq!(browser.script(count).await, "3");
     assert_eq!(browser.script("return document.querySelector('input[name=languages][value=Rust]')").await, json!(null));

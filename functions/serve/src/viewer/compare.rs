@@ -214,7 +214,7 @@ fn cut(snapshot: &Snapshot, from: Shown<'_>, to: Shown<'_>) -> Markup {
     }
 }
 
-/// The form that compares any two versions of an entry, with what stands behind its button.
+/// The form that compares any two versions of an entry, with the content behind its button.
 pub(super) fn form(detail: &Detail<'_>, from: &str, to: &str, behind: &Markup) -> Markup {
     let path = &detail.path;
     let select = |id: &'static str, label: &'static str, chosen: &str| {

@@ -169,7 +169,7 @@ impl<'a> Detail<'a> {
         })
     }
 
-    /// A page: what is above the tabs, and the content of one of them.
+    /// A page: the part above the tabs, and the content of one of them.
     pub(super) fn page(&self, tab: Tab, above: Markup, body: Markup) -> Page {
         let (entry, registry) = (self.shown.entry, self.visit.registry);
         let version = self.version();

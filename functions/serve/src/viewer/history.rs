@@ -1,4 +1,4 @@
-//! The history of releases on the page for operators: what each one changed, linked.
+//! The history of releases on the page for operators, with links to the changes of each.
 
 use devfile_registry::index::EntryType;
 use devfile_registry::release::Recent;

@@ -13,10 +13,10 @@ use super::page::{Glyph, Registry, glyph};
 use super::shown::Shown;
 use super::source::{git_of, remote_of};
 
-/// Longest commands of one client, in bytes: what one line of a terminal takes.
+/// Longest commands of one client, in bytes: a line of a terminal takes no more.
 const COMMANDS_BYTES: usize = 4096;
 
-/// A client, with what to do in it.
+/// A client, with the steps in it.
 #[derive(Debug, PartialEq, Eq)]
 struct Client {
     id: &'static str,

@@ -46,7 +46,7 @@ pub(super) fn markup(html: &str) -> Markup {
     PreEscaped(html.to_owned())
 }
 
-/// Passes on what is safe.
+/// Passes on the safe events.
 struct Safe<'a, 'b, P> {
     events: P,
     around: &'a Around<'b>,

@@ -115,7 +115,7 @@ fn publication_stopped_after_any_write_goes_on_in_the_next_invocation() {
             }
         }
         world.bucket.fuse.slow_down(Duration::ZERO);
-        // Whatever became of it, the next trigger with more time publishes.
+        // The next trigger with more time publishes, after any outcome.
         wait(61);
         block_on(world.invoke(None, LONG)).unwrap();
         world.check_settled();
@@ -214,7 +214,7 @@ fn progress_that_cannot_be_read_is_left_out() {
     }
 }
 
-/// Whatever removes it, and although the invocation has to stop as soon as its release is live.
+/// Any remover counts, and the invocation stops as soon as its release is live.
 #[test]
 fn object_that_vanishes_at_the_end_of_an_invocation_is_written_again() {
     let mut went_live = 0;

@@ -72,7 +72,7 @@ impl Disk {
         }
     }
 
-    /// What is live is whole.
+    /// The live release is whole.
     fn check(&self, doing: &str) {
         let problems =
             block_on(self.open().publisher.verify()).unwrap_or_else(|error| panic!("{doing}: {error}")).problems;
@@ -250,7 +250,7 @@ fn wrong_bytes_of_the_right_length_in_the_record_are_repaired_by_a_whole_compari
         let mut damaged = whole.clone();
         damaged[0] ^= 1;
         fs::write(&path, &damaged).unwrap();
-        // What only an earlier release names is in no comparison.
+        // No comparison covers content of earlier releases alone.
         let is_live = !block_on(publisher.verify()).unwrap().intact;
         let repaired = block_on(publisher.repair(CompareScope::All)).unwrap().repaired;
         assert_eq!(!repaired.is_empty(), is_live, "{name}: {repaired:?}");

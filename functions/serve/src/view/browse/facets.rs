@@ -41,7 +41,7 @@ pub(crate) struct Facets {
 pub(crate) struct Choice<'a> {
     /// The value.
     pub(crate) label: &'a str,
-    /// The number of entries that the list shows with it, whatever else of this facet is picked.
+    /// The number of entries that the list shows with it; other choices in this facet do not count.
     pub(crate) count: usize,
     /// Whether it is picked.
     pub(crate) picked: bool,
