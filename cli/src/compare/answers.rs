@@ -26,15 +26,15 @@ impl Outcome {
         self.differences.push(difference.into());
     }
 
-    pub(super) fn is_known(&mut self, reason: &str) {
+    pub(super) fn note_known(&mut self, reason: &str) {
         self.known.push(reason.to_owned());
     }
 
     /// Counts the differences, if there are any, as one that is deliberate.
-    pub(super) fn is_deliberate(&mut self, reason: &str) {
+    pub(super) fn note_deliberate(&mut self, reason: &str) {
         if !self.differences.is_empty() {
             self.differences.clear();
-            self.is_known(reason);
+            self.note_known(reason);
         }
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn indexes(old: &Answer, new: &Answer, outcome: &mut Outcome) {
     let differences = differences.into_iter().filter(|(_, names)| !names.is_empty());
     let differences: Vec<_> = differences.map(|(word, names)| format!("{word}: {names}")).collect();
     if differences.is_empty() {
-        outcome.is_known("entries in another order");
+        outcome.note_known("entries in another order");
     }
     outcome.differences.extend(differences);
 }
@@ -139,7 +139,7 @@ pub(super) fn zips(old: &Answer, new: &Answer, outcome: &mut Outcome) {
         return;
     }
     match (zipped(&old.body), zipped(&new.body)) {
-        (Some(old), Some(new)) if old == new => outcome.is_known("zip packed in another way"),
+        (Some(old), Some(new)) if old == new => outcome.note_known("zip packed in another way"),
         (Some(old), Some(new)) => {
             let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect();
