@@ -17,11 +17,11 @@ const PATH: &str = "devfile.yaml";
 pub struct StarterProject {
     /// Its name, as it is written.
     pub name: String,
-    /// Where its files come from.
+    /// The source of its files.
     pub source: Result<Source, NoSource>,
 }
 
-/// Where the files of a starter project come from.
+/// The source of the files of a starter project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The files.
