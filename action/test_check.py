@@ -178,7 +178,7 @@ class Inputs(unittest.TestCase):
         self.assertEqual(given, {variable: f"${{{{ inputs.{one} }}}}" for one, variable in variables.items()})
         self.assertLessEqual({"ignore", "comment-author"}, set(variables))
         scripts = "".join(path.read_text() for path in FOLDER.glob("*.py"))
-        page = (FOLDER.parents[2] / "docs/validation.md").read_text()
+        page = (FOLDER.parents[2] / "docs/stack-authors/validation.md").read_text()
         for one, variable in variables.items():
             self.assertIn(f'"{variable}"', scripts)
             self.assertIn(f"`{one}`", page)

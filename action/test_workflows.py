@@ -1,4 +1,4 @@
-"""The action as a runner executes it: the workflow of docs/github.md, run by act on this machine."""
+"""The action as a runner executes it: the workflow of docs/operators/follow-a-repository.md, run by act on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
 def documented() -> str:
     """The workflow that the page shows."""
-    page = (ROOT / "docs/github.md").read_text()
+    page = (ROOT / "docs/operators/follow-a-repository.md").read_text()
     _, _, rest = page.partition("```yaml\n# .github/workflows/publish.yaml")
     return rest.partition("\n")[2].partition("```")[0]
 

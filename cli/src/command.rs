@@ -113,7 +113,7 @@ pub(crate) struct Check {
     /// Print what the documentation says about a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     explain: Option<String>,
-    /// URL where docs/validation.md can be read; the rules in SARIF link to it
+    /// URL where docs/stack-authors/validation.md can be read; the rules in SARIF link to it
     #[arg(long, value_name = "URL")]
     help_url: Option<Url>,
     #[command(flatten)]

@@ -29,7 +29,7 @@ _HINTS = (
     (r"InvalidViewerCertificate", "the certificate must be issued, in us-east-1 and for DomainName"),
     (r"AccessDenied|is not authorized to perform|not authorized", "deploy with a role that has deploy/deployer-policy.json"),
     (r"already exists", "a resource of that name is left from another stack; remove it, or deploy with another --stack"),
-    (r"LimitExceeded|exceeded the (maximum|limit)|TooMany", "ask AWS for a higher quota (docs/deploying.md has the limits)"),
+    (r"LimitExceeded|exceeded the (maximum|limit)|TooMany", "ask AWS for a higher quota (docs/operators/deploy-on-aws.md has the limits)"),
 )
 """What helps against reasons that AWS gives."""
 

@@ -35,7 +35,7 @@ parameters:
 environment:
   AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, ...   as for any AWS client
 
-docs/deploying.md goes through it step by step.
+docs/operators/deploy-on-aws.md goes through it step by step.
 """
 
 _TOOLS = ["sam"]

@@ -153,8 +153,8 @@ class Costs(unittest.TestCase):
     def test_page_counts_the_metrics_that_alarms_are_charged_for(self) -> None:
         alarms = [one["Properties"] for one in RESOURCES.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
         charged = sum(max(1, sum("MetricStat" in metric for metric in alarm.get("Metrics", []))) for alarm in alarms)
-        self.assertIn(f"{charged} alarmed metrics ({charged / 10:.2f})", code("docs/operations.md"))
-        self.assertIn(f"{len(alarms)} alarms and one dashboard", code("docs/deploying.md"))
+        self.assertIn(f"{charged} alarmed metrics ({charged / 10:.2f})", code("docs/operators/operate.md"))
+        self.assertIn(f"{len(alarms)} alarms and one dashboard", code("docs/operators/deploy-on-aws.md"))
 
 
 class Apart(unittest.TestCase):

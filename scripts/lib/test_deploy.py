@@ -268,33 +268,3 @@ def made_up_release(folder: Path) -> None:
     (folder / TEMPLATE).write_text((ROOT / TEMPLATE).read_text())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
     (folder / SUMS).write_text("\n".join(sums) + "\n")
-
-
-class Pages(unittest.TestCase):
-    def test_links_between_pages_lead_somewhere(self) -> None:
-        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-        for page in pages:
-            for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-                path, _, anchor = target.partition("#")
-                if "://" in target or target.startswith("mailto:"):
-                    continue
-                file = (page.parent / path).resolve() if path else page
-                self.assertTrue(file.exists(), f"{page.name}: {target}")
-                if anchor:
-                    self.assertIn(anchor, _anchors(file), f"{page.name}: {target}")
-
-    def test_tests_that_pages_name_are_there(self) -> None:
-        rust = "\n".join(path.read_text() for part in ("functions", "shared", "tests") for path in ROOT.glob(f"{part}/**/*.rs"))
-        python = "\n".join(path.read_text() for path in ROOT.glob("scripts/lib/test_*.py"))
-        named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){2,})`", (ROOT / "SECURITY.md").read_text())
-        self.assertGreater(len(named), 10)
-        for name in set(named):
-            there = re.search(rf"(fn|def) {name}\(", rust + python)
-            self.assertTrue(there, f"SECURITY.md names {name}, and there is no such test")
-
-
-def _anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of headings, and those that the page has of its own."""
-    text = page.read_text()
-    headings = re.findall(r"(?m)^#+ (.+)$", text)
-    return set(re.findall(r'<a id="([^"]+)">', text)) | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -123,4 +123,4 @@ class Policy(unittest.TestCase):
         self.assertLessEqual(len(json.dumps(POLICY, separators=(",", ":"))), MANAGED_POLICY_CHARACTERS)
 
     def test_page_names_the_policy(self) -> None:
-        self.assertTrue("deploy/deployer-policy.json" in code("docs/deploying.md"))
+        self.assertTrue("deploy/deployer-policy.json" in code("docs/operators/deploy-on-aws.md"))

@@ -227,7 +227,7 @@ class Systemd(unittest.TestCase):
 
     def test_backup_stops_all_that_starts_the_service(self) -> None:
         units = " ".join(sorted((path.name for path in (ROOT / "deploy/systemd").iterdir()), reverse=True))
-        page = code("docs/operations.md")
+        page = code("docs/operators/operate.md")
         for verb in ("stop", "start"):
             self.assertIn(f"\nsystemctl {verb} {units}\n", page)
 
@@ -314,13 +314,13 @@ class Image(unittest.TestCase):
         self.assertTrue(last.endswith('CMD ["devfile-registry", "run"]\n'))
 
     def test_podman_builds_it_in_the_format_that_has_health_checks(self) -> None:
-        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(ROOT / "deploy").rglob("*")]
+        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / "deploy").rglob("*")]
         commands = [line for page in pages if page.is_file() for line in page.read_text().splitlines() if "podman build" in line]
         self.assertGreaterEqual(len(commands), 3)
         for command in commands:
             self.assertIn("podman build --format docker ", command)
         self.assertIn("BUILDAH_FORMAT=docker", code("deploy/compose.yaml"))
-        self.assertIn("BUILDAH_FORMAT=docker", code("docs/deploying.md"))
+        self.assertIn("BUILDAH_FORMAT=docker", code("docs/operators/self-host.md"))
 
     def test_it_holds_the_binaries_and_is_built_by_the_toolchain_of_the_workspace(self) -> None:
         rust = tomllib.loads(code("Cargo.toml"))["workspace"]["package"]["rust-version"]

@@ -438,7 +438,7 @@ class Edge(unittest.TestCase):
 class Alarms(unittest.TestCase):
     def setUp(self) -> None:
         self.alarms = of_type("AWS::CloudWatch::Alarm")
-        self.runbook = code("docs/operations.md")
+        self.runbook = code("docs/operators/operate.md")
 
     def test_each_is_sent_shown_and_has_a_page(self) -> None:
         dashboard = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]

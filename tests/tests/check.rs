@@ -302,7 +302,7 @@ async fn action_keeps_one_comment_and_writes_none_where_it_may_not() {
 
 /// The workflow that the page shows, with a repository and commits in place of the gaps.
 fn documented_workflow() -> String {
-    let page = std::fs::read_to_string(above("docs/validation.md")).unwrap();
+    let page = std::fs::read_to_string(above("docs/stack-authors/validation.md")).unwrap();
     let (_, section) = page.split_once("## In pull requests").expect("the page has a workflow");
     let section = section.split("\n## ").next().unwrap();
     let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
@@ -348,7 +348,7 @@ async fn run_workflow(checkout: &Path, workflow: &str, base: &str) -> Job {
     for folder in [".github/actions/check", "shared", "functions", "cli"] {
         copy(&above(folder), &action.path().join(folder));
     }
-    for file in ["Cargo.toml", "Cargo.lock", "docs/validation.md"] {
+    for file in ["Cargo.toml", "Cargo.lock", "docs/stack-authors/validation.md"] {
         std::fs::copy(above(file), action.path().join(file)).unwrap();
     }
     std::fs::write(cache.path().join("action.yml"), CACHE).unwrap();

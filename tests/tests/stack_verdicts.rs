@@ -63,7 +63,7 @@ fn write(folder: &Path, path: &str, content: &str) {
 
 /// Names of the cases that the documentation lists as different on purpose, from its table of differences.
 fn differences() -> Vec<String> {
-    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md");
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/stack-authors/validation.md");
     let docs = std::fs::read_to_string(docs).unwrap();
     let (_, table) = docs.split_once("### Whole registries").expect("the differences are listed");
     let rows = table.lines().filter(|line| line.starts_with('|'));

@@ -10,7 +10,7 @@ use crate::live::{artifact_of, path_of, segment};
 /// Most values of a filter that are asked for.
 const SAMPLES: usize = 3;
 
-/// Filters that the reference server answers in another way, deliberately changed here (docs/migrating.md).
+/// Filters that the reference server answers in another way, deliberately changed here (docs/operators/migrate.md).
 const CHANGED_FILTERS: [&str; 8] = [
     "gitRemoteName=",
     "gitRemoteNames=",

@@ -214,7 +214,7 @@ impl Refused {
         let mut response = message(status, text);
         let headers = response.headers_mut();
         match status {
-            // RFC 9110, section 15.5.2; it says nothing that `docs/github.md` does not.
+            // RFC 9110, section 15.5.2; it says nothing that `docs/operators/follow-a-repository.md` does not.
             StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
             StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("60"))),

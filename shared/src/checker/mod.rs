@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Print what the documentation says about a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     pub explain: Option<String>,
-    /// URL where docs/validation.md can be read; the rules in SARIF link to it
+    /// URL where docs/stack-authors/validation.md can be read; the rules in SARIF link to it
     #[arg(long, value_name = "URL", requires = "check")]
     pub help_url: Option<Url>,
     /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples

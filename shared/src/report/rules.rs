@@ -1,4 +1,4 @@
-//! The rules of diagnostics, as `docs/validation.md` describes them.
+//! The rules of diagnostics, as `docs/stack-authors/validation.md` describes them.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use crate::validate::suggest;
 
 /// The page of all rules. It is the only declaration of their texts.
-const PAGE: &str = include_str!("../../../docs/validation.md");
+const PAGE: &str = include_str!("../../../docs/stack-authors/validation.md");
 
 /// The path of that page in the repository of this software.
-const PAGE_PATH: &str = "docs/validation.md";
+const PAGE_PATH: &str = "docs/stack-authors/validation.md";
 
 /// A rule of diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ mod tests {
             rule("stack/defualt").unwrap_err().to_string(),
             "no rule has the name `stack/defualt`; did you mean `stack/default`?"
         );
-        assert!(rule("x").unwrap_err().to_string().ends_with("docs/validation.md lists them"));
+        assert!(rule("x").unwrap_err().to_string().ends_with("docs/stack-authors/validation.md lists them"));
     }
 
     #[test]

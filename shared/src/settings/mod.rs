@@ -1,5 +1,5 @@
 //! The settings of both functions, each declared once: its name, the values that it takes, its default, which function reads it and
-//! what for. The readers, `--help`, the README's tables and the tests of the template and of the manifests follow from that.
+//! what for. The readers, `--help`, the tables of `docs/operators/configure.md` and the tests of the template and of the manifests follow from that.
 
 mod declared;
 
@@ -160,12 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_the_readme_are_those_of_the_declarations() {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    fn tables_of_the_page_are_those_of_the_declarations() {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators/configure.md")).unwrap();
         for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh), ("run", Function::Run)] {
             let also = if function == Function::Run { ", the settings of both and" } else { "" };
             let table = format!("\n`{name}`{also}:\n\n{}\n", markdown(function));
-            assert!(text.contains(&table), "write this table into README.md:\n{table}");
+            assert!(text.contains(&table), "write this table into docs/operators/configure.md:\n{table}");
         }
     }
 }

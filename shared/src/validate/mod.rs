@@ -6,7 +6,7 @@
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
 //! - `rules` checks what a schema cannot express, with `quantity` and `uri` to read those.
 //!
-//! The rules and their names are described in `docs/validation.md`.
+//! The rules and their names are described in `docs/stack-authors/validation.md`.
 
 mod alone;
 mod findings;

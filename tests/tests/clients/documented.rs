@@ -28,47 +28,47 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "STORE=registry-data", RUNS),
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
-    ("docs/cli.md", "cargo install --path cli", BUILD),
-    ("docs/cli.md", "devfile-registry preview", ENDLESS),
-    ("docs/cli.md", "devfile-registry diff", PLACEHOLDER),
+    ("docs/stack-authors/commands.md", "cargo install --path cli", BUILD),
+    ("docs/stack-authors/commands.md", "devfile-registry preview", ENDLESS),
+    ("docs/stack-authors/commands.md", "devfile-registry diff", PLACEHOLDER),
     (
-        "docs/cli.md",
+        "docs/stack-authors/commands.md",
         "devfile-registry compare",
         "asks registries on the internet; tests/tests/cli/comparing.rs runs it",
     ),
     (
-        "docs/cli.md",
+        "docs/stack-authors/commands.md",
         "devfile-registry new stack",
         "needs the built command on PATH; tests/tests/cli/creating.rs runs it",
     ),
     (
-        "docs/cli.md",
+        "docs/stack-authors/commands.md",
         "devfile-registry new version",
         "needs the built command on PATH; tests/tests/cli/creating.rs runs it",
     ),
-    ("docs/cli.md", "STORE=registry-data", RUNS),
-    ("docs/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
-    ("docs/deploying.md", "aws secretsmanager create-secret", ACCOUNT),
-    ("docs/deploying.md", "scripts/deploy OidcAudience", ACCOUNT),
-    ("docs/deploying.md", "scripts/deploy --dry-run", "fetches tools; scripts/lib/test_deploy.py runs it"),
-    ("docs/deploying.md", "scripts/deploy --packages", ACCOUNT),
-    ("docs/deploying.md", "scripts/deploy --remove-failed", ACCOUNT),
-    ("docs/deploying.md", "scripts/deploy DomainName", ACCOUNT),
-    ("docs/deploying.md", ".tools/bin/sam delete", ACCOUNT),
-    ("docs/deploying.md", "export AWS_SECRET_ACCESS_KEY", ENGINE),
-    ("docs/deploying.md", "export WEBHOOK_SECRET", ENGINE),
-    ("docs/deploying.md", "podman build", ENGINE),
-    ("docs/deploying.md", "install target/release", "needs systemd; scripts/lib/test_selfhosting.py checks the units"),
-    ("docs/observability.md", "cargo build --release -p serve", BUILD),
-    ("docs/observability.md", "cargo build --release --workspace", BUILD),
-    ("docs/offline.md", "refresh invoke", "needs OFFLINE; tests/tests/starters/offline.rs runs it"),
-    ("docs/operations.md", "refresh=devfile-registry-refresh", ACCOUNT),
-    ("docs/operations.md", "aws sqs receive-message", ACCOUNT),
-    ("docs/operations.md", "systemctl stop", "needs systemd; tests/tests/store/running.rs copies a directory"),
-    ("docs/operations.md", "skopeo copy oci:", "names a deployed folder; tests/tests/store/programs.rs runs it"),
-    ("docs/operations.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
-    ("docs/performance.md", "scripts/bench", "takes ten minutes"),
-    ("docs/validation.md", "index-generator --check DIR", PLACEHOLDER),
+    ("docs/stack-authors/commands.md", "STORE=registry-data", RUNS),
+    ("docs/contributors/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
+    ("docs/operators/deploy-on-aws.md", "aws secretsmanager create-secret", ACCOUNT),
+    ("docs/operators/deploy-on-aws.md", "scripts/deploy OidcAudience", ACCOUNT),
+    ("docs/operators/deploy-on-aws.md", "scripts/deploy --dry-run", "fetches tools; scripts/lib/test_deploy.py runs it"),
+    ("docs/operators/deploy-on-aws.md", "scripts/deploy --packages", ACCOUNT),
+    ("docs/operators/deploy-on-aws.md", "scripts/deploy --remove-failed", ACCOUNT),
+    ("docs/operators/deploy-on-aws.md", "scripts/deploy DomainName", ACCOUNT),
+    ("docs/operators/deploy-on-aws.md", ".tools/bin/sam delete", ACCOUNT),
+    ("docs/operators/self-host.md", "export AWS_SECRET_ACCESS_KEY", ENGINE),
+    ("docs/operators/self-host.md", "export WEBHOOK_SECRET", ENGINE),
+    ("docs/operators/self-host.md", "podman build", ENGINE),
+    ("docs/operators/self-host.md", "install target/release", "needs systemd; scripts/lib/test_selfhosting.py checks the units"),
+    ("docs/operators/observe.md", "cargo build --release -p serve", BUILD),
+    ("docs/operators/observe.md", "cargo build --release --workspace", BUILD),
+    ("docs/operators/offline.md", "refresh invoke", "needs OFFLINE; tests/tests/starters/offline.rs runs it"),
+    ("docs/operators/operate.md", "refresh=devfile-registry-refresh", ACCOUNT),
+    ("docs/operators/operate.md", "aws sqs receive-message", ACCOUNT),
+    ("docs/operators/operate.md", "systemctl stop", "needs systemd; tests/tests/store/running.rs copies a directory"),
+    ("docs/operators/operate.md", "skopeo copy oci:", "names a deployed folder; tests/tests/store/programs.rs runs it"),
+    ("docs/operators/operate.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
+    ("docs/contributors/performance.md", "scripts/bench", "takes ten minutes"),
+    ("docs/stack-authors/validation.md", "index-generator --check DIR", PLACEHOLDER),
 ];
 
 /// A fenced block of a page.
@@ -129,11 +129,19 @@ fn project() -> &'static Path {
 }
 
 fn pages() -> Vec<String> {
-    let names =
-        project().join("docs").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut pages: Vec<String> =
-        names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
-    pages.push("README.md".to_owned());
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    let mut folders = vec!["docs".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in project().join(&folder).read_dir().unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".md") {
+                pages.push(path);
+            }
+        }
+    }
     pages.sort();
     pages
 }

@@ -59,7 +59,7 @@ impl<'s> Shell<'s> {
             // For the page that compares two registries.
             ("OLD", serve.url.clone()),
             ("NEW", serve.url.clone()),
-            // As docs/operations.md has it for registries that are not on AWS.
+            // As docs/operators/operate.md has it for registries that are not on AWS.
             ("BASH_FUNC_act%%", "() { refresh invoke \"$1\"; }".to_owned()),
             ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
         ];

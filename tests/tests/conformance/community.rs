@@ -74,9 +74,9 @@ fn counts(line: &str) -> Option<(usize, usize)> {
     Some((passed.parse().ok()?, failed.strip_suffix(" failed")?.parse().ok()?))
 }
 
-/// The cases in the table below a heading of `docs/conformance.md`.
+/// The cases in the table below a heading of `docs/contributors/conformance.md`.
 fn listed(heading: &str) -> BTreeSet<String> {
-    let text = include_str!("../../../docs/conformance.md");
+    let text = include_str!("../../../docs/contributors/conformance.md");
     let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("the heading is there");
     let section = section.split("\n## ").next().unwrap_or_default();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

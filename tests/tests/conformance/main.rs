@@ -5,7 +5,7 @@
 //! members of each object sorted and without white space.
 //!
 //! 535 cases of the community registry, and the registry itself, are not. The build script looks for them beside the repository;
-//! the tests in [`community`] exist where it finds them. `docs/conformance.md` names the cases that the Lambda emulator alters; the
+//! the tests in [`community`] exist where it finds them. `docs/contributors/conformance.md` names the cases that the Lambda emulator alters; the
 //! list is exact.
 
 #[cfg(community)]

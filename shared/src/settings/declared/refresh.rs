@@ -202,7 +202,7 @@ pub static OFFLINE: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`all`, or names of stacks separated by commas: their starter projects and parents are fetched when they are published, and their devfiles name this registry ([docs/offline.md](docs/offline.md))",
+        meaning: "`all`, or names of stacks separated by commas: their starter projects and parents are fetched when they are published, and their devfiles name this registry (`docs/operators/offline.md`)",
         unset: "none",
     }],
 };

@@ -20,7 +20,7 @@ fn agrees_with_the_reference() {
         println!("no recorded verdicts above {}: nothing to agree with", env!("CARGO_MANIFEST_DIR"));
         return;
     };
-    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md");
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/stack-authors/validation.md");
     let docs = std::fs::read_to_string(docs).unwrap();
     let (mut agree, mut on_purpose, mut disagree) = (0, 0, Vec::new());
     for line in std::fs::read_to_string(folder.join("devfiles.jsonl")).unwrap().lines() {
@@ -80,7 +80,7 @@ fn rules_are_documented_once_each() {
     let rules = crate::report::rules();
     for name in texts.iter().filter(|text| is_rule(text) && !NO_RULES.contains(text)) {
         let times = rules.iter().filter(|rule| rule.name == *name).count();
-        assert_eq!(times, 1, "rows of docs/validation.md that begin with {name}");
+        assert_eq!(times, 1, "rows of docs/stack-authors/validation.md that begin with {name}");
     }
     for rule in rules {
         let (family, name) = rule.name.split_once('/').unwrap();
@@ -89,6 +89,6 @@ fn rules_are_documented_once_each() {
             text.ends_with(&format!("}}/{name}")) || (text.starts_with(&format!("{family}/{{")) && texts.contains(name))
         };
         let is_named = texts.contains(rule.name) || texts.iter().any(is_put_together);
-        assert!(is_named, "no source names {}, which docs/validation.md describes", rule.name);
+        assert!(is_named, "no source names {}, which docs/stack-authors/validation.md describes", rule.name);
     }
 }
