@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn tables_of_the_page_are_those_of_the_declarations() {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators/configure.md")).unwrap();
+        let text =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators/configure.md"))
+                .unwrap();
         for (name, function) in [("serve", Function::Serve), ("refresh", Function::Refresh), ("run", Function::Run)] {
             let also = if function == Function::Run { ", the settings of both and" } else { "" };
             let table = format!("\n`{name}`{also}:\n\n{}\n", markdown(function));
