@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes. `tests/tests/fuzz.rs` does the same with seeds that it changes a little.
+//! The checks that the fuzz targets run on their bytes. `tests/tests/fuzz.rs` does the same with seeds that it changes a little.
 
 use devfile_registry::report::{Colour, human};
 use devfile_registry::repository::Repository;

@@ -44,7 +44,7 @@ pub struct Layer {
     pub title: String,
 }
 
-/// Where the files of a version folder go.
+/// The destination of the files of a version folder.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     /// A layer of its own with this media type.

@@ -69,7 +69,7 @@ impl Context {
         CURRENT.scope(self, future)
     }
 
-    /// Where it is in a trace, if it belongs to one.
+    /// Returns its position in a trace, if it belongs to one.
     pub fn trace(&self) -> Option<TraceParent> {
         self.trace
     }

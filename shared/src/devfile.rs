@@ -1,4 +1,4 @@
-//! What the registry reads from a devfile: its metadata and the names that the index shows.
+//! The parts of a devfile that the registry reads: its metadata and the names that the index shows.
 //!
 //! The rest of a devfile is passed on as it is. Field names are those of the devfile schema.
 
@@ -73,7 +73,7 @@ impl Devfile {
     /// Takes a devfile that [`validate::devfile`](crate::validate::devfile) found nothing wrong with; `path` is for the diagnostics.
     ///
     /// # Errors
-    /// What a registry needs beyond that: a version to publish it under, and metadata that fits the index.
+    /// Checks the further needs of a registry: a version to publish it under, and metadata that fits the index.
     pub fn new(path: &str, document: &Node) -> Result<Self, Vec<Diagnostic>> {
         let metadata = document.get("metadata").unwrap_or(document);
         let at = metadata.key_at.position;

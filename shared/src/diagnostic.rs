@@ -1,4 +1,4 @@
-//! What is wrong with a registry repository, said so that its owner can mend it.
+//! Problems of a registry repository, in words with which its owner can repair it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::limits::DIAGNOSTIC_TEXT_BYTES;
 use crate::text::shortened;
 
-/// How bad a [`Diagnostic`] is.
+/// The severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -27,7 +27,7 @@ pub struct Diagnostic {
     /// Line and column; none when the file as a whole is meant.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// How bad it is.
+    /// The severity of the problem.
     pub severity: Severity,
     /// The rule's stable name, such as `stack/default`.
     pub rule: String,

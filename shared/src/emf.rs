@@ -22,7 +22,7 @@ static FUNCTION_NAME: LazyLock<Option<String>> =
 /// The unit of a metric, as CloudWatch spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// How many.
+    /// A number of things.
     Count,
     /// Bytes.
     Bytes,

@@ -15,7 +15,7 @@ pub struct Environment {
 /// Finds the value of a variable.
 type Lookup = Box<dyn Fn(&str) -> Option<String>>;
 
-/// What is missing or malformed in the environment, one line a variable.
+/// Missing and malformed variables of the environment, one line a variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid environment:\n  {}", .0.join("\n  "))]
 pub struct InvalidEnvironment(pub Vec<String>);

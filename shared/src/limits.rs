@@ -119,7 +119,7 @@ pub const SHARD_STACKS: usize = if cfg!(test) { 2 } else { 64 };
 /// make few, and prune all the same.
 pub const KEPT_RELEASES: usize = if cfg!(test) { 3 } else { 20 };
 
-/// How long a release stays after another went live, in seconds. A reader moves on within seconds; a frozen function that wakes
+/// Age of a release that is no longer live until it may be removed, in seconds. A reader moves on within seconds; a frozen function that wakes
 /// up later revalidates first.
 pub const KEPT_SECONDS: i64 = 3600;
 

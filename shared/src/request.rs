@@ -14,7 +14,7 @@ const ID_BYTES: usize = 64;
 /// Longest header of X-Ray that is logged, in bytes; it has about 100.
 const XRAY_BYTES: usize = 256;
 
-/// What a request says of where it comes from.
+/// The statements of a request about its origin.
 #[derive(Debug)]
 pub struct Origin {
     id: RequestId,
@@ -23,7 +23,7 @@ pub struct Origin {
     xray: Option<String>,
 }
 
-/// What a request is called in the log.
+/// The name of a request in the log.
 #[derive(Debug)]
 enum RequestId {
     /// By whoever sent it on.
@@ -32,7 +32,7 @@ enum RequestId {
     Own(u64),
 }
 
-/// What became of a request.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Answered<'a> {
     /// The pattern that the path fits.
@@ -43,7 +43,7 @@ pub struct Answered<'a> {
     pub bytes: u64,
     /// Time until it was ready to be sent.
     pub duration: Duration,
-    /// Where the body came from.
+    /// The source of the body.
     pub cache: Option<&'static str>,
     /// Commit of the release that it is from.
     pub commit: Option<&'a str>,
@@ -66,7 +66,7 @@ impl Origin {
         }
     }
 
-    /// Where the request is in a trace, if it belongs to one.
+    /// Returns the position of the request in a trace, if it belongs to one.
     pub fn trace(&self) -> Option<TraceParent> {
         self.span.position()
     }

@@ -44,7 +44,7 @@ impl Version {
         Ok(Self { text: text.to_owned(), ..version.parse()? })
     }
 
-    /// How many numbers were written: 3 for `1.2.0`.
+    /// Returns the number of numbers that were written: 3 for `1.2.0`.
     pub fn parts(&self) -> usize {
         self.numbers.len()
     }

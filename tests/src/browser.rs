@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 /// Longest that a page may take to become what is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How a page is looked at.
+/// The view of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// On a desk, in light colours.
@@ -36,7 +36,7 @@ impl Look {
 pub struct Browser {
     /// Its session.
     pub client: Client,
-    /// Where its downloads go.
+    /// The folder of its downloads.
     pub downloads: tempfile::TempDir,
     driver: String,
     _process: Child,
@@ -137,7 +137,7 @@ impl Browser {
         clicked.unwrap_or_else(|error| panic!("{selector} can be clicked: {error}"));
     }
 
-    /// What a script, the body of a function, returns.
+    /// Returns the result of a script, which is the body of a function.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
@@ -163,7 +163,7 @@ impl Browser {
         let file = self.downloads.path().join(name);
         let frame = "requestAnimationFrame(arguments[arguments.length - 1])";
         let there = async {
-            // The driver tells of no downloads. The browser renames a file when it is complete.
+            // The driver reports no downloads. The browser renames a file when it is complete.
             while !file.exists() {
                 self.client.execute_async(frame, vec![]).await.expect("the browser paints");
             }
@@ -180,7 +180,7 @@ impl Browser {
         base64::engine::general_purpose::STANDARD.decode(text).expect("the picture is base64")
     }
 
-    /// What axe-core finds wrong with the page, one line each.
+    /// Returns the findings of axe-core about the page, one line each.
     pub async fn accessibility_problems(&self) -> Vec<String> {
         let axe = std::fs::read_to_string(tool("axe.min.js")).expect("axe-core can be read");
         self.client.execute(&axe, vec![]).await.expect("axe-core loads");

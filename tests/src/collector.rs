@@ -1,4 +1,4 @@
-//! A collector of spans on the loopback: takes what OpenTelemetry's protocol brings over HTTP, and tells of it.
+//! A collector of spans on the loopback: takes the spans of OpenTelemetry's protocol over HTTP, and lists them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A collector. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Collector {
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub endpoint: String,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
-/// What a collector does with what it is sent.
+/// The answers of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     /// It takes it.
@@ -47,7 +47,7 @@ pub enum Mood {
 pub struct Span {
     /// Attributes of the process that sent it.
     pub resource: BTreeMap<String, String>,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Which side of a call it is.
     pub kind: SpanKind,
@@ -55,9 +55,9 @@ pub struct Span {
     pub trace: String,
     /// Its own id, in hexadecimal digits.
     pub id: String,
-    /// That of the span above it; empty when there is none.
+    /// The id of the span above it; empty when there is none.
     pub parent: String,
-    /// What it tells beside.
+    /// Its attributes.
     pub attributes: BTreeMap<String, String>,
     /// Whether it says that it failed.
     pub failed: bool,
@@ -102,7 +102,7 @@ impl Collector {
         }
     }
 
-    /// How often it was called.
+    /// Returns the number of calls.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::SeqCst)
     }

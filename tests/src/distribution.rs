@@ -42,7 +42,7 @@ impl Distribution {
         Self { address, storage, _process: process }
     }
 
-    /// Where it listens, `host:port`.
+    /// Returns the address on which it listens, `host:port`.
     pub fn address(&self) -> &str {
         &self.address
     }

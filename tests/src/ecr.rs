@@ -79,7 +79,7 @@ impl Ecr {
         Self { address, shared, server }
     }
 
-    /// Where API and registry listen, `host:port`.
+    /// Returns the address of API and registry, `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 /// The name and password that the guard gives tokens to.
 pub const KNOWN: (&str, &str) = ("kiln", "kiln-password");
 
-/// What a guard does beside asking for tokens.
+/// The behaviour of a guard beside asking for tokens.
 #[derive(Debug, Clone, Default)]
 pub struct Manners {
     /// Calls that a token is good for.
@@ -76,7 +76,7 @@ impl Guard {
         Self { address, shared, server }
     }
 
-    /// Where it listens, `host:port`.
+    /// Returns the address on which it listens, `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }

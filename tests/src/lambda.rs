@@ -46,7 +46,7 @@ pub struct Invocations {
     api: JoinHandle<()>,
 }
 
-/// What a function made of an event.
+/// The answer of a function to an event.
 #[derive(Debug)]
 pub struct Answer {
     /// Time since the function was started.

@@ -37,7 +37,7 @@ impl Moto {
         Self { url, _process: process }
     }
 
-    /// Where it listens.
+    /// Returns the URL on which it listens.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -116,12 +116,12 @@ impl Proxy {
         Self { address, shared, server }
     }
 
-    /// Where it listens, `host:port`.
+    /// Returns the address on which it listens, `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// What is to go wrong, by `METHOD /path`. What is refused or delayed for ever does not reach the server.
+    /// Returns the faults to produce, by `METHOD /path`. Refused requests, and those delayed for ever, do not reach the server.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }

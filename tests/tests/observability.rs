@@ -1,4 +1,4 @@
-//! What both functions tell of themselves: log lines, metrics, traces, usage; and what they keep to themselves.
+//! Log lines, metrics, traces and usage of both functions, and the secrets that they keep out of them.
 
 use registry_tests::lambda::{Function, XRAY, http_event};
 use registry_tests::registry::TestRegistry;
@@ -139,7 +139,7 @@ async fn in_lambda_metrics_are_in_the_log() {
     assert!(metrics["ReleaseAge"].is_u64() && metrics.get("StaleAnswers").is_none(), "{metrics}");
 }
 
-/// Whatever fails, and however much is logged.
+/// No failure and no amount of logging shows a secret.
 #[tokio::test]
 async fn no_log_holds_a_secret() {
     let secrets = [

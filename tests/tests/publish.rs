@@ -29,7 +29,7 @@ async fn a_registry_is_published_changed_and_shrunk() {
     registry.write("stacks/loom/devfile.yaml", &changed);
     let second = registry.refresh().await.unwrap();
     assert_eq!(second["changed"], serde_json::json!(["stacks/loom"]));
-    assert_eq!(second["writes"]["bucket"], 4, "a devfile, the document that tells of it, the release, the index");
+    assert_eq!(second["writes"]["bucket"], 4, "a devfile, the document that names it, the release, the index");
     assert_eq!(serve.get("/devfiles/loom").await, (200, changed));
 
     std::fs::remove_dir_all(registry.repository.path().join("stacks/loom")).unwrap();

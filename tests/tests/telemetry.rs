@@ -1,4 +1,4 @@
-//! What both functions export to a collector of OpenTelemetry, and that a collector in trouble is none of theirs.
+//! Spans that both functions export to a collector of OpenTelemetry; a collector in trouble stops neither.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn named<'s>(spans: &'s [Span], name: &str) -> Vec<&'s Span> {
     spans.iter().filter(|span| span.name == name).collect()
 }
 
-/// What the bucket or the OCI registry was called for.
+/// Returns the names of calls to the bucket or the OCI registry.
 fn calls<'s>(spans: &'s [Span], server: &str) -> Vec<&'s Span> {
     spans.iter().filter(|span| span.kind == SpanKind::Client && span.name.starts_with(server)).collect()
 }

@@ -127,7 +127,7 @@ fn renumbered(path: &str, content: &[u8], new: &Version) -> anyhow::Result<Strin
     Ok(changed)
 }
 
-/// A `stack.yaml` that lists one more version at the end, as the default one if it is to be.
+/// A `stack.yaml` that lists one more version at the end; `default` makes it the default one.
 fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow::Result<String> {
     let cannot =
         || anyhow::format_err!("cannot change {path}: write each version of the list on lines of its own, with `-`");

@@ -31,7 +31,7 @@ use self::workshop::Workshop;
 use crate::PROGRAM;
 use crate::command::Preview;
 
-/// How many ports are tried after one that is taken.
+/// The number of ports that are tried after one that is taken.
 const PORTS: u16 = 100;
 
 /// Time for requests under way when the preview is asked to end.

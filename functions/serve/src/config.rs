@@ -1,4 +1,4 @@
-//! What `serve` is told by its environment.
+//! The settings of `serve`, read from its environment.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -115,7 +115,7 @@ pub(crate) enum Mode {
     Headless,
 }
 
-/// How blobs above [`REDIRECT_BYTES`](devfile_registry::limits::REDIRECT_BYTES) leave.
+/// The delivery of blobs above [`REDIRECT_BYTES`](devfile_registry::limits::REDIRECT_BYTES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LargeBlobs {
     /// By a redirect to the bucket.

@@ -54,7 +54,7 @@ impl App {
         self.live.revalidate().await;
     }
 
-    /// How fresh the answers are.
+    /// Returns the freshness of the answers.
     pub(crate) fn freshness(&self) -> Freshness {
         self.live.freshness()
     }

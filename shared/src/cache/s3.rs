@@ -22,7 +22,7 @@ use crate::context;
 /// For what is named by its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// How patient calls are.
+/// The patience of calls.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
     /// For readers: somebody waits for the answer.

@@ -98,7 +98,7 @@ pub async fn run(program: &str, arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// How it went.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Clean,

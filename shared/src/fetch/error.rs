@@ -10,7 +10,7 @@ pub struct FetchError {
     pub host: String,
     /// The host that was asked first, when it was another.
     pub redirected_from: Option<String>,
-    /// What happened.
+    /// The reason of the failure.
     pub reason: Reason,
 }
 
@@ -46,7 +46,7 @@ impl FetchError {
     }
 }
 
-/// What happened instead of an answer.
+/// The event that took the place of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The rules forbid it; nothing was asked.
@@ -85,7 +85,7 @@ pub enum Reason {
     /// The credentials of the host cannot be read.
     #[error("its credentials cannot be read: {0}")]
     Credentials(String),
-    /// What was fetched could not be written on this side.
+    /// The fetched content could not be written on this side.
     #[error("it could not be stored: {0}")]
     NotStored(String),
 }

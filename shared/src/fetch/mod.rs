@@ -1,6 +1,6 @@
 //! Fetching from hosts that a registry repository names: icons, samples, starter projects, parents.
 //!
-//! Whoever writes a devfile chooses these URLs, so every fetch keeps to [`Rules`]: https to public addresses, looked at again
+//! Authors of devfiles choose these URLs, so every fetch keeps to [`Rules`]: https to public addresses, checked again
 //! after names are resolved and at each redirect, within a size, a time and a number of redirects. Nothing but the URL and an
 //! entity tag is sent: no cookies, no credentials, no referrer. Proxies are not used, since they would resolve names unchecked.
 
@@ -43,7 +43,7 @@ pub struct Fetcher {
     client: OnceLock<Result<Client, String>>,
 }
 
-/// What to fetch, and how much of it and for how long.
+/// The content to fetch, with its limits of size and time.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The URL as it was written.
@@ -56,7 +56,7 @@ pub struct Request<'a> {
     pub known: Option<&'a str>,
 }
 
-/// What is said beside the URL.
+/// Headers beside the URL.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Message<'a> {
     /// Headers that the protocol asks for.
@@ -88,7 +88,7 @@ pub struct Body {
     deadline: Instant,
 }
 
-/// Where a fetch has got to, for its errors.
+/// The position that a fetch has reached, for its errors.
 #[derive(Debug, Clone, Default)]
 struct Place {
     host: String,
@@ -181,7 +181,7 @@ impl Fetcher {
     }
 }
 
-/// Where a redirect leads; none when the answer is not one.
+/// Returns the target of a redirect; none when the answer is not one.
 fn redirect(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Url> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -207,7 +207,7 @@ impl Body {
         Ok(Self { etag, response, place, limit, read: 0, deadline })
     }
 
-    /// Where it came from, after all redirects.
+    /// Returns the URL of the content, after all redirects.
     pub fn url(&self) -> &Url {
         self.response.url()
     }

@@ -1,4 +1,4 @@
-//! What may be fetched: which hosts, addresses and schemes.
+//! The rules of fetches: hosts, addresses and schemes.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,13 +18,13 @@ use crate::settings;
 /// Longest time for the addresses of a name; a name server that drops a question is asked again after five seconds only.
 const RESOLVE: Duration = Duration::from_secs(2);
 
-/// How long addresses are used, and of how many names: a run that fetches many files of few hosts.
+/// The time for which addresses are used, and the number of names: a run fetches many files of few hosts.
 const NAME_AGE: Duration = Duration::from_secs(30);
 const NAMES: u64 = 256;
 
 const NOT_PUBLIC: Reason = Reason::NotAllowed("its address is not on the public internet");
 
-/// What may be fetched. The default is what a registry on the internet needs: https from any public host.
+/// The permitted fetches. The default is that of a registry on the internet: https from any public host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Hosts by name.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 /// A server on the own machine. After the answer to a path that ends in `stall`, nothing more comes.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }

@@ -101,7 +101,7 @@ fn ancestry(packed: &Packed, start: ObjectId, end: ObjectId) -> Result<Ancestry,
     Ok(if ends_early { Ancestry::Deeper } else { Ancestry::DoesNot })
 }
 
-/// The dates of those paths that a part of a history tells of.
+/// The dates of those paths that a section of a history touches.
 fn touched(packed: &Packed, start: ObjectId, paths: &[&str]) -> Result<BTreeMap<String, Timestamp>, GitError> {
     let mut history = History::new(&packed.pack, &packed.shallow);
     let mut dates = BTreeMap::new();

@@ -37,7 +37,7 @@ pub struct Remote {
 /// The capabilities of a host beside version 2 of the protocol.
 #[derive(Debug, Clone)]
 struct Offers {
-    /// Where its commands are sent, after all redirects.
+    /// The URL to which its commands are sent, after all redirects.
     service: Url,
     filter: bool,
 }

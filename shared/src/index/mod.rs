@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 use crate::yaml::nullable;
 
-/// What kind of thing an [`Entry`] describes.
+/// The kind of an [`Entry`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryType {
@@ -83,13 +83,13 @@ pub struct Entry {
     /// Names of starter projects.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub starter_projects: Vec<String>,
-    /// Where a sample lives.
+    /// The repository of a sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
-    /// Who provides it.
+    /// The provider.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub provider: String,
-    /// Where to get help.
+    /// A page where people get help.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub support_url: String,
     /// Versions: of a stack the newest first, of a sample in the order of the file.
@@ -112,7 +112,7 @@ pub struct VersionEntry {
     /// Whether clients get this one when they name none.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
     pub default: bool,
-    /// Where a sample's version lives.
+    /// The repository of a sample's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
     /// One sentence or two.

@@ -19,7 +19,7 @@ use crate::tree::Tree;
 pub struct Outside {
     /// None: nothing is fetched.
     client: Option<Client>,
-    /// How icons are treated. None: only the index is wanted, which needs neither icons nor devfiles of samples.
+    /// The treatment of icons. None: only the index is wanted, which needs neither icons nor devfiles of samples.
     icons: Option<Icons>,
     offline: Option<Offline>,
 }

@@ -31,7 +31,7 @@ pub enum Icons {
     Strict,
 }
 
-/// Where an icon is named.
+/// The position at which an icon is named.
 #[derive(Debug)]
 struct Named {
     part: Part,

@@ -1,4 +1,4 @@
-//! What kind of image some bytes are. The media type that a server names is not trusted.
+//! Detection of the kind of an image from its bytes. The media type that a server names is not trusted.
 
 /// The media type of an image; none when it is not one that a browser shows.
 pub(super) fn media_type(bytes: &[u8]) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! What a registry repository takes from elsewhere: remote parents, versions in other Git repositories, devfiles of samples,
+//! Upstream content of a registry repository: remote parents, versions in other Git repositories, devfiles of samples,
 //! icons, and for [offline registries](offline) starter projects.
 //!
 //! This is the one step between repository and release that asks the network, so everything after it is pure again. What the

@@ -13,7 +13,7 @@ use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, 
 use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
 
-/// Where repositories have their devfile, the usual path first.
+/// The paths of devfiles in repositories, the usual one first.
 const PATHS: [&str; 3] = ["devfile.yaml", ".devfile.yaml", ".devfile/devfile.yaml"];
 
 /// A devfile to fetch.
@@ -101,7 +101,7 @@ async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, Unavailable> {
     }
 }
 
-/// What is wrong with a devfile from elsewhere, told of the entry that names it.
+/// Returns the errors of an upstream devfile, reported at the entry that names it.
 fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
     let checked = validate::sample(&had.name, &had.content, &Surroundings::ALONE);
     // Its parents are not looked for: they are its own repository's business.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a client may keep a connection waiting.
+/// The times for which a client may keep a connection waiting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.

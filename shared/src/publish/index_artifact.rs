@@ -49,7 +49,7 @@ pub(super) struct IndexArtifact<'a> {
     pub(super) documents: [(Digest, &'a Bytes); 2],
     pub(super) manifest: Bytes,
     pub(super) digest: Digest,
-    /// That of the commit, and [`LATEST`].
+    /// The tag of the commit, and [`LATEST`].
     pub(super) tags: [&'a str; 2],
 }
 
@@ -57,7 +57,7 @@ pub(super) struct IndexArtifact<'a> {
 #[derive(Debug)]
 pub(super) struct DocumentArtifact {
     document: Digest,
-    /// The document, and what it tells of, with their sizes.
+    /// The document, and the blobs that it names, with their sizes.
     pub(super) blobs: BTreeMap<Digest, u64>,
     pub(super) manifest: Bytes,
     pub(super) digest: Digest,

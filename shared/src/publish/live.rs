@@ -16,7 +16,7 @@ use crate::registry::{Name, Registry};
 use crate::release::{Built, Entries, FORMAT, InvalidDocument, LiveIndex, Outline, Release};
 use crate::source::Source;
 
-/// What is live in the bucket.
+/// The live release as the bucket has it.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) index: LiveIndex,

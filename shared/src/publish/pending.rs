@@ -40,7 +40,7 @@ struct Attempts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Attempt {
     reasons: BTreeSet<PendingReason>,
-    /// How many there were for these reasons.
+    /// The number of attempts for these reasons.
     attempts: u32,
     /// The time of the next one.
     next: Timestamp,

@@ -24,7 +24,7 @@ pub struct Publisher<S, R, B> {
     pub bucket: B,
     /// Fetches the external content of the repository.
     pub outside: Outside,
-    /// How errors in the repository are treated.
+    /// The treatment of errors in the repository.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.
     pub clock: fn() -> Timestamp,

@@ -19,7 +19,7 @@ use crate::repository::Quarantined;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 
-/// How the last refresh that did or tried something ended.
+/// The outcome of the last refresh that did or tried something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastRefresh {
     /// When it ended.
@@ -34,7 +34,7 @@ pub struct LastRefresh {
     /// Its progress, while its publication continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<PublicationProgress>,
-    /// What it did not publish, and why.
+    /// The quarantined units, with their reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
     /// Objects that it repaired in the stores.

@@ -13,7 +13,7 @@ use crate::release::{Built, LiveIndex, OFFLINE_RULES, Pin};
 use crate::repository::Quarantined;
 use crate::timestamp::Timestamp;
 
-/// How a refresh ended.
+/// The end of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -32,7 +32,7 @@ pub enum Outcome {
 /// The result of a refresh.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// The commit of the report.
     pub commit_hash: CommitSha,
@@ -45,18 +45,18 @@ pub struct Report {
     pub added: BTreeSet<String>,
     /// Those that are gone.
     pub removed: BTreeSet<String>,
-    /// What is not published as it stands in the repository, and why.
+    /// The units that are not published as they stand in the repository, with the reasons.
     pub quarantined: Vec<Quarantined>,
-    /// What stays on other hosts, of stacks that are to need none of them.
+    /// References to other hosts that remain in stacks of the setting `OFFLINE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Diagnostic>,
     /// Whether a chosen release stays live, whatever happens on the branch, until `unpin`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
-    /// What lagged behind in the OCI registry and in the bucket, and does no longer.
+    /// The repaired differences of the OCI registry and the bucket.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<String>,
-    /// How many objects were removed that nobody needs any more.
+    /// The number of removed objects that nobody needs any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub pruned: usize,
     /// Whether the comparison with the stores did not end in the time of the invocation.
@@ -74,13 +74,13 @@ pub struct Report {
     /// When the release that was live before was generated.
     #[serde(skip)]
     pub previous_generated_at: Option<Timestamp>,
-    /// What was written where.
+    /// The writes to each store.
     pub writes: Writes,
-    /// How long the steps took.
+    /// The times of the steps.
     pub timings_ms: Timings,
 }
 
-/// How much was written: in proportion to what changed, whatever the size of the registry.
+/// The number of writes: in proportion to the changes, whatever the size of the registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Writes {
     /// Objects in the cache bucket.

@@ -37,7 +37,7 @@ pub(super) enum Target {
     Pinned(Live),
     /// The head of the branch should be live.
     At {
-        /// What is live instead, or already.
+        /// The release that is live instead, or already.
         live: Option<Live>,
         /// The head.
         head: CommitSha,

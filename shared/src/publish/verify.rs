@@ -16,7 +16,7 @@ use crate::registry::{Name, Registry};
 use crate::release::PublishedVersion;
 use crate::source::Source;
 
-/// What [`Publisher::verify`] found.
+/// The findings of [`Publisher::verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Whether all is as it should be.
@@ -25,14 +25,14 @@ pub struct Verification {
     pub commit_hash: CommitSha,
     /// Name of the live release.
     pub release: Digest,
-    /// How much was read.
+    /// The amount of content that was read.
     pub checked: Checked,
     /// Differences from the live release. `restore` repairs the bucket; `reconcile` repairs the
     /// tags of the OCI registry and their artifacts.
     pub problems: Vec<String>,
 }
 
-/// How many things were read and compared with their digests.
+/// The numbers of objects that were read and compared with their digests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// Objects in the bucket.

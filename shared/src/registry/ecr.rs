@@ -24,7 +24,7 @@ const TIME: Duration = Duration::from_secs(20);
 /// Most attempts at one call. ECR limits the rate of creations, and a first publication creates a repository for each stack.
 const ATTEMPTS: u32 = 6;
 
-/// How long before its end a token is no longer used, in seconds: longer than any call takes.
+/// Seconds before its end at which a token is no longer used: longer than any call takes.
 const SPARE_SECONDS: i64 = 300;
 
 /// A host of ECR, `ACCOUNT.dkr.ecr.REGION.amazonaws.com` with `.cn` behind it in China.

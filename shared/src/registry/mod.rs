@@ -91,7 +91,7 @@ impl RegistryAddress {
         if self.is_loopback() { "http" } else { "https" }
     }
 
-    /// How its URLs begin.
+    /// Returns the beginning of its URLs.
     fn origin(&self) -> String {
         match self.endpoint {
             Some(LoopbackEndpoint(address)) => format!("http://{address}"),

@@ -36,18 +36,18 @@ pub struct Built {
     pub contents: BTreeMap<Digest, Bytes>,
 }
 
-/// What is said of a release beside its content.
+/// Statements about a release, beside its content.
 #[derive(Debug, Clone)]
 pub struct About {
     /// The commit it follows from.
     pub commit_hash: CommitSha,
     /// URL of the registry repository.
     pub source: String,
-    /// What was fetched so that its stacks need no other host.
+    /// The content that was fetched so that its stacks need no other host.
     pub offline: Option<Offline>,
-    /// What is not published as it stands in the repository.
+    /// The units that are not published as they stand in the repository.
     pub quarantined: Vec<Quarantined>,
-    /// What should be looked at, beside the warnings of the content.
+    /// The warnings beside those of the content.
     pub warnings: Vec<Diagnostic>,
     /// The dependencies of the stacks that were read, by their folders.
     pub dependencies: BTreeMap<String, BTreeSet<Dependency>>,

@@ -55,7 +55,7 @@ impl Document {
     }
 }
 
-/// How many shards a release of so many stacks has: a power of two, so that it rarely changes.
+/// Returns the number of shards of a release with so many stacks: a power of two, so that it rarely changes.
 pub(super) fn shards_for(stacks: usize) -> usize {
     stacks.div_ceil(SHARD_STACKS).next_power_of_two()
 }
@@ -142,7 +142,7 @@ impl<'a> ByStack<'a> {
         Document::of(&self.common)
     }
 
-    /// Blobs that no artifact of their stack has, by the document that tells of them.
+    /// Blobs that no artifact of their stack has, by the document that names them.
     pub(super) fn loose(&self, shards: &[StoredFile], common: &StoredFile) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
         let mut loose: BTreeMap<Digest, BTreeMap<Digest, u64>> = BTreeMap::new();
         for (folder, stack) in &self.stacks {
@@ -176,7 +176,7 @@ impl StackContent<'_> {
     }
 }
 
-/// The content that documents tell of, stacks in the order of their folders.
+/// The content of documents, stacks in the order of their folders.
 pub(super) fn joined(stacks: Shard<'_>, common: Option<Common<'_>>) -> Content {
     let mut content = Content::default();
     for (folder, stack) in stacks {

@@ -49,13 +49,13 @@ pub struct LiveIndex {
     /// Whether the release stays until `unpin`.
     #[serde(default, skip_serializing_if = "Pin::is_following")]
     pub pinned: Pin,
-    /// What it changed, the first [`LISTED_CHANGES`] of each kind.
+    /// Its changes, the first [`LISTED_CHANGES`] of each kind.
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
     pub changes: Changes,
     /// Releases that were live, the newest first, this one included: the last [`KEPT_RELEASES`] and all of the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Recent>,
-    /// What it has of other hosts, when that is wanted.
+    /// The content that it has of other hosts, when that is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<Offline>,
     /// The entries, stacks then samples.
@@ -91,7 +91,7 @@ pub struct Recent {
     pub parts: usize,
 }
 
-/// What a release changes.
+/// The changes of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
     /// Folders of versions, stacks and samples that are new or different.
@@ -260,7 +260,7 @@ fn recent(this: Recent, before: Option<&LiveIndex>) -> Vec<Recent> {
 }
 
 impl Release {
-    /// What differs from the release before: folders of versions, stacks and samples that are new or changed, and that are gone.
+    /// The differences from the release before: folders of versions, stacks and samples that are new or changed, and that are gone.
     /// Of both as much must have been read.
     pub fn changes_since(&self, previous: Option<&Self>) -> Changes {
         let (now, before) = (self.parts(), previous.map(Self::parts).unwrap_or_default());
@@ -302,7 +302,7 @@ impl Release {
     }
 }
 
-/// What is compared of a part.
+/// The compared properties of a part.
 #[derive(Debug, PartialEq)]
 enum Part<'a> {
     /// The digest of its manifest, and its entry.

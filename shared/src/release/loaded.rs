@@ -91,12 +91,12 @@ impl Release {
         std::iter::once(config).chain(layers).chain(files).chain(icons).chain(documents).collect()
     }
 
-    /// The documents that it was read from, or is to be, with their sizes.
+    /// The documents from which it was read or will be read, with their sizes.
     pub fn read_from(&self) -> &BTreeMap<Digest, u64> {
         &self.read_from
     }
 
-    /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that tells of
+    /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that names
     /// them. Content that needs no storage is left out.
     pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
         let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);

@@ -1,4 +1,4 @@
-//! What a release says of itself when its starter projects and parents were fetched with it.
+//! The statements of a release about starter projects and parents that were fetched with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,7 +47,7 @@ pub struct Offline {
     pub lacking: BTreeSet<String>,
 }
 
-/// What a version has of other hosts. As long as its devfile is the same, none of it is fetched again.
+/// The content that a version has of other hosts. As long as its devfile is the same, none of it is fetched again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfflineVersion {
     /// Digest of the devfile as committed; the published one names this registry in place of other hosts.
@@ -55,7 +55,7 @@ pub struct OfflineVersion {
     /// Files in the version's folder, by name, that are not in the repository.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, StoredFile>,
-    /// What stays elsewhere, and why.
+    /// The references that stay on other hosts, with the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Diagnostic>,
 }
@@ -63,7 +63,7 @@ pub struct OfflineVersion {
 /// The names of rules about what an offline stack still needs of other hosts begin with this.
 pub(crate) const OFFLINE_RULES: &str = "offline/";
 
-/// What ends the name of a parent that was fetched; before it stands its digest.
+/// The end of the name of a fetched parent; before it stands its digest.
 const PARENT: &str = "-offline.yaml";
 
 impl StoredFile {

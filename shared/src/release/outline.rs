@@ -17,7 +17,7 @@ use crate::limits::RELEASE_BYTES;
 use crate::repository::Quarantined;
 use crate::source::Listing;
 
-/// What is known of a release before its documents are read: the release object. Its digest is the release's name.
+/// The content of a release that is known before its documents are read: the release object. Its digest is the release's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outline {
     /// Format of this document and those that it names, [`FORMAT`].
@@ -28,12 +28,12 @@ pub struct Outline {
     pub commit_hash: CommitSha,
     /// URL of the registry repository.
     pub source: String,
-    /// What was fetched so that its stacks need no other host; none when that was not wanted.
+    /// The content that was fetched so that its stacks need no other host; none when that was not wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<Offline>,
-    /// What is not published as it stands in the repository.
+    /// The units that are not published as they stand in the repository.
     pub quarantined: Vec<Quarantined>,
-    /// What should be looked at, but for what the documents tell of single stacks.
+    /// The warnings beside those of single stacks, which the documents have.
     pub warnings: Vec<Diagnostic>,
     /// Names of the published stacks, by their folders. Their entries are in the index in this order, before all others.
     pub stacks: BTreeMap<String, String>,
@@ -102,7 +102,7 @@ impl Outline {
         self.shards.iter().chain([&self.common]).map(|document| (document.digest, document.size)).collect()
     }
 
-    /// The documents that tell of some stacks, by their folders, and of what belongs to no stack.
+    /// Returns the documents of some stacks, by their folders, and the document of the files of no stack.
     pub fn documents_of(&self, stacks: &BTreeSet<String>) -> BTreeSet<Digest> {
         let shards = self.shards_of(stacks);
         let wanted = shards.iter().filter_map(|shard| self.shards.get(*shard));

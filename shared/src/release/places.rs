@@ -1,4 +1,4 @@
-//! Where the OCI registry has the content of a release, so that the bucket can be rebuilt from it alone.
+//! The positions of a release's content in the OCI registry, so that the bucket can be rebuilt from it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::artifact::{self, ARCHIVE};
 use crate::digest::Digest;
 use crate::limits;
 
-/// Where a blob can be had in the OCI registry.
+/// The position of a blob in the OCI registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place<'a> {
     /// It is a layer of an artifact of this stack.

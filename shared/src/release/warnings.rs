@@ -1,4 +1,4 @@
-//! What a release says should be looked at.
+//! The warnings of a release.
 
 use std::collections::BTreeMap;
 

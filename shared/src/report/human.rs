@@ -74,7 +74,7 @@ pub fn human(diagnostics: &[Diagnostic], sources: Sources<'_>, colour: Colour) -
     out
 }
 
-/// How many problems there are, and how to learn more.
+/// Returns the number of problems, and a way to learn more.
 fn summary(diagnostics: &[Diagnostic]) -> String {
     let (errors, warnings) = counts(diagnostics);
     let count = |count: usize, what: &str| match count {
@@ -185,7 +185,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// How long the word or quoted text at a column is.
+/// Returns the length of the word or quoted text at a column.
 fn word_at(line: &str, column: usize) -> usize {
     let mut rest = line.chars().skip(column).peekable();
     match rest.peek() {

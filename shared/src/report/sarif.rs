@@ -8,7 +8,7 @@ use super::rules::rule;
 use super::severity::word;
 use crate::diagnostic::Diagnostic;
 
-/// What a path in a URI cannot hold as it is.
+/// The characters that a path in a URI cannot hold as they are.
 const PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'[').add(b']').add(b'\\');
 

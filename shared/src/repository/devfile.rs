@@ -16,7 +16,7 @@ use crate::yaml;
 #[derive(Debug)]
 pub(super) struct CheckedDevfile {
     pub(super) path: String,
-    /// Where it refers to its parent.
+    /// The position of its reference to its parent.
     pub(super) parent_at: Option<Position>,
     /// Its own problems.
     pub(super) problems: Vec<Diagnostic>,

@@ -17,7 +17,7 @@ pub(crate) use crate::source::EXTRA_ENTRIES;
 
 const PATH: &str = EXTRA_ENTRIES;
 
-/// Where the samples, and the stacks of no sample's name, stand in [`EXTRA_ENTRIES`].
+/// Returns the positions of the samples, and of the stacks of no sample's name, in [`EXTRA_ENTRIES`].
 pub(crate) fn places_in_extra_entries(tree: &Tree) -> HashMap<String, Position> {
     let Some(Ok(document)) = tree.get(PATH).map(|bytes| yaml::parse(PATH, bytes)) else { return HashMap::new() };
     // The last of a name stays: the first sample.
@@ -37,13 +37,13 @@ pub struct Sample {
 /// A devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleDevfile {
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
     /// Its bytes.
     pub content: Bytes,
 }
 
-/// Where the devfile of a sample came from.
+/// The origin of the devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// From a path of the tree.

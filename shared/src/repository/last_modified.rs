@@ -11,7 +11,7 @@ use crate::tree::Tree;
 
 pub(super) const PATH: &str = "last_modified.json";
 
-/// What stands for the version of a sample that has none.
+/// The text that stands for the version of a sample that has none.
 pub const SAMPLE_WITHOUT_VERSION: &str = "undefined";
 
 /// Dates of versions, by name and version.

@@ -7,10 +7,10 @@ use crate::tree::Tree;
 use crate::validate::{path_from, suggest};
 use crate::yaml::Node;
 
-/// Where components name files.
+/// The fields in which components name files.
 const OF_COMPONENTS: [&[&str]; 3] = [&["kubernetes", "uri"], &["openshift", "uri"], &["image", "dockerfile", "uri"]];
 
-/// Where projects name files.
+/// The fields in which projects name files.
 const OF_PROJECTS: [&[&str]; 1] = [&["zip", "location"]];
 
 /// Warns of each file that the devfile at `path` names in its own `folder` and that is not there.

@@ -45,7 +45,7 @@ pub struct Elsewhere {
     pub part: Part,
     /// Folder where its files belong.
     pub folder: String,
-    /// Where they are.
+    /// Their repository.
     pub git: Git,
     /// The file that says so.
     pub path: String,

@@ -14,7 +14,7 @@ use crate::yaml::{self, Data, Node};
 /// Names of a devfile, of which a version has exactly one.
 pub(crate) const DEVFILE_NAMES: [&str; 2] = ["devfile.yaml", ".devfile.yaml"];
 
-/// Where a problem of a whole file is shown.
+/// The position at which a problem of a whole file is shown.
 pub(super) const START: Position = Position { line: 1, column: 1 };
 
 /// Message and hint of a stack without tags.
@@ -26,7 +26,7 @@ pub(super) const NO_TAGS: [&str; 2] =
 pub struct Stack {
     /// Folder below `stacks/`, also the name of its repository in the OCI registry.
     pub folder: String,
-    /// What `stack.yaml` says; for a stack without one, some of the metadata of its only devfile.
+    /// The fields of `stack.yaml`; for a stack without one, some of the metadata of its only devfile.
     pub fields: Metadata,
     /// The version that clients get when they name none, as listed: the name of its folder.
     pub default: String,
@@ -51,13 +51,13 @@ pub struct StackVersion {
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) folder: String,
-    /// What `stack.yaml` says; none for a stack without one.
+    /// The fields of `stack.yaml`; none for a stack without one.
     pub(super) fields: Option<Metadata>,
     /// Number of the default version; empty without `stack.yaml`.
     pub(super) default: String,
     /// Newest first.
     pub(super) versions: Vec<Listed>,
-    /// Where the name stands.
+    /// The position of the name.
     pub(super) name_at: Position,
     /// Warnings for its owner about `stack.yaml`.
     pub(super) warnings: Vec<Diagnostic>,
@@ -71,7 +71,7 @@ pub(super) struct Listed {
     /// Folder in the tree.
     pub(super) folder: String,
     pub(super) position: Option<Position>,
-    /// Where it lives, if not in the tree.
+    /// Its repository, if it is not in the tree.
     pub(super) git: Option<Git>,
 }
 
@@ -138,7 +138,7 @@ impl Stack {
         }
     }
 
-    /// What people look for and neither the stack nor all of its versions say.
+    /// Returns the facts that people look for and that neither the stack nor all of its versions state.
     pub(super) fn missing_facts(&self) -> impl Iterator<Item = &'static str> {
         let some_lacks =
             |get: fn(&Metadata) -> bool| self.versions.iter().any(|version| get(&version.devfile.metadata));

@@ -1,4 +1,4 @@
-//! What is read from a tree, and what is wrong with one.
+//! Tests of reading a tree, and of the problems of one.
 
 use super::*;
 use crate::diagnostic::Diagnostic;

@@ -69,7 +69,7 @@ pub enum SourceError {
     Unavailable {
         /// The source and the call.
         what: String,
-        /// What happened instead.
+        /// The reason of the failure.
         reason: String,
     },
     /// The repository, branch or commit does not exist, or not for these credentials.

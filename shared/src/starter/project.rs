@@ -37,7 +37,7 @@ pub enum Origin {
     Git {
         /// Its URL, without slashes at the end.
         remote: Url,
-        /// What is checked out.
+        /// The revision to check out.
         revision: Revision,
     },
     /// A zip file somewhere else.

@@ -28,7 +28,7 @@ const DOWNLOAD: Duration = Duration::from_secs(12);
 /// More time for the files of a Git repository, which are packed anew.
 const PACK: Duration = Duration::from_secs(10);
 
-/// What a source is at a time.
+/// The state of a source at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {

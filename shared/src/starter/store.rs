@@ -33,7 +33,7 @@ pub struct ZipKey {
     maker: Maker,
 }
 
-/// Who made a zip.
+/// The maker of a zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Maker {
     /// `serve`, for somebody who asked. Its name follows from the source, its state and the folder of it.
@@ -67,7 +67,7 @@ impl LastGood {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.noted_at)).unwrap_or(UNIX_EPOCH)
     }
 
-    /// How long ago that was.
+    /// Returns the time since then.
     pub fn age(&self) -> Duration {
         SystemTime::now().duration_since(self.noted()).unwrap_or_default()
     }

@@ -141,7 +141,7 @@ impl Recording {
     }
 }
 
-/// Where a span is, once the SDK has decided on it; nowhere when the process is at its end.
+/// Returns the position of a span, once the SDK has decided on it; none when the process is at its end.
 fn position(context: &SpanContext) -> Option<TraceParent> {
     let (trace, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
     TraceParent::of_parts(u128::from_be_bytes(trace), u64::from_be_bytes(span), context.trace_flags().to_u8())

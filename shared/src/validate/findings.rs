@@ -57,7 +57,7 @@ impl Findings {
         (self.errors + self.warnings == 0).then_some(self.files)
     }
 
-    /// How many files were added, the devfile itself included.
+    /// Returns the number of files that were added, the devfile itself included.
     pub(crate) fn files(&self) -> usize {
         self.files.len()
     }

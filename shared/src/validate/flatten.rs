@@ -83,7 +83,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
         Flat { root, complete }
     }
 
-    /// Reads what a reference names. None, after a finding, when it cannot be had.
+    /// Reads the target of a reference. None, after a finding, when it is unavailable.
     fn resolve(&mut self, reference: &Node, kind: &str, version: Option<&str>) -> Option<Resolved> {
         let (origin, at) = match self.locate(reference, kind) {
             Ok(Some((Origin::Registry(stack), at))) => {
@@ -208,7 +208,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
         None
     }
 
-    /// Where a reference leads, and where it stands. `Ok(None)` for an empty one, an error after a finding.
+    /// Returns the target of a reference, and its position. `Ok(None)` for an empty one, an error after a finding.
     fn locate(&mut self, reference: &Node, kind: &str) -> Result<Option<(Origin, Place)>, ()> {
         for field in ["uri", "id", "version", "registryUrl"] {
             let Some(node) = reference.get(field) else { continue };
@@ -261,7 +261,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     }
 }
 
-/// What a reference leads to.
+/// The target of a reference.
 enum Resolved {
     Nothing,
     Devfile(Flat),

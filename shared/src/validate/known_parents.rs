@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::yaml::Node;
 
-/// Where a devfile came from; relative references in it start there.
+/// The origin of a devfile; relative references in it start there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// A file of the tree.

@@ -72,7 +72,7 @@ fn owner(rule: &str) -> &'static str {
     if rule.starts_with("plugin") { "plugin" } else { "parent" }
 }
 
-/// Where the first of each name is.
+/// Returns the position of the first of each name.
 fn slots<'a>(names: impl DoubleEndedIterator<Item = Option<&'a str>> + ExactSizeIterator) -> HashMap<String, usize> {
     names.enumerate().rev().filter_map(|(slot, name)| Some((name?.to_owned(), slot))).collect()
 }

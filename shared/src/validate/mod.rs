@@ -1,4 +1,4 @@
-//! What is wrong with a devfile, all of it, with the place and what to do.
+//! All problems of a devfile, each with its position and its remedy.
 //!
 //! [`devfile`] goes through these steps, and each adds to the findings:
 //! - [`yaml`] reads the bytes into a tree whose keys and values know their places;

@@ -31,7 +31,7 @@ static SCHEMAS: [(&str, LazyLock<Schema>); 4] = [
 pub(crate) const VERSIONS: [(&str, usize); 6] =
     [("2.0.0", 0), ("2.1.0", 1), ("2.2.0", 2), ("2.2.1", 2), ("2.2.2", 3), ("2.3.0", 3)];
 
-/// What the patterns of the schemas mean, and the rule that a violation goes by.
+/// The meanings of the schemas' patterns, and the rule of a violation.
 const PATTERNS: [(&str, &str, &str); 4] = [
     (
         "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",

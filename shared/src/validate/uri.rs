@@ -50,7 +50,7 @@ fn scheme(uri: &str) -> Result<(Option<&str>, &str), String> {
     }
 }
 
-/// What is wrong between `//` and the path.
+/// Returns the fault between `//` and the path.
 fn authority(text: &str) -> Option<String> {
     let (user, host) = text.rsplit_once('@').unwrap_or(("", text));
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(character);

@@ -6,7 +6,7 @@ use super::findings::Findings;
 use crate::limits;
 use crate::yaml::{Data, Node, Place};
 
-/// Where variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
+/// The positions at which variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
 const PLACES: [&[&str]; 42] = [
     &["components", "*", "container", "image"],
     &["components", "*", "container", "sourceMapping"],
@@ -52,7 +52,7 @@ const PLACES: [&[&str]; 42] = [
     &["dependentProjects", "*", "zip", "location"],
 ];
 
-/// Where variables are replaced in the keys of a mapping, too.
+/// The mappings in whose keys variables are replaced, too.
 const KEYS: [&[&str]; 4] = [
     &["components", "*", "image", "dockerfile", "git", "remotes"],
     &["projects", "*", "git", "remotes"],
@@ -145,7 +145,7 @@ fn expand(text: &str, known: &HashMap<String, String>, budget: &mut usize) -> Op
     Some((done, undefined))
 }
 
-/// What is before the first `{{name}}`, its name and what is after it.
+/// Returns the text before the first `{{name}}`, its name and the text after it.
 fn next(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("{{")?;
     let (name, after) = rest.split_once("}}")?;

@@ -25,9 +25,9 @@ pub(super) struct Builder {
     spent: Measure,
     read: usize,
     aliased: usize,
-    /// How far the source has been looked at, in bytes.
+    /// The bytes of the source that were checked.
     seen: usize,
-    /// How many of the open collections are in brackets or braces.
+    /// The number of open collections in brackets or braces.
     flow: usize,
     /// Whether the last scalar had no quotes; blanks after it count as its own.
     after_plain: bool,

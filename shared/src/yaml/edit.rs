@@ -1,6 +1,6 @@
 //! Changes to the text of a document that leave the rest of the text as it is.
 //!
-//! What YAML means by a text is for the parser to say, so a change is tried on the text and then read again: if the result does
+//! The parser decides the meaning of a text in YAML, so a change is tried on the text and then read again: if the result does
 //! not mean what it should (an anchor was changed along, say), the document is written anew, as JSON, which is YAML too.
 
 use std::ops::Range;
@@ -117,7 +117,7 @@ fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
     Some(changed)
 }
 
-/// What to take out with an entry, so that no empty line stays behind.
+/// Returns the range to remove with an entry, so that no empty line stays behind.
 fn whole_lines(text: &str, entry: &Entry, next: Option<usize>) -> Option<Range<usize>> {
     let line = text[..entry.start].rfind('\n').map_or(0, |at| at + 1);
     let after = &text[entry.value.range.end..];
@@ -160,7 +160,7 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// Where a value stands in a text.
+/// The position of a value in a text.
 #[derive(Debug)]
 struct Outline {
     range: Range<usize>,

@@ -7,7 +7,7 @@ use crate::diagnostic::Position;
 /// A problem with a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Where it is.
+    /// Its position.
     pub(crate) position: Position,
     /// The rule's name.
     pub(crate) rule: &'static str,

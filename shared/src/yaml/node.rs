@@ -9,7 +9,7 @@ use crate::diagnostic::Position;
 pub struct Place {
     /// Which of the files.
     pub file: u16,
-    /// Where in it.
+    /// The position in it.
     pub position: Position,
 }
 
@@ -23,11 +23,11 @@ impl Place {
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Where the value begins.
+    /// The beginning of the value.
     pub at: Place,
-    /// Where its key begins; the same as `at` for list items and the root.
+    /// The beginning of its key; the same as `at` for list items and the root.
     pub key_at: Place,
-    /// What it is.
+    /// The value.
     pub data: Data,
 }
 
@@ -153,7 +153,7 @@ impl Node {
         Self { at: self.at.shifted(by), key_at: self.key_at.shifted(by), data }
     }
 
-    /// What is in the tree, to hold against the budgets.
+    /// Returns the measures of the tree, to compare with the budgets.
     pub(crate) fn measure(&self) -> Measure {
         let one = Measure { nodes: 1, bytes: 0, depth: 1 };
         match &self.data {
@@ -169,7 +169,7 @@ impl Node {
     }
 }
 
-/// How big a tree is.
+/// The size of a tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measure {
     /// Keys and values.

@@ -1,4 +1,4 @@
-//! What a scalar means in YAML 1.1 as Go's yaml.v2 reads it, which is what the clients of a registry use.
+//! The meaning of a scalar in YAML 1.1 as Go's yaml.v2 reads it, which the clients of a registry use.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use super::node::Data;
 const TRUE: [&str; 4] = ["y", "yes", "true", "on"];
 const FALSE: [&str; 4] = ["n", "no", "false", "off"];
 
-/// What a plain, untagged scalar is.
+/// Returns the value of a plain, untagged scalar.
 ///
 /// # Errors
 /// For infinities and not-a-number, which JSON does not have.
@@ -25,7 +25,7 @@ pub(crate) fn plain(text: &str) -> Result<Data, String> {
     Ok(number(text).map_or_else(|| Data::Text(text.to_owned()), Data::Number))
 }
 
-/// What a scalar with an explicit tag is; `tag` is the part after `tag:yaml.org,2002:`. Unknown tags make text.
+/// Returns the value of a scalar with an explicit tag; `tag` is the part after `tag:yaml.org,2002:`. Unknown tags make text.
 ///
 /// # Errors
 /// When the text is not of the kind that the tag names.

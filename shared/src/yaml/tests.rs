@@ -86,7 +86,7 @@ fn refused() {
     }
 }
 
-/// What they cost is in `tests/hostile.rs`.
+/// `tests/hostile.rs` has their costs.
 #[test]
 fn hostile_files_are_refused() {
     let mebibyte = 1 << 20;

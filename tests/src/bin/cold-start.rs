@@ -18,10 +18,10 @@ struct Options {
     /// The program.
     #[arg(long, default_value = "target/release/serve")]
     serve: PathBuf,
-    /// How many times to start it.
+    /// Number of starts
     #[arg(long, default_value_t = 20)]
     runs: usize,
-    /// What to ask for.
+    /// Path to ask for
     #[arg(long, default_value = "/v2index/all")]
     path: String,
 }

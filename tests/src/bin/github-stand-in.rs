@@ -15,7 +15,7 @@ struct Options {
     /// The Git repository.
     #[arg(long)]
     repo: PathBuf,
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Owner of the repository.

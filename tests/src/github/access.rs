@@ -1,4 +1,4 @@
-//! Who may do what: tokens, and an App with its installation.
+//! Permissions: tokens, and an App with its installation.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,7 +23,7 @@ pub const CLIENT_ID: &str = "Iv23liAbCdEfGhIjKlMn";
 /// The id of its installation on the repository.
 const INSTALLATION: u64 = 77;
 
-/// Who may do what.
+/// The permissions of callers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Access {
     /// Everybody may read; any token may write statuses.

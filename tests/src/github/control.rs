@@ -1,4 +1,4 @@
-//! What scripts set and read from outside, below `/_control/`:
+//! The state that scripts set and read from outside, below `/_control/`:
 //!
 //! | call | does |
 //! |---|---|

@@ -74,7 +74,7 @@ pub(super) struct Planned {
     path: String,
     #[serde(flatten)]
     fault: Fault,
-    /// How many answers it affects.
+    /// The number of answers that it affects.
     #[serde(default = "once")]
     times: usize,
 }
@@ -112,7 +112,7 @@ impl Faults {
 }
 
 impl Fault {
-    /// What becomes of an answer.
+    /// Applies the fault to an answer.
     pub(crate) async fn apply(self, answer: Response) -> Response {
         let (mut head, body) = answer.into_parts();
         let whole = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();

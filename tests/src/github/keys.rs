@@ -58,7 +58,7 @@ impl SigningKey {
         Ok(jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_pem(self.pem.as_bytes())?)?)
     }
 
-    /// What tokens of this key are checked with.
+    /// Returns the key that checks tokens of this key.
     pub(super) fn decoding(&self) -> Result<DecodingKey> {
         Ok(DecodingKey::from_rsa_components(&self.modulus, &self.exponent)?)
     }

@@ -132,7 +132,7 @@ impl GitHub {
         self.shared.repository_id
     }
 
-    /// What is to go wrong.
+    /// Returns the faults to produce.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
@@ -264,7 +264,7 @@ impl Asked {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Where the caller found this server.
+    /// Returns the URL at which the caller found this server.
     fn base_url(&self) -> String {
         format!("http://{}", self.header(header::HOST))
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::reply;
 use super::{Asked, Shared};
 
-/// Where the keys are.
+/// Returns the document with the URL of the keys.
 pub(super) fn discovery(asked: &Asked) -> Response {
     let issuer = asked.base_url();
     let body = json!({

@@ -10,9 +10,9 @@ use super::{GitHub, Shared};
 /// A webhook of the repository.
 #[derive(Clone)]
 pub struct Webhook {
-    /// Where events go.
+    /// The URL of events.
     pub url: String,
-    /// What signs them.
+    /// The secret that signs them.
     pub secret: String,
 }
 

@@ -192,7 +192,7 @@ fn examples(block: &str) -> Vec<Example<'_>> {
     found
 }
 
-/// How a command does otherwise than its page shows.
+/// Returns the difference of a command from its page.
 fn fault(ran: &Ran, output: &[&str]) -> Option<String> {
     let printed: Vec<&str> = ran.printed.lines().map(str::trim_end).collect();
     match output {

@@ -7,10 +7,10 @@ use std::path::Path;
 use registry_tests::registry::TestRegistry;
 
 const EMULATOR: &str = "What the Lambda emulator alters";
-/// How often a case is asked again that the emulator may have lost.
+/// The number of times that a case is asked again that the emulator may have lost.
 const LOSSES: usize = 3;
 
-/// How many cases were recorded.
+/// The number of recorded cases.
 const CASES: usize = 535;
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn all_failed(url: &str) -> BTreeSet<String> {
     ids
 }
 
-/// How many cases were asked, and which of them fail.
+/// Returns the number of asked cases, and those that fail.
 async fn failed(url: &str, which: &[&str]) -> (usize, BTreeSet<String>) {
     let folder = shared().join("conformance");
     let mut check = tokio::process::Command::new("python3");

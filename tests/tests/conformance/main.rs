@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// How many cases were recorded for the made registry.
+/// The number of cases recorded for the made registry.
 const CASES: usize = 400;
 
 /// A request with GET, and what the reference answers, where that differs on purpose what this software answers.

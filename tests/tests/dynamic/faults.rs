@@ -180,7 +180,7 @@ async fn two_functions_of_different_software() {
     assert_eq!(world.registry.object("index.json").await, index.to_bytes());
 }
 
-/// How long the registry has been behind outlives the processes that find it so, and the end of it is told.
+/// The time for which the registry has been behind outlives the processes that find it so, and its end is reported.
 #[tokio::test]
 async fn how_long_it_is_behind_is_remembered() {
     let world = published().await;

@@ -28,7 +28,7 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
-    /// A trigger that tells of the n-th commit, or of none.
+    /// A trigger that names the n-th commit, or none.
     Refresh(Option<usize>),
     Rollback(usize),
     Unpin,

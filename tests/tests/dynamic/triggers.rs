@@ -1,4 +1,4 @@
-//! Who can cause a refresh, and what each is told.
+//! The permitted callers of a refresh, and the answer to each.
 
 use registry_tests::bounded::within_a_minute;
 use registry_tests::github::{Fault, Webhook, signature};
@@ -293,7 +293,7 @@ async fn a_change_of_one_stack_fetches_that_stack_alone() {
     world.github.take_requests();
     let commit = world.edit("small");
     let report = world.registry.refresh().await.unwrap();
-    // The devfile, the document that tells of it, the release and the index.
+    // The devfile, the document that names it, the release and the index.
     assert_eq!((&report["changed"], &report["writes"]["bucket"]), (&json!(["stacks/loom"]), &json!(4)));
     // The head, the host's capabilities, the folders, the files of one stack; the state of the commit.
     let status = format!("POST /repos/example/registry/statuses/{commit}");

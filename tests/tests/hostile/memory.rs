@@ -2,7 +2,7 @@
 
 use registry_tests::registry::TestRegistry;
 
-/// How many stacks are broken.
+/// The number of broken stacks.
 const BROKEN: usize = 400;
 
 /// Broken stacks, each with as many problems as are reported, and names that are as long as names can be.

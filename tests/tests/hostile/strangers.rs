@@ -24,7 +24,7 @@ const SECRETS: [&str; 8] = [
     "GetObject",
 ];
 
-/// Everything public that tells of the state of the registry, and some other answers.
+/// Every public path that shows the state of the registry, and some others.
 const PATHS: [&str; 7] = [
     "/status",
     "/viewer/status",

@@ -1,4 +1,4 @@
-//! What is fetched again and what is not, and how it is given.
+//! Sources that are fetched again, sources that are not, and the answers for both.
 
 use crate::fixture::{Files, Project, download, get, git_starter, noise, published, registry};
 

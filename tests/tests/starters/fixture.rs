@@ -94,7 +94,7 @@ impl Files {
         Self(files)
     }
 
-    /// What the system's `unzip` makes of a zip.
+    /// Returns the files that the system's `unzip` makes of a zip.
     pub(crate) fn unzipped(zip: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (file, out) = (folder.path().join("project.zip"), folder.path().join("out"));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Files, Project, download, get, git_starter, noise, registry, set_starters};
 
-/// Where clients would reach the registry.
+/// The URL under which clients would reach the registry.
 const PUBLIC_URL: &str = "https://registry.example.org";
 
 /// A host that gives a zip and devfiles, until it is dropped.
@@ -69,7 +69,7 @@ async fn offline(starters: &str, stacks: &str) -> TestRegistry {
     registry.with("FETCH", "true").with("OFFLINE", stacks).with("PUBLIC_URL", PUBLIC_URL)
 }
 
-/// What a registry may ask of others afterwards: nothing.
+/// Serves a registry that may ask no other host afterwards.
 async fn alone(registry: &TestRegistry) -> Serving {
     registry.serve_with(&[("FETCH_ALLOW_LOOPBACK", "false")]).await
 }
@@ -79,7 +79,7 @@ fn path(url: &str) -> &str {
     url.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{url} is not one of this registry"))
 }
 
-/// What the live release says should be looked at.
+/// Returns the warnings of the live release.
 async fn warnings(registry: &TestRegistry, rule: &str) -> Vec<String> {
     let name = registry.live().await["release"].as_str().unwrap().replace("sha256:", "releases/") + ".json";
     let release: Value = serde_json::from_slice(&registry.object(&name).await).unwrap();

@@ -1,4 +1,4 @@
-//! Where the files come from: hosts, revisions, folders, zips.
+//! The sources of files: hosts, revisions, folders, zips.
 
 use crate::fixture::{Files, Project, download, git_starter, published, registry, set_starters};
 

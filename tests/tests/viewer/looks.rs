@@ -1,4 +1,4 @@
-//! How pages look: pictures of each to look at, no side-ways scrolling, nothing that axe-core objects to.
+//! The appearance of pages: pictures of each to look at, no side-ways scrolling, no objection of axe-core.
 
 use std::path::{Path, PathBuf};
 

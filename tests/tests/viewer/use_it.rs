@@ -1,4 +1,4 @@
-//! What people do with the viewer.
+//! Uses of the viewer by people.
 
 use registry_tests::browser::{Browser, Look};
 use registry_tests::registry::{Serving, TestRegistry};

@@ -21,23 +21,23 @@ pub(crate) const JSON: &str = "application/json";
 /// Seconds after which a client may ask again for what was unavailable.
 pub(super) const RETRY_SECONDS: &str = "5";
 
-/// What is smaller goes out as it is.
+/// Bytes below which a body goes out as it is.
 const WORTH_COMPRESSING: usize = 512;
 
-/// How long caches may keep an answer.
+/// The time for which caches may keep an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caching {
-    /// What a refresh can change.
+    /// Content that a refresh can change.
     Minute,
     /// A page that a refresh can change: somebody who comes back sees the change, a CDN is asked once a minute.
     Page,
     /// The same for a page that repeats what the request said of the registry's URL: it is for who sent it.
     Private,
-    /// What a digest names.
+    /// Content that a digest names.
     Immutable,
-    /// What may be there in a moment.
+    /// Missing content, which may be there in a moment.
     Missing,
-    /// What is about this moment.
+    /// Statements about this moment.
     Never,
 }
 

@@ -23,11 +23,11 @@ pub(crate) struct Content {
     pub(crate) size: u64,
     /// Its media type.
     pub(crate) media_type: &'static str,
-    /// How long caches may keep it under the URL that was asked for.
+    /// The time for which caches may keep it under the requested URL.
     pub(crate) caching: Caching,
 }
 
-/// Where a client gets a blob.
+/// The source from which a client gets a blob.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     /// In the answer.
@@ -38,14 +38,14 @@ pub(crate) enum Delivery {
     Elsewhere(String),
 }
 
-/// What a `Range` header asks for (RFC 9110, section 14).
+/// The bytes that a `Range` header asks for (RFC 9110, section 14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Span {
     /// All of it: several ranges at once may be answered so.
     Whole,
     /// The bytes from the first to the last of these.
     Part(usize, usize),
-    /// What cannot be given.
+    /// A range that the content does not have.
     Unsatisfiable,
 }
 

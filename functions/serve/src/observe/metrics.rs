@@ -1,4 +1,4 @@
-//! What is counted, in the text format of Prometheus (OpenMetrics 1.0).
+//! The metrics, in the text format of Prometheus (OpenMetrics 1.0).
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ struct OfEvent {
     event: &'static str,
 }
 
-/// What is asked for when the metrics are.
+/// The state of the registry at the time of a request for the metrics.
 #[derive(Debug)]
 struct State(Arc<App>);
 

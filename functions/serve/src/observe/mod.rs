@@ -1,4 +1,4 @@
-//! What is told of each request, and to whom: a line in the log, and metrics. In AWS Lambda the metrics go into the log as
+//! The log line and the metrics of each request. In AWS Lambda the metrics go into the log as
 //! well, a line with each request; elsewhere they are counted and shown to whoever asks at `METRICS_ADDR`.
 //!
 //! [`Observe`] is a tower layer: what answers requests knows nothing of it, but for the declaration of its route that each answer
@@ -37,7 +37,7 @@ use crate::state::{App, COMMIT, STALE};
 /// The route of a path that no route has.
 const NO_ROUTE: &str = "other";
 
-/// Answers requests, and tells of them.
+/// Answers requests, and reports each to the log and the metrics.
 #[derive(Debug)]
 pub struct Observer {
     observation: Observe,
@@ -55,7 +55,7 @@ struct Observed<S> {
     sinks: Arc<Sinks>,
 }
 
-/// Where everything goes that there is to tell.
+/// The receivers of reports.
 #[derive(Debug)]
 struct Sinks {
     app: Arc<App>,
@@ -63,7 +63,7 @@ struct Sinks {
     metrics: MetricsSink,
 }
 
-/// Where metrics go.
+/// The receiver of metrics.
 #[derive(Debug)]
 enum MetricsSink {
     /// Into the log; how many looks at the bucket have been told of is kept.
@@ -167,7 +167,7 @@ impl Sinks {
         }
     }
 
-    /// What a request adds to the metrics.
+    /// The values that a request adds to the metrics.
     fn line(&self, observation: &Observation<'_>, told: &AtomicU64) -> Line {
         let answered = &observation.answered;
         let dimensions = [("Route", answered.route), ("StatusClass", class(answered.status))];
@@ -193,7 +193,7 @@ impl Sinks {
     }
 }
 
-/// Where the body came from: the client has it, memory had it, or the bucket was asked for it.
+/// The source of the body: the client has it, memory had it, or the bucket was asked for it.
 fn cache_result(method: &Method, status: StatusCode, bucket_calls: u64) -> Option<&'static str> {
     match status {
         StatusCode::NOT_MODIFIED => Some("not-modified"),

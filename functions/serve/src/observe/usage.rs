@@ -10,13 +10,13 @@ use axum::http::{Method, StatusCode};
 use crate::http::path;
 use crate::route::{Declaration, Event};
 
-/// Who calls when nobody says so.
+/// The name of a caller that does not name itself.
 const NOBODY: &str = "devfile-registry";
 
 /// Clients that count by themselves.
 const WEB_CLIENTS: [&str; 2] = ["registry-viewer", "openshift-console"];
 
-/// How the names of clients end that ask for something by the way (devfile/api issue 981).
+/// The end of the names of clients that ask for something by the way (devfile/api issue 981).
 const INDIRECT: &str = "-indirect";
 
 /// Longest text that is taken over from a client, in characters.
@@ -25,7 +25,7 @@ const LONGEST: usize = 64;
 /// A request that is an event if it succeeds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// What happens, in the reference's words.
+    /// The event, in the reference's words.
     pub(crate) event: &'static str,
     /// The type of entries of a list, else the stack or sample.
     subject: String,

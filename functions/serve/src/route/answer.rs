@@ -87,7 +87,7 @@ impl RestAnswers {
         self.0.push(with(bad, &[CACHING]));
     }
 
-    /// What is asked for may not be there, or the path may not be one.
+    /// The requested content may be missing, or the path may not be one.
     pub(crate) fn not_found(&mut self) {
         let missing = Answer::content(404, "It is not in the live release", JSON, schema_of("Error"));
         self.0.push(with(missing, &[CACHING]));
@@ -210,7 +210,7 @@ fn at_the_store() -> Answer {
     with(answer, &[CACHING, ("Location", "#/components/headers/Location")])
 }
 
-/// What can happen to content that comes from the store.
+/// The answers to requests for content that comes from the store.
 fn from_the_store(range_error: Value, store_error: Value) -> [Answer; 3] {
     let out = Answer::content(416, "There is no such range", JSON, range_error);
     let failed = Answer::content(502, "The store fails, or what it holds is damaged", JSON, store_error);

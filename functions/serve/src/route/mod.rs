@@ -22,7 +22,7 @@ use crate::state::App;
 /// A route: what it is, and who answers it.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// What it is.
+    /// The declaration of the route.
     pub(crate) declaration: Declaration,
     handler: MethodRouter<Arc<App>>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Declaration {
     pub(crate) operation: Option<Operation>,
 }
 
-/// How many segments the last name in a path stands for.
+/// The number of segments that the last name in a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// One.
@@ -48,7 +48,7 @@ enum Rest {
     Segments,
 }
 
-/// How clients see a route. GET and HEAD are described from it.
+/// A route as clients see it. GET and HEAD are described from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operation {
     /// Name of its GET operation, for programs that are generated from the document.

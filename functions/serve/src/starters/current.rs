@@ -24,13 +24,13 @@ use moka::future::Cache as Memory;
 use tempfile::NamedTempFile;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-/// How long a look at a source counts.
+/// The age at which a check of a source no longer counts.
 const LOOK: Duration = Duration::from_secs(5 * 60);
 
-/// How long a source that does not answer, or gives nothing that can be used, is left alone.
+/// The pause after a source did not answer, or gave nothing usable.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// How long somebody waits for a zip; the gateway ends requests after 30 s.
+/// The time that a client waits for a zip at most; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
 
 /// When the note of a state that still counts is written again: the bucket forgets what is old.
@@ -46,7 +46,7 @@ const WAITING: usize = 64;
 /// Projects that are packed at a time. Each takes a processor, and up to three times its size of the temporary folder.
 const AT_ONCE: usize = 4;
 
-/// What is asked for.
+/// The requested representation.
 #[derive(Debug, Clone)]
 pub(super) enum Wanted {
     /// A source on another host.
@@ -76,7 +76,7 @@ pub(super) struct Current {
     pub(super) freshness: Freshness,
 }
 
-/// What is known about the freshness of a zip.
+/// The freshness of a zip, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     /// It cannot change.
@@ -144,7 +144,7 @@ impl StarterError {
         matches!(self, Self::Gone)
     }
 
-    /// What a client is told.
+    /// The message for clients.
     pub(crate) fn public(&self) -> String {
         match self {
             Self::Remote(error) => error.public(),

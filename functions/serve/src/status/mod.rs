@@ -85,13 +85,13 @@ fn json_answer(document: String) -> Response<Body> {
 /// The signs of health, beside the release that is served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Health<'a> {
-    /// How fresh the snapshot is.
+    /// The freshness of the snapshot.
     pub(crate) freshness: &'a Freshness,
     /// The outcome of the last refresh; none when it is unknown.
     pub(crate) last_refresh: Option<&'a LastRefresh>,
 }
 
-/// What `/status` answers.
+/// Returns the document of `/status`.
 fn document(
     snapshot: Option<&Snapshot>,
     Health { freshness, last_refresh }: Health<'_>,

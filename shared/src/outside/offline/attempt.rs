@@ -33,7 +33,7 @@ impl<'a> Attempt<'a> {
         Self { job, public_url, files, swaps, missing, has_failed: false, may_pass: false }
     }
 
-    /// Where this registry has a file of the version's folder.
+    /// Returns the URL at which this registry has a file of the version's folder.
     pub(super) fn location(&self, name: &str) -> String {
         format!("{}/{}/{name}", self.public_url, self.job.folder)
     }

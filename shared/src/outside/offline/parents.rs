@@ -18,7 +18,7 @@ use crate::validate::{Found, Outside};
 use crate::yaml::edit::{Swap, swap};
 use crate::yaml::{self, Node};
 
-/// Where fetched content is put.
+/// A storage for fetched content.
 pub trait Keep: Sync {
     /// Why it was not.
     type Error: Send;
@@ -35,9 +35,9 @@ const GENERATIONS: usize = 20;
 pub(super) struct Ancestry {
     /// The files by name, each named by its digest.
     pub(super) files: BTreeMap<String, StoredFile>,
-    /// Where the parent is.
+    /// The URL of the parent.
     pub(super) uri: String,
-    /// What of them stays elsewhere.
+    /// The references of the parents that stay on other hosts.
     pub(super) notes: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         Ok(Ok(ancestry))
     }
 
-    /// The devfiles from the parent upwards, and what is to be said of them.
+    /// Returns the devfiles from the parent upwards, and notes about them.
     async fn chain(&mut self, parent: &Outside) -> Result<(Vec<Bytes>, Vec<String>), Unavailable> {
         let (mut chain, mut notes) = (Vec::new(), Vec::new());
         let mut next = Some(parent.clone());

@@ -1,4 +1,4 @@
-//! What a devfile names on other hosts.
+//! The references of a devfile to other hosts.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::tree::TreePath;
 use crate::validate::{Outside, Reference, is_web};
 use crate::yaml::{self, Node};
 
-/// What has to be fetched for a devfile, and what cannot be.
+/// The content to fetch for a devfile, and the references that cannot be fetched.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) starters: Vec<Starter>,
@@ -30,7 +30,7 @@ pub(super) struct Starter {
     pub(super) at: Option<Position>,
 }
 
-/// Where a devfile is, which is where relative references in it start.
+/// The location of a devfile, at which its relative references start.
 #[derive(Debug)]
 pub(super) enum Base {
     /// In the repository.
@@ -41,14 +41,14 @@ pub(super) enum Base {
     Registry,
 }
 
-/// Where the devfile is that a `parent` refers to.
+/// The location of the devfile that a `parent` refers to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// In this registry, or there is none.
     Here,
     /// A devfile on another host.
     Elsewhere(Outside),
-    /// What cannot be fetched, and why.
+    /// A reference that cannot be fetched, with the reason.
     Unfetchable(&'static str),
 }
 
@@ -108,7 +108,7 @@ pub(super) fn warning(path: &str, rule: &str, message: String, at: Option<Positi
     Diagnostic::warning(path, rule, message, hint).at(at)
 }
 
-/// Where the parent of a devfile is.
+/// Returns the location of the parent of a devfile.
 pub(super) fn parent(document: &Node, base: &Base, own: &str) -> Location {
     let reference = document.get("parent").and_then(Reference::of);
     match reference {

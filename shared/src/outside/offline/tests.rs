@@ -45,7 +45,7 @@ pub(crate) fn outside(stacks: &str) -> Outside {
     outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
 }
 
-/// What was kept by digest.
+/// The stored content by digest.
 #[derive(Debug, Default)]
 struct Memory(Mutex<BTreeMap<Digest, Vec<u8>>>);
 

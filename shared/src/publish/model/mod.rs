@@ -35,7 +35,7 @@ use crate::source::{Listing, Scope, Source, SourceError};
 use crate::timestamp::Timestamp;
 use crate::tree::{File, Tree, TreePath};
 
-/// What happens at writes.
+/// The faults of writes.
 #[derive(Debug, Clone, Default)]
 struct Fuse(Arc<Mutex<Faults>>);
 
@@ -114,7 +114,7 @@ impl Fuse {
 }
 
 thread_local! {
-    /// How many seconds went by since a world was made. Everything in a test runs on its thread.
+    /// The seconds since a world was made. Everything in a test runs on its thread.
     static SECONDS: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -142,7 +142,7 @@ struct Commits {
     /// Trees with the commit before.
     all: Vec<(Tree, Option<usize>)>,
     head: usize,
-    /// How many files were read in all.
+    /// The number of files that were read.
     read: usize,
     /// As when the history is too long.
     tells_no_dates: bool,
@@ -391,7 +391,7 @@ fn reads_and_writes_are_in_proportion_to_what_changed() {
         "a tag moves to what is there: {named:?}"
     );
     assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
-    // A devfile, the document that tells of it, the release and the index; a devfile, its manifest and tag, the document and its
+    // A devfile, the document that names it, the release and the index; a devfile, its manifest and tag, the document and its
     // artifact, and the index artifact's two layers and tags.
     assert_eq!(second.writes, Writes { bucket: 4, registry: 9 });
     let third = block_on(world.publisher().refresh(None)).unwrap();

@@ -29,7 +29,7 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// A trigger that tells of a commit, perhaps a late one, or of none.
+    /// A trigger that names a commit, perhaps a late one, or none.
     Refresh(Option<usize>),
     Refetch,
     /// An invocation of one of a few publications, perhaps a repeated or a late one.

@@ -55,7 +55,7 @@ fn a_blob_that_may_be_pruned_is_written_again() {
     world.branch.commit(with_owners(0));
     wait(DAY);
     let report = block_on(world.publisher().refresh(None)).unwrap();
-    // The devfile, the document that tells of it, the release of another commit, the index.
+    // The devfile, the document that names it, the release of another commit, the index.
     assert_eq!(report.writes.bucket, 4);
 }
 

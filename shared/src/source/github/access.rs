@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
 
-/// How long before its end a token is no longer used, in seconds: longer than any call takes.
+/// Seconds before its end at which a token is no longer used: longer than any call takes.
 const SPARE_SECONDS: i64 = 120;
 
 /// Credentials for GitHub. `Debug` shows the kind alone.
@@ -36,10 +36,10 @@ pub struct AppKey {
     key: Secret,
 }
 
-/// How long an App may be named by one of its own tokens, in seconds; GitHub permits ten minutes.
+/// The life of an App's own tokens, in seconds; GitHub permits ten minutes.
 const APP_TOKEN_SECONDS: i64 = 540;
 
-/// How far GitHub's clock may be behind, in seconds.
+/// The seconds by which GitHub's clock may be behind.
 const CLOCK_SECONDS: i64 = 60;
 
 /// Why an [`AppKey`] was refused.

@@ -17,7 +17,7 @@ const CONTEXT: &str = "devfile-registry";
 /// Longest description that GitHub takes, in characters.
 const DESCRIPTION: usize = 140;
 
-/// What became of a commit.
+/// The state of a commit after a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CommitState {

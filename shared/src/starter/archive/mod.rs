@@ -53,7 +53,7 @@ pub enum ArchiveError {
     /// The folder that is the project is not there.
     #[error("it has no folder {0}")]
     NoSuchFolder(String),
-    /// What came is not an archive, or only a part of one.
+    /// The content is not an archive, or only a section of one.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// The Git repository that it is packed from cannot be read.

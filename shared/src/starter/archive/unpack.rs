@@ -14,7 +14,7 @@ const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
-/// What the names of an archive say.
+/// The findings about the names of an archive.
 #[derive(Default)]
 struct Overview {
     /// The folder at the top, while there is only one.
@@ -103,7 +103,7 @@ impl Overview {
         }
     }
 
-    /// What the names of the wanted files begin with.
+    /// Returns the prefix of the names of the wanted files.
     fn prefix(self, folder: Option<&TreePath>) -> Result<String, ArchiveError> {
         let Some(folder) = folder else { return Ok(String::new()) };
         match self.top.filter(|_| !self.beside) {

@@ -102,7 +102,7 @@ fn check_composites(devfile: &Devfile<'_>, findings: &mut Findings) {
     }
 }
 
-/// How far the walk over composites is with a command.
+/// The progress of the walk over composites with a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
     New,

@@ -69,7 +69,7 @@ fn elements<'a>(items: &'a [Node], key: &str, kinds: &[&'static str]) -> Vec<Ele
     items.iter().map(element).collect()
 }
 
-/// Where the first of each name is.
+/// Returns the position of the first of each name.
 fn index<'a>(elements: &[Element<'a>]) -> HashMap<&'a str, usize> {
     elements.iter().enumerate().rev().map(|(index, element)| (element.name, index)).collect()
 }

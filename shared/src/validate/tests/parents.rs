@@ -175,7 +175,7 @@ fn fetched_parents() {
     assert!(checked.of_parents[0].message.ends_with("(line 2 of https://e.org/d.yaml)"));
 }
 
-/// What an unreachable parent may define is not missed.
+/// Definitions that an unreachable parent may have are not reported as missing.
 #[test]
 fn unreachable_parents_raise_no_false_alarms() {
     let lines = "parent: {uri: \"https://e.org/d.yaml\"}
