@@ -1,4 +1,4 @@
-"""What a push changed, from the event and the clone of the workflow."""
+"""The changes of a push, from the event and the clone of the workflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FOLDERS = ("stacks/", "samples/")
 _FILES = ("extraDevfileEntries.yaml", "last_modified.json")
 
 _DEPTHS = (20, 200, 2000)
-"""How far back a shallow clone is asked for, one after the other."""
+"""The depths to which a shallow clone is deepened, one after the other."""
 
 
 class Push(NamedTuple):
@@ -81,7 +81,7 @@ def _is_hash(name: str) -> bool:
 
 
 def _git(folder: Path, *arguments: str) -> Optional[str]:
-    # What was pushed runs nothing: a committed repository is not one, and no configuration but the checkout's own counts.
+    # Pushed content runs nothing: a committed repository is not one, and no configuration but the checkout's own counts.
     settings = ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.hooksPath=/dev/null", "safe.directory=*")
     options = [word for setting in settings for word in ("-c", setting)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

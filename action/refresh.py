@@ -42,7 +42,7 @@ class Failure(Exception):
 
 
 class Answer(NamedTuple):
-    """What a server said."""
+    """The answer of a server."""
 
     status: int
     document: Any
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the workflow says."""
+    """The inputs of the workflow."""
 
     url: str
     audience: str
@@ -203,7 +203,7 @@ def _credentials(settings: Settings, body: bytes, environment: Mapping[str, str]
 def _await(
     settings: Settings, is_live: _Live, earlier: Optional[str], deadline: float, clock: Clock
 ) -> dict:
-    """Looks at /status until the commit is live, or was not published. What was told of it earlier does not count."""
+    """Looks at /status until the commit is live, or was not published. Earlier reports of it do not count."""
     while clock.now() < deadline:
         status = _status(settings)
         report = status and _result(status, is_live, earlier)

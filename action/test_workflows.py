@@ -21,7 +21,7 @@ _RUN_SECONDS = 120
 
 
 class Job(NamedTuple):
-    """How a run of the workflow ended."""
+    """The result of a run of the workflow."""
 
     succeeded: bool
     commands: list[tuple[str, str, dict[str, str]]]
@@ -166,7 +166,7 @@ class Merges(Workflow):
 
 
 class Annotations(Workflow):
-    """What a runner makes of the annotations."""
+    """The annotations as a runner understands them."""
 
     def test_mistake_of_somebody_else_is_a_warning(self) -> None:
         others = {**HELD, "problems": [{**PROBLEM, "path": "stacks/php/devfile.yaml"}]}

@@ -1,4 +1,4 @@
-"""How a workflow is told things: annotations, outputs and the summary of the job."""
+"""Reports to a workflow: annotations, outputs and the summary of the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands in `scripts/` are made of. Standard library only, so that Python 3.9 or newer is all they need.
+"""The modules of the commands in `scripts/`. Standard library only, so that Python 3.9 or newer is all they need.
 
     console     what a person sees: steps, table, prefixed log lines, colours
     tools       fetches pinned tools into .tools/

@@ -31,7 +31,7 @@ _HINTS = (
     (r"already exists", "a resource of that name is left from another stack; remove it, or deploy with another --stack"),
     (r"LimitExceeded|exceeded the (maximum|limit)|TooMany", "ask AWS for a higher quota (docs/operators/deploy-on-aws.md has the limits)"),
 )
-"""What helps against reasons that AWS gives."""
+"""Remedies for the reasons that AWS gives."""
 
 
 def region_of(option: Optional[str]) -> Optional[str]:

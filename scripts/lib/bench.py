@@ -75,7 +75,7 @@ def main(root: Path, arguments: list[str]) -> int:
 
 
 def machine() -> list[str]:
-    """What was measured on, and whether it had time for it."""
+    """The machine of the measurement, and whether it was calm."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [f"Machine: {cores} cores of {_model()}, {memory:.0f} GiB of memory; wrk, servers and functions share it."]

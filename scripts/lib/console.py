@@ -1,4 +1,4 @@
-"""What a person sees.
+"""Output for people.
 
 Everything goes to stdout in whole lines; stderr is left to the one sentence that says why a command failed, so that
 `command 2>problem` holds just that.

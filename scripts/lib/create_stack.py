@@ -19,7 +19,7 @@ INLINE_CHARACTERS = 4096
 """Longest code that CloudFormation takes as text."""
 
 PREFIX = "packages/"
-"""Where in the bucket the packages are. Neither function may write there."""
+"""The place of the packages in the bucket. Neither function may write there."""
 
 _FETCH = Path(__file__).with_name("fetch_packages.py")
 

@@ -56,7 +56,7 @@ _EMPTY_STATES = {
 
 
 class Plan(NamedTuple):
-    """What is to be done."""
+    """The steps of a deployment."""
 
     deployment: Deployment
     changed: Mapping[str, str]

@@ -102,7 +102,7 @@ def _source(root: Path) -> Path:
 
 
 def _other_run(home: Path, holder: str) -> None:
-    """What a taken lock means: a run that is alive keeps it, one that was killed is still being cleaned up."""
+    """The reason of a taken lock: a run that is alive keeps it, one that was killed is still being cleaned up."""
     if holder.isdigit() and Path(f"/proc/{holder}").exists():
         raise Failure(f"scripts/dev is running already in {home} (process {holder}); end it, or set DEV_DIR")
     step("start", "waiting for the processes of an earlier run to end")
@@ -155,7 +155,7 @@ class Development:
         if github:
             own.update(self._github(functions.webhook_url(self._port)))
         self._write_environment(own)
-        # Before the first look of refresh, so that no change falls between the two. GitHub tells of pushes itself.
+        # Before the first look of refresh, so that no change falls between the two. GitHub reports pushes itself.
         watcher = None if github else Watcher(self._source)
         functions.start(self._port, _environment(own))
         self._supervisor.on_tick = lambda: _show(functions)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 
 _LEFT_OUT = ("timestamp", "level", "message", "span", "spans", "target", "request_id", "xray")
-"""What the terminal need not show: time passes at the same speed there, and nobody looks ids up."""
+"""Fields that the terminal need not show: time passes at the same speed there, and nobody looks ids up."""
 
 
 def readable(text: str) -> str:
-    """A line for people. What is not an event stays as it is."""
+    """A line for people. A line that is no event stays as it is."""
     try:
         event = json.loads(text)
     except ValueError:

@@ -27,7 +27,7 @@ _NOISE = (
     *("INFO spawning function instance", "INFO starting lambda function instance", "Running `", "Finished `"),
     *("AWS_LAMBDA_MAX_CONCURRENCY is set", '{"_aws"'),
 )
-"""What the emulator, and the runtime on its account, say about each start of a function, and metrics for CloudWatch. It is in
+"""Lines of the emulator, and of the runtime on its account, about each start of a function, and metrics for CloudWatch. It is in
 the logs for those who want it."""
 
 _RESTARTS = 5
@@ -59,13 +59,13 @@ class Emulated:
         return [port]
 
     def urls(self) -> list[tuple[str, str]]:
-        """What listens where."""
+        """The addresses of the servers."""
         url = f"http://127.0.0.1:{self._port}"
         return [("serve", f"{url} (Lambda emulator)"), ("refresh", f"{url}/refresh")]
 
     @staticmethod
     def webhook_url(port: int) -> str:
-        """Where GitHub delivers its events."""
+        """The URL to which GitHub delivers its events."""
         return f"http://127.0.0.1:{port}/webhooks/github"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:
@@ -173,7 +173,7 @@ class Plain:
         return [port, port + 1]
 
     def urls(self) -> list[tuple[str, str]]:
-        """What listens where."""
+        """The addresses of the servers."""
         return [
             ("serve", f"http://127.0.0.1:{self._port} (release binary)"),
             ("refresh", f"http://127.0.0.1:{self._port + 1}/refresh (release binary)"),
@@ -181,7 +181,7 @@ class Plain:
 
     @staticmethod
     def webhook_url(port: int) -> str:
-        """Where GitHub delivers its events."""
+        """The URL to which GitHub delivers its events."""
         return f"http://127.0.0.1:{port + 1}/webhooks/github"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:

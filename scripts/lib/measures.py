@@ -1,4 +1,4 @@
-"""What is measured, and what it should be. One function a part; each gives rows as it goes.
+"""Measurements, with their targets. One function a part; each gives rows as it goes.
 
 Times and rates of the reference server are those of the design, measured with the same tool on a machine like the one that the
 targets are for.

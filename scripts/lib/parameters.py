@@ -50,7 +50,7 @@ class Deployment(NamedTuple):
     def of(
         cls, stack: str, region: str, described: Mapping[str, Any], before: Mapping[str, str], given: Mapping[str, str]
     ) -> Deployment:
-        """What is given counts before what was deployed, and that before the defaults."""
+        """Given values count before deployed ones, and those before the defaults."""
         defaults = {name: str(parameter.get("Default", "")) for name, parameter in described.items()}
         kept = {name: value for name, value in before.items() if name in described}
         return cls(stack, region, {**defaults, **kept, **given})

@@ -175,7 +175,7 @@ class Supervisor:
         return guardian.marked(self._run)
 
     def at_end(self, action: Callable[[], None]) -> None:
-        """Registers what is to be done once all children are gone."""
+        """Registers a call for the time when all children are gone."""
         self._at_end.append(action)
 
     def check(self) -> None:

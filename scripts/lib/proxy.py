@@ -36,7 +36,7 @@ class Proxy:
         self._call(self._set(fault))
 
     def heal(self) -> None:
-        """Has none any more. What was stalled goes on."""
+        """Has none any more. Stalled answers go on."""
         self._call(self._set(None))
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Known:
-    """What is known of all releases: the numbers of their commits, and the entity tags of their answers."""
+    """Facts about all releases: the numbers of their commits, and the entity tags of their answers."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -46,7 +46,7 @@ class Known:
 
 
 class Tally:
-    """What happened in a stretch of time."""
+    """The events of a stretch of time."""
 
     def __init__(self) -> None:
         self.answers = self.server_errors = self.explained = self.stale = 0
@@ -112,7 +112,7 @@ class Readers:
         return tally
 
     def problems(self) -> list[str]:
-        """What must not be, a few of many."""
+        """Violations, a few of many."""
         more = len(self._problems) - _SHOWN_PROBLEMS
         return self._problems[:_SHOWN_PROBLEMS] + ([f"and {more} more of that kind"] if more > 0 else [])
 

@@ -32,10 +32,10 @@ x86_64-unknown-linux-gnu, and a C compiler. The rest is fetched into .tools/.
 CREATE_STACK = "create-stack.json"
 
 PACKAGE_BYTES = {"serve": 8_000_000, "refresh": 12_000_000}
-"""Largest packages. What is larger starts slower, and a dependency has likely grown by accident."""
+"""Largest packages. A larger one starts slower, and a dependency has likely grown by accident."""
 
 _GLIBC = "2.34"
-"""That of Amazon Linux 2023, where the functions run."""
+"""The version of Amazon Linux 2023, where the functions run."""
 
 _TRIPLES = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 
@@ -43,7 +43,7 @@ _CYCLONEDX = ("cargo-cyclonedx", "0.5.9")
 
 
 class Release(NamedTuple):
-    """What the steps share."""
+    """The state that the steps share."""
 
     root: Path
     folder: Path

@@ -24,7 +24,7 @@ def headline(report: dict[str, Any], milliseconds: float) -> str:
 
 
 def details(report: dict[str, Any]) -> list[str]:
-    """What changed, for a person to see at a glance; a whole registry is not listed."""
+    """The changes, for a person to see at a glance; a whole registry is not listed."""
     lines = []
     for part in ("changed", "removed"):
         items = [describe(item) for item in report.get(part) or []]

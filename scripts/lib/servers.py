@@ -41,7 +41,7 @@ class Bucket(NamedTuple):
     secret_key: str
 
     def environment(self) -> dict[str, str]:
-        """What AWS clients read."""
+        """The environment for AWS clients."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,

@@ -57,7 +57,7 @@ class Phase(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What happened in all phases of a name."""
+    """The events of all phases of a name."""
 
     name: str
     seconds: float
@@ -202,7 +202,7 @@ class Soak:
         seconds = time.monotonic() - begin
         return Row(phase.name, seconds, tally, self._published - published, self._failed - failed)
 
-    # What runs
+    # Processes
 
     def _start_stores(self, binaries: Path) -> dict[str, int]:
         """Starts the servers that store releases, and gives their ports."""
@@ -261,7 +261,7 @@ class Soak:
         self._supervisor.wait(lambda: said.read_text().endswith("\n"), limit=30, what="the stand-in did not start")
         return _port(said.read_text().strip())
 
-    # What is published
+    # Publications
 
     def _commit(self) -> None:
         """Makes the next state of the registry repository. Every file of it tells which one it is."""
@@ -303,7 +303,7 @@ class Soak:
             self._publish()
             self._stop.wait(max(0.0, due - time.monotonic()))
 
-    # What must hold
+    # Invariants
 
     def _check_the_end(self) -> None:
         """With all well again, one refresh makes the head live, and serve shows it."""

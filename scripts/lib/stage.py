@@ -1,4 +1,4 @@
-"""What `scripts/bench` measures: release binaries, stores of their own, a registry repository that can be changed."""
+"""The subjects of `scripts/bench`: release binaries, stores of their own, a registry repository that can be changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REFRESH_SECONDS = 900.0
 
 
 class Load(NamedTuple):
-    """What wrk measured."""
+    """The results of wrk."""
 
     per_second: float
     p50_ms: float
@@ -212,7 +212,7 @@ class Stage:
         return seconds, usage.ru_maxrss / 1000
 
     def cold_start(self, registry: Registry, runs: int) -> dict[str, Any]:
-        """What the harness that plays the Lambda runtime says of `serve` (tests/src/bin/cold-start.rs)."""
+        """The report of the harness that plays the Lambda runtime about `serve` (tests/src/bin/cold-start.rs)."""
         harness = self._binaries.parent / "debug/cold-start"
         if self._supervisor.run("cargo", ["cargo", "build", "--workspace", "--bin", "cold-start"], cwd=self._root) != 0:
             raise Failure("the harness of the cold start cannot be built; what the compiler said is above")
@@ -265,7 +265,7 @@ class Stage:
         self._supervisor.drop(serving.child)
 
     def load(self, serving: Serving, path: str, headers: Optional[Mapping[str, str]] = None) -> Load:
-        """What wrk measures with two threads and sixteen connections."""
+        """The results of wrk with two threads and sixteen connections."""
         options = [f"-H{name}: {value}" for name, value in (headers or {}).items()]
         seconds = 2 if self.quick else 8
         url = f"http://127.0.0.1:{serving.port}{path}"

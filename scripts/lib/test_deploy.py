@@ -27,7 +27,7 @@ RULES = WHOLE["Rules"]
 
 
 def refused(*arguments: str, stack: str = "devfile-registry", region: str = "us-east-1") -> list[str]:
-    """What is wrong with the parameters of a first deployment."""
+    """The faults of the parameters of a first deployment."""
     given, problems = parameters.check(PARAMETERS, ["RegistryRepoUrl=https://github.com/acme/registry", *arguments])
     return problems or parameters.refusals(Deployment.of(stack, region, PARAMETERS, {}, given))
 

@@ -33,7 +33,7 @@ UNUSED = re.compile(
     r"|^sns:PutDataProtectionPolicy$|^cloudfront:.*(ConnectionGroup|StagingConfig|VpcOrigin)"
     r"|^secretsmanager:(RemoveRegions|Replicate)"
 )
-"""What handlers of CloudFormation can call, and do not for this template."""
+"""Calls that handlers of CloudFormation can make, and do not for this template."""
 
 TOOLS = {
     "sam uploads packages and makes change sets": {
@@ -45,7 +45,7 @@ TOOLS = {
     "the webhook's key is shown and rotated": {"secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"},
     "functions get roles": {"iam:PassRole"},
 }
-"""What else is called, with the reason."""
+"""Further calls, with the reason."""
 
 GENERAL = {"Account"}
 """Statements on actions that know no resources."""

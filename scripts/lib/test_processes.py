@@ -39,7 +39,7 @@ sys.exit(run(main))
 
 
 class Ending(unittest.TestCase):
-    """Whatever way a command ends, its children and theirs are gone."""
+    """The children of a command, and theirs, are gone at any end of it."""
 
     def end_by(self, signum: int) -> int:
         with subprocess.Popen([sys.executable, "-B", "-c", COMMAND], cwd=SCRIPTS, stdout=subprocess.PIPE) as command:
@@ -178,7 +178,7 @@ class Marks(unittest.TestCase):
     def test_only_a_run_s_own_processes_carry_it(self) -> None:
         with Supervisor() as one, Supervisor() as other:
             child = one.spawn("sleep", ["sleep", "600"])
-            # Its environment is to be seen once the system has replaced the image of the process.
+            # Its environment is visible once the system has replaced the image of the process.
             one.wait(lambda: one.marked() == [child.process.pid], limit=10, what="the mark is not there")
             self.assertEqual(other.marked(), [])
         self.assertEqual(guardian.marked("no such run"), [])

@@ -84,7 +84,7 @@ def references(node: Any) -> Iterator[tuple[str, str]]:
 
 
 def statements(role: str, without: tuple[str, ...] = ("log", "trace")) -> dict[str, set[str]]:
-    """What a role allows: the resources of each action."""
+    """The permissions of a role: the resources of each action."""
     allowed: dict[str, set[str]] = {}
     for policy in RESOURCES[role]["Properties"]["Policies"]:
         policy = policy.get("Fn::If", [None, policy])[1]

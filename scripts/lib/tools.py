@@ -45,7 +45,7 @@ class Debian(NamedTuple):
     package: str
     names_on_path: tuple[str, ...] = ()
     otherwise: str = ""
-    # Where the program is in the package, when that is not /usr/bin, and packages with other parts of it.
+    # The path of the program in the package, when that is not /usr/bin, and packages with other parts of it.
     program: str = ""
     also: tuple[str, ...] = ()
 
@@ -139,7 +139,7 @@ TOOLS: dict[str, Tool] = {
 # Largest npm package that is fetched, in bytes.
 _NPM_BYTES = 32 << 20
 
-# Where Debian packages have libraries, those that a library keeps to itself included.
+# The folders of libraries in Debian packages, those that a library keeps to itself included.
 _LIBRARIES = ("usr/lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/*audio", "lib/*-linux-gnu*")
 
 
@@ -263,7 +263,7 @@ def _reason(output: str) -> str:
 
 
 def _pip(home: Path, scratch: Path) -> list[str]:
-    """How to run pip. Debian's Python comes without; there it is borrowed from the package with pip's own wheel, which
+    """The command that runs pip. Debian's Python comes without; there it is borrowed from the package with pip's own wheel, which
     Python can run as it is."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]

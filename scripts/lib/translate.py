@@ -1,4 +1,4 @@
-"""What AWS makes of the template's transform, `AWS::Serverless`: resources of CloudFormation alone. Needs the libraries of `sam`."""
+"""The result of the template's transform, `AWS::Serverless`: resources of CloudFormation alone. Needs the libraries of `sam`."""
 
 from __future__ import annotations
 

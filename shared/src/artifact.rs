@@ -69,7 +69,7 @@ fn place(path: &str) -> Place {
     }
 }
 
-/// Content that need not be stored to be had: the config, and no bytes at all.
+/// Content that needs no storage: the config, and no bytes at all.
 pub(crate) fn known(blob: Digest) -> Option<Bytes> {
     [CONFIG, b""].into_iter().find(|content| Digest::of(content) == blob).map(Bytes::from_static)
 }

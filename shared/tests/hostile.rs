@@ -137,7 +137,7 @@ fn base() -> String {
 /// One test, since the peak is that of the process.
 #[test]
 fn hostile_files_are_bounded() {
-    // What is made once, such as compiled schemas, is not counted.
+    // Memory that is allocated once, such as compiled schemas, is not counted.
     devfile("d", HEAD.as_bytes(), &Surroundings::ALONE);
     let base = Bytes::from(base());
     let files =

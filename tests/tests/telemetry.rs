@@ -96,7 +96,7 @@ async fn a_refresh_and_its_calls_are_in_the_callers_trace() {
     for (server, calls) in [(s3, to_bucket), (oci, to_registry)] {
         let passed_on: BTreeSet<String> = server.take_headers("traceparent").into_iter().collect();
         let exported = calls.iter().map(|call| format!("00-{TRACE}-{}-01", call.id)).collect();
-        assert_eq!(passed_on, exported, "what a server is told of is what the collector knows");
+        assert_eq!(passed_on, exported, "servers get the spans that the collector knows");
     }
 }
 

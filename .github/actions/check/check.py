@@ -33,11 +33,11 @@ _FAILURES = (
     *(CannotRun, OSError, subprocess.TimeoutExpired, http.client.HTTPException),
     *(ValueError, KeyError, TypeError, RecursionError),
 )
-"""What a run can meet in its environment and in answers. None of it is an error of the stacks, whose status is 1."""
+"""Failures of a run's environment, and of answers. None of them is an error of the stacks, whose status is 1."""
 
 
 def base_of(environment: Mapping[str, str]) -> Optional[str]:
-    """The revision to compare with; none when everything is to be checked."""
+    """The revision to compare with; none to check everything."""
     if given := environment.get("CHECK_CHANGED_SINCE", "").strip():
         return given
     try:

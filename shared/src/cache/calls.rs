@@ -122,7 +122,7 @@ impl Intercept for InContext {
         match call.response().map(|response| response.status().as_u16()) {
             Some(status) => {
                 span.set("http.response.status_code", status);
-                // What is absent or not in the state that was asked for is an answer like any other.
+                // A missing object, or one in another state than the condition, is an answer like any other.
                 if status >= 400 && !matches!(status, 404 | 409 | 412) {
                     span.fail(status.to_string().as_str());
                 }

@@ -129,7 +129,7 @@ impl S3Bucket {
         let length = output.content_length.unwrap_or_default().max(0) as u64;
         let etag = ETag(output.e_tag.ok_or_else(|| failed("the answer has no ETag".into()))?);
         let mut body = output.body;
-        // What is announced need not come.
+        // The announced bytes need not come.
         let mut bytes = BytesMut::with_capacity(length.min(limit) as usize);
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| failed(DisplayErrorContext(error).to_string()))?);
@@ -338,7 +338,7 @@ impl Bucket for S3Bucket {
             }
             // 409 is S3's answer when two conditional writes meet, here again and again.
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Written::Lost),
-            // That of `If-Match` when the object is gone.
+            // The status of `If-Match` when the object is gone.
             Err(error) if has_state && status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
                 Ok(Written::Lost)
             }

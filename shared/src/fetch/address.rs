@@ -47,7 +47,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
-    // What a translator to IPv4 (RFC 6052, "Well-Known Prefix") reaches is decided by the address inside.
+    // A translator to IPv4 (RFC 6052, "Well-Known Prefix") reaches the address inside.
     if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = segments {
         return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     }

@@ -64,7 +64,7 @@ pub(super) async fn bring_in(
             repository.hold(version.part.clone(), vec![Diagnostic { severity: Severity::Error, ..problem }]);
         }
     }
-    // What is not valid is fetched again, so that it is reported again.
+    // An invalid version is fetched again, so that it is reported again.
     let valid: BTreeSet<&str> =
         repository.stacks.iter().flat_map(|stack| &stack.versions).map(|version| version.folder.as_str()).collect();
     let valid = fetched.into_iter().filter(|(version, _)| valid.contains(version.folder.as_str()));
@@ -85,7 +85,7 @@ fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
 /// Returns the files of a version at a commit, or `None` when they are those of the release before.
 async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Result<Option<(Tree, FetchedVersion)>, Unavailable> {
     let remote = Remote::new(&version.git)?;
-    // What was published otherwise, or not whole, has to be at hand to be published anew.
+    // A version that was published otherwise, or not whole, must be at hand to be published anew.
     let stays = |v: &&PublishedVersion| {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
     };

@@ -212,7 +212,7 @@ fn malformed(defect: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!(r#"{{"status":"{defect}"}}"#)));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Whatever sent it may not agree with this server where the next request begins.
+    // Its sender may not agree with this server about the beginning of the next request.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -59,7 +59,7 @@ pub(super) fn blobs_of(release: &Release) -> Vec<NamedBlob> {
     let of_index = release.outline.documents().into_iter().chain([config]);
     let of_index = of_index.map(|document| (INDEX_REPOSITORY.to_owned(), document, LATEST.to_owned()));
     for (repository, (digest, size), tag) in of_versions.chain(of_documents).chain(of_index) {
-        // What has no bytes cannot get lost.
+        // An empty blob cannot get lost.
         if digest == config.0 || artifact::known(digest).is_none() {
             let blob = NamedBlob { repository: repository.clone(), digest, size, tags: BTreeSet::new() };
             blobs.entry((repository, digest)).or_insert(blob).tags.insert(tag);

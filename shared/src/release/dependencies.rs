@@ -91,7 +91,7 @@ pub(crate) fn named_by(path: &str, devfile: &[u8]) -> Vec<LocalReference> {
     if !text.contains("parent") && !text.contains("plugin") {
         return Vec::new();
     }
-    // What cannot be read takes nothing from others, and is not in order.
+    // An unreadable stack takes nothing from others, and is not in order.
     let Ok(document) = yaml::parse(path, text.as_bytes()) else { return Vec::new() };
     let plugins = document.items_of("components").iter().filter_map(|component| component.get("plugin"));
     let named = |node: &Node| match Reference::of(node)? {

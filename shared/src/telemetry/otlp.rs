@@ -79,7 +79,7 @@ impl Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         if let Some((provider, _)) = TRACER.get() {
-            // The log was told of a collector that does not answer, and there is nothing else that can go wrong.
+            // The log has the warning about a collector that does not answer, and there is nothing else that can go wrong.
             let _ended = provider.shutdown_with_timeout(LAST_FLUSH);
         }
     }

@@ -5,7 +5,7 @@ pub(crate) fn problem(uri: &str) -> Option<String> {
     if uri.bytes().any(|byte| byte.is_ascii_control()) {
         return Some("it holds a control character".to_owned());
     }
-    // What begins like a web address has to be a whole one.
+    // A text that begins like a web address has to be a whole one.
     let absolute = uri.starts_with("http");
     let (uri, fragment) = match uri.split_once('#') {
         Some((before, fragment)) if !absolute => (before, fragment),

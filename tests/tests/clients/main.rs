@@ -63,7 +63,7 @@ async fn schemathesis_finds_nothing() {
         "--exclude-path=/v2index",
         "--exclude-checks=unsupported_method",
     ];
-    // What others answer is no business of this test, and chains of requests lead to starter projects on other hosts.
+    // Answers of others are no business of this test, and chains of requests lead to starter projects on other hosts.
     let anything = ["--phases=fuzzing,stateful", "--exclude-path-regex=/starter-projects/"];
     let there = ["--phases=fuzzing", "--include-path-regex=^/(devfiles|stacks|v2/devfile-catalog)/"];
     let (corners, anything, there) = tokio::join!(

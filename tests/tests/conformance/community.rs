@@ -6,7 +6,7 @@ use std::path::Path;
 
 use registry_tests::registry::TestRegistry;
 
-const EMULATOR: &str = "What the Lambda emulator alters";
+const EMULATOR: &str = "Alterations by the Lambda emulator";
 /// The number of times that a case is asked again that the emulator may have lost.
 const LOSSES: usize = 3;
 

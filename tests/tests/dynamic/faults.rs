@@ -84,7 +84,7 @@ async fn the_oci_registry_in_trouble() {
     ] {
         survives(&world, name, |world| world.oci.faults().add(path, fault.clone(), 200), expected).await;
     }
-    // What passes is outlived.
+    // Passing faults are outlived.
     for fault in [
         Fault::RateLimit { status: 429, retry_after: Some(1), reset: None },
         Fault::Status { status: 500 },

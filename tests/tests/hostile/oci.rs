@@ -153,7 +153,7 @@ async fn blob_that_answers_another_length_is_uploaded_again() {
     assert_eq!(uploads, blobs.len(), "each is sent, whatever the registry believes to have");
     assert_intact(&registry).await;
 
-    // What does not heal is an error that names it, and keeps nothing else from being repaired.
+    // A lasting fault is an error that names it, and keeps nothing else from being repaired.
     let (stuck, lost) = (blobs.first().unwrap(), blobs.last().unwrap());
     proxy.faults().add(&format!("HEAD *devfile-catalog/kiln/blobs/{stuck}"), Fault::WrongLength { by: 7 }, 1000);
     call(&real(), &registry, Method::DELETE, &format!("devfile-catalog/kiln/blobs/{lost}")).await;

@@ -142,7 +142,7 @@ async fn refresh_that_fails_tells_strangers_nothing() {
     let page = serve.get("/viewer/status").await.1;
     assert!(page.contains("the last refresh failed") && page.contains("the OCI registry failed"), "{page}");
     assert!(!page.contains("healthy"), "{page}");
-    // Whatever is in the bucket under that name, the page has words of its own.
+    // The page has words of its own for any content of the bucket under that name.
     let text = registry.object("last-refresh.json").await;
     let text = String::from_utf8(text.to_vec()).unwrap();
     registry.put("last-refresh.json", text.replace("the OCI registry failed", "AccessDenied by arn:aws:ecr")).await;

@@ -127,7 +127,7 @@ async fn use_a_version() {
     browser.click("a[download='devfile.yaml']").await;
     assert_eq!(browser.downloaded("devfile.yaml").await, devfile);
 
-    // What changed since.
+    // The changes since then.
     browser.click(".tabs a[href*='/versions']").await;
     browser.click("form.compare button[type=submit]").await;
     browser.until("location.pathname.endsWith('/kiln/compare')").await;

@@ -20,7 +20,7 @@ use crate::view::catalog::{IndexKind, IndexSchema, Query, openapi_parameters};
 use crate::workers;
 
 /// The group of these routes.
-pub(crate) const TAG: (&str, &str) = ("index", "What there is: stacks and samples with their versions");
+pub(crate) const TAG: (&str, &str) = ("index", "Stacks and samples with their versions");
 
 /// The routes.
 pub(crate) fn routes() -> Vec<Route> {
@@ -91,7 +91,7 @@ fn describe(schema: IndexSchema, of_path: &[Value]) -> Description {
 
 fn kind_parameter() -> Value {
     let names: Vec<&str> = IndexKind::NAMES.iter().map(|(name, _)| *name).collect();
-    parameter("type", "What entries there are in the answer.", json!({"type": "string", "enum": names}))
+    parameter("type", "The kind of entries in the answer.", json!({"type": "string", "enum": names}))
 }
 
 async fn stacks(

@@ -66,7 +66,7 @@ struct Sinks {
 /// The receiver of metrics.
 #[derive(Debug)]
 enum MetricsSink {
-    /// Into the log; how many looks at the bucket have been told of is kept.
+    /// Into the log; it keeps the number of reported revalidations.
     Log { told: AtomicU64 },
     /// Into memory.
     Memory(Box<Metrics>),

@@ -114,7 +114,7 @@ pub(crate) fn routes() -> Vec<Route> {
         .counted(Event::Download),
         Route::api(
             "/v2/devfile-catalog/{stack}/referrers/{digest}",
-            operation("referrers", "What refers to a manifest", describe_referrers),
+            operation("referrers", "References to a manifest", describe_referrers),
             |state: State<Arc<App>>, held: Held, Path((stack, digest)): Path<(String, String)>, request: Request| {
                 respond(state, held, Asked::Referrers(stack, digest), request)
             },

@@ -42,7 +42,7 @@ fn schemas() -> Value {
                 "type": "object",
                 "required": ["status"],
                 "properties": {
-                    "status": {"type": "string", "description": "What is wrong."},
+                    "status": {"type": "string", "description": "The fault."},
                     "error": {"type": "string", "description": "Why, where there is more to say."},
                 },
             }),

@@ -48,8 +48,8 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
         Route::api(
             "/status",
-            operation("status", "What is served and how fresh it is", || {
-                let good = Answer::content(200, "What is served", JSON, schema());
+            operation("status", "The served release and its freshness", || {
+                let good = Answer::content(200, "The served release", JSON, schema());
                 Description { parameters: vec![], answers: RestAnswers::always(good).done() }
             }),
             |State(app): State<Arc<App>>, Held(snapshot): Held| async move {

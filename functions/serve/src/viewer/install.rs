@@ -134,7 +134,7 @@ fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec
 /// Clones a repository into a folder and checks a revision out. `git clone --branch` takes branches and tags alone, and a revision
 /// may be a commit.
 fn git_commands(remote: &str, revision: &str, folder: &str) -> Option<String> {
-    // What begins with a hyphen would be an option.
+    // A word that begins with a hyphen would be an option.
     if !remote.starts_with("https://") || revision.starts_with('-') || folder.starts_with('-') {
         return None;
     }

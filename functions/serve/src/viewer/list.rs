@@ -64,7 +64,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
                     button.primary type="submit" { "Search" }
                 }
             } }
-            // What changes while somebody types is said by this.
+            // Screen readers announce the number of hits while somebody types.
             p.hidden #said role="status" {}
             div.columns {
                 (filters(shelf, &found, &query))

@@ -286,7 +286,7 @@ async fn a_host_that_is_none_is_not_repeated() {
         let shown = text(get_with(&snapshot, path, Mode::Pages, &headers).await.unwrap()).await;
         assert!(!shown.contains("evil.example"), "{path}");
     }
-    // What repeats a host that the client chose is not for the cache of others.
+    // A page with a host that the client chose is not for the cache of others.
     for path in ["/viewer", "/robots.txt", "/sitemap.xml"] {
         let response = get(&snapshot, path).await;
         assert_eq!(response.headers()[CACHE_CONTROL], "private, max-age=0, must-revalidate", "{path}");

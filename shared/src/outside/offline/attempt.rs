@@ -99,7 +99,7 @@ impl<'a> Attempt<'a> {
             None
         });
         if self.job.was_whole && self.has_failed {
-            // Its files are at hand, and not what is published: the next time they are to be had again.
+            // Its files are at hand and are not published: the next attempt fetches them again.
             complete.upstream.versions.remove(&self.job.folder);
             if self.may_pass {
                 complete.repository.warnings.extend(self.missing);

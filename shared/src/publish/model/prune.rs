@@ -92,7 +92,7 @@ fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
     });
     let index = index.expect("twenty names are not in order");
     world.bucket.write(INDEX_KEY, index.to_bytes());
-    // That of what belongs to no stack is the same in all of them.
+    // The document of the files of no stack is the same in all of them.
     let shared = world.release(&index).outline.common.digest;
     world.bucket.objects.lock().unwrap().remove(&blob_key(shared));
     world.registry.blobs.lock().unwrap().retain(|(_, blob), _| *blob != shared);

@@ -75,7 +75,7 @@ fn head_that_does_not_descend_from_the_live_commit_is_read_twice() {
         assert_eq!(refresh(&world, None).unwrap().outcome, Outcome::Unchanged);
         assert_eq!(live(&world), Branch::named(2), "one late read of commit {late}");
     }
-    // What both reads show is meant.
+    // A head that both reads show is meant.
     world.branch.reset(1);
     assert_eq!(refresh(&world, None).unwrap().outcome, Outcome::Published);
     assert_eq!(live(&world), Branch::named(1));

@@ -143,7 +143,7 @@ fn names_that_differ_only_by_case_are_refused() {
         assert!(matches!(&error, ArchiveError::DiffersByCase(name) if name == names[1]), "{names:?}: {error}");
         assert!(error.to_string().contains(names[1]), "{error}");
     }
-    // What no file system takes for the same.
+    // Names that no file system takes for the same.
     let different = [
         file("Docs/x", ""),
         file("docs/y", ""),

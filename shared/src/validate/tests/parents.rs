@@ -59,7 +59,7 @@ fn wrong() {
             "parent: {uri: base.yaml}\ncomponents:\n  - {name: box, container: {image: i}}\nvariables: {v: w}\n",
             vec!["parent/merge 5:12", "parent/merge 6:13"],
         ),
-        // What the parent brings in may be wrong only now; then its own place is shown.
+        // Content of the parent may be wrong only now; then its own position is shown.
         ("parent: {uri: base.yaml, components: [{name: box, volume: {}}]}\n", vec!["command/reference 8:33"]),
         (
             "parent: {uri: base.yaml}\ncomponents: [{name: m, container: {image: i, endpoints: [{name: web, targetPort: 8}]}}]\n",
@@ -168,7 +168,7 @@ fn fetched_parents() {
     assert!(check("", &format!("parent: {{id: base}}\n{use_box}")).is_valid());
     assert_eq!(problems(&check("", "parent: {id: base, version: 9.9.9}\n")), ["parent/missing 3:14"]);
 
-    // What is wrong in a file outside the tree is shown where the devfile refers to it.
+    // A fault in a file outside the tree is shown at the reference of the devfile.
     let checked = check("schemaVersion: 2.2.0\nx: 1\n", "parent: {uri: \"https://e.org/d.yaml\"}\n");
     assert_eq!(problems(&checked), ["schema/unknownField 3:15"]);
     assert_eq!(checked.of_parents[0].path, "devfile.yaml");
