@@ -50,7 +50,7 @@ def packaged(template: Mapping[str, Any], digests: Mapping[str, str], url: Optio
 def _add_parameter(made: dict[str, Any], url: Optional[str]) -> None:
     parameter = {
         "Type": "String",
-        "Description": "Where the packages of this release are.",
+        "Description": "The URL of the packages of this release.",
         "AllowedPattern": "^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~+-]+)*$",
         "ConstraintDescription": "must be an https URL without a slash at its end",
     }

@@ -44,7 +44,7 @@ The tools it needs are fetched into .tools/ the first time. Data is kept between
 `. .dev/env` gives a shell the environment that the functions run in.
 
 exit status: 130 after Ctrl-C, 143 after TERM, 1 if it could not go on; the reason is then on stderr.
-Whatever the way it ends, it takes along everything that it started.
+At any end it takes along everything that it started.
 """
 
 

@@ -1,6 +1,6 @@
 """Tests of deploy/deployer-policy.json: enough for what the template creates and scripts/deploy calls, and no more.
 
-What CloudFormation calls for a type of resources is in the type's schema, which cfn-lint has. `test_aws` deploys with the policy.
+The schema of a type of resources, which cfn-lint has, names the calls of CloudFormation. `test_aws` deploys with the policy.
 """
 
 from __future__ import annotations

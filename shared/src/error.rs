@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// An error and its causes on one line, down to the refused connection. What a cause says that was said already is left out.
+/// An error and its causes on one line, down to the refused connection. Words that a cause repeats are left out.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();
     let mut text = line(error);

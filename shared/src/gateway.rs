@@ -41,7 +41,7 @@ const DECODED: &AsciiSet = &UNSAFE_IN_PATH.add(b'%');
 /// Domains of those who hand over the path as the client sent it: function URLs, and the emulator of cargo-lambda.
 const PATH_AS_SENT: [&str; 2] = [".on.aws", "localhost"];
 
-/// A request, as far as a function needs it. Whatever is missing is empty.
+/// A request, as far as a function needs it. Missing fields are empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Event {

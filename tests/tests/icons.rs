@@ -87,7 +87,7 @@ async fn icons_are_shown_as_data_as_far_as_they_can_be_read() {
     let tag = async |path| serve.ask("GET", path, &[]).await.header("etag").to_owned();
     assert_ne!(tag("/v2index/all?name=kiln").await, tag("/v2index/all?name=kiln&icon=base64").await);
 
-    // The next release finds the icon in memory, so it needs no blob. What is no image stays a URL.
+    // The next release finds the icon in memory, so it needs no blob. A URL without an image stays.
     let next = capture(&registry, &[(KILN, "image/svg+xml", SVG), (POT, "text/html", b"<script>")]).await;
     registry.remove(&[blob_key(Digest::of(SVG))]).await;
     within_a_minute("the next release is served", async {

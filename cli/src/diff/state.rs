@@ -108,7 +108,7 @@ impl FromStr for Location {
     }
 }
 
-/// The release of a repository at a location; `None` of a live registry. What it quarantines stays as `before` has it.
+/// The release of a repository at a location; `None` of a live registry. Quarantined parts stay as `before` has them.
 async fn release(
     location: &Location,
     opener: &Opener,

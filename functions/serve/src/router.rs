@@ -130,7 +130,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     without_length(response)
 }
 
-/// Gives the request the path that the routes know, whatever its spelling. What no route should see is answered at once.
+/// Gives the request the path that the routes know, whatever its spelling. Requests that no route should see are answered at once.
 fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     let sent = parts.uri.path();
     let decoded = decode(sent);

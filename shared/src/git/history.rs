@@ -42,7 +42,7 @@ impl Remote {
     /// `git log`. Paths that no commit within [`DATES_DEPTHS`] touched are left out.
     ///
     /// # Errors
-    /// [`GitError`] when the host does not send the first commits. What it sent before it failed counts.
+    /// [`GitError`] when the host does not send the first commits. Commits that it sent before it failed count.
     pub async fn last_modified(
         &self,
         head: &CommitSha,

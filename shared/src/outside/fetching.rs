@@ -103,8 +103,8 @@ impl Outside {
         Complete { tree, repository, upstream, parents }
     }
 
-    /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. What does not arrive is in the
-    /// warnings.
+    /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. The warnings name content
+    /// that does not arrive.
     ///
     /// # Errors
     /// When what was fetched cannot be put anywhere.

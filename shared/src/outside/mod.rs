@@ -1,9 +1,9 @@
 //! Upstream content of a registry repository: remote parents, versions in other Git repositories, devfiles of samples,
 //! icons, and for [offline registries](offline) starter projects.
 //!
-//! This is the one step between repository and release that asks the network, so everything after it is pure again. What the
-//! release before had is not fetched again, all that is new is fetched at once, within [`Rules`](crate::fetch::Rules) and a
-//! time for the whole; what does not arrive is a warning, and stays as it was last published.
+//! This is the one step between repository and release that asks the network, so everything after it is pure again. Content
+//! of the release before is not fetched again; all new content is fetched at once, within [`Rules`](crate::fetch::Rules) and a
+//! time for the whole. Content that does not arrive is a warning, and stays as it was last published.
 //!
 //! - [`Outside`]: the settings, and the steps from a tree to a [`Complete`] repository; start here
 //! - `run`: one completion: its deadline, its budget of bytes, the hosts that are down

@@ -32,7 +32,7 @@ struct Had {
     content: Bytes,
 }
 
-/// Adds the devfiles that the tree does not have. What cannot be fetched stays as it was last published.
+/// Adds the devfiles that the tree does not have. Unreachable ones stay as they were last published.
 pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repository, pending: &mut Pending) {
     if tree.below("samples").next().is_some() {
         // The repository brings the devfiles of its samples along.

@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 pub struct LastRefresh {
     /// When it ended.
     pub at: Timestamp,
-    /// How; none when it failed.
+    /// The outcome; none when it failed.
     pub outcome: Option<Outcome>,
     /// The commit that it was about, as far as that was known.
     pub commit_hash: Option<CommitSha>,

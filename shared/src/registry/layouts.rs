@@ -34,7 +34,7 @@ const TAG: &str = "org.opencontainers.image.ref.name";
 #[derive(Debug, Clone)]
 pub struct ImageLayouts(Directory);
 
-/// The `index.json` of a layout. What other programs added to it stays.
+/// The `index.json` of a layout. Additions of other programs stay.
 #[derive(Debug, Serialize, Deserialize)]
 struct Index {
     manifests: Vec<Descriptor>,

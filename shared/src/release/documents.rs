@@ -1,7 +1,7 @@
 //! The documents of a release, so that what changes little costs little.
 //!
-//! Stacks are spread over shards by their folders. Whoever changes one of ten thousand versions reads and writes the outline, one
-//! shard, and what is common to all.
+//! Stacks are spread over shards by their folders. A change of one of ten thousand versions reads and writes the outline, one
+//! shard, and the common document.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use super::offline::OFFLINE_RULES;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 
-/// Warnings by the folders of the stacks that they are of, and all others. What an offline stack still needs of other hosts is
+/// Warnings by the folders of the stacks that they are of, and all others. The needs of offline stacks for other hosts are
 /// among the others, since every report lists it.
 pub(super) fn by_stack(mut warnings: Vec<Diagnostic>) -> (BTreeMap<String, Vec<Diagnostic>>, Vec<Diagnostic>) {
     warnings.sort();

@@ -71,7 +71,7 @@ impl Repository {
         Self::parse_among(tree, &Unreachable)
     }
 
-    /// Reads a tree whose devfiles may have parents outside. Whatever the number of threads, the result is the same.
+    /// Reads a tree whose devfiles may have parents outside. The result is the same for any number of threads.
     pub fn parse_among(tree: &Tree, outside: &dyn Parents) -> Self {
         let mut repository = Self::default();
         let folders = tree.folders("stacks");

@@ -114,7 +114,7 @@ impl StarterProject {
     /// Reads the starter projects of a devfile.
     ///
     /// # Errors
-    /// Why the devfile cannot be read. What is published can.
+    /// Why the devfile cannot be read. Published ones can.
     pub fn all(devfile: &[u8]) -> Result<Vec<Self>, String> {
         let read = yaml::parse(PATH, devfile).map_err(|problems| problems.into_iter().next());
         let read = read.and_then(|node| yaml::decode::<RawDevfile>(PATH, &node).map_err(|problem| Some(*problem)));

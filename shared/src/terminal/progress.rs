@@ -77,7 +77,7 @@ impl ProgressOutput {
     }
 }
 
-/// The progress of one piece of work. What it shows goes away when this is dropped.
+/// The progress of one piece of work. The bar goes away when this is dropped.
 pub struct Progress {
     steps: Arc<Steps>,
     shown: Option<(Sender<()>, JoinHandle<()>)>,

@@ -1,6 +1,6 @@
 //! GitHub, as far as a registry needs it: a server on the loopback that answers from a real Git repository.
 //!
-//! It keeps nothing that `git` can tell, so that a commit made beside it is there at once. What GitHub adds to Git it keeps in
+//! It keeps nothing that `git` can tell, so that a commit made beside it is there at once. It keeps the additions of GitHub to Git in
 //! memory: commit statuses, Apps and their tokens, keys for OIDC tokens. [`Faults`] go wrong as networks and services do.
 //!
 //! - `rest`: the API; `git`: the source of its answers

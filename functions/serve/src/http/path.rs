@@ -26,7 +26,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// Decodes a path. What decodes to something that is not text, or holds a NUL, is nobody's path.
+/// Decodes a path. Bytes that decode to no text, or to a NUL, are nobody's path.
 pub(crate) fn decode(path: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(path).decode_utf8().ok().filter(|decoded| !decoded.contains('\0'))
 }

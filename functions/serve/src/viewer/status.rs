@@ -71,7 +71,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
     };
     Page {
         title: "Status".into(),
-        description: format!("What {} serves now, since when, and what is quarantined.", registry.name),
+        description: format!("The release that {} serves now, its age, and its quarantined parts.", registry.name),
         canonical: Some("/viewer/status".into()),
         section: Section::Status,
         main,

@@ -55,7 +55,7 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
                 }
                 div.table tabindex="0" role="region" aria-label="Table of commands" {
                     table {
-                        thead { tr { th scope="col" { "Command" } th scope="col" { "Group" } th scope="col" { "Runs on" } th scope="col" { "What it does" } } }
+                        thead { tr { th scope="col" { "Command" } th scope="col" { "Group" } th scope="col" { "Runs on" } th scope="col" { "Effect" } } }
                         tbody { (fitting.rows) }
                     }
                 }

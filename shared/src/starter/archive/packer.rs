@@ -43,7 +43,7 @@ impl Packer {
         self.left
     }
 
-    /// Adds a file. What belongs to Git itself is left out: it could be run as soon as somebody uses Git there.
+    /// Adds a file. Files of Git itself are left out: they could be run as soon as somebody uses Git there.
     ///
     /// # Errors
     /// A name that is taken or leads elsewhere, a limit, or a content that cannot be read to its end.

@@ -1,7 +1,7 @@
 //! The index routes: which entries and versions a query asks for, and the answer to it.
 //!
 //! A [`Catalog`] is made once for a release and answers from memory: texts are folded once ([`column`]), JSON is
-//! rendered once ([`fragment`]), and a request finds, picks and copies. What a request allocates grows with its answer,
+//! rendered once ([`fragment`]), and a request finds, picks and copies. The memory of a request grows with its answer,
 //! not with the index. Parameters are described in one table ([`parameter`]), from which the parser ([`query`]), the
 //! messages of refusals and [`openapi_parameters`] follow.
 //!

@@ -123,7 +123,7 @@ impl SchemaVersionRange {
         Ok(Self(limits))
     }
 
-    /// Whether a version with this schema version is in the range. What is not a version is in no range but the whole.
+    /// Whether a version with this schema version is in the range. A text that is no version is in no range but the whole.
     pub(crate) fn admits(&self, schema_version: &str) -> bool {
         let version = Version::of_schema(schema_version).ok();
         self.0.iter().all(|(bound, limit)| version.as_ref().is_some_and(|version| bound.admits(version, limit)))
