@@ -73,7 +73,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::api(
             "/v2/",
-            operation("ociVersion", "Says that there is an OCI registry", || {
+            operation("ociVersion", "The version check of the OCI distribution API", || {
                 let answers = document("There is", json!({"type": "object"})).done();
                 Description { parameters: vec![], answers }
             }),

@@ -83,17 +83,17 @@ fn headers() -> Value {
     let text = || json!({"type": "string"});
     json!({
         "AnyOrigin": always("Scripts of every origin may read.", json!({"type": "string", "enum": ["*"]})),
-        "NoSniff": always("The media type is as it is said.", json!({"type": "string", "enum": ["nosniff"]})),
+        "NoSniff": always("Clients must not guess another media type.", json!({"type": "string", "enum": ["nosniff"]})),
         "Vary": always("The request headers that the answer depends on.", text()),
         "Commit": sometimes("The commit of the release that the answer is from.", json!({"type": "string", "pattern": "^[0-9a-f]{40,64}$"})),
-        "Stale": sometimes("There while the store does not answer: seconds since it last confirmed the release.", json!({"type": "integer", "minimum": 0})),
+        "Stale": sometimes("Seconds since the store last confirmed the release; only while it does not answer.", json!({"type": "integer", "minimum": 0})),
         "CacheControl": always("How long the answer may be kept.", text()),
         "ETag": always("Entity tag, for `If-None-Match`.", json!({"type": "string", "pattern": "^\"[^\"]+\"$"})),
         "RetryAfter": always("Seconds after which it is worth trying again.", json!({"type": "integer", "minimum": 0})),
-        "Location": always("Where it is.", text()),
+        "Location": always("The URL of the content.", text()),
         "Link": sometimes("The next page (RFC 8288).", text()),
         "ContentDigest": always("Digest of the content.", json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})),
-        "ContentRange": always("Which bytes of how many.", json!({"type": "string", "pattern": "^bytes ([0-9]+-[0-9]+|\\*)/[0-9]+$"})),
-        "ApiVersion": always("Says that this is a registry.", json!({"type": "string", "enum": ["registry/2.0"]})),
+        "ContentRange": always("The range, and the length of the whole.", json!({"type": "string", "pattern": "^bytes ([0-9]+-[0-9]+|\\*)/[0-9]+$"})),
+        "ApiVersion": always("The version of the distribution API.", json!({"type": "string", "enum": ["registry/2.0"]})),
     })
 }

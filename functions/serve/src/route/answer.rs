@@ -89,7 +89,7 @@ impl RestAnswers {
 
     /// The requested content may be missing, or the path may not be one.
     pub(crate) fn not_found(&mut self) {
-        let missing = Answer::content(404, "It is not in the live release", JSON, schema_of("Error"));
+        let missing = Answer::content(404, "Not in the live release", JSON, schema_of("Error"));
         self.0.push(with(missing, &[CACHING]));
         if self.0.iter().all(|answer| answer.status != 400) {
             let bad = Answer::content(400, "The path is not well formed", JSON, schema_of("Error"));
@@ -169,7 +169,7 @@ impl OciAnswers {
     }
 
     pub(crate) fn not_found(mut self) -> Self {
-        let missing = Answer::content(404, "It is not in the live release", JSON, schema_of("OciErrors"));
+        let missing = Answer::content(404, "Not in the live release", JSON, schema_of("OciErrors"));
         self.0.push(with(missing, &[CACHING]));
         self
     }
