@@ -9,8 +9,9 @@
 //! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
 //! - [`view`]: derived once per release, the catalog and the index of the viewer;
 //! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;
-//! - [`config`], [`workers`].
+//! - [`config`]; [`workers`] and [`aside`]: work away from the threads that serve connections.
 
+mod aside;
 mod config;
 mod devfiles;
 mod files;

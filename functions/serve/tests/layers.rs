@@ -13,7 +13,7 @@ use rules::Layer;
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
 const LAYERS: [Layer; 10] = [
-    ("base", &["config", "workers"], &[]),
+    ("base", &["aside", "config", "workers"], &[]),
     ("http", &["http"], &["base"]),
     ("view", &["view"], &["http"]),
     ("release", &["release"], &["view"]),

@@ -19,6 +19,7 @@ use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
+use crate::aside;
 use crate::release::blobs::Damaged;
 use crate::release::icons;
 use crate::release::snapshot::{Shared, Snapshot};
@@ -304,11 +305,12 @@ impl Inner {
         let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
         look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
-                self.snapshot.store(Some(Arc::clone(&snapshot)));
-                // The release before is gone now, and what its reading took.
-                workers::run_aside(heap::trim);
+                let before = self.snapshot.swap(Some(Arc::clone(&snapshot)));
+                // What the release before held, and what the reading of this one took, goes back before more is taken.
+                aside::run(move || drop(before));
+                aside::run(heap::trim);
                 snapshot.prepare();
-                workers::run_aside(heap::trim);
+                aside::run(heap::trim);
             }
         });
     }

@@ -165,7 +165,8 @@ mod tests {
     fn commands(name: &str, only: Option<EntryType>, host: Option<&'static str>) -> String {
         let snapshot = fixture::snapshot();
         let place = snapshot.shelf.place(name, only).unwrap();
-        let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
+        let entry = snapshot.catalog.entry(place);
+        let shown = Shown::find(&snapshot, &entry, "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
         let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);

@@ -76,7 +76,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
                     } @else {
                         ol.cards {
                             @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                @let entry = &snapshot.catalog.entries()[*place];
+                                @let entry = &snapshot.catalog.entry(*place);
                                 li { (card(entry, shelf.history.entry(*place), shelf, registry, now)) }
                             }
                         }
@@ -96,7 +96,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
 }
 
 fn toolbar(query: &ListQuery, found: &Narrowed, snapshot: &Snapshot) -> Markup {
-    let (hits, all) = (found.kept.len(), snapshot.catalog.entries().len());
+    let (hits, all) = (found.kept.len(), snapshot.catalog.len());
     html! {
         div.toolbar {
             h2 {
@@ -234,7 +234,7 @@ fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
             h2 #updated { "Recently updated" }
             ul {
                 @for place in last {
-                    @let entry = &snapshot.catalog.entries()[*place];
+                    @let entry = &snapshot.catalog.entry(*place);
                     li {
                         a href=(path_of(entry, shelf, registry).page()) {
                             (title(entry))
@@ -248,16 +248,16 @@ fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
 }
 
 /// Texts that begin or go on as the search does: values of facets, then titles of hits.
-fn suggestions<'a>(snapshot: &'a Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<&'a str> {
+fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<String> {
     let wanted = fold(&query.search);
     if wanted.is_empty() {
         return Vec::new();
     }
-    let entries = snapshot.catalog.entries();
-    let titles = found.kept.iter().map(|place| title(&entries[*place]));
-    let mut texts: Vec<&str> = Vec::new();
-    for text in snapshot.shelf.facets.beginning(&wanted).take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
-        let folded = fold(text);
+    let titles = found.kept.iter().map(|place| title(&snapshot.catalog.entry(*place)).to_owned());
+    let values = snapshot.shelf.facets.beginning(&wanted).map(str::to_owned);
+    let mut texts: Vec<String> = Vec::new();
+    for text in values.take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
+        let folded = fold(&text);
         if folded != wanted && texts.len() < SUGGESTED && texts.iter().all(|known| fold(known) != folded) {
             texts.push(text);
         }
@@ -384,7 +384,7 @@ mod tests {
         let part: BTreeSet<String> = ["samples/pot".to_owned()].into();
         release.changes = Changes { changed: part.clone(), added: part, ..Changes::default() };
         release.parts = 1;
-        snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &Icons::new(), &[], &[release]);
+        snapshot.shelf = Shelf::new(&fixture::entries(), &Icons::new(), &[], &[release]);
         let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
         for (now, marks) in [("2025-11-30T09:00:00Z", 1), ("2025-12-02T09:00:00Z", 0)] {
             let page = render(&snapshot, registry, "", now.parse().unwrap());

@@ -159,8 +159,8 @@ fn answer_old_link(visit: Visit<'_>, name: String) -> Response<HttpBody> {
     redirect(&place.map_or_else(
         || "/viewer".to_owned(),
         |place| {
-            let entry = &visit.snapshot.catalog.entries()[place];
-            list::path_of(entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
+            let entry = visit.snapshot.catalog.entry(place);
+            list::path_of(&entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
         },
     ))
 }

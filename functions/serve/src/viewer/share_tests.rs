@@ -101,7 +101,7 @@ async fn page_describes_its_version_for_search_engines() {
     assert_eq!(data["version"], "1.1.0");
     assert_eq!(data["author"]["name"], "Potters");
     let hostile = Arc::new(fixture::hostile());
-    let name = &hostile.catalog.entries()[0].name;
+    let name = &hostile.catalog.entry(0).name;
     let data = read(&page(&hostile, &format!("/viewer/devfiles/clay-works/{}", link::segment(name))).await);
     assert!(data["name"].as_str().unwrap().ends_with(fixture::ATTACK), "{data}");
     assert!(data.get("codeRepository").is_none(), "{data}");

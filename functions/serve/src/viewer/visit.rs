@@ -1,5 +1,6 @@
 //! A request for a page: the registry, the release and the query that the page is rendered from.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
@@ -53,6 +54,8 @@ pub(super) struct Visit<'a> {
     pub(super) query: &'a str,
     /// The headers.
     pub(super) headers: &'a HeaderMap,
+    /// The entry that the path names, once it was [asked for](Self::entry).
+    entry: &'a OnceCell<Entry>,
 }
 
 impl Viewer {
@@ -111,7 +114,10 @@ impl Viewer {
         let (headers, query) = (&request.headers, request.uri.query().unwrap_or_default());
         let render = || {
             self.reached(headers, |registry| match held.as_deref() {
-                Some(snapshot) => render(Visit { viewer: self, registry, snapshot, query, headers }),
+                Some(snapshot) => {
+                    let entry = OnceCell::new();
+                    render(Visit { viewer: self, registry, snapshot, query, headers, entry: &entry })
+                }
                 None => {
                     let page = missing::release(app.why_no_release());
                     page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never)
@@ -184,7 +190,7 @@ impl<'a> Visit<'a> {
         page.answer(self.registry, self.headers, StatusCode::NOT_FOUND, Caching::Never)
     }
 
-    /// The entry of a name below the name of a registry.
+    /// The entry that the path names, below the name of a registry. Whoever asks again gets the same.
     ///
     /// # Errors
     /// The answer, when the registry is not this one or has no such entry.
@@ -198,9 +204,10 @@ impl<'a> Visit<'a> {
         if slug(registry) != self.registry.slug {
             return Err(Box::new(self.missing(&missing::registry(self.snapshot, self.registry, registry, name))));
         }
-        let place = self.snapshot.shelf.place(name, only);
-        let place = place.ok_or_else(|| Box::new(self.missing(&missing::entry(self.snapshot, self.registry, name))))?;
-        Ok(&self.snapshot.catalog.entries()[place])
+        match self.snapshot.entry(name, only) {
+            Some(entry) => Ok(self.entry.get_or_init(|| entry)),
+            None => Err(Box::new(self.missing(&missing::entry(self.snapshot, self.registry, name)))),
+        }
     }
 
     /// The version of an entry that a text names.

@@ -126,6 +126,19 @@ impl Rendering {
         }
         Self { json: page.finish(), entries: fragments, versions: all_versions }
     }
+
+    /// The JSON of an entry, by its place.
+    pub(super) fn entry(&self, place: usize) -> &[u8] {
+        let EntryFragment { head, tail } = &self.entries[place];
+        &self.json[head.range.start..tail.end]
+    }
+
+    /// Keeps the JSON as a part of a text that has it, rather than a second time.
+    pub(super) fn share(&mut self, text: &Bytes) {
+        if let Some(start) = memchr::memmem::find(text, &self.json) {
+            self.json = text.slice(start..start + self.json.len());
+        }
+    }
 }
 
 /// A JSON array while it is written.
@@ -197,6 +210,18 @@ mod tests {
         assert_eq!(v1.json, to_compact_json(&shown));
         let none = Rendering::v2(&mut [], &icons);
         assert_eq!(none.json.as_ref(), b"[]");
+    }
+
+    #[test]
+    fn json_that_stands_in_another_text_is_kept_once() {
+        let mut rendering = Rendering::v2(&mut fixture::entries(), &IconData::new(&fixture::icons()));
+        let text = Bytes::from([b"{\"stacks\":", rendering.json.as_ref(), b"}"].concat());
+        let json = rendering.json.clone();
+        rendering.share(&Bytes::from_static(b"{\"stacks\":[]}"));
+        assert_eq!(rendering.json.as_ptr(), json.as_ptr());
+        rendering.share(&text);
+        assert_eq!(rendering.json, json);
+        assert!(text.as_ptr_range().contains(&rendering.json.as_ptr()));
     }
 
     #[test]
