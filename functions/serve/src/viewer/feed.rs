@@ -1,5 +1,7 @@
 //! Atom feeds (RFC 4287) of the registry and of each entry: the versions that were changed last.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::body::Body as HttpBody;
 use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
@@ -31,8 +33,11 @@ struct Item<'a> {
 /// The feed of the registry.
 pub(super) fn answer(visit: Visit<'_>, (): ()) -> Response<HttpBody> {
     let newest = visit.snapshot.shelf.history.newest();
-    let entries: Vec<Entry> = newest.iter().map(|(place, _)| visit.snapshot.catalog.entry(*place)).collect();
-    let items = newest.iter().zip(&entries).map(|((place, version), entry)| {
+    let places: BTreeSet<usize> = newest.iter().map(|(place, _)| *place).collect();
+    let entries: BTreeMap<usize, Entry> =
+        places.into_iter().map(|place| (place, visit.snapshot.catalog.entry(place))).collect();
+    let items = newest.iter().map(|(place, version)| {
+        let entry = &entries[place];
         item(visit, *place, entry, version.map(|version| &entry.versions[version]))
     });
     respond(visit, FEED_PATH, "/viewer", visit.registry.name, items)

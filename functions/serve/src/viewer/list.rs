@@ -10,10 +10,9 @@ use super::room::{brief, short};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::facets::{Choice, Narrowed};
-use crate::view::browse::history::Times;
 use crate::view::browse::query::{ListQuery, Sort};
 use crate::view::browse::shelf::{Shelf, title};
-use crate::view::catalog::{is_deprecated, is_deprecated_tag};
+use crate::view::catalog::is_deprecated_tag;
 use crate::view::text::fold;
 
 /// Cards on a page, as existing viewers show them.
@@ -76,8 +75,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
                     } @else {
                         ol.cards {
                             @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                @let entry = &snapshot.catalog.entry(*place);
-                                li { (card(entry, shelf.history.entry(*place), shelf, registry, now)) }
+                                li { (card(snapshot, *place, registry, now)) }
                             }
                         }
                         (pagination(&query, pages))
@@ -234,7 +232,7 @@ fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
             h2 #updated { "Recently updated" }
             ul {
                 @for place in last {
-                    @let entry = &snapshot.catalog.entry(*place);
+                    @let entry = &snapshot.catalog.head(*place);
                     li {
                         a href=(path_of(entry, shelf, registry).page()) {
                             (title(entry))
@@ -253,7 +251,7 @@ fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<
     if wanted.is_empty() {
         return Vec::new();
     }
-    let titles = found.kept.iter().map(|place| title(&snapshot.catalog.entry(*place)).to_owned());
+    let titles = found.kept.iter().map(|place| title(&snapshot.catalog.head(*place)).to_owned());
     let values = snapshot.shelf.facets.beginning(&wanted).map(str::to_owned);
     let mut texts: Vec<String> = Vec::new();
     for text in values.take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
@@ -265,7 +263,9 @@ fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<
     texts
 }
 
-fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+fn card(snapshot: &Snapshot, place: usize, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+    let (catalog, shelf) = (&snapshot.catalog, &snapshot.shelf);
+    let (entry, times, versions) = (&catalog.head(place), shelf.history.entry(place), catalog.versions(place));
     let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
@@ -277,7 +277,7 @@ fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now:
                     p.by {
                         (type_mark(entry.entry_type))
                         @if times.is_new(now) { span.mark.new { "New" } }
-                        @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
+                        @if catalog.is_deprecated(place) { span.mark.deprecated { "Deprecated" } }
                         @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
                 }
@@ -294,9 +294,9 @@ fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now:
             p.card-foot {
                 span {
                     (short(&entry.language))
-                    @if entry.versions.len() > 1 {
+                    @if versions > 1 {
                         @if !entry.language.trim().is_empty() { " · " }
-                        (entry.versions.len()) " versions"
+                        (versions) " versions"
                     }
                 }
                 @if let Some(day) = times.updated.and_then(updated_day) { span { span.hidden { "Updated " } (day) } }

@@ -159,7 +159,7 @@ fn answer_old_link(visit: Visit<'_>, name: String) -> Response<HttpBody> {
     redirect(&place.map_or_else(
         || "/viewer".to_owned(),
         |place| {
-            let entry = visit.snapshot.catalog.entry(place);
+            let entry = visit.snapshot.catalog.head(place);
             list::path_of(&entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
         },
     ))

@@ -132,7 +132,7 @@ fn family(detail: &Detail<'_>) -> Markup {
     let lineage = snapshot.lineage(detail.visit.viewer.own_url().as_deref());
     let parent = lineage.parent(place, detail.shown.name());
     let link = |place: usize, version: &str| {
-        let entry = snapshot.catalog.entry(place);
+        let entry = snapshot.catalog.head(place);
         let path = path_of(&entry, &snapshot.shelf, detail.visit.registry).below("", version);
         html! { a href=(path) { (title(&entry)) @if !version.is_empty() { " " (short(version)) } } }
     };

@@ -32,7 +32,7 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
     let all = snapshot.catalog.len();
     let own = html! { (page("/viewer", None)) (page("/viewer/status", None)) };
     let entries = Room(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(0..all.min(PAGES - 2), |place| {
-        let entry = snapshot.catalog.entry(place);
+        let entry = snapshot.catalog.head(place);
         page(&path_of(&entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified))
     });
     let document = html! {

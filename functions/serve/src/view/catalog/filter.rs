@@ -66,6 +66,11 @@ impl Facts {
         self.entries[place].entry_type
     }
 
+    /// Whether an entry is deprecated.
+    pub(super) fn is_deprecated(&self, place: usize) -> bool {
+        self.entries[place].deprecated
+    }
+
     /// The number of an entry's versions.
     pub(super) fn versions(&self, place: usize) -> usize {
         self.entries[place].versions.len()

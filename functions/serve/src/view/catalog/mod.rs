@@ -85,6 +85,21 @@ impl Catalog {
         serde_json::from_slice(self.v2.entry(place)).expect("the JSON was made from an entry")
     }
 
+    /// The same without its versions, of which there may be hundreds.
+    pub(crate) fn head(&self, place: usize) -> Entry {
+        serde_json::from_slice(&self.v2.head(place)).expect("the JSON was made from an entry")
+    }
+
+    /// The number of an entry's versions.
+    pub(crate) fn versions(&self, place: usize) -> usize {
+        self.facts.versions(place)
+    }
+
+    /// Whether an entry is deprecated.
+    pub(crate) fn is_deprecated(&self, place: usize) -> bool {
+        self.facts.is_deprecated(place)
+    }
+
     /// The work of a query, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
     pub(crate) fn effort(&self, schema: IndexSchema, query: &Query) -> usize {
         let rendering = match schema {

@@ -18,6 +18,13 @@ fn a_stack_and_a_sample_may_share_a_name() {
     let catalog = catalog();
     let read: Vec<Entry> = (0..catalog.len()).map(|place| catalog.entry(place)).collect();
     assert_eq!(read, entries());
+    for (place, entry) in read.into_iter().enumerate() {
+        assert_eq!(
+            (catalog.versions(place), catalog.is_deprecated(place)),
+            (entry.versions.len(), is_deprecated(&entry))
+        );
+        assert_eq!(catalog.head(place), Entry { versions: Vec::new(), ..entry });
+    }
 }
 
 #[test]
