@@ -154,7 +154,7 @@ async fn diagnostics_are_on_the_page_of_their_stack_until_the_file_is_repaired()
     let warned = "!!document.querySelector('#warnings')?.innerText.includes('no architectures are given')";
     edit_and_see(architectures, "", warned).await;
     let shown = browser.text("#warnings").await;
-    assert!(shown.contains("stacks/kiln/1.1.0/devfile.yaml:"), "{shown}");
+    assert!(shown.contains("stacks/kiln/stack.yaml:1:1 "), "{shown}");
     assert!(!shown.contains("loom"), "the warnings of another stack are on its own pages: {shown}");
 
     let quarantined = "!!document.querySelector('#quarantined')?.innerText.includes('runtme')";

@@ -169,7 +169,8 @@ impl Words {
             own.missing_in(letters) as usize <= allowed && osa_distance(wanted, text) <= allowed
         };
         self.score(entries, |word| {
-            if word.length + allowed < length || word.length < 3 || letters.missing_in(word.letters) as usize > allowed {
+            if word.length + allowed < length || word.length < 3 || letters.missing_in(word.letters) as usize > allowed
+            {
                 0
             } else if word.length <= length + allowed {
                 u32::from(is_near(&word.text, word.letters)) * TYPO * 2
