@@ -50,8 +50,9 @@ impl Answers {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let config = &app.config;
         let starters = Starters::new(config.fetches.clone(), config.large_blobs, app.live.cache().clone());
-        let viewer =
-            Viewer::new(&config.name, config.public_url.clone(), config.viewer).opening_in(config.open_in.clone());
+        let viewer = Viewer::new(&config.name, config.public_url.clone(), config.viewer)
+            .opening_in(config.open_in.clone())
+            .for_readers(config.readers);
         let routes = routes(starters, viewer);
         let router = routes.into_iter().fold(Router::new(), |router, route| route.add_to(router));
         let router = router.fallback(unrouted).with_state(Arc::clone(&app));

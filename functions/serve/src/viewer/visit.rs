@@ -20,7 +20,7 @@ use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
 use super::{missing, origin};
-use crate::config::Mode;
+use crate::config::{Mode, Readers};
 use crate::http::body::Caching;
 use crate::http::problem::Problem;
 use crate::http::query::pairs;
@@ -39,6 +39,8 @@ pub(crate) struct Viewer {
     pub(super) rendered: Rendered,
     /// Environments that open a devfile by a link.
     pub(super) open_in: OpenIn,
+    /// The readers of its pages.
+    pub(super) readers: Readers,
 }
 
 /// A request for a page of a release.
@@ -68,12 +70,18 @@ impl Viewer {
             mode,
             rendered: Rendered::new(),
             open_in: OpenIn::default(),
+            readers: Readers::Everyone,
         }
     }
 
     /// The same, with links to development environments.
     pub(crate) fn opening_in(self, open_in: OpenIn) -> Self {
         Self { open_in, ..self }
+    }
+
+    /// The same, for some readers.
+    pub(crate) fn for_readers(self, readers: Readers) -> Self {
+        Self { readers, ..self }
     }
 
     /// The configured URL of the registry.
