@@ -1,4 +1,4 @@
-//! Requests from outside: webhooks of GitHub and `POST /refresh`, with the answers to both.
+//! Requests from outside: webhooks of Git hosts and `POST /refresh`, with the answers to both.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::action::{Action, Continued, Hint};
 use crate::app::{App, Refreshed};
 use crate::auth::Denied;
 use crate::auth::gate::Credential;
-use crate::auth::webhook::{Event, MalformedEvent, Push};
 use crate::bodies::{HeldBody, Unread};
+use crate::hosts::{self, Event, Host, MalformedEvent, Proposal, Push, RefUpdate};
 use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
@@ -56,11 +56,11 @@ impl App {
     /// Answers a request; there is always an answer.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let answer = match path.as_str() {
-            "/refresh" => self.refresh_request(request).await,
-            "/webhooks/github" => self.webhook(request).await,
-            "/health" => Ok(message(StatusCode::OK, "the function is up and running")),
-            _ => Err(Refused::Path),
+        let answer = match (path.as_str(), hosts::of_path(&path)) {
+            ("/refresh", _) => self.refresh_request(request).await,
+            ("/health", _) => Ok(message(StatusCode::OK, "the function is up and running")),
+            (_, Some(host)) => self.webhook(host, request).await,
+            (_, None) => Err(Refused::Path),
         };
         answer.unwrap_or_else(|refused| {
             tracing::info!(path = %foreign(&path), reason = %foreign(&refused.to_string()), "refused");
@@ -73,14 +73,14 @@ impl App {
         let until = Instant::now() + WAIT;
         must_be_post(&request)?;
         let headers = request.headers().clone();
-        let credential = self.gate.credential(&headers)?;
+        let credential = self.gate.credential(&headers, hosts::GITHUB.schemes)?;
         if let Credential::Token(token) = &credential {
             let late = |_| Denied::Undecided("it took too long to check the token".to_owned());
             tokio::time::timeout(CHECK_TIME, self.verify_token(token)).await.map_err(late)??;
         }
         let body = self.read(request, limits::REQUEST_BODY_BYTES).await?;
-        if let Credential::Signature(signature) = &credential {
-            self.gate.verify_signature(signature, &body).await?;
+        if let Credential::Proof(proof) = &credential {
+            self.gate.verify_proof(proof, &body).await?;
         }
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         drop(body);
@@ -114,34 +114,35 @@ impl App {
         }
     }
 
-    /// Answers GitHub at once, and refreshes afterwards.
-    async fn webhook(&self, request: Request) -> Result<Response<Body>, Refused> {
+    /// Answers a host at once, and refreshes afterwards.
+    async fn webhook(&self, host: &Host, request: Request) -> Result<Response<Body>, Refused> {
         must_be_post(&request)?;
         let headers = request.headers().clone();
         // No token opens this door.
-        let Credential::Signature(signature) = self.gate.credential(&headers)? else {
-            return Err(Denied::Unauthenticated("no signature").into());
-        };
+        let proof = self.gate.proof(&headers, host.schemes)?.ok_or(Denied::Unauthenticated("no signature"))?;
         let body = self.read(request, limits::WEBHOOK_BYTES).await?;
-        self.gate.verify_signature(&signature, &body).await?;
-        let event = Event::parse(text(&headers, "x-github-event"), &body)?;
+        self.gate.verify_proof(&proof, &body).await?;
+        let event = host.event(text(&headers, host.event_header), &body)?;
         drop(body);
-        let commit = match event {
+        let push = match event {
             Event::Ping => return Ok(message(StatusCode::OK, "pong")),
             Event::Other => {
-                tracing::info!(event = %foreign(text(&headers, "x-github-event")), "an event other than a push is ignored");
+                tracing::info!(event = %foreign(text(&headers, host.event_header)), "an event other than a push is ignored");
                 return Ok(ignored("another event"));
             }
-            Event::Push(push) => match self.relevant(&push).await {
-                Ok(commit) => commit,
-                Err(reason) => {
-                    let (repository, reference) = (foreign(&push.full_name), foreign(&push.reference));
-                    tracing::info!(%repository, %reference, reason, "a push is ignored");
-                    return Ok(ignored(reason));
-                }
-            },
+            Event::Proposal(proposal) => return Ok(self.proposal(&proposal)),
+            Event::Push(push) => push,
         };
-        tracing::info!(%commit, delivery = %foreign(text(&headers, "x-github-delivery")), "push");
+        let commit = match self.relevant(&push).await {
+            Ok(commit) => commit,
+            Err(reason) => {
+                let reference = push.updates.first().map(|update| update.reference.as_str()).unwrap_or_default();
+                let (repository, reference) = (foreign(&push.repository.path), foreign(reference));
+                tracing::info!(%repository, %reference, reason, "a push is ignored");
+                return Ok(ignored(reason));
+            }
+        };
+        tracing::info!(%commit, delivery = %foreign(text(&headers, host.delivery_header)), "push");
         match &self.handover {
             None => drop(self.submit(Some(commit))),
             Some(handover) => {
@@ -178,20 +179,30 @@ impl App {
         Ok(())
     }
 
+    /// Answers the event of a proposal. Nothing is built from it while previews are off.
+    fn proposal(&self, proposal: &Proposal) -> Response<Body> {
+        let reason = "previews are off";
+        let repository = foreign(&proposal.repository.path);
+        tracing::info!(%repository, number = proposal.number, action = ?proposal.action, reason, "a proposal is ignored");
+        ignored(reason)
+    }
+
     /// The commit of a push to the monitored branch, or the reason for which the push is ignored.
     async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
-        if let Repository::Git(hosted) = self.repository() {
+        let mut updates = push.updates.iter();
+        let update = if let Repository::Git(hosted) = self.repository() {
             // A refresh too many costs one look at the branch.
-            let is_called = hosted.is_called(&push.full_name, push.repository_id);
+            let is_called = hosted.is_called(&push.repository);
             if !tokio::time::timeout(NAME_TIME, is_called).await.unwrap_or(true) {
                 return Err("another repository");
             }
             let monitored = hosted.source.repository().branch().or(push.default_branch.as_deref());
-            if monitored.is_some_and(|monitored| push.branch() != Some(monitored)) {
-                return Err("another branch");
-            }
-        }
-        push.after.clone().ok_or("the branch was deleted")
+            let is_monitored = |update: &&RefUpdate| monitored.is_none_or(|branch| update.branch() == Some(branch));
+            updates.find(is_monitored)
+        } else {
+            updates.next()
+        };
+        update.ok_or("another branch")?.after.clone().ok_or("the branch was deleted")
     }
 }
 

@@ -7,6 +7,7 @@ mod bodies;
 pub mod config;
 mod front;
 mod handover;
+pub mod hosts;
 mod http;
 pub mod observe;
 mod runner;
