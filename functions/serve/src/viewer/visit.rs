@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::content::Rendered;
 use super::files::FileTexts;
+use super::frame::Frame;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
@@ -38,6 +39,8 @@ pub(crate) struct Viewer {
     pub(super) rendered: Rendered,
     /// Environments that open a devfile by a link.
     pub(super) open_in: OpenIn,
+    /// The frame of all pages, when they are those of a preview.
+    pub(super) frame: Option<Frame>,
 }
 
 /// A request for a page of a release.
@@ -65,7 +68,13 @@ impl Viewer {
             mode,
             rendered: Rendered::new(),
             open_in: OpenIn::default(),
+            frame: None,
         }
+    }
+
+    /// The same for the pages of a preview.
+    pub(crate) fn framed(self, frame: Frame) -> Self {
+        Self { frame: Some(frame), ..self }
     }
 
     /// The same, with links to development environments.
@@ -83,7 +92,7 @@ impl Viewer {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
         let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
-        render(Registry { name: &self.name, slug: &self.slug, origin, caching })
+        render(Registry { name: &self.name, slug: &self.slug, origin, caching, frame: self.frame.as_ref() })
     }
 
     /// Renders a page beside the threads that serve connections. Without a release, the answer is a page that says so.
