@@ -12,6 +12,7 @@ use devfile_registry::digest::CommitSha;
 use devfile_registry::limits;
 use devfile_registry::logging::foreign;
 use devfile_registry::publish::{Budget, Outcome, Report};
+use devfile_registry::source::Source;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use crate::auth::Denied;
 use crate::auth::gate::Credential;
 use crate::bodies::{HeldBody, Unread};
 use crate::hosts::{self, Event, Host, MalformedEvent, Proposal, Push, RefUpdate};
+use crate::previews::Full;
 use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
@@ -32,6 +34,9 @@ const CHECK_TIME: Duration = Duration::from_secs(10);
 
 /// Time to compare the number of a repository, before a webhook is answered.
 const NAME_TIME: Duration = Duration::from_millis(500);
+
+/// The reason for which all proposals are ignored.
+const PREVIEWS_OFF: &str = "previews are off";
 
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +135,7 @@ impl App {
                 tracing::info!(event = %foreign(text(&headers, host.event_header)), "an event other than a push is ignored");
                 return Ok(ignored("another event"));
             }
-            Event::Proposal(proposal) => return Ok(self.proposal(&proposal)),
+            Event::Proposal(proposal) => return self.proposal(&proposal).await,
             Event::Push(push) => push,
         };
         let commit = match self.relevant(&push).await {
@@ -179,12 +184,41 @@ impl App {
         Ok(())
     }
 
-    /// Answers the event of a proposal. Nothing is built from it while previews are off.
-    fn proposal(&self, proposal: &Proposal) -> Response<Body> {
-        let reason = "previews are off";
-        let repository = foreign(&proposal.repository.path);
-        tracing::info!(%repository, number = proposal.number, action = ?proposal.action, reason, "a proposal is ignored");
-        ignored(reason)
+    /// Answers the event of a proposal at once, and builds or ends its preview afterwards.
+    async fn proposal(&self, proposal: &Proposal) -> Result<Response<Body>, Refused> {
+        let action = match self.wanted(proposal).await {
+            Ok(action) => action,
+            Err(reason) => {
+                let repository = foreign(&proposal.repository.path);
+                tracing::info!(%repository, number = proposal.number, action = ?proposal.action, reason, "a proposal is ignored");
+                return Ok(ignored(reason));
+            }
+        };
+        match (&self.handover, &self.previews) {
+            (Some(handover), _) => handover.invoke(&action).await.map_err(|error| {
+                tracing::error!(%error, "the preview stays as it is until the next event of the proposal");
+                Refused::NotQueued
+            })?,
+            (None, Some(previews)) => previews.submit(action).map_err(|Full| Refused::NotQueued)?,
+            (None, None) => return Ok(ignored(PREVIEWS_OFF)),
+        }
+        Ok(accepted("the preview is under way; /status of the registry lists it"))
+    }
+
+    /// The action that an event of a proposal causes, or the reason for which the event is ignored.
+    async fn wanted(&self, proposal: &Proposal) -> Result<Action, &'static str> {
+        let previews = self.previews.as_ref().ok_or(PREVIEWS_OFF)?;
+        let Repository::Git(hosted) = self.repository() else {
+            return Err("the registry repository is on no Git host");
+        };
+        let is_called = tokio::time::timeout(NAME_TIME, hosted.is_called(&proposal.repository));
+        if !is_called.await.unwrap_or(false) {
+            return Err("another repository");
+        }
+        if hosted.source.repository().branch().is_some_and(|branch| branch != proposal.base_branch) {
+            return Err("another branch");
+        }
+        previews.wanted(proposal, hosted.source.url())
     }
 
     /// The commit of a push to the monitored branch, or the reason for which the push is ignored.

@@ -10,6 +10,7 @@ mod handover;
 pub mod hosts;
 mod http;
 pub mod observe;
+mod previews;
 mod runner;
 pub mod source;
 
