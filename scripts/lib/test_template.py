@@ -271,7 +271,7 @@ class Roles(unittest.TestCase):
         )
 
     def test_refresh_writes_the_rest_and_can_call_only_itself(self) -> None:
-        parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*")}
+        parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*", "previews/*")}
         own_name = RESOURCES["Refresh"]["Properties"]["FunctionName"]["Fn::Sub"]
         written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh", "pending", "progress")}
         function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{own_name}"

@@ -11,7 +11,7 @@ use devfile_registry::outside::offline::Known;
 use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
-use devfile_registry::registry::Record;
+use devfile_registry::registry::{ReadOnly, Record};
 use devfile_registry::source::github::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
@@ -25,6 +25,7 @@ use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::handover::Handover;
 use crate::observe;
+use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
@@ -38,6 +39,8 @@ pub type Refreshed = Arc<Result<Report, PublishError>>;
 #[derive(Debug)]
 pub struct App {
     core: Arc<Core>,
+    /// None when previews are off.
+    pub(crate) previews: Option<Arc<Previewer>>,
     pub(crate) gate: Gate,
     pub(crate) bodies: Bodies,
     pub(crate) handover: Option<Handover>,
@@ -87,13 +90,25 @@ impl App {
         if matches!(config.repository, Repository::Off) {
             tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
         }
+        let clock = || Timestamp::from_instant(jiff::Timestamp::now());
+        let previews = config.previews.map(|settings| {
+            let publisher = Publisher {
+                source: settings.repository,
+                registry: ReadOnly(registry.clone()),
+                bucket: bucket.clone(),
+                outside: settings.outside,
+                strictness: config.strictness,
+                clock,
+            };
+            Arc::new(Previewer::new(settings.policy, publisher, settings.public_url))
+        });
         let publisher = Publisher {
             source: config.repository,
             registry,
             bucket,
             outside: config.outside,
             strictness: config.strictness,
-            clock: || Timestamp::from_instant(jiff::Timestamp::now()),
+            clock,
         };
         let core = Arc::new(Core { publisher, announcement });
         let runner = Runner::new({
@@ -104,7 +119,7 @@ impl App {
             }
         });
         let (gate, bodies) = (Gate::new(config.access), Bodies::new());
-        Self { core, gate, bodies, handover: Handover::from_env().await, runner }
+        Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
     /// The registry repository.
@@ -142,6 +157,8 @@ impl App {
                 }
             }
             Action::Restore {} => self.core.run("restore", None, publisher.restore().boxed()).await,
+            Action::Preview(proposed) => return self.previewer()?.build(proposed).await.map(Answer::preview),
+            Action::EndPreview { number } => return self.previewer()?.end(*number).await.map(Answer::preview),
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
                 let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
@@ -195,9 +212,16 @@ impl App {
         Arc::new(self.core.refresh(requested, Cause { invocation, ..Cause::default() }).await)
     }
 
-    /// Waits for the refreshes in the background.
+    fn previewer(&self) -> Result<&Previewer, PublishError> {
+        self.previews.as_deref().ok_or(PublishError::PreviewsOff)
+    }
+
+    /// Waits for the refreshes and previews in the background.
     pub async fn idle(&self) {
         self.runner.idle().await;
+        if let Some(previews) = &self.previews {
+            previews.idle().await;
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
+use devfile_registry::preview::Policy as PreviewPolicy;
+use devfile_registry::public_url::PublicUrl;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, OciRegistry, Record, RegistryAddress};
 use devfile_registry::secret::Secret;
@@ -35,12 +37,28 @@ pub struct Config {
     pub strictness: Strictness,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: limits on fetches of upstream content.
     pub outside: Outside,
+    /// `PREVIEWS`, `PUBLIC_URL`: previews of proposals; `None` when they are off.
+    pub previews: Option<PreviewSettings>,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
     pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
     /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
     pub metrics: Option<SocketAddr>,
+}
+
+/// The settings of previews.
+#[derive(Debug)]
+pub struct PreviewSettings {
+    /// The proposals that get one.
+    pub policy: PreviewPolicy,
+    /// The registry repository, by a reader of its own.
+    pub repository: Repository,
+    /// Fetches of upstream content, without the credentials of `GIT_CREDENTIALS`: a proposal chooses the URLs, and everybody reads the
+    /// preview.
+    pub outside: Outside,
+    /// The URL of the registry, for links.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// The stores to publish to.
@@ -85,6 +103,7 @@ impl Config {
         let repository = repository(&mut environment, &hosts);
         let stores = stores(&mut environment);
         let strict: bool = environment.or_default(&settings::STRICT);
+        let previews = previews(&mut environment, &hosts);
         let outside = Outside::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or_default(&settings::LISTEN_ADDR);
@@ -95,6 +114,7 @@ impl Config {
             stores: stores?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             outside,
+            previews,
             access,
             listen,
             metrics,
@@ -124,6 +144,17 @@ fn stores(environment: &mut Environment) -> Result<Stores, InvalidEnvironment> {
     let address = address.at(endpoint).creating(EcrRepositories { kms_key, tags });
     let credentials = credentials.map(|(username, password)| Credentials { username, password });
     Ok(Stores::Servers { bucket, registry: OciRegistry::new(address, credentials) })
+}
+
+fn previews(environment: &mut Environment, hosts: &GitCredentials) -> Option<PreviewSettings> {
+    let policy: PreviewPolicy = environment.or_default(&settings::PREVIEWS);
+    let public_url = environment.optional(&settings::PUBLIC_URL);
+    if policy == PreviewPolicy::Off {
+        return None;
+    }
+    let repository = repository(environment, hosts)?;
+    let outside = Outside::from_environment(environment, GitCredentials::default());
+    Some(PreviewSettings { policy, repository, outside, public_url })
 }
 
 /// Two settings that go together, the second one a secret.
@@ -288,6 +319,19 @@ mod tests {
         let config = read(&ENOUGH).unwrap();
         assert!(matches!(config.repository, Repository::Off));
         assert!(config.access.secret.is_none() && config.access.workflows.is_none());
+    }
+
+    #[tokio::test]
+    async fn previews_fetch_without_credentials() {
+        let hosts = ("GIT_CREDENTIALS", "git.example.org=reader:secret");
+        let repository = ("REGISTRY_REPO_URL", "https://git.example.org/clay/registry");
+        let off = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts].leak()).unwrap();
+        assert!(off.previews.is_none());
+        let on = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts, ("PREVIEWS", "members")].leak()).unwrap();
+        let has_credentials = |outside: &Outside| !format!("{outside:?}").contains("GitCredentials(None)");
+        assert!(has_credentials(&on.outside) && !has_credentials(&on.previews.unwrap().outside));
+        let error = read(vec![ENOUGH[0], ENOUGH[1], ("PREVIEWS", "all")].leak()).unwrap_err();
+        assert!(error.contains("PREVIEWS is malformed; set it to off, members or labelled"), "{error}");
     }
 
     #[tokio::test]

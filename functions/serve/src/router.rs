@@ -29,7 +29,7 @@ use crate::route::Route;
 use crate::starters::{self, Starters};
 use crate::state::{App, COMMIT, Held, STALE};
 use crate::viewer::{self, Viewer};
-use crate::{devfiles, files, index, status};
+use crate::{devfiles, files, index, previews, status};
 
 /// The methods of every route.
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -87,6 +87,7 @@ fn routes(starters: Starters, viewer: Viewer) -> Vec<Route> {
         status::routes(),
         openapi::routes(Arc::clone(&interface)),
         viewer::routes(&Arc::new(viewer)),
+        previews::routes(&Arc::new(previews::Loaded::new())),
     ];
     let routes: Vec<Route> = all.into_iter().flatten().collect();
     interface.describe(&routes);

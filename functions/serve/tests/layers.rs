@@ -19,7 +19,7 @@ const LAYERS: [Layer; 10] = [
     ("release", &["release"], &["view"]),
     ("state", &["state"], &["release"]),
     ("route", &["large_answers", "route"], &["state"]),
-    ("apis", &["index", "devfiles", "starters", "files", "oci", "status", "viewer", "openapi"], &["route"]),
+    ("apis", &["index", "devfiles", "starters", "files", "oci", "status", "viewer", "previews", "openapi"], &["route"]),
     ("router", &["router"], &["apis"]),
     ("observe", &["observe"], &["router"]),
     ("front", &["front", "main"], &["observe"]),

@@ -40,7 +40,7 @@ pub use access::{APP_ID, Access, CLIENT_ID};
 pub use faults::{Fault, Faults};
 pub use git::Git;
 pub use keys::SigningKey;
-pub use webhook::{Webhook, push_event, signature};
+pub use webhook::{PullRequest, Webhook, push_event, signature};
 
 use self::access::Grants;
 use self::reply::Refusal;
@@ -68,6 +68,8 @@ struct Shared {
     app: SigningKey,
     grants: Mutex<Grants>,
     statuses: Mutex<Vec<Value>>,
+    /// Comments on pull requests; the number of each is its place, from 1.
+    comments: Mutex<Vec<Value>>,
     requests: Mutex<Vec<String>>,
     /// The commit that so many next questions about references are answered with, as by a server that lags behind.
     late: Mutex<Option<(String, usize)>>,
@@ -100,6 +102,7 @@ impl GitHub {
             app: SigningKey::generate("app")?,
             grants: Mutex::default(),
             statuses: Mutex::default(),
+            comments: Mutex::default(),
             requests: Mutex::default(),
             late: Mutex::default(),
             has_filters: AtomicBool::new(true),
@@ -145,6 +148,11 @@ impl GitHub {
     /// Commit statuses, the oldest first.
     pub fn statuses(&self) -> Vec<Value> {
         lock(&self.shared.statuses).clone()
+    }
+
+    /// Comments on pull requests, the oldest first.
+    pub fn comments(&self) -> Vec<Value> {
+        lock(&self.shared.comments).clone()
     }
 
     /// Says who may do what; at first everybody may read and every token may write.

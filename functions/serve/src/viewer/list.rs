@@ -385,7 +385,7 @@ mod tests {
         release.changes = Changes { changed: part.clone(), added: part, ..Changes::default() };
         release.parts = 1;
         snapshot.shelf = Shelf::new(&fixture::entries(), &Icons::new(), &[], &[release]);
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
         for (now, marks) in [("2025-11-30T09:00:00Z", 1), ("2025-12-02T09:00:00Z", 0)] {
             let page = render(&snapshot, registry, "", now.parse().unwrap());
             assert_eq!(page.main.into_string().matches(">New<").count(), marks, "{now}");

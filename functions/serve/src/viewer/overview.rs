@@ -68,7 +68,7 @@ fn page(detail: &Detail<'_>, texts: &FileTexts) -> Page {
             }
             (facts(detail))
         }
-        (share::section(detail))
+        @if detail.visit.registry.is_live() { (share::section(detail)) }
     };
     detail.page(Tab::Overview, use_it, body)
 }

@@ -139,8 +139,8 @@ async fn the_status_is_for_operators() {
 fn status_is_healthy_only_when_nothing_is_wrong() {
     let shown = |snapshot: &Snapshot, failure: Option<&'static str>, last: Option<&LastRefresh>| {
         let freshness = Freshness { checked: Duration::from_secs(2), failure, looks: 1 };
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
-        let health = Health { freshness: &freshness, last_refresh: last };
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
+        let health = Health { freshness: &freshness, last_refresh: last, previews: &[] };
         status::render(snapshot, registry, health, "2025-11-01T12:00:00Z".parse().unwrap()).main.into_string()
     };
     let mut sound = fixture::snapshot();

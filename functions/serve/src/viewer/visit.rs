@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::content::Rendered;
 use super::files::FileTexts;
+use super::frame::Frame;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
@@ -41,6 +42,8 @@ pub(crate) struct Viewer {
     pub(super) open_in: OpenIn,
     /// The readers of its pages.
     pub(super) readers: Readers,
+    /// The frame of all pages, when they are those of a preview.
+    pub(super) frame: Option<Frame>,
 }
 
 /// A request for a page of a release.
@@ -71,7 +74,13 @@ impl Viewer {
             rendered: Rendered::new(),
             open_in: OpenIn::default(),
             readers: Readers::Everyone,
+            frame: None,
         }
+    }
+
+    /// The same for the pages of a preview.
+    pub(crate) fn framed(self, frame: Frame) -> Self {
+        Self { frame: Some(frame), ..self }
     }
 
     /// The same, with links to development environments.
@@ -94,7 +103,7 @@ impl Viewer {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
         let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
-        render(Registry { name: &self.name, slug: &self.slug, origin, caching })
+        render(Registry { name: &self.name, slug: &self.slug, origin, caching, frame: self.frame.as_ref() })
     }
 
     /// Renders a page beside the threads that serve connections. Without a release, the answer is a page that says so.

@@ -13,7 +13,7 @@ pub use self::serve::*;
 use super::Setting;
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 36] = [
+pub static ALL: [&Setting; 37] = [
     &STORE,
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
@@ -40,6 +40,7 @@ pub static ALL: [&Setting; 36] = [
     &STRICT_ICONS,
     &FETCH,
     &OFFLINE,
+    &PREVIEWS,
     &FETCH_HOSTS,
     &FETCH_ALLOW_LOOPBACK,
     &WEBHOOK_SECRET,

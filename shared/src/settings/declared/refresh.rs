@@ -181,6 +181,19 @@ pub static STRICT_ICONS: Setting = Setting {
     }],
 };
 
+/// `PREVIEWS`.
+pub static PREVIEWS: Setting = Setting {
+    name: "PREVIEWS",
+    value: "off, members or labelled",
+    default: DefaultValue::Value("off"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the pull requests that get a preview: `off`, none; `members`, those of members of the repository; `labelled`, also those that a maintainer labels `preview` ([docs/previews.md](docs/previews.md))",
+        unset: "",
+    }],
+};
+
 /// `FETCH`.
 pub static FETCH: Setting = Setting {
     name: "FETCH",

@@ -11,8 +11,23 @@ use super::call::Call;
 use crate::digest::CommitSha;
 use crate::source::SourceError;
 
-/// The name under which the state is shown.
-const CONTEXT: &str = "devfile-registry";
+/// The subject of a state, by whose name hosts tell states of one commit apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatusContext {
+    /// The commit in the live release.
+    Live,
+    /// The preview of a proposal with this head.
+    Preview,
+}
+
+impl StatusContext {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Live => "devfile-registry",
+            Self::Preview => "devfile-registry/preview",
+        }
+    }
+}
 
 /// Longest description that GitHub takes, in characters.
 const DESCRIPTION: usize = 140;
@@ -35,7 +50,7 @@ pub enum CommitState {
 pub(super) async fn report(
     api: &Api,
     told: &AtomicBool,
-    commit: &CommitSha,
+    (context, commit): (StatusContext, &CommitSha),
     state: CommitState,
     description: &str,
     target_url: Option<&str>,
@@ -48,7 +63,7 @@ pub(super) async fn report(
         "state": state,
         "description": shortened(description),
         "target_url": target_url,
-        "context": CONTEXT,
+        "context": context.name(),
     });
     let answer = api.call(Call::post(&what, api.repository.route(&format!("/statuses/{commit}")), status)).await?;
     match answer.status() {
