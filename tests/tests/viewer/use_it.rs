@@ -313,6 +313,19 @@ async fn first_paint_on_a_throttled_line_is_within_its_budget() {
 }
 
 #[tokio::test]
+async fn icon_is_whole_in_its_frame() {
+    let (_registry, serve, browser) = start().await;
+    for path in ["/viewer", "/viewer/devfiles/guild-registry/kiln"] {
+        browser.open(&format!("{}{path}", serve.url)).await;
+        browser.until("document.querySelector('.icon.picture img').complete").await;
+        let fits = "const [frame, picture] = ['.icon.picture', '.icon.picture img']
+                .map((selector) => document.querySelector(selector).getBoundingClientRect());
+            return picture.height > 0 && picture.top >= frame.top && picture.bottom <= frame.bottom";
+        assert_eq!(browser.script(fits).await, true, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn no_viewer_without_a_head() {
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("REGISTRY_HEADLESS", "true");
     registry.refresh().await.unwrap();
