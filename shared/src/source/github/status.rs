@@ -1,4 +1,4 @@
-//! Tells a commit's readers on GitHub what became of it.
+//! Shows the outcome of a commit to its readers on GitHub.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ use crate::source::SourceError;
 /// The name under which the state is shown.
 const CONTEXT: &str = "devfile-registry";
 
-/// Longest description that GitHub takes, in characters.
+/// Longest description that GitHub takes, in characters. Other hosts take more.
 const DESCRIPTION: usize = 140;
 
 /// What became of a commit.
@@ -66,7 +66,8 @@ pub(super) async fn report(
     }
 }
 
-fn shortened(text: &str) -> String {
+/// A description that every host takes.
+pub(in crate::source) fn shortened(text: &str) -> String {
     if text.chars().count() <= DESCRIPTION {
         return text.to_owned();
     }
