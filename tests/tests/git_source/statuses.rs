@@ -53,20 +53,22 @@ async fn status_is_shown_at_the_commit_on_every_host() {
 
 #[tokio::test]
 async fn passing_faults_of_a_host_are_outlived() {
-    for (kind, repository, _) in KINDS {
-        for fault in [
-            Fault::Status { status: 502 },
-            Fault::Status { status: 503 },
-            Fault::RateLimit { status: 429, retry_after: Some(0), reset: None },
-            Fault::Slow { milliseconds: 200 },
-        ] {
-            let host = StatusHost::start().await.unwrap();
-            host.faults().add("*", fault.clone(), 1);
-            let reported = report(statuses(&host, kind, repository, TOKEN), CommitState::Success, "published").await;
-            assert!(reported.is_ok(), "{kind} {fault:?}: {reported:?}");
-            assert!(!host.statuses().is_empty(), "{kind} {fault:?}");
-        }
-    }
+    let faults = [
+        Fault::Status { status: 502 },
+        Fault::Status { status: 503 },
+        Fault::RateLimit { status: 429, retry_after: Some(0), reset: None },
+        Fault::Slow { milliseconds: 200 },
+    ];
+    let outlive = async |kind: &str, repository: &str, fault: &Fault| {
+        let host = StatusHost::start().await.unwrap();
+        host.faults().add("*", fault.clone(), 1);
+        let reported = report(statuses(&host, kind, repository, TOKEN), CommitState::Success, "published").await;
+        assert!(reported.is_ok(), "{kind} {fault:?}: {reported:?}");
+        assert!(!host.statuses().is_empty(), "{kind} {fault:?}");
+    };
+    let cases = KINDS.iter().flat_map(|(kind, repository, _)| faults.iter().map(|fault| (*kind, *repository, fault)));
+    // At once, because each waits before it calls again.
+    futures_util::future::join_all(cases.map(|(kind, repository, fault)| outlive(kind, repository, fault))).await;
 }
 
 #[tokio::test]
