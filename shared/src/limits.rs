@@ -24,6 +24,9 @@ pub const TREE_BYTES: u64 = 128 << 20;
 /// Largest answer of GitHub's API, in bytes: those about a repository or a token take a few KB.
 pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
 
+/// Most bytes of an answer to a commit status: only its first words are shown.
+pub const STATUS_ANSWER_BYTES: usize = 16 << 10;
+
 /// Largest manifest that is read, in bytes: as large as every OCI registry has to take one (OCI distribution specification 1.1,
 /// "Pushing Manifests").
 pub const MANIFEST_BYTES: u64 = 4 << 20;

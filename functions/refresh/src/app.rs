@@ -12,7 +12,7 @@ use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
 use devfile_registry::registry::{ReadOnly, Record};
-use devfile_registry::source::github::CommitState;
+use devfile_registry::source::statuses::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 use futures_util::FutureExt;
@@ -29,7 +29,7 @@ use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
-/// Time for the status at the commit on GitHub: nice to have, and a caller may be waiting for the answer.
+/// Time for the status at the commit: nice to have, and a caller may be waiting for the answer.
 const STATUS_TIME: Duration = Duration::from_secs(5);
 
 /// The result of a refresh, for all who wait for it.
@@ -234,7 +234,7 @@ impl Core {
         self.run("reconcile", None, self.publisher.reconcile(scope, cause).boxed()).await
     }
 
-    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and on GitHub. The work is on the heap:
+    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and at the commit. The work is on the heap:
     /// it is by far the largest of the futures that lead to it, and threads of a server have 2 MiB of stack.
     async fn run(
         &self,
@@ -255,17 +255,17 @@ impl Core {
             let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
-                tracing::warn!("cannot show the result on GitHub: no answer within {} s", STATUS_TIME.as_secs());
+                tracing::warn!("cannot show the result at the commit: no answer within {} s", STATUS_TIME.as_secs());
             }
             result
         };
         Context::part(span.position()).scope(Box::pin(whole)).await
     }
 
-    /// Shows the result at the commit on GitHub.
+    /// Shows the result at the commit on its host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
-        let Some(github) = &hosted.github else { return };
+        let Some(statuses) = &hosted.statuses else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {
                 Some((state, text)) => (&report.commit_hash, state, text),
@@ -276,8 +276,8 @@ impl Core {
                 None => return,
             },
         };
-        if let Err(error) = github.report_status(commit, state, &text, None).await {
-            tracing::warn!(%error, "cannot show the result on GitHub");
+        if let Err(error) = statuses.report(commit, state, &text, None).await {
+            tracing::warn!(%error, "cannot show the result at the commit");
         }
     }
 }

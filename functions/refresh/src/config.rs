@@ -17,19 +17,21 @@ use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, Oci
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
+use devfile_registry::source::statuses::{self, CommitStatuses, RestStatuses};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 
 use crate::auth::gate::Access;
 use crate::auth::keys::Discovery;
 use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
+use crate::hosts;
 use crate::source::{Hosted, Repository};
 
 /// The configuration of `refresh`.
 #[derive(Debug)]
 pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
-    /// `GITHUB_APP_KEY`: the registry repository.
+    /// `GITHUB_APP_KEY`, `STATUS_TOKEN`: the registry repository.
     pub repository: Repository,
     /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `ECR_KMS_KEY`, `ECR_TAGS`, `OCI_USERNAME` and `OCI_PASSWORD`
     pub stores: Stores,
@@ -203,8 +205,11 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
         }
     };
     let issuer = issuer.trim_end_matches('/').to_owned();
-    let keys = accept(environment, settings::OIDC_ISSUER.name, Discovery::new(&issuer))?;
-    Some(OidcVerifier::new(Policy { issuer, audience, repository_id, job_workflow_ref }, keys))
+    let name = settings::OIDC_ISSUER.name;
+    let claims =
+        accept(environment, name, hosts::claims_of(&issuer).ok_or("no known host issues tokens under this URL"))?;
+    let keys = accept(environment, name, Discovery::new(&issuer))?;
+    Some(OidcVerifier::new(Policy { issuer, audience, claims, repository_id, job_workflow_ref }, keys))
 }
 
 /// None when the variable is not set or something is wrong.
@@ -213,6 +218,7 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
     let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
     let credentials = github_credentials(environment);
+    let status_token = Secret::from_environment(environment, &settings::STATUS_TOKEN, statuses::check_token);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
         let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
@@ -235,7 +241,15 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
         (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
         _ => GitAccess::of_host(hosts, &repository),
     };
-    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github })))
+    let statuses = match (status_token, &github) {
+        (Some(token), _) => {
+            let statuses = RestStatuses::new(&repository, token);
+            Some(CommitStatuses::Rest(accept(environment, settings::STATUS_TOKEN.name, statuses)?))
+        }
+        (None, Some(github)) => Some(CommitStatuses::GitHub(Arc::clone(github))),
+        (None, None) => None,
+    };
+    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, statuses })))
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
@@ -342,6 +356,7 @@ mod tests {
             ("REGISTRY_REPO_URL", "https://github.com/example/registry"),
             ("REGISTRY_REPO_BRANCH", "stable"),
             ("GITHUB_TOKEN", "ghp_token"),
+            ("STATUS_TOKEN", "gitea:status_token"),
             ("WEBHOOK_SECRET", "a secret of some length"),
             ("OIDC_AUDIENCE", "https://registry.example.com"),
             ("OIDC_REPOSITORY_ID", "42"),
@@ -353,7 +368,10 @@ mod tests {
         assert!(hosted.github.is_some());
         assert!(config.access.secret.is_some() && config.access.workflows.is_some());
         let shown = format!("{:?}", config.access) + &format!("{:?}", config.repository);
-        assert!(!shown.contains("ghp_token") && !shown.contains("some length"), "{shown}");
+        assert!(
+            !shown.contains("ghp_token") && !shown.contains("status_token") && !shown.contains("some length"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ const WAIT: Duration = Duration::from_secs(25);
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
-/// Time to compare the number of a repository, before a webhook is answered.
+/// Time to compare the number of a repository, or to ask for its default branch, before a webhook is answered.
 const NAME_TIME: Duration = Duration::from_millis(500);
 
 /// The reason for which all proposals are ignored.
@@ -176,8 +176,8 @@ impl App {
         let caller = caller.must_be_on(&branch)?;
         tracing::info!(
             repository = %foreign(&caller.repository),
-            workflow = %foreign(&caller.job_workflow_ref),
-            event = %foreign(&caller.event_name),
+            workflow = %foreign(&caller.workflow),
+            event = %foreign(&caller.event),
             actor = %foreign(&caller.actor),
             "a workflow calls"
         );
@@ -230,7 +230,13 @@ impl App {
             if !tokio::time::timeout(NAME_TIME, is_called).await.unwrap_or(true) {
                 return Err("another repository");
             }
-            let monitored = hosted.source.repository().branch().or(push.default_branch.as_deref());
+            let known = hosted.source.repository().branch().or(push.default_branch.as_deref());
+            // Bitbucket does not send the default branch.
+            let found = match known {
+                Some(_) => None,
+                None => tokio::time::timeout(NAME_TIME, hosted.branch()).await.ok().and_then(Result::ok),
+            };
+            let monitored = known.or(found.as_deref());
             let is_monitored = |update: &&RefUpdate| monitored.is_none_or(|branch| update.branch() == Some(branch));
             updates.find(is_monitored)
         } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::source::github::GitHub;
+use devfile_registry::source::statuses::CommitStatuses;
 use devfile_registry::source::{GitSource, Listing, LocalSource, Scope, Source, SourceError};
 use devfile_registry::timestamp::Timestamp;
 use devfile_registry::tree::Tree;
@@ -29,6 +30,8 @@ pub struct Hosted {
     pub source: GitSource,
     /// The same repository in GitHub's API, if it is there.
     pub github: Option<Arc<GitHub>>,
+    /// Its commit statuses, if there are credentials for them.
+    pub statuses: Option<CommitStatuses>,
 }
 
 impl Hosted {

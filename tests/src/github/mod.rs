@@ -125,9 +125,14 @@ impl GitHub {
         Self::start(folder, "example", "registry", SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// The base URL: that of the API, and the issuer of OIDC tokens.
+    /// The base URL: that of the API.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The issuer of OIDC tokens.
+    pub fn issuer(&self) -> String {
+        oidc::issuer(&self.url)
     }
 
     /// The repository's id, as OIDC tokens and push events have it.
@@ -317,7 +322,9 @@ async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         [owner, name, ref rest @ ..] if ours(owner, name.strip_suffix(".git").unwrap_or(name)) => {
             download::answer(shared, asked, rest).await
         }
-        [".well-known", "openid-configuration"] => Ok(oidc::discovery(asked)),
+        [".well-known", "openid-configuration"] | ["_services", "token", ".well-known", "openid-configuration"] => {
+            Ok(oidc::discovery(asked))
+        }
         [".well-known", "jwks"] => Ok(reply::json(axum::http::StatusCode::OK, &json!({ "keys": [shared.oidc.jwk()] }))),
         ["app", "installations", id, "access_tokens"] => shared.give_token(asked, id),
         ["repos", owner, name, "installation"] if ours(owner, name) => shared.installation(asked),

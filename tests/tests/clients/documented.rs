@@ -48,6 +48,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ),
     ("docs/cli.md", "STORE=registry-data", RUNS),
     ("docs/conformance.md", "../shared/conformance/check", "its files are not part of the project"),
+    ("docs/github.md", "BODY=", "needs a running registry; tests/tests/dynamic/hosts.rs runs it"),
     ("docs/deploying.md", "aws secretsmanager create-secret", ACCOUNT),
     ("docs/deploying.md", "scripts/deploy OidcAudience", ACCOUNT),
     ("docs/deploying.md", "scripts/deploy --dry-run", "fetches tools; scripts/lib/test_deploy.py runs it"),

@@ -6,6 +6,7 @@
 mod actions;
 mod faults;
 mod fixture;
+mod hosts;
 mod previews;
 mod protocol;
 mod races;

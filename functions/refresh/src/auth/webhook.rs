@@ -1,8 +1,11 @@
 //! The checks of webhooks: a signature of the body, or the secret itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::HeaderMap;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -10,6 +13,9 @@ use super::Denied;
 
 /// Fewest bytes of a secret. Whoever knows one delivery can try short ones without being noticed.
 const SECRET_BYTES: usize = 16;
+
+/// Most signatures of a delivery that are compared. A rotation needs two.
+const SIGNATURES: usize = 8;
 
 /// The secret that hosts sign deliveries with. `Debug` does not show it.
 #[derive(Clone)]
@@ -30,6 +36,14 @@ pub enum Scheme {
         /// The text before the digits.
         prefix: &'static str,
     },
+    /// The secret itself.
+    Token {
+        /// The header, in lower case.
+        header: &'static str,
+    },
+    /// A signature as Standard Webhooks have it (<https://github.com/standard-webhooks/standard-webhooks>, "Signature scheme"). The time in
+    /// it is not compared with the clock: a replay costs one poll of the branch.
+    Standard,
 }
 
 /// The proof of one delivery. It may not fit.
@@ -37,13 +51,23 @@ pub enum Scheme {
 pub enum Proof {
     /// A signature of the body.
     Signature([u8; 32]),
+    /// A secret.
+    Token(Box<str>),
+    /// Signatures of a text and the body behind it, by the keys of a rotation.
+    Standard {
+        /// The id and the time of the delivery, each with a dot behind it.
+        prefix: Box<str>,
+        /// The signatures, of which one must fit.
+        signatures: Vec<[u8; 32]>,
+    },
 }
 
 impl Scheme {
     /// The header whose presence means this scheme.
     pub(crate) fn header(self) -> &'static str {
         match self {
-            Self::Hmac { header, .. } => header,
+            Self::Hmac { header, .. } | Self::Token { header } => header,
+            Self::Standard => "webhook-signature",
         }
     }
 
@@ -51,7 +75,7 @@ impl Scheme {
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when it is malformed.
-    pub(crate) fn read(self, value: &str, _headers: &HeaderMap) -> Result<Proof, Denied> {
+    pub(crate) fn read(self, value: &str, headers: &HeaderMap) -> Result<Proof, Denied> {
         match self {
             Self::Hmac { prefix, .. } => {
                 let mut signature = [0; 32];
@@ -60,6 +84,24 @@ impl Scheme {
                     Ok(()) => Ok(Proof::Signature(signature)),
                     Err(_) => Err(Denied::Unauthenticated("the signature is not HMAC-SHA256 in hexadecimal digits")),
                 }
+            }
+            Self::Token { .. } => Ok(Proof::Token(value.into())),
+            Self::Standard => {
+                let part = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+                let (Some(id), Some(time)) = (part("webhook-id"), part("webhook-timestamp")) else {
+                    return Err(Denied::Unauthenticated(
+                        "the signature comes without the id or the time of its delivery",
+                    ));
+                };
+                let signature = |text: &str| {
+                    let bytes = BASE64_STANDARD.decode(text.strip_prefix("v1,")?).ok()?;
+                    <[u8; 32]>::try_from(bytes).ok()
+                };
+                let signatures: Vec<_> = value.split(' ').filter_map(signature).take(SIGNATURES).collect();
+                if signatures.is_empty() {
+                    return Err(Denied::Unauthenticated("the signature is not v1, and HMAC-SHA256 in base64"));
+                }
+                Ok(Proof::Standard { prefix: format!("{id}.{time}.").into(), signatures })
             }
         }
     }
@@ -81,17 +123,34 @@ impl WebhookSecret {
     pub fn verify(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let unfit = |_| Denied::Unauthenticated("the signature does not fit the body");
         match proof {
-            Proof::Signature(signature) => self.mac(&[body])?.verify_slice(signature).map_err(unfit),
+            Proof::Signature(signature) => mac(self.0.as_bytes(), &[body])?.verify_slice(signature).map_err(unfit),
+            // Signatures of both take the same time, whatever they have in common.
+            Proof::Token(token) => {
+                let expected = mac(self.0.as_bytes(), &[self.0.as_bytes()])?.finalize().into_bytes();
+                let unfit = |_| Denied::Unauthenticated("the token is another one");
+                mac(self.0.as_bytes(), &[token.as_bytes()])?.verify_slice(&expected).map_err(unfit)
+            }
+            Proof::Standard { prefix, signatures } => {
+                let mac = mac(&self.signing_key(), &[prefix.as_bytes(), body])?;
+                let fits = |signature: &[u8; 32]| mac.clone().verify_slice(signature).is_ok();
+                let fit = signatures.iter().any(fits);
+                if fit { Ok(()) } else { Err(Denied::Unauthenticated("no signature fits the body")) }
+            }
         }
     }
 
-    /// HMAC-SHA256 of some texts, one behind the other.
-    fn mac(&self, texts: &[&[u8]]) -> Result<Hmac<Sha256>, Denied> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map_err(|_| Denied::Unauthenticated("no key"))?;
-        texts.iter().for_each(|text| mac.update(text));
-        Ok(mac)
+    /// The key of Standard Webhooks; a signing token is base64 of it.
+    fn signing_key(&self) -> Cow<'_, [u8]> {
+        let decoded = self.0.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        decoded.map_or(Cow::Borrowed(self.0.as_bytes()), Cow::Owned)
     }
+}
+
+/// HMAC-SHA256 of some texts, one behind the other.
+fn mac(key: &[u8], texts: &[&[u8]]) -> Result<Hmac<Sha256>, Denied> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Denied::Unauthenticated("no key"))?;
+    texts.iter().for_each(|text| mac.update(text));
+    Ok(mac)
 }
 
 impl fmt::Debug for WebhookSecret {
@@ -104,6 +163,8 @@ impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signature(_) => f.write_str("Signature(..)"),
+            Self::Token(_) => f.write_str("Token(..)"),
+            Self::Standard { .. } => f.write_str("Standard(..)"),
         }
     }
 }
@@ -153,5 +214,52 @@ mod tests {
         assert_eq!(WebhookSecret::new("").unwrap_err(), WeakSecret);
         assert_eq!(WebhookSecret::new("fifteen letters").unwrap_err(), WeakSecret);
         assert_eq!(format!("{:?}", WebhookSecret::new(SECRET).unwrap()), "WebhookSecret(..)");
+    }
+
+    #[test]
+    fn token_is_the_whole_secret_and_is_not_shown() {
+        let secret = WebhookSecret::new(SECRET).unwrap();
+        let read = |value: &str| Scheme::Token { header: "x-gitlab-token" }.read(value, &HeaderMap::new()).unwrap();
+        assert_eq!(secret.verify(&read(SECRET), b"any body"), Ok(()));
+        for other in ["", &SECRET[1..], &format!("{SECRET}x"), "another secret of some length"] {
+            assert!(matches!(secret.verify(&read(other), b""), Err(Denied::Unauthenticated(_))), "{other:?}");
+        }
+        assert_eq!(format!("{:?}", read(SECRET)), "Token(..)");
+    }
+
+    #[test]
+    fn signing_token_fits_its_delivery_alone() {
+        use registry_tests::webhooks::signing_headers;
+        let token = "whsec_dGVuIHBvdHMgb2YgY2xheSBiZWhpbmQgdGhlIGtpbG4=";
+        let (secret, body) = (WebhookSecret::new(token).unwrap(), "{}");
+        let verify = |change: &dyn Fn(&mut HeaderMap), body: &str| {
+            let pairs =
+                signing_headers(token, "{}").map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let mut headers = HeaderMap::from_iter(pairs);
+            change(&mut headers);
+            let value = headers[Scheme::Standard.header()].to_str().unwrap().to_owned();
+            secret.verify(&Scheme::Standard.read(&value, &headers)?, body.as_bytes())
+        };
+        let set = |name: &'static str, value: &str| {
+            let value: axum::http::HeaderValue = value.parse().unwrap();
+            move |headers: &mut HeaderMap| drop(headers.insert(name, value.clone()))
+        };
+        assert_eq!(verify(&|_| {}, body), Ok(()));
+        // The signature of a former token comes with that of the present one.
+        let both = |headers: &mut HeaderMap| {
+            let value = format!("v1,{} v2,x {}", "A".repeat(43) + "=", headers["webhook-signature"].to_str().unwrap());
+            headers.insert("webhook-signature", value.parse().unwrap());
+        };
+        assert_eq!(verify(&both, body), Ok(()));
+        let refused = |result| matches!(result, Err(Denied::Unauthenticated(_)));
+        assert!(refused(verify(&|_| {}, "{} ")));
+        assert!(refused(verify(&set("webhook-id", "another"), body)));
+        assert!(refused(verify(&set("webhook-timestamp", "1"), body)));
+        for signature in ["", "v1,", "v1,AAAA", "v2,x"] {
+            assert!(refused(verify(&set("webhook-signature", signature), body)), "{signature}");
+        }
+        for missing in ["webhook-id", "webhook-timestamp"] {
+            assert!(refused(verify(&|headers| drop(headers.remove(missing)), body)), "{missing}");
+        }
     }
 }

@@ -129,6 +129,14 @@ impl Push {
     }
 }
 
+impl RepositoryName {
+    /// A repository by the URL that it is cloned from, whose path may have more than the name, or else by the name.
+    pub(super) fn of_url(url: Option<&RepositoryUrl>, name: &str) -> Self {
+        let path = url.map_or(name, RepositoryUrl::path).to_owned();
+        Self { path, github_id: None }
+    }
+}
+
 impl RefUpdate {
     /// The branch that moved; `None` when it was a tag.
     pub fn branch(&self) -> Option<&str> {
@@ -145,6 +153,11 @@ pub(super) fn existing(commit: CommitSha) -> Option<CommitSha> {
 /// Reads the URL of a repository; `None` when it cannot be fetched.
 pub(super) fn repository_url<'de, D: Deserializer<'de>>(source: D) -> Result<Option<RepositoryUrl>, D::Error> {
     Ok(Option::<String>::deserialize(source)?.and_then(|url| url.parse().ok()))
+}
+
+/// Reads a commit; `None` when the text is a part of one or empty.
+pub(super) fn commit<'de, D: Deserializer<'de>>(source: D) -> Result<Option<CommitSha>, D::Error> {
+    Ok(Option::<String>::deserialize(source)?.and_then(|commit| commit.parse().ok()).and_then(existing))
 }
 
 /// An account. Hosts send `null` for a deleted one.

@@ -8,6 +8,7 @@ use super::Host;
 use super::event::{
     Account, Association, Event, Label, Proposal, ProposalAction, Push, RepositoryName, existing, names, repository_url,
 };
+use crate::auth::oidc::Claims;
 use crate::auth::webhook::Scheme;
 
 /// GitHub and GitHub Enterprise Server.
@@ -19,7 +20,27 @@ pub(crate) static GITHUB: Host = Host {
     event_header: "x-github-event",
     delivery_header: "x-github-delivery",
     read,
+    // <https://docs.github.com/en/actions/reference/security/oidc>
+    claims: Some(Claims {
+        is_issuer,
+        repository_id: "repository_id",
+        reference: "ref",
+        // Any branch may be the monitored one.
+        protected: None,
+        event: "event_name",
+        // Their workflows run the code of the branch, and only people who may write to it, or time, cause them. So `pull_request`,
+        // `pull_request_target` and `workflow_run` are not among them, nor events that strangers cause, such as comments.
+        events: &["push", "workflow_dispatch", "repository_dispatch", "schedule"],
+        workflow: "job_workflow_ref",
+        repository: "repository",
+        actor: "actor",
+    }),
 };
+
+/// Whether a URL is that of an issuer of GitHub: github.com, with or without an enterprise, GHE.com, or a server.
+fn is_issuer(url: &str) -> bool {
+    url.starts_with("https://token.actions.") || url.ends_with("/_services/token")
+}
 
 #[derive(Deserialize)]
 struct Pushed {
@@ -255,6 +276,22 @@ mod tests {
             body["pull_request"]["author_association"] = sent;
             let Event::Proposal(proposal) = event("pull_request", &body) else { panic!("no proposal") };
             assert_eq!(proposal.association, expected);
+        }
+    }
+
+    #[test]
+    fn issuer_of_github_is_told_from_others() {
+        for (url, is_github) in [
+            ("https://token.actions.githubusercontent.com", true),
+            ("https://token.actions.githubusercontent.com/acme", true),
+            ("https://token.actions.acme.ghe.com", true),
+            ("https://github.example.org/_services/token", true),
+            ("https://gitlab.com", false),
+            ("https://gitlab.example.org", false),
+        ] {
+            assert_eq!(is_issuer(url), is_github, "{url}");
+            let id = crate::hosts::claims_of(url).unwrap().repository_id;
+            assert_eq!(id, if is_github { "repository_id" } else { "project_id" }, "{url}");
         }
     }
 

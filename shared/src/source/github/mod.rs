@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
 pub(super) use access::{InstallationToken, token_value, with_plain};
 pub use status::CommitState;
+pub(super) use status::shortened;
 use status::StatusContext;
 
 use self::api::Api;

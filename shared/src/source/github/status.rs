@@ -1,4 +1,4 @@
-//! Tells a commit's readers on GitHub what became of it.
+//! Shows the outcome of a commit to its readers on GitHub.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,7 +29,7 @@ impl StatusContext {
     }
 }
 
-/// Longest description that GitHub takes, in characters.
+/// Longest description that GitHub takes, in characters. Other hosts take more.
 const DESCRIPTION: usize = 140;
 
 /// What became of a commit.
@@ -81,7 +81,8 @@ pub(super) async fn report(
     }
 }
 
-fn shortened(text: &str) -> String {
+/// A description that every host takes.
+pub(in crate::source) fn shortened(text: &str) -> String {
     if text.chars().count() <= DESCRIPTION {
         return text.to_owned();
     }
