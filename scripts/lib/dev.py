@@ -210,7 +210,7 @@ class Development:
             "REGISTRY_REPO_URL": f"{url}/example/registry",
             "GITHUB_API_URL": url,
             "GITHUB_TOKEN": "ghp_development",
-            "OIDC_ISSUER": url,
+            "OIDC_ISSUER": f"{url}/_services/token",
             "OIDC_AUDIENCE": f"http://127.0.0.1:{self._port}",
             "OIDC_REPOSITORY_ID": str(json.loads(_get(port, "/repos/example/registry")[1])["id"]),
             "WEBHOOK_URL": webhook,

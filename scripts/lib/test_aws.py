@@ -331,7 +331,7 @@ class Template(AwsTest):
             others = (f"{repositories}/other/devfile-index", f"{repositories}/{STACK}", f"{repositories}/{STACK}-2/devfile-index")
             for other in (*others, f"{repositories}/{STACK}/x".replace(ACCOUNT, "210987654321")):
                 self.assertFalse(allows(f"ecr:{action}", other), f"{action} {other}")
-        for name in ("index.json", "last-refresh.json", "pending.json", "progress.json", "releases/x", "blobs/sha256/x"):
+        for name in ("index.json", "last-refresh.json", "pending.json", "progress.json", "releases/x", "blobs/sha256/x", "previews/7.json"):
             self.assertTrue(allows("s3:PutObject", f"{bucket}/{name}") and allows("s3:GetObject", f"{bucket}/{name}"), name)
         for name in ("starter-projects/x.zip", "other"):
             self.assertFalse(allows("s3:PutObject", f"{bucket}/{name}"), name)

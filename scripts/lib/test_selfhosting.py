@@ -121,7 +121,7 @@ class Kubernetes(unittest.TestCase):
             for rule in ingress["spec"]["rules"]
             for path in rule["http"]["paths"]
         }
-        self.assertEqual(routes, {"/refresh": "refresh", "/webhooks/github": "refresh", "/": "serve"})
+        self.assertEqual(routes, {"/refresh": "refresh", "/webhooks/": "refresh", "/": "serve"})
         self.assertEqual(set(services), {"devfile-registry-serve", "devfile-registry-refresh"})
 
     def test_the_schedule_is_the_one_of_the_template(self) -> None:

@@ -195,7 +195,7 @@ class Triggers(unittest.TestCase):
         router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
         expected = {f"POST {path}": function for path, function in router.items() if function == "refresh"}
         # The same program, as a function of its own.
-        expected["POST /webhooks/github"] = {"refresh": "webhooks"}[expected["POST /webhooks/github"]]
+        expected["POST /webhooks/{host}"] = {"refresh": "webhooks"}[expected["POST /webhooks/{host}"]]
         expected["$default"] = router["/{*any}"]
         integrations = {
             name: properties["IntegrationUri"]["Fn::GetAtt"][0].lower()
@@ -213,7 +213,7 @@ class Triggers(unittest.TestCase):
             for properties in of_type("AWS::Lambda::Permission").values()
             if properties["Principal"] == "apigateway.amazonaws.com"
         }
-        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/github", "webhooks")})
+        self.assertEqual(allowed, {("$default", "serve"), ("POST/refresh", "refresh"), ("POST/webhooks/*", "webhooks")})
 
     def test_webhook_is_queued_while_every_refresh_is_busy(self) -> None:
         webhooks, refresh = (RESOURCES[name]["Properties"] for name in ("Webhooks", "Refresh"))
@@ -271,7 +271,7 @@ class Roles(unittest.TestCase):
         )
 
     def test_refresh_writes_the_rest_and_can_call_only_itself(self) -> None:
-        parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*")}
+        parts = {f"${{{self.BUCKET}}}/{part}" for part in ("releases/*", "blobs/*", "previews/*")}
         own_name = RESOURCES["Refresh"]["Properties"]["FunctionName"]["Fn::Sub"]
         written = parts | {f"${{{self.BUCKET}}}/{name}.json" for name in ("index", "last-refresh", "pending", "progress")}
         function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{own_name}"

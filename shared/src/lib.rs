@@ -23,6 +23,7 @@ mod media_type;
 pub mod open_in;
 pub mod outside;
 pub mod plain_http;
+pub mod preview;
 pub mod public_url;
 pub mod publish;
 pub mod registry;

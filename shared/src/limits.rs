@@ -24,6 +24,9 @@ pub const TREE_BYTES: u64 = 128 << 20;
 /// Largest answer of GitHub's API, in bytes: those about a repository or a token take a few KB.
 pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
 
+/// Most bytes of an answer to a commit status: only its first words are shown.
+pub const STATUS_ANSWER_BYTES: usize = 16 << 10;
+
 /// Largest manifest that is read, in bytes: as large as every OCI registry has to take one (OCI distribution specification 1.1,
 /// "Pushing Manifests").
 pub const MANIFEST_BYTES: u64 = 4 << 20;
@@ -129,6 +132,18 @@ pub const KEPT_STARTER_SECONDS: i64 = 180 * 24 * 3600;
 
 /// Time of a prune, in seconds. It removes objects in the first half; the calls that are under way then end in the second.
 pub const PRUNE_SECONDS: i64 = 120;
+
+/// Most previews at a time. One more ends the oldest: each keeps a release in the bucket.
+pub const LIVING_PREVIEWS: usize = if cfg!(test) { 3 } else { 50 };
+
+/// Time after its last push at which a preview ends, in seconds: 14 days.
+pub const PREVIEW_SECONDS: i64 = 14 * 24 * 3600;
+
+/// Largest object that names a preview, in bytes: the names of [`LISTED_CHANGES`] parts of each kind take 100 KB.
+pub const PREVIEW_BYTES: u64 = 1 << 20;
+
+/// Previews in the memory of `serve`, each of which takes as much as the live release.
+pub const LOADED_PREVIEWS: usize = 8;
 
 /// Most recent releases that `index.json` lists, in a storm of commits: 30 KB.
 pub const LISTED_RELEASES: usize = 200;

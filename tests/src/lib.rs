@@ -18,3 +18,5 @@ pub mod moto;
 pub mod proxy;
 pub mod raw;
 pub mod registry;
+pub mod statuses;
+pub mod webhooks;

@@ -134,7 +134,7 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
         _ if name == settings::LISTEN_ADDR.name || name == settings::PUBLIC_URL.name => None,
         _ => std::env::var(name).ok(),
     };
-    Ok(serve::Config::read(Environment::new(lookup))?)
+    Ok(serve::Config::read(Environment::new(lookup))?.for_owners())
 }
 
 /// The address of the preview, and the commands of clients that use it.

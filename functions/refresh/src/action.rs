@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devfile_registry::digest::CommitSha;
-use devfile_registry::publish::{Invocation, Report, Verification};
+use devfile_registry::preview::Proposed;
+use devfile_registry::publish::{Invocation, PreviewReport, Report, Verification};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,6 +42,14 @@ pub enum Action {
     Restore {},
     /// Check every digest and change nothing.
     Verify {},
+    /// Build the preview of a proposal.
+    Preview(Proposed),
+    /// End the preview of a proposal.
+    #[serde(rename = "end-preview")]
+    EndPreview {
+        /// The number of the proposal.
+        number: u64,
+    },
 }
 
 /// What a trigger says of the change. It decides nothing.
@@ -79,6 +88,14 @@ pub enum Answer {
     Report(Box<Report>),
     /// Everything was looked at.
     Verification(Verification),
+    /// A preview was built or ended.
+    Preview(Box<PreviewReport>),
+}
+
+impl Answer {
+    pub(crate) fn preview(report: PreviewReport) -> Self {
+        Self::Preview(Box::new(report))
+    }
 }
 
 /// Why an event is not an [`Action`].
@@ -86,7 +103,7 @@ pub enum Answer {
 pub enum UnknownEvent {
     /// It names none.
     #[error(
-        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore or verify"
+        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore, verify, preview (with number and commit_hash) or end-preview (with number)"
     )]
     NoAction,
     /// It names one and more than that.

@@ -11,8 +11,8 @@ use devfile_registry::outside::offline::Known;
 use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
-use devfile_registry::registry::Record;
-use devfile_registry::source::github::CommitState;
+use devfile_registry::registry::{ReadOnly, Record};
+use devfile_registry::source::statuses::CommitState;
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 use futures_util::FutureExt;
@@ -25,10 +25,11 @@ use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::handover::Handover;
 use crate::observe;
+use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
-/// Time for the status at the commit on GitHub: nice to have, and a caller may be waiting for the answer.
+/// Time for the status at the commit: nice to have, and a caller may be waiting for the answer.
 const STATUS_TIME: Duration = Duration::from_secs(5);
 
 /// The result of a refresh, for all who wait for it.
@@ -38,6 +39,8 @@ pub type Refreshed = Arc<Result<Report, PublishError>>;
 #[derive(Debug)]
 pub struct App {
     core: Arc<Core>,
+    /// None when previews are off.
+    pub(crate) previews: Option<Arc<Previewer>>,
     pub(crate) gate: Gate,
     pub(crate) bodies: Bodies,
     pub(crate) handover: Option<Handover>,
@@ -87,13 +90,25 @@ impl App {
         if matches!(config.repository, Repository::Off) {
             tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
         }
+        let clock = || Timestamp::from_instant(jiff::Timestamp::now());
+        let previews = config.previews.map(|settings| {
+            let publisher = Publisher {
+                source: settings.repository,
+                registry: ReadOnly(registry.clone()),
+                bucket: bucket.clone(),
+                outside: settings.outside,
+                strictness: config.strictness,
+                clock,
+            };
+            Arc::new(Previewer::new(settings.policy, publisher, settings.public_url))
+        });
         let publisher = Publisher {
             source: config.repository,
             registry,
             bucket,
             outside: config.outside,
             strictness: config.strictness,
-            clock: || Timestamp::from_instant(jiff::Timestamp::now()),
+            clock,
         };
         let core = Arc::new(Core { publisher, announcement });
         let runner = Runner::new({
@@ -104,7 +119,7 @@ impl App {
             }
         });
         let (gate, bodies) = (Gate::new(config.access), Bodies::new());
-        Self { core, gate, bodies, handover: Handover::from_env().await, runner }
+        Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
     /// The registry repository.
@@ -142,6 +157,8 @@ impl App {
                 }
             }
             Action::Restore {} => self.core.run("restore", None, publisher.restore().boxed()).await,
+            Action::Preview(proposed) => return self.previewer()?.build(proposed).await.map(Answer::preview),
+            Action::EndPreview { number } => return self.previewer()?.end(*number).await.map(Answer::preview),
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
                 let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
@@ -195,9 +212,16 @@ impl App {
         Arc::new(self.core.refresh(requested, Cause { invocation, ..Cause::default() }).await)
     }
 
-    /// Waits for the refreshes in the background.
+    fn previewer(&self) -> Result<&Previewer, PublishError> {
+        self.previews.as_deref().ok_or(PublishError::PreviewsOff)
+    }
+
+    /// Waits for the refreshes and previews in the background.
     pub async fn idle(&self) {
         self.runner.idle().await;
+        if let Some(previews) = &self.previews {
+            previews.idle().await;
+        }
     }
 }
 
@@ -210,7 +234,7 @@ impl Core {
         self.run("reconcile", None, self.publisher.reconcile(scope, cause).boxed()).await
     }
 
-    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and on GitHub. The work is on the heap:
+    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and at the commit. The work is on the heap:
     /// it is by far the largest of the futures that lead to it, and threads of a server have 2 MiB of stack.
     async fn run(
         &self,
@@ -231,17 +255,17 @@ impl Core {
             let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
-                tracing::warn!("cannot show the result on GitHub: no answer within {} s", STATUS_TIME.as_secs());
+                tracing::warn!("cannot show the result at the commit: no answer within {} s", STATUS_TIME.as_secs());
             }
             result
         };
         Context::part(span.position()).scope(Box::pin(whole)).await
     }
 
-    /// Shows the result at the commit on GitHub.
+    /// Shows the result at the commit on its host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
-        let Some(github) = &hosted.github else { return };
+        let Some(statuses) = &hosted.statuses else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {
                 Some((state, text)) => (&report.commit_hash, state, text),
@@ -252,8 +276,8 @@ impl Core {
                 None => return,
             },
         };
-        if let Err(error) = github.report_status(commit, state, &text, None).await {
-            tracing::warn!(%error, "cannot show the result on GitHub");
+        if let Err(error) = statuses.report(commit, state, &text, None).await {
+            tracing::warn!(%error, "cannot show the result at the commit");
         }
     }
 }

@@ -10,24 +10,28 @@ use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
 use devfile_registry::outside::Outside;
+use devfile_registry::preview::Policy as PreviewPolicy;
+use devfile_registry::public_url::PublicUrl;
 use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, OciRegistry, Record, RegistryAddress};
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::github::{self, AppKey, GitHub};
+use devfile_registry::source::statuses::{self, CommitStatuses, RestStatuses};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 
 use crate::auth::gate::Access;
 use crate::auth::keys::Discovery;
 use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
+use crate::hosts;
 use crate::source::{Hosted, Repository};
 
 /// The configuration of `refresh`.
 #[derive(Debug)]
 pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
-    /// `GITHUB_APP_KEY`: the registry repository.
+    /// `GITHUB_APP_KEY`, `STATUS_TOKEN`: the registry repository.
     pub repository: Repository,
     /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `ECR_KMS_KEY`, `ECR_TAGS`, `OCI_USERNAME` and `OCI_PASSWORD`
     pub stores: Stores,
@@ -35,12 +39,28 @@ pub struct Config {
     pub strictness: Strictness,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: limits on fetches of upstream content.
     pub outside: Outside,
+    /// `PREVIEWS`, `PUBLIC_URL`: previews of proposals; `None` when they are off.
+    pub previews: Option<PreviewSettings>,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
     pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
     /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
     pub metrics: Option<SocketAddr>,
+}
+
+/// The settings of previews.
+#[derive(Debug)]
+pub struct PreviewSettings {
+    /// The proposals that get one.
+    pub policy: PreviewPolicy,
+    /// The registry repository, by a reader of its own.
+    pub repository: Repository,
+    /// Fetches of upstream content, without the credentials of `GIT_CREDENTIALS`: a proposal chooses the URLs, and everybody reads the
+    /// preview.
+    pub outside: Outside,
+    /// The URL of the registry, for links.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// The stores to publish to.
@@ -85,6 +105,7 @@ impl Config {
         let repository = repository(&mut environment, &hosts);
         let stores = stores(&mut environment);
         let strict: bool = environment.or_default(&settings::STRICT);
+        let previews = previews(&mut environment, &hosts);
         let outside = Outside::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or_default(&settings::LISTEN_ADDR);
@@ -95,6 +116,7 @@ impl Config {
             stores: stores?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             outside,
+            previews,
             access,
             listen,
             metrics,
@@ -124,6 +146,17 @@ fn stores(environment: &mut Environment) -> Result<Stores, InvalidEnvironment> {
     let address = address.at(endpoint).creating(EcrRepositories { kms_key, tags });
     let credentials = credentials.map(|(username, password)| Credentials { username, password });
     Ok(Stores::Servers { bucket, registry: OciRegistry::new(address, credentials) })
+}
+
+fn previews(environment: &mut Environment, hosts: &GitCredentials) -> Option<PreviewSettings> {
+    let policy: PreviewPolicy = environment.or_default(&settings::PREVIEWS);
+    let public_url = environment.optional(&settings::PUBLIC_URL);
+    if policy == PreviewPolicy::Off {
+        return None;
+    }
+    let repository = repository(environment, hosts)?;
+    let outside = Outside::from_environment(environment, GitCredentials::default());
+    Some(PreviewSettings { policy, repository, outside, public_url })
 }
 
 /// Two settings that go together, the second one a secret.
@@ -172,8 +205,11 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
         }
     };
     let issuer = issuer.trim_end_matches('/').to_owned();
-    let keys = accept(environment, settings::OIDC_ISSUER.name, Discovery::new(&issuer))?;
-    Some(OidcVerifier::new(Policy { issuer, audience, repository_id, job_workflow_ref }, keys))
+    let name = settings::OIDC_ISSUER.name;
+    let claims =
+        accept(environment, name, hosts::claims_of(&issuer).ok_or("no known host issues tokens under this URL"))?;
+    let keys = accept(environment, name, Discovery::new(&issuer))?;
+    Some(OidcVerifier::new(Policy { issuer, audience, claims, repository_id, job_workflow_ref }, keys))
 }
 
 /// None when the variable is not set or something is wrong.
@@ -182,6 +218,7 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
     let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
     let credentials = github_credentials(environment);
+    let status_token = Secret::from_environment(environment, &settings::STATUS_TOKEN, statuses::check_token);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
         let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
@@ -204,7 +241,15 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
         (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
         _ => GitAccess::of_host(hosts, &repository),
     };
-    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github })))
+    let statuses = match (status_token, &github) {
+        (Some(token), _) => {
+            let statuses = RestStatuses::new(&repository, token);
+            Some(CommitStatuses::Rest(accept(environment, settings::STATUS_TOKEN.name, statuses)?))
+        }
+        (None, Some(github)) => Some(CommitStatuses::GitHub(Arc::clone(github))),
+        (None, None) => None,
+    };
+    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, statuses })))
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
@@ -291,6 +336,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn previews_fetch_without_credentials() {
+        let hosts = ("GIT_CREDENTIALS", "git.example.org=reader:secret");
+        let repository = ("REGISTRY_REPO_URL", "https://git.example.org/clay/registry");
+        let off = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts].leak()).unwrap();
+        assert!(off.previews.is_none());
+        let on = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts, ("PREVIEWS", "members")].leak()).unwrap();
+        let has_credentials = |outside: &Outside| !format!("{outside:?}").contains("GitCredentials(None)");
+        assert!(has_credentials(&on.outside) && !has_credentials(&on.previews.unwrap().outside));
+        let error = read(vec![ENOUGH[0], ENOUGH[1], ("PREVIEWS", "all")].leak()).unwrap_err();
+        assert!(error.contains("PREVIEWS is malformed; set it to off, members or labelled"), "{error}");
+    }
+
+    #[tokio::test]
     async fn everything_can_be_set() {
         let config = read(&[
             ENOUGH[0],
@@ -298,6 +356,7 @@ mod tests {
             ("REGISTRY_REPO_URL", "https://github.com/example/registry"),
             ("REGISTRY_REPO_BRANCH", "stable"),
             ("GITHUB_TOKEN", "ghp_token"),
+            ("STATUS_TOKEN", "gitea:status_token"),
             ("WEBHOOK_SECRET", "a secret of some length"),
             ("OIDC_AUDIENCE", "https://registry.example.com"),
             ("OIDC_REPOSITORY_ID", "42"),
@@ -309,7 +368,10 @@ mod tests {
         assert!(hosted.github.is_some());
         assert!(config.access.secret.is_some() && config.access.workflows.is_some());
         let shown = format!("{:?}", config.access) + &format!("{:?}", config.repository);
-        assert!(!shown.contains("ghp_token") && !shown.contains("some length"), "{shown}");
+        assert!(
+            !shown.contains("ghp_token") && !shown.contains("status_token") && !shown.contains("some length"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]

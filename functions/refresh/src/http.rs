@@ -1,4 +1,4 @@
-//! Requests from outside: webhooks of GitHub and `POST /refresh`, with the answers to both.
+//! Requests from outside: webhooks of Git hosts and `POST /refresh`, with the answers to both.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use devfile_registry::digest::CommitSha;
 use devfile_registry::limits;
 use devfile_registry::logging::foreign;
 use devfile_registry::publish::{Budget, Outcome, Report};
+use devfile_registry::source::Source;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -20,8 +21,9 @@ use crate::action::{Action, Continued, Hint};
 use crate::app::{App, Refreshed};
 use crate::auth::Denied;
 use crate::auth::gate::Credential;
-use crate::auth::webhook::{Event, MalformedEvent, Push};
 use crate::bodies::{HeldBody, Unread};
+use crate::hosts::{self, Event, Host, MalformedEvent, Proposal, Push, RefUpdate};
+use crate::previews::Full;
 use crate::source::Repository;
 
 /// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
@@ -30,8 +32,11 @@ const WAIT: Duration = Duration::from_secs(25);
 /// Time to check a token, keys and the monitored branch included.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
-/// Time to compare the number of a repository, before a webhook is answered.
+/// Time to compare the number of a repository, or to ask for its default branch, before a webhook is answered.
 const NAME_TIME: Duration = Duration::from_millis(500);
+
+/// The reason for which all proposals are ignored.
+const PREVIEWS_OFF: &str = "previews are off";
 
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +61,11 @@ impl App {
     /// Answers a request; there is always an answer.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let answer = match path.as_str() {
-            "/refresh" => self.refresh_request(request).await,
-            "/webhooks/github" => self.webhook(request).await,
-            "/health" => Ok(message(StatusCode::OK, "the function is up and running")),
-            _ => Err(Refused::Path),
+        let answer = match (path.as_str(), hosts::of_path(&path)) {
+            ("/refresh", _) => self.refresh_request(request).await,
+            ("/health", _) => Ok(message(StatusCode::OK, "the function is up and running")),
+            (_, Some(host)) => self.webhook(host, request).await,
+            (_, None) => Err(Refused::Path),
         };
         answer.unwrap_or_else(|refused| {
             tracing::info!(path = %foreign(&path), reason = %foreign(&refused.to_string()), "refused");
@@ -73,14 +78,14 @@ impl App {
         let until = Instant::now() + WAIT;
         must_be_post(&request)?;
         let headers = request.headers().clone();
-        let credential = self.gate.credential(&headers)?;
+        let credential = self.gate.credential(&headers, hosts::GITHUB.schemes)?;
         if let Credential::Token(token) = &credential {
             let late = |_| Denied::Undecided("it took too long to check the token".to_owned());
             tokio::time::timeout(CHECK_TIME, self.verify_token(token)).await.map_err(late)??;
         }
         let body = self.read(request, limits::REQUEST_BODY_BYTES).await?;
-        if let Credential::Signature(signature) = &credential {
-            self.gate.verify_signature(signature, &body).await?;
+        if let Credential::Proof(proof) = &credential {
+            self.gate.verify_proof(proof, &body).await?;
         }
         let hint = Hint::of_body(&body).map_err(Refused::Body)?;
         drop(body);
@@ -114,34 +119,35 @@ impl App {
         }
     }
 
-    /// Answers GitHub at once, and refreshes afterwards.
-    async fn webhook(&self, request: Request) -> Result<Response<Body>, Refused> {
+    /// Answers a host at once, and refreshes afterwards.
+    async fn webhook(&self, host: &Host, request: Request) -> Result<Response<Body>, Refused> {
         must_be_post(&request)?;
         let headers = request.headers().clone();
         // No token opens this door.
-        let Credential::Signature(signature) = self.gate.credential(&headers)? else {
-            return Err(Denied::Unauthenticated("no signature").into());
-        };
+        let proof = self.gate.proof(&headers, host.schemes)?.ok_or(Denied::Unauthenticated("no signature"))?;
         let body = self.read(request, limits::WEBHOOK_BYTES).await?;
-        self.gate.verify_signature(&signature, &body).await?;
-        let event = Event::parse(text(&headers, "x-github-event"), &body)?;
+        self.gate.verify_proof(&proof, &body).await?;
+        let event = host.event(text(&headers, host.event_header), &body)?;
         drop(body);
-        let commit = match event {
+        let push = match event {
             Event::Ping => return Ok(message(StatusCode::OK, "pong")),
             Event::Other => {
-                tracing::info!(event = %foreign(text(&headers, "x-github-event")), "an event other than a push is ignored");
+                tracing::info!(event = %foreign(text(&headers, host.event_header)), "an event other than a push is ignored");
                 return Ok(ignored("another event"));
             }
-            Event::Push(push) => match self.relevant(&push).await {
-                Ok(commit) => commit,
-                Err(reason) => {
-                    let (repository, reference) = (foreign(&push.full_name), foreign(&push.reference));
-                    tracing::info!(%repository, %reference, reason, "a push is ignored");
-                    return Ok(ignored(reason));
-                }
-            },
+            Event::Proposal(proposal) => return self.proposal(&proposal).await,
+            Event::Push(push) => push,
         };
-        tracing::info!(%commit, delivery = %foreign(text(&headers, "x-github-delivery")), "push");
+        let commit = match self.relevant(&push).await {
+            Ok(commit) => commit,
+            Err(reason) => {
+                let reference = push.updates.first().map(|update| update.reference.as_str()).unwrap_or_default();
+                let (repository, reference) = (foreign(&push.repository.path), foreign(reference));
+                tracing::info!(%repository, %reference, reason, "a push is ignored");
+                return Ok(ignored(reason));
+            }
+        };
+        tracing::info!(%commit, delivery = %foreign(text(&headers, host.delivery_header)), "push");
         match &self.handover {
             None => drop(self.submit(Some(commit))),
             Some(handover) => {
@@ -170,28 +176,73 @@ impl App {
         let caller = caller.must_be_on(&branch)?;
         tracing::info!(
             repository = %foreign(&caller.repository),
-            workflow = %foreign(&caller.job_workflow_ref),
-            event = %foreign(&caller.event_name),
+            workflow = %foreign(&caller.workflow),
+            event = %foreign(&caller.event),
             actor = %foreign(&caller.actor),
             "a workflow calls"
         );
         Ok(())
     }
 
+    /// Answers the event of a proposal at once, and builds or ends its preview afterwards.
+    async fn proposal(&self, proposal: &Proposal) -> Result<Response<Body>, Refused> {
+        let action = match self.wanted(proposal).await {
+            Ok(action) => action,
+            Err(reason) => {
+                let repository = foreign(&proposal.repository.path);
+                tracing::info!(%repository, number = proposal.number, action = ?proposal.action, reason, "a proposal is ignored");
+                return Ok(ignored(reason));
+            }
+        };
+        match (&self.handover, &self.previews) {
+            (Some(handover), _) => handover.invoke(&action).await.map_err(|error| {
+                tracing::error!(%error, "the preview stays as it is until the next event of the proposal");
+                Refused::NotQueued
+            })?,
+            (None, Some(previews)) => previews.submit(action).map_err(|Full| Refused::NotQueued)?,
+            (None, None) => return Ok(ignored(PREVIEWS_OFF)),
+        }
+        Ok(accepted("the preview is under way; /status of the registry lists it"))
+    }
+
+    /// The action that an event of a proposal causes, or the reason for which the event is ignored.
+    async fn wanted(&self, proposal: &Proposal) -> Result<Action, &'static str> {
+        let previews = self.previews.as_ref().ok_or(PREVIEWS_OFF)?;
+        let Repository::Git(hosted) = self.repository() else {
+            return Err("the registry repository is on no Git host");
+        };
+        let is_called = tokio::time::timeout(NAME_TIME, hosted.is_called(&proposal.repository));
+        if !is_called.await.unwrap_or(false) {
+            return Err("another repository");
+        }
+        if hosted.source.repository().branch().is_some_and(|branch| branch != proposal.base_branch) {
+            return Err("another branch");
+        }
+        previews.wanted(proposal, hosted.source.url())
+    }
+
     /// The commit of a push to the monitored branch, or the reason for which the push is ignored.
     async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
-        if let Repository::Git(hosted) = self.repository() {
+        let mut updates = push.updates.iter();
+        let update = if let Repository::Git(hosted) = self.repository() {
             // A refresh too many costs one look at the branch.
-            let is_called = hosted.is_called(&push.full_name, push.repository_id);
+            let is_called = hosted.is_called(&push.repository);
             if !tokio::time::timeout(NAME_TIME, is_called).await.unwrap_or(true) {
                 return Err("another repository");
             }
-            let monitored = hosted.source.repository().branch().or(push.default_branch.as_deref());
-            if monitored.is_some_and(|monitored| push.branch() != Some(monitored)) {
-                return Err("another branch");
-            }
-        }
-        push.after.clone().ok_or("the branch was deleted")
+            let known = hosted.source.repository().branch().or(push.default_branch.as_deref());
+            // Bitbucket does not send the default branch.
+            let found = match known {
+                Some(_) => None,
+                None => tokio::time::timeout(NAME_TIME, hosted.branch()).await.ok().and_then(Result::ok),
+            };
+            let monitored = known.or(found.as_deref());
+            let is_monitored = |update: &&RefUpdate| monitored.is_none_or(|branch| update.branch() == Some(branch));
+            updates.find(is_monitored)
+        } else {
+            updates.next()
+        };
+        update.ok_or("another branch")?.after.clone().ok_or("the branch was deleted")
     }
 }
 

@@ -7,8 +7,10 @@ mod bodies;
 pub mod config;
 mod front;
 mod handover;
+pub mod hosts;
 mod http;
 pub mod observe;
+mod previews;
 mod runner;
 pub mod source;
 

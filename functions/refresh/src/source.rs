@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::source::github::GitHub;
+use devfile_registry::source::statuses::CommitStatuses;
 use devfile_registry::source::{GitSource, Listing, LocalSource, Scope, Source, SourceError};
 use devfile_registry::timestamp::Timestamp;
 use devfile_registry::tree::Tree;
+
+use crate::hosts::RepositoryName;
 
 /// The source that `REGISTRY_REPO_URL` names.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Hosted {
     pub source: GitSource,
     /// The same repository in GitHub's API, if it is there.
     pub github: Option<Arc<GitHub>>,
+    /// Its commit statuses, if there are credentials for them.
+    pub statuses: Option<CommitStatuses>,
 }
 
 impl Hosted {
@@ -40,11 +45,11 @@ impl Hosted {
 
     /// Whether a push or a pull request is about this repository: it has its path, or on GitHub its number, which stays when the
     /// repository is renamed.
-    pub async fn is_called(&self, full_name: &str, id: u64) -> bool {
-        if full_name.eq_ignore_ascii_case(self.source.repository().path()) {
+    pub async fn is_called(&self, name: &RepositoryName) -> bool {
+        if name.path.eq_ignore_ascii_case(self.source.repository().path()) {
             return true;
         }
-        let Some(github) = &self.github else { return false };
+        let (Some(github), Some(id)) = (&self.github, name.github_id) else { return false };
         match github.repository_id().await {
             Ok(own) => own == id,
             Err(error) => {

@@ -37,6 +37,8 @@ pub struct Config {
     pub(crate) viewer: Mode,
     /// `OPEN_IN`: environments that open a devfile by a link.
     pub(crate) open_in: OpenIn,
+    /// The readers of the viewer's pages. No variable sets them.
+    pub(crate) readers: Readers,
 }
 
 impl Config {
@@ -77,7 +79,26 @@ impl Config {
         let fetches = Rules::from_environment(&mut environment);
         environment.finish()?;
         let revalidate = Duration::from_secs(revalidate.into());
-        Ok(Self { bucket, revalidate, listen, metrics, usage, large_blobs, fetches, name, public_url, viewer, open_in })
+        Ok(Self {
+            bucket,
+            revalidate,
+            listen,
+            metrics,
+            usage,
+            large_blobs,
+            fetches,
+            name,
+            public_url,
+            viewer,
+            open_in,
+            readers: Readers::Everyone,
+        })
+    }
+
+    /// The same for the owners of the stacks: each stack's pages have the warnings about its files.
+    #[must_use]
+    pub fn for_owners(self) -> Self {
+        Self { readers: Readers::Owners, ..self }
     }
 }
 
@@ -113,6 +134,15 @@ pub(crate) enum Mode {
     Pages,
     /// There is none: `REGISTRY_HEADLESS=true`.
     Headless,
+}
+
+/// The readers of the viewer's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Everyone: warnings about stacks are on the page for operators alone.
+    Everyone,
+    /// The owners of the stacks, as in a preview.
+    Owners,
 }
 
 /// The delivery of blobs above [`REDIRECT_BYTES`](devfile_registry::limits::REDIRECT_BYTES).

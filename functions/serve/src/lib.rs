@@ -3,14 +3,15 @@
 //! - [`front`]: the front doors, the Lambda runtime and plain HTTP;
 //! - [`observe`]: records each request, in the log and in metrics;
 //! - [`router`]: from a request to its route, and what all answers have;
-//! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`]: the APIs. Each declares its routes
+//! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`], [`previews`]: the APIs. Each declares its routes
 //!   with [`route`] and answers from the release in [`state`];
 //! - [`large_answers`]: what becomes of answers that AWS Lambda does not take;
 //! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
 //! - [`view`]: derived once per release, the catalog and the index of the viewer;
 //! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;
-//! - [`config`], [`workers`].
+//! - [`config`]; [`workers`] and [`aside`]: work away from the threads that serve connections.
 
+mod aside;
 mod config;
 mod devfiles;
 mod files;
@@ -21,6 +22,7 @@ mod large_answers;
 mod observe;
 mod oci;
 mod openapi;
+mod previews;
 mod release;
 mod route;
 mod router;

@@ -29,7 +29,7 @@ use crate::route::Route;
 use crate::starters::{self, Starters};
 use crate::state::{App, COMMIT, Held, STALE};
 use crate::viewer::{self, Viewer};
-use crate::{devfiles, files, index, status};
+use crate::{devfiles, files, index, previews, status};
 
 /// The methods of every route.
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -50,8 +50,9 @@ impl Answers {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let config = &app.config;
         let starters = Starters::new(config.fetches.clone(), config.large_blobs, app.live.cache().clone());
-        let viewer =
-            Viewer::new(&config.name, config.public_url.clone(), config.viewer).opening_in(config.open_in.clone());
+        let viewer = Viewer::new(&config.name, config.public_url.clone(), config.viewer)
+            .opening_in(config.open_in.clone())
+            .for_readers(config.readers);
         let routes = routes(starters, viewer);
         let router = routes.into_iter().fold(Router::new(), |router, route| route.add_to(router));
         let router = router.fallback(unrouted).with_state(Arc::clone(&app));
@@ -86,6 +87,7 @@ fn routes(starters: Starters, viewer: Viewer) -> Vec<Route> {
         status::routes(),
         openapi::routes(Arc::clone(&interface)),
         viewer::routes(&Arc::new(viewer)),
+        previews::routes(&Arc::new(previews::Loaded::new())),
     ];
     let routes: Vec<Route> = all.into_iter().flatten().collect();
     interface.describe(&routes);

@@ -15,6 +15,7 @@ use crate::http::problem::Problem;
 use crate::release::blobs::Blobs;
 use crate::release::last_refresh::LastRefreshes;
 use crate::release::live::{Freshness, Live};
+use crate::release::previews::Previews;
 use crate::release::snapshot::Shared;
 
 /// The commit that an answer is from.
@@ -30,6 +31,7 @@ pub struct App {
     pub(crate) live: Live,
     pub(crate) blobs: Blobs,
     pub(crate) last_refreshes: LastRefreshes,
+    pub(crate) previews: Previews,
     /// Answers leave by the Lambda runtime, which limits them.
     pub(crate) is_lambda: bool,
 }
@@ -46,7 +48,16 @@ impl App {
         let blobs = Blobs::new(cache.clone(), config.large_blobs);
         let live = Live::load(cache, config.revalidate, blobs.damaged().clone()).await;
         let last_refreshes = LastRefreshes::new(config.revalidate);
-        Self { config, live, blobs, last_refreshes, is_lambda: logging::is_lambda() }
+        let previews = Previews::new(config.revalidate);
+        Self { config, live, blobs, last_refreshes, previews, is_lambda: logging::is_lambda() }
+    }
+
+    /// The same registry with the release of a preview, which stays as it is. Blobs are shared: their digests name them.
+    pub(crate) fn of_preview(&self, snapshot: Shared) -> Self {
+        let (config, blobs) = (self.config.clone(), self.blobs.clone());
+        let live = Live::fixed(self.live.cache().clone(), snapshot);
+        let (last_refreshes, previews) = (LastRefreshes::new(config.revalidate), Previews::new(config.revalidate));
+        Self { config, live, blobs, last_refreshes, previews, is_lambda: self.is_lambda }
     }
 
     /// Makes the release that the bucket has at this moment the one that requests are answered from, whatever the age of the snapshot.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use devfile_registry::limits::{PAGE_FILES_BYTES, WAITING_REQUESTS};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 
 static WORKERS: LazyLock<Workers> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -74,19 +74,6 @@ impl<'w> Admitted<'w> {
 /// Bytes in units of 1 KiB, rounded up: permits are counted in 32 bits.
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
-}
-
-/// Runs work that nobody waits for, one such at a time, on a thread of its own.
-pub(crate) fn run_aside(work: impl FnOnce() + Send + 'static) {
-    static ASIDE: Semaphore = Semaphore::const_new(1);
-    // Without a runtime there are no requests either.
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(async move {
-            let _turn = ASIDE.acquire().await;
-            // A panic has been logged.
-            let _ended = spawn_blocking(work).await;
-        });
-    }
 }
 
 /// Runs work at once. There is little of it at a time, for the caller has waited for something else.

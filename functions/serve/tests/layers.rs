@@ -13,13 +13,13 @@ use rules::Layer;
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
 const LAYERS: [Layer; 10] = [
-    ("base", &["config", "workers"], &[]),
+    ("base", &["aside", "config", "workers"], &[]),
     ("http", &["http"], &["base"]),
     ("view", &["view"], &["http"]),
     ("release", &["release"], &["view"]),
     ("state", &["state"], &["release"]),
     ("route", &["large_answers", "route"], &["state"]),
-    ("apis", &["index", "devfiles", "starters", "files", "oci", "status", "viewer", "openapi"], &["route"]),
+    ("apis", &["index", "devfiles", "starters", "files", "oci", "status", "viewer", "previews", "openapi"], &["route"]),
     ("router", &["router"], &["apis"]),
     ("observe", &["observe"], &["router"]),
     ("front", &["front", "main"], &["observe"]),

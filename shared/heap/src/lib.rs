@@ -1,6 +1,25 @@
-//! Gives freed memory back to the operating system.
+//! Keeps the memory that was freed from staying with the process, where the C library is glibc.
 //!
 //! It is a crate of its own so that all others forbid unsafe code.
+
+/// Has the C library keep less of what is freed. Called before other threads are started.
+///
+/// Each release replaces one of the same size. glibc spreads its parts over an arena for each thread, between what is in use, and takes
+/// ever larger buffers from there once one of their size was freed. With one arena, and large buffers apart (mallopt(3)), a process
+/// that has read eight releases of 10,000 versions holds a fifth less.
+pub fn keep_together() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "a call to the C library")]
+    // SAFETY: mallopt takes two numbers; it is called while there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+    }
+}
+
+/// Buffers of this size are taken from the operating system one by one: the default of glibc before it adapts.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_BYTES: libc::c_int = 128 << 10;
 
 /// Returns free pages to the operating system, where the C library keeps them: glibc holds what was freed below anything that is in
 /// use. This may take some milliseconds for each 100 MB, in which other threads wait to allocate.

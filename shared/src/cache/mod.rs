@@ -35,6 +35,14 @@ pub const PENDING_KEY: &str = "pending.json";
 /// Key of the object with the artifacts that an unfinished publication has pushed.
 pub const PROGRESS_KEY: &str = "progress.json";
 
+/// The prefix of the keys of all previews.
+pub const PREVIEWS: &str = "previews/";
+
+/// Key of the object that names the preview of a proposal, by the proposal's number.
+pub fn preview_key(number: u64) -> String {
+    format!("{PREVIEWS}{number}.json")
+}
+
 /// Key of a release object.
 pub fn release_key(release: Digest) -> String {
     format!("releases/{}.json", release.hex())

@@ -131,7 +131,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 }
 
 /// Checks a release against the limits of its readers before anything of it is written (invariant 9).
-fn check_limits(built: &Built, index: &Bytes) -> Result<(), PublishError> {
+pub(super) fn check_limits(built: &Built, index: &Bytes) -> Result<(), PublishError> {
     built.release.outline.check().map_err(PublishError::Unreadable)?;
     for (object, bytes) in [("the release object", &built.bytes), (INDEX_KEY, index)] {
         let size = bytes.len() as u64;

@@ -13,6 +13,9 @@ pub(super) const RACES: usize = 8;
 /// Why a refresh did not come to an end. The release that was live before still is, or a newer one.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// There are no previews here.
+    #[error("previews are off; set PREVIEWS to members or labelled")]
+    PreviewsOff,
     /// The registry repository could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -19,6 +19,7 @@
 //! - `push`, `upload`, `tags`, `commit`: the steps to a live release; `commit` is the commit point
 //! - `restore`: `index.json` and the bucket from the OCI registry; `pending`: the times of further attempts
 //! - `target`, `refresh`: the commit that should be live, and the main action
+//! - `preview`: the release of a proposal, which never is live
 //! - `rollback`, `reconcile`, `verify`, `prune`: the other actions; `record`: the stored outcome of the last refresh
 
 mod artifact_blobs;
@@ -37,6 +38,7 @@ mod live;
 #[cfg(test)]
 mod model;
 mod pending;
+mod preview;
 mod progress;
 mod prune;
 mod publisher;
@@ -57,6 +59,7 @@ pub use build::Emptiness;
 pub use compare_scope::CompareScope;
 pub use error::PublishError;
 pub use invocation::{Budget, INVOCATIONS, Invocation, PublicationProgress};
+pub use preview::{PreviewOutcome, PreviewReport};
 pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;

@@ -29,7 +29,7 @@ use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Removes the release objects that `index.json` no longer lists and, when there are any, the
-    /// blobs that only they name. Keeps everything that was written within the last hour, because a
+    /// blobs that only they name. Keeps what previews name, and ends those whose time is over. Keeps everything that was written within the last hour, because a
     /// publication may be about to name it. Removes old zips of starter projects, too, where the bucket
     /// has no rule that does so. Returns how many objects it removed.
     ///
@@ -38,7 +38,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub async fn prune(&self) -> Result<usize, PublishError> {
         let age = jiff::SignedDuration::from_secs(KEPT_STARTER_SECONDS);
         let before = (self.clock)().instant().checked_sub(age).unwrap_or(jiff::Timestamp::MIN);
-        Ok(self.bucket.expire(STARTERS, before).await? + self.prune_releases().await?)
+        let previews = self.prune_previews().await?;
+        Ok(self.bucket.expire(STARTERS, before).await? + previews + self.prune_releases().await?)
     }
 
     async fn prune_releases(&self) -> Result<usize, PublishError> {
@@ -90,7 +91,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if is_full(index, now) {
             return Ok(Vec::new());
         }
-        let kept = index.recent.iter().map(|recent| recent.release).chain([index.release]).map(release_key);
+        let previews = self.previewed_releases().await?;
+        let kept =
+            index.recent.iter().map(|recent| recent.release).chain([index.release]).chain(previews).map(release_key);
         let kept: BTreeSet<String> = kept.chain([PRUNE_KEY.to_owned()]).collect();
         let stored = self.bucket.list(RELEASES).await?;
         let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !kept.contains(key);
@@ -115,7 +118,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Keys of the blobs that the kept releases name.
     async fn needed(&self, index: &LiveIndex) -> Result<BTreeSet<String>, PublishError> {
         let (mut needed, mut read) = (BTreeSet::new(), BTreeSet::new());
-        let names = index.recent.iter().map(|recent| recent.release).chain([index.release]);
+        let previews = self.previewed_releases().await?;
+        let names = index.recent.iter().map(|recent| recent.release).chain([index.release]).chain(previews);
         for name in names.collect::<BTreeSet<_>>() {
             let Some(object) = self.bucket.get(&release_key(name), limits::RELEASE_BYTES).await? else {
                 if name == index.release {

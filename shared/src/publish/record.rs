@@ -149,6 +149,7 @@ impl PublishError {
             Self::NothingLive => PublicReason::NothingLive,
             Self::ComparisonStopped => PublicReason::Comparison,
             Self::Races => PublicReason::Races,
+            Self::PreviewsOff => PublicReason::Other,
         }
     }
 }

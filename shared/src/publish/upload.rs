@@ -79,6 +79,29 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((writes, found))
     }
 
+    /// Puts what `built` has and `previous` lacks into the bucket alone, the release object last. Returns the number of written
+    /// objects, and the objects that it found in the bucket.
+    pub(super) async fn upload_to_bucket(
+        &self,
+        built: &Built,
+        previous: Option<&Release>,
+    ) -> Result<(u64, Found), PublishError> {
+        let (old_blobs, files) = (previous.map(Release::blobs).unwrap_or_default(), built.release.file_backed());
+        let new_blobs = built.release.blobs().into_keys().filter(|blob| !old_blobs.contains_key(blob));
+        let (new_files, new_blobs): (Vec<_>, Vec<_>) = new_blobs.partition(|blob| files.contains(blob));
+        let in_memory =
+            each(new_blobs, |blob| async move { Ok((blob, self.new_bucket_blob(built, blob).await?)) }).await?;
+        let mut file_backed = Vec::new();
+        for blob in new_files {
+            file_backed.push((blob, self.write_file_backed(blob).await?));
+        }
+        let release = self.bucket_release(built).await?;
+        let blobs: u64 = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();
+        let found =
+            Found { in_memory: found(in_memory), file_backed: found(file_backed), release: release.was_found() };
+        Ok((blobs.saturating_add(release.writes()), found))
+    }
+
     /// Checks the objects that an upload found, writes those that are missing by now, and returns their number.
     pub(super) async fn upload_again(&self, built: &Built, found: &Found) -> Result<u64, PublishError> {
         let in_memory = each(&found.in_memory, |blob| self.bucket_blob(built, *blob)).await?;

@@ -14,6 +14,7 @@ mod layouts;
 #[cfg(test)]
 mod lies;
 mod oci;
+mod read_only;
 mod record;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use self::ecr::EcrHost;
 pub use self::ecr::{EcrRepositories, EcrTags, InvalidEcrOption, KmsKey};
 pub use layouts::ImageLayouts;
 pub use oci::OciRegistry;
+pub use read_only::ReadOnly;
 pub use record::Record;
 
 /// The address of a registry: a host with an optional port, and below it a namespace, as in `ghcr.io/acme/registry`.

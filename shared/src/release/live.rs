@@ -126,7 +126,8 @@ impl Changes {
         self.changed.is_empty() && self.removed.is_empty()
     }
 
-    fn first(&self, most: usize) -> Self {
+    /// The first of each kind.
+    pub(crate) fn first(&self, most: usize) -> Self {
         let first = |parts: &BTreeSet<String>| parts.iter().take(most).cloned().collect();
         Self { changed: first(&self.changed), added: first(&self.added), removed: first(&self.removed) }
     }

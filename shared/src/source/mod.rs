@@ -4,6 +4,7 @@
 //! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder; [`LocalCommit`]: a commit of a repository on this machine
 //! - [`Listing`]: the Git ids of everything at a commit; [`Scope`]: the stacks that are read of it
 //! - [`github`]: GitHub's own API: App tokens, commit statuses, the id of a repository
+//! - [`statuses`]: commit statuses on any host
 
 mod git;
 pub mod github;
@@ -11,6 +12,7 @@ mod listing;
 mod local;
 mod local_commit;
 mod scope;
+pub mod statuses;
 
 use std::collections::BTreeMap;
 use std::future::Future;

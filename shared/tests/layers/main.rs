@@ -11,7 +11,7 @@ use rules::{Layer, circular, upward};
 use scan::{Imports, imports};
 
 /// The layers of the crate, lower ones first. A module may import those before it in its own layer, too.
-const LAYERS: [Layer; 19] = [
+const LAYERS: [Layer; 20] = [
     (
         "base",
         &[
@@ -46,7 +46,8 @@ const LAYERS: [Layer; 19] = [
     ("diff", &["diff"], &["release"]),
     ("stores", &["directory", "registry", "cache"], &["calls", "observe"]),
     ("upstream", &["starter", "outside"], &["release", "stores"]),
-    ("publish", &["publish"], &["upstream", "stores"]),
+    ("preview", &["preview"], &["diff", "stores"]),
+    ("publish", &["publish"], &["upstream", "preview"]),
     ("checker", &["checker"], &["upstream", "terminal"]),
     ("server", &["plain_http", "gateway"], &["observe"]),
 ];

@@ -9,7 +9,7 @@ use registry_tests::github::GitHub;
 
 /// Serve a local Git repository as GitHub would.
 ///
-/// Prints its base URL, the value for GITHUB_API_URL and OIDC_ISSUER, as one line.
+/// Prints its base URL, the value for GITHUB_API_URL and the beginning of OIDC_ISSUER, as one line.
 #[derive(Parser)]
 struct Options {
     /// The Git repository.

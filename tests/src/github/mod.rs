@@ -40,7 +40,7 @@ pub use access::{APP_ID, Access, CLIENT_ID};
 pub use faults::{Fault, Faults};
 pub use git::Git;
 pub use keys::SigningKey;
-pub use webhook::{Webhook, push_event, signature};
+pub use webhook::{PullRequest, Webhook, push_event, signature};
 
 use self::access::Grants;
 use self::reply::Refusal;
@@ -68,6 +68,8 @@ struct Shared {
     app: SigningKey,
     grants: Mutex<Grants>,
     statuses: Mutex<Vec<Value>>,
+    /// Comments on pull requests; the number of each is its place, from 1.
+    comments: Mutex<Vec<Value>>,
     requests: Mutex<Vec<String>>,
     /// The commit that so many next questions about references are answered with, as by a server that lags behind.
     late: Mutex<Option<(String, usize)>>,
@@ -100,6 +102,7 @@ impl GitHub {
             app: SigningKey::generate("app")?,
             grants: Mutex::default(),
             statuses: Mutex::default(),
+            comments: Mutex::default(),
             requests: Mutex::default(),
             late: Mutex::default(),
             has_filters: AtomicBool::new(true),
@@ -122,9 +125,14 @@ impl GitHub {
         Self::start(folder, "example", "registry", SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// The base URL: that of the API, and the issuer of OIDC tokens.
+    /// The base URL: that of the API.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The issuer of OIDC tokens.
+    pub fn issuer(&self) -> String {
+        oidc::issuer(&self.url)
     }
 
     /// The repository's id, as OIDC tokens and push events have it.
@@ -145,6 +153,11 @@ impl GitHub {
     /// Commit statuses, the oldest first.
     pub fn statuses(&self) -> Vec<Value> {
         lock(&self.shared.statuses).clone()
+    }
+
+    /// Comments on pull requests, the oldest first.
+    pub fn comments(&self) -> Vec<Value> {
+        lock(&self.shared.comments).clone()
     }
 
     /// Says who may do what; at first everybody may read and every token may write.
@@ -309,7 +322,9 @@ async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         [owner, name, ref rest @ ..] if ours(owner, name.strip_suffix(".git").unwrap_or(name)) => {
             download::answer(shared, asked, rest).await
         }
-        [".well-known", "openid-configuration"] => Ok(oidc::discovery(asked)),
+        [".well-known", "openid-configuration"] | ["_services", "token", ".well-known", "openid-configuration"] => {
+            Ok(oidc::discovery(asked))
+        }
         [".well-known", "jwks"] => Ok(reply::json(axum::http::StatusCode::OK, &json!({ "keys": [shared.oidc.jwk()] }))),
         ["app", "installations", id, "access_tokens"] => shared.give_token(asked, id),
         ["repos", owner, name, "installation"] if ours(owner, name) => shared.installation(asked),

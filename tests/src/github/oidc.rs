@@ -7,19 +7,26 @@ use serde_json::{Value, json};
 use super::reply;
 use super::{Asked, Shared};
 
-/// Returns the document with the URL of the keys.
+/// Returns the document with the URL of the keys. The issuer is that of GitHub Enterprise, or at the root one that has the URL of its instance, as GitLab has.
 pub(super) fn discovery(asked: &Asked) -> Response {
-    let issuer = asked.base_url();
+    let below = asked.path.strip_suffix("/.well-known/openid-configuration").unwrap_or_default();
+    let issuer = format!("{}{below}", asked.base_url());
     let body = json!({
-        "issuer": issuer, "jwks_uri": format!("{issuer}/.well-known/jwks"),
+        "issuer": issuer, "jwks_uri": format!("{}/.well-known/jwks", asked.base_url()),
         "id_token_signing_alg_values_supported": ["RS256"],
     });
     reply::json(StatusCode::OK, &body)
 }
 
+/// The issuer of a server.
+pub(super) fn issuer(url: &str) -> String {
+    format!("{url}/_services/token")
+}
+
 /// The claims of a token for a workflow that runs on a push to a branch
 /// (<https://docs.github.com/en/actions/reference/security/oidc>).
-pub(super) fn claims(shared: &Shared, issuer: &str, branch: &str, audience: &str) -> Value {
+pub(super) fn claims(shared: &Shared, url: &str, branch: &str, audience: &str) -> Value {
+    let issuer = issuer(url);
     let now = jiff::Timestamp::now().as_second();
     let full_name = shared.full_name();
     let workflow = format!("{full_name}/.github/workflows/publish.yaml@refs/heads/{branch}");

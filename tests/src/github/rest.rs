@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::reply::{self, Refusal};
-use super::{Asked, Shared};
+use super::{Asked, Shared, lock};
 
 /// Answers a call below `/repos/OWNER/NAME`; `path` is what follows.
 pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
@@ -18,9 +18,38 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Res
         }),
         ["commits", name @ .., "statuses"] if get => shared.statuses_of(&commit(shared, &name.join("/")).await?),
         ["statuses", sha] if asked.method == Method::POST => return create_status(shared, asked, sha).await,
+        ["issues", number, "comments"] if asked.method == Method::POST => {
+            let number: u64 = number.parse().map_err(|_| Refusal::not_found())?;
+            return write_comment(shared, asked, |comments| {
+                comments.push(json!({ "id": comments.len() + 1, "pull_request": number }));
+                comments.last_mut()
+            });
+        }
+        ["issues", "comments", id] if asked.method == Method::PATCH => {
+            let id: usize = id.parse().map_err(|_| Refusal::not_found())?;
+            return write_comment(shared, asked, |comments| comments.get_mut(id.checked_sub(1)?));
+        }
         _ => return Err(Refusal::not_found()),
     };
     Ok(reply::json(StatusCode::OK, &body))
+}
+
+/// "Create an issue comment" and "Update an issue comment".
+fn write_comment(
+    shared: &Shared,
+    asked: &Asked,
+    find: impl FnOnce(&mut Vec<Value>) -> Option<&mut Value>,
+) -> Result<Response, Refusal> {
+    shared.may_write_statuses(asked)?;
+    let sent: Value = serde_json::from_slice(&asked.body)
+        .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "Problems parsing JSON".to_owned()))?;
+    let text = sent["body"].as_str().filter(|text| text.chars().count() <= 65_536);
+    let text = text.ok_or_else(|| Refusal(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed: body".to_owned()))?;
+    let mut comments = lock(&shared.comments);
+    let comment = find(&mut comments).ok_or_else(Refusal::not_found)?;
+    comment["body"] = text.into();
+    let status = if asked.method == Method::POST { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(reply::json(status, comment))
 }
 
 /// The hash of the commit that a branch, a tag or a hash names.

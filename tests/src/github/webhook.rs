@@ -50,7 +50,52 @@ pub fn push_event(
     })
 }
 
+/// A pull request of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct PullRequest<'a> {
+    /// Its number.
+    pub number: u64,
+    /// The event, such as `opened` or `labeled`.
+    pub action: &'a str,
+    /// Its head.
+    pub head: &'a str,
+    /// The author's association, such as `MEMBER` or `NONE`.
+    pub association: &'a str,
+    /// Its labels; the last one is the one that was set.
+    pub labels: &'a [&'a str],
+}
+
 impl GitHub {
+    /// The body of a `pull_request` event for the branch `main`.
+    pub fn pull_request_event(&self, about: &PullRequest<'_>) -> Value {
+        let full_name = self.shared.full_name();
+        let labels: Vec<Value> = about.labels.iter().map(|name| json!({ "name": name })).collect();
+        let repository = json!({
+            "id": self.shared.repository_id, "full_name": full_name, "default_branch": "main",
+            "clone_url": format!("{}/{full_name}.git", self.url),
+        });
+        let mut event = json!({
+            "action": about.action,
+            "number": about.number,
+            "pull_request": {
+                "number": about.number,
+                "title": "A change",
+                "html_url": format!("{}/{full_name}/pull/{}", self.url, about.number),
+                "user": { "login": "potter" },
+                "author_association": about.association,
+                "labels": labels,
+                "merged": false,
+                "head": { "ref": "change", "sha": about.head, "repo": repository.clone() },
+                "base": { "ref": "main", "sha": about.head, "repo": repository.clone() },
+            },
+            "repository": repository,
+        });
+        if matches!(about.action, "labeled" | "unlabeled") {
+            event["label"] = labels.last().cloned().unwrap_or_else(|| json!({ "name": "preview" }));
+        }
+        event
+    }
+
     /// The body of the `push` event that made `after` the head of a branch.
     pub fn push_event(&self, branch: &str, before: Option<&str>, after: Option<&str>) -> Value {
         push_event(&self.shared.full_name(), self.shared.repository_id, branch, before, after)

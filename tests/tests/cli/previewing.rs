@@ -134,6 +134,39 @@ async fn open_page_shows_each_change_and_stays_when_its_content_is_the_same() {
 }
 
 #[tokio::test]
+async fn diagnostics_are_on_the_page_of_their_stack_until_the_file_is_repaired() {
+    let folder = example();
+    let mut preview = Preview::start(folder.path(), &["--port", "0"]).await;
+    preview.prints("warning").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/viewer/devfiles/devfile-registry/kiln", preview.url)).await;
+    // The page has its own content to compare with.
+    let ready = "document.documentElement.dataset.compared === '1'";
+    browser.until(ready).await;
+    let edit_and_see = async |from: &str, to: &str, seen: &str| {
+        edit(folder.path(), DEVFILE, from, to);
+        browser.until(seen).await;
+        browser.until(ready).await;
+    };
+    edit_and_see(DESCRIPTION, "Bakes tiles", "document.body.innerText.includes('Bakes tiles')").await;
+
+    let architectures = "  architectures:\n    - amd64\n    - arm64\n";
+    let warned = "!!document.querySelector('#warnings')?.innerText.includes('no architectures are given')";
+    edit_and_see(architectures, "", warned).await;
+    let shown = browser.text("#warnings").await;
+    assert!(shown.contains("stacks/kiln/stack.yaml:1:1 "), "{shown}");
+    assert!(!shown.contains("loom"), "the warnings of another stack are on its own pages: {shown}");
+
+    let quarantined = "!!document.querySelector('#quarantined')?.innerText.includes('runtme')";
+    edit_and_see("component: runtime", "component: runtme", quarantined).await;
+
+    edit(folder.path(), DEVFILE, "component: runtme", "component: runtime");
+    edit(folder.path(), DEVFILE, "  tags:\n", &format!("{architectures}  tags:\n"));
+    browser.until(&format!("!document.querySelector('#quarantined') && !({warned})")).await;
+    assert!(browser.text(".about").await.contains("Bakes tiles"));
+}
+
+#[tokio::test]
 async fn nothing_on_other_hosts_is_asked_for() {
     let folder = example();
     let preview = Preview::start(folder.path(), &["--port", "0"]).await;

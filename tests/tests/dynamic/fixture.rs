@@ -32,7 +32,7 @@ impl Dynamic {
             .with("GITHUB_API_URL", github.url())
             .with("GITHUB_TOKEN", "ghp_of_a_test")
             .with("WEBHOOK_SECRET", SECRET)
-            .with("OIDC_ISSUER", github.url())
+            .with("OIDC_ISSUER", &github.issuer())
             .with("OIDC_AUDIENCE", AUDIENCE)
             .with("OIDC_REPOSITORY_ID", &github.repository_id().to_string())
             .with("AWS_ENDPOINT_URL_S3", &format!("http://{}", s3.address()))

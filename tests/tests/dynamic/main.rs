@@ -6,6 +6,8 @@
 mod actions;
 mod faults;
 mod fixture;
+mod hosts;
+mod previews;
 mod protocol;
 mod races;
 mod settling;

@@ -7,3 +7,4 @@ mod faults;
 mod fixture;
 mod reading;
 mod stand_in;
+mod statuses;

@@ -22,26 +22,21 @@ const PAGES: [(&str, &str); 12] = [
     ("missing", "/viewer/devfiles/guild-registry/kilm"),
 ];
 
-/// A stack with a parent in the same registry.
-const SHUTTLE: &str = "schemaVersion: 2.2.2\nmetadata:\n  name: shuttle\n  version: 1.0.0\n  displayName: Shuttle\n  \
-                       description: Carries the thread of a candle\n  language: Go\n  projectType: Shuttle\n\
-                       parent:\n  id: candle\n  version: 1.0.0\n";
-
-/// Something of all that a README may have.
-const README: &str = "# Kiln\n\nBakes *pages*; see the [image](docker/Dockerfile).\n\n## Use\n\n1. Write\n2. Bake\n\n\
-                      ```sh\nodo dev --a-long-option-that-does-not-fit-on-a-phone=yes --and-another-one\n```\n\n\
-                      | part | for |\n|---|--:|\n| pages | readers |\n\n> Serve warm.\n\n![The logo](logo.svg)\n";
-
-fn project() -> PathBuf {
+pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests are in a folder").to_owned()
 }
 
-/// Keeps a picture for the README. With `UPDATE_PICTURES` set it takes the place of the one in the documentation.
+/// Whether pictures that are kept are taken anew: `UPDATE_PICTURES` is set.
+pub(crate) fn are_taken_anew() -> bool {
+    std::env::var_os("UPDATE_PICTURES").is_some()
+}
+
+/// Keeps a picture for the README. Taken anew, it takes the place of the one in the documentation.
 fn readme_picture(name: &str, picture: &[u8]) {
     assert!(picture.len() < 150_000, "{name} is too large for a README: {} bytes", picture.len());
     std::fs::write(project().join(format!("target/screenshots/readme-{name}.png")), picture)
         .expect("the picture is kept");
-    if std::env::var_os("UPDATE_PICTURES").is_some() {
+    if are_taken_anew() {
         let folder = project().join("docs/images");
         std::fs::create_dir_all(&folder).expect("a folder can be made");
         std::fs::write(folder.join(format!("{name}.png")), picture).expect("the picture is kept");
@@ -50,13 +45,7 @@ fn readme_picture(name: &str, picture: &[u8]) {
 
 #[tokio::test]
 async fn every_page_in_every_look() {
-    let registry = market::registry().await;
-    registry.write("stacks/shuttle/devfile.yaml", SHUTTLE);
-    registry.write("stacks/kiln/1.1.0/README.md", README);
-    registry.refresh().await.unwrap();
-    // A version that is quarantined, for the status.
-    registry.write("stacks/fulling/devfile.yaml", "schemaVersion: 2.2.2\nmetadata:\n  name: [fulling\n");
-    registry.refresh().await.unwrap();
+    let registry = market::published().await;
     let serve = registry.serve().await;
     let browser = Browser::start().await;
     let folder = project().join("target/screenshots");

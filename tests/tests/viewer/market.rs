@@ -44,6 +44,16 @@ const STACKS: [Stack; 22] = [
     ("weir", "Holds back floods of requests", "Rust", "Lantern", &["Gateway", "Limits"], &["amd64", "arm64"]),
 ];
 
+/// A stack with a parent in the same registry.
+const SHUTTLE: &str = "schemaVersion: 2.2.2\nmetadata:\n  name: shuttle\n  version: 1.0.0\n  displayName: Shuttle\n  \
+                       description: Carries the thread of a candle\n  language: Go\n  projectType: Shuttle\n\
+                       parent:\n  id: candle\n  version: 1.0.0\n";
+
+/// Something of all that a README may have.
+const README: &str = "# Kiln\n\nBakes *pages*; see the [image](docker/Dockerfile).\n\n## Use\n\n1. Write\n2. Bake\n\n\
+                      ```sh\nodo dev --a-long-option-that-does-not-fit-on-a-phone=yes --and-another-one\n```\n\n\
+                      | part | for |\n|---|--:|\n| pages | readers |\n\n> Serve warm.\n\n![The logo](logo.svg)\n";
+
 /// A registry with all of them beside the example's entries.
 pub(crate) async fn registry() -> TestRegistry {
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("REGISTRY_NAME", "Guild Registry");
@@ -59,6 +69,17 @@ pub(crate) async fn registry() -> TestRegistry {
     let mut document: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     document["stacks"].as_array_mut().expect("it is a list").extend(dates);
     registry.write("last_modified.json", document.to_string());
+    registry
+}
+
+/// The same, published: with a parent, a README and a quarantined stack.
+pub(crate) async fn published() -> TestRegistry {
+    let registry = registry().await;
+    registry.write("stacks/shuttle/devfile.yaml", SHUTTLE);
+    registry.write("stacks/kiln/1.1.0/README.md", README);
+    registry.refresh().await.expect("the registry is published");
+    registry.write("stacks/fulling/devfile.yaml", "schemaVersion: 2.2.2\nmetadata:\n  name: [fulling\n");
+    registry.refresh().await.expect("the registry is published without one stack");
     registry
 }
 

@@ -8,15 +8,12 @@ use jiff::Timestamp;
 use super::Denied;
 use super::keys::Discovery;
 use super::oidc::{Caller, OidcVerifier};
-use super::webhook::{Signature, WebhookSecret};
-
-/// Header of GitHub's signature.
-const SIGNATURE: &str = "x-hub-signature-256";
+use super::webhook::{Proof, Scheme, WebhookSecret};
 
 /// Who may come in.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// What GitHub signs webhooks with.
+    /// The secret that hosts sign webhooks with.
     pub secret: Option<Secret>,
     /// Which workflows may call.
     pub workflows: Option<OidcVerifier<Discovery>>,
@@ -28,12 +25,12 @@ pub(crate) struct Gate {
     access: Access,
 }
 
-/// How a request wants to be let in.
+/// The credential of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
-    /// By the signature of its body.
-    Signature(Signature),
-    /// By the token of a workflow.
+    /// The proof of its body.
+    Proof(Proof),
+    /// The token of a workflow.
     Token(&'a str),
 }
 
@@ -42,32 +39,50 @@ impl Gate {
         Self { access }
     }
 
-    /// The credential of a request, before its body is read: the only one, well-formed, and of a kind that is configured.
+    /// Returns the credential of a request, a proof of one of these schemes or a token, before its body is read: the only one,
+    /// well-formed, and of a kind that is configured.
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when it carries nothing that could be good here.
-    pub(crate) fn credential<'h>(&self, headers: &'h HeaderMap) -> Result<Credential<'h>, Denied> {
-        match (only(headers, SIGNATURE)?, only(headers, AUTHORIZATION.as_str())?) {
-            (Some(_), Some(_)) => Err(Denied::Unauthenticated("a signature and a token")),
-            (Some(_), None) if self.access.secret.is_none() => Err(Denied::Unauthenticated("no secret is set")),
-            (Some(signature), None) => Signature::parse(signature).map(Credential::Signature),
-            (None, Some(authorization)) => match authorization.split_once(' ') {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    self.workflows().map(|_| Credential::Token(token.trim()))
-                }
-                _ => Err(Denied::Unauthenticated("no bearer token")),
-            },
-            (None, None) => Err(Denied::Unauthenticated("neither a signature nor a token")),
+    pub(crate) fn credential<'h>(&self, headers: &'h HeaderMap, schemes: &[Scheme]) -> Result<Credential<'h>, Denied> {
+        if let Some(proof) = self.proof(headers, schemes)? {
+            return Ok(Credential::Proof(proof));
+        }
+        let authorization = only(headers, AUTHORIZATION.as_str())?;
+        let authorization = authorization.ok_or(Denied::Unauthenticated("neither a signature nor a token"))?;
+        match authorization.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.workflows().map(|_| Credential::Token(token.trim()))
+            }
+            _ => Err(Denied::Unauthenticated("no bearer token")),
         }
     }
 
-    /// Checks a signature over a body.
-    pub(crate) async fn verify_signature(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
+    /// Returns the proof of a delivery, before its body is read, or `None` when it carries none of these schemes.
+    ///
+    /// # Errors
+    /// [`Denied::Unauthenticated`] when the proof is malformed, not the only credential, or no secret is set.
+    pub(crate) fn proof(&self, headers: &HeaderMap, schemes: &[Scheme]) -> Result<Option<Proof>, Denied> {
+        for scheme in schemes {
+            let Some(value) = only(headers, scheme.header())? else { continue };
+            if headers.contains_key(AUTHORIZATION) {
+                return Err(Denied::Unauthenticated("a signature and a token"));
+            }
+            if self.access.secret.is_none() {
+                return Err(Denied::Unauthenticated("no secret is set"));
+            }
+            return scheme.read(value, headers).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Checks the proof of a body.
+    pub(crate) async fn verify_proof(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
-        match webhook_secret(secret).await?.verify(signature, body) {
-            // GitHub may sign with a newer one already.
+        match webhook_secret(secret).await?.verify(proof, body) {
+            // The host may sign with a newer one already.
             Err(Denied::Unauthenticated(_)) if secret.is_renewed().await => {
-                webhook_secret(secret).await?.verify(signature, body)
+                webhook_secret(secret).await?.verify(proof, body)
             }
             verified => verified,
         }

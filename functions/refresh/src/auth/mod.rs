@@ -1,6 +1,6 @@
-//! Who may cause a refresh: GitHub with a signed webhook, or a workflow of the registry repository with an OIDC token.
+//! Who may cause a refresh: a Git host with a signed webhook, or a workflow of the registry repository with an OIDC token.
 //!
-//! - [`webhook`]: the signature of a webhook, and what its event says
+//! - [`webhook`]: the checks of webhooks
 //! - [`oidc`]: the token of a workflow
 //! - [`gate`]: which of the two a request comes with
 //! - [`keys`]: the keys that such tokens are checked with

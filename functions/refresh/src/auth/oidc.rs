@@ -1,22 +1,41 @@
-//! Tokens that GitHub Actions gives to the jobs of a workflow
-//! (<https://docs.github.com/en/actions/reference/security/oidc>).
+//! Tokens that Git hosts give to the jobs of their workflows and pipelines (OpenID Connect).
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Denied;
 use super::keys::{FetchKeys, Keys};
 
-/// How far the clocks of GitHub and of this machine may be apart, in seconds.
+/// How far the clocks of the issuer and of this machine may be apart, in seconds.
 const LEEWAY: i64 = 60;
 
-/// Longest token that is looked at, in bytes. GitHub's have below 2 KiB.
+/// Longest token that is checked, in bytes. Those of GitHub and GitLab have below 2 KiB.
 const TOKEN_BYTES: usize = 8 << 10;
 
-/// Events whose workflows run the code of the branch and that only people who may write to it, or time, cause. So
-/// `pull_request`, `pull_request_target` and `workflow_run` are not among them, nor events that strangers cause, such as comments.
-const EVENTS: [&str; 4] = ["push", "workflow_dispatch", "repository_dispatch", "schedule"];
+/// The claims of a host's tokens: their names, and the values that are good.
+#[derive(Debug)]
+pub struct Claims {
+    /// Whether the host issues tokens under a URL.
+    pub is_issuer: fn(&str) -> bool,
+    /// The number of the repository, as text. Names can be taken by others, numbers cannot.
+    pub repository_id: &'static str,
+    /// The full reference that the job runs on.
+    pub reference: &'static str,
+    /// Whether that reference is protected, where it must be.
+    pub protected: Option<&'static str>,
+    /// The event that started the job.
+    pub event: &'static str,
+    /// The events of which jobs may call.
+    pub events: &'static [&'static str],
+    /// The file that defines the job.
+    pub workflow: &'static str,
+    /// The path of the repository, for the log.
+    pub repository: &'static str,
+    /// The account that started the job, for the log.
+    pub actor: &'static str,
+}
 
 /// Which tokens are good.
 #[derive(Debug, Clone)]
@@ -25,7 +44,9 @@ pub struct Policy {
     pub issuer: String,
     /// For whom they must be: the value that the workflow asks for.
     pub audience: String,
-    /// GitHub's number for the registry repository. Names can be taken by others, numbers cannot.
+    /// The claims of the issuer.
+    pub claims: &'static Claims,
+    /// The host's number for the registry repository.
     pub repository_id: u64,
     /// The one workflow that may call, such as `OWNER/NAME/.github/workflows/publish.yaml@refs/heads/main`.
     pub job_workflow_ref: Option<String>,
@@ -38,23 +59,19 @@ pub struct OidcVerifier<F> {
     keys: Keys<F>,
 }
 
-/// Whose token it was, for the log.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The caller that a token names, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// `OWNER/NAME`.
-    #[serde(default)]
+    /// The path of its repository.
     pub repository: String,
-    /// The workflow.
-    #[serde(default)]
-    pub job_workflow_ref: String,
-    /// What started it.
-    #[serde(default)]
-    pub event_name: String,
-    /// Who started it.
-    #[serde(default)]
+    /// The file that defines its job.
+    pub workflow: String,
+    /// The event that started it.
+    pub event: String,
+    /// The account that started it.
     pub actor: String,
-    /// What it runs on, such as `refs/heads/main`.
-    r#ref: String,
+    /// The reference that it runs on, such as `refs/heads/main`.
+    reference: String,
 }
 
 impl Caller {
@@ -63,21 +80,20 @@ impl Caller {
     /// # Errors
     /// [`Denied::Forbidden`] when it runs on something else.
     pub fn must_be_on(self, branch: &str) -> Result<Self, Denied> {
-        let here = self.r#ref.strip_prefix("refs/heads/") == Some(branch);
+        let here = self.reference.strip_prefix("refs/heads/") == Some(branch);
         if here { Ok(self) } else { Err(Denied::Forbidden("another branch")) }
     }
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct Token {
     iss: String,
     aud: Audience,
     exp: i64,
     nbf: Option<i64>,
     iat: i64,
-    repository_id: String,
     #[serde(flatten)]
-    caller: Caller,
+    others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -109,37 +125,51 @@ impl<F: FetchKeys> OidcVerifier<F> {
         }
         let id = header.kid.ok_or(Unauthenticated("the token names no key"))?;
         let key = self.keys.rsa(&id, now).await?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_alone())
-            .map_err(|_| Unauthenticated("the signature does not fit, or a claim is missing"))?
-            .claims;
-        let Policy { issuer, audience, repository_id, job_workflow_ref } = &self.policy;
+        let unfit = || Unauthenticated("the signature does not fit, or a claim is missing");
+        let token = jsonwebtoken::decode::<Token>(token, &key, &signature_alone()).map_err(|_| unfit())?.claims;
+        let Policy { issuer, audience, claims, repository_id, job_workflow_ref } = &self.policy;
+        let text = |name: &str| token.others.get(name).and_then(Value::as_str);
+        let named = text(claims.repository_id).zip(text(claims.reference));
+        let (found_id, reference) = named.ok_or_else(unfit)?;
         let now = now.as_second();
-        let for_us = match &claims.aud {
+        let for_us = match &token.aud {
             Audience::One(name) => name == audience,
             Audience::Several(names) => names.contains(audience),
         };
-        if claims.iss != *issuer {
+        if token.iss != *issuer {
             return Err(Unauthenticated("another issuer"));
         }
         if !for_us {
             return Err(Unauthenticated("for another audience"));
         }
-        if claims.exp.saturating_add(LEEWAY) <= now {
+        if token.exp.saturating_add(LEEWAY) <= now {
             return Err(Unauthenticated("the token has expired"));
         }
-        if claims.iat.saturating_sub(LEEWAY) > now || claims.nbf.is_some_and(|from| from.saturating_sub(LEEWAY) > now) {
+        if token.iat.saturating_sub(LEEWAY) > now || token.nbf.is_some_and(|from| from.saturating_sub(LEEWAY) > now) {
             return Err(Unauthenticated("the token is not valid yet"));
         }
-        if claims.repository_id != repository_id.to_string() {
+        if found_id != repository_id.to_string() {
             return Err(Forbidden("another repository"));
         }
-        if !EVENTS.contains(&claims.caller.event_name.as_str()) {
-            return Err(Forbidden("a workflow on an event that others can cause"));
+        let or_empty = |name: &str| text(name).unwrap_or_default().to_owned();
+        let caller = Caller {
+            repository: or_empty(claims.repository),
+            workflow: or_empty(claims.workflow),
+            event: or_empty(claims.event),
+            actor: or_empty(claims.actor),
+            reference: reference.to_owned(),
+        };
+        if !claims.events.contains(&caller.event.as_str()) {
+            return Err(Forbidden("a job of an event that others can cause"));
         }
-        if job_workflow_ref.as_ref().is_some_and(|workflow| claims.caller.job_workflow_ref != *workflow) {
+        // GitLab writes it as text.
+        if claims.protected.is_some_and(|name| text(name) != Some("true")) {
+            return Err(Forbidden("a branch that is not protected"));
+        }
+        if job_workflow_ref.as_ref().is_some_and(|workflow| caller.workflow != *workflow) {
             return Err(Forbidden("another workflow"));
         }
-        Ok(claims.caller)
+        Ok(caller)
     }
 }
 
@@ -158,7 +188,9 @@ mod tests {
     use jsonwebtoken::jwk::JwkSet;
     use jsonwebtoken::{EncodingKey, Header};
     use registry_tests::github::SigningKey;
-    use serde_json::{Value, json};
+    use serde_json::json;
+
+    use crate::hosts::claims_of;
 
     use super::*;
 
@@ -177,6 +209,7 @@ mod tests {
         Policy {
             issuer: "https://token.actions.githubusercontent.com".into(),
             audience: "https://registry.example.com".into(),
+            claims: claims_of("https://token.actions.githubusercontent.com").unwrap(),
             repository_id: 42,
             job_workflow_ref: Some(WORKFLOW.into()),
         }
@@ -271,6 +304,55 @@ mod tests {
             let token = key.sign(&but(json!({ "event_name": event }))).unwrap();
             assert!(matches!(verify(&verifier, &token).await, Err(Forbidden(_))), "{event}");
         }
+    }
+
+    /// A token of a job of GitLab CI, with the claims of "Token payload".
+    fn of_gitlab() -> Value {
+        json!({
+            "iss": "https://gitlab.example.org", "aud": "https://registry.example.com", "jti": "1",
+            "sub": "project_path:example/registry:ref_type:branch:ref:main",
+            "iat": NOW - 10, "nbf": NOW - 15, "exp": NOW + 3590,
+            "namespace_id": "72", "namespace_path": "example", "project_id": "42", "project_path": "example/registry",
+            "user_id": "1", "user_login": "owner", "pipeline_id": "574", "pipeline_source": "push", "job_id": "302",
+            "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
+            "ci_config_ref_uri": "gitlab.example.org/example/registry//.gitlab-ci.yml@refs/heads/main",
+        })
+    }
+
+    #[tokio::test]
+    async fn job_of_gitlab_is_let_in_by_its_project_its_branch_and_its_event() {
+        let key = SigningKey::generate("k").unwrap();
+        let issuer = "https://gitlab.example.org".to_owned();
+        let job_workflow_ref = of_gitlab()["ci_config_ref_uri"].as_str().map(str::to_owned);
+        let claims = claims_of(&issuer).unwrap();
+        let verifier = verifier(Policy { issuer, claims, job_workflow_ref, ..policy() }, &key);
+        let token = |changes: Value| {
+            let mut claims = of_gitlab();
+            claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            key.sign(&claims).unwrap()
+        };
+        for source in ["push", "web", "schedule", "api"] {
+            let caller = verify(&verifier, &token(json!({ "pipeline_source": source }))).await.unwrap();
+            assert_eq!((caller.repository.as_str(), caller.actor.as_str()), ("example/registry", "owner"));
+        }
+        for changes in [
+            json!({ "project_id": "43" }),
+            json!({ "ref_path": "refs/heads/feature" }),
+            json!({ "ref_path": "refs/tags/main" }),
+            json!({ "ref_path": "refs/merge-requests/7/head", "pipeline_source": "merge_request_event" }),
+            json!({ "pipeline_source": "merge_request_event" }),
+            json!({ "pipeline_source": "external_pull_request_event" }),
+            json!({ "pipeline_source": null }),
+            json!({ "ref_protected": "false" }),
+            json!({ "ref_protected": null }),
+            json!({ "ci_config_ref_uri": "gitlab.example.org/mallory/ci//.gitlab-ci.yml@refs/heads/main" }),
+        ] {
+            let denied = verify(&verifier, &token(changes.clone())).await;
+            assert!(matches!(denied, Err(Denied::Forbidden(_))), "{changes}: {denied:?}");
+        }
+        // A claim of the same meaning from another host counts for nothing.
+        let foreign = json!({ "project_id": null, "repository_id": "42", "ref_path": null });
+        assert!(matches!(verify(&verifier, &token(foreign)).await, Err(Denied::Unauthenticated(_))));
     }
 
     #[tokio::test]

@@ -1,69 +1,114 @@
-//! Webhooks of GitHub (<https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>).
+//! The checks of webhooks: a signature of the body, or the secret itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use devfile_registry::digest::CommitSha;
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 use sha2::Sha256;
 
 use super::Denied;
 
-/// Fewest bytes of a secret. Who knows one delivery can try short ones in peace.
+/// Fewest bytes of a secret. Whoever knows one delivery can try short ones without being noticed.
 const SECRET_BYTES: usize = 16;
 
-/// The secret that GitHub signs deliveries with. `Debug` does not show it.
+/// Most signatures of a delivery that are compared. A rotation needs two.
+const SIGNATURES: usize = 8;
+
+/// The secret that hosts sign deliveries with. `Debug` does not show it.
 #[derive(Clone)]
 pub struct WebhookSecret(String);
-
-/// A signature that came with a delivery. It may not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature([u8; 32]);
 
 /// Why a text is not a [`WebhookSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook secret has fewer than {SECRET_BYTES} characters; make one with `openssl rand -hex 32`")]
 pub struct WeakSecret;
 
-/// What GitHub tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The webhook was set up.
-    Ping,
-    /// A branch or a tag moved.
-    Push(Push),
-    /// Something that is of no use here.
-    Other,
+/// The way in which a host proves that a delivery is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// HMAC-SHA256 of the body, in hexadecimal digits.
+    Hmac {
+        /// The header, in lower case.
+        header: &'static str,
+        /// The text before the digits.
+        prefix: &'static str,
+    },
+    /// The secret itself.
+    Token {
+        /// The header, in lower case.
+        header: &'static str,
+    },
+    /// A signature as Standard Webhooks have it (<https://github.com/standard-webhooks/standard-webhooks>, "Signature scheme"). The time in
+    /// it is not compared with the clock: a replay costs one poll of the branch.
+    Standard,
 }
 
-/// A branch or a tag that moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push {
-    /// The full reference, such as `refs/heads/main`.
-    pub reference: String,
-    /// Where it points now; none when it was deleted.
-    pub after: Option<CommitSha>,
-    /// `OWNER/NAME`.
-    pub full_name: String,
-    /// The number of the repository, which stays when it is renamed.
-    pub repository_id: u64,
-    /// The default branch of the repository.
-    pub default_branch: Option<String>,
+/// The proof of one delivery. It may not fit.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A signature of the body.
+    Signature([u8; 32]),
+    /// A secret.
+    Token(Box<str>),
+    /// Signatures of a text and the body behind it, by the keys of a rotation.
+    Standard {
+        /// The id and the time of the delivery, each with a dot behind it.
+        prefix: Box<str>,
+        /// The signatures, of which one must fit.
+        signatures: Vec<[u8; 32]>,
+    },
 }
 
-/// Why the body of a signed event was not understood.
-#[derive(Debug, thiserror::Error)]
-pub enum MalformedEvent {
-    /// The webhook is set to send forms.
-    #[error("the webhook sends forms, so its pushes will fail; set its content type to application/json")]
-    Form,
-    /// Something else than GitHub documents.
-    #[error("the event is not as GitHub documents it: {0}")]
-    Json(#[from] serde_json::Error),
+impl Scheme {
+    /// The header whose presence means this scheme.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::Hmac { header, .. } | Self::Token { header } => header,
+            Self::Standard => "webhook-signature",
+        }
+    }
+
+    /// Reads the proof from the value of [`Scheme::header`].
+    ///
+    /// # Errors
+    /// [`Denied::Unauthenticated`] when it is malformed.
+    pub(crate) fn read(self, value: &str, headers: &HeaderMap) -> Result<Proof, Denied> {
+        match self {
+            Self::Hmac { prefix, .. } => {
+                let mut signature = [0; 32];
+                let digits = value.strip_prefix(prefix).unwrap_or_default();
+                match hex::decode_to_slice(digits, &mut signature) {
+                    Ok(()) => Ok(Proof::Signature(signature)),
+                    Err(_) => Err(Denied::Unauthenticated("the signature is not HMAC-SHA256 in hexadecimal digits")),
+                }
+            }
+            Self::Token { .. } => Ok(Proof::Token(value.into())),
+            Self::Standard => {
+                let part = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+                let (Some(id), Some(time)) = (part("webhook-id"), part("webhook-timestamp")) else {
+                    return Err(Denied::Unauthenticated(
+                        "the signature comes without the id or the time of its delivery",
+                    ));
+                };
+                let signature = |text: &str| {
+                    let bytes = BASE64_STANDARD.decode(text.strip_prefix("v1,")?).ok()?;
+                    <[u8; 32]>::try_from(bytes).ok()
+                };
+                let signatures: Vec<_> = value.split(' ').filter_map(signature).take(SIGNATURES).collect();
+                if signatures.is_empty() {
+                    return Err(Denied::Unauthenticated("the signature is not v1, and HMAC-SHA256 in base64"));
+                }
+                Ok(Proof::Standard { prefix: format!("{id}.{time}.").into(), signatures })
+            }
+        }
+    }
 }
 
 impl WebhookSecret {
-    /// Takes the secret as it is set at GitHub.
+    /// Takes the secret as it is set at the host.
     ///
     /// # Errors
     /// [`WeakSecret`] when it is too short, or missing.
@@ -71,32 +116,41 @@ impl WebhookSecret {
         if secret.len() < SECRET_BYTES { Err(WeakSecret) } else { Ok(Self(secret.to_owned())) }
     }
 
-    /// Checks the signature of a body as it arrived, in a time that does not depend on where they differ.
+    /// Checks the proof of a body as it arrived, in a time that does not depend on where they differ.
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when it does not fit.
-    pub fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Denied> {
+    pub fn verify(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let unfit = |_| Denied::Unauthenticated("the signature does not fit the body");
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map_err(|_| Denied::Unauthenticated("no key"))?;
-        mac.update(body);
-        mac.verify_slice(&signature.0).map_err(unfit)
+        match proof {
+            Proof::Signature(signature) => mac(self.0.as_bytes(), &[body])?.verify_slice(signature).map_err(unfit),
+            // Signatures of both take the same time, whatever they have in common.
+            Proof::Token(token) => {
+                let expected = mac(self.0.as_bytes(), &[self.0.as_bytes()])?.finalize().into_bytes();
+                let unfit = |_| Denied::Unauthenticated("the token is another one");
+                mac(self.0.as_bytes(), &[token.as_bytes()])?.verify_slice(&expected).map_err(unfit)
+            }
+            Proof::Standard { prefix, signatures } => {
+                let mac = mac(&self.signing_key(), &[prefix.as_bytes(), body])?;
+                let fits = |signature: &[u8; 32]| mac.clone().verify_slice(signature).is_ok();
+                let fit = signatures.iter().any(fits);
+                if fit { Ok(()) } else { Err(Denied::Unauthenticated("no signature fits the body")) }
+            }
+        }
+    }
+
+    /// The key of Standard Webhooks; a signing token is base64 of it.
+    fn signing_key(&self) -> Cow<'_, [u8]> {
+        let decoded = self.0.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        decoded.map_or(Cow::Borrowed(self.0.as_bytes()), Cow::Owned)
     }
 }
 
-impl Signature {
-    /// Reads the value of `X-Hub-Signature-256`.
-    ///
-    /// # Errors
-    /// [`Denied::Unauthenticated`] when it is not `sha256=` and 64 hexadecimal digits.
-    pub fn parse(value: &str) -> Result<Self, Denied> {
-        let mut signature = [0; 32];
-        let digits = value.strip_prefix("sha256=").unwrap_or_default();
-        match hex::decode_to_slice(digits, &mut signature) {
-            Ok(()) => Ok(Self(signature)),
-            Err(_) => Err(Denied::Unauthenticated("the signature is not sha256= and 64 hexadecimal digits")),
-        }
-    }
+/// HMAC-SHA256 of some texts, one behind the other.
+fn mac(key: &[u8], texts: &[&[u8]]) -> Result<Hmac<Sha256>, Denied> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Denied::Unauthenticated("no key"))?;
+    texts.iter().for_each(|text| mac.update(text));
+    Ok(mac)
 }
 
 impl fmt::Debug for WebhookSecret {
@@ -105,45 +159,13 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-impl Event {
-    /// Reads an event: its name from `X-GitHub-Event`, and the body, whose signature must have been checked.
-    ///
-    /// # Errors
-    /// [`MalformedEvent`] when a push is not one.
-    pub fn parse(name: &str, body: &[u8]) -> Result<Self, MalformedEvent> {
-        #[derive(Deserialize)]
-        struct Body {
-            r#ref: String,
-            after: CommitSha,
-            deleted: bool,
-            repository: Repository,
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature(_) => f.write_str("Signature(..)"),
+            Self::Token(_) => f.write_str("Token(..)"),
+            Self::Standard { .. } => f.write_str("Standard(..)"),
         }
-        #[derive(Deserialize)]
-        struct Repository {
-            full_name: String,
-            id: u64,
-            default_branch: Option<String>,
-        }
-        match name {
-            "ping" | "push" if body.starts_with(b"payload=") => Err(MalformedEvent::Form),
-            "ping" => Ok(Self::Ping),
-            "push" => {
-                let Body { r#ref: reference, after, deleted, repository } = serde_json::from_slice(body)?;
-                // GitHub writes "nowhere" as zeros.
-                let nowhere = deleted || after.as_str().bytes().all(|digit| digit == b'0');
-                let Repository { full_name, id: repository_id, default_branch } = repository;
-                let after = (!nowhere).then_some(after);
-                Ok(Self::Push(Push { reference, after, full_name, repository_id, default_branch }))
-            }
-            _ => Ok(Self::Other),
-        }
-    }
-}
-
-impl Push {
-    /// The branch that moved; none when it was a tag.
-    pub fn branch(&self) -> Option<&str> {
-        self.reference.strip_prefix("refs/heads/")
     }
 }
 
@@ -156,8 +178,12 @@ mod tests {
     /// From GitHub's documentation.
     const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
+    fn read(signature: &str) -> Result<Proof, Denied> {
+        Scheme::Hmac { header: "x-hub-signature-256", prefix: "sha256=" }.read(signature, &HeaderMap::new())
+    }
+
     fn verify(signature: &str, body: &str) -> Result<(), Denied> {
-        WebhookSecret::new(SECRET).unwrap().verify(&Signature::parse(signature)?, body.as_bytes())
+        WebhookSecret::new(SECRET).unwrap().verify(&read(signature)?, body.as_bytes())
     }
 
     #[test]
@@ -180,7 +206,7 @@ mod tests {
             assert!(matches!(denied, Err(Denied::Unauthenticated(_))), "{signature:?} {body:?}: {denied:?}");
         }
         let other = WebhookSecret::new("another secret of some length").unwrap();
-        assert!(other.verify(&Signature::parse(SIGNATURE).unwrap(), b"Hello, World!").is_err());
+        assert!(other.verify(&read(SIGNATURE).unwrap(), b"Hello, World!").is_err());
     }
 
     #[test]
@@ -191,35 +217,49 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read() {
-        let commit = "0123456789012345678901234567890123456789";
-        let push = |event: &serde_json::Value| match Event::parse("push", event.to_string().as_bytes()).unwrap() {
-            Event::Push(push) => push,
-            other => panic!("{other:?}"),
-        };
-        let moved = registry_tests::github::push_event("example/registry", 42, "feature/x", None, Some(commit));
-        let expected = Push {
-            reference: "refs/heads/feature/x".into(),
-            after: Some(commit.parse().unwrap()),
-            full_name: "example/registry".into(),
-            repository_id: 42,
-            default_branch: Some("main".into()),
-        };
-        assert_eq!(push(&moved), expected);
-        assert_eq!(expected.branch(), Some("feature/x"));
-        let deleted = registry_tests::github::push_event("example/registry", 42, "main", Some(commit), None);
-        assert_eq!(push(&deleted).after, None);
-        let mut tag = moved.clone();
-        tag["ref"] = "refs/tags/v1".into();
-        assert_eq!(push(&tag).branch(), None);
-
-        assert_eq!(Event::parse("ping", b"whatever").unwrap(), Event::Ping);
-        assert_eq!(Event::parse("issues", b"whatever").unwrap(), Event::Other);
-        for event in ["ping", "push"] {
-            assert!(matches!(Event::parse(event, b"payload=%7B%7D"), Err(MalformedEvent::Form)), "{event}");
+    fn token_is_the_whole_secret_and_is_not_shown() {
+        let secret = WebhookSecret::new(SECRET).unwrap();
+        let read = |value: &str| Scheme::Token { header: "x-gitlab-token" }.read(value, &HeaderMap::new()).unwrap();
+        assert_eq!(secret.verify(&read(SECRET), b"any body"), Ok(()));
+        for other in ["", &SECRET[1..], &format!("{SECRET}x"), "another secret of some length"] {
+            assert!(matches!(secret.verify(&read(other), b""), Err(Denied::Unauthenticated(_))), "{other:?}");
         }
-        for body in ["", "[]", "{}", r#"{"ref": "refs/heads/main", "after": "HEAD", "deleted": false}"#] {
-            assert!(matches!(Event::parse("push", body.as_bytes()), Err(MalformedEvent::Json(_))), "{body}");
+        assert_eq!(format!("{:?}", read(SECRET)), "Token(..)");
+    }
+
+    #[test]
+    fn signing_token_fits_its_delivery_alone() {
+        use registry_tests::webhooks::signing_headers;
+        let token = "whsec_dGVuIHBvdHMgb2YgY2xheSBiZWhpbmQgdGhlIGtpbG4=";
+        let (secret, body) = (WebhookSecret::new(token).unwrap(), "{}");
+        let verify = |change: &dyn Fn(&mut HeaderMap), body: &str| {
+            let pairs =
+                signing_headers(token, "{}").map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let mut headers = HeaderMap::from_iter(pairs);
+            change(&mut headers);
+            let value = headers[Scheme::Standard.header()].to_str().unwrap().to_owned();
+            secret.verify(&Scheme::Standard.read(&value, &headers)?, body.as_bytes())
+        };
+        let set = |name: &'static str, value: &str| {
+            let value: axum::http::HeaderValue = value.parse().unwrap();
+            move |headers: &mut HeaderMap| drop(headers.insert(name, value.clone()))
+        };
+        assert_eq!(verify(&|_| {}, body), Ok(()));
+        // The signature of a former token comes with that of the present one.
+        let both = |headers: &mut HeaderMap| {
+            let value = format!("v1,{} v2,x {}", "A".repeat(43) + "=", headers["webhook-signature"].to_str().unwrap());
+            headers.insert("webhook-signature", value.parse().unwrap());
+        };
+        assert_eq!(verify(&both, body), Ok(()));
+        let refused = |result| matches!(result, Err(Denied::Unauthenticated(_)));
+        assert!(refused(verify(&|_| {}, "{} ")));
+        assert!(refused(verify(&set("webhook-id", "another"), body)));
+        assert!(refused(verify(&set("webhook-timestamp", "1"), body)));
+        for signature in ["", "v1,", "v1,AAAA", "v2,x"] {
+            assert!(refused(verify(&set("webhook-signature", signature), body)), "{signature}");
+        }
+        for missing in ["webhook-id", "webhook-timestamp"] {
+            assert!(refused(verify(&|headers| drop(headers.remove(missing)), body)), "{missing}");
         }
     }
 }

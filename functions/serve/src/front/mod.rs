@@ -24,6 +24,7 @@ const LAST_WORK: Duration = Duration::from_millis(500);
 /// # Errors
 /// The environment is not complete, or an address cannot be listened on.
 pub fn run(started: Instant) -> anyhow::Result<()> {
+    heap::keep_together();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(answer_all(started));
     runtime.shutdown_timeout(LAST_WORK);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use devfile_registry::digest::Digest;
 use devfile_registry::limits::INLINE_BYTES;
 
-use crate::workers;
+use crate::aside;
 
 /// Media type of JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -120,7 +120,7 @@ impl Body {
         self.coded_answer(ready.unwrap_or(Coding::Identity), caching)
     }
 
-    /// The same from within [`workers`].
+    /// The same from within [`workers`](crate::workers).
     pub(crate) fn answer_now(&self, request: &HeaderMap, caching: Caching) -> Response<axum::body::Body> {
         let coding = self.coding(request);
         match self.known(request, coding) {
@@ -215,7 +215,7 @@ impl Body {
             return;
         }
         let (coded, identity) = (Arc::downgrade(coded), self.identity.clone());
-        workers::run_aside(move || {
+        aside::run(move || {
             if let Some(coded) = coded.upgrade() {
                 coded.bytes.get_or_init(|| compress(&identity));
             }

@@ -65,8 +65,8 @@ impl From<Arc<BlobError>> for Problem {
     }
 }
 
-/// The blobs that are not part of a snapshot.
-#[derive(Debug)]
+/// The blobs that are not part of a snapshot. Clones share what is in memory.
+#[derive(Debug, Clone)]
 pub(crate) struct Blobs {
     cache: Cache,
     memory: Memory<Digest, Bytes>,

@@ -19,6 +19,7 @@ use devfile_registry::request::milliseconds;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
+use crate::aside;
 use crate::release::blobs::Damaged;
 use crate::release::icons;
 use crate::release::snapshot::{Shared, Snapshot};
@@ -163,6 +164,15 @@ impl Live {
         live
     }
 
+    /// A release that stays as it is, whatever the bucket has.
+    pub(crate) fn fixed(cache: Cache, snapshot: Shared) -> Self {
+        let now = Instant::now();
+        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, looks) = (ArcSwapOption::from(Some(snapshot)), Mutex::new(check), watch::Sender::new(0));
+        let (revalidate, damaged) = (Duration::MAX, Damaged::default());
+        Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, looks }) }
+    }
+
     /// The snapshot to answer one request from, newer than `REVALIDATE_SECONDS` when the bucket answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         let wait = match self.inner.begin(self.inner.revalidate) {
@@ -304,11 +314,12 @@ impl Inner {
         let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
         look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
-                self.snapshot.store(Some(Arc::clone(&snapshot)));
-                // The release before is gone now, and what its reading took.
-                workers::run_aside(heap::trim);
+                let before = self.snapshot.swap(Some(Arc::clone(&snapshot)));
+                // What the release before held, and what the reading of this one took, goes back before more is taken.
+                aside::run(move || drop(before));
+                aside::run(heap::trim);
                 snapshot.prepare();
-                workers::run_aside(heap::trim);
+                aside::run(heap::trim);
             }
         });
     }
@@ -329,7 +340,7 @@ impl Inner {
         let failed = |reason| Failure::Release { name, reason };
         let stored = self.cache.get(&release_key(name), RELEASE_BYTES).await?.ok_or(Failure::Missing(name))?;
         let outline = workers::run_now(|| Outline::from_bytes(name, &stored.bytes)).map_err(failed)?;
-        let documents = self.documents(&outline).await?;
+        let documents = documents(&self.cache, &outline).await?;
         let release_read = started.elapsed();
         // Large registries take a while, and requests are answered meanwhile.
         let (index, checked) = aside(move || {
@@ -359,16 +370,16 @@ impl Inner {
         );
         Ok(Some(snapshot))
     }
+}
 
-    /// The documents of a release, each with its name.
-    async fn documents(&self, outline: &Outline) -> Result<Vec<(Digest, Bytes)>, Failure> {
-        let read = |name| async move {
-            let stored = self.cache.get(&blob_key(name), RELEASE_BYTES).await?;
-            Ok((name, stored.ok_or(Failure::Missing(name))?.bytes))
-        };
-        let reads: Vec<_> = outline.documents().into_keys().map(read).collect();
-        stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await
-    }
+/// The documents of a release, each with its name.
+pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(Digest, Bytes)>, Failure> {
+    let read = |name| async move {
+        let stored = cache.get(&blob_key(name), RELEASE_BYTES).await?;
+        Ok((name, stored.ok_or(Failure::Missing(name))?.bytes))
+    };
+    let reads: Vec<_> = outline.documents().into_keys().map(read).collect();
+    stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await
 }
 
 impl Check {
@@ -400,7 +411,7 @@ impl Drop for Look<'_> {
 }
 
 /// Works where it keeps no request waiting.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Ended)
 }
 

@@ -7,5 +7,6 @@ pub(crate) mod fixture;
 pub(crate) mod icons;
 pub(crate) mod last_refresh;
 pub(crate) mod live;
+pub(crate) mod previews;
 pub(crate) mod repository;
 pub(crate) mod snapshot;

@@ -25,8 +25,10 @@ impl Repository {
     /// Returns the manifests that another state of the repository does not have, and all blobs, as long as there are any.
     pub(super) fn without(&self, other: Option<&Self>) -> Self {
         let is_known = |digest: &Digest| other.is_some_and(|other| other.manifests.contains_key(digest));
+        let alone = self.manifests.iter().filter(|(digest, _)| !is_known(digest));
+        // A copy, so that the rest of this state is let go.
         let manifests: BTreeMap<_, _> =
-            self.manifests.iter().filter(|(digest, _)| !is_known(digest)).map(|(d, m)| (*d, m.clone())).collect();
+            alone.map(|(digest, manifest)| (*digest, Bytes::copy_from_slice(manifest))).collect();
         let blobs = if manifests.is_empty() { BTreeMap::new() } else { self.blobs.clone() };
         Self { tags: BTreeMap::new(), manifests, blobs }
     }

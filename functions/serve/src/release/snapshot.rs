@@ -9,7 +9,7 @@ use bytes::Bytes;
 use devfile_registry::cache::{Cache, ETag};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::{CommitSha, Digest};
-use devfile_registry::index::EntryType;
+use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::release::{LiveIndex, Pending, PublishedVersion, Recent, Release, StoredFile};
 use devfile_registry::starter::StarterProject;
 use devfile_registry::{artifact, timestamp::Timestamp};
@@ -165,33 +165,29 @@ impl Snapshot {
         let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
         let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
         let versions = &content.versions;
-        let data_uris = data_uris(&content.stacks, &icons);
+        let mut entries = content.stacks;
+        let data_uris = data_uris(&entries, &icons);
         let named = |version: &PublishedVersion| (version.name.clone(), version.version.clone());
         let folders = versions.iter().map(|version| (named(version), version.folder.clone())).collect();
         let versions_in = versions.iter().map(|version| (version.folder.clone(), named(version))).collect();
         let stacks_in = versions.iter().map(|version| (version.stack.clone(), version.name.clone())).collect();
-        let (repositories, catalog) = join(|| repositories(versions), || Catalog::new(content.stacks, &data_uris));
+        let catalog = || Catalog::new(&mut entries, &data_uris).within(&index_bytes);
+        let (repositories, catalog) = join(|| repositories(versions), catalog);
         let unfiltered = || {
             [IndexSchema::V1, IndexSchema::V2].map(|schema| {
                 [IndexKind::Stack, IndexKind::Sample, IndexKind::All]
                     .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
             })
         };
-        let (shelf, unfiltered) = join(|| Shelf::new(catalog.entries(), &icons, versions, &index.recent), unfiltered);
+        let (shelf, unfiltered) = join(|| Shelf::new(&entries, &icons, versions, &index.recent), unfiltered);
         let mut files = content.files;
         files.extend(versions.iter().filter_map(archive));
-        let texts: BTreeMap<(EntryType, String, String), Bytes> = content
-            .versions
-            .into_iter()
-            .map(|version| (EntryType::Stack, version.name, version.version, version.devfile))
-            .chain(
-                content
-                    .samples
-                    .into_iter()
-                    .map(|sample| (EntryType::Sample, sample.name, sample.version, sample.devfile)),
-            )
-            .map(|(kind, name, version, text)| ((kind, name, version), Bytes::from(text)))
-            .collect();
+        let of_stacks = content.versions.into_iter();
+        let of_stacks = of_stacks.map(|version| ((EntryType::Stack, version.name, version.version), version.devfile));
+        let of_samples = content.samples.into_iter();
+        let of_samples = of_samples.map(|sample| ((EntryType::Sample, sample.name, sample.version), sample.devfile));
+        let (keys, texts): (Vec<_>, Vec<_>) = of_stacks.chain(of_samples).unzip();
+        let texts: BTreeMap<(EntryType, String, String), Bytes> = keys.into_iter().zip(packed(texts)).collect();
         let contents = texts.values().map(|text| (Digest::of(text), text.clone()));
         let contents = contents
             .chain([(Digest::of(artifact::CONFIG), Bytes::from_static(artifact::CONFIG))])
@@ -204,7 +200,7 @@ impl Snapshot {
             shelf,
             warnings,
             index_json: Body::new(JSON, index_bytes),
-            devfiles: devfiles(&catalog, &texts),
+            devfiles: devfiles(&entries, &texts),
             unfiltered,
             catalog,
             repositories,
@@ -225,7 +221,8 @@ impl Snapshot {
     pub(crate) fn after(self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
         let alone = before.contents.iter().filter(|(digest, _)| !self.contents.contains_key(*digest));
-        let contents = alone.map(|(digest, content)| (*digest, content.clone())).collect();
+        // A copy, so that the rest of the release before is let go.
+        let contents = alone.map(|(digest, content)| (*digest, Bytes::copy_from_slice(content))).collect();
         let repositories = before.repositories.iter().filter_map(|(stack, repository)| {
             let alone = repository.without(self.repositories.get(stack));
             (!alone.manifests.is_empty()).then(|| (stack.clone(), alone))
@@ -260,6 +257,11 @@ impl Snapshot {
     /// Devfiles of the entry with a type and a name, newest version first.
     pub(crate) fn devfiles_of(&self, entry_type: EntryType, name: &str) -> Option<&[DevfileVersion]> {
         self.devfiles.get(&(entry_type, name.to_owned())).map(Vec::as_slice)
+    }
+
+    /// The entry with a name: of the type that is asked for, else of the stack, else of the sample.
+    pub(crate) fn entry(&self, name: &str, only: Option<EntryType>) -> Option<Entry> {
+        Some(self.catalog.entry(self.shelf.place(name, only)?))
     }
 
     /// The repository of a stack.
@@ -344,7 +346,11 @@ impl Snapshot {
     /// The parents and children of versions. `public_url` is the registry's own address.
     pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
         self.lineage.get_or_init(|| {
-            Lineage::new(self.catalog.entries(), self.sources(), |url| self.is_own_url(url, public_url))
+            Lineage::new(
+                &self.sources(),
+                |name| self.shelf.place(name, None).map(|place| (place, self.catalog.entry(place))),
+                |url| self.is_own_url(url, public_url),
+            )
         })
     }
 
@@ -354,19 +360,21 @@ impl Snapshot {
         own.any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'))
     }
 
-    /// All devfiles with their positions.
-    fn sources(&self) -> impl Iterator<Item = DevfileSource<'_>> + Clone {
-        self.catalog.entries().iter().enumerate().flat_map(move |(place, entry)| {
-            let devfiles = self.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
-            devfiles.iter().filter_map(move |devfile| {
-                let folder = match entry.entry_type {
-                    EntryType::Stack => self.folder(&entry.name, &devfile.version).unwrap_or_default(),
+    /// All devfiles with the places of their entries, in the order of the index.
+    fn sources(&self) -> Vec<DevfileSource<'_>> {
+        let places = self.devfiles.keys().filter_map(|key| Some((self.shelf.place(&key.1, Some(key.0))?, key)));
+        let entries: BTreeMap<usize, &(EntryType, String)> = places.collect();
+        let sources = entries.into_iter().flat_map(|(place, (kind, name))| {
+            self.devfiles_of(*kind, name).unwrap_or_default().iter().filter_map(move |devfile| {
+                let folder = match kind {
+                    EntryType::Stack => self.folder(name, &devfile.version).unwrap_or_default(),
                     EntryType::Sample => "",
                 };
                 let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
                 Some(DevfileSource { place, version: &devfile.version, folder, text })
             })
-        })
+        });
+        sources.collect()
     }
 
     /// Content that is in memory.
@@ -385,7 +393,7 @@ fn join<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B
 }
 
 fn devfiles(
-    catalog: &Catalog,
+    entries: &[Entry],
     texts: &BTreeMap<(EntryType, String, String), Bytes>,
 ) -> HashMap<(EntryType, String), Vec<DevfileVersion>> {
     const YAML: &str = "text/plain; charset=utf-8";
@@ -393,7 +401,7 @@ fn devfiles(
         Some(Body::new(YAML, texts.get(&(kind, name.to_owned(), version.to_owned()))?.clone()))
     };
     let mut all = HashMap::new();
-    for entry in catalog.entries() {
+    for entry in entries {
         let mut versions: Vec<DevfileVersion> = entry
             .versions
             .iter()
@@ -430,12 +438,26 @@ fn archive(version: &PublishedVersion) -> Option<(String, StoredFile)> {
 
 fn repositories(versions: &[PublishedVersion]) -> Repositories {
     let mut repositories = Repositories::new();
-    for version in versions {
+    let manifests = packed(versions.iter().map(|version| artifact::manifest(&version.layers)));
+    for (version, manifest) in versions.iter().zip(manifests) {
         let repository = repositories.entry(version.stack.clone()).or_default();
         repository.tags.insert(version.version.clone(), version.manifest);
-        repository.add(version, artifact::manifest(&version.layers));
+        repository.add(version, manifest);
     }
     repositories
+}
+
+/// Puts thousands of texts into one buffer, which is the only memory that they take; returns the part of each.
+///
+/// Left where they were read or made, they would hold the memory of all that was read and made with them.
+fn packed<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Vec<Bytes> {
+    let (mut all, mut ends) = (Vec::new(), Vec::new());
+    for text in texts {
+        all.extend_from_slice(text.as_ref());
+        ends.push(all.len());
+    }
+    let (all, mut start) = (Bytes::from(all.into_boxed_slice()), 0);
+    ends.into_iter().map(|end| all.slice(std::mem::replace(&mut start, end)..end)).collect()
 }
 
 /// A snapshot that requests share.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use axum::http::{Response, StatusCode};
 use devfile_registry::digest::Digest;
+use devfile_registry::preview::Preview;
 use devfile_registry::publish::LastRefresh;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -54,7 +55,9 @@ pub(crate) fn routes() -> Vec<Route> {
             }),
             |State(app): State<Arc<App>>, Held(snapshot): Held| async move {
                 let last = app.last_refreshes.last(app.live.cache()).await;
-                let health = Health { freshness: &app.live.freshness(), last_refresh: last.as_ref() };
+                let previews = app.previews.living(app.live.cache()).await;
+                let health =
+                    Health { freshness: &app.live.freshness(), last_refresh: last.as_ref(), previews: &previews };
                 let damaged = app.blobs.damaged().list();
                 json_answer(document(snapshot.as_deref(), health, &damaged, &app.config.name).to_string())
             },
@@ -89,12 +92,14 @@ pub(crate) struct Health<'a> {
     pub(crate) freshness: &'a Freshness,
     /// The outcome of the last refresh; none when it is unknown.
     pub(crate) last_refresh: Option<&'a LastRefresh>,
+    /// The previews of proposals.
+    pub(crate) previews: &'a [Arc<Preview>],
 }
 
 /// Returns the document of `/status`.
 fn document(
     snapshot: Option<&Snapshot>,
-    Health { freshness, last_refresh }: Health<'_>,
+    Health { freshness, last_refresh, previews }: Health<'_>,
     damaged: &[Digest],
     name: &str,
 ) -> Value {
@@ -106,12 +111,33 @@ fn document(
         "live": snapshot.map(|snapshot| &snapshot.about),
         "age_seconds": snapshot.map(age),
         "last_refresh": last_refresh,
+        "previews": previews.iter().map(|preview| listed(preview)).collect::<Vec<_>>(),
         "snapshot": {
             "checked_seconds_ago": freshness.checked.as_secs(),
             "stale": freshness.failure.is_some(),
             "failure": freshness.failure,
             "damaged_blobs": damaged,
         },
+    })
+}
+
+/// A preview as `/status` lists it.
+fn listed(preview: &Preview) -> Value {
+    json!({
+        "number": preview.number,
+        "path": preview.path(),
+        "commit_hash": preview.commit_hash,
+        "base_commit": preview.base_commit,
+        "release": preview.release,
+        "title": preview.title,
+        "author": preview.author,
+        "url": preview.url,
+        "opened_at": preview.opened_at,
+        "updated_at": preview.updated_at,
+        "expires_at": preview.expires_at,
+        "changed": preview.changes.changed.len(),
+        "removed": preview.changes.removed.len(),
+        "quarantined": preview.quarantined,
     })
 }
 
@@ -153,13 +179,27 @@ fn schema() -> Value {
     });
     json!({
         "type": "object",
-        "required": ["name", "software", "live", "age_seconds", "last_refresh", "snapshot"],
+        "required": ["name", "software", "live", "age_seconds", "last_refresh", "previews", "snapshot"],
         "properties": {
             "name": text,
             "software": text,
             "live": live,
             "age_seconds": {"type": ["integer", "null"], "minimum": 0, "description": "Time since the release was made live"},
             "last_refresh": {"type": ["object", "null"], "description": "How the last refresh ended"},
+            "previews": {"type": "array", "description": "The previews of proposals", "items": {
+                "type": "object",
+                "required": ["number", "path", "commit_hash", "base_commit", "release", "title", "author", "url", "opened_at", "updated_at", "expires_at", "changed", "removed", "quarantined"],
+                "properties": {
+                    "number": count, "changed": count, "removed": count, "quarantined": count,
+                    "path": text, "title": text, "author": text, "url": text,
+                    "commit_hash": {"$ref": "#/components/schemas/CommitSha"},
+                    "base_commit": {"$ref": "#/components/schemas/CommitSha"},
+                    "release": {"$ref": "#/components/schemas/Digest"},
+                    "opened_at": {"$ref": "#/components/schemas/Timestamp"},
+                    "updated_at": {"$ref": "#/components/schemas/Timestamp"},
+                    "expires_at": {"$ref": "#/components/schemas/Timestamp"},
+                },
+            }},
             "snapshot": {
                 "type": "object",
                 "required": ["checked_seconds_ago", "stale", "failure", "damaged_blobs"],

@@ -207,7 +207,7 @@ fn query_string(query: &[(&'static str, Value)]) -> String {
 }
 
 const REGISTRY: Registry<'static> =
-    Registry { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private };
+    Registry { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private, frame: None };
 
 fn viewer() -> Arc<Viewer> {
     Arc::new(Viewer::new("Clay Works", None, Mode::Pages))

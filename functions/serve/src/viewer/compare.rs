@@ -89,7 +89,8 @@ fn compared<'a>(files: &BTreeMap<&'a str, Pair<'a>>) -> (Vec<(&'a str, Pair<'a>)
 
 /// The files that are compared line by line.
 pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(String, String)) -> Vec<StoredFile> {
-    let shown = |version: &str| Shown::of(snapshot, name, query.only, version);
+    let Some(entry) = snapshot.entry(name, query.only) else { return Vec::new() };
+    let shown = |version: &str| Shown::find(snapshot, &entry, version);
     let (Some(from), Some(to)) = (shown(&query.from), shown(&query.to)) else { return Vec::new() };
     let (files, _) = changed(snapshot, &from, &to);
     let (texts, _) = compared(&files);

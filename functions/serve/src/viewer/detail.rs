@@ -16,6 +16,7 @@ use super::room::{self, brief, short};
 use super::shown::{Shown, sorted};
 use super::source::{RepositoryLinks, git_of};
 use super::visit::{EntryQuery, Visit};
+use crate::config::Readers;
 use crate::view::browse::shelf::title;
 
 /// A version of an entry, with everything that its pages share.
@@ -182,6 +183,7 @@ impl<'a> Detail<'a> {
                 (crumbs(&steps))
                 (self.head(tab))
                 (quarantine::notice(self.visit.snapshot, entry))
+                @if self.visit.viewer.readers == Readers::Owners { (quarantine::warnings(self.visit.snapshot, &self.shown)) }
                 @if self.shown.is_deprecated() { (self.deprecated(tab)) }
                 (above)
                 nav.tabs aria-label="Pages of this version" {

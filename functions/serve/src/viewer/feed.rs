@@ -1,5 +1,7 @@
 //! Atom feeds (RFC 4287) of the registry and of each entry: the versions that were changed last.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::body::Body as HttpBody;
 use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
@@ -30,10 +32,13 @@ struct Item<'a> {
 
 /// The feed of the registry.
 pub(super) fn answer(visit: Visit<'_>, (): ()) -> Response<HttpBody> {
-    let (entries, history) = (visit.snapshot.catalog.entries(), &visit.snapshot.shelf.history);
-    let items = history.newest().iter().map(|(place, version)| {
-        let entry = &entries[*place];
-        item(visit, *place, version.map(|version| &entry.versions[version]))
+    let newest = visit.snapshot.shelf.history.newest();
+    let places: BTreeSet<usize> = newest.iter().map(|(place, _)| *place).collect();
+    let entries: BTreeMap<usize, Entry> =
+        places.into_iter().map(|place| (place, visit.snapshot.catalog.entry(place))).collect();
+    let items = newest.iter().map(|(place, version)| {
+        let entry = &entries[place];
+        item(visit, *place, entry, version.map(|version| &entry.versions[version]))
     });
     respond(visit, FEED_PATH, "/viewer", visit.registry.name, items)
 }
@@ -50,21 +55,21 @@ pub(super) fn answer_entry(visit: Visit<'_>, (registry, name): (String, String))
         return Problem::not_found("there is nothing at this path").into_response();
     };
     let mut items: Vec<Item<'_>> = match entry.versions.as_slice() {
-        [] => vec![item(visit, place, None)],
-        versions => versions.iter().map(|version| item(visit, place, Some(version))).collect(),
+        [] => vec![item(visit, place, entry, None)],
+        versions => versions.iter().map(|version| item(visit, place, entry, Some(version))).collect(),
     };
     items.sort_by_key(|item| std::cmp::Reverse(item.updated));
     let path = path_of(entry, shelf, visit.registry);
     respond(visit, &path.feed(), &path.page(), title(entry), items.into_iter().take(FEED_VERSIONS))
 }
 
-fn item<'a>(visit: Visit<'a>, place: usize, version: Option<&'a VersionEntry>) -> Item<'a> {
+fn item<'a>(visit: Visit<'_>, place: usize, entry: &'a Entry, version: Option<&'a VersionEntry>) -> Item<'a> {
     let history = &visit.snapshot.shelf.history;
     let updated = match version {
         Some(version) => history.version(place, version),
         None => history.entry(place).updated,
     };
-    Item { entry: &visit.snapshot.catalog.entries()[place], version, updated }
+    Item { entry, version, updated }
 }
 
 /// Feeds name full URLs, so there is none for a request that does not tell where the registry is.

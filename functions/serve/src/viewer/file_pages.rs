@@ -80,7 +80,8 @@ pub(super) fn wanted(
     query: &EntryQuery,
     (_, name, path): &(String, String, String),
 ) -> Vec<StoredFile> {
-    let shown = Shown::of(snapshot, name, query.only, &query.version);
+    let Some(entry) = snapshot.entry(name, query.only) else { return Vec::new() };
+    let shown = Shown::find(snapshot, &entry, &query.version);
     let file = shown.and_then(|shown| find(snapshot, &shown, path));
     file.filter(|file| is_text(path, file)).cloned().into_iter().collect()
 }

@@ -47,7 +47,8 @@ impl Gallery {
 
     /// The list that a query string asks for, as HTML; `None` when it would be larger than a page may be.
     pub fn list(&self, query: &str) -> Option<String> {
-        let registry = Registry { name: "Gallery", slug: "gallery", origin: None, caching: Caching::Private };
+        let registry =
+            Registry { name: "Gallery", slug: "gallery", origin: None, caching: Caching::Private, frame: None };
         list::render(&self.0, registry, query, jiff::Timestamp::now()).document(registry)
     }
 }

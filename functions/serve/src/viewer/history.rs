@@ -73,6 +73,6 @@ fn page_of(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Option<St
         _ => return None,
     };
     let version = snapshot.version_in(part).map_or("", |(_, version)| version);
-    let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, Some(kind))?];
-    Some(path_of(entry, &snapshot.shelf, registry).version(version))
+    let entry = snapshot.catalog.head(snapshot.shelf.place(name, Some(kind))?);
+    Some(path_of(&entry, &snapshot.shelf, registry).version(version))
 }

@@ -83,6 +83,7 @@ fn snippet(client: &Client) -> Markup {
 /// The clients of a version. A stack can be pulled as an artifact; a sample is a Git repository.
 fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Client> {
     let entry = shown.entry;
+    let is_live = registry.is_live();
     let (url, host) = match registry.origin {
         Some(origin) => (origin.to_string(), origin.authority().to_owned()),
         None => ("https://REGISTRY".to_owned(), "REGISTRY".to_owned()),
@@ -92,7 +93,11 @@ fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec
     let mut clients = Vec::new();
     let mut add = |id, name, about, text| clients.push(Client { id, name, about, text });
     let shell_commands = "In a terminal, in an empty folder:";
-    if is_stack {
+    if let Some(rest) = rest.filter(|_| is_stack && !is_live) {
+        // Clients that add a registry leave its path out, and would ask the live one.
+        let devfile = shell(&format!("{url}{}", registry.below(rest)));
+        add("odo", "odo", shell_commands, format!("odo init --name my-app --devfile-path {devfile}"));
+    } else if is_stack {
         let version_option = if version.is_empty() { String::new() } else { format!(" --devfile-version {version}") };
         let registry_name = registry.slug;
         let commands = format!(
@@ -109,9 +114,9 @@ fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec
     }
     if let Some(rest) = rest {
         let about = "Open this address, with the host of your Eclipse Che or OpenShift Dev Spaces:";
-        add("che", "Che or Dev Spaces", about, format!("https://CHE_HOST/#{url}{rest}"));
+        add("che", "Che or Dev Spaces", about, format!("https://CHE_HOST/#{url}{}", registry.below(rest)));
     }
-    if is_stack {
+    if is_stack && is_live {
         if let Some(reference) = shown.version.and_then(|version| version.links.get("self")) {
             let plain = if registry.origin.is_some_and(|origin| !origin.is_secure()) { "--plain-http " } else { "" };
             let reference = shell(reference);
@@ -123,7 +128,7 @@ fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec
         add("library", "registry-library", shell_commands, command);
     }
     if let Some(rest) = rest {
-        let command = format!("curl --fail --output devfile.yaml {}", shell(&format!("{url}{rest}")));
+        let command = format!("curl --fail --output devfile.yaml {}", shell(&format!("{url}{}", registry.below(rest))));
         add("curl", "curl", shell_commands, command);
     }
     // A command that is cut is none.
@@ -165,11 +170,12 @@ mod tests {
     fn commands(name: &str, only: Option<EntryType>, host: Option<&'static str>) -> String {
         let snapshot = fixture::snapshot();
         let place = snapshot.shelf.place(name, only).unwrap();
-        let shown = Shown::find(&snapshot, &snapshot.catalog.entries()[place], "").unwrap();
+        let entry = snapshot.catalog.entry(place);
+        let shown = Shown::find(&snapshot, &entry, "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
         let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);
-        let registry = Registry { name, slug, origin: origin.as_ref(), caching };
+        let registry = Registry { name, slug, origin: origin.as_ref(), caching, frame: None };
         clients(&shown, registry, Some("/devfiles/x"))
             .into_iter()
             .map(|client| format!("{}:\n{}", client.name, client.text))

@@ -10,10 +10,9 @@ use super::room::{brief, short};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::facets::{Choice, Narrowed};
-use crate::view::browse::history::Times;
 use crate::view::browse::query::{ListQuery, Sort};
 use crate::view::browse::shelf::{Shelf, title};
-use crate::view::catalog::{is_deprecated, is_deprecated_tag};
+use crate::view::catalog::is_deprecated_tag;
 use crate::view::text::fold;
 
 /// Cards on a page, as existing viewers show them.
@@ -76,8 +75,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
                     } @else {
                         ol.cards {
                             @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                @let entry = &snapshot.catalog.entries()[*place];
-                                li { (card(entry, shelf.history.entry(*place), shelf, registry, now)) }
+                                li { (card(snapshot, *place, registry, now)) }
                             }
                         }
                         (pagination(&query, pages))
@@ -96,7 +94,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
 }
 
 fn toolbar(query: &ListQuery, found: &Narrowed, snapshot: &Snapshot) -> Markup {
-    let (hits, all) = (found.kept.len(), snapshot.catalog.entries().len());
+    let (hits, all) = (found.kept.len(), snapshot.catalog.len());
     html! {
         div.toolbar {
             h2 {
@@ -234,7 +232,7 @@ fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
             h2 #updated { "Recently updated" }
             ul {
                 @for place in last {
-                    @let entry = &snapshot.catalog.entries()[*place];
+                    @let entry = &snapshot.catalog.head(*place);
                     li {
                         a href=(path_of(entry, shelf, registry).page()) {
                             (title(entry))
@@ -248,16 +246,16 @@ fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
 }
 
 /// Texts that begin or go on as the search does: values of facets, then titles of hits.
-fn suggestions<'a>(snapshot: &'a Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<&'a str> {
+fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<String> {
     let wanted = fold(&query.search);
     if wanted.is_empty() {
         return Vec::new();
     }
-    let entries = snapshot.catalog.entries();
-    let titles = found.kept.iter().map(|place| title(&entries[*place]));
-    let mut texts: Vec<&str> = Vec::new();
-    for text in snapshot.shelf.facets.beginning(&wanted).take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
-        let folded = fold(text);
+    let titles = found.kept.iter().map(|place| title(&snapshot.catalog.head(*place)).to_owned());
+    let values = snapshot.shelf.facets.beginning(&wanted).map(str::to_owned);
+    let mut texts: Vec<String> = Vec::new();
+    for text in values.take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
+        let folded = fold(&text);
         if folded != wanted && texts.len() < SUGGESTED && texts.iter().all(|known| fold(known) != folded) {
             texts.push(text);
         }
@@ -265,7 +263,9 @@ fn suggestions<'a>(snapshot: &'a Snapshot, found: &Narrowed, query: &ListQuery) 
     texts
 }
 
-fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+fn card(snapshot: &Snapshot, place: usize, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+    let (catalog, shelf) = (&snapshot.catalog, &snapshot.shelf);
+    let (entry, times, versions) = (&catalog.head(place), shelf.history.entry(place), catalog.versions(place));
     let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
@@ -277,7 +277,7 @@ fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now:
                     p.by {
                         (type_mark(entry.entry_type))
                         @if times.is_new(now) { span.mark.new { "New" } }
-                        @if is_deprecated(entry) { span.mark.deprecated { "Deprecated" } }
+                        @if catalog.is_deprecated(place) { span.mark.deprecated { "Deprecated" } }
                         @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
                 }
@@ -294,9 +294,9 @@ fn card(entry: &Entry, times: Times, shelf: &Shelf, registry: Registry<'_>, now:
             p.card-foot {
                 span {
                     (short(&entry.language))
-                    @if entry.versions.len() > 1 {
+                    @if versions > 1 {
                         @if !entry.language.trim().is_empty() { " · " }
-                        (entry.versions.len()) " versions"
+                        (versions) " versions"
                     }
                 }
                 @if let Some(day) = times.updated.and_then(updated_day) { span { span.hidden { "Updated " } (day) } }
@@ -384,8 +384,8 @@ mod tests {
         let part: BTreeSet<String> = ["samples/pot".to_owned()].into();
         release.changes = Changes { changed: part.clone(), added: part, ..Changes::default() };
         release.parts = 1;
-        snapshot.shelf = Shelf::new(snapshot.catalog.entries(), &Icons::new(), &[], &[release]);
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
+        snapshot.shelf = Shelf::new(&fixture::entries(), &Icons::new(), &[], &[release]);
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
         for (now, marks) in [("2025-11-30T09:00:00Z", 1), ("2025-12-02T09:00:00Z", 0)] {
             let page = render(&snapshot, registry, "", now.parse().unwrap());
             assert_eq!(page.main.into_string().matches(">New<").count(), marks, "{now}");

@@ -66,7 +66,7 @@ pub(super) fn release(reason: &str) -> Page {
 }
 
 fn link_to(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Option<Markup> {
-    let entry = &snapshot.catalog.entries()[snapshot.shelf.place(name, None)?];
-    let path = path_of(entry, &snapshot.shelf, registry).page();
-    Some(html! { a href=(path) { (title(entry)) } " " code { (entry.name) } })
+    let entry = snapshot.catalog.head(snapshot.shelf.place(name, None)?);
+    let path = path_of(&entry, &snapshot.shelf, registry).page();
+    Some(html! { a href=(path) { (title(&entry)) } " " code { (entry.name) } })
 }

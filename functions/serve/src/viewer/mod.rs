@@ -16,6 +16,7 @@ mod file_pages;
 mod files;
 mod flattened;
 mod flow;
+mod frame;
 mod gallery;
 mod highlight;
 mod history;
@@ -51,6 +52,7 @@ mod share_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use frame::Frame;
 pub use gallery::Gallery;
 pub(crate) use visit::Viewer;
 
@@ -159,8 +161,8 @@ fn answer_old_link(visit: Visit<'_>, name: String) -> Response<HttpBody> {
     redirect(&place.map_or_else(
         || "/viewer".to_owned(),
         |place| {
-            let entry = &visit.snapshot.catalog.entries()[place];
-            list::path_of(entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
+            let entry = visit.snapshot.catalog.head(place);
+            list::path_of(&entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
         },
     ))
 }
@@ -184,9 +186,15 @@ async fn answer_status(
     held: &Held,
     request: &Parts,
 ) -> Result<Response<HttpBody>, Problem> {
+    if let Some(frame) = &viewer.frame {
+        let now = jiff::Timestamp::now();
+        let render = |visit: Visit<'_>| visit.current(&status::render_preview(visit.snapshot, frame, now));
+        return viewer.render(app, held, request, render).await;
+    }
     let last = app.last_refreshes.last(app.live.cache()).await;
     let freshness = app.live.freshness();
-    let health = Health { freshness: &freshness, last_refresh: last.as_ref() };
+    let previews = app.previews.living(app.live.cache()).await;
+    let health = Health { freshness: &freshness, last_refresh: last.as_ref(), previews: &previews };
     let now = jiff::Timestamp::now();
     let render = |visit: Visit<'_>| visit.current(&status::render(visit.snapshot, visit.registry, health, now));
     viewer.render(app, held, request, render).await

@@ -34,7 +34,8 @@ const SUMMARY: usize = 6;
 
 /// The README that the page shows.
 pub(super) fn wanted(snapshot: &Snapshot, query: &EntryQuery, (_, name): &(String, String)) -> Vec<StoredFile> {
-    let shown = Shown::of(snapshot, name, query.only, &query.version);
+    let Some(entry) = snapshot.entry(name, query.only) else { return Vec::new() };
+    let shown = Shown::find(snapshot, &entry, &query.version);
     let readme = shown.and_then(|shown| files::readme_of(snapshot, &shown));
     readme.filter(|(_, file)| file.size <= readme::READ_BYTES).map(|(_, file)| file.clone()).into_iter().collect()
 }
@@ -67,7 +68,7 @@ fn page(detail: &Detail<'_>, texts: &FileTexts) -> Page {
             }
             (facts(detail))
         }
-        (share::section(detail))
+        @if detail.visit.registry.is_live() { (share::section(detail)) }
     };
     detail.page(Tab::Overview, use_it, body)
 }
@@ -131,9 +132,9 @@ fn family(detail: &Detail<'_>) -> Markup {
     let lineage = snapshot.lineage(detail.visit.viewer.own_url().as_deref());
     let parent = lineage.parent(place, detail.shown.name());
     let link = |place: usize, version: &str| {
-        let entry = &snapshot.catalog.entries()[place];
-        let path = path_of(entry, &snapshot.shelf, detail.visit.registry).below("", version);
-        html! { a href=(path) { (title(entry)) @if !version.is_empty() { " " (short(version)) } } }
+        let entry = snapshot.catalog.head(place);
+        let path = path_of(&entry, &snapshot.shelf, detail.visit.registry).below("", version);
+        html! { a href=(path) { (title(&entry)) @if !version.is_empty() { " " (short(version)) } } }
     };
     let own = detail.shown.name();
     let is_default = detail.shown.version.is_none_or(|version| version.default);

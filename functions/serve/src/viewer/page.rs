@@ -13,6 +13,7 @@ use devfile_registry::timestamp::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{MARK, SCRIPT, STYLE};
+use super::frame::Frame;
 use super::icons::placeholder;
 use super::source::RepositoryLinks;
 use crate::http::body::{Body, Caching};
@@ -40,12 +41,25 @@ pub(super) struct Registry<'a> {
     pub(super) origin: Option<&'a PublicUrl>,
     /// The caching of its pages.
     pub(super) caching: Caching,
+    /// The frame of its pages, when it is the registry of a preview.
+    pub(super) frame: Option<&'a Frame>,
 }
 
 impl Registry<'_> {
     /// A path of this registry as a full URL, or as it is when the request does not tell where the registry is.
     pub(super) fn url(&self, path: &str) -> String {
-        self.origin.map_or_else(|| path.to_owned(), |origin| format!("{origin}{path}"))
+        let path = self.below(path);
+        self.origin.map_or_else(|| path.clone(), |origin| format!("{origin}{path}"))
+    }
+
+    /// A path of this registry, below that of a preview.
+    pub(super) fn below(&self, path: &str) -> String {
+        format!("{}{path}", self.frame.map(Frame::base).unwrap_or_default())
+    }
+
+    /// Whether it is the registry itself, and no preview of it.
+    pub(super) fn is_live(&self) -> bool {
+        self.frame.is_none()
     }
 }
 
@@ -96,7 +110,7 @@ impl Page {
                     meta property="og:description" content=(self.description);
                     meta property="og:type" content="website";
                     meta property="og:site_name" content=(registry.name);
-                    @match &self.canonical {
+                    @match self.canonical.as_ref().filter(|_| registry.is_live()) {
                         Some(path) => {
                             link rel="canonical" href=(registry.url(path));
                             meta property="og:url" content=(registry.url(path));
@@ -112,6 +126,7 @@ impl Page {
                 body {
                     a.skip href="#main" { "Skip to content" }
                     (header(registry, self.section))
+                    @if let Some(frame) = registry.frame { (frame.banner()) }
                     main #main tabindex="-1" { (self.main) }
                     (footer(registry))
                 }
@@ -122,6 +137,10 @@ impl Page {
     /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`], whatever its content, is none.
     pub(super) fn document(&self, registry: Registry<'_>) -> Option<String> {
         let document = self.render(registry).into_string();
+        let document = match registry.frame {
+            Some(frame) => frame.below(&document),
+            None => document,
+        };
         if document.len() > PAGE_BYTES {
             tracing::error!(title = %foreign(&self.title), bytes = document.len(), limit = PAGE_BYTES, "a page is too large");
             return None;
@@ -205,7 +224,7 @@ fn header(registry: Registry<'_>, section: Section) -> Markup {
 /// The link by which programs find the feed of the registry. Feeds name full URLs, so there is none without an origin.
 fn feed_link(registry: Registry<'_>) -> Markup {
     html! {
-        @if registry.origin.is_some() {
+        @if registry.origin.is_some() && registry.is_live() {
             link rel="alternate" type="application/atom+xml" title=(registry.name) href=(FEED_PATH);
         }
     }
@@ -220,7 +239,7 @@ fn footer(registry: Registry<'_>) -> Markup {
                 li { a href="/openapi.json" { "API" } }
                 li { a href="/v2index/all" { "Index" } }
                 // Both name full URLs.
-                @if registry.origin.is_some() {
+                @if registry.origin.is_some() && registry.is_live() {
                     li { a href=(FEED_PATH) { "Feed" } }
                     li { a href="/sitemap.xml" { "Sitemap" } }
                 }

@@ -1,4 +1,4 @@
-//! Quarantined parts of the repository: on the page for operators, and for the owner on the page of the stack.
+//! Quarantined parts of the repository: on the page for operators, and for the owner on the page of the stack; warnings on the latter.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
-use super::page::{Glyph, day, glyph};
+use super::page::{Glyph, count, day, glyph};
 use super::room::{LIST_BYTES, Room, brief, left_out, section};
+use super::shown::Shown;
 use super::source::RepositoryLinks;
 use crate::release::snapshot::{About, Snapshot};
 
@@ -96,6 +97,48 @@ fn notice_of(snapshot: &Snapshot, is_its: impl Fn(&Part) -> bool, consequence: &
     }
 }
 
+/// The warnings about the files of a version and of its stack, for their owner.
+pub(super) fn warnings(snapshot: &Snapshot, shown: &Shown<'_>) -> Markup {
+    let warnings: Vec<&Diagnostic> =
+        snapshot.warnings.iter().filter(|warning| is_about(warning, snapshot, shown)).collect();
+    let context = Context::new(&snapshot.about, &snapshot.about.commit_hash);
+    let noticed = warnings.iter().take(NOTICED);
+    html! {
+        @if !warnings.is_empty() {
+            div.notice #warnings {
+                (glyph(Glyph::Warning))
+                div {
+                    p { strong { (count(warnings.len(), "warning", "warnings")) } " about the files of this version and its stack" }
+                    ul { (Room(LIST_BYTES).fit(noticed, |warning| html! { li { (diagnostic(warning, &context)) } }).rows) }
+                    @if warnings.len() > NOTICED { p { a href="/viewer/status#warnings" { "All warnings" } } }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a warning is about a file of the version shown, or about one of its stack that is in no folder of another version.
+fn is_about(warning: &Diagnostic, snapshot: &Snapshot, shown: &Shown<'_>) -> bool {
+    let entry = shown.entry;
+    let mut steps = warning.path.split('/');
+    match (entry.entry_type, steps.next(), steps.next()) {
+        (EntryType::Stack, Some("stacks"), Some(folder)) => {
+            let version = steps.next().and_then(|version| snapshot.version_in(&format!("stacks/{folder}/{version}")));
+            snapshot.stack_in(folder) == Some(&entry.name) && version.is_none_or(|(_, version)| version == shown.name())
+        }
+        (EntryType::Sample, Some("samples"), Some(name)) => entry.name == name,
+        // A message about an entry of this file begins with its name.
+        _ => {
+            warning.path == Part::ExtraEntries.path()
+                && warning
+                    .message
+                    .strip_prefix('`')
+                    .and_then(|message| message.strip_prefix(entry.name.as_str()))
+                    .is_some_and(|message| message.starts_with("`:"))
+        }
+    }
+}
+
 fn part_name(part: &Part) -> String {
     match part {
         Part::Version { stack, version } => format!("{stack} {version}"),
@@ -117,7 +160,7 @@ fn diagnostic(problem: &Diagnostic, context: &Context<'_>) -> Markup {
             Some(link) => { a href=(link) rel="noopener noreferrer" { code { (brief(&position(problem))) } } }
             None => { code { (brief(&position(problem))) } }
         }
-        @if !problem.hint.is_empty() { span.side-note { (brief(&problem.hint)) } }
+        @if !problem.hint.is_empty() { " " span.side-note { (brief(&problem.hint)) } }
     }
 }
 

@@ -10,9 +10,9 @@ use devfile_registry::index::Entry;
 use devfile_registry::release::Changes;
 use devfile_registry::repository::{Part, Quarantined};
 
-use super::tests::{example, get, page, text};
+use super::tests::{ask, example, get, page, text};
 use super::{Viewer, fixture, link};
-use crate::config::Mode;
+use crate::config::{Mode, Readers};
 
 #[tokio::test]
 async fn feed_names_the_versions_that_changed_last() {
@@ -101,7 +101,7 @@ async fn page_describes_its_version_for_search_engines() {
     assert_eq!(data["version"], "1.1.0");
     assert_eq!(data["author"]["name"], "Potters");
     let hostile = Arc::new(fixture::hostile());
-    let name = &hostile.catalog.entries()[0].name;
+    let name = &hostile.catalog.entry(0).name;
     let data = read(&page(&hostile, &format!("/viewer/devfiles/clay-works/{}", link::segment(name))).await);
     assert!(data["name"].as_str().unwrap().ends_with(fixture::ATTACK), "{data}");
     assert!(data.get("codeRepository").is_none(), "{data}");
@@ -199,6 +199,40 @@ async fn quarantined_stack_says_so_to_its_owner_with_a_link_to_the_line() {
     assert!(!page(&snapshot, "/viewer/devfiles/clay-works/pot").await.contains("quarantined"));
     let never_published = text(get(&snapshot, "/viewer/devfiles/clay-works/anvil").await).await;
     assert!(never_published.contains("anvil 2.0.0") && never_published.contains("quarantined"), "{never_published}");
+}
+
+#[tokio::test]
+async fn warning_is_on_the_pages_of_its_version_for_owners_alone() {
+    let mut snapshot = fixture::snapshot();
+    let named = |path: &str, message: &str| Diagnostic::warning(path, "rule", message, "");
+    snapshot.warnings = vec![
+        named("stacks/kiln/1.1.0/devfile.yaml", "of-the-version").at(Position { line: 7, column: 3 }),
+        named("stacks/kiln/1.0.0/devfile.yaml", "of-another-version"),
+        named("stacks/kiln/stack.yaml", "of-the-stack"),
+        named("stacks/loom-frame/devfile.yaml", "of-another-stack"),
+        named("samples/pot/1.0.0/devfile.yaml", "of-the-sample"),
+        named("extraDevfileEntries.yaml", "`pot`: of-the-entry"),
+        named("extraDevfileEntries.yaml", "`potter`: of-another-entry"),
+    ];
+    let snapshot = Arc::new(snapshot);
+    for (readers, path, expected) in [
+        (Readers::Everyone, "kiln", vec![]),
+        (Readers::Owners, "kiln", vec!["of-the-version", "of-the-stack"]),
+        (Readers::Owners, "kiln/devfile?devfile-version=1.0.0", vec!["of-another-version", "of-the-stack"]),
+        (Readers::Owners, "loom", vec!["of-another-stack"]),
+        (Readers::Owners, "pot", vec!["of-the-sample", "of-the-entry"]),
+    ] {
+        let viewer = Viewer::new("Clay Works", None, Mode::Pages).for_readers(readers);
+        let path = format!("/viewer/devfiles/clay-works/{path}");
+        let shown = text(ask(viewer, &snapshot, &path, &HeaderMap::new()).await.unwrap()).await;
+        let found: Vec<&str> = snapshot
+            .warnings
+            .iter()
+            .map(|warning| &warning.message[warning.message.find("of-").unwrap()..])
+            .filter(|message| shown.contains(&format!("{message} ")))
+            .collect();
+        assert_eq!(found, expected, "{path}: {shown}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The version of an entry that a page shows.
 
-use devfile_registry::index::{Entry, EntryType, VersionEntry};
+use devfile_registry::index::{Entry, VersionEntry};
 
 use super::room::short;
 use crate::release::snapshot::{DevfileVersion, Snapshot};
@@ -34,12 +34,6 @@ impl<'a> Shown<'a> {
         let devfiles = snapshot.devfiles_of(entry.entry_type, &entry.name).unwrap_or_default();
         let devfile = devfiles.iter().find(|devfile| devfile.version == name || devfile.version.is_empty());
         Some(Self { entry, version, devfile })
-    }
-
-    /// The version of the entry with a name, as the paths and queries of pages name it.
-    pub(super) fn of(snapshot: &'a Snapshot, name: &str, only: Option<EntryType>, wanted: &str) -> Option<Self> {
-        let place = snapshot.shelf.place(name, only)?;
-        Self::find(snapshot, &snapshot.catalog.entries()[place], wanted)
     }
 
     /// The key of the version in a release: type, name and version.

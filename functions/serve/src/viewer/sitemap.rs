@@ -29,17 +29,18 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
             }
         }
     };
-    let all = snapshot.catalog.entries();
+    let all = snapshot.catalog.len();
     let own = html! { (page("/viewer", None)) (page("/viewer/status", None)) };
-    let entries = Room(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(all.iter().take(PAGES - 2), |entry| {
-        page(&path_of(entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified))
+    let entries = Room(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(0..all.min(PAGES - 2), |place| {
+        let entry = snapshot.catalog.head(place);
+        page(&path_of(&entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified))
     });
     let document = html! {
         (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"))
         urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" {
             (own)
             (entries.rows)
-            @if entries.count < all.len() { (PreEscaped(format!("<!-- {} more are left out -->", all.len() - entries.count))) }
+            @if entries.count < all { (PreEscaped(format!("<!-- {} more are left out -->", all - entries.count))) }
         }
     };
     Some(document.into_string())

@@ -1,13 +1,16 @@
 //! The page for operators: what is live, since when, and what is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::digest::CommitSha;
+use devfile_registry::preview::Preview;
 use devfile_registry::publish::{LastRefresh, Outcome};
 use devfile_registry::release::PendingReason;
 use maud::{Markup, html};
 
+use super::frame::Frame;
 use super::history;
 use super::link::repository_page;
 use super::page::{Page, Registry, Section, ago, commit, count, moment};
@@ -19,7 +22,7 @@ use crate::status::Health;
 /// The page.
 pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health<'_>, now: jiff::Timestamp) -> Page {
     let about = &snapshot.about;
-    let Health { freshness, last_refresh } = health;
+    let Health { freshness, last_refresh, previews } = health;
     let state = state(about, health);
     let rejected = last_refresh.filter(|last| last.outcome == Some(Outcome::Rejected));
     let in_quarantine = rejected.map_or(about.quarantined.len(), |last| last.quarantined.len());
@@ -63,6 +66,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
             @if let Some(last) = last_refresh { (refresh(last, &about.source, now)) }
             (quarantined(about, rejected))
             (pending(about))
+            (listed_previews(previews, now))
             (changes(snapshot, registry))
             (history::render(snapshot, registry, now))
             (warnings(&snapshot.warnings))
@@ -78,8 +82,58 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
     }
 }
 
+/// The page of a preview in place of that of the live release: what it does not show as the repository has it.
+pub(super) fn render_preview(snapshot: &Snapshot, frame: &Frame, now: jiff::Timestamp) -> Page {
+    let about = &snapshot.about;
+    let main = html! {
+        div.narrow {
+            header.page-head {
+                h1 { "Preview" }
+                p.state.warn { "Not live; built " (moment(&about.generated_at, now)) }
+            }
+            ul.numbers {
+                li { strong { (about.quarantined.len()) } " quarantined" }
+                li { strong { (snapshot.warnings.len()) } " " (word(snapshot.warnings.len(), "warning", "warnings")) }
+            }
+            (quarantined(about, None))
+            (pending(about))
+            (warnings(&snapshot.warnings))
+        }
+    };
+    Page {
+        title: format!("Preview of #{}", frame.number()),
+        description: "Parts that the preview of a proposal does not show as its repository has them.".into(),
+        canonical: None,
+        section: Section::Status,
+        main,
+    }
+}
+
+/// The previews of proposals.
+fn listed_previews(previews: &[Arc<Preview>], now: jiff::Timestamp) -> Markup {
+    html! {
+        @if !previews.is_empty() {
+            section aria-labelledby="previews" {
+                h2 #previews { "Previews" }
+                ul.parts {
+                    @for preview in previews {
+                        li {
+                            a href={ (preview.path()) "/viewer" } rel="nofollow" { "#" (preview.number) }
+                            @if !preview.title.is_empty() { " " (short(&preview.title)) }
+                            @if !preview.author.is_empty() { " by " (short(&preview.author)) }
+                            ": " (preview.changes.changed.len()) " changed, " (preview.changes.removed.len()) " removed"
+                            @if preview.quarantined > 0 { ", " (preview.quarantined) " with errors" }
+                            "; built from " code { (preview.commit_hash.short()) } " " (moment(&preview.updated_at, now))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The state in one line, with its colour. It is healthy only when nothing is known to be otherwise.
-fn state(about: &About, Health { freshness, last_refresh }: Health<'_>) -> (&'static str, &'static str) {
+fn state(about: &About, Health { freshness, last_refresh, .. }: Health<'_>) -> (&'static str, &'static str) {
     if freshness.failure.is_some() {
         return ("bad", "No newer release can be read; the last known one is served");
     }

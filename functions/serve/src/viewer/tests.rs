@@ -139,8 +139,8 @@ async fn the_status_is_for_operators() {
 fn status_is_healthy_only_when_nothing_is_wrong() {
     let shown = |snapshot: &Snapshot, failure: Option<&'static str>, last: Option<&LastRefresh>| {
         let freshness = Freshness { checked: Duration::from_secs(2), failure, looks: 1 };
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private };
-        let health = Health { freshness: &freshness, last_refresh: last };
+        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
+        let health = Health { freshness: &freshness, last_refresh: last, previews: &[] };
         status::render(snapshot, registry, health, "2025-11-01T12:00:00Z".parse().unwrap()).main.into_string()
     };
     let mut sound = fixture::snapshot();
@@ -249,7 +249,7 @@ fn assert_harmless(path: &str, shown: &str) {
 #[tokio::test]
 async fn nothing_of_a_devfile_or_entry_is_more_than_text() {
     let snapshot = Arc::new(fixture::hostile());
-    let entry = &snapshot.catalog.entries()[0];
+    let entry = snapshot.catalog.entry(0);
     let name = link::segment(&entry.name);
     let version = link::segment(&entry.versions[1].version);
     let attack = link::segment(fixture::ATTACK);
@@ -357,7 +357,7 @@ async fn icons_are_served_sandboxed() {
     ];
     let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
     snapshot.shelf =
-        crate::view::browse::shelf::Shelf::new(snapshot.catalog.entries(), &icons.into_iter().collect(), &[], &[]);
+        crate::view::browse::shelf::Shelf::new(&fixture::entries(), &icons.into_iter().collect(), &[], &[]);
     let snapshot = Arc::new(snapshot);
     let path = format!("/viewer/icons/{}", digest.hex());
     assert!(page(&snapshot, "/viewer").await.contains(&format!("<img src=\"{path}\"")));

@@ -1,5 +1,6 @@
 //! A request for a page: the registry, the release and the query that the page is rendered from.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
@@ -15,11 +16,12 @@ use serde::de::DeserializeOwned;
 
 use super::content::Rendered;
 use super::files::FileTexts;
+use super::frame::Frame;
 use super::link::{self, slug};
 use super::page::{Page, Registry};
 use super::shown::Shown;
 use super::{missing, origin};
-use crate::config::Mode;
+use crate::config::{Mode, Readers};
 use crate::http::body::Caching;
 use crate::http::problem::Problem;
 use crate::http::query::pairs;
@@ -38,6 +40,10 @@ pub(crate) struct Viewer {
     pub(super) rendered: Rendered,
     /// Environments that open a devfile by a link.
     pub(super) open_in: OpenIn,
+    /// The readers of its pages.
+    pub(super) readers: Readers,
+    /// The frame of all pages, when they are those of a preview.
+    pub(super) frame: Option<Frame>,
 }
 
 /// A request for a page of a release.
@@ -53,6 +59,8 @@ pub(super) struct Visit<'a> {
     pub(super) query: &'a str,
     /// The headers.
     pub(super) headers: &'a HeaderMap,
+    /// The entry that the path names, once it was [asked for](Self::entry).
+    entry: &'a OnceCell<Entry>,
 }
 
 impl Viewer {
@@ -65,12 +73,24 @@ impl Viewer {
             mode,
             rendered: Rendered::new(),
             open_in: OpenIn::default(),
+            readers: Readers::Everyone,
+            frame: None,
         }
+    }
+
+    /// The same for the pages of a preview.
+    pub(crate) fn framed(self, frame: Frame) -> Self {
+        Self { frame: Some(frame), ..self }
     }
 
     /// The same, with links to development environments.
     pub(crate) fn opening_in(self, open_in: OpenIn) -> Self {
         Self { open_in, ..self }
+    }
+
+    /// The same, for some readers.
+    pub(crate) fn for_readers(self, readers: Readers) -> Self {
+        Self { readers, ..self }
     }
 
     /// The configured URL of the registry.
@@ -83,7 +103,7 @@ impl Viewer {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
         let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
-        render(Registry { name: &self.name, slug: &self.slug, origin, caching })
+        render(Registry { name: &self.name, slug: &self.slug, origin, caching, frame: self.frame.as_ref() })
     }
 
     /// Renders a page beside the threads that serve connections. Without a release, the answer is a page that says so.
@@ -111,7 +131,10 @@ impl Viewer {
         let (headers, query) = (&request.headers, request.uri.query().unwrap_or_default());
         let render = || {
             self.reached(headers, |registry| match held.as_deref() {
-                Some(snapshot) => render(Visit { viewer: self, registry, snapshot, query, headers }),
+                Some(snapshot) => {
+                    let entry = OnceCell::new();
+                    render(Visit { viewer: self, registry, snapshot, query, headers, entry: &entry })
+                }
                 None => {
                     let page = missing::release(app.why_no_release());
                     page.answer(registry, headers, StatusCode::SERVICE_UNAVAILABLE, Caching::Never)
@@ -184,7 +207,7 @@ impl<'a> Visit<'a> {
         page.answer(self.registry, self.headers, StatusCode::NOT_FOUND, Caching::Never)
     }
 
-    /// The entry of a name below the name of a registry.
+    /// The entry that the path names, below the name of a registry. The next call returns the same one.
     ///
     /// # Errors
     /// The answer, when the registry is not this one or has no such entry.
@@ -198,9 +221,10 @@ impl<'a> Visit<'a> {
         if slug(registry) != self.registry.slug {
             return Err(Box::new(self.missing(&missing::registry(self.snapshot, self.registry, registry, name))));
         }
-        let place = self.snapshot.shelf.place(name, only);
-        let place = place.ok_or_else(|| Box::new(self.missing(&missing::entry(self.snapshot, self.registry, name))))?;
-        Ok(&self.snapshot.catalog.entries()[place])
+        match self.snapshot.entry(name, only) {
+            Some(entry) => Ok(self.entry.get_or_init(|| entry)),
+            None => Err(Box::new(self.missing(&missing::entry(self.snapshot, self.registry, name)))),
+        }
     }
 
     /// The version of an entry that a text names.

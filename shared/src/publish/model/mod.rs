@@ -5,6 +5,7 @@ mod continuing;
 mod directory;
 mod limits;
 mod offline;
+mod previews;
 mod protocol;
 mod prune;
 mod registry;

@@ -3,9 +3,11 @@
 
 use proptest::prelude::*;
 
+use super::previews::proposed;
 use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
+use crate::limits::PREVIEW_SECONDS;
 use crate::outside::offline::Known;
 
 /// More time than any act takes.
@@ -40,6 +42,10 @@ pub(super) enum Act {
     Restore,
     Verify,
     Prune,
+    /// The head of a proposal is pushed.
+    Preview(u64, usize),
+    /// A proposal is closed.
+    EndPreview(u64),
     /// The OCI registry loses a blob.
     Lose(usize),
     /// A blob of the OCI registry is cut off.
@@ -71,6 +77,14 @@ impl World {
             }
             Act::Prune => {
                 publisher.prune().await?;
+                return Ok(None);
+            }
+            Act::Preview(number, commit) => {
+                publisher.preview(&proposed(number, self.known(commit))).await?;
+                return Ok(None);
+            }
+            Act::EndPreview(number) => {
+                publisher.end_preview(number).await?;
                 return Ok(None);
             }
             Act::Lose(blob) => {
@@ -114,6 +128,8 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Refetch),
         1 => Just(Act::Verify),
         3 => Just(Act::Prune),
+        3 => (0_u64..5, 0_usize..20).prop_map(|(number, commit)| Act::Preview(number, commit)),
+        1 => (0_u64..5).prop_map(Act::EndPreview),
         2 => (0_usize..100).prop_map(Act::Lose),
         1 => (0_usize..100).prop_map(Act::Cut),
     ]
@@ -128,7 +144,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (acts(), 0_u32..40).prop_map(|(act, writes)| Step::Killed(act, writes)),
         1 => acts().prop_map(Step::Echoed),
         5 => prop::collection::vec((acts(), prop::option::weighted(0.3, 0_u32..40)), 1..4).prop_map(Step::AtOnce),
-        3 => prop::sample::select(vec![60, 1700, 1900, 3600, 7200]).prop_map(Step::Wait),
+        3 => prop::sample::select(vec![60, 1700, 1900, 3600, 7200, PREVIEW_SECONDS]).prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 1..24)
 }
@@ -185,6 +201,7 @@ proptest! {
             };
             world.check();
             world.check_recent();
+            world.check_previews();
             let unpins = acts.iter().any(|act| matches!(act, Act::Unpin));
             let pinned = before.as_ref().is_some_and(|live| live.pinned == Pin::Pinned);
             for act in &acts {

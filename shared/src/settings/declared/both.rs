@@ -60,7 +60,7 @@ pub static PUBLIC_URL: Setting = Setting {
         },
         Use {
             function: Function::Refresh,
-            meaning: "the URL under which clients reach `serve`, such as `https://registry.example.org`; for `OFFLINE`",
+            meaning: "the URL under which clients reach `serve`, such as `https://registry.example.org`; for `OFFLINE`, and for links to previews",
             unset: "none",
         },
     ],

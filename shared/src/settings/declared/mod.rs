@@ -13,7 +13,7 @@ pub use self::serve::*;
 use super::Setting;
 
 /// All settings, in the order in which they are shown.
-pub static ALL: [&Setting; 36] = [
+pub static ALL: [&Setting; 38] = [
     &STORE,
     &CACHE_BUCKET,
     &REVALIDATE_SECONDS,
@@ -30,6 +30,7 @@ pub static ALL: [&Setting; 36] = [
     &GITHUB_API_URL,
     &GITHUB_APP_ID,
     &GITHUB_APP_KEY,
+    &STATUS_TOKEN,
     &OCI_REGISTRY,
     &OCI_ENDPOINT,
     &OCI_USERNAME,
@@ -40,6 +41,7 @@ pub static ALL: [&Setting; 36] = [
     &STRICT_ICONS,
     &FETCH,
     &OFFLINE,
+    &PREVIEWS,
     &FETCH_HOSTS,
     &FETCH_ALLOW_LOOPBACK,
     &WEBHOOK_SECRET,

@@ -81,6 +81,19 @@ pub static GITHUB_APP_KEY: Setting = Setting {
     uses: &[Use { function: Function::Refresh, meaning: "its private key in PEM", unset: "none" }],
 };
 
+/// `STATUS_TOKEN`.
+pub static STATUS_TOKEN: Setting = Setting {
+    name: "STATUS_TOKEN",
+    value: "KIND:TOKEN, such as gitlab:TOKEN",
+    default: DefaultValue::Unset,
+    template: Template::Secret,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "a token that writes commit statuses on another host than GitHub, as `KIND:TOKEN`; `KIND` is `gitlab`, `gitea`, `forgejo`, `bitbucket` or `bitbucket-data-center`",
+        unset: "none: results show at commits on GitHub alone",
+    }],
+};
+
 /// `OCI_REGISTRY`.
 pub static OCI_REGISTRY: Setting = Setting {
     name: "OCI_REGISTRY",
@@ -181,6 +194,19 @@ pub static STRICT_ICONS: Setting = Setting {
     }],
 };
 
+/// `PREVIEWS`.
+pub static PREVIEWS: Setting = Setting {
+    name: "PREVIEWS",
+    value: "off, members or labelled",
+    default: DefaultValue::Value("off"),
+    template: Template::Set,
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the pull requests that get a preview: `off`, none; `members`, those of members of the repository; `labelled`, also those that a maintainer labels `preview` (`docs/operators/previews.md`)",
+        unset: "",
+    }],
+};
+
 /// `FETCH`.
 pub static FETCH: Setting = Setting {
     name: "FETCH",
@@ -210,12 +236,12 @@ pub static OFFLINE: Setting = Setting {
 /// `WEBHOOK_SECRET`.
 pub static WEBHOOK_SECRET: Setting = Setting {
     name: "WEBHOOK_SECRET",
-    value: "the secret of the webhook",
+    value: "the secret of the webhooks",
     default: DefaultValue::Unset,
     template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "key of `X-Hub-Signature-256`, at least 16 bytes; without it signed triggers are refused",
+        meaning: "the secret of webhooks and of signed requests, at least 16 bytes: the key of their signatures, or GitLab's token; without it both are refused",
         unset: "none",
     }],
 };
@@ -223,12 +249,12 @@ pub static WEBHOOK_SECRET: Setting = Setting {
 /// `OIDC_AUDIENCE`.
 pub static OIDC_AUDIENCE: Setting = Setting {
     name: "OIDC_AUDIENCE",
-    value: "the audience that workflows ask tokens for",
+    value: "the audience that jobs ask tokens for",
     default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "the audience that tokens of workflows must have, together with `OIDC_REPOSITORY_ID`; without them tokens are refused",
+        meaning: "the audience that tokens of jobs of GitHub Actions or GitLab CI must have, together with `OIDC_REPOSITORY_ID`; without them tokens are refused",
         unset: "none",
     }],
 };
@@ -236,12 +262,12 @@ pub static OIDC_AUDIENCE: Setting = Setting {
 /// `OIDC_REPOSITORY_ID`.
 pub static OIDC_REPOSITORY_ID: Setting = Setting {
     name: "OIDC_REPOSITORY_ID",
-    value: "GitHub's number for the repository",
+    value: "the host's number for the repository",
     default: DefaultValue::Unset,
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "GitHub's number for the repository that tokens must be from",
+        meaning: "the number of the repository on GitHub, or of the project on GitLab, that tokens must be from",
         unset: "none",
     }],
 };
@@ -249,10 +275,14 @@ pub static OIDC_REPOSITORY_ID: Setting = Setting {
 /// `OIDC_JOB_WORKFLOW_REF`.
 pub static OIDC_JOB_WORKFLOW_REF: Setting = Setting {
     name: "OIDC_JOB_WORKFLOW_REF",
-    value: "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH",
+    value: "OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH, or HOST/PROJECT//FILE@refs/heads/BRANCH",
     default: DefaultValue::Unset,
     template: Template::Set,
-    uses: &[Use { function: Function::Refresh, meaning: "the one workflow that may call", unset: "any" }],
+    uses: &[Use {
+        function: Function::Refresh,
+        meaning: "the one workflow, or on GitLab the one file of pipelines, that may call",
+        unset: "any",
+    }],
 };
 
 /// `OIDC_ISSUER`.
@@ -263,7 +293,7 @@ pub static OIDC_ISSUER: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "the issuer of the tokens, where it is not github.com's",
+        meaning: "the issuer of the tokens, where it is not github.com's: `https://HOST/_services/token` on GitHub Enterprise, the URL of the instance on GitLab",
         unset: "",
     }],
 };

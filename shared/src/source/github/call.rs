@@ -50,6 +50,10 @@ impl<'a> Call<'a> {
         Self { what, method: Method::GET, route, body: None }
     }
 
+    pub(super) fn patch(what: &'a str, route: String, body: Value) -> Self {
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(what, route) }
+    }
+
     pub(super) fn post(what: &'a str, route: String, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(what, route) }
     }

@@ -1,13 +1,14 @@
 //! Calls of GitHub's own API: tokens of Apps, commit statuses, and the repository's id, which outlasts a rename.
 //!
 //! - [`GitHub`]: one repository there; start here
-//! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries; `status`: the outcome of a commit
+//! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries; `status`: the outcome of a commit; `comment`: comments on pull requests
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod access;
 mod api;
 mod call;
+mod comment;
 mod status;
 
 use std::sync::atomic::AtomicBool;
@@ -19,6 +20,8 @@ use tokio::sync::OnceCell;
 pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
 pub(super) use access::{InstallationToken, token_value, with_plain};
 pub use status::CommitState;
+pub(super) use status::shortened;
+use status::StatusContext;
 
 use self::api::Api;
 pub(super) use self::api::given_up;
@@ -111,7 +114,37 @@ impl GitHub {
         description: &str,
         target_url: Option<&str>,
     ) -> Result<(), SourceError> {
-        status::report(&self.api, &self.statuses_are_off, commit, state, description, target_url).await
+        let subject = (StatusContext::Live, commit);
+        status::report(&self.api, &self.statuses_are_off, subject, state, description, target_url).await
+    }
+
+    /// Shows the state of a preview at its commit, beside that of the live release.
+    ///
+    /// # Errors
+    /// As [`GitHub::report_status`].
+    pub async fn report_preview(
+        &self,
+        commit: &CommitSha,
+        state: CommitState,
+        description: &str,
+        target_url: Option<&str>,
+    ) -> Result<(), SourceError> {
+        let subject = (StatusContext::Preview, commit);
+        status::report(&self.api, &self.statuses_are_off, subject, state, description, target_url).await
+    }
+
+    /// Writes a comment on a pull request, in place of the one with a known number if that is still there. Returns the number of the
+    /// comment; `None` without the permission to write one, which is logged.
+    ///
+    /// # Errors
+    /// [`SourceError::Unavailable`] when GitHub does not take it for another reason.
+    pub async fn write_comment(
+        &self,
+        proposal: u64,
+        known: Option<u64>,
+        text: &str,
+    ) -> Result<Option<u64>, SourceError> {
+        comment::write(&self.api, proposal, known, text).await
     }
 
     /// Returns a token of the App's installation, which reads this repository alone.

@@ -1,4 +1,4 @@
-//! Tells a commit's readers on GitHub what became of it.
+//! Shows the outcome of a commit to its readers on GitHub.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,10 +11,25 @@ use super::call::Call;
 use crate::digest::CommitSha;
 use crate::source::SourceError;
 
-/// The name under which the state is shown.
-const CONTEXT: &str = "devfile-registry";
+/// The subject of a state, by whose name hosts tell states of one commit apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatusContext {
+    /// The commit in the live release.
+    Live,
+    /// The preview of a proposal with this head.
+    Preview,
+}
 
-/// Longest description that GitHub takes, in characters.
+impl StatusContext {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Live => "devfile-registry",
+            Self::Preview => "devfile-registry/preview",
+        }
+    }
+}
+
+/// Longest description that GitHub takes, in characters. Other hosts take more.
 const DESCRIPTION: usize = 140;
 
 /// The state of a commit after a refresh.
@@ -35,7 +50,7 @@ pub enum CommitState {
 pub(super) async fn report(
     api: &Api,
     told: &AtomicBool,
-    commit: &CommitSha,
+    (context, commit): (StatusContext, &CommitSha),
     state: CommitState,
     description: &str,
     target_url: Option<&str>,
@@ -48,7 +63,7 @@ pub(super) async fn report(
         "state": state,
         "description": shortened(description),
         "target_url": target_url,
-        "context": CONTEXT,
+        "context": context.name(),
     });
     let answer = api.call(Call::post(&what, api.repository.route(&format!("/statuses/{commit}")), status)).await?;
     match answer.status() {
@@ -66,7 +81,8 @@ pub(super) async fn report(
     }
 }
 
-fn shortened(text: &str) -> String {
+/// A description that every host takes.
+pub(in crate::source) fn shortened(text: &str) -> String {
     if text.chars().count() <= DESCRIPTION {
         return text.to_owned();
     }

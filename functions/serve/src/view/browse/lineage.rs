@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use devfile_registry::index::{Entry, EntryType, VersionEntry};
+use devfile_registry::index::{Entry, VersionEntry};
 use devfile_registry::validate::{Reference, is_web, path_from};
 use devfile_registry::yaml;
 
@@ -62,23 +62,24 @@ pub(crate) struct DevfileSource<'a> {
 }
 
 impl Lineage {
-    /// Reads the references of all devfiles. `is_own` says whether an address is this registry's.
-    pub(crate) fn new<'a>(
-        entries: &[Entry],
-        devfiles: impl Iterator<Item = DevfileSource<'a>> + Clone,
+    /// Reads the references of all devfiles, which come in the order of the index. `entry` finds an entry and its place by a name,
+    /// `is_own` says whether an address is this registry's.
+    pub(crate) fn new(
+        devfiles: &[DevfileSource<'_>],
+        entry: impl Fn(&str) -> Option<(usize, Entry)>,
         is_own: impl Fn(&str) -> bool,
     ) -> Self {
         let mut lineage = Self::default();
         // Few devfiles have a parent, so few are parsed.
-        let with_parent = devfiles.clone().filter(|devfile| devfile.text.contains("parent"));
+        let with_parent = devfiles.iter().filter(|devfile| devfile.text.contains("parent"));
         let mut folders: HashMap<&str, (usize, &str)> = HashMap::new();
         for devfile in with_parent {
             let Ok(document) = yaml::parse("devfile.yaml", devfile.text.as_bytes()) else { continue };
             let Some(reference) = document.get("parent").and_then(Reference::of) else { continue };
             if folders.is_empty() {
-                folders.extend(devfiles.clone().map(|other| (other.folder, (other.place, other.version))));
+                folders.extend(devfiles.iter().map(|other| (other.folder, (other.place, other.version))));
             }
-            let Some(parent) = parent(reference, &devfile, entries, &folders, &is_own) else { continue };
+            let Some(parent) = parent(reference, devfile, &entry, &folders, &is_own) else { continue };
             if let Parent::Here { place, version } = &parent {
                 let child = Child { place: devfile.place, version: devfile.version.to_owned(), of: version.clone() };
                 lineage.children.entry(*place).or_default().push(child);
@@ -102,7 +103,7 @@ impl Lineage {
 fn parent(
     reference: Reference<'_>,
     child: &DevfileSource<'_>,
-    entries: &[Entry],
+    entry: &impl Fn(&str) -> Option<(usize, Entry)>,
     folders: &HashMap<&str, (usize, &str)>,
     is_own: &impl Fn(&str) -> bool,
 ) -> Option<Parent> {
@@ -122,13 +123,12 @@ fn parent(
             Some(Parent::External { name: named(id, version), url: url.to_owned() })
         }
         Reference::Id { id, version, .. } => {
-            let place = |kind| entries.iter().position(|entry| entry.name == id && entry.entry_type == kind);
-            let here = place(EntryType::Stack).or_else(|| place(EntryType::Sample)).and_then(|place| {
+            let here = entry(id).and_then(|(place, entry)| {
                 let version = match version {
-                    None | Some("") => "",
-                    Some(version) => version_of(&entries[place], version)?,
+                    None | Some("") => String::new(),
+                    Some(version) => version_of(&entry, version)?.to_owned(),
                 };
-                Some(Parent::Here { place, version: version.to_owned() })
+                Some(Parent::Here { place, version })
             });
             Some(here.unwrap_or_else(|| Parent::Unknown(named(id, version))))
         }
@@ -153,9 +153,12 @@ mod tests {
     use crate::view::browse::fixture;
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
-        let devfiles =
-            texts.iter().map(|(place, version, folder, text)| DevfileSource { place: *place, version, folder, text });
-        Lineage::new(&fixture::entries(), devfiles, |url| url == "https://own.example")
+        let source = |(place, version, folder, text): &(usize, &'static str, &'static str, &'static str)| {
+            DevfileSource { place: *place, version, folder, text }
+        };
+        let devfiles: Vec<_> = texts.iter().map(source).collect();
+        let entry = |name: &str| fixture::entries().into_iter().enumerate().find(|(_, entry)| entry.name == name);
+        Lineage::new(&devfiles, entry, |url| url == "https://own.example")
     }
 
     #[test]

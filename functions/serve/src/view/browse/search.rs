@@ -2,8 +2,8 @@
 //!
 //! Every word of a search must stand in an entry, as a part of one of its words. Where no word of the release holds it, words
 //! that differ by a typo or two are taken instead, so a search that is spelled right is never blurred. All distinct words of
-//! a release are kept once with the entries they stand in; a search compares words, not entries. It skips words that lack
-//! more letters of the search than typos may change.
+//! a release are kept once with the entries they stand in; a search compares words, not entries. Two words whose letters differ more
+//! than typos may change are not compared.
 
 use std::collections::HashMap;
 
@@ -119,8 +119,9 @@ impl Words {
         let mut total: Vec<u32> = vec![1; entries];
         for wanted in fold(search).split(' ').filter(|word| !word.is_empty()).take(SEARCHED_WORDS) {
             let mut scores = self.spelled(wanted, entries);
-            if scores.iter().all(|score| *score == 0) {
-                scores = self.spelled(&squashed(wanted), entries);
+            let without_marks = squashed(wanted);
+            if without_marks != wanted && scores.iter().all(|score| *score == 0) {
+                scores = self.spelled(&without_marks, entries);
             }
             if scores.iter().all(|score| *score == 0) {
                 scores = self.misspelled(wanted, entries);
@@ -164,19 +165,19 @@ impl Words {
             _ => 2,
         };
         let letters = Letters::of(wanted);
+        let is_near = |text: &str, own: Letters| {
+            own.missing_in(letters) as usize <= allowed && osa_distance(wanted, text) <= allowed
+        };
         self.score(entries, |word| {
-            if letters.missing_in(word.letters) as usize > allowed {
-                return 0;
-            }
-            let near = |text: &str| osa_distance(wanted, text) <= allowed;
-            let prefix = |length: usize| word.text.char_indices().nth(length).map(|(end, _)| &word.text[..end]);
-            if word.length + allowed < length || word.length < 3 {
+            if word.length + allowed < length || word.length < 3 || letters.missing_in(word.letters) as usize > allowed
+            {
                 0
             } else if word.length <= length + allowed {
-                if near(&word.text) { TYPO * 2 } else { 0 }
+                u32::from(is_near(&word.text, word.letters)) * TYPO * 2
             } else {
                 // The start of a longer word, as somebody types it.
-                u32::from(prefix(length).is_some_and(near)) * TYPO
+                let begin = start(&word.text, length);
+                u32::from(is_near(begin, Letters::of(begin))) * TYPO
             }
         })
     }

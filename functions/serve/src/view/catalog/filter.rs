@@ -60,6 +60,21 @@ impl Facts {
             versions: entries.iter().flat_map(|entry| &entry.versions).map(VersionFacts::new).collect(),
         }
     }
+
+    /// The type of an entry, by its place.
+    pub(super) fn entry_type(&self, place: usize) -> EntryType {
+        self.entries[place].entry_type
+    }
+
+    /// Whether an entry is deprecated.
+    pub(super) fn is_deprecated(&self, place: usize) -> bool {
+        self.entries[place].deprecated
+    }
+
+    /// The number of an entry's versions.
+    pub(super) fn versions(&self, place: usize) -> usize {
+        self.entries[place].versions.len()
+    }
 }
 
 impl VersionFacts {

@@ -90,7 +90,7 @@ pub(super) fn icons() -> BTreeMap<String, String> {
 }
 
 pub(super) fn catalog() -> &'static Catalog {
-    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::new(entries(), &icons()));
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::new(&mut entries(), &icons()));
     &CATALOG
 }
 

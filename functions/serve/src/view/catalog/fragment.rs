@@ -10,6 +10,9 @@ use bytes::Bytes;
 use devfile_registry::index::{Entry, V1Entry, to_compact_json};
 use sha2::{Digest as _, Sha256};
 
+/// The text between the fields of an entry and its first version.
+const VERSIONS: &[u8] = b",\"versions\":[";
+
 /// A digest of content, as far as an ETag needs it.
 pub(super) type ContentDigest = [u8; 16];
 
@@ -107,7 +110,7 @@ impl Rendering {
             debug_assert!(page.json.ends_with(&tail));
             page.json.truncate(page.json.len() - tail.len());
             if !versions.is_empty() {
-                page.json.extend_from_slice(b",\"versions\":[");
+                page.json.extend_from_slice(VERSIONS);
             }
             head.range.end = page.json.len();
             for (place, version) in versions.iter().enumerate() {
@@ -125,6 +128,27 @@ impl Rendering {
             entry.versions = versions;
         }
         Self { json: page.finish(), entries: fragments, versions: all_versions }
+    }
+
+    /// The JSON of an entry, by its place.
+    pub(super) fn entry(&self, place: usize) -> &[u8] {
+        let EntryFragment { head, tail } = &self.entries[place];
+        &self.json[head.range.start..tail.end]
+    }
+
+    /// The JSON of an entry without its versions.
+    pub(super) fn head(&self, place: usize) -> Vec<u8> {
+        let EntryFragment { head, tail } = &self.entries[place];
+        let (start, end) = (&self.json[head.range.clone()], &self.json[tail.clone()]);
+        let start = start.strip_suffix(VERSIONS).unwrap_or(start);
+        [start, end.strip_prefix(b"]").unwrap_or(end)].concat()
+    }
+
+    /// Keeps the JSON as a part of a text that has it, rather than a second time.
+    pub(super) fn share(&mut self, text: &Bytes) {
+        if let Some(start) = memchr::memmem::find(text, &self.json) {
+            self.json = text.slice(start..start + self.json.len());
+        }
     }
 }
 
@@ -197,6 +221,18 @@ mod tests {
         assert_eq!(v1.json, to_compact_json(&shown));
         let none = Rendering::v2(&mut [], &icons);
         assert_eq!(none.json.as_ref(), b"[]");
+    }
+
+    #[test]
+    fn json_that_stands_in_another_text_is_kept_once() {
+        let mut rendering = Rendering::v2(&mut fixture::entries(), &IconData::new(&fixture::icons()));
+        let text = Bytes::from([b"{\"stacks\":", rendering.json.as_ref(), b"}"].concat());
+        let json = rendering.json.clone();
+        rendering.share(&Bytes::from_static(b"{\"stacks\":[]}"));
+        assert_eq!(rendering.json.as_ptr(), json.as_ptr());
+        rendering.share(&text);
+        assert_eq!(rendering.json, json);
+        assert!(text.as_ptr_range().contains(&rendering.json.as_ptr()));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use schema::IndexSchema;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use devfile_registry::index::Entry;
 
 use answer::Collector;
@@ -41,7 +42,6 @@ use query::IconForm;
 /// The entries of a release, ready to be asked for.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    entries: Vec<Entry>,
     facts: Facts,
     icons: IconData,
     v1: Rendering,
@@ -53,20 +53,51 @@ impl Catalog {
     ///
     /// `icons` holds the captured icons by their URL, each as the data URI that `icon=base64` shows
     /// (`data:image/svg+xml;base64,...`).
-    pub(crate) fn new(mut entries: Vec<Entry>, icons: &BTreeMap<String, String>) -> Self {
+    ///
+    /// The entries are as before when it returns; they are borrowed mutably to render them with parts left out.
+    pub(crate) fn new(entries: &mut [Entry], icons: &BTreeMap<String, String>) -> Self {
         let icons = IconData::new(icons);
         Self {
-            facts: Facts::new(&entries),
-            v1: Rendering::v1(&mut entries, &icons),
-            v2: Rendering::v2(&mut entries, &icons),
+            facts: Facts::new(entries),
+            v1: Rendering::v1(entries, &icons),
+            v2: Rendering::v2(entries, &icons),
             icons,
-            entries,
         }
     }
 
-    /// All entries, in the order of the index.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Takes the JSON of the entries from `index.json` when that has it as answers do.
+    pub(crate) fn within(mut self, index_json: &Bytes) -> Self {
+        self.v2.share(index_json);
+        self
+    }
+
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.v2.entries.len()
+    }
+
+    /// An entry by its place in the order of the index, read from its JSON: thousands of them would take more memory than all else,
+    /// and few are asked for at a time.
+    ///
+    /// # Panics
+    /// When there is no such place.
+    pub(crate) fn entry(&self, place: usize) -> Entry {
+        serde_json::from_slice(self.v2.entry(place)).expect("the JSON was made from an entry")
+    }
+
+    /// The same without its versions, of which there may be hundreds.
+    pub(crate) fn head(&self, place: usize) -> Entry {
+        serde_json::from_slice(&self.v2.head(place)).expect("the JSON was made from an entry")
+    }
+
+    /// The number of an entry's versions.
+    pub(crate) fn versions(&self, place: usize) -> usize {
+        self.facts.versions(place)
+    }
+
+    /// Whether an entry is deprecated.
+    pub(crate) fn is_deprecated(&self, place: usize) -> bool {
+        self.facts.is_deprecated(place)
     }
 
     /// The work of a query, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
@@ -88,11 +119,11 @@ impl Catalog {
         let sieve = Sieve::new(&self.facts, schema, &query.filters);
         let mut collector = Collector::new(rendering, query.icons, &self.icons);
         let mut kept = Vec::new();
-        for (place, entry) in self.entries.iter().enumerate() {
-            if kind.holds(entry.entry_type) && sieve.keep(place, &mut kept) {
+        for place in 0..self.len() {
+            if kind.holds(self.facts.entry_type(place)) && sieve.keep(place, &mut kept) {
                 let all = match schema {
                     IndexSchema::V1 => 0,
-                    IndexSchema::V2 => entry.versions.len(),
+                    IndexSchema::V2 => self.facts.versions(place),
                 };
                 collector.keep(place, &kept, all);
             } else {

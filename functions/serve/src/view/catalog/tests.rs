@@ -16,7 +16,15 @@ fn kinds_are_named_by_paths() {
 #[test]
 fn a_stack_and_a_sample_may_share_a_name() {
     let catalog = catalog();
-    assert_eq!(catalog.entries(), entries());
+    let read: Vec<Entry> = (0..catalog.len()).map(|place| catalog.entry(place)).collect();
+    assert_eq!(read, entries());
+    for (place, entry) in read.into_iter().enumerate() {
+        assert_eq!(
+            (catalog.versions(place), catalog.is_deprecated(place)),
+            (entry.versions.len(), is_deprecated(&entry))
+        );
+        assert_eq!(catalog.head(place), Entry { versions: Vec::new(), ..entry });
+    }
 }
 
 #[test]
@@ -75,7 +83,8 @@ fn schema_1_shows_and_filters_tags_and_architectures_of_the_default_version() {
         of("sample", sample, default),
         of("silent", both, serde_json::json!({})),
     ]);
-    let catalog = Catalog::new(serde_json::from_value(entries).unwrap(), &BTreeMap::new());
+    let mut entries: Vec<Entry> = serde_json::from_value(entries).unwrap();
+    let catalog = Catalog::new(&mut entries, &BTreeMap::new());
     let ask = |schema, query| fixture::answer(&catalog, schema, IndexKind::All, &parse(schema, query)).body;
     let shown: Vec<Entry> = serde_json::from_slice(&ask(IndexSchema::V1, "")).unwrap();
     let shown: Vec<_> = shown.iter().map(|entry| (entry.tags.join(" "), entry.architectures.join(" "))).collect();
@@ -112,7 +121,7 @@ fn tags_follow_the_answer_and_nothing_else() {
 
     let mut changed = entries();
     changed[0].versions.remove(2);
-    let changed = Catalog::new(changed, &fixture::icons());
+    let changed = Catalog::new(&mut changed, &fixture::icons());
     let again = |query| fixture::answer(&changed, IndexSchema::V2, IndexKind::All, &parse(IndexSchema::V2, query)).etag;
     for same in ["tags=maven", "minVersion=2.9&name=go", "name=nosuch"] {
         assert_eq!(again(same), etag(IndexSchema::V2, same), "{same}");
@@ -122,7 +131,7 @@ fn tags_follow_the_answer_and_nothing_else() {
 
 #[test]
 fn a_large_index_is_answered_whole_and_in_part() {
-    let catalog = Catalog::new(fixture::many(1_000, 10), &BTreeMap::new());
+    let catalog = Catalog::new(&mut fixture::many(1_000, 10), &BTreeMap::new());
     let count = |query| {
         let answer = fixture::answer(&catalog, IndexSchema::V2, IndexKind::Stack, &parse(IndexSchema::V2, query));
         let entries: Vec<Entry> = serde_json::from_slice(&answer.body).unwrap();

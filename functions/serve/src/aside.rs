@@ -1,0 +1,79 @@
+//! Work that nobody waits for: one piece after the other, in the order in which it came, on a thread that serves no connection.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+
+/// The queue of the process.
+static QUEUE: Queue = Queue(Mutex::new(Pieces { waiting: VecDeque::new(), is_running: false }));
+
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Queue(Mutex<Pieces>);
+
+struct Pieces {
+    waiting: VecDeque<Work>,
+    is_running: bool,
+}
+
+/// Runs work after all that came before it. Without a runtime there are no requests that would gain by it, and it is left out.
+pub(crate) fn run(work: impl FnOnce() + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current()
+        && QUEUE.add(Box::new(work))
+    {
+        runtime.spawn_blocking(|| QUEUE.work());
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Pieces> {
+        // No work runs while it is locked, so a panic leaves a consistent value behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds work; returns whether somebody must begin to [work](Self::work).
+    fn add(&self, work: Work) -> bool {
+        let mut pieces = self.lock();
+        pieces.waiting.push_back(work);
+        !std::mem::replace(&mut pieces.is_running, true)
+    }
+
+    /// Works until nothing waits.
+    fn work(&self) {
+        while let Some(work) = self.next() {
+            // A panic has been logged, and ends this piece alone.
+            let _ended = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut pieces = self.lock();
+        let next = pieces.waiting.pop_front();
+        pieces.is_running = next.is_some();
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn pieces_run_in_the_order_in_which_they_came_and_survive_a_panic() {
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..100 {
+            let sender = sender.clone();
+            run(move || {
+                sender.send(number).unwrap();
+                assert_ne!(number, 50, "a panic that a test causes");
+            });
+        }
+        drop(sender);
+        let ran: Vec<i32> = tokio::task::spawn_blocking(move || receiver.iter().collect()).await.unwrap();
+        assert_eq!(ran, (0..100).collect::<Vec<_>>());
+    }
+}
