@@ -212,20 +212,27 @@ mod tests {
     #[test]
     fn every_resource_has_its_layer() {
         let found = titles(&[
-            (".devfile.yaml", ""),
-            ("OWNERS", ""),
-            ("a.vsx", ""),
-            ("docker/Dockerfile", ""),
-            ("docker/OWNERS", ""),
-            ("go-offline.zip", ""),
-            ("logo.png", ""),
-            ("logo.svg", ""),
-            ("meta.yaml", ""),
+            (".devfile.yaml", "x"),
+            ("OWNERS", "x"),
+            ("a.vsx", "x"),
+            ("docker/Dockerfile", "x"),
+            ("docker/OWNERS", "x"),
+            ("go-offline.zip", "x"),
+            ("logo.png", "x"),
+            ("logo.svg", "x"),
+            ("meta.yaml", "x"),
         ]);
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(found, set(&[".devfile.yaml", "a.vsx", "archive.tar", "logo.png", "logo.svg"]));
-        assert_eq!(titles(&[("devfile.yaml", ""), ("deploy.yaml", "")]), set(&["archive.tar", "devfile.yaml"]));
-        assert_eq!(titles(&[("devfile.yaml", ""), ("OWNERS", "")]), set(&["devfile.yaml"]));
+        assert_eq!(titles(&[("devfile.yaml", "x"), ("deploy.yaml", "x")]), set(&["archive.tar", "devfile.yaml"]));
+        assert_eq!(titles(&[("devfile.yaml", "x"), ("OWNERS", "x")]), set(&["devfile.yaml"]));
+    }
+
+    #[test]
+    fn file_without_bytes_is_no_layer() {
+        let empty = [("devfile.yaml", "a"), ("logo.png", ""), ("logo.svg", ""), ("x.vsx", "")];
+        assert_eq!(titles(&empty), ["devfile.yaml".to_owned()].into());
+        assert_eq!(titles(&[("archive.tar", ""), ("devfile.yaml", "a")]), ["devfile.yaml".to_owned()].into());
     }
 
     #[test]
@@ -247,9 +254,9 @@ mod tests {
 
     #[test]
     fn a_finished_archive_is_taken_as_it_is() {
-        let finished = files(&[("archive.tar", "bytes"), ("devfile.yaml", "")]);
+        let finished = files(&[("archive.tar", "bytes"), ("devfile.yaml", "x")]);
         assert_eq!(content(&finished, ARCHIVE), "bytes");
-        let with_more = files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "")]);
+        let with_more = files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "x")]);
         assert_ne!(content(&with_more, ARCHIVE), "bytes");
     }
 
