@@ -29,6 +29,12 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "cargo build --workspace", BUILD),
     ("README.md", "target/debug/index-generator --check FOLDER", PLACEHOLDER),
     ("docs/cli.md", "cargo install --path cli", BUILD),
+    (
+        "docs/cli.md",
+        "release=https://github.com/",
+        "downloads a release; tests/tests/check.rs runs the action that does so",
+    ),
+    ("docs/cli.md", "pip install ./devfile_registry-", "scripts/lib/test_release.py installs a wheel"),
     ("docs/cli.md", "devfile-registry preview", ENDLESS),
     ("docs/cli.md", "devfile-registry diff", PLACEHOLDER),
     (
@@ -58,7 +64,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/deploying.md", "export AWS_SECRET_ACCESS_KEY", ENGINE),
     ("docs/deploying.md", "export WEBHOOK_SECRET", ENGINE),
     ("docs/deploying.md", "podman build", ENGINE),
-    ("docs/deploying.md", "install target/release", "needs systemd; scripts/lib/test_selfhosting.py checks the units"),
+    (
+        "docs/deploying.md",
+        "install devfile-registry",
+        "needs systemd; scripts/lib/test_selfhosting.py checks the units",
+    ),
     ("docs/observability.md", "cargo build --release -p serve", BUILD),
     ("docs/observability.md", "cargo build --release --workspace", BUILD),
     ("docs/offline.md", "refresh invoke", "needs OFFLINE; tests/tests/starters/offline.rs runs it"),
