@@ -113,7 +113,7 @@ fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<(String, Byt
 
 /// Makes the layers of a version folder, in the order of their digests, as the reference's library pushes them.
 ///
-/// `files` are the folder's files by relative path, in byte order.
+/// `files` are the folder's files by relative path, in byte order. A file without bytes is no layer: Amazon ECR refuses an empty blob.
 pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let layer = |title: &str, media_type: &str, content: Bytes| {
         let (digest, size) = (Digest::of(&content), content.len() as u64);
@@ -130,6 +130,7 @@ pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
     let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
     layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));
+    layers.retain(|(layer, _)| layer.size > 0);
     layers.sort_by(|(a, _), (b, _)| a.digest.cmp(&b.digest).then_with(|| a.title.cmp(&b.title)));
     layers
 }
