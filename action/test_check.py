@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import importlib.util
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -166,6 +174,99 @@ class Script(Case):
         [arguments] = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
         self.assertEqual((arguments[0], arguments[-2:]), ("check", ["--", "."]))
         self.assertIn("--ignore=index/tags,index/icon", arguments)
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments: Any) -> None:
+        """Nobody reads it."""
+
+
+def download() -> ModuleType:
+    """The module of the action that fetches the program."""
+    specification = importlib.util.spec_from_file_location("download", FOLDER / "download.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class Released(Case):
+    """A release on this machine, from which the action takes its program."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.archive = download().archive_name(sys.platform, os.uname().machine)
+        self.release = self.folder / "release"
+        self.release.mkdir()
+        (self.folder / "temporary").mkdir()
+        self.publish(self.packed("devfile-registry", PROGRAM.encode()))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(self.release)))
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+
+    def packed(self, name: str, content: bytes) -> bytes:
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        return file.getvalue()
+
+    def publish(self, content: bytes, digest: str = "") -> None:
+        (self.release / self.archive).write_bytes(content)
+        sums = f"{digest or hashlib.sha256(content).hexdigest()}  {self.archive}\n{'0' * 64}  other.zip\n"
+        (self.release / "SHA256SUMS").write_text(sums)
+
+    def run_released(self, **variables: str) -> subprocess.CompletedProcess:
+        settings = {"DEVFILE_REGISTRY": "", "RUNNER_TEMP": str(self.folder / "temporary"), "CHECK_RELEASE_URL": self.url}
+        return self.run_script(**{**settings, **variables})
+
+    def refused(self, reason: str, **variables: str) -> None:
+        done = self.run_released(**variables)
+        self.assertEqual((done.returncode, done.stderr), (2, ""), done.stdout)
+        self.assertRegex(done.stdout, f"^::error::The stacks were not checked: .*{reason}")
+        self.assertFalse((self.folder / "calls").exists())
+
+    def test_released_program_runs_the_check(self) -> None:
+        done = self.run_released()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        [arguments] = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        self.assertEqual(arguments[0], "check")
+
+    def test_archive_with_another_digest_never_runs(self) -> None:
+        self.publish(self.packed("devfile-registry", PROGRAM.encode()), digest="0" * 64)
+        self.refused("another digest than SHA256SUMS lists")
+
+    def test_release_without_an_archive_for_this_machine_is_named(self) -> None:
+        (self.release / "SHA256SUMS").write_text(f"{'0' * 64}  other.zip\n")
+        self.refused(f"cannot take {self.archive} from {self.url}: SHA256SUMS does not list it")
+
+    def test_release_that_is_missing_is_named(self) -> None:
+        self.refused(f"cannot fetch {self.url}/v0/SHA256SUMS: HTTP Error 404", CHECK_RELEASE_URL=f"{self.url}/v0/")
+
+    def test_url_without_tls_is_refused_beyond_this_machine(self) -> None:
+        self.refused("is no https URL", CHECK_RELEASE_URL="http://releases.example.org")
+
+    def test_archive_that_does_not_have_the_program_is_refused(self) -> None:
+        for content in (b"", b"text", gzip.compress(b"text"), self.packed("../devfile-registry", b""), self.packed("other", b"")):
+            self.publish(content)
+            self.refused("cannot unpack the released program")
+        self.assertEqual(list((self.folder / "temporary").iterdir()), [])
+
+    def test_action_that_is_not_from_a_repository_asks_for_a_release(self) -> None:
+        self.refused("set release-url", CHECK_RELEASE_URL="")
+
+    def test_release_is_that_of_the_actions_own_version(self) -> None:
+        manifest = (FOLDER.parents[2] / "Cargo.toml").read_text()
+        version = re.search('(?m)^version = "(.*)"', manifest)[1]
+        repository = {"CHECK_ACTION_REPOSITORY": "acme/devfiles", "GITHUB_SERVER_URL": "https://git.example.org"}
+        url = f"https://git.example.org/acme/devfiles/releases/download/v{version}"
+        self.assertEqual(download().release_url(repository), url)
+
+    def test_machine_without_a_program_is_named(self) -> None:
+        with self.assertRaisesRegex(ValueError, "cannot run devfile-registry on win32 amd64: it is released for linux-x86_64,"):
+            download().archive_name("win32", "amd64")
 
 
 class Inputs(unittest.TestCase):

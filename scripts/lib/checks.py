@@ -16,7 +16,7 @@ from . import tools
 from .console import step
 from .processes import Supervisor
 
-_TOOLS = ["sam", "cfn-lint", "kubernetes-validate", "cargo-deny", "moto_server", "act"]
+_TOOLS = ["sam", "cfn-lint", "kubernetes-validate", "cargo-deny", "maturin", "moto_server", "act"]
 
 KUBERNETES_VERSION = "1.31"
 """The oldest version of Kubernetes that the manifests are for."""

@@ -9,24 +9,27 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from . import console, tools
+from . import console, tool_package, tools
 from .console import Failure, step
 from .create_stack import packaged
 from .packages import ARCHITECTURES, FUNCTIONS, SUMS, TEMPLATE
 from .processes import Supervisor
 
 HELP = """\
-Builds everything that a release has into DIR: the packages of both functions for both architectures, their bills of materials, the
-templates and the checksums. `scripts/deploy --packages DIR` deploys it.
+Builds everything that a release has into DIR: the packages of both functions for both architectures, the command-line tool for each
+platform, bills of materials, the templates and the checksums. `scripts/deploy --packages DIR` deploys it.
 """
 MORE_HELP = """\
-Without --only every step runs, in this order: {steps}. Each takes what earlier ones made from DIR.
-The two architectures take minutes each; they need the Rust toolchain with the targets aarch64-unknown-linux-gnu and
-x86_64-unknown-linux-gnu, and a C compiler. The rest is fetched into .tools/.
+Without --only every step runs that can run here, in this order: {steps}.
+Each takes what earlier ones made from DIR. The builds take minutes each; they need the Rust toolchain with these targets, and a C
+compiler:
+{targets}.
+The macos steps run on macOS alone, where the release workflow runs them. The rest is fetched into .tools/.
 """
 
 CREATE_STACK = "create-stack.json"
@@ -39,6 +42,8 @@ _GLIBC = "2.34"
 
 _TRIPLES = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 
+VERSION = tool_package.version(Path(__file__).resolve().parents[2])
+
 _CYCLONEDX = ("cargo-cyclonedx", "0.5.9")
 
 
@@ -50,12 +55,13 @@ class Release(NamedTuple):
     url: Optional[str]
     supervisor: Supervisor
 
-    def run(self, *command: str) -> None:
-        """Runs a program of `.tools/bin` or PATH in the checkout."""
+    def run(self, *command: str, **variables: str) -> None:
+        """Runs a program of `.tools/bin` or PATH in the checkout, with variables added to its environment."""
         path = f"{self.root / '.tools/bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         step("run", " ".join(command))
         program = shutil.which(command[0], path=path) or command[0]
-        status = self.supervisor.run(command[0], [program, *command[1:]], cwd=self.root, env={**os.environ, "PATH": path})
+        environment = {**os.environ, "PATH": path, **variables}
+        status = self.supervisor.run(command[0], [program, *command[1:]], cwd=self.root, env=environment)
         if status != 0:
             raise Failure(f"cannot make the release: {' '.join(command[:3])} ended with status {status}; its reason is above")
 
@@ -77,6 +83,13 @@ class Step(NamedTuple):
     files: dict[str, str]
     """The files that it makes, each with its use."""
     run: Callable[[Release], None]
+    system: Optional[str] = None
+    """The one system that it runs on, as `sys.platform` names it; any if there is none."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this machine can make the files."""
+        return self.system in (None, sys.platform)
 
 
 def _packages(architecture: str) -> Step:
@@ -101,16 +114,52 @@ def _packages(architecture: str) -> Step:
     return Step(files, run)
 
 
+def _tool(name: str, target: tool_package.Platform) -> Step:
+    archive, wheel = tool_package.archive_name(name), tool_package.wheel_name(VERSION, target.tag)
+    files = {archive: f"the command-line tool for {name}", wheel: "the same as a wheel, for pip"}
+
+    def run(release: Release) -> None:
+        tools.require_toolchain()
+        home = release.root / ".tools"
+        tools.ensure(home, ["maturin", *target.tools])
+        options = tool_package.platform_options(target)
+        release.run(*tool_package.build_command(release.folder, options), MACOSX_DEPLOYMENT_TARGET=tool_package.MACOS)
+        program = release.target() / target.triple / "release" / tool_package.PROGRAM
+        size = tool_package.check_size(program)
+        tool_package.pack([program, release.root / "LICENSE"], release.folder / archive)
+        step("package", f"{archive}, with a program of {size / 1e6:.2f} of {tool_package.PROGRAM_BYTES / 1e6:.0f} MB")
+        if target.is_this_machine:
+            with tempfile.TemporaryDirectory() as scratch:
+                pip = tools.pip(home, Path(scratch))
+                answer = tool_package.installed_version(release.folder / wheel, Path(scratch), pip)
+            if answer != f"{tool_package.PROGRAM} {VERSION}":
+                raise Failure(f"cannot release {wheel}: its program answers `{answer}`, and the version is {VERSION}")
+
+    # zig has no frameworks of Apple.
+    return Step(files, run, "darwin" if target.system == "darwin" else None)
+
+
+def _bill_names() -> dict[str, list[tuple[str, Path]]]:
+    """The bills of materials for each target: their names, and where the tool writes them."""
+    names: dict[str, list[tuple[str, Path]]] = {}
+    for architecture, triple in _TRIPLES.items():
+        names[triple] = [
+            (f"{function}-{architecture}.cdx.json", Path("functions", function, f"{function}.cdx.json")) for function in FUNCTIONS
+        ]
+    for name, target in tool_package.PLATFORMS.items():
+        names[target.triple] = [(f"{tool_package.PROGRAM}-{name}.cdx.json", Path("cli/cli.cdx.json"))]
+    return names
+
+
 def _bills(release: Release) -> None:
     name, version = _CYCLONEDX
     home = release.root / ".tools" / f"{name}-{version}"
     if not (home / "bin" / name).exists():
         release.run("cargo", "install", "--locked", "--root", str(home), "--version", version, name)
-    for architecture, triple in _TRIPLES.items():
+    for triple, bills in _bill_names().items():
         release.run(str(home / "bin" / name), "cyclonedx", "--format", "json", "--target", triple)
-        for function in FUNCTIONS:
-            made = release.root / "functions" / function / f"{function}.cdx.json"
-            made.rename(release.folder / f"{function}-{architecture}.cdx.json")
+        for bill, made in bills:
+            shutil.move(release.root / made, release.folder / bill)
         # The tool writes one for every member of the workspace.
         for place in ("*/*.cdx.json", "*/*/*.cdx.json"):
             for other in release.root.glob(place):
@@ -132,20 +181,21 @@ def _templates(release: Release) -> None:
 
 
 def _sums(release: Release) -> None:
-    # Of what a release has, whatever else is in the folder.
-    names = [name for one in STEPS.values() for name in one.files if name != SUMS]
+    # Of what a release has, whatever else is in the folder. Files that another system makes count once they are there.
+    made = [(one, name) for one in STEPS.values() for name in one.files if name != SUMS]
+    names = [name for one, name in made if one.runs_here or (release.folder / name).is_file()]
     lines = [f"{release.digest(name)}  {name}\n" for name in sorted(names)]
     (release.folder / SUMS).write_text("".join(lines))
 
 
 STEPS: dict[str, Step] = {
     **{architecture: _packages(architecture) for architecture in ARCHITECTURES},
-    # The command-line tool (cli/) gets a step here for each of its platforms, beside those of the functions.
+    **{name: _tool(name, target) for name, target in tool_package.PLATFORMS.items()},
     "bills": Step(
         {
-            f"{function}-{architecture}.cdx.json": f"what {function} for {architecture} is made of, as CycloneDX"
-            for architecture in ARCHITECTURES
-            for function in FUNCTIONS
+            name: f"the components of {name.removesuffix('.cdx.json')}, as CycloneDX"
+            for bills in _bill_names().values()
+            for name, _ in bills
         },
         _bills,
     ),
@@ -160,13 +210,16 @@ STEPS: dict[str, Step] = {
 }
 """The steps in their order, by name."""
 
+TARGETS = [*_TRIPLES.values(), *(one.triple for one in tool_package.PLATFORMS.values() if one.system == "linux")]
+"""The targets of the Rust toolchain that the steps need, but for those on macOS."""
+
 
 def main(root: Path, arguments: list[str]) -> int:
     """Makes a release, or lists what it has."""
     parser = argparse.ArgumentParser(
         prog="scripts/release",
         description=HELP,
-        epilog=MORE_HELP.format(steps=", ".join(STEPS)),
+        epilog=MORE_HELP.format(steps=", ".join(STEPS), targets=" ".join(TARGETS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="where the files go")
@@ -183,12 +236,22 @@ def main(root: Path, arguments: list[str]) -> int:
         for name, one in STEPS.items():
             if options.only and name not in options.only:
                 continue
+            if not one.runs_here:
+                if options.only:
+                    raise Failure(f"cannot run the step {name} on {sys.platform}: it needs Apple's SDK; the release workflow runs it")
+                console.warn("release", f"{name} is left out: it needs Apple's SDK; the release workflow builds it")
+                continue
             step("release", name)
             begin = time.monotonic()
             one.run(release)
+            if lacking := [file for file in one.files if not (release.folder / file).is_file()]:
+                raise Failure(f"cannot make the release: the step {name} did not write {lacking[0]}")
             step("release", f"{name} took {time.monotonic() - begin:.0f} s")
     _list(options.folder)
     return 0
+
+
+_NAME_WIDTH = 2 + max(len(name) for one in STEPS.values() for name in one.files)
 
 
 def _list(folder: Path) -> None:
@@ -197,4 +260,4 @@ def _list(folder: Path) -> None:
         for name, use in one.files.items():
             path = folder / name
             size = f"{path.stat().st_size / 1e6:.2f} MB" if path.is_file() else "missing"
-            console.line(f"{name.ljust(26)}{size.rjust(10)}  {use}")
+            console.line(f"{name.ljust(_NAME_WIDTH)}{size.rjust(10)}  {use}")

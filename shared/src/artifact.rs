@@ -113,7 +113,7 @@ fn unpack_within(archive: &[u8], limit: u64) -> std::io::Result<Vec<(String, Byt
 
 /// Makes the layers of a version folder, in the order of their digests, as the reference's library pushes them.
 ///
-/// `files` are the folder's files by relative path, in byte order.
+/// `files` are the folder's files by relative path, in byte order. A file without bytes is no layer: Amazon ECR refuses an empty blob.
 pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let layer = |title: &str, media_type: &str, content: Bytes| {
         let (digest, size) = (Digest::of(&content), content.len() as u64);
@@ -130,6 +130,7 @@ pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
     let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
     layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));
+    layers.retain(|(layer, _)| layer.size > 0);
     layers.sort_by(|(a, _), (b, _)| a.digest.cmp(&b.digest).then_with(|| a.title.cmp(&b.title)));
     layers
 }
@@ -212,20 +213,27 @@ mod tests {
     #[test]
     fn every_resource_has_its_layer() {
         let found = titles(&[
-            (".devfile.yaml", ""),
-            ("OWNERS", ""),
-            ("a.vsx", ""),
-            ("docker/Dockerfile", ""),
-            ("docker/OWNERS", ""),
-            ("go-offline.zip", ""),
-            ("logo.png", ""),
-            ("logo.svg", ""),
-            ("meta.yaml", ""),
+            (".devfile.yaml", "x"),
+            ("OWNERS", "x"),
+            ("a.vsx", "x"),
+            ("docker/Dockerfile", "x"),
+            ("docker/OWNERS", "x"),
+            ("go-offline.zip", "x"),
+            ("logo.png", "x"),
+            ("logo.svg", "x"),
+            ("meta.yaml", "x"),
         ]);
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(found, set(&[".devfile.yaml", "a.vsx", "archive.tar", "logo.png", "logo.svg"]));
-        assert_eq!(titles(&[("devfile.yaml", ""), ("deploy.yaml", "")]), set(&["archive.tar", "devfile.yaml"]));
-        assert_eq!(titles(&[("devfile.yaml", ""), ("OWNERS", "")]), set(&["devfile.yaml"]));
+        assert_eq!(titles(&[("devfile.yaml", "x"), ("deploy.yaml", "x")]), set(&["archive.tar", "devfile.yaml"]));
+        assert_eq!(titles(&[("devfile.yaml", "x"), ("OWNERS", "x")]), set(&["devfile.yaml"]));
+    }
+
+    #[test]
+    fn file_without_bytes_is_no_layer() {
+        let empty = [("devfile.yaml", "a"), ("logo.png", ""), ("logo.svg", ""), ("x.vsx", "")];
+        assert_eq!(titles(&empty), ["devfile.yaml".to_owned()].into());
+        assert_eq!(titles(&[("archive.tar", ""), ("devfile.yaml", "a")]), ["devfile.yaml".to_owned()].into());
     }
 
     #[test]
@@ -247,9 +255,9 @@ mod tests {
 
     #[test]
     fn a_finished_archive_is_taken_as_it_is() {
-        let finished = files(&[("archive.tar", "bytes"), ("devfile.yaml", "")]);
+        let finished = files(&[("archive.tar", "bytes"), ("devfile.yaml", "x")]);
         assert_eq!(content(&finished, ARCHIVE), "bytes");
-        let with_more = files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "")]);
+        let with_more = files(&[("archive.tar", "bytes"), ("deploy.yaml", ""), ("devfile.yaml", "x")]);
         assert_ne!(content(&with_more, ARCHIVE), "bytes");
     }
 

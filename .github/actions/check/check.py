@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Mapping, Optional
 
 import comment
+import download
 
 CANNOT_RUN = 2
 """The exit status of the program when it could not run, and of this script."""
@@ -65,21 +66,10 @@ def fetch(folder: Path, base: str) -> None:
 
 
 def binary(environment: Mapping[str, str]) -> str:
-    """The program: one that is given or was built before, else built from the sources that this action comes with."""
+    """The program: one that is given, else the released one of this action's version."""
     if given := environment.get("DEVFILE_REGISTRY"):
         return given
-    folder = Path(environment["CHECK_BUILD_FOLDER"])
-    built = folder / "devfile-registry"
-    if not built.exists():
-        sources = Path(__file__).resolve().parents[3]
-        command = ["cargo", "build", "--locked", "--profile", "tool", "-p", "cli"]
-        command += ["--target-dir", str(folder / "target")]
-        if subprocess.run(command, cwd=sources, stdout=sys.stderr).returncode != 0:
-            raise CannotRun("devfile-registry cannot be built")
-        (folder / "target/tool/devfile-registry").rename(built)
-        # Only the program is worth keeping.
-        subprocess.run(["rm", "-rf", str(folder / "target")], check=False)
-    return str(built)
+    return str(download.program(environment, Path(environment["RUNNER_TEMP"])))
 
 
 def check(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> int:

@@ -14,7 +14,7 @@ pub const OLDEST_FORMAT: u32 = 2;
 
 /// The rules by which releases are made. To be raised whenever the same tree would give another release, so that nothing made by
 /// older rules is taken over.
-pub const RULES: u32 = 8;
+pub const RULES: u32 = 9;
 
 /// A file in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

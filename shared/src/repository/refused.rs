@@ -1,5 +1,5 @@
 //! Files that no tree takes, and pointers of Git LFS: the version, stack or sample that they belong to keeps its last published state
-//! (invariant 11).
+//! (invariant 11). Empty files that would be layers are warnings.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,23 @@ pub(super) fn problems(tree: &Tree) -> (BTreeMap<Part, Vec<Diagnostic>>, Vec<Dia
             warnings.push(Diagnostic::warning(path, "tree/lfs", message, hint));
         }
     }
+    for (path, _) in tree.iter().filter(|(path, file)| file.content.is_empty() && is_layer(tree, path.as_str())) {
+        let message = "the file is empty and left out of the artifact: Amazon ECR refuses a layer without bytes";
+        let hint = "give it its content, or remove it";
+        warnings.push(Diagnostic::warning(path.as_str(), "tree/empty", message, hint));
+    }
     (held, warnings)
+}
+
+/// Whether a file is a layer of its own: in the folder of a version, or in that of a stack which has only one.
+fn is_layer(tree: &Tree, path: &str) -> bool {
+    let names: Vec<&str> = path.split('/').collect();
+    let has_versions = |stack: &str| tree.get(&format!("stacks/{stack}/stack.yaml")).is_some();
+    match names.as_slice() {
+        ["stacks", stack, name] => !has_versions(stack) && artifact::has_own_layer(name),
+        ["stacks", stack, _, name] => has_versions(stack) && artifact::has_own_layer(name),
+        _ => false,
+    }
 }
 
 /// Whether clients cannot do without the content of a file: it is read here, or a layer of its own.

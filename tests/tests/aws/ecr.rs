@@ -86,6 +86,19 @@ async fn deleted_repository_is_created_again_by_the_repair_alone() {
 }
 
 #[tokio::test]
+async fn empty_files_of_a_version_keep_nothing_from_ecr() {
+    let (registry, _ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    for name in ["logo.png", "empty.vsx", "notes.txt", "OWNERS"] {
+        registry.write(&format!("stacks/loom/{name}"), "");
+    }
+    assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    for action in ["restore", "reconcile"] {
+        act(&registry, action).await;
+    }
+    assert_eq!(act(&registry, "verify").await["problems"], json!([]));
+}
+
+#[tokio::test]
 async fn token_at_its_end_within_a_publication_is_replaced() {
     for refusal in [Refusal::Unauthorized, Refusal::Expired] {
         let (registry, ecr, _moto) = example(12, refusal).await;

@@ -28,6 +28,16 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/contributors/testing.md", "cargo nextest run", BUILD),
     ("docs/contributors/profile.md", "CARGO_PROFILE_RELEASE_STRIP", BUILD),
     ("docs/stack-authors/commands.md", "cargo install --path cli", BUILD),
+    (
+        "docs/stack-authors/commands.md",
+        "release=https://github.com/",
+        "downloads a release; tests/tests/check.rs runs the action that does so",
+    ),
+    (
+        "docs/stack-authors/commands.md",
+        "pip install ./devfile_registry-",
+        "scripts/lib/test_release.py installs a wheel",
+    ),
     ("docs/stack-authors/get-started.md", "devfile-registry preview", ENDLESS),
     ("docs/stack-authors/preview-and-check.md", "devfile-registry check", PLACEHOLDER),
     ("docs/stack-authors/preview-and-check.md", "devfile-registry diff", PLACEHOLDER),
@@ -65,7 +75,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/operators/self-host.md", "podman build", ENGINE),
     (
         "docs/operators/self-host.md",
-        "install target/release",
+        "install devfile-registry",
         "needs systemd; scripts/lib/test_selfhosting.py checks the units",
     ),
     ("docs/operators/observe.md", "cargo build --release -p serve", BUILD),

@@ -164,7 +164,7 @@ async fn what_lags_is_found_repaired_and_named() {
 async fn the_bucket_is_rebuilt_from_the_oci_registry_alone() {
     let world = Dynamic::new().await;
     world.act(json!({"action": "refresh"})).await;
-    // Files without a byte, one of them a layer, one in an archive.
+    // Files without a byte: one that is no layer for that, one in an archive.
     world.registry.write("stacks/loom/logo.png", "");
     world.registry.write("stacks/kiln/1.1.0/docker/empty", "");
     world.edit("a second release");

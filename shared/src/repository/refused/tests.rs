@@ -48,3 +48,16 @@ fn pointer_of_git_lfs_holds_back_its_version_where_its_content_is_needed() {
     let warned: Vec<_> = repository.warnings.iter().filter(|w| w.rule == "tree/lfs").map(|w| &w.path).collect();
     assert_eq!(warned, ["stacks/loom/model.bin"]);
 }
+
+#[test]
+fn empty_file_that_would_be_a_layer_is_a_warning() {
+    let repository = Repository::parse(&tree(&[
+        ("stacks/kiln/devfile.yaml", &devfile("kiln", "1.0.0")),
+        ("stacks/kiln/logo.png", ""),
+        ("stacks/kiln/notes.txt", ""),
+        ("stacks/kiln/docs/logo.png", ""),
+    ]));
+    assert!(repository.quarantined.is_empty());
+    let warned: Vec<_> = repository.warnings.iter().filter(|w| w.rule == "tree/empty").map(|w| &w.path).collect();
+    assert_eq!(warned, ["stacks/kiln/logo.png"]);
+}
