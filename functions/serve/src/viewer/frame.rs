@@ -6,7 +6,6 @@ use devfile_registry::preview::Preview;
 use maud::{Markup, html};
 
 use super::link::safe_link;
-use super::page::{Glyph, count, day, glyph};
 use super::room::{brief, short};
 
 /// Changed parts that the banner names.
@@ -84,7 +83,6 @@ impl Frame {
         let left_out = parts.clone().count().saturating_sub(NAMED_PARTS);
         html! {
             aside.notice aria-label="Preview" data-preview=(self.preview.number) {
-                (glyph(Glyph::Warning))
                 div {
                     p {
                         strong { "Preview" } " of "
@@ -99,11 +97,11 @@ impl Frame {
                     }
                     p {
                         "Against the live release of " code { (self.preview.base_commit.short()) } ": "
-                        (count(new, "new part", "new parts")) ", " (changed) " changed, " (changes.removed.len()) " removed"
+                        (new) " new, " (changed) " changed, " (changes.removed.len()) " removed"
                         @if self.preview.quarantined > 0 {
                             ", " a href="/viewer/status" { (self.preview.quarantined) " with errors" }
                         }
-                        @if let Some(end) = day(&self.preview.expires_at) { ". It ends on " (end) " or with the proposal" }
+                        ". It ends on " (self.preview.expires_at.instant().strftime("%-d %b %Y")) " or with the proposal"
                         "."
                     }
                     @if changes.changed.len() + changes.removed.len() > 0 {
