@@ -18,7 +18,7 @@ from .console import Failure
 PROGRAM = "devfile-registry"
 
 PROGRAM_BYTES = 30_000_000
-"""Largest program. What is larger has likely grown by accident, and is slow to download."""
+"""Largest program. A larger one has likely grown by accident, and is slow to download."""
 
 _ZIG = ("--zig", "--compatibility", "manylinux2014", "musllinux_1_1")
 """zig links against a C library of its own, and a static program runs beside any other: older pips know it by the first name."""
@@ -30,7 +30,7 @@ MACOS = "11.0"
 
 
 class Platform(NamedTuple):
-    """What the program is built for."""
+    """The platform of a program."""
 
     triple: str
     system: str
@@ -41,7 +41,7 @@ class Platform(NamedTuple):
     """The platform in the name of its wheel."""
     options: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
-    """What builds it, beside maturin and the toolchain."""
+    """The tool that builds it, beside maturin and the toolchain."""
 
     @property
     def is_this_machine(self) -> bool:
@@ -92,7 +92,7 @@ def build_command(folder: Path, options: Sequence[str]) -> list[str]:
 
 
 def platform_options(target: Platform) -> list[str]:
-    """What `build_command` takes for a platform."""
+    """The arguments of `build_command` for a platform."""
     return ["--target", target.triple, *target.options]
 
 
