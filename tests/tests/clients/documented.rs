@@ -88,7 +88,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/contributors/performance.md", "cargo build --release --workspace", BUILD),
     ("docs/contributors/performance.md", "scripts/bench", "takes ten minutes"),
     ("docs/stack-authors/validation.md", "index-generator --check DIR", PLACEHOLDER),
-    ("docs/operators/follow-a-repository.md", "BODY=", "needs a running registry; tests/tests/dynamic/hosts.rs runs it"),
+    (
+        "docs/operators/follow-a-repository.md",
+        "BODY=",
+        "needs a running registry; tests/tests/dynamic/hosts.rs runs it",
+    ),
 ];
 
 /// A fenced block of a page.

@@ -20,8 +20,8 @@ use tokio::sync::OnceCell;
 pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
 pub(super) use access::{InstallationToken, token_value, with_plain};
 pub use status::CommitState;
-pub(super) use status::shortened;
 use status::StatusContext;
+pub(super) use status::shortened;
 
 use self::api::Api;
 pub(super) use self::api::given_up;
