@@ -42,6 +42,8 @@ struct State {
     since: Instant,
     /// Since when the client has read nothing of what waits for it.
     unread: Option<Instant>,
+    /// Whether there was a request.
+    has_asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ enum Phase {
 impl Activity {
     /// The activity of a new connection.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread: None }))
+        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread: None, has_asked: false }))
     }
 
     /// The first request is awaited; it should come at once.
@@ -78,7 +80,13 @@ impl Activity {
 
     /// The head of a request is complete.
     pub(super) fn request(&self) {
+        self.state().has_asked = true;
         self.change(Phase::Answering, |_| true);
+    }
+
+    /// Whether there was a request.
+    pub(super) fn has_asked(&self) -> bool {
+        self.state().has_asked
     }
 
     /// The handler waits for the body.

@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::{Instant, interval, timeout_at};
+use tokio::time::{Instant, interval, sleep, timeout_at};
 
 use super::activity::{Activity, Timeouts};
 use super::body::{AnswerBody, RequestBody};
@@ -32,6 +32,9 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 /// Fewest time between two log lines about the limit.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Time for the first request of a connection that was accepted right before the end.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// The open connections.
 ///
@@ -176,7 +179,7 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let socket = Socket::new(stream, Arc::clone(&activity));
+    let (socket, asked) = (Socket::new(stream, Arc::clone(&activity)), Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
         activity.request();
         let answered = match host::defect(request.version(), request.headers()) {
@@ -198,8 +201,15 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         _ = stopped => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // hyper closes a connection at once that has read nothing, though the first request may be on its way.
+            let first = async { if !asked.has_asked() { sleep(FIRST_REQUEST).await } };
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = first => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {
