@@ -1,6 +1,6 @@
 //! One refresh at a time, and one that waits (in plain HTTP; Lambda has a process for each).
 //!
-//! Whoever comes while a refresh runs joins the one that begins after it: that one sees whatever the trigger was about. So a
+//! Callers that come while a refresh runs join the one that begins after it, which sees the cause of their triggers. So a
 //! burst of any length ends in two refreshes.
 
 use std::fmt;

@@ -1,5 +1,5 @@
 //! The settings of both functions, each declared once: its name, the values that it takes, its default, which function reads it and
-//! what for. The readers, `--help`, the tables of `docs/operators/configure.md` and the tests of the template and of the manifests follow from that.
+//! its use there. The readers, `--help`, the tables of `docs/operators/configure.md` and the tests of the template and of the manifests follow from that.
 
 mod declared;
 
@@ -97,7 +97,7 @@ impl Setting {
     }
 }
 
-/// The settings that a function reads, with what for.
+/// The settings that a function reads, with their use.
 pub fn of(function: Function) -> impl Iterator<Item = (&'static Setting, &'static Use)> {
     ALL.into_iter().filter_map(move |setting| Some((setting, setting.use_by(function)?)))
 }

@@ -10,7 +10,7 @@ use super::keys::Discovery;
 use super::oidc::{Caller, OidcVerifier};
 use super::webhook::{Proof, Scheme, WebhookSecret};
 
-/// Who may come in.
+/// The callers that may come in.
 #[derive(Debug, Default)]
 pub struct Access {
     /// The secret that hosts sign webhooks with.

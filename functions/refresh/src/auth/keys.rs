@@ -58,7 +58,7 @@ impl<F: FetchKeys> Keys<F> {
     /// [`Denied::Unauthenticated`] when the issuer has no such key, [`Denied::Undecided`] when it cannot be asked.
     pub async fn rsa(&self, id: &str, now: Timestamp) -> Result<DecodingKey, Denied> {
         let now = now.as_second();
-        // Held during the fetch: whoever comes meanwhile waits for it in place of fetching too.
+        // Held during the fetch: callers that come meanwhile wait for it in place of fetching too.
         let mut known = self.known.lock().await;
         let may_fetch = known.tried_at.is_none_or(|tried| now - tried >= BETWEEN_FETCHES);
         let is_fresh = now - known.fetched_at < FRESH;

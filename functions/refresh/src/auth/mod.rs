@@ -1,4 +1,4 @@
-//! Who may cause a refresh: a Git host with a signed webhook, or a workflow of the registry repository with an OIDC token.
+//! Callers that may cause a refresh: a Git host with a signed webhook, or a workflow of the registry repository with an OIDC token.
 //!
 //! - [`webhook`]: the checks of webhooks
 //! - [`oidc`]: the token of a workflow

@@ -40,7 +40,7 @@ pub struct Claims {
 /// Which tokens are good.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Who issues them, such as `https://token.actions.githubusercontent.com`.
+    /// Their issuer, such as `https://token.actions.githubusercontent.com`.
     pub issuer: String,
     /// For whom they must be: the value that the workflow asks for.
     pub audience: String,

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::Denied;
 
-/// Fewest bytes of a secret. Whoever knows one delivery can try short ones without being noticed.
+/// Fewest bytes of a secret. Somebody who knows one delivery can try short ones without being noticed.
 const SECRET_BYTES: usize = 16;
 
 /// Most signatures of a delivery that are compared. A rotation needs two.

@@ -45,7 +45,7 @@ pub struct Host {
 
 impl Host {
     /// Reads an event, by its name and the body, whose signature must have been checked. Names without use here are [`Event::Other`],
-    /// whatever their bodies are.
+    /// and their bodies are not read.
     ///
     /// # Errors
     /// [`MalformedEvent`] when the body of a known event is not as the host documents it.

@@ -67,7 +67,7 @@ struct Check {
     outcome: Result<(), Failure>,
 }
 
-/// A look under way. Whatever becomes of it, it is over when this is dropped.
+/// A look under way. It is over when this is dropped, however it ended.
 struct Look<'a> {
     inner: &'a Inner,
     outcome: Result<(), Failure>,

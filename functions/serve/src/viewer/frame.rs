@@ -54,7 +54,7 @@ impl Frame {
         path.starts_with('/') && SHOWN.contains(&first) && !is_hidden && !is_starter
     }
 
-    /// A page whose links to what the preview answers stay below its path, whoever wrote them. Attributes alone have a quote before
+    /// A page whose links to what the preview answers stay below its path, those of authors too. Attributes alone have a quote before
     /// the slash: `maud` escapes those of texts.
     pub(super) fn below(&self, document: &str) -> String {
         let mut out = String::with_capacity(document.len() + document.len() / 16);
