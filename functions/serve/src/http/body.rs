@@ -112,11 +112,11 @@ impl Body {
         if let Some(known) = self.known(request, coding) {
             return self.not_modified(known, caching);
         }
-        if !self.is_ready(coding) {
-            self.begin(coding);
-        }
         let less = if coding == Coding::Brotli { accepted(request, Coding::Gzip) } else { Coding::Identity };
         let ready = [coding, less].into_iter().find(|coding| self.is_ready(*coding));
+        if ready != Some(coding) {
+            self.begin(coding);
+        }
         self.coded_answer(ready.unwrap_or(Coding::Identity), caching)
     }
 
