@@ -166,6 +166,8 @@ class Plain:
         self._tails = {name: Tail(logs / f"{name}.log") for name in ("serve", "refresh", "publish")}
 
     build = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh", "-p", "devfile-registry")
+    tool = ("cargo", "build", "--release", "-p", "cli")
+    """The build of the command-line tool, which has both functions in it."""
 
     @staticmethod
     def ports(port: int) -> list[int]:

@@ -168,6 +168,31 @@ def starters(stage: Stage) -> Iterator[Row]:
     stage.stop(serving)
 
 
+def tool(stage: Stage) -> Iterator[Row]:
+    """The command-line tool: a preview, and `run` with a directory"""
+    size = stage.tool_mb()
+    yield Row("devfile-registry: size of the program", "under 30 MB", f"{size:.1f} MB", size < 30)
+    starts, sizes = [], []
+    for _ in range(3 if stage.quick else 9):
+        registry = stage.registry()
+        previewing = stage.preview(registry)
+        starts.append(previewing.started_in)
+        sizes.append(previewing.resident_mb())
+        stage.stop(previewing)
+    yield _time("preview: start to first answer", median(starts), 0.3)
+    previewing = stage.preview(registry)
+    stack = min(registry.source.glob("stacks/*/**/devfile.yaml")).relative_to(registry.source / "stacks").parts[0]
+    path = f"/viewer/devfiles/{json.loads(previewing.get('/status'))['name'].lower().replace(' ', '-')}/{stack}"
+    times = 3 if stage.quick else 9
+    yield _time("preview: a change of a file to the page with it", median(stage.reload(previewing, registry, path, times)), 0.1)
+    memory = max(*sizes, previewing.resident_mb())
+    yield Row("preview: memory", "under 40 MB", f"{memory:.1f} MB", memory < 40)
+    stage.stop(previewing)
+    first, changed = stage.run(stage.registry(), times)
+    yield _time("run with a directory: start to the first publication", first, 1.0)
+    yield _time("run with a directory: one version changed, to the new bytes served", median(changed), 0.06)
+
+
 def large(stage: Stage) -> Iterator[Row]:
     """A registry of 10,000 versions: filtered answers, one version changed"""
     registry = stage.large_registry(450 if stage.quick else 4550)
@@ -239,6 +264,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "nginx": nginx,
     "viewer": viewer,
     "starters": starters,
+    "tool": tool,
     "large": large,
 }
 """Every part by the name that `scripts/bench` takes, in the order of the table."""

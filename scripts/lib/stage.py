@@ -24,6 +24,7 @@ from .processes import Child, Supervisor, free_ports
 _ACCESS_KEY, _SECRET_KEY = "bench", "bench-secret"
 _START_SECONDS = 30.0
 _REFRESH_SECONDS = 900.0
+_WEBHOOK_SECRET = "a webhook secret of the bench"
 
 
 class Load(NamedTuple):
@@ -171,16 +172,21 @@ class Stage:
 
     def trigger(self, registry: Registry, times: int) -> list[float]:
         """Seconds from a signed `POST /refresh`, each after a change of one devfile, until `serve` gives the new one."""
-        secret = "a webhook secret of the bench"
         [port] = free_ports(1)
-        environment = {**registry.environment, "LISTEN_ADDR": f"127.0.0.1:{port}", "WEBHOOK_SECRET": secret}
+        environment = {**registry.environment, "LISTEN_ADDR": f"127.0.0.1:{port}", "WEBHOOK_SECRET": _WEBHOOK_SECRET}
         log = self._data / "refresh-server.log"
         refreshing = self._supervisor.spawn("refresh", [self._binaries / "refresh"], env=environment, log=log)
         self._until_healthy(port)
         serving = self.serve(Registry(registry.source, {**registry.environment, "REVALIDATE_SECONDS": "0"}))
-        devfile = min(registry.source.glob("stacks/*/**/devfile.yaml"))
-        path = f"/{devfile.relative_to(registry.source)}"
-        signature = hmac.new(secret.encode(), b"{}", hashlib.sha256).hexdigest()
+        seconds = self._triggered(registry.source, port, serving, times)
+        self.stop(serving)
+        self._supervisor.drop(refreshing)
+        return seconds
+
+    def _triggered(self, source: Path, port: int, serving: Serving, times: int) -> list[float]:
+        devfile = min(source.glob("stacks/*/**/devfile.yaml"))
+        path = f"/{devfile.relative_to(source)}"
+        signature = hmac.new(_WEBHOOK_SECRET.encode(), b"{}", hashlib.sha256).hexdigest()
         seconds = []
         for number in range(times):
             text = f"# triggered {number}\n"
@@ -196,9 +202,53 @@ class Stage:
             while not serving.get(path).decode().endswith(text):
                 self._supervisor.check()
             seconds.append(time.monotonic() - begin)
-        self.stop(serving)
-        self._supervisor.drop(refreshing)
         return seconds
+
+    def preview(self, registry: Registry) -> Serving:
+        """Starts `devfile-registry preview` and waits until it is healthy."""
+        [port] = free_ports(1)
+        return self._start_tool(["preview", str(registry.source), "--port", str(port)], port, {})
+
+    def reload(self, serving: Serving, registry: Registry, path: str, times: int) -> list[float]:
+        """Seconds from a change of a devfile on disk until an open page of a preview has its new content."""
+        devfile = min(registry.source.glob("stacks/*/**/devfile.yaml"))
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=30)
+        connection.request("GET", "/_preview/events")
+        events = connection.getresponse()
+        seconds = []
+        for number in range(times):
+            text = f"reload number {number}"
+            changed = re.sub(r"(?m)^(  description: ?).*$", rf"\g<1>{text}", devfile.read_text(), count=1)
+            begin = time.monotonic()
+            devfile.write_text(changed)
+            while events.readline() != b"event: release\n":
+                self._supervisor.check()
+            if text not in serving.get(path).decode():
+                raise Failure(f"a preview asks for a reload of {path} before it has {text}")
+            seconds.append(time.monotonic() - begin)
+        connection.close()
+        return seconds
+
+    def run(self, registry: Registry, times: int) -> tuple[float, list[float]]:
+        """Seconds from the start of `devfile-registry run` with a directory to its first publication, and of one version changed."""
+        [port] = free_ports(1)
+        source = registry.source
+        store = {"STORE": str(self._data / "store"), "REGISTRY_REPO_URL": str(source), "WEBHOOK_SECRET": _WEBHOOK_SECRET}
+        Path(store["STORE"]).mkdir()
+        running = self._start_tool(["run"], port, {**store, "LISTEN_ADDR": f"127.0.0.1:{port}", "FETCH": "false", "RUST_LOG": "warn"})
+        seconds = self._triggered(source, port, running, times)
+        self.stop(running)
+        return running.started_in, seconds
+
+    def tool_mb(self) -> float:
+        """The size of the command-line tool."""
+        return (self._binaries / "devfile-registry").stat().st_size / 1e6
+
+    def _start_tool(self, arguments: list[str], port: int, settings: Mapping[str, str]) -> Serving:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        command = [self._binaries / "devfile-registry", *arguments]
+        child = self._supervisor.spawn("tool", command, env={**kept, **settings}, log=self._data / "tool.log")
+        return Serving(child, port, self._until_healthy(port))
 
     def generate_index(self, source: Path) -> tuple[float, float]:
         """Seconds that `index-generator` takes as a process, and the most memory that it took, in MB."""

@@ -1,5 +1,7 @@
 //! A real browser under test: Chromium, driven by its own driver. `scripts/test` fetches both.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,15 +33,33 @@ impl Look {
     pub const ALL: [(Self, &'static str); 3] = [(Self::Light, "light"), (Self::Dark, "dark"), (Self::Narrow, "narrow")];
 }
 
-/// A browser with a profile of its own. Browser and driver end when this is dropped.
+/// A browser with a profile of its own. Browser, profile and driver end when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
     /// Its session.
     pub client: Client,
     /// The folder of its downloads.
     pub downloads: tempfile::TempDir,
+    /// The address of the driver, as `127.0.0.1:PORT`.
     driver: String,
+    session: String,
     _process: Child,
+    /// The folder of its temporary files, which it does not remove itself.
+    _scratch: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    /// Ends the session: a driver that is killed leaves its browser and the profile behind.
+    fn drop(&mut self) {
+        let ended = TcpStream::connect(&self.driver).and_then(|mut stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            write!(stream, "DELETE /session/{} HTTP/1.1\r\nHost: {}\r\n\r\n", self.session, self.driver)?;
+            stream.read(&mut [0; 64])
+        });
+        if let Err(error) = ended {
+            eprintln!("chromedriver did not end its browser: {error}");
+        }
+    }
 }
 
 fn tool(name: &str) -> PathBuf {
@@ -53,6 +73,8 @@ impl Browser {
     /// Starts a browser.
     pub async fn start() -> Self {
         let mut command = Command::new(tool("chromedriver"));
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        command.env("TMPDIR", scratch.path());
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut process = command.spawn().expect("chromedriver starts");
         let mut lines = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
@@ -63,7 +85,7 @@ impl Browser {
             }
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let driver = format!("http://127.0.0.1:{port}");
+        let driver = format!("127.0.0.1:{port}");
         let downloads = tempfile::tempdir().expect("a temporary folder");
         let arguments = [
             "--headless=new",
@@ -83,8 +105,13 @@ impl Browser {
             },
         });
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver).await;
-        Self { client: client.expect("chromedriver starts Chromium"), downloads, driver, _process: process }
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://{driver}"))
+            .await;
+        let client = client.expect("chromedriver starts Chromium");
+        let session = client.session_id().await.expect("the session is there").expect("it has a name");
+        Self { client, downloads, driver, session, _process: process, _scratch: scratch }
     }
 
     /// Opens a page and waits until it is loaded.
@@ -98,8 +125,7 @@ impl Browser {
 
     /// Sends a command of Chromium's own protocol.
     pub async fn command(&self, name: &str, parameters: Value) -> Value {
-        let session = self.client.session_id().await.expect("the session is there").expect("it has a name");
-        let url = format!("{}/session/{session}/goog/cdp/execute", self.driver);
+        let url = format!("http://{}/session/{}/goog/cdp/execute", self.driver, self.session);
         let body = json!({"cmd": name, "params": parameters}).to_string();
         let answer = crate::http::client().post(url).body(body).send().await.expect("chromedriver answers");
         let text = answer.text().await.expect("its answer is text");
