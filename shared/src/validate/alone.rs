@@ -1,4 +1,4 @@
-//! Reads a devfile by itself and holds it against its schema.
+//! Reads a devfile by itself, and holds it against its schema.
 
 use serde_json::Value;
 
@@ -9,8 +9,17 @@ use super::schema::Schema;
 use super::surroundings::Surroundings;
 use crate::yaml::{self, Data, Node};
 
-/// Reads a file and holds it against the schema that it names, which is all that a parent has to satisfy alone.
-pub(crate) fn check(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node> {
+/// Reads the bytes of a devfile; `file` is its number in places. Returns `None` for other content.
+pub(super) type Read = fn(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node>;
+
+/// A [`Read`] that checks nothing. A program that only uses this one has no schemas in it.
+pub(super) fn parse(file: u16, bytes: &[u8], _: &mut Findings) -> Option<Node> {
+    let reading = yaml::read(file, bytes);
+    reading.node.filter(|node| reading.faults.is_empty() && node.is_map())
+}
+
+/// A [`Read`] that holds the devfile against the schema that it names, which is all that a parent has to satisfy alone.
+pub(super) fn check(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node> {
     let reading = yaml::read(file, bytes);
     reading.faults.into_iter().for_each(|fault| findings.fault(file, fault));
     let node = reading.node?;
@@ -49,8 +58,8 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
     schema
 }
 
-/// Reads a parent and holds it against the schema that it names.
-pub(super) fn read_parent(origin: &Origin, around: &Surroundings<'_>) -> Parent {
+/// Reads a parent from where it is.
+pub(super) fn read_parent(origin: &Origin, around: &Surroundings<'_>, read: Read) -> Parent {
     let found = match origin {
         Origin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
         Origin::Web(url) => around.outside.fetch(&Outside::Uri(url.to_string())),
@@ -59,7 +68,7 @@ pub(super) fn read_parent(origin: &Origin, around: &Surroundings<'_>) -> Parent 
     match found {
         Found::Devfile(bytes) => {
             let mut findings = Findings::new("");
-            let node = check(0, &bytes, &mut findings);
+            let node = read(0, &bytes, &mut findings);
             let [problems, _] = findings.into_sorted();
             Parent::Read { node, problems, bytes: bytes.len() }
         }

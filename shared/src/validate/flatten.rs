@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
-use super::alone::read_parent;
+use super::alone::{Read, read_parent};
 use super::findings::Findings;
 use super::known_parents::{FlatParent, KnownParents, Origin, Parent};
 use super::merge;
@@ -30,6 +30,8 @@ pub(crate) struct Flat {
 /// Resolves the parents and plugins of one devfile.
 pub(crate) struct Flattening<'a, 'b> {
     pub(crate) around: &'a Surroundings<'b>,
+    /// Reads each parent and plugin.
+    read_alone: Read,
     pub(crate) findings: &'a mut Findings,
     /// The devfiles that led here.
     pub(crate) chain: Vec<Origin>,
@@ -45,9 +47,15 @@ pub(crate) struct Flattening<'a, 'b> {
 
 impl<'a, 'b> Flattening<'a, 'b> {
     /// Begins with a devfile.
-    pub(crate) fn new(origin: Origin, around: &'a Surroundings<'b>, findings: &'a mut Findings) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        around: &'a Surroundings<'b>,
+        read_alone: Read,
+        findings: &'a mut Findings,
+    ) -> Self {
         Self {
             around,
+            read_alone,
             findings,
             chain: vec![origin],
             read: 0,
@@ -114,8 +122,8 @@ impl<'a, 'b> Flattening<'a, 'b> {
         let known = self.around.known_parents.map(|known| known.get(&origin));
         let read = OnceLock::new();
         let parent = match &known {
-            Some(known) => known.get_or_init(|| read_parent(&origin, self.around)),
-            None => read.get_or_init(|| read_parent(&origin, self.around)),
+            Some(known) => known.get_or_init(|| read_parent(&origin, self.around, self.read_alone)),
+            None => read.get_or_init(|| read_parent(&origin, self.around, self.read_alone)),
         };
         let (node, problems, bytes) = match parent {
             Parent::Read { node, problems, bytes } => (node, problems, *bytes),
@@ -165,7 +173,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     fn flatten_alone(&self, origin: &Origin, known: &KnownParents) -> Option<FlatParent> {
         let parent = known.get(origin);
         let Parent::Read { node: Some(node), problems, bytes } =
-            parent.get_or_init(|| read_parent(origin, self.around))
+            parent.get_or_init(|| read_parent(origin, self.around, self.read_alone))
         else {
             return None;
         };
@@ -173,7 +181,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
             return None;
         }
         let mut findings = Findings::new(&origin.to_string());
-        let mut alone = Flattening::new(origin.clone(), self.around, &mut findings);
+        let mut alone = Flattening::new(origin.clone(), self.around, self.read_alone, &mut findings);
         alone.origins.push(origin.clone());
         alone.read = *bytes;
         alone.sharing = self.sharing.iter().chain([origin]).cloned().collect();

@@ -79,7 +79,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let document = alone::check(0, bytes, &mut findings);
     if let Some(document) = &document {
         let origin = Origin::Tree(path.to_owned());
-        let mut flat = Flattening::new(origin, around, &mut findings).flatten(document.clone());
+        let mut flat = Flattening::new(origin, around, alone::check, &mut findings).flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
         check_metadata(document, &mut findings);
@@ -101,9 +101,9 @@ pub struct Flattened {
 
 /// Brings in the parents and plugins of the devfile at a path of the tree, without checking it; `None` when it is no devfile.
 pub fn flatten(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Option<Flattened> {
-    let root = yaml::parse(path, bytes).ok().filter(Node::is_map)?;
     let mut findings = Findings::new(path);
-    let flat = Flattening::new(Origin::Tree(path.to_owned()), around, &mut findings).flatten(root);
+    let root = alone::parse(0, bytes, &mut findings)?;
+    let flat = Flattening::new(Origin::Tree(path.to_owned()), around, alone::parse, &mut findings).flatten(root);
     Some(Flattened { root: flat.root, files: findings.into_paths(), is_complete: flat.complete })
 }
 
