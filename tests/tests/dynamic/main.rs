@@ -12,3 +12,4 @@ mod protocol;
 mod races;
 mod settling;
 mod triggers;
+mod walk;
