@@ -7,6 +7,7 @@ mod actions;
 mod faults;
 mod fixture;
 mod hosts;
+mod many_previews;
 mod previews;
 mod protocol;
 mod races;

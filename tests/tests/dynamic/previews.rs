@@ -255,6 +255,30 @@ async fn broken_devfile_of_a_pull_request_is_named_with_file_and_line() {
 }
 
 #[tokio::test]
+async fn previews_of_two_proposals_never_answer_for_each_other() {
+    let world = World::new("members").await;
+    let heads = [world.propose("of the first"), world.propose("of the second")];
+    for (number, head) in (1..).zip(&heads) {
+        world.dynamic.act(json!({"action": "preview", "number": number, "commit_hash": head})).await;
+    }
+    world.until_listed(&[&heads[0], &heads[1]]).await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = world.serve.ask("GET", path, headers).await;
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned(), answer.header("etag").to_owned())
+    };
+    let (_, live, live_tag) = ask("/devfiles/loom", &[]).await;
+    let (_, first, first_tag) = ask("/previews/1/devfiles/loom", &[]).await;
+    let (_, second, _) = ask("/previews/2/devfiles/loom", &[]).await;
+    assert!(first.ends_with("# of the first\n") && second.ends_with("# of the second\n"), "{first}\n{second}");
+    assert_eq!(ask("/devfiles/loom", &[]).await.1, live);
+    // What a client keeps of one is not taken for another.
+    for (path, tag) in [("/devfiles/loom", &first_tag), ("/previews/2/devfiles/loom", &first_tag)] {
+        assert_eq!(ask(path, &[("if-none-match", tag)]).await.0, 200, "{path}");
+    }
+    assert_eq!(ask("/previews/1/devfiles/loom", &[("if-none-match", &live_tag)]).await.0, 200);
+}
+
+#[tokio::test]
 async fn hostile_paths_of_a_preview_lead_nowhere_else() {
     let world = World::new("members").await;
     let head = world.propose("x");
