@@ -24,8 +24,8 @@ BUCKET = "devfile-registry"
 _ACCESS_KEY = "devfile"
 _FIRST_ANSWER_SECONDS = 60.0
 
-_DELIVER = """curl "$GITHUB_API_URL/_control/deliver" -d '{"url": "'$WEBHOOK_URL'", "secret": "'$WEBHOOK_SECRET'"}'"""
-"""Has the stand-in deliver the push of the branch head, signed as GitHub does."""
+_DELIVER = """curl "$HOST_CONTROL/deliver" -d '{"url": "'$WEBHOOK_URL'", "secret": "'$WEBHOOK_SECRET'"}'"""
+"""Has the stand-in deliver the push of the branch head, with the proof of its host."""
 
 HELP = """\
 Runs a devfile registry on this machine: an S3 server, an OCI registry, and both functions.
@@ -48,6 +48,8 @@ At any end it takes along everything that it started.
 """
 
 
+_HOSTS = {"github": "GitHub", "gitlab": "GitLab"}
+
 _STAND_IN = ("cargo", "build", "--workspace", "--bin", "github-stand-in")
 
 
@@ -57,18 +59,23 @@ def main(root: Path, arguments: list[str]) -> int:
         prog="scripts/dev", description=HELP, epilog=MORE_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--release", action="store_true", help="run release binaries as HTTP servers, no emulator")
-    parser.add_argument(
-        "--github",
-        action="store_true",
-        help="take the folder, a Git work tree, for a repository on GitHub: publish what is committed, when a push is delivered",
-    )
+    hosts = parser.add_mutually_exclusive_group()
+    for name, title in _HOSTS.items():
+        hosts.add_argument(
+            f"--{name}",
+            dest="host",
+            action="store_const",
+            const=name,
+            help=f"take the folder, a Git work tree, for a repository on {title}: publish what is committed, when a push is"
+            " delivered, and preview proposals",
+        )
     parser.add_argument("--fresh", action="store_true", help="start with an empty bucket and an empty OCI registry")
     options = parser.parse_args(arguments)
 
     port = _port()
     source = _source(root)
-    if options.github and not (source / ".git").exists():
-        raise Failure(f"{source} is no Git work tree, which --github needs; set DEV_SOURCE to a clone")
+    if options.host and not (source / ".git").exists():
+        raise Failure(f"{source} is no Git work tree, which --{options.host} needs; set DEV_SOURCE to a clone")
     home = root / os.environ.get("DEV_DIR", ".dev")
     kind = Plain if options.release else Emulated
     for wanted in kind.ports(port):
@@ -78,7 +85,7 @@ def main(root: Path, arguments: list[str]) -> int:
     with exclusive(home / "lock", lambda holder: _other_run(home, holder)) as lock, Supervisor(lock) as supervisor:
         try:
             development = Development(supervisor, root, home, source, port)
-            development.run(release=options.release, fresh=options.fresh, github=options.github)
+            development.run(release=options.release, fresh=options.fresh, host=options.host)
         except Stopped:
             step("stop", "ending all that was started")
             raise
@@ -116,7 +123,7 @@ class Development:
         self._source, self._port = source, port
         self._logs = home / "logs"
 
-    def run(self, release: bool, fresh: bool, github: bool) -> NoReturn:
+    def run(self, release: bool, fresh: bool, host: Optional[str]) -> NoReturn:
         """Brings everything up, then follows."""
         if fresh:
             for part in ("s3", "oci"):
@@ -133,7 +140,7 @@ class Development:
         else:
             functions = Emulated(self._supervisor, self._root, self._logs, binaries / "cargo-lambda")
         self._build(functions.build)
-        if github and release:
+        if host and release:
             # A program of the tests, which the release build leaves out.
             self._build(_STAND_IN)
 
@@ -152,11 +159,11 @@ class Development:
         )
 
         own = self._settings(bucket, registry)
-        if github:
-            own.update(self._github(functions.webhook_url(self._port)))
+        if host:
+            own.update(self._host(host, functions.webhook_url(self._port, host)))
         self._write_environment(own)
-        # Before the first look of refresh, so that no change falls between the two. GitHub reports pushes itself.
-        watcher = None if github else Watcher(self._source)
+        # Before the first look of refresh, so that no change falls between the two. A Git host reports pushes itself.
+        watcher = None if host else Watcher(self._source)
         functions.start(self._port, _environment(own))
         self._supervisor.on_tick = lambda: _show(functions)
         console.table(
@@ -164,14 +171,14 @@ class Development:
                 *functions.urls(),
                 ("bucket", f"{BUCKET} at {bucket.endpoint} (SeaweedFS)"),
                 ("registry", f"{registry} ({'Distribution' if own_registry else 'OCI_REGISTRY'})"),
-                ("source", f"{self._source}{' as GitHub at ' + own['GITHUB_API_URL'] if github else ''}"),
+                ("source", f"{self._source}{f' on {_HOSTS[host]}' if host else ''} ({own['REGISTRY_REPO_URL']})"),
                 ("logs", f"{self._logs} (environment: {self._home / 'env'})"),
             ]
         )
         self._publish_first(functions)
         self._await_answer(functions)
         console.good(f"ready http://127.0.0.1:{self._port}")
-        if github:
+        if host:
             step("push", f"commit in {self._source}, then deliver the push: `. {self._home / 'env'}; {_DELIVER}`")
         self._follow(functions, watcher)
 
@@ -193,27 +200,35 @@ class Development:
             "REGISTRY_NAME": "Development registry",
         }
 
-    def _github(self, webhook: str) -> dict[str, str]:
-        """Starts the stand-in for GitHub over the folder, and gives the settings that lead there."""
+    def _host(self, host: str, webhook: str) -> dict[str, str]:
+        """Starts the stand-in for a Git host over the folder, and gives the settings that lead there."""
         port = free_ports(1)[0]
         target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
         program = self._root / target / "debug/github-stand-in"
         command = [program, "--repo", self._source, "--listen", f"127.0.0.1:{port}"]
-        self._supervisor.spawn("GitHub", command, log=self._logs / "github.log")
+        self._supervisor.spawn(_HOSTS[host], command, log=self._logs / f"{host}.log")
         url = f"http://127.0.0.1:{port}"
         self._supervisor.wait(
             lambda: _get(port, "/repos/example/registry")[0] == 200,
             limit=_FIRST_ANSWER_SECONDS,
-            what=f"the stand-in for GitHub did not get ready (log: {self._logs / 'github.log'})",
+            what=f"the stand-in for {_HOSTS[host]} did not get ready (log: {self._logs / f'{host}.log'})",
         )
-        return {
+        settings = {
             "REGISTRY_REPO_URL": f"{url}/example/registry",
+            "HOST_CONTROL": f"{url}/_control",
+            "WEBHOOK_URL": webhook,
+            "PREVIEWS": "labelled",
+            "PUBLIC_URL": f"http://127.0.0.1:{self._port}",
+        }
+        if host == "gitlab":
+            return {**settings, "STATUS_TOKEN": "gitlab:a-token-that-writes"}
+        return {
+            **settings,
             "GITHUB_API_URL": url,
             "GITHUB_TOKEN": "ghp_development",
             "OIDC_ISSUER": f"{url}/_services/token",
             "OIDC_AUDIENCE": f"http://127.0.0.1:{self._port}",
             "OIDC_REPOSITORY_ID": str(json.loads(_get(port, "/repos/example/registry")[1])["id"]),
-            "WEBHOOK_URL": webhook,
         }
 
     def _secret(self, name: str) -> str:

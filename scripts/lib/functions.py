@@ -64,9 +64,9 @@ class Emulated:
         return [("serve", f"{url} (Lambda emulator)"), ("refresh", f"{url}/refresh")]
 
     @staticmethod
-    def webhook_url(port: int) -> str:
-        """The URL to which GitHub delivers its events."""
-        return f"http://127.0.0.1:{port}/webhooks/github"
+    def webhook_url(port: int, host: str) -> str:
+        """The URL to which a Git host delivers its events."""
+        return f"http://127.0.0.1:{port}/webhooks/{host}"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts the emulator, which starts a function when it is first asked for something."""
@@ -182,9 +182,9 @@ class Plain:
         ]
 
     @staticmethod
-    def webhook_url(port: int) -> str:
-        """The URL to which GitHub delivers its events."""
-        return f"http://127.0.0.1:{port + 1}/webhooks/github"
+    def webhook_url(port: int, host: str) -> str:
+        """The URL to which a Git host delivers its events."""
+        return f"http://127.0.0.1:{port + 1}/webhooks/{host}"
 
     def start(self, port: int, environment: Mapping[str, str]) -> None:
         """Starts both."""

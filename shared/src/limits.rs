@@ -21,11 +21,9 @@ pub const FOLDER_BYTES: u64 = 32 << 20;
 /// Most bytes in the tree of a registry repository. They are in memory while a release is made, in a function of 512 MB.
 pub const TREE_BYTES: u64 = 128 << 20;
 
-/// Largest answer of GitHub's API, in bytes: those about a repository or a token take a few KB.
-pub const GITHUB_ANSWER_BYTES: usize = 1 << 20;
-
-/// Most bytes of an answer to a commit status: only its first words are shown.
-pub const STATUS_ANSWER_BYTES: usize = 16 << 10;
+/// Largest answer of the API of a Git host, in bytes: those about a repository or a token take a few KB, a comment comes back as text and
+/// as HTML.
+pub const HOST_ANSWER_BYTES: usize = 1 << 20;
 
 /// Largest manifest that is read, in bytes: as large as every OCI registry has to take one (OCI distribution specification 1.1,
 /// "Pushing Manifests").
@@ -138,6 +136,9 @@ pub const LIVING_PREVIEWS: usize = if cfg!(test) { 3 } else { 50 };
 
 /// Time after its last push at which a preview ends, in seconds: 14 days.
 pub const PREVIEW_SECONDS: i64 = 14 * 24 * 3600;
+
+/// Time for which the mark of a closed proposal stays, in seconds: a day. Lambda delivers an event again for six hours at most.
+pub const WITHDRAWN_SECONDS: i64 = 24 * 3600;
 
 /// Largest object that names a preview, in bytes: the names of [`LISTED_CHANGES`] parts of each kind take 100 KB.
 pub const PREVIEW_BYTES: u64 = 1 << 20;

@@ -13,7 +13,7 @@ use crate::diff::{Diff, markdown};
 use crate::digest::{CommitSha, Digest};
 use crate::index::to_compact_json;
 use crate::limits::PREVIEW_BYTES;
-use crate::release::{Changes, InvalidDocument};
+use crate::release::{Changes, InvalidDocument, LiveIndex};
 use crate::text::shortened;
 use crate::timestamp::Timestamp;
 
@@ -70,6 +70,13 @@ pub struct Proposed {
     /// The branch that it would change; empty when that was checked.
     #[serde(default)]
     pub base_branch: String,
+    /// The reference that its host keeps at its head, such as `refs/pull/7/head`; `None` when the host has none, and the head is
+    /// taken as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When the host changed it last, by the clock of the host; `None` when it is meant as it is, however old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// The object that names the release of a preview.
@@ -103,6 +110,9 @@ pub struct Preview {
     /// When it ended; `None` while it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// When the proposal was closed or lost its label, by the clock of its host: earlier changes of it are late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Timestamp>,
     /// Its changes against the live release, the first [`LISTED_CHANGES`](crate::limits::LISTED_CHANGES) of each kind.
     pub changes: Changes,
     /// The number of quarantined parts.
@@ -123,6 +133,35 @@ impl Proposed {
 }
 
 impl Preview {
+    /// The object of a proposal that has no preview, to note when it was closed. It names what is live, and is never visited.
+    pub(crate) fn mark(number: u64, live: &LiveIndex, now: &Timestamp) -> Self {
+        Self {
+            number,
+            commit_hash: live.commit_hash.clone(),
+            release: live.release,
+            base: live.release,
+            base_commit: live.commit_hash.clone(),
+            title: String::new(),
+            author: String::new(),
+            url: String::new(),
+            opened_at: now.clone(),
+            updated_at: now.clone(),
+            expires_at: now.clone(),
+            ended_at: None,
+            withdrawn_at: None,
+            changes: Changes::default(),
+            quarantined: 0,
+            comment: None,
+        }
+    }
+
+    /// Whether its proposal was closed, or lost its label, after a change of it.
+    pub(crate) fn is_withdrawn_since(&self, changed_at: Option<&Timestamp>) -> bool {
+        let withdrawn = self.withdrawn_at.as_ref().zip(changed_at);
+        // Hosts tell whole seconds. Within one, the proposal stays withdrawn.
+        withdrawn.is_some_and(|(withdrawn, changed)| changed.instant() <= withdrawn.instant())
+    }
+
     /// Whether it can be visited.
     pub fn is_living(&self, now: jiff::Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at.instant()

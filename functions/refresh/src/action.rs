@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::preview::Proposed;
 use devfile_registry::publish::{Invocation, PreviewReport, Report, Verification};
+use devfile_registry::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +50,9 @@ pub enum Action {
     EndPreview {
         /// The number of the proposal.
         number: u64,
+        /// When it was closed or lost its label, by the clock of its host: events of earlier changes are late then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        withdrawn_at: Option<Timestamp>,
     },
 }
 
@@ -234,6 +238,11 @@ mod tests {
                     stacks: ["go".to_owned()].into(),
                     ..Hint::default()
                 }),
+            ),
+            (json!({"action": "end-preview", "number": 7}), Action::EndPreview { number: 7, withdrawn_at: None }),
+            (
+                json!({"action": "end-preview", "number": 7, "withdrawn_at": "2026-01-01T00:00:00Z"}),
+                Action::EndPreview { number: 7, withdrawn_at: "2026-01-01T00:00:00Z".parse().ok() },
             ),
             (
                 json!({"action": "rollback", "commit_hash": commit}),

@@ -12,7 +12,7 @@ use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
 use devfile_registry::registry::{ReadOnly, Record};
-use devfile_registry::source::statuses::CommitState;
+use devfile_registry::source::feedback::{CommitState, CommitStatus, StatusContext};
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
 use futures_util::FutureExt;
@@ -158,7 +158,9 @@ impl App {
             }
             Action::Restore {} => self.core.run("restore", None, publisher.restore().boxed()).await,
             Action::Preview(proposed) => return self.previewer()?.build(proposed).await.map(Answer::preview),
-            Action::EndPreview { number } => return self.previewer()?.end(*number).await.map(Answer::preview),
+            Action::EndPreview { number, withdrawn_at } => {
+                return self.previewer()?.end(*number, withdrawn_at.as_ref()).await.map(Answer::preview);
+            }
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
                 let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
@@ -265,7 +267,7 @@ impl Core {
     /// Shows the result at the commit on its host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
-        let Some(statuses) = &hosted.statuses else { return };
+        let Some(feedback) = &hosted.feedback else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {
                 Some((state, text)) => (&report.commit_hash, state, text),
@@ -276,7 +278,8 @@ impl Core {
                 None => return,
             },
         };
-        if let Err(error) = statuses.report(commit, state, &text, None).await {
+        let status = CommitStatus { context: StatusContext::Live, state, description: &text, target_url: None };
+        if let Err(error) = feedback.report(commit, &status).await {
             tracing::warn!(%error, "cannot show the result at the commit");
         }
     }

@@ -16,8 +16,8 @@ use devfile_registry::publish::Strictness;
 use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, OciRegistry, Record, RegistryAddress};
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
+use devfile_registry::source::feedback::{self, Feedback};
 use devfile_registry::source::github::{self, AppKey, GitHub};
-use devfile_registry::source::statuses::{self, CommitStatuses, RestStatuses};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 
 use crate::auth::gate::Access;
@@ -218,7 +218,7 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
     let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
     let credentials = github_credentials(environment);
-    let status_token = Secret::from_environment(environment, &settings::STATUS_TOKEN, statuses::check_token);
+    let status_token = Secret::from_environment(environment, &settings::STATUS_TOKEN, feedback::check_token);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
         let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
@@ -241,15 +241,15 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
         (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
         _ => GitAccess::of_host(hosts, &repository),
     };
-    let statuses = match (status_token, &github) {
+    let feedback = match (status_token, &github) {
         (Some(token), _) => {
-            let statuses = RestStatuses::new(&repository, token);
-            Some(CommitStatuses::Rest(accept(environment, settings::STATUS_TOKEN.name, statuses)?))
+            let feedback = Feedback::with_token(&repository, token);
+            Some(accept(environment, settings::STATUS_TOKEN.name, feedback)?)
         }
-        (None, Some(github)) => Some(CommitStatuses::GitHub(Arc::clone(github))),
+        (None, Some(github)) => Some(Feedback::on_github(Arc::clone(github))),
         (None, None) => None,
     };
-    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, statuses })))
+    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, feedback })))
 }
 
 fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {

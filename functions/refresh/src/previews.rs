@@ -10,7 +10,8 @@ use devfile_registry::preview::{Policy, Preview, Proposed, comment};
 use devfile_registry::public_url::PublicUrl;
 use devfile_registry::publish::{PreviewOutcome, PreviewReport, PublishError, Publisher};
 use devfile_registry::registry::{ReadOnly, Record};
-use devfile_registry::source::github::{CommitState, GitHub};
+use devfile_registry::source::feedback::{CommitState, CommitStatus, Feedback, StatusContext};
+use devfile_registry::timestamp::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::action::Action;
@@ -64,7 +65,7 @@ impl Previewer {
             // Its result is in the log.
             let _result = match action {
                 Action::Preview(proposed) => Box::pin(this.build(&proposed)).await,
-                Action::EndPreview { number } => this.end(number).await,
+                Action::EndPreview { number, withdrawn_at } => this.end(number, withdrawn_at.as_ref()).await,
                 _ => return,
             };
         }));
@@ -89,6 +90,9 @@ impl Previewer {
         }
         let built = Box::pin(self.publisher.preview(proposed)).await;
         match &built {
+            Ok(PreviewReport { outcome: PreviewOutcome::Superseded, .. }) => {
+                tracing::info!(number, commit = %proposed.commit_hash, "an event of a proposal came too late for a preview");
+            }
             Ok(report) => tracing::info!(
                 number,
                 commit = %proposed.commit_hash,
@@ -110,9 +114,13 @@ impl Previewer {
     }
 
     /// Ends the preview of a proposal.
-    pub(crate) async fn end(&self, number: u64) -> Result<PreviewReport, PublishError> {
+    pub(crate) async fn end(
+        &self,
+        number: u64,
+        withdrawn_at: Option<&Timestamp>,
+    ) -> Result<PreviewReport, PublishError> {
         let _one = self.one.lock().await;
-        let ended = self.publisher.end_preview(number).await;
+        let ended = self.publisher.end_preview(number, withdrawn_at).await;
         match &ended {
             Ok(report) => tracing::info!(number, outcome = ?report.outcome, "the proposal of a preview is closed"),
             Err(error) => tracing::error!(number, %error, "cannot end a preview"),
@@ -128,7 +136,7 @@ impl Previewer {
     /// Shows a preview at the commit and in a comment.
     async fn report(&self, commit: &CommitSha, built: &Result<PreviewReport, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
-        let Some(github) = &hosted.github else { return };
+        let Some(feedback) = &hosted.feedback else { return };
         let (state, text, link) = match built {
             Ok(PreviewReport { preview: Some(preview), .. }) => {
                 let changes = &preview.changes;
@@ -144,21 +152,23 @@ impl Previewer {
             Ok(_) => return,
             Err(error) => (CommitState::Error, format!("no preview: {}", error.public()), None),
         };
-        if let Err(error) = github.report_preview(commit, state, &text, link.as_deref()).await {
+        let context = StatusContext::Preview;
+        let status = CommitStatus { context, state, description: &text, target_url: link.as_deref() };
+        if let Err(error) = feedback.report(commit, &status).await {
             tracing::warn!(%error, "cannot show the preview at its commit");
         }
         if let Ok(report) = built
             && let Some(preview) = &report.preview
-            && let Err(error) = self.comment(github, preview, report).await
+            && let Err(error) = self.comment(feedback, preview, report).await
         {
             tracing::warn!(number = preview.number, error, "cannot comment on the proposal of a preview");
         }
     }
 
     /// Writes the comment of a preview, or the one that is there anew.
-    async fn comment(&self, github: &GitHub, preview: &Preview, report: &PreviewReport) -> Result<(), String> {
+    async fn comment(&self, feedback: &Feedback, preview: &Preview, report: &PreviewReport) -> Result<(), String> {
         let text = comment(preview, self.link(preview).as_deref(), &report.diff);
-        let written = github.write_comment(preview.number, preview.comment, &text).await;
+        let written = feedback.comment(preview.number, preview.comment, &text).await;
         match written.map_err(|error| error.to_string())? {
             Some(id) if preview.comment != Some(id) => {
                 self.publisher.note_comment(preview.number, id).await.map_err(|error| error.to_string())
@@ -176,11 +186,16 @@ fn wanted(policy: Policy, proposal: &Proposal, repository: &str) -> Result<Actio
     // A label that stands since an earlier head says nothing of this one, so only its setting counts, where the host says which was set.
     let tells_added = matches!(proposal.host, "github" | "gitlab");
     let is_set = tells_added && proposal.added_labels.iter().any(|label| label == LABEL);
+    // Strangers can close and open what they proposed; it leaves no trace when it cannot have had a preview.
+    let may_have_one = is_member || is_labelled || proposal.action == ProposalAction::Labelled;
+    let withdrawn_at = proposal.changed_at.clone().filter(|_| may_have_one);
     match (proposal.action, policy) {
         (_, Policy::Off) => Err("previews are off"),
-        (ProposalAction::Closed | ProposalAction::Merged, _) => Ok(Action::EndPreview { number }),
+        (ProposalAction::Closed | ProposalAction::Merged, _) => Ok(Action::EndPreview { number, withdrawn_at }),
         (ProposalAction::Labelled, Policy::Labelled) if is_set => build(proposal, repository),
-        (ProposalAction::Labelled, Policy::Labelled) if !is_member && !is_labelled => Ok(Action::EndPreview { number }),
+        (ProposalAction::Labelled, Policy::Labelled) if !is_member && !is_labelled => {
+            Ok(Action::EndPreview { number, withdrawn_at })
+        }
         (ProposalAction::Labelled, _) => Err("another label"),
         (ProposalAction::Opened | ProposalAction::Updated, _) if is_member => build(proposal, repository),
         (ProposalAction::Opened | ProposalAction::Updated, Policy::Members) => Err("not by a member"),
@@ -193,11 +208,15 @@ fn wanted(policy: Policy, proposal: &Proposal, repository: &str) -> Result<Actio
 fn build(proposal: &Proposal, repository: &str) -> Result<Action, &'static str> {
     let Some(commit_hash) = proposal.head_commit.clone() else { return Err("the host does not name the head") };
     let number = proposal.number;
-    let page = match proposal.host {
-        "github" => format!("{repository}/pull/{number}"),
-        "gitlab" => format!("{repository}/-/merge_requests/{number}"),
-        "bitbucket" => format!("{repository}/pull-requests/{number}"),
-        _ => format!("{repository}/pulls/{number}"),
+    let pull_request = || Some(format!("refs/pull/{number}/head"));
+    let (page, reference) = match proposal.host {
+        "github" => (format!("{repository}/pull/{number}"), pull_request()),
+        "gitlab" => {
+            (format!("{repository}/-/merge_requests/{number}"), Some(format!("refs/merge-requests/{number}/head")))
+        }
+        // It keeps no such references in the cloud.
+        "bitbucket" => (format!("{repository}/pull-requests/{number}"), None),
+        _ => (format!("{repository}/pulls/{number}"), pull_request()),
     };
     Ok(Action::Preview(Proposed {
         number,
@@ -206,6 +225,8 @@ fn build(proposal: &Proposal, repository: &str) -> Result<Action, &'static str> 
         author: proposal.author.clone().unwrap_or_default(),
         url: page,
         base_branch: proposal.base_branch.clone(),
+        reference,
+        changed_at: proposal.changed_at.clone(),
     }))
 }
 
@@ -232,6 +253,7 @@ mod tests {
             association,
             labels: owned(labels),
             added_labels: owned(added),
+            changed_at: "2026-01-01T00:00:00Z".parse().ok(),
         }
     }
 
@@ -254,7 +276,9 @@ mod tests {
             (ByLabel, Labelled, Some(Outsider), &[LABEL, "docs"], &["docs"], "none"),
             (ByLabel, Labelled, Some(Outsider), &["docs"], &[], "end"),
             (ByLabel, Labelled, Some(Member), &["docs"], &["docs"], "none"),
-            (Members, Closed, Some(Outsider), &[], &[], "end"),
+            (Members, Closed, Some(Member), &[], &[], "end"),
+            (Members, Closed, Some(Outsider), &[], &[], "end without a mark"),
+            (ByLabel, Closed, Some(Outsider), label, &[], "end"),
             (ByLabel, Merged, Some(Member), label, &[], "end"),
             (Policy::Off, Opened, Some(Member), label, &[], "none"),
             (Policy::Off, Closed, Some(Member), &[], &[], "none"),
@@ -262,7 +286,8 @@ mod tests {
             let event = proposal(action, association, labels, added);
             let found = match wanted(policy, &event, "https://github.com/clay/registry") {
                 Ok(Action::Preview(_)) => "build",
-                Ok(Action::EndPreview { number: 7 }) => "end",
+                Ok(Action::EndPreview { number: 7, withdrawn_at: Some(_) }) => "end",
+                Ok(Action::EndPreview { number: 7, withdrawn_at: None }) => "end without a mark",
                 Ok(action) => panic!("{action:?}"),
                 Err(_) => "none",
             };
@@ -282,13 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn preview_names_the_page_of_its_proposal() {
-        for (host, page) in [("github", "/pull/7"), ("gitlab", "/-/merge_requests/7"), ("gitea", "/pulls/7")] {
+    fn preview_names_the_page_of_its_proposal_and_the_reference_of_its_head() {
+        for (host, page, reference) in [
+            ("github", "/pull/7", Some("refs/pull/7/head")),
+            ("gitlab", "/-/merge_requests/7", Some("refs/merge-requests/7/head")),
+            ("gitea", "/pulls/7", Some("refs/pull/7/head")),
+            ("bitbucket", "/pull-requests/7", None),
+        ] {
             let event = Proposal { host, ..proposal(Opened, Some(Member), &[], &[]) };
             let Ok(Action::Preview(proposed)) = wanted(Members, &event, "https://example.org/r") else {
                 panic!("{host}")
             };
             assert_eq!(proposed.url, format!("https://example.org/r{page}"));
+            assert_eq!(proposed.reference.as_deref(), reference);
+            assert_eq!(proposed.changed_at, event.changed_at);
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use devfile_registry::digest::CommitSha;
+use devfile_registry::source::feedback::Feedback;
 use devfile_registry::source::github::GitHub;
-use devfile_registry::source::statuses::CommitStatuses;
 use devfile_registry::source::{GitSource, Listing, LocalSource, Scope, Source, SourceError};
 use devfile_registry::timestamp::Timestamp;
 use devfile_registry::tree::Tree;
@@ -30,8 +30,8 @@ pub struct Hosted {
     pub source: GitSource,
     /// The same repository in GitHub's API, if it is there.
     pub github: Option<Arc<GitHub>>,
-    /// Its commit statuses, if there are credentials for them.
-    pub statuses: Option<CommitStatuses>,
+    /// Commit statuses and comments there, if there are credentials for them.
+    pub feedback: Option<Feedback>,
 }
 
 impl Hosted {
@@ -74,6 +74,13 @@ impl Source for Repository {
             Self::Off => Err(SourceError::Off),
             Self::Local(source) => source.head().await,
             Self::Git(hosted) => hosted.source.head().await,
+        }
+    }
+
+    async fn reference(&self, name: &str) -> Result<Option<CommitSha>, SourceError> {
+        match self {
+            Self::Git(hosted) => hosted.source.reference(name).await,
+            Self::Off | Self::Local(_) => Ok(None),
         }
     }
 

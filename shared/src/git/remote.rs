@@ -119,6 +119,26 @@ impl Remote {
             Revision::Default => vec!["HEAD".to_owned()],
             Revision::Name(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
         };
+        let found = self.references(&names, deadline).await?;
+        let of = |name: &String| found.iter().find(|(found, _)| found == name);
+        let commit = names.iter().find_map(of).map(|(_, commit)| commit.clone());
+        commit.ok_or_else(|| match revision {
+            Revision::Name(name) => GitError::NoSuchRevision { host: self.host(), name: name.clone() },
+            _ => GitError::Empty(self.host()),
+        })
+    }
+
+    /// Returns the commit that a full reference names, such as `refs/pull/7/head`, with one request; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`GitError`] when the host does not answer.
+    pub async fn reference(&self, name: &str, deadline: Instant) -> Result<Option<CommitSha>, GitError> {
+        let found = self.references(&[name.to_owned()], deadline).await?;
+        Ok(found.into_iter().find(|(found, _)| found == name).map(|(_, commit)| commit))
+    }
+
+    /// The references that begin with one of some names, and their commits.
+    async fn references(&self, names: &[String], deadline: Instant) -> Result<Vec<(String, CommitSha)>, GitError> {
         let mut arguments = vec!["peel".to_owned()];
         arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
         // Every command is a request of its own, so the host's offers need not be known.
@@ -135,12 +155,7 @@ impl Remote {
                 None => return Err(self.protocol("its list of references ends early")),
             }
         }
-        let of = |name: &String| found.iter().find(|(found, _)| found == name);
-        let commit = names.iter().find_map(of).map(|(_, commit)| commit.clone());
-        commit.ok_or_else(|| match revision {
-            Revision::Name(name) => GitError::NoSuchRevision { host: self.host(), name: name.clone() },
-            _ => GitError::Empty(self.host()),
-        })
+        Ok(found)
     }
 
     /// Returns the name of the default branch, with one request.

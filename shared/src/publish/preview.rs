@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 use super::build::{Before, Emptiness, Made};
 use super::commit::check_limits;
@@ -12,10 +13,11 @@ use super::error::{PublishError, RACES};
 use super::publisher::Publisher;
 use super::report::Timings;
 use super::retention::age;
+use super::target::{FIRST_PAUSE, LONGEST_PAUSE, POLL};
 use crate::cache::{Bucket, Expect, Object, PREVIEWS, Written, preview_key};
 use crate::diff::{Diff, Side};
 use crate::digest::Digest;
-use crate::limits::{KEPT_SECONDS, LISTED_CHANGES, LIVING_PREVIEWS, PREVIEW_SECONDS};
+use crate::limits::{KEPT_SECONDS, LISTED_CHANGES, LIVING_PREVIEWS, PREVIEW_SECONDS, WITHDRAWN_SECONDS};
 use crate::outside::offline::Known;
 use crate::preview::{Preview, Proposed};
 use crate::registry::Registry;
@@ -23,6 +25,9 @@ use crate::release::{Changes, LiveIndex};
 use crate::repository::Quarantined;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
+
+/// The object of a preview: its content, unless it is damaged, and its state.
+type Stored = (Option<Preview>, Option<Object>);
 
 /// The result of an action on a preview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -36,6 +41,8 @@ pub enum PreviewOutcome {
     Missing,
     /// The proposal is for another branch than the one that is followed.
     Ignored,
+    /// The proposal has another head by now, or was closed since.
+    Superseded,
 }
 
 /// The result of an action on a preview.
@@ -78,14 +85,16 @@ impl PreviewReport {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Builds the preview of a proposal upon the live release.
+    /// Builds the preview of a proposal upon the live release, unless the proposal changed since.
     ///
     /// # Errors
     /// [`PublishError`] when nothing is live, or a server fails; the preview stays as it was.
     pub async fn preview(&self, proposed: &Proposed) -> Result<PreviewReport, PublishError> {
+        let superseded = || Ok(PreviewReport::of(PreviewOutcome::Superseded, proposed.number, None));
+        let Some(stored) = self.unless_late(proposed).await? else { return superseded() };
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
-        let stored = self.outline(&live.index).await?;
-        let before = stored.map(|stored| Before { live: &live, stored, known: Known::Kept });
+        let outline = self.outline(&live.index).await?;
+        let before = outline.map(|stored| Before { live: &live, stored, known: Known::Kept });
         let (mut timings, none) = (Timings::default(), BTreeSet::new());
         let made = self.build(&proposed.commit_hash, before.as_ref(), &none, Emptiness::Meant, &mut timings);
         let Made { built, previous, .. } = Box::pin(made).await?;
@@ -99,9 +108,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             self.wait_for_prune().await?;
             writes = writes.saturating_add(self.upload_again(&built, &found).await?);
         }
-        let preview =
-            self.name_preview(proposed, (built.name, &live.index), &changes, &built.release.outline.quarantined);
-        let preview = preview.await?;
+        let release = (built.name, &live.index);
+        let named = self.name_preview(proposed, stored, release, &changes, &built.release.outline.quarantined);
+        let Some(preview) = named.await? else { return superseded() };
         writes = writes.saturating_add(1).saturating_add(self.upload_again(&built, &found).await?);
         timings.upload = uploading.elapsed();
         let diff = Diff::between(&previous.map(Side::of).unwrap_or_default(), &Side::of(&built.release));
@@ -117,17 +126,35 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Ends the preview of a proposal. Garbage collection removes the rest.
     ///
+    /// With the time at which the proposal was closed or lost its label, events of earlier changes are late from now on, also when
+    /// there is no preview yet.
+    ///
     /// # Errors
     /// [`PublishError`] when the bucket fails.
-    pub async fn end_preview(&self, number: u64) -> Result<PreviewReport, PublishError> {
+    pub async fn end_preview(
+        &self,
+        number: u64,
+        withdrawn_at: Option<&Timestamp>,
+    ) -> Result<PreviewReport, PublishError> {
         let now = (self.clock)();
-        let end = |preview: Option<Preview>| {
-            let living = preview.filter(|preview| preview.ended_at.is_none())?;
-            Some(Preview { ended_at: Some(now.clone()), ..living })
+        let mark = match (Preview::read(&self.bucket, number).await?.0, withdrawn_at) {
+            (None, Some(_)) => self.live().await?.map(|live| Preview::mark(number, &live.index, &now)),
+            _ => None,
         };
-        let ended = self.change_preview(number, end).await?;
+        let end = |preview: Option<Preview>| {
+            let preview = preview.or_else(|| mark.clone())?;
+            let is_news = match withdrawn_at {
+                Some(_) => !preview.is_withdrawn_since(withdrawn_at),
+                None => preview.ended_at.is_none(),
+            };
+            let withdrawn_at = withdrawn_at.or(preview.withdrawn_at.as_ref()).cloned();
+            let ended_at = preview.ended_at.clone().or_else(|| Some(now.clone()));
+            is_news.then_some(Preview { ended_at, withdrawn_at, ..preview })
+        };
+        let written = self.change_preview(number, end).await?;
+        let ended = written.clone().filter(|ended| mark.is_none() && ended.ended_at.as_ref() == Some(&now));
         let outcome = if ended.is_some() { PreviewOutcome::Ended } else { PreviewOutcome::Missing };
-        Ok(PreviewReport { writes: u64::from(ended.is_some()), ..PreviewReport::of(outcome, number, ended) })
+        Ok(PreviewReport { writes: u64::from(written.is_some()), ..PreviewReport::of(outcome, number, ended) })
     }
 
     /// Stores the number of the comment that describes a preview, so that the next one takes its place.
@@ -152,39 +179,79 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(previews)
     }
 
-    /// Writes the object that names the release of a preview.
+    /// Returns the object of a proposal's preview; `None` when the proposal changed since: it was closed, or has another head.
+    ///
+    /// The object is read before the head. So whoever previews a later head replaces the object after that, and a conditional write
+    /// over this state of it fails.
+    async fn unless_late(&self, proposed: &Proposed) -> Result<Option<Stored>, PublishError> {
+        let stored = Preview::read(&self.bucket, proposed.number).await?;
+        let is_withdrawn = |preview: &Preview| preview.is_withdrawn_since(proposed.changed_at.as_ref());
+        let is_late = stored.0.as_ref().is_some_and(is_withdrawn) || !self.is_head(proposed).await?;
+        Ok((!is_late).then_some(stored))
+    }
+
+    /// Whether a proposal still has its head. Hosts show a push late, so they are asked again.
+    async fn is_head(&self, proposed: &Proposed) -> Result<bool, PublishError> {
+        let Some(reference) = &proposed.reference else { return Ok(true) };
+        let (end, mut pause) = (Instant::now() + POLL, FIRST_PAUSE);
+        loop {
+            let head = self.source.reference(reference).await?;
+            if head.as_ref() == Some(&proposed.commit_hash) {
+                return Ok(true);
+            }
+            let is_newer = match &head {
+                Some(head) => matches!(self.source.descends(head, &proposed.commit_hash).await, Ok(true)),
+                None => false,
+            };
+            if is_newer || Instant::now() + pause > end {
+                return Ok(false);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Writes the object that names the release of a preview over a state of it; returns `None` when the proposal changed since.
     async fn name_preview(
         &self,
         proposed: &Proposed,
+        mut stored: Stored,
         (release, live): (Digest, &LiveIndex),
         changes: &Changes,
         quarantined: &[Quarantined],
-    ) -> Result<Preview, PublishError> {
-        let Proposed { number, commit_hash, title, author, url, base_branch: _ } = proposed.bounded();
+    ) -> Result<Option<Preview>, PublishError> {
         let now = (self.clock)();
         let expires = now.instant().checked_add(jiff::SignedDuration::from_secs(PREVIEW_SECONDS));
         let expires_at = Timestamp::from_instant(expires.unwrap_or(jiff::Timestamp::MAX));
-        let name = |before: Option<Preview>| {
+        for _ in 0..RACES {
+            let Proposed { number, commit_hash, title, author, url, .. } = proposed.bounded();
+            let (before, object) = stored;
             let living = before.as_ref().filter(|before| before.is_living(now.instant()));
-            Some(Preview {
+            let preview = Preview {
                 number,
-                commit_hash: commit_hash.clone(),
+                commit_hash,
                 release,
                 base: live.release,
                 base_commit: live.commit_hash.clone(),
-                title: title.clone(),
-                author: author.clone(),
-                url: url.clone(),
+                title,
+                author,
+                url,
                 opened_at: living.map_or_else(|| now.clone(), |before| before.opened_at.clone()),
                 updated_at: now.clone(),
                 expires_at: expires_at.clone(),
                 ended_at: None,
                 changes: changes.first(LISTED_CHANGES),
                 quarantined: quarantined.len(),
-                comment: before.and_then(|before| before.comment),
-            })
-        };
-        self.change_preview(number, name).await?.ok_or(PublishError::Races)
+                comment: before.as_ref().and_then(|before| before.comment),
+                withdrawn_at: before.and_then(|before| before.withdrawn_at),
+            };
+            if self.write_preview(&preview, object.as_ref()).await? {
+                return Ok(Some(preview));
+            }
+            let Some(changed) = self.unless_late(proposed).await? else { return Ok(None) };
+            stored = changed;
+        }
+        Err(PublishError::Races)
     }
 
     /// Replaces the object of a preview by what follows from it, and returns that; `None` when nothing follows.
@@ -224,23 +291,25 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let mut displaced = Vec::new();
         for preview in living.into_iter().take(surplus) {
             tracing::info!(number = preview.number, "a newer preview takes the place of the oldest");
-            self.end_preview(preview.number).await?;
+            self.end_preview(preview.number, None).await?;
             displaced.push(preview.number);
         }
         Ok(displaced)
     }
 
-    /// Ends the previews whose time is over, and removes the objects of those that ended an hour ago. Returns the number of removed
-    /// objects.
+    /// Ends the previews whose time is over, and removes the objects of those that ended an hour ago, marks of closed proposals a day
+    /// ago. Returns the number of removed objects.
     pub(super) async fn prune_previews(&self) -> Result<usize, PublishError> {
         let now = (self.clock)().instant();
         let mut removed: usize = 0;
         for (key, stat) in self.bucket.list(PREVIEWS).await? {
             let Some(number) = Preview::number_of(&key) else { continue };
-            let is_old = age(stat, now) >= KEPT_SECONDS;
-            match Preview::read(&self.bucket, number).await? {
+            let stored = Preview::read(&self.bucket, number).await?;
+            let is_mark = stored.0.as_ref().is_some_and(|preview| preview.withdrawn_at.is_some());
+            let is_old = age(stat, now) >= if is_mark { WITHDRAWN_SECONDS } else { KEPT_SECONDS };
+            match stored {
                 (Some(preview), _) if preview.is_living(now) => {}
-                (Some(preview), _) if preview.ended_at.is_none() => drop(self.end_preview(number).await?),
+                (Some(preview), _) if preview.ended_at.is_none() => drop(self.end_preview(number, None).await?),
                 // A damaged one names nothing.
                 // It may have been opened again meanwhile.
                 (_, Some(_)) if is_old && self.bucket.stat(&key).await? == Some(stat) => {

@@ -21,12 +21,12 @@ use crate::registry::Registry;
 use crate::release::Pin;
 use crate::source::{Source, SourceError};
 
-/// Time for which a requested commit is polled for.
-const POLL: Duration = Duration::from_secs(20);
+/// Time for which a requested commit, or the head of a proposal, is polled for.
+pub(super) const POLL: Duration = Duration::from_secs(20);
 
 /// The first pause between two polls; each further one is twice as long, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// The pause before a head that looks like a step back is read again.
 const LAG: Duration = Duration::from_secs(1);

@@ -255,6 +255,11 @@ impl Source for GitSource {
         self.call(&what, LOOK, |remote, deadline| async move { remote.resolve(revision, deadline).await }).await
     }
 
+    async fn reference(&self, name: &str) -> Result<Option<CommitSha>, SourceError> {
+        let what = format!("{name} of {}", self.url);
+        self.call(&what, LOOK, |remote, deadline| async move { remote.reference(name, deadline).await }).await
+    }
+
     async fn listing(&self, commit: &CommitSha) -> Result<Listing, SourceError> {
         let what = || format!("the folders of {} at {}", self.url, commit.short());
         self.folders(commit).await?.listing().map_err(|error| SourceError::unavailable(what(), error))

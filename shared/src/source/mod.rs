@@ -3,16 +3,16 @@
 //! - [`Source`]: a repository that can be read; start here
 //! - [`GitSource`]: one on any Git host; [`LocalSource`]: a folder; [`LocalCommit`]: a commit of a repository on this machine
 //! - [`Listing`]: the Git ids of everything at a commit; [`Scope`]: the stacks that are read of it
-//! - [`github`]: GitHub's own API: App tokens, commit statuses, the id of a repository
-//! - [`statuses`]: commit statuses on any host
+//! - [`github`]: GitHub's own API: App tokens, the id of a repository
+//! - [`feedback`]: commit statuses, and comments on proposals, on any host
 
+pub mod feedback;
 mod git;
 pub mod github;
 mod listing;
 mod local;
 mod local_commit;
 mod scope;
-pub mod statuses;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -37,6 +37,11 @@ pub trait Source: Send + Sync {
 
     /// Returns the head of the monitored branch.
     fn head(&self) -> impl Future<Output = Result<CommitSha, SourceError>> + Send;
+
+    /// Returns the commit that a full reference names, such as `refs/pull/7/head`; `None` when there is none.
+    fn reference(&self, _name: &str) -> impl Future<Output = Result<Option<CommitSha>, SourceError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Returns the Git ids of everything at a commit that releases are made of.
     fn listing(&self, commit: &CommitSha) -> impl Future<Output = Result<Listing, SourceError>> + Send;

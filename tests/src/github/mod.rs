@@ -6,6 +6,7 @@
 //! - `rest`: the API; `git`: the source of its answers
 //! - `download`: the Git protocol, and archives for starter projects
 //! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
+//! - `proposal`: pull requests and merge requests that are opened, pushed and merged
 //! - `control`: what tests and scripts set from outside, below `/_control/`
 
 mod access;
@@ -15,6 +16,7 @@ mod faults;
 mod git;
 mod keys;
 mod oidc;
+mod proposal;
 mod reply;
 mod rest;
 mod webhook;
@@ -44,6 +46,7 @@ pub use webhook::{PullRequest, Webhook, push_event, signature};
 
 use self::access::Grants;
 use self::reply::Refusal;
+use crate::feedback::Written;
 
 /// Largest body of a request, in bytes.
 const BODY: usize = 1 << 20;
@@ -70,6 +73,8 @@ struct Shared {
     statuses: Mutex<Vec<Value>>,
     /// Comments on pull requests; the number of each is its place, from 1.
     comments: Mutex<Vec<Value>>,
+    /// Statuses and comments by the APIs of other hosts, as which it serves as well.
+    written: Written,
     requests: Mutex<Vec<String>>,
     /// The commit that so many next questions about references are answered with, as by a server that lags behind.
     late: Mutex<Option<(String, usize)>>,
@@ -103,6 +108,7 @@ impl GitHub {
             grants: Mutex::default(),
             statuses: Mutex::default(),
             comments: Mutex::default(),
+            written: Written::default(),
             requests: Mutex::default(),
             late: Mutex::default(),
             has_filters: AtomicBool::new(true),
@@ -158,6 +164,11 @@ impl GitHub {
     /// Comments on pull requests, the oldest first.
     pub fn comments(&self) -> Vec<Value> {
         lock(&self.shared.comments).clone()
+    }
+
+    /// Statuses and comments by the APIs of other hosts.
+    pub fn written(&self) -> &Written {
+        &self.shared.written
     }
 
     /// Says who may do what; at first everybody may read and every token may write.
@@ -306,6 +317,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::
 }
 
 async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
+    if let Some(answer) = shared.written.take(&asked.method, &asked.path, &asked.headers, &asked.body) {
+        return Ok(answer);
+    }
     // An Enterprise server has the same API below /api.
     let path = asked.path.strip_prefix("/api/v3").or(asked.path.strip_prefix("/api")).unwrap_or(&asked.path);
     let names: Vec<String> =

@@ -1,5 +1,7 @@
 //! Webhooks and jobs of hosts other than GitHub, with recorded bodies.
 
+use registry_tests::bounded::within_a_minute;
+use registry_tests::feedback::{READ_ONLY, TOKEN};
 use registry_tests::registry::Serving;
 use registry_tests::webhooks::{COMMIT, PROPOSALS, PUSHES, Recorded, proof, signing_headers};
 use serde_json::{Value, json};
@@ -223,11 +225,32 @@ async fn documented_step_of_any_ci_publishes_its_commit() {
 #[tokio::test]
 async fn statuses_of_another_host_need_their_token_alone() {
     let world = Dynamic::new().await;
-    let registry = world.registry.with("STATUS_TOKEN", "gitea:a-token");
+    let registry = world.registry.with("STATUS_TOKEN", &format!("gitea:{TOKEN}"));
+    let refresh = registry.refreshing().await;
+    let serve = registry.serve().await;
+    let head = registry.git(&["rev-parse", "HEAD"]);
+    let body = PUSHES[1].body.replace(COMMIT, &head);
+    assert_eq!(signed(&refresh, &PUSHES[1], &body).await.0, 202);
+    until_live(&serve, &head).await;
+    within_a_minute("the commit has a status", async {
+        while world.github.written().statuses().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let (path, status) = world.github.written().statuses().remove(0);
+    assert_eq!(path, format!("/api/v1/repos/example/registry/statuses/{head}"));
+    assert_eq!((&status["state"], &status["context"]), (&json!("success"), &json!("devfile-registry")));
+    assert_eq!(world.github.statuses(), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn token_without_the_permission_is_named_once() {
+    let world = Dynamic::new().await;
+    let registry = world.registry.with("STATUS_TOKEN", &format!("gitea:{READ_ONLY}"));
     let mut refresh = registry.refreshing().await;
     let body = PUSHES[1].body.replace(COMMIT, &registry.git(&["rev-parse", "HEAD"]));
     assert_eq!(signed(&refresh, &PUSHES[1], &body).await.0, 202);
-    // The stand-in for GitHub has no such API.
-    refresh.logs("commit statuses are off: the token lacks the permission write:repository").await;
-    assert_eq!(world.github.statuses(), [] as [Value; 0]);
+    refresh.logs("commit statuses are off: the credentials lack the permission write:repository").await;
+    assert!(world.github.written().statuses().is_empty());
 }

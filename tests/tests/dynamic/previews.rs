@@ -39,8 +39,9 @@ impl World {
         head
     }
 
-    /// Delivers an event of a pull request, and gives the status and the reason of the answer.
+    /// Delivers an event of a pull request with this head, and gives the status and the reason of the answer.
     async fn deliver(&self, about: PullRequest<'_>) -> (u16, Value) {
+        self.dynamic.registry.git(&["update-ref", &format!("refs/pull/{}/head", about.number), about.head]);
         let event = self.dynamic.github.pull_request_event(&about);
         let (status, text) = self.dynamic.github.deliver(&self.webhook, "pull_request", &event).await.unwrap();
         (status, serde_json::from_str(&text).unwrap())
@@ -138,6 +139,37 @@ async fn pull_request_of_a_member_is_seen_below_its_path_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn late_and_repeated_events_neither_roll_a_preview_back_nor_open_it_again() {
+    let mut world = World::new("members").await;
+    let github = &world.dynamic.github;
+    let first = world.propose("a first glaze");
+    let late = github.pull_request_event(&opened(&first));
+    assert_eq!(world.deliver(opened(&first)).await.0, 202);
+    world.until_listed(&[&first]).await;
+    // The second head follows the first.
+    world.dynamic.registry.git(&["checkout", "--quiet", &first]);
+    let second = world.dynamic.edit("a second glaze");
+    world.dynamic.registry.git(&["checkout", "--quiet", "main"]);
+    let pushed = PullRequest { action: "synchronize", ..opened(&second) };
+    assert_eq!(world.deliver(pushed).await.0, 202);
+    world.until_listed(&[&second]).await;
+    let repeat = async |refresh: &mut Serving| {
+        assert_eq!(github.deliver(&world.webhook, "pull_request", &late).await.unwrap().0, 202);
+        refresh.logs("an event of a proposal came too late for a preview").await;
+    };
+    repeat(&mut world.refresh).await;
+    world.until_listed(&[&second]).await;
+    assert_eq!(world.dynamic.github.comments().len(), 1);
+
+    let again = github.pull_request_event(&pushed);
+    assert_eq!(world.deliver(PullRequest { action: "closed", ..pushed }).await.0, 202);
+    world.until_listed(&[]).await;
+    assert_eq!(github.deliver(&world.webhook, "pull_request", &again).await.unwrap().0, 202);
+    world.refresh.logs("an event of a proposal came too late for a preview").await;
+    world.until_listed(&[]).await;
+}
+
+#[tokio::test]
 async fn stranger_gets_nothing_until_a_maintainer_labels_the_head() {
     let mut world = World::new("labelled").await;
     let stranger = |head, action, labels| PullRequest { number: 8, action, head, association: "NONE", labels };
@@ -199,7 +231,7 @@ async fn preview_is_built_although_the_token_may_write_nothing_at_the_pull_reque
     let head = world.propose("in silence");
     assert_eq!(world.deliver(opened(&head)).await.0, 202);
     world.until_listed(&[&head]).await;
-    world.refresh.logs("cannot comment: the credentials lack a permission").await;
+    world.refresh.logs("comments on proposals are off: the credentials lack the permission").await;
     assert!(world.dynamic.github.comments().is_empty());
 }
 
@@ -220,6 +252,30 @@ async fn broken_devfile_of_a_pull_request_is_named_with_file_and_line() {
     world.until_listed(&[&head]).await;
     let page = world.serve.get("/previews/7/viewer/status").await.1;
     assert!(page.contains("stacks/loom/devfile.yaml") && page.contains("Not live"), "{page}");
+}
+
+#[tokio::test]
+async fn previews_of_two_proposals_never_answer_for_each_other() {
+    let world = World::new("members").await;
+    let heads = [world.propose("of the first"), world.propose("of the second")];
+    for (number, head) in (1..).zip(&heads) {
+        world.dynamic.act(json!({"action": "preview", "number": number, "commit_hash": head})).await;
+    }
+    world.until_listed(&[&heads[0], &heads[1]]).await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = world.serve.ask("GET", path, headers).await;
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned(), answer.header("etag").to_owned())
+    };
+    let (_, live, live_tag) = ask("/devfiles/loom", &[]).await;
+    let (_, first, first_tag) = ask("/previews/1/devfiles/loom", &[]).await;
+    let (_, second, _) = ask("/previews/2/devfiles/loom", &[]).await;
+    assert!(first.ends_with("# of the first\n") && second.ends_with("# of the second\n"), "{first}\n{second}");
+    assert_eq!(ask("/devfiles/loom", &[]).await.1, live);
+    // What a client keeps of one is not taken for another.
+    for (path, tag) in [("/devfiles/loom", &first_tag), ("/previews/2/devfiles/loom", &first_tag)] {
+        assert_eq!(ask(path, &[("if-none-match", tag)]).await.0, 200, "{path}");
+    }
+    assert_eq!(ask("/previews/1/devfiles/loom", &[("if-none-match", &live_tag)]).await.0, 200);
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use devfile_registry::digest::CommitSha;
 use devfile_registry::secret::Secret;
-use devfile_registry::source::github::{AppKey, CommitState, Credentials, InvalidAppKey, check_token};
-use devfile_registry::source::{GitAccess, Scope, Source};
+use devfile_registry::source::feedback::{CommitState, CommitStatus, Feedback, StatusContext};
+use devfile_registry::source::github::{AppKey, Credentials, GitHub, InvalidAppKey, check_token};
+use devfile_registry::source::{GitAccess, Scope, Source, SourceError};
 use registry_tests::github::{APP_ID, Access, CLIENT_ID, Fault};
 
 use crate::fixture::Fixture;
@@ -19,6 +21,12 @@ fn token(value: &str) -> GitAccess {
 
 fn app(fixture: &Fixture) -> Credentials {
     Credentials::App(AppKey::parse(&APP_ID.to_string(), fixture.github.app_key_pem()).unwrap())
+}
+
+async fn report(api: &Arc<GitHub>, commit: &CommitSha, state: CommitState, text: &str) -> Result<(), SourceError> {
+    let target_url = Some("https://registry.example.com/status");
+    let status = CommitStatus { context: StatusContext::Live, state, description: text, target_url };
+    Feedback::on_github(Arc::clone(api)).report(commit, &status).await
 }
 
 #[tokio::test]
@@ -50,7 +58,7 @@ async fn app_finds_its_installation_and_asks_for_one_token() {
     source.files(&head, &Scope::All).await.unwrap();
     let paths = ["stacks/go".to_owned()];
     assert_eq!(source.last_modified(&head, &paths).await.unwrap().len(), 1);
-    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    report(&api, &head, CommitState::Success, "published").await.unwrap();
     let requests = fixture.github.take_requests();
     assert_eq!(requests[..2], ["GET /repos/example/registry/installation", "POST /app/installations/77/access_tokens"]);
     assert_eq!(requests.iter().filter(|request| request.contains("installation")).count(), 2);
@@ -85,7 +93,7 @@ async fn app_of_a_renamed_repository_asks_for_a_token_by_its_number() {
     assert_eq!(source.head().await.unwrap(), head);
     assert_eq!(source.files(&head, &Scope::All).await.unwrap().iter().count(), 4);
     assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
-    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    report(&api, &head, CommitState::Success, "published").await.unwrap();
     assert_eq!(fixture.github.statuses().len(), 1);
 }
 
@@ -94,7 +102,7 @@ async fn enterprise_server_has_its_api_below_a_path() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
     let api = format!("{}/api/v3", fixture.github.url());
-    let api = devfile_registry::source::github::GitHub::new(&fixture.url(""), Some(&api), app(&fixture)).unwrap();
+    let api = GitHub::new(&fixture.url(""), Some(&api), app(&fixture)).unwrap();
     assert_eq!(api.repository_id().await.unwrap(), fixture.github.repository_id());
     let requests = fixture.github.take_requests();
     assert!(requests.contains(&"GET /api/v3/repos/example/registry/installation".to_owned()), "{requests:?}");
@@ -123,10 +131,10 @@ async fn app_that_is_not_installed_or_not_the_one_is_named() {
 async fn statuses_show_on_the_commit() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
-    let api = fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test")));
+    let api = Arc::new(fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
     let long = "x".repeat(200);
-    api.report_status(&head, CommitState::Pending, "publishing", None).await.unwrap();
-    api.report_status(&head, CommitState::Failure, &long, Some("https://registry.example.com/status")).await.unwrap();
+    report(&api, &head, CommitState::Pending, "publishing").await.unwrap();
+    report(&api, &head, CommitState::Failure, &long).await.unwrap();
     let statuses = fixture.github.statuses();
     let states: Vec<_> = statuses.iter().map(|status| status["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["pending", "failure"]);
@@ -140,16 +148,33 @@ async fn statuses_are_off_without_the_permission() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
     fixture.github.set_access(Access::ReadOnly);
-    let api = fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test")));
-    api.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    let api = Arc::new(fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
+    report(&api, &head, CommitState::Success, "published").await.unwrap();
     fixture.github.set_access(private());
-    let anonymous = fixture.api(Credentials::Anonymous);
-    anonymous.report_status(&head, CommitState::Success, "published", None).await.unwrap();
+    let anonymous = Arc::new(fixture.api(Credentials::Anonymous));
+    report(&anonymous, &head, CommitState::Success, "published").await.unwrap();
     assert!(fixture.github.statuses().is_empty());
 
     // Trouble is something else than a missing permission.
     let limited = Fault::RateLimit { status: 403, retry_after: Some(3600), reset: None };
     fixture.github.faults().add("*/statuses/*", limited, 1);
     fixture.github.set_access(Access::Public);
-    assert!(api.report_status(&head, CommitState::Success, "published", None).await.is_err());
+    assert!(report(&api, &head, CommitState::Success, "published").await.is_err());
+}
+
+#[tokio::test]
+async fn comment_is_changed_in_place_and_needs_credentials_with_the_permission() {
+    let fixture = Fixture::new().await;
+    let token = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"));
+    let feedback = Feedback::on_github(Arc::new(fixture.api(token)));
+    assert_eq!(feedback.comment(7, None, "first").await.unwrap(), Some(1));
+    assert_eq!(feedback.comment(7, Some(1), "second").await.unwrap(), Some(1));
+    assert_eq!(feedback.comment(7, Some(9), "that one is gone").await.unwrap(), Some(2));
+    let texts: Vec<_> = fixture.github.comments().iter().map(|comment| comment["body"].clone()).collect();
+    assert_eq!(texts, ["second", "that one is gone"]);
+    fixture.github.set_access(Access::ReadOnly);
+    assert_eq!(feedback.comment(7, Some(1), "third").await.unwrap(), None);
+    let anonymous = Feedback::on_github(Arc::new(fixture.api(Credentials::Anonymous)));
+    assert_eq!(anonymous.comment(7, None, "third").await.unwrap(), None);
+    assert_eq!(fixture.github.comments().len(), 2);
 }

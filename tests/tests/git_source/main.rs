@@ -4,7 +4,7 @@
 
 mod access;
 mod faults;
+mod feedback;
 mod fixture;
 mod reading;
 mod stand_in;
-mod statuses;

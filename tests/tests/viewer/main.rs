@@ -3,4 +3,5 @@
 mod golden;
 mod looks;
 mod market;
+mod previews;
 mod use_it;

@@ -174,6 +174,7 @@ mod cloud {
                 association: None,
                 labels: vec![],
                 added_labels: vec![],
+                changed_at: None,
             }))
         }
     }
@@ -276,6 +277,7 @@ mod data_center {
                 association: None,
                 labels: vec![],
                 added_labels: vec![],
+                changed_at: None,
             }))
         }
     }

@@ -2,6 +2,7 @@
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
+use devfile_registry::timestamp::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 /// The event of a delivery.
@@ -66,6 +67,8 @@ pub struct Proposal {
     /// The labels that this event adds; on hosts that do not say which, all of them. Empty unless the action is
     /// [`ProposalAction::Labelled`].
     pub added_labels: Vec<String>,
+    /// When the proposal changed last, by the clock of the host; `None` when the host does not say.
+    pub changed_at: Option<Timestamp>,
 }
 
 /// A change of a proposal.
@@ -158,6 +161,12 @@ pub(super) fn repository_url<'de, D: Deserializer<'de>>(source: D) -> Result<Opt
 /// Reads a commit; `None` when the text is a part of one or empty.
 pub(super) fn commit<'de, D: Deserializer<'de>>(source: D) -> Result<Option<CommitSha>, D::Error> {
     Ok(Option::<String>::deserialize(source)?.and_then(|commit| commit.parse().ok()).and_then(existing))
+}
+
+/// Reads a time; `None` when it is none. GitLab writes `2026-01-01 10:00:00 UTC` in some events.
+pub(super) fn time<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Timestamp>, D::Error> {
+    let parse = |text: String| text.replace(" UTC", "Z").parse().ok().map(Timestamp::from_instant);
+    Ok(Option::<String>::deserialize(source)?.and_then(parse))
 }
 
 /// An account. Hosts send `null` for a deleted one.

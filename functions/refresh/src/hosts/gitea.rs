@@ -3,11 +3,12 @@
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
+use devfile_registry::timestamp::Timestamp;
 use serde::Deserialize;
 
 use super::Host;
 use super::event::{
-    Account, Event, Label, Proposal, ProposalAction, Push, RepositoryName, commit, names, repository_url,
+    Account, Event, Label, Proposal, ProposalAction, Push, RepositoryName, commit, names, repository_url, time,
 };
 use crate::auth::webhook::Scheme;
 
@@ -61,6 +62,8 @@ struct PullRequest {
     user: Option<Account>,
     labels: Option<Vec<Label>>,
     merged: Option<bool>,
+    #[serde(default, deserialize_with = "time")]
+    updated_at: Option<Timestamp>,
     base: Side,
     head: Side,
 }
@@ -94,7 +97,7 @@ fn read(host: &'static str, event: &str, body: &[u8]) -> serde_json::Result<Even
 impl PullRequestEvent {
     fn proposal(self, host: &'static str) -> Event {
         let Self { action, number, pull_request, repository } = self;
-        let PullRequest { user, labels, merged, base, head } = pull_request;
+        let PullRequest { user, labels, merged, updated_at, base, head } = pull_request;
         let action = match action.as_str() {
             "opened" | "reopened" => ProposalAction::Opened,
             "synchronized" => ProposalAction::Updated,
@@ -118,6 +121,7 @@ impl PullRequestEvent {
             association: None,
             labels,
             added_labels: added,
+            changed_at: updated_at,
         }))
     }
 }

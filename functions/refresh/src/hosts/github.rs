@@ -2,11 +2,13 @@
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
+use devfile_registry::timestamp::Timestamp;
 use serde::Deserialize;
 
 use super::Host;
 use super::event::{
-    Account, Association, Event, Label, Proposal, ProposalAction, Push, RepositoryName, existing, names, repository_url,
+    Account, Association, Event, Label, Proposal, ProposalAction, Push, RepositoryName, existing, names,
+    repository_url, time,
 };
 use crate::auth::oidc::Claims;
 use crate::auth::webhook::Scheme;
@@ -79,6 +81,8 @@ struct PullRequest {
     author_association: Option<String>,
     labels: Option<Vec<Label>>,
     merged: Option<bool>,
+    #[serde(default, deserialize_with = "time")]
+    updated_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +138,7 @@ fn read(event: &str, body: &[u8]) -> serde_json::Result<Event> {
 impl PullRequestEvent {
     fn proposal(self, action: ProposalAction) -> Event {
         let Self { number, pull_request, label, repository } = self;
-        let PullRequest { head, base, user, author_association, labels, merged } = pull_request;
+        let PullRequest { head, base, user, author_association, labels, merged, updated_at } = pull_request;
         let is_merged = action == ProposalAction::Closed && merged == Some(true);
         let association = author_association.map(|association| match association.as_str() {
             "OWNER" | "MEMBER" | "COLLABORATOR" => Association::Member,
@@ -153,6 +157,7 @@ impl PullRequestEvent {
             association,
             labels: names(labels),
             added_labels: names(label.map(|label| vec![label])),
+            changed_at: updated_at,
         }))
     }
 }
@@ -177,7 +182,7 @@ mod tests {
             "action": action,
             "number": 7,
             "pull_request": {
-                "number": 7, "state": "open", "merged": false,
+                "number": 7, "state": "open", "merged": false, "updated_at": "2026-01-01T10:00:00Z",
                 "user": {"login": "potter", "id": 5},
                 "author_association": "FIRST_TIME_CONTRIBUTOR",
                 "labels": [{"name": "preview", "color": "ededed"}, {"name": "kiln"}],
@@ -228,6 +233,7 @@ mod tests {
             association: Some(Association::Outsider),
             labels: vec!["preview".into(), "kiln".into()],
             added_labels: vec!["preview".into()],
+            changed_at: Some("2026-01-01T10:00:00Z".parse().unwrap()),
         };
         assert_eq!(*proposal, expected);
     }

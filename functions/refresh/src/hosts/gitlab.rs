@@ -2,10 +2,11 @@
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
+use devfile_registry::timestamp::Timestamp;
 use serde::Deserialize;
 
 use super::Host;
-use super::event::{Event, Proposal, ProposalAction, Push, RepositoryName, commit, repository_url};
+use super::event::{Event, Proposal, ProposalAction, Push, RepositoryName, commit, repository_url, time};
 use crate::auth::oidc::Claims;
 use crate::auth::webhook::Scheme;
 
@@ -77,6 +78,8 @@ struct MergeRequest {
     source: Option<Source>,
     /// The commit before; there alone when commits were pushed.
     oldrev: Option<String>,
+    #[serde(default, deserialize_with = "time")]
+    updated_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +140,8 @@ impl MergeRequestEvent {
             Some("merge") => ProposalAction::Merged,
             _ => return Event::Other,
         };
-        let MergeRequest { iid, author_id, source_branch, target_branch, last_commit, source, .. } = object_attributes;
+        let MergeRequest { iid, author_id, source_branch, target_branch, last_commit, source, updated_at, .. } =
+            object_attributes;
         let added = change.filter(|_| action == ProposalAction::Labelled).map(|LabelChange { previous, current }| {
             current.into_iter().filter(|label| !previous.contains(label)).map(|label| label.title).collect()
         });
@@ -156,6 +160,7 @@ impl MergeRequestEvent {
             association: None,
             labels: labels.into_iter().flatten().map(|label| label.title).collect(),
             added_labels: added.unwrap_or_default(),
+            changed_at: updated_at,
         }))
     }
 }

@@ -101,6 +101,10 @@ fn proposal_of_every_host_has_its_head_author_and_labels() {
                 _ => labels.clone(),
             },
             labels,
+            changed_at: match recorded.host {
+                "bitbucket" => None,
+                _ => Some("2026-11-29T10:05:00Z".parse().unwrap()),
+            },
         };
         assert_eq!(found, expected);
     }

@@ -74,9 +74,9 @@ async fn read_all(cache: &Cache, known: &BTreeMap<u64, Known>) -> Result<BTreeMa
     let stored = cache.list(PREVIEWS).await?.into_iter();
     let mut stored: Vec<(u64, Stat)> =
         stored.filter_map(|(key, stat)| Some((Preview::number_of(&key)?, stat))).collect();
-    // Beside those that live there are some that ended within the hour.
+    // Beside those that live there are some that ended within the day.
     stored.sort_by_key(|(number, stat)| std::cmp::Reverse((stat.modified, *number)));
-    stored.truncate(LIVING_PREVIEWS.saturating_mul(4));
+    stored.truncate(LIVING_PREVIEWS.saturating_mul(10));
     let now = jiff::Timestamp::now().as_second();
     let read = stored.into_iter().map(|(number, stat)| async move {
         let before = known.get(&number);

@@ -155,6 +155,8 @@ struct Commits {
     comparisons: usize,
     /// Whether the host does not answer.
     is_down: bool,
+    /// The heads of proposals, by their references.
+    proposals: BTreeMap<String, usize>,
 }
 
 impl Commits {
@@ -214,6 +216,11 @@ impl Source for Branch {
         };
         tokio::task::yield_now().await;
         Ok(Self::named(number))
+    }
+
+    async fn reference(&self, name: &str) -> Result<Option<CommitSha>, SourceError> {
+        tokio::task::yield_now().await;
+        Ok(self.0.lock().unwrap().proposals.get(name).copied().map(Self::named))
     }
 
     async fn listing(&self, commit: &CommitSha) -> Result<Listing, SourceError> {

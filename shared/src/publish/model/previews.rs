@@ -4,7 +4,7 @@ use super::protocol::Act;
 use super::upkeep::{keys, published, with_owners};
 use super::*;
 use crate::cache::{PREVIEWS, preview_key};
-use crate::limits::{KEPT_SECONDS, LIVING_PREVIEWS, PREVIEW_SECONDS};
+use crate::limits::{KEPT_SECONDS, LIVING_PREVIEWS, PREVIEW_SECONDS, WITHDRAWN_SECONDS};
 use crate::preview::{Preview, Proposed};
 use crate::registry::ReadOnly;
 
@@ -19,16 +19,76 @@ pub(super) fn proposed(number: u64, commit_hash: CommitSha) -> Proposed {
         author: "potter".to_owned(),
         url,
         base_branch: String::new(),
+        reference: None,
+        changed_at: None,
     }
 }
 
+fn reference(number: u64) -> String {
+    format!("refs/pull/{number}/head")
+}
+
+/// An event of a proposal as its host sends it: the head counts only while it is one.
+fn event(number: u64, head: &CommitSha, changed_at: &Timestamp) -> Proposed {
+    let (reference, changed_at) = (Some(reference(number)), Some(changed_at.clone()));
+    Proposed { reference, changed_at, ..proposed(number, head.clone()) }
+}
+
+/// The proposals and their previews before a step.
+pub(super) struct Before {
+    heads: BTreeMap<String, usize>,
+    previews: BTreeMap<u64, Preview>,
+}
+
 impl World {
+    /// Notes the proposals and their previews, for [`World::check_previews_since`].
+    pub(super) fn proposals(&self) -> Before {
+        let heads = self.branch.0.lock().unwrap().proposals.clone();
+        let previews = block_on(self.publisher().previews()).unwrap();
+        Before { heads, previews: previews.into_iter().map(|preview| (preview.number, preview)).collect() }
+    }
+
+    /// A preview that changed shows a head that its proposal had meanwhile. That of a closed proposal opens by a new push alone.
+    pub(super) fn check_previews_since(&self, before: &Before, pushed: &[(u64, CommitSha)]) {
+        for (number, head) in self.previewed() {
+            let earlier = before.previews.get(&number);
+            let is_pushed = pushed.iter().any(|(other, commit)| (*other, commit) == (number, &head));
+            let was_head = before.heads.get(&reference(number)) == Some(&Branch::number(&head));
+            let is_same = earlier.is_some_and(|earlier| earlier.commit_hash == head);
+            assert!(is_same || is_pushed || was_head, "{number} goes back to {head}");
+            let withdrawn = earlier.and_then(|earlier| earlier.withdrawn_at.as_ref());
+            let age = withdrawn.map(|at| now().instant().as_second() - at.instant().as_second());
+            let is_marked = earlier.is_some_and(|earlier| earlier.ended_at.is_some());
+            if is_marked && age.is_some_and(|age| age < WITHDRAWN_SECONDS) {
+                assert!(pushed.iter().any(|(other, _)| *other == number), "{number} opens again by itself");
+            }
+        }
+    }
+
     /// Commits a tree beside the branch, as the head of a proposal.
     fn propose(&self, tree: Tree) -> CommitSha {
         let mut commits = self.branch.0.lock().unwrap();
         let head = commits.head;
         commits.all.push((tree, Some(head)));
         Branch::named(commits.all.len() - 1)
+    }
+
+    /// Moves the head of a proposal, and returns the event of that.
+    pub(super) fn push(&self, number: u64, head: &CommitSha) -> Proposed {
+        self.branch.0.lock().unwrap().proposals.insert(reference(number), Branch::number(head));
+        event(number, head, &now())
+    }
+
+    /// The event of a push long ago, which comes again.
+    pub(super) fn late_event(number: u64, head: &CommitSha) -> Proposed {
+        event(number, head, &start())
+    }
+
+    /// The heads of living previews.
+    pub(super) fn previewed(&self) -> BTreeMap<u64, CommitSha> {
+        let previews = block_on(self.publisher().previews()).unwrap().into_iter();
+        let living = previews.filter(|preview| preview.is_living(now().instant()));
+        living.map(|preview| (preview.number, preview.commit_hash)).collect()
     }
 
     fn stored_preview(&self, number: u64) -> Option<Preview> {
@@ -53,8 +113,7 @@ impl World {
     }
 
     fn living(&self) -> Vec<u64> {
-        let previews = block_on(self.publisher().previews()).unwrap();
-        previews.iter().filter(|preview| preview.is_living(now().instant())).map(|preview| preview.number).collect()
+        self.previewed().into_keys().collect()
     }
 }
 
@@ -108,9 +167,96 @@ fn pushed_preview_keeps_its_time_of_opening_and_closed_one_ends() {
     let pushed = block_on(world.publisher().preview(&proposed(1, second.clone()))).unwrap().preview.unwrap();
     assert_eq!((pushed.opened_at, pushed.comment), (start(), Some(99)));
     assert_eq!((pushed.updated_at, pushed.commit_hash), (now(), second));
-    assert_eq!(block_on(world.publisher().end_preview(1)).unwrap().outcome, PreviewOutcome::Ended);
-    assert_eq!(block_on(world.publisher().end_preview(1)).unwrap().outcome, PreviewOutcome::Missing);
+    assert_eq!(block_on(world.publisher().end_preview(1, None)).unwrap().outcome, PreviewOutcome::Ended);
+    assert_eq!(block_on(world.publisher().end_preview(1, None)).unwrap().outcome, PreviewOutcome::Missing);
     assert_eq!(world.living(), [0; 0]);
+}
+
+#[test]
+fn late_event_of_an_older_head_does_not_roll_a_preview_back() {
+    let world = published();
+    let first = world.propose(with_owners(1));
+    let late = world.push(1, &first);
+    block_on(world.publisher().preview(&late)).unwrap();
+    wait(60);
+    let second = world.propose(with_owners(2));
+    block_on(world.publisher().preview(&world.push(1, &second))).unwrap();
+    wait(60);
+    let report = block_on(world.publisher().preview(&late)).unwrap();
+    assert_eq!((report.outcome, report.writes), (PreviewOutcome::Superseded, 0));
+    assert_eq!(world.previewed(), [(1, second.clone())].into());
+    // Set back by its author, the proposal has the first head again.
+    block_on(world.publisher().preview(&world.push(1, &first))).unwrap();
+    assert_eq!(world.previewed(), [(1, first)].into());
+}
+
+#[test]
+fn closed_proposal_stays_closed_for_late_events_and_opens_again_for_new_ones() {
+    let world = published();
+    let head = world.propose(with_owners(1));
+    let opened = world.push(1, &head);
+    block_on(world.publisher().preview(&opened)).unwrap();
+    wait(60);
+    let closed_at = now();
+    assert_eq!(block_on(world.publisher().end_preview(1, Some(&closed_at))).unwrap().outcome, PreviewOutcome::Ended);
+    for pause in [0, 60, KEPT_SECONDS] {
+        wait(pause);
+        block_on(world.publisher().prune()).unwrap();
+        let late = block_on(world.publisher().preview(&opened)).unwrap();
+        assert_eq!(late.outcome, PreviewOutcome::Superseded);
+        assert_eq!(world.living(), [0; 0]);
+    }
+    block_on(world.publisher().preview(&world.push(1, &head))).unwrap();
+    assert_eq!(world.living(), [1], "it was opened again");
+    let repeated = block_on(world.publisher().end_preview(1, Some(&closed_at))).unwrap();
+    assert_eq!((repeated.outcome, world.living()), (PreviewOutcome::Missing, vec![1]));
+    let repeated = block_on(world.publisher().preview(&opened)).unwrap();
+    assert_eq!(repeated.outcome, PreviewOutcome::Superseded);
+    wait(60);
+    block_on(world.publisher().end_preview(1, Some(&now()))).unwrap();
+    wait(WITHDRAWN_SECONDS);
+    block_on(world.publisher().prune()).unwrap();
+    assert!(world.stored_preview(1).is_none(), "the mark is removed after a day");
+}
+
+#[test]
+fn proposal_that_is_closed_before_its_preview_is_built_gets_none() {
+    for write in 0..8 {
+        let world = published();
+        let opened = world.push(1, &world.propose(with_owners(1)));
+        wait(60);
+        let other = world.clone();
+        let meanwhile = Box::pin(async move { drop(other.publisher().end_preview(1, Some(&now())).await.unwrap()) });
+        world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, meanwhile));
+        let report = block_on(world.publisher().preview(&opened)).unwrap();
+        let is_between = world.bucket.fuse.0.lock().unwrap().meanwhile.is_none();
+        assert_eq!(world.living().is_empty(), is_between, "{write}: {report:?}");
+        world.check_previews();
+    }
+    let world = published();
+    let opened = world.push(1, &world.propose(with_owners(1)));
+    let marked = block_on(world.publisher().end_preview(1, Some(&now()))).unwrap();
+    assert_eq!((marked.outcome, marked.writes), (PreviewOutcome::Missing, 1));
+    assert_eq!(block_on(world.publisher().preview(&opened)).unwrap().outcome, PreviewOutcome::Superseded);
+}
+
+#[test]
+fn newer_head_that_is_pushed_while_an_older_one_is_built_wins() {
+    for write in 0..8 {
+        let world = published();
+        let first = world.push(1, &world.propose(with_owners(1)));
+        let second = world.propose(with_owners(2));
+        let (other, head) = (world.clone(), second.clone());
+        let meanwhile = Box::pin(async move {
+            let pushed = other.push(1, &head);
+            drop(other.publisher().preview(&pushed).await.unwrap());
+        });
+        world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, meanwhile));
+        block_on(world.publisher().preview(&first)).unwrap();
+        let is_between = world.bucket.fuse.0.lock().unwrap().meanwhile.is_none();
+        assert!(!is_between || world.previewed() == [(1, second)].into(), "{write}");
+        world.check_previews();
+    }
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 
-use super::previews::proposed;
 use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
@@ -44,6 +43,8 @@ pub(super) enum Act {
     Prune,
     /// The head of a proposal is pushed.
     Preview(u64, usize),
+    /// An event of a head that the proposal may no longer have comes late.
+    LatePreview(u64, usize),
     /// A proposal is closed.
     EndPreview(u64),
     /// The OCI registry loses a blob.
@@ -80,11 +81,15 @@ impl World {
                 return Ok(None);
             }
             Act::Preview(number, commit) => {
-                publisher.preview(&proposed(number, self.known(commit))).await?;
+                publisher.preview(&self.push(number, &self.known(commit))).await?;
+                return Ok(None);
+            }
+            Act::LatePreview(number, commit) => {
+                publisher.preview(&Self::late_event(number, &self.known(commit))).await?;
                 return Ok(None);
             }
             Act::EndPreview(number) => {
-                publisher.end_preview(number).await?;
+                publisher.end_preview(number, Some(&now())).await?;
                 return Ok(None);
             }
             Act::Lose(blob) => {
@@ -129,6 +134,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Verify),
         3 => Just(Act::Prune),
         3 => (0_u64..5, 0_usize..20).prop_map(|(number, commit)| Act::Preview(number, commit)),
+        2 => (0_u64..5, 0_usize..20).prop_map(|(number, commit)| Act::LatePreview(number, commit)),
         1 => (0_u64..5).prop_map(Act::EndPreview),
         2 => (0_usize..100).prop_map(Act::Lose),
         1 => (0_usize..100).prop_map(Act::Cut),
@@ -154,14 +160,14 @@ proptest! {
 
     /// Invariants 1 to 4 and 10 under kills, races, late triggers, forced pushes, deliberate steps back and collections, while time
     /// goes by: what is live or was lately is always whole; it moves only to a head that the branch had meanwhile, or to the target of a rollback; pinned, it stays; and whoever is left
-    /// alone brings everything in order.
+    /// alone brings everything in order. Previews show a head that their proposals had meanwhile, and closed ones stay closed.
     #[test]
     fn the_protocol_keeps_its_invariants(is_old in any::<bool>(), steps in steps()) {
         // One has something to prune at once, and something that a rollback needs again.
         let world = if is_old { with_old_releases() } else { World::new() };
         world.branch.commit(tree_of(&[(0, 0)]));
         for step in steps {
-            let before = world.bucket.live();
+            let (before, proposals) = (world.bucket.live(), world.proposals());
             let mut targets: BTreeSet<CommitSha> = before.iter().map(|live| live.commit_hash.clone()).collect();
             let acts = match step {
                 Step::Commit(stacks) => {
@@ -202,6 +208,11 @@ proptest! {
             world.check();
             world.check_recent();
             world.check_previews();
+            let pushed: Vec<(u64, CommitSha)> = acts.iter().filter_map(|act| match act {
+                Act::Preview(number, commit) => Some((*number, world.known(*commit))),
+                _ => None,
+            }).collect();
+            world.check_previews_since(&proposals, &pushed);
             let unpins = acts.iter().any(|act| matches!(act, Act::Unpin));
             let pinned = before.as_ref().is_some_and(|live| live.pinned == Pin::Pinned);
             for act in &acts {

@@ -89,7 +89,7 @@ pub static STATUS_TOKEN: Setting = Setting {
     template: Template::Secret,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "a token that writes commit statuses on another host than GitHub, as `KIND:TOKEN`; `KIND` is `gitlab`, `gitea`, `forgejo`, `bitbucket` or `bitbucket-data-center`",
+        meaning: "a token that writes commit statuses and comments on previews on another host than GitHub, as `KIND:TOKEN`; `KIND` is `gitlab`, `gitea`, `forgejo`, `bitbucket` or `bitbucket-data-center`",
         unset: "none: results show at commits on GitHub alone",
     }],
 };

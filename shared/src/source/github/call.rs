@@ -50,18 +50,22 @@ impl<'a> Call<'a> {
         Self { what, method: Method::GET, route, body: None }
     }
 
-    pub(super) fn patch(what: &'a str, route: String, body: Value) -> Self {
-        Self { method: Method::PATCH, body: Some(body), ..Self::get(what, route) }
+    pub(super) fn post(what: &'a str, route: String, body: Value) -> Self {
+        Self::write(what, Method::POST, route, body)
     }
 
-    pub(super) fn post(what: &'a str, route: String, body: Value) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(what, route) }
+    pub(super) fn write(what: &'a str, method: Method, route: String, body: Value) -> Self {
+        Self { what, method, route, body: Some(body) }
     }
 }
 
 impl Answer {
     pub(super) fn status(&self) -> StatusCode {
         self.0.status()
+    }
+
+    pub(super) fn into_response(self) -> http::Response<Bytes> {
+        self.0
     }
 
     /// Returns the wait that GitHub asks for before the next call.
@@ -156,9 +160,9 @@ async fn send(client: &Octocrab, call: &Call<'_>, route: &str) -> Result<Answer,
     let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
     let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, limits::GITHUB_ANSWER_BYTES).collect().await.map_err(|error| {
+    let body = Limited::new(body, limits::HOST_ANSWER_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let reason = format!("the answer has more than {} bytes", limits::GITHUB_ANSWER_BYTES);
+            let reason = format!("the answer has more than {} bytes", limits::HOST_ANSWER_BYTES);
             Failure::Final(SourceError::unavailable(call.what, reason))
         } else {
             Failure::Passing(format!("the answer was cut off: {}", chain(error.as_ref())))

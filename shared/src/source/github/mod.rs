@@ -1,34 +1,30 @@
-//! Calls of GitHub's own API: tokens of Apps, commit statuses, and the repository's id, which outlasts a rename.
+//! Calls of GitHub's own API: tokens of Apps, and the repository's id, which outlasts a rename. [`feedback`](super::feedback) writes by it.
 //!
 //! - [`GitHub`]: one repository there; start here
-//! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries; `status`: the outcome of a commit; `comment`: comments on pull requests
+//! - `access`: the credentials; `call`: one attempt at a call; `api`: calls with retries
 
 #![warn(clippy::arithmetic_side_effects)]
 
 mod access;
 mod api;
 mod call;
-mod comment;
-mod status;
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, Response};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
 pub(super) use access::{InstallationToken, token_value, with_plain};
-pub use status::CommitState;
-use status::StatusContext;
-pub(super) use status::shortened;
 
 use self::api::Api;
 pub(super) use self::api::given_up;
 pub(super) use self::call::Failure;
 use self::call::{Call, Repository};
 use super::SourceError;
-use crate::digest::CommitSha;
 use crate::git::RepositoryUrl;
 
 /// Time for one call, further attempts included: a refresh answers after 25 s.
@@ -39,7 +35,6 @@ const BUDGET: Duration = Duration::from_secs(20);
 pub struct GitHub {
     api: Api,
     id: OnceCell<u64>,
-    statuses_are_off: AtomicBool,
 }
 
 impl GitHub {
@@ -73,7 +68,7 @@ impl GitHub {
         let url = repository.url().as_str().trim_end_matches(".git").to_owned();
         let repository = Repository { owner: owner.to_owned(), name: name.to_owned(), url, api: String::new() };
         let api = Api::new(repository, api_url.unwrap_or(&usual), credentials, BUDGET)?;
-        Ok(Self { api, id: OnceCell::new(), statuses_are_off: AtomicBool::new(false) })
+        Ok(Self { api, id: OnceCell::new() })
     }
 
     /// The same repository with another time for each call, further attempts and waits included; 20 s otherwise.
@@ -101,50 +96,26 @@ impl GitHub {
         self.id.get_or_try_init(ask).await.copied()
     }
 
-    /// Shows a state at a commit on GitHub. Does nothing without the permission to, which is logged once.
-    ///
-    /// `description` is shortened to 140 characters.
-    ///
-    /// # Errors
-    /// [`SourceError::Unavailable`] when GitHub does not take it for another reason.
-    pub async fn report_status(
-        &self,
-        commit: &CommitSha,
-        state: CommitState,
-        description: &str,
-        target_url: Option<&str>,
-    ) -> Result<(), SourceError> {
-        let subject = (StatusContext::Live, commit);
-        status::report(&self.api, &self.statuses_are_off, subject, state, description, target_url).await
+    /// The URL of the repository for people.
+    pub(super) fn url(&self) -> &str {
+        &self.api.repository.url
     }
 
-    /// Shows the state of a preview at its commit, beside that of the live release.
-    ///
-    /// # Errors
-    /// As [`GitHub::report_status`].
-    pub async fn report_preview(
-        &self,
-        commit: &CommitSha,
-        state: CommitState,
-        description: &str,
-        target_url: Option<&str>,
-    ) -> Result<(), SourceError> {
-        let subject = (StatusContext::Preview, commit);
-        status::report(&self.api, &self.statuses_are_off, subject, state, description, target_url).await
+    /// Whether calls have no credentials.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.api.is_anonymous()
     }
 
-    /// Writes a comment on a pull request, in place of the one with a known number if that is still there. Returns the number of the
-    /// comment; `None` without the permission to write one, which is logged.
-    ///
-    /// # Errors
-    /// [`SourceError::Unavailable`] when GitHub does not take it for another reason.
-    pub async fn write_comment(
+    /// Makes a call that writes, at a path below the repository, with retries.
+    pub(super) async fn write(
         &self,
-        proposal: u64,
-        known: Option<u64>,
-        text: &str,
-    ) -> Result<Option<u64>, SourceError> {
-        comment::write(&self.api, proposal, known, text).await
+        what: &str,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<Response<Bytes>, SourceError> {
+        let call = Call::write(what, method, self.api.repository.route(path), body);
+        Ok(self.api.call(call).await?.into_response())
     }
 
     /// Returns a token of the App's installation, which reads this repository alone.
