@@ -13,6 +13,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::Router;
 use devfile_registry::cache::PREVIEWS;
+use devfile_registry::digest::Digest;
 use devfile_registry::limits::LOADED_PREVIEWS;
 use devfile_registry::preview::Preview;
 use moka::future::Cache as Memory;
@@ -38,8 +39,8 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 /// The previews in memory, loaded when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// By number and time of the last push.
-    previews: Memory<(u64, String), Arc<Registry>>,
+    /// By number, release and time of the last push: times are whole seconds, and two pushes may be within one.
+    previews: Memory<(u64, Digest, String), Arc<Registry>>,
     /// One is loaded at a time.
     loading: Semaphore,
 }
@@ -70,7 +71,7 @@ impl Loaded {
             })?;
             Ok(Arc::new(Registry::new(app, preview, snapshot)))
         };
-        let key = (preview.number, preview.updated_at.to_string());
+        let key = (preview.number, preview.release, preview.updated_at.to_string());
         let loaded = self.previews.try_get_with(key, load).await.map_err(|problem: Arc<Problem>| (*problem).clone());
         self.previews.run_pending_tasks().await;
         loaded
