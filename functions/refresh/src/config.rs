@@ -1,4 +1,4 @@
-//! What `refresh` is told by its environment.
+//! The configuration of `refresh`, read from the environment.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -45,19 +45,19 @@ pub struct Config {
     pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
-    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    /// `METRICS_ADDR`: the address of the metrics over plain HTTP; `None` when it is unset.
     pub metrics: Option<SocketAddr>,
 }
 
 /// The settings of previews.
 #[derive(Debug)]
 pub struct PreviewSettings {
-    /// The proposals that get one.
+    /// The proposals that get a preview.
     pub policy: PreviewPolicy,
-    /// The registry repository, by a reader of its own.
+    /// A separate client of the registry repository.
     pub repository: Repository,
-    /// Fetches of upstream content, without the credentials of `GIT_CREDENTIALS`: a proposal chooses the URLs, and everybody reads the
-    /// preview.
+    /// Fetches of upstream content without the credentials of `GIT_CREDENTIALS`: a proposal chooses
+    /// the URLs, and its preview is public.
     pub outside: Outside,
     /// The URL of the registry, for links.
     pub public_url: Option<PublicUrl>,
@@ -66,9 +66,9 @@ pub struct PreviewSettings {
 /// The stores to publish to.
 #[derive(Debug)]
 pub enum Stores {
-    /// Both in a directory.
+    /// A directory for both.
     Directory(Directory),
-    /// A bucket at an S3 server, by its name, and an OCI registry.
+    /// A bucket on an S3 server, by its name, and an OCI registry.
     Servers {
         /// The name of the bucket.
         bucket: String,
@@ -78,7 +78,7 @@ pub enum Stores {
 }
 
 impl Stores {
-    /// Makes the clients; nothing is sent yet.
+    /// Creates the clients. It sends nothing.
     pub(crate) async fn open(self) -> (Record, Cache) {
         match self {
             Self::Directory(directory) => {
@@ -95,7 +95,7 @@ impl Config {
     /// Reads the environment. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Everything that is missing or malformed, at once.
+    /// Returns all missing and malformed settings at once.
     pub fn from_env() -> Result<Self, InvalidEnvironment> {
         Self::read(Environment::of_process())
     }
@@ -124,8 +124,8 @@ impl Config {
     }
 }
 
-/// # Errors
-/// Something is wrong with the stores; the environment has it, too.
+/// Fails when the environment or the directory of the stores is invalid; the environment records
+/// the reason.
 fn stores(environment: &mut Environment) -> Result<Stores, InvalidEnvironment> {
     if let Some(folder) = environment.store() {
         let opened = Directory::open(&folder).map(Stores::Directory);
@@ -159,7 +159,7 @@ fn previews(environment: &mut Environment, hosts: &GitCredentials) -> Option<Pre
     Some(PreviewSettings { policy, repository, outside, public_url })
 }
 
-/// Two settings that go together, the second one a secret.
+/// Reads two settings that require each other, the second a secret.
 fn pair(
     environment: &mut Environment,
     (setting, value): (&Setting, Option<String>),
@@ -176,7 +176,7 @@ fn any(_: &str) -> Result<(), Infallible> {
     Ok(())
 }
 
-/// Takes a value, or says what is wrong with the variable.
+/// Unwraps a value, or records the fault of a variable.
 fn accept<T, E: std::fmt::Display>(environment: &mut Environment, name: &str, value: Result<T, E>) -> Option<T> {
     value.map_err(|reason| environment.reject(format!("{name}: {reason}"))).ok()
 }
@@ -212,7 +212,7 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
     Some(OidcVerifier::new(Policy { issuer, audience, claims, repository_id, job_workflow_ref }, keys))
 }
 
-/// None when the variable is not set or something is wrong.
+/// Returns `None` when the variable is unset or invalid.
 fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<Repository> {
     let url: Option<String> = environment.optional(&settings::REGISTRY_REPO_URL);
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);

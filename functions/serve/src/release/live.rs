@@ -1,9 +1,10 @@
 //! Keeps the snapshot up to date with the bucket.
 //!
-//! A Lambda function is frozen between requests, so requests themselves do the checking: the first one after
-//! `REVALIDATE_SECONDS` starts a conditional read of `index.json` and waits for it a short while; all others answer from the
-//! snapshot there is. When the bucket is slow or down, so does the first one (invariant 7). A request for something that the
-//! snapshot lacks shares the read in progress, or starts one, and waits for its end.
+//! A Lambda function is frozen between requests, so requests revalidate the snapshot. The first
+//! request after `REVALIDATE_SECONDS` starts a conditional read of `index.json` and waits for it
+//! briefly; all others get the current snapshot. So does the first one when the bucket is slow or
+//! down (invariant 7). A request for content that the snapshot lacks joins or starts a read, and
+//! waits for its end.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,19 +26,19 @@ use crate::release::icons;
 use crate::release::snapshot::{Shared, Snapshot};
 use crate::workers;
 
-/// Longest that a request waits for the check it started.
+/// Longest wait of a request for the check that it started.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Least time between two looks that names cause which no release has.
+/// Least time between two checks for an unknown name.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The same for digests, which another instance may have told the client of.
+/// Least time between two checks for an unknown digest, which another instance may have served.
 const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
 
-/// Longest that a request waits for a release newer than the one that lacks something.
+/// Longest wait of a request for a release newer than the one that lacks the content.
 const NEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The live release, as far as it is known.
+/// The live release as this instance knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     inner: Arc<Inner>,
@@ -50,24 +51,24 @@ struct Inner {
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
     check: Mutex<Check>,
-    /// Number of looks; wakes those who wait for one.
+    /// Number of checks; a new value wakes the waiting requests.
     looks: watch::Sender<u64>,
 }
 
-/// The last and the current look at the bucket.
+/// The last and the running check of the bucket.
 #[derive(Debug)]
 struct Check {
     running: bool,
     looks: u64,
-    /// Start of the last look, or of the one that is running.
+    /// Start of the last or running check.
     began: Instant,
     last: Instant,
-    /// The last look that the bucket answered.
+    /// The last check that the bucket answered.
     confirmed: Instant,
     outcome: Result<(), Failure>,
 }
 
-/// A look under way. It is over when this is dropped, however it ended.
+/// A running check. Dropping it ends the check, with success or without.
 struct Look<'a> {
     inner: &'a Inner,
     outcome: Result<(), Failure>,
@@ -76,37 +77,37 @@ struct Look<'a> {
 /// The kind of content that a snapshot lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lacking {
-    /// Content by its digest. The client knows it from somewhere, so the request waits for a look.
+    /// Content by its digest. The client got it from a release, so the request waits for a check.
     Digest,
-    /// A name. The request waits for a look, unless there was one within a second.
+    /// A name. The request waits for a check, unless one ended within a second.
     Name,
 }
 
-/// It is not known whether the bucket has a newer release: there was no look, or it failed.
+/// The bucket may have a newer release: no check ran, or it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unconfirmed;
 
-/// The next step of a request for something newer. The numbers are those of the looks that have ended.
+/// The next step of a request for a newer release. The numbers count the ended checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// It starts a look and waits for it.
+    /// Start a check and wait for it.
     Start(u64),
-    /// It waits for the look in progress.
+    /// Wait for the running check.
     Join(u64),
-    /// The last look ended so recently that it waits for this long.
+    /// Wait this long, because the last check ended recently.
     Pause(Duration),
-    /// A look began after the request, and there is nothing newer.
+    /// A check began after the request and found no newer release.
     Confirmed,
 }
 
 /// The freshness of the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
-    /// Time since the bucket last said that this is the live release.
+    /// Time since the bucket last confirmed the live release.
     pub(crate) checked: Duration,
-    /// The public reason why the last look failed, if it did.
+    /// The public reason of the last failed check; `None` after a success.
     pub(crate) failure: Option<&'static str>,
-    /// Number of looks.
+    /// Number of checks.
     pub(crate) looks: u64,
 }
 
@@ -130,16 +131,16 @@ pub(crate) enum Failure {
         /// The fault.
         reason: InvalidDocument,
     },
-    /// The release object, or a document that it names, is not there.
+    /// The release object, or a document that it names, is missing.
     #[error("{0}, of the live release, is not in the cache bucket")]
     Missing(Digest),
-    /// An error in the software.
-    #[error("the look at the cache bucket did not come to an end")]
+    /// The check panicked.
+    #[error("the check of the cache bucket panicked")]
     Ended,
 }
 
 impl Failure {
-    /// The reason in words that everybody may read: no names of buckets, no errors of other servers.
+    /// Returns the reason in public words, without names of buckets and errors of other servers.
     fn public(&self) -> &'static str {
         match self {
             Self::Empty => "the cache bucket has no index.json yet; run refresh to publish a release",
@@ -152,8 +153,8 @@ impl Failure {
 }
 
 impl Live {
-    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again. Each new
-    /// release empties `damaged`.
+    /// Loads the live release. An empty or unreachable bucket is no error: the next requests check
+    /// again. Each new release empties `damaged`.
     pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
         let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
@@ -164,7 +165,7 @@ impl Live {
         live
     }
 
-    /// A release that stays as it is, whatever the bucket has.
+    /// Returns a release that never changes, for a preview.
     pub(crate) fn fixed(cache: Cache, snapshot: Shared) -> Self {
         let now = Instant::now();
         let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
@@ -173,28 +174,30 @@ impl Live {
         Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, looks }) }
     }
 
-    /// The snapshot to answer one request from, newer than `REVALIDATE_SECONDS` when the bucket answers in time.
+    /// Returns the snapshot for one request, newer than `REVALIDATE_SECONDS` when the bucket
+    /// answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         let wait = match self.inner.begin(self.inner.revalidate) {
             Some(Next::Start(looks)) => {
                 self.start();
                 Some(looks)
             }
-            // Nothing else can be answered from.
+            // Without a snapshot the request has nothing to answer from.
             Some(Next::Join(looks)) if self.inner.snapshot.load().is_none() => Some(looks),
             _ => None,
         };
         if let Some(looks) = wait {
-            // The look goes on when this request stops waiting for it.
+            // The check continues when this request stops waiting.
             let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(looks)).await;
         }
         self.inner.snapshot.load_full()
     }
 
-    /// A snapshot other than this one, which lacks something; `None` when the bucket has said since that there is none.
+    /// Returns a snapshot other than this one, which lacks some content; `None` when the bucket has
+    /// confirmed since then that there is none.
     ///
     /// # Errors
-    /// [`Unconfirmed`] when the bucket was not asked, or does not answer.
+    /// [`Unconfirmed`] when no check ran, or the bucket did not answer.
     pub(crate) async fn other_than(&self, known: &Shared, lacking: Lacking) -> Result<Option<Shared>, Unconfirmed> {
         let asked = Instant::now();
         let search = async {
@@ -224,7 +227,7 @@ impl Live {
         tokio::time::timeout(NEWER_TIMEOUT, search).await.unwrap_or(Err(Unconfirmed))
     }
 
-    /// Looks at the bucket, whatever the age of the snapshot, and waits for the end of the look.
+    /// Checks the bucket, however new the snapshot is, and waits for the result.
     pub(crate) async fn revalidate(&self) {
         while let Some(next) = self.inner.begin(Duration::ZERO) {
             match next {
@@ -232,31 +235,32 @@ impl Live {
                     self.start();
                     return self.ended(looks).await;
                 }
-                // That one began before this call.
+                // That check began before this call.
                 Next::Join(looks) => self.ended(looks).await,
                 Next::Pause(_) | Next::Confirmed => return,
             }
         }
     }
 
-    /// Looks, as a task of its own: the look goes on when the request that caused it ends, and says itself how it ended.
+    /// Starts a check as a separate task, which continues and logs its result when the request
+    /// ends.
     fn start(&self) {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
     }
 
-    /// Waits until more looks have ended than these.
+    /// Waits until more checks have ended.
     async fn ended(&self, looks: u64) {
-        // The sender lives as long as this.
+        // `self` owns the sender, so it outlives the wait.
         let _ = self.inner.looks.subscribe().wait_for(|ended| *ended > looks).await;
     }
 
-    /// The cache bucket.
+    /// Returns the cache bucket.
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
     }
 
-    /// The snapshot there is, whatever its age.
+    /// Returns the current snapshot, however old.
     pub(crate) fn current(&self) -> Option<Shared> {
         self.inner.snapshot.load_full()
     }
@@ -268,7 +272,7 @@ impl Live {
         Freshness { checked: check.confirmed.elapsed(), failure, looks: check.looks }
     }
 
-    /// Whether the bucket has answered that it is empty.
+    /// Returns whether the bucket has answered that it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.inner.lock().outcome, Err(Failure::Empty))
     }
@@ -276,14 +280,15 @@ impl Live {
 
 impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, Check> {
-        // A panic while holding it leaves a consistent value behind.
+        // A panic while the lock is held leaves a consistent value.
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Returns the next step of a request whose snapshot may be this old; `None` when it is younger.
+    /// Returns the next step of a request that accepts a snapshot of this age; `None` when the
+    /// snapshot is younger.
     fn begin(&self, age: Duration) -> Option<Next> {
         let mut check = self.lock();
-        // An empty bucket is asked more often, because everybody waits for its first release.
+        // An empty bucket is checked more often, because all requests wait for its first release.
         let age = if self.snapshot.load().is_none() { age.min(AGAIN_FOR_DIGEST) } else { age };
         if check.running {
             return Some(Next::Join(check.looks));
@@ -291,7 +296,8 @@ impl Inner {
         (check.last.elapsed() >= age).then(|| check.start())
     }
 
-    /// Returns the next step of a request that came at this time for something that the snapshot lacks.
+    /// Returns the next step of a request that arrived at this time for content that the snapshot
+    /// lacks.
     fn next(&self, asked: Instant, lacking: Lacking) -> Next {
         let mut check = self.lock();
         let pause = match lacking {
@@ -315,7 +321,8 @@ impl Inner {
         look.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
                 let before = self.snapshot.swap(Some(Arc::clone(&snapshot)));
-                // What the release before held, and what the reading of this one took, goes back before more is taken.
+                // Frees the memory of the previous release and of the read before the next
+                // allocation.
                 aside::run(move || drop(before));
                 aside::run(heap::trim);
                 snapshot.prepare();
@@ -324,7 +331,7 @@ impl Inner {
         });
     }
 
-    /// A newer snapshot, if there is one.
+    /// Returns a newer snapshot, if there is one.
     async fn revalidate(&self) -> Result<Option<Shared>, Failure> {
         let started = Instant::now();
         let current = self.snapshot.load_full();
@@ -342,7 +349,7 @@ impl Inner {
         let outline = workers::run_now(|| Outline::from_bytes(name, &stored.bytes)).map_err(failed)?;
         let documents = documents(&self.cache, &outline).await?;
         let release_read = started.elapsed();
-        // Large registries take a while, and requests are answered meanwhile.
+        // A large release takes seconds to parse, so other threads answer requests meanwhile.
         let (index, checked) = aside(move || {
             let checked = index.check(&outline);
             (index, checked.map(|()| outline.with(documents)))
@@ -372,7 +379,7 @@ impl Inner {
     }
 }
 
-/// The documents of a release, each with its name.
+/// Reads the documents of a release, each with its name.
 pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(Digest, Bytes)>, Failure> {
     let read = |name| async move {
         let stored = cache.get(&blob_key(name), RELEASE_BYTES).await?;
@@ -383,7 +390,7 @@ pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(D
 }
 
 impl Check {
-    /// Notes that a look begins, which the caller must start.
+    /// Records that a check begins; the caller must start it.
     fn start(&mut self) -> Next {
         (self.running, self.began) = (true, Instant::now());
         Next::Start(self.looks)
@@ -399,7 +406,7 @@ impl Drop for Look<'_> {
             Ok(()) => now,
             Err(failure) => {
                 let serving = self.inner.snapshot.load().as_ref().map(|snapshot| snapshot.commit.to_string());
-                tracing::warn!(%failure, serving, "no look at the live release");
+                tracing::warn!(%failure, serving, "cannot check the live release");
                 check.confirmed
             }
         };
@@ -410,7 +417,7 @@ impl Drop for Look<'_> {
     }
 }
 
-/// Works where it keeps no request waiting.
+/// Runs a blocking function on another thread.
 pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Ended)
 }
