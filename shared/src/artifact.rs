@@ -22,7 +22,7 @@ pub const CONFIG_MEDIA_TYPE: &str = "application/vnd.devfileio.devfile.config.v2
 /// The config blob of every stack.
 pub const CONFIG: &[u8] = b"{}";
 
-/// Name of the layer that holds whatever has no layer of its own.
+/// Name of the layer for all files without a layer of their own.
 pub const ARCHIVE: &str = "archive.tar";
 
 /// Prefix of the repositories that hold stacks.

@@ -26,7 +26,7 @@ pub struct Origin {
 /// The name of a request in the log.
 #[derive(Debug)]
 enum RequestId {
-    /// By whoever sent it on.
+    /// By the proxy that sent it on.
     Given(String),
     /// By us.
     Own(u64),
@@ -94,7 +94,7 @@ impl Origin {
         if answered.status.is_server_error() { line!(warn) } else { line!(info) }
     }
 
-    /// Ends the span, with OpenTelemetry's conventions for HTTP servers but for what the client made up.
+    /// Ends the span, with OpenTelemetry's conventions for HTTP servers, without values that the client invented.
     fn end_span(&self, answered: &Answered<'_>) {
         let (method, attribute) = if self.method == "other" { ("HTTP", "_OTHER") } else { (self.method, self.method) };
         self.span.rename(format_args!("{method} {}", answered.route));

@@ -118,7 +118,7 @@ mod tests {
         let child = parent.child();
         assert_eq!(child.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_ne!(child, parent);
-        assert!(child.to_string().ends_with("-01"), "what the caller samples is sampled");
+        assert!(child.to_string().ends_with("-01"), "the flag of the caller is kept");
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longest that a page may take to become what is waited for.
+/// Longest wait for the state of a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The view of a page.

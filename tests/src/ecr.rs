@@ -1,4 +1,4 @@
-//! Amazon ECR: its API, which moto has, and before a real registry what ECR does otherwise: it wants a token of its own, which ends,
+//! Amazon ECR: its API, which moto has, and before a real registry the differences of ECR: it wants a token of its own, which ends,
 //! and knows only repositories that were created. Pushes that break its rules are refused.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! A guard before a registry that itself asks nobody who they are: it gives tokens, and lets through who has one
+//! A guard before a registry without authentication: it issues tokens, and admits requests that have one
 //! (distribution specification of Docker, "Token Authentication", which OCI registries follow).
 
 use std::collections::HashMap;
@@ -99,7 +99,7 @@ impl Drop for Guard {
     }
 }
 
-/// Gives a token for what `scope` names, `repository:<name>:<actions>`, to who may have one.
+/// Issues a token for `scope`, `repository:<name>:<actions>`, to permitted callers.
 async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let password = shared.password.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let known = format!("Basic {}", STANDARD.encode(format!("{}:{password}", KNOWN.0)));
@@ -145,7 +145,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     answer
 }
 
-/// Passes a request on to a registry at an address, `host:port`, without what authorized it here.
+/// Passes a request on to a registry at an address, `host:port`, without its credentials.
 pub(crate) async fn forward(client: &reqwest::Client, target: &str, request: Request<Body>) -> Response {
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);

@@ -133,7 +133,7 @@ impl Function {
         Ok(Answer { since_start: at - self.started, payload })
     }
 
-    /// Ends the function and gives what it has logged, one JSON document a line; other lines are left out.
+    /// Ends the function and returns its log, one JSON document a line; other lines are left out.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -1,4 +1,4 @@
-//! Registries that want to know who calls, and what they are shown.
+//! Registries that require authentication, and the credentials that they get.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
@@ -37,7 +37,7 @@ async fn works(registry: &TestRegistry) {
     }
 }
 
-/// A wrong password is an error that says so, and what it was is not told.
+/// A wrong password is an error that does not reveal it.
 async fn refuses(address: &str, said: &str) {
     let error = example(address, SECRET).await.refresh().await.unwrap_err();
     assert!(error.contains(said) && !error.contains(SECRET), "{error}");

@@ -1,4 +1,4 @@
-//! Whole registries, held against what the reference's index generator says of them.
+//! Whole registries, compared with the results of the reference's index generator.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
@@ -106,10 +106,10 @@ async fn whole_registries_agree_with_the_reference() {
     let mut listed = differences();
     listed.sort();
     on_purpose.sort();
-    assert_eq!(listed, on_purpose, "the documentation lists exactly what differs");
+    assert_eq!(listed, on_purpose, "the documentation lists exactly the differences");
 }
 
-/// The index of the community registry, byte for byte what the reference makes of it.
+/// The index of the community registry, byte for byte the output of the reference.
 #[tokio::test]
 async fn the_community_index_is_the_same() {
     let Some(shared) = verdicts().and_then(|folder| Some(folder.parent()?.to_owned())) else {

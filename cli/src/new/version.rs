@@ -160,7 +160,7 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
     Ok(changed)
 }
 
-/// Names the lines of new files that still have the old number: only their author knows what they mean.
+/// Names the lines of new files that still have the old number: only their author knows their meaning.
 fn name_leftovers(root: &Path, files: &Files, old: &Version) -> anyhow::Result<()> {
     for (path, file) in files.iter().filter(|(path, _)| *path != DATES && !path.ends_with("/stack.yaml")) {
         let Ok(text) = std::str::from_utf8(&file.content) else { continue };

@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The folder is no registry repository, no port is free, or the folder cannot be watched.
 pub(crate) async fn run(options: &Preview, started: Instant) -> anyhow::Result<()> {
-    // The terminal is for the author; the log of requests and publications is for those who ask for it.
+    // The terminal is for the author; the log of requests and publications is opt-in.
     let _log = std::env::var_os("RUST_LOG").map(|_| logging::start("preview"));
     let server = listen(options.port).await?;
     let url = format!("http://{}", server.address()?);

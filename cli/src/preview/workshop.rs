@@ -1,4 +1,4 @@
-//! The publications of a preview, and what is wrong with the folder.
+//! The publications of a preview, and the problems of the folder.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ impl Published {
         matches!(&self.result, Ok(report) if report.outcome == Outcome::Published)
     }
 
-    /// Says what was published, or why nothing was. Nothing new is no news.
+    /// Prints the published versions, or the reason why there are none. Prints nothing when nothing changed.
     pub(super) fn print(&self) -> anyhow::Result<()> {
         match &self.result {
             Ok(report) if report.outcome == Outcome::Published => {

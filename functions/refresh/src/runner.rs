@@ -161,7 +161,7 @@ mod tests {
         }
         assert_eq!(*seen.lock().unwrap(), [Some(commit(1)), Some(commit(49))]);
         gate.add_permits(1);
-        assert_eq!(runner.submit(None).await, Some(3), "what is over is not joined");
+        assert_eq!(runner.submit(None).await, Some(3), "a finished run is not joined");
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ pub struct Config {
     pub usage: UsageEvents,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
-    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: limits on fetches.
     pub(crate) fetches: Rules,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,

@@ -132,7 +132,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     without_length(response)
 }
 
-/// Gives the request the path that the routes know, whatever its spelling. Requests that no route should see are answered at once.
+/// Gives the request the normalized path that the routes know. Requests that no route should see are answered at once.
 fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     let sent = parts.uri.path();
     let decoded = decode(sent);
@@ -185,7 +185,7 @@ async fn unrouted(state: State<Arc<App>>, held: Held, request: Request) -> Respo
     problem.into_response()
 }
 
-/// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").
+/// The answer to a browser's preflight request (Fetch standard, "CORS-preflight fetch").
 fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

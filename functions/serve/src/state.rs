@@ -60,7 +60,7 @@ impl App {
         Self { config, live, blobs, last_refreshes, previews, is_lambda: self.is_lambda }
     }
 
-    /// Makes the release that the bucket has at this moment the one that requests are answered from, whatever the age of the snapshot.
+    /// Makes the release that the bucket has at this moment the snapshot of all answers, however new the current snapshot is.
     pub async fn revalidate(&self) {
         self.live.revalidate().await;
     }

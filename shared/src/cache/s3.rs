@@ -19,7 +19,7 @@ use super::calls::{InContext, RetryConflicts, explain, status, within, write_tim
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
 
-/// For what is named by its content.
+/// For objects that are named by their content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The patience of calls.
@@ -347,7 +347,7 @@ impl Bucket for S3Bucket {
     }
 }
 
-/// An object without a time counts as written now: what is old may be removed.
+/// An object without a time counts as written now, because old ones may be removed.
 fn stat(size: Option<i64>, modified: Option<aws_sdk_s3::primitives::DateTime>) -> Stat {
     let modified = modified.and_then(|time| jiff::Timestamp::from_second(time.secs()).ok());
     Stat {

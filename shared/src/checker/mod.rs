@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     pub strict_icons: bool,
-    /// Print what the documentation says about a rule, such as stack/default
+    /// Print the documentation of a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     pub explain: Option<String>,
     /// URL where docs/stack-authors/validation.md can be read; the rules in SARIF link to it
@@ -53,7 +53,7 @@ pub struct Arguments {
     /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
     pub offline: bool,
-    /// Write the index even when there are errors, without what is wrong
+    /// Write the index even when there are errors, without the faulty versions
     #[arg(long)]
     pub force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
@@ -176,7 +176,7 @@ async fn generate(
         eprint!("{}", report(arguments.registry(), complete, problems, arguments.form(colour(&std::io::stderr()))));
     }
     if verdict == Verdict::Problems && !arguments.force {
-        eprintln!("{program}: no index is written; mend the errors, or leave out what is wrong with --force");
+        eprintln!("{program}: no index is written; correct the errors, or leave out the faulty versions with --force");
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);

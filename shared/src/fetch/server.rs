@@ -1,4 +1,4 @@
-//! An HTTP server for tests that answers with whatever bytes it is told to.
+//! An HTTP server for tests that answers with given bytes.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -3,7 +3,7 @@
 //! Every repository is read here: the registry repository, versions and samples that name a remote, starter projects. Requests keep
 //! to the rules of [`fetch`](crate::fetch), and every pack is bounded before it is read.
 //!
-//! - [`RepositoryUrl`]: what people write; start here
+//! - [`RepositoryUrl`]: a URL as people write it; start here
 //! - [`Client`]: opens repositories with the credentials of their hosts; [`GitCredentials`]: users and secrets by host
 //! - [`Revision`]: a branch, a tag or a commit
 //! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`

@@ -260,7 +260,7 @@ impl<O: Objects> Walk<'_, O> {
     }
 }
 
-/// A history with what was read of it.
+/// A history with the commits read so far.
 pub(super) struct History<'o, O> {
     objects: &'o O,
     /// Commits whose parents are left out.

@@ -163,7 +163,7 @@ impl Remote {
         Err(GitError::Empty(self.host()))
     }
 
-    /// Whether the host leaves out of packs what a [`Filter`] says.
+    /// Whether the host applies a [`Filter`] to packs.
     ///
     /// # Errors
     /// [`GitError`] when the host does not answer, or not in version 2 of the protocol.

@@ -138,7 +138,7 @@ mod tests {
             assert!(!lines.trim_end_matches('\n').contains(crate::text::is_control), "{lines:?}");
         }
         let line: Value = serde_json::from_str(&logged(true, || tracing::info!(text, "said"))).unwrap();
-        assert_eq!(line["text"], text, "a program reads what was said");
+        assert_eq!(line["text"], text, "a program reads the message");
     }
 
     #[test]

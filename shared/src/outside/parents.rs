@@ -10,7 +10,7 @@ use crate::fetch::Reason;
 use crate::limits;
 use crate::validate::{self, Found, Parents};
 
-/// Answers from what has been fetched, and notes what else was asked for.
+/// Answers from the fetched parents, and records the missing ones.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
     found: BTreeMap<validate::Outside, Found>,
@@ -33,7 +33,7 @@ impl Fetched {
         self.found
     }
 
-    /// Fetches what was asked for since; false when that was nothing.
+    /// Fetches the recorded parents; returns false when there are none.
     pub(super) async fn fetch_asked(&mut self, run: &Run<'_>) -> bool {
         let asked = std::mem::take(self.asked.get_mut().unwrap_or_else(PoisonError::into_inner));
         if asked.is_empty() || run.client.is_none() {

@@ -1,4 +1,4 @@
-//! Git repositories that entries name: which repository, revision and folder they mean, and what is read of those.
+//! Git repositories that entries name: their repositories, revisions and folders, and the content that is read.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ fn rules() -> Rules {
     Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() }
 }
 
-/// Completes a tree with what was published before.
+/// Completes a tree with the previous release.
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
     let complete = Outside::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
     let plan = Plan::everything(Listing::of(tree));
@@ -188,7 +188,7 @@ async fn sample_devfile_comes_from_its_repository_on_any_host() {
 
         let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
         let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
-        assert_eq!(devfiles.count(), 2, "what was published stays");
+        assert_eq!(devfiles.count(), 2, "the published version stays");
     }
 }
 

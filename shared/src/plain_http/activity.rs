@@ -16,7 +16,7 @@ pub(super) struct Timeouts {
     pub(super) unread: Duration,
     /// From the end of the last answer to the end of the connection.
     pub(super) close: Duration,
-    /// After the server was asked to stop, for whatever the client holds open.
+    /// After the stop signal, for connections that the client holds open.
     pub(super) stop: Duration,
 }
 
@@ -40,7 +40,7 @@ struct State {
     phase: Phase,
     /// When the phase began.
     since: Instant,
-    /// Since when the client has read nothing of what waits for it.
+    /// The time since which the client has read none of the waiting bytes.
     unread: Option<Instant>,
     /// Whether there was a request.
     has_asked: bool,
@@ -54,7 +54,7 @@ enum Phase {
     Idle,
     /// The head of a request has not arrived.
     Head,
-    /// The body of a request has not arrived. Those who read bodies have deadlines of their own.
+    /// The body of a request has not arrived. Readers of bodies have their own deadlines.
     Body,
     /// The server has a request and owes an answer.
     Answering,

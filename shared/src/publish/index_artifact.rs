@@ -1,9 +1,9 @@
-//! The index artifact: what the OCI registry has of a whole release, and from which the bucket can be rebuilt.
+//! The index artifact: a copy of the whole release in the OCI registry, from which the bucket can be rebuilt.
 //!
 //! Its layers are `index.json`, `release.json`, which is the release object, and, without a title,
 //! the documents that the latter names. Each document is a layer of an artifact of its own, too,
 //! whose further layers are the blobs that it lists and no other artifact carries. So a refresh
-//! names no more than what changed and what is common to all.
+//! names only the changes and the common documents.
 
 use std::collections::BTreeMap;
 

@@ -50,7 +50,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// versions and nothing else.
     ///
     /// # Errors [`PublishError::ForeignRelease`] when newer software made it: publishing over it
-    /// would lose what only that understands.
+    /// would lose its newer fields.
     pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<StoredOutline>, PublishError> {
         let stored = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await?;
         let reason = match stored.map(|object| StoredOutline::read(index.release, object.bytes)) {

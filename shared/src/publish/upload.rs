@@ -35,7 +35,7 @@ impl Found {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant
+    /// Uploads the content of `built` that neither `previous` nor the servers have, in the order of invariant
     /// 3, up to the release object. Also returns the objects that it found in the bucket.
     pub(super) async fn upload(
         &self,
@@ -79,7 +79,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((writes, found))
     }
 
-    /// Puts what `built` has and `previous` lacks into the bucket alone, the release object last. Returns the number of written
+    /// Puts the content of `built` that `previous` lacks into the bucket alone, the release object last. Returns the number of written
     /// objects, and the objects that it found in the bucket.
     pub(super) async fn upload_to_bucket(
         &self,

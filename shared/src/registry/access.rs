@@ -1,7 +1,7 @@
 //! Registry authentication: a bearer token for each repository, a user name and a password, or a token of Amazon ECR.
 //!
 //! The registry says which it wants ("Token Authentication" of Docker's registry, which OCI registries follow). Client libraries
-//! send the password to whatever realm the registry names, so the exchange is here.
+//! send the password to any realm that the registry names, so the exchange is here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -135,7 +135,7 @@ fn is_intact(directory: &Directory, repository: &str, digest: Digest, size: u64)
     Ok(has_length && directory.digest(&blob(repository, digest))? == Some(digest))
 }
 
-/// Reads a manifest. One that is damaged counts as missing, so that whoever looks for it pushes it again.
+/// Reads a manifest. A damaged one counts as missing, so that a publisher pushes it again.
 fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<(Digest, Bytes)>> {
     let digest = match name {
         Name::Digest(digest) => Some(digest),

@@ -12,7 +12,7 @@ const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000
 /// The result of a call as text, or its error.
 type Outcome = (&'static str, Result<String, String>);
 
-/// Answers by method: status line and headers. GET has the content of [`CONTENT`], whatever the length that HEAD says.
+/// Answers by method: status line and headers. GET has the content of [`CONTENT`], even when HEAD claims another length.
 type Answers = [(&'static str, &'static str); 4];
 
 const HONEST: Answers = [

@@ -1,4 +1,4 @@
-//! The documents of a release, so that what changes little costs little.
+//! The documents of a release, so that small changes cost little.
 //!
 //! Stacks are spread over shards by their folders. A change of one of ten thousand versions reads and writes the outline, one
 //! shard, and the common document.
@@ -32,7 +32,7 @@ pub(super) struct StackContent<'a> {
     warnings: Cow<'a, [Diagnostic]>,
 }
 
-/// The document of what belongs to no stack.
+/// The document of the content outside of stacks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Common<'a> {
     entries: Vec<Cow<'a, Entry>>,
@@ -137,7 +137,7 @@ impl<'a> ByStack<'a> {
         shards.into_iter().map(|(number, shard)| (number, Document::of(&shard))).collect()
     }
 
-    /// The document of what belongs to no stack.
+    /// The document of the content outside of stacks.
     pub(super) fn common(&self) -> Document {
         Document::of(&self.common)
     }

@@ -40,7 +40,7 @@ pub struct Draft<'a> {
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
-    /// New content by digest; what an unchanged version needs is not made again.
+    /// New content by digest, without that of unchanged versions.
     contents: BTreeMap<Digest, Bytes>,
     /// Layers by the folder of the version.
     layers: BTreeMap<String, Vec<Layer>>,
@@ -368,7 +368,7 @@ impl<'a> Draft<'a> {
         entry
     }
 
-    /// The icons that the index names, as they were fetched or, for what is not read again, as they were, each with those who name it.
+    /// The icons that the index names, as fetched now or, for unread stacks, before, each with the subjects that name it.
     fn icons(&self, entries: &[Entry], versions: &[PublishedVersion]) -> BTreeMap<String, Icon> {
         let folders = folders_by_name(versions);
         let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! `index.json`: which release is live, and what became of those before it.
+//! `index.json`: the live release, and the recent ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -27,7 +27,7 @@ impl Outline {
     /// A release, or as much of it as these documents tell; each comes with its name.
     ///
     /// # Errors
-    /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
+    /// [`InvalidDocument`] when a document has another digest than its name, or cannot be read.
     pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
         let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
         let parse = |(name, bytes): (Digest, Bytes)| {

@@ -12,7 +12,7 @@ use crate::validate::{self, Checked, Found, Outside, Parents, Surroundings};
 use crate::version::Version;
 use crate::yaml;
 
-/// A devfile with what is wrong with it.
+/// A devfile with its problems.
 #[derive(Debug)]
 pub(super) struct CheckedDevfile {
     pub(super) path: String,
@@ -82,7 +82,7 @@ impl CheckedDevfile {
         self.problems.iter().chain(&self.of_parents).all(|problem| problem.severity != Severity::Error)
     }
 
-    /// Adds what the index needs beyond the rules of devfiles, but nothing about a value that has an error already.
+    /// Checks the requirements of the index beyond the rules of devfiles, but nothing about a value that has an error already.
     fn add_of_index(&mut self, problems: Vec<Diagnostic>) {
         let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
         let taken: HashSet<Option<Position>> =
@@ -104,7 +104,7 @@ impl CheckedDevfile {
     }
 }
 
-/// Parents of the devfiles of a tree: first its own stacks, then what is outside.
+/// Parents of the devfiles of a tree: first its own stacks, then upstream ones.
 pub(super) struct AllParents<'a> {
     tree: &'a Tree,
     listings: &'a [Listing],

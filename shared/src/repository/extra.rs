@@ -70,7 +70,7 @@ pub(super) struct Extra {
     pub(super) warnings: Vec<Diagnostic>,
 }
 
-/// Reads the file and finds the cached devfiles of its samples. The error is what concerns all of the file.
+/// Reads the file and finds the cached devfiles of its samples. The error concerns all of the file.
 pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     let Some(bytes) = tree.get(PATH) else { return Ok(Extra::default()) };
     let document = yaml::parse(PATH, bytes)?;
@@ -108,7 +108,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(extra) } else { Err(problems) }
 }
 
-/// The entries of one of the lists, each with what is wrong with it.
+/// The entries of one of the lists, each with its problems.
 fn rows(
     document: &Node,
     list: &str,

@@ -1,6 +1,6 @@
-//! A registry repository, parsed: the stacks and samples of a tree, and what is wrong with it.
+//! A registry repository, parsed: the stacks and samples of a tree, and its problems.
 //!
-//! A bad version or file never hides the others: whatever can be read is here, the rest is in
+//! A bad version or file never hides the others: every readable one is here, the rest is in
 //! [`Repository::quarantined`] with its reasons (invariant 5).
 //!
 //! - [`Repository`]: the whole, put together from its files; start here

@@ -66,7 +66,7 @@ impl Repository {
         listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
     }
 
-    /// Reads a tree, with nothing known of what is outside.
+    /// Reads a tree, without any upstream content.
     pub fn parse(tree: &Tree) -> Self {
         Self::parse_among(tree, &Unreachable)
     }
@@ -305,7 +305,7 @@ fn problems_of(checked: CheckedDevfile, reported: &mut Reported) -> (Vec<Diagnos
     let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
     let (mut errors, warnings): (Vec<_>, Vec<_>) = checked.problems.into_iter().chain(of_parents).partition(is_error);
     if parents_are_bad && errors.is_empty() {
-        let message = "what this devfile takes from its parent is wrong, as reported at the parent";
+        let message = "content from the parent of this devfile is wrong, as reported at the parent";
         let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
         errors.push(problem.at(checked.parent_at));
     }

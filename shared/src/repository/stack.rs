@@ -183,7 +183,7 @@ impl Stack {
     }
 }
 
-/// Reads what a stack says of itself, but not its devfiles.
+/// Reads the files of a stack, but not its devfiles.
 ///
 /// A listing comes with problems as far as it could be read, so that its devfiles can be checked all the same.
 pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {

@@ -21,7 +21,7 @@ use crate::settings::{ARN_SUFFIX, FILE_SUFFIX, Setting};
 /// Age at which a value is read again, in seconds.
 const AGE_SECONDS: i64 = 300;
 
-/// Time between two reads of a refused value, in seconds. Strangers who send forged signatures would cause a read each otherwise.
+/// Time between two reads of a refused value, in seconds. Otherwise each forged signature would cause a read.
 const RENEWAL_SECONDS: i64 = 10;
 
 /// Most bytes of a file. Secrets Manager takes no more, either.

@@ -1,4 +1,4 @@
-//! Starter projects: from what a devfile says of one to a zip of its files.
+//! Starter projects: from the element of a devfile to a zip of its files.
 //!
 //! - `project`: which source a starter project has
 //! - `remote`: asks a source for its state, and downloads it within the [rules](crate::fetch::Rules) of fetches

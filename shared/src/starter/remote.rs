@@ -95,7 +95,7 @@ impl RemoteError {
         }
     }
 
-    /// Whether what the host gives is refused, so that asking again is of no use until it is another one.
+    /// Whether the content of the host is refused, so that a retry is useless until it changes.
     pub fn is_lasting(&self) -> bool {
         match &self.error {
             ArchiveError::Git(GitError::Fetch(error)) => {
@@ -176,7 +176,7 @@ impl Remotes {
     /// The zip of the files of a source: those of `folder`, or all.
     ///
     /// # Errors
-    /// When its host does not give them, or what it gives is refused.
+    /// Fails when the host does not answer, or its content is refused.
     pub async fn zip(&self, files: Files, folder: Option<&TreePath>) -> Result<NamedTempFile, RemoteError> {
         let (url, file) = match files.0 {
             Place::Git(remote, commit) => return self.zip_of_commit(&remote, commit, folder).await,

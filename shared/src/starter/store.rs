@@ -36,13 +36,13 @@ pub struct ZipKey {
 /// The maker of a zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Maker {
-    /// `serve`, for somebody who asked. Its name follows from the source, its state and the folder of it.
+    /// `serve`, for a request. Its name follows from the source, its state and the folder of it.
     Serve,
     /// `refresh`, with the release. It has the name of its content.
     Refresh,
 }
 
-/// Name of a source, whatever its state.
+/// Name of a source, independent of its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceKey(Digest);
 

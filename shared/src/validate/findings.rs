@@ -1,4 +1,4 @@
-//! Collects what the checks find, in whichever file it is.
+//! Collects the findings of the checks, of all files.
 
 use super::suggest;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -105,7 +105,7 @@ impl Findings {
         self.files.into_iter().map(|file| file.path).collect()
     }
 
-    /// Whether further errors would be left out; what looks for more of them may stop.
+    /// Returns whether further errors would be left out, so that a check may stop.
     pub(crate) fn is_full(&self) -> bool {
         self.errors >= limits::REPORTED_PROBLEMS
     }

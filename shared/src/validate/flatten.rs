@@ -1,4 +1,4 @@
-//! Brings in what a devfile takes from its parent and plugins.
+//! Merges the parent and the plugins into a devfile.
 
 use std::sync::{Arc, OnceLock};
 
@@ -126,7 +126,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
             }
             Parent::Unreachable(reason) => {
                 let message = format!("the {kind} {path} could not be read: {reason}");
-                let hint = "what depends on it was not checked";
+                let hint = "elements that depend on it were not checked";
                 self.findings.unreachable(at, &format!("{kind}/unreachable"), message, hint);
                 return None;
             }

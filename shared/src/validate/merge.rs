@@ -148,7 +148,7 @@ fn becomes_go_field(key: &str) -> bool {
     key.starts_with(char::is_alphabetic) && key.chars().all(|c| c == '_' || c.is_alphabetic() || c.is_ascii_digit())
 }
 
-/// Puts what a parent or plugin brings in before the devfile's own. An element may be in one of them only; the
+/// Puts the elements of a parent or plugin before the devfile's own. An element may be in one of them only; the
 /// devfile's own stays when it is in both.
 pub(crate) fn inherit(child: &mut Node, base: Node, rule: &str, findings: &mut Findings) {
     #[cfg(test)]

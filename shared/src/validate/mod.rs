@@ -4,7 +4,7 @@
 //! - [`yaml`] reads the bytes into a tree whose keys and values know their places;
 //! - `schema` holds it against the published JSON schema of its version (`alone` does both, for parents once a run);
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
-//! - `rules` checks what a schema cannot express, with `quantity` and `uri` to read those.
+//! - `rules` checks the rules that a schema cannot express, with `quantity` and `uri` to read those.
 //!
 //! The rules and their names are described in `docs/stack-authors/validation.md`.
 
@@ -35,7 +35,7 @@ pub use self::surroundings::Surroundings;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::yaml::{self, Node};
 
-/// A devfile with what is wrong with it.
+/// A devfile with its problems.
 #[derive(Debug)]
 pub struct Checked {
     /// Its own problems, in the order of files and lines.
@@ -58,7 +58,7 @@ impl Checked {
         self.document.as_ref().map(Value::from)
     }
 
-    /// The place of what a JSON pointer names; for a field that of its key.
+    /// Returns the position of the node at a JSON pointer; for a field that of its key.
     pub fn position(&self, pointer: &str) -> Option<Position> {
         Some(self.document.as_ref()?.pointer(pointer)?.key_at.position)
     }

@@ -1,4 +1,4 @@
-//! Parents and plugins outside the tree, and who finds them.
+//! Parents and plugins outside the tree, and their lookup.
 
 use std::fmt;
 

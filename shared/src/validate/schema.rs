@@ -50,14 +50,14 @@ impl Schema {
         Self { value, validator }
     }
 
-    /// The schema for a `schemaVersion`; what follows a dash does not matter.
+    /// Returns the schema for a `schemaVersion`; a suffix after a dash does not matter.
     pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
         let core = version.split('-').next()?;
         let (_, index) = VERSIONS.iter().find(|(known, _)| *known == core)?;
         SCHEMAS.get(*index).map(|(_, schema)| &**schema)
     }
 
-    /// Reports what a document violates; `value` is the same document.
+    /// Reports the violations of a document; `value` is the same document.
     pub(crate) fn check(&self, root: &Node, value: &Value, findings: &mut Findings) {
         if !self.validator.is_valid(value) {
             for error in self.validator.iter_errors(value) {

@@ -249,7 +249,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Counts what a node costs. The rule about aliases is yaml.v2's: above a thousand nodes, 99 of 100 may not come
+    /// Counts the cost of a node. The rule about aliases is yaml.v2's: above a thousand nodes, 99 of 100 may not come
     /// from aliases.
     fn spend(&mut self, at: Place, size: Measure) -> Result<(), Fault> {
         self.spent.nodes += size.nodes;
@@ -318,7 +318,7 @@ fn bad_key(at: Place) -> Fault {
     Fault::new(at.position, "yaml/key", "a key is a text, a number or a boolean", "quote the key if it is a text")
 }
 
-/// Refuses what the parser reads as YAML 1.2 has it and clients, reading YAML 1.1, do not.
+/// Refuses scalars that YAML 1.2, as the parser reads it, and YAML 1.1, as clients do, read differently.
 fn refuse_unreadable(
     at: Place,
     text: &str,

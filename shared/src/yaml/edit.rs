@@ -1,7 +1,7 @@
 //! Changes to the text of a document that leave the rest of the text as it is.
 //!
 //! The parser decides the meaning of a text in YAML, so a change is tried on the text and then read again: if the result does
-//! not mean what it should (an anchor was changed along, say), the document is written anew, as JSON, which is YAML too.
+//! not have the intended meaning (an anchor was changed along, say), the document is written anew, as JSON, which is YAML too.
 
 use std::ops::Range;
 
@@ -145,7 +145,7 @@ fn flow_text(value: &Value) -> String {
     }
 }
 
-/// JSON with escapes for what may stand in JSON and not in YAML. Outside of texts there is nothing of the kind.
+/// JSON with escapes for characters that YAML does not permit. Outside of texts there is nothing of the kind.
 fn escaped(json: &str) -> String {
     let forbidden =
         |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
@@ -227,7 +227,7 @@ fn outline(text: &str) -> Option<Outline> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Open { start, shape, .. } = open.pop()?;
-                // The end of a block is where the next thing begins; what belongs to it ends before.
+                // A block ends where the next element begins; its own content ends before.
                 let last = match &shape {
                     Shape::List(items) => items.last().map(|item| item.range.end),
                     Shape::Map { flow: false, entries } => entries.last().map(|entry| entry.value.range.end),

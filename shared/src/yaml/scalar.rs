@@ -43,7 +43,7 @@ pub(crate) fn tagged(tag: Option<&str>, text: &str) -> Result<Data, String> {
     match (tag, &data) {
         ("bool", Data::Bool(_)) | ("null", Data::Null) | ("float", Data::Number(_)) => Ok(data),
         ("int", Data::Number(number)) if !number.is_f64() => Ok(data),
-        _ => Err(format!("`{text}` is not what its tag !!{tag} says")),
+        _ => Err(format!("`{text}` does not fit its tag !!{tag}")),
     }
 }
 

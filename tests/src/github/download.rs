@@ -16,7 +16,7 @@ use super::reply::Refusal;
 use super::rest::{commit, raw};
 use super::{Asked, Shared};
 
-/// Answers below `/OWNER/NAME`; `path` is what follows.
+/// Answers below `/OWNER/NAME`; `path` is the rest of the path.
 pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     shared.may_fetch(asked)?;
     match path {

@@ -5,8 +5,8 @@
 //!
 //! - `rest`: the API; `git`: the source of its answers
 //! - `download`: the Git protocol, and archives for starter projects
-//! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
-//! - `control`: what tests and scripts set from outside, below `/_control/`
+//! - `access`: permissions; `keys`, `oidc`: tokens; `webhook`: push events
+//! - `control`: settings by tests and scripts, below `/_control/`
 
 mod access;
 mod control;
@@ -160,7 +160,7 @@ impl GitHub {
         lock(&self.shared.comments).clone()
     }
 
-    /// Says who may do what; at first everybody may read and every token may write.
+    /// Sets the permissions; at first everybody may read and every token may write.
     pub fn set_access(&self, access: Access) {
         lock(&self.shared.grants).access = access;
     }

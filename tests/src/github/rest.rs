@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::reply::{self, Refusal};
 use super::{Asked, Shared, lock};
 
-/// Answers a call below `/repos/OWNER/NAME`; `path` is what follows.
+/// Answers a call below `/repos/OWNER/NAME`; `path` is the rest of the path.
 pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     let get = matches!(asked.method, Method::GET | Method::HEAD);
     let body = match path {

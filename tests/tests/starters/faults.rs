@@ -79,7 +79,7 @@ async fn the_last_good_zip_outlives_its_host() {
     assert_eq!((stale.status, &stale.body), (202, &fresh.body));
     assert!(stale.header("devfile-registry-stale").parse::<u64>().is_ok_and(|seconds| seconds < 600));
     project.host.faults().clear();
-    // A branch that is gone is no reason to stop giving what it was.
+    // After the branch is deleted, its last state is still served.
     project.git(&["branch", "--move", "main", "trunk"]);
     let gone = get(&registry.serve().await, "clay").await;
     assert_eq!((gone.status, &gone.body), (202, &fresh.body));

@@ -288,7 +288,7 @@ async fn a_first_view_is_light() {
     assert_eq!(browser.script(foreign).await, 0, "nothing comes from elsewhere");
 }
 
-/// The first paint waits for the page and for what the browser says blocks it. A time would be that of the machine, so the line is reckoned:
+/// The first paint waits for the page and for the resources that block it. A time would be that of the machine, so the line is reckoned:
 /// Lighthouse's profile of a desk, 40 ms for a round trip and 10 Mbit/s.
 #[tokio::test]
 async fn first_paint_on_a_throttled_line_is_within_its_budget() {

@@ -1,7 +1,7 @@
 //! The log line and the metrics of each request. In AWS Lambda the metrics go into the log as
-//! well, a line with each request; elsewhere they are counted and shown to whoever asks at `METRICS_ADDR`.
+//! well, a line with each request; a server counts them and serves them at `METRICS_ADDR`.
 //!
-//! [`Observe`] is a tower layer: what answers requests knows nothing of it, but for the declaration of its route that each answer
+//! [`Observe`] is a tower layer: handlers know nothing of it, except for the declaration of its route that each answer
 //! carries.
 
 mod metrics;

@@ -206,7 +206,7 @@ async fn respond(State(app): State<Arc<App>>, Held(held): Held, asked: Asked, re
     let mut response = answer(&snapshot, &app.blobs, &asked, &request).await;
     let mut confirmed = true;
     if response.status() == StatusCode::NOT_FOUND {
-        // Another instance, with a newer release, may have told the client of what is not here.
+        // Another instance, with a newer release, may have served this digest.
         let lacking = if asked.is_by_digest() { Lacking::Digest } else { Lacking::Name };
         let other = app.live.other_than(&snapshot, lacking).await;
         confirmed = other.is_ok();

@@ -449,7 +449,7 @@ mod tests {
         assert_eq!(inner.next(asked, Lacking::Name), Next::Join(0));
         let late = Instant::now();
         drop(Look { inner: &inner, outcome: Ok(()) });
-        assert_eq!(*inner.looks.borrow(), 1, "those who wait are told");
+        assert_eq!(*inner.looks.borrow(), 1, "waiting requests wake");
         assert_eq!(inner.next(asked, Lacking::Name), Next::Confirmed);
         assert!(matches!(inner.next(late, Lacking::Name), Next::Pause(_)), "the look began before the request");
         assert_eq!(inner.begin(Duration::from_secs(5)), None);

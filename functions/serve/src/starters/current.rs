@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The time that a client waits for a zip at most; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
 
-/// When the note of a state that still counts is written again: the bucket forgets what is old.
+/// Age at which the note of a valid state is written again: the bucket removes old objects.
 const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most sources that are remembered; an entry takes some hundred bytes.
@@ -239,7 +239,7 @@ impl Currents {
         self.memory.get_with(wanted.key(), find).await
     }
 
-    /// Begins the work on a source, or joins what was begun for an earlier request. Once begun it is finished, also when the clients
+    /// Starts the work on a source, or joins that of an earlier request. Started work is finished, also when the clients
     /// that asked go away.
     fn begin(&self, wanted: &Wanted) -> Result<Running, Arc<StarterError>> {
         let key = wanted.key();

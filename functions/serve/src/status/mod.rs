@@ -1,4 +1,4 @@
-//! The service itself: `/` leads to what there is, `/health` and `/status` say what is served and how fresh it is.
+//! The service itself: `/` links everything, `/health` and `/status` report the live release and its freshness.
 
 use std::sync::Arc;
 

@@ -47,7 +47,7 @@ pub(super) struct Metadata {
     pub(super) global_memory_limit: String,
 }
 
-/// A component: what commands run on.
+/// A component, on which commands run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Component {

@@ -161,7 +161,7 @@ fn emit(key: &str, node: &Node, depth: usize, lines: &mut Vec<Line>) {
     value(&format!("{}{}:", "  ".repeat(depth), scalar(key)), node, depth + 1, node.key_at.file, lines);
 }
 
-/// Writes a value after what stands before it; its own lines are at `depth`.
+/// Writes a value after the text before it; its own lines are at `depth`.
 fn value(before: &str, node: &Node, depth: usize, file: u16, lines: &mut Vec<Line>) {
     let mut one = |text: String, file: u16| lines.push(Line { file, text });
     match &node.data {

@@ -69,7 +69,7 @@ pub(super) fn picture(devfile: &Devfile) -> Option<Markup> {
 
 type Key<'a> = (Kind, &'a str);
 
-/// From commands to what they run on, and from composite commands to their parts.
+/// From commands to their components, and from composite commands to their parts.
 fn edges(devfile: &Devfile) -> Vec<(Key<'_>, Key<'_>)> {
     let kind = |id: &str| {
         let command = devfile.commands.iter().find(|command| command.id == id)?;
@@ -88,7 +88,7 @@ fn edges(devfile: &Devfile) -> Vec<(Key<'_>, Key<'_>)> {
     edges
 }
 
-/// The boxes at their places: each column in the order of the file, only with what has an edge.
+/// The boxes at their positions: each column in the order of the file, without boxes that have no edge.
 fn nodes<'a>(devfile: &'a Devfile, edges: &[(Key<'a>, Key<'a>)]) -> (Vec<Node<'a>>, HashMap<Key<'a>, usize>) {
     let has_edge = |key: &Key<'_>| edges.iter().any(|(from, to)| from == key || to == key);
     let commands = devfile.commands.iter().map(|command| {

@@ -9,7 +9,7 @@ use maud::{PreEscaped, Render, html};
 
 use super::room::{CODE_BYTES, Fitting, Room};
 
-/// A range of a text in bytes, and what it is.
+/// A range of a text in bytes, and its kind.
 type Piece = (Range<usize>, Kind);
 
 /// The kind of a piece of a text; its name is the class.
@@ -113,7 +113,7 @@ fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
         }
     }
     let is_cut = read.len() < text.len();
-    // The last line is half a line, or what follows the last line break.
+    // The last line is half a line, or the text after the last line break.
     if is_cut || lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
@@ -150,7 +150,7 @@ fn pieces(text: &str) -> Vec<Piece> {
             _ => Kind::Mark,
         };
         let Some(mut range) = token.span().byte_range() else { break };
-        // A block scalar ends with the line break before what follows.
+        // A block scalar ends with the line break before the next element.
         let shown = text.get(range.clone()).map(str::trim_end);
         range.end = range.start + shown.map_or(0, str::len);
         if range.start < end || range.is_empty() {

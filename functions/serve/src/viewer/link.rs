@@ -34,7 +34,7 @@ pub(super) fn remote_link(remote: &str) -> Markup {
     }
 }
 
-/// A URL without what everybody knows.
+/// A URL without its scheme and trailing slash.
 pub(super) fn short_url(url: &str) -> &str {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("mailto:")).unwrap_or(url);
     rest.trim_end_matches('/')

@@ -11,7 +11,7 @@ use crate::view::browse::query::ListQuery;
 use crate::view::browse::search::near_names;
 use crate::view::browse::shelf::title;
 
-/// A stack or sample that this registry does not have; `name` is what was asked for.
+/// A stack or sample that this registry does not have; `name` is the requested name.
 pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Page {
     let near = near_names(name, snapshot.shelf.names());
     let search = ListQuery::searching(name);
@@ -32,7 +32,7 @@ pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, v
     page(html! {
         h1 { "“" (short(name)) "” has no version “" (short(version)) "”" }
         p { "It may have been removed, or not be published yet." }
-        @if let Some(link) = link_to(snapshot, registry, name) { p { "See what there is: " (link) } }
+        @if let Some(link) = link_to(snapshot, registry, name) { p { "See the available ones: " (link) } }
         p { a href="/viewer" { "Browse everything" } }
     })
 }

@@ -1,8 +1,8 @@
 //! The registry viewer: pages for people, rendered from the snapshot for each request.
 //!
 //! [`routes`] declares each page; a stack has its page from the moment its release is live. The pages of a release share its
-//! [`Shelf`](crate::view::browse::shelf::Shelf), and [`content`] keeps what follows from a devfile's text alone. Pages work without
-//! JavaScript, and nothing in them runs, loads or points to what is not safe: texts are escaped by `maud`, links pass
+//! [`Shelf`](crate::view::browse::shelf::Shelf), and [`content`] caches everything that depends on a devfile's text alone. Pages work without
+//! JavaScript, and nothing in them runs, loads or links unsafe content: texts are escaped by `maud`, links pass
 //! [`link::safe_link`], and the policy in [`page`] forbids the rest.
 
 mod assets;

@@ -134,7 +134,7 @@ impl Page {
         }
     }
 
-    /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`], whatever its content, is none.
+    /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`] is refused.
     pub(super) fn document(&self, registry: Registry<'_>) -> Option<String> {
         let document = self.render(registry).into_string();
         let document = match registry.frame {
@@ -300,7 +300,7 @@ pub(super) fn icon(url: Option<&str>, title: &str, size: usize) -> Markup {
     }
 }
 
-/// A day, with its exact moment for those who look closer; nothing when the moment is not known.
+/// Renders a day, with its exact moment as the title; nothing when the moment is unknown.
 pub(super) fn day(moment: &Timestamp) -> Option<Markup> {
     (*moment != Timestamp::unknown()).then(|| {
         html! { time datetime=(moment) title=(moment) { (moment.instant().strftime("%-d %b %Y")) } }

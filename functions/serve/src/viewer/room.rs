@@ -18,7 +18,7 @@ pub(super) const LIST_BYTES: usize = 24 << 10;
 /// Longest text of an entry that is shown, in characters. Published descriptions have up to 300.
 const TEXT_CHARS: usize = 1500;
 
-/// Longest text that is a link, in bytes: what all browsers and servers take.
+/// Longest text that is a link, in bytes, that all browsers and servers accept.
 pub(super) const LINK_BYTES: usize = 2000;
 
 /// A text as far as it is shown.

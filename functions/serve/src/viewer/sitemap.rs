@@ -12,7 +12,7 @@ use crate::release::snapshot::Snapshot;
 /// Most pages that one sitemap may name (sitemaps.org protocol, "Sitemap file limits").
 const PAGES: usize = 50_000;
 
-/// Room for what is around the pages.
+/// Bytes for the text around the pages.
 const FRAME_BYTES: usize = 512;
 
 /// The sitemap, XML of the sitemaps.org protocol. It names full URLs, so there is none for a request that does not tell

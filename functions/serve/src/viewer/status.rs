@@ -1,4 +1,4 @@
-//! The page for operators: what is live, since when, and what is wrong.
+//! The page for operators: the live release, its date, and the problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
     }
 }
 
-/// The page of a preview in place of that of the live release: what it does not show as the repository has it.
+/// The page of a preview in place of that of the live release: its quarantined stacks.
 pub(super) fn render_preview(snapshot: &Snapshot, frame: &Frame, now: jiff::Timestamp) -> Page {
     let about = &snapshot.about;
     let main = html! {

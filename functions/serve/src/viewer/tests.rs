@@ -368,7 +368,7 @@ async fn icons_are_served_sandboxed() {
     assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
     assert_eq!(text(response).await, svg);
     let other = format!("/viewer/icons/{}", Digest::of(b"<html>").hex());
-    assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "what is no picture is not served");
+    assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "only pictures are served");
 }
 
 fn icon(media_type: &str, content: &'static str) -> Image {

@@ -146,7 +146,7 @@ impl Viewer {
 }
 
 /// The route of a page that shows files of the release. `wanted` names them, `render` gets them with the rest. The request is admitted
-/// before the files are read, and what all such requests hold in memory is bounded.
+/// before the files are read, and the memory of all such requests is bounded.
 pub(super) fn page_with_files<P>(
     viewer: &Arc<Viewer>,
     path: &'static str,

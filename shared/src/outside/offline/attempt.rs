@@ -88,7 +88,7 @@ impl<'a> Attempt<'a> {
         self.missing.push(warning(&self.job.path, rule, message, at));
     }
 
-    /// Publishes what there is, unless what was published before is more.
+    /// Publishes the fetched content, unless the previous release has more.
     pub(super) fn finish(mut self, complete: &mut Complete) {
         let text = if self.swaps.is_empty() { Ok(None) } else { swap(&self.job.content, &self.swaps).map(Some) };
         let text = text.unwrap_or_else(|reason| {

@@ -1,4 +1,4 @@
-//! The versions that name something elsewhere, and what was fetched for them before.
+//! The versions with upstream content, and the content that was fetched for them before.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ impl Job {
     }
 }
 
-/// Takes over what is as it was, and lists what has to be fetched for.
+/// Takes over unchanged versions, and lists those that need a fetch.
 pub(super) fn jobs(
     settings: &OfflineSettings,
     complete: &mut Complete,

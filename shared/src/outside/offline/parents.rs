@@ -50,7 +50,7 @@ pub(super) struct Parents<'a, 'r, K> {
 }
 
 impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
-    /// Begins with what was fetched to check the devfiles.
+    /// Starts with the parents that were fetched to check the devfiles.
     pub(super) fn new(run: &'a Run<'r>, found: BTreeMap<Outside, Found>, own: &'a str, keep: &'a K) -> Self {
         Self { run, found, keep, own }
     }

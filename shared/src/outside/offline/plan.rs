@@ -102,9 +102,9 @@ impl Plan {
     }
 }
 
-/// A warning about what an offline registry takes from elsewhere.
+/// A warning about missing upstream content of an offline registry.
 pub(super) fn warning(path: &str, rule: &str, message: String, at: Option<Position>) -> Diagnostic {
-    let hint = "clients that use it need the other host; what may be had later is tried again";
+    let hint = "clients that use it need the other host; a later refresh retries temporary failures";
     Diagnostic::warning(path, rule, message, hint).at(at)
 }
 

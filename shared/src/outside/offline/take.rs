@@ -1,4 +1,4 @@
-//! Fetches what the chosen stacks name elsewhere.
+//! Fetches the upstream content of the chosen stacks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -34,7 +34,7 @@ pub(in crate::outside) struct Offline {
     pub(in crate::outside) remotes: Remotes,
 }
 
-/// Fetches what the chosen stacks name elsewhere, and lets their devfiles name this registry.
+/// Fetches the upstream content of the chosen stacks, and makes their devfiles name this registry.
 pub(in crate::outside) async fn take<K: Keep>(
     offline: &Offline,
     mut run: Run<'_>,

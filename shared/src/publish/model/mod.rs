@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    /// Invariants 1 and 2: what `index.json` names is whole, in the bucket and in the registry.
+    /// Invariants 1 and 2: everything that `index.json` names is whole, in the bucket and in the registry.
     fn check(&self) {
         let Some(live) = self.bucket.live() else { return };
         let release = self.release(&live);
@@ -343,7 +343,7 @@ impl World {
             let tag = format!("document-{}", document.hex());
             assert!(self.registry.tag("devfile-index", &tag).is_some(), "every document is pushed");
             for blob in loose.into_keys().chain([document]) {
-                assert!(self.registry.was_pushed("devfile-index", blob), "what no artifact carries is pushed");
+                assert!(self.registry.was_pushed("devfile-index", blob), "a blob outside of artifacts is pushed");
             }
         }
     }
@@ -389,7 +389,7 @@ fn reads_and_writes_are_in_proportion_to_what_changed() {
     let named = std::mem::take(&mut *world.registry.named.lock().unwrap());
     assert!(
         named.len() == 2 && named[0].starts_with("sha256:") && named[1] == "1.0.0",
-        "a tag moves to what is there: {named:?}"
+        "a tag moves to an existing manifest: {named:?}"
     );
     assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
     // A devfile, the document that names it, the release and the index; a devfile, its manifest and tag, the document and its
@@ -438,5 +438,5 @@ fn the_same_commit_gives_the_same_bytes() {
     };
     let first = build(None);
     assert_eq!(first.bytes, build(None).bytes);
-    assert_eq!(first.bytes, build(Some(&first.release)).bytes, "what is taken over is what would be made");
+    assert_eq!(first.bytes, build(Some(&first.release)).bytes, "a reused document equals a rebuilt one");
 }

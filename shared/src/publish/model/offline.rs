@@ -1,4 +1,4 @@
-//! Offline registries in the protocol: what was fetched is there before anything names it, whenever a publisher is killed.
+//! Offline registries in the protocol: fetched content is stored before anything names it, whenever a publisher is killed.
 
 use super::*;
 use crate::fetch::server::{Server, ok};

@@ -108,7 +108,7 @@ fn names_and_kinds_that_do_harm_are_refused() {
         assert!(matches!(error, ArchiveError::NotAFile(_)), "{mode:o}: {error}");
     }
     let beside = zip(&[Entry { name: b"c/link", mode: 0o120_777, content: b"x" }, file("c/app/a", "a")]);
-    assert!(repacked(&beside, Some("app")).is_ok(), "what is not given is not looked at");
+    assert!(repacked(&beside, Some("app")).is_ok(), "files outside of the folder are not checked");
     assert!(matches!(reason(&zip(&[file("a", "1"), file("a", "2")])), ArchiveError::Duplicate(_)));
 }
 
@@ -157,7 +157,7 @@ fn names_that_differ_only_by_case_are_refused() {
     assert_eq!(list(&repacked(&zip(&different), None).unwrap()).len(), different.len());
 }
 
-/// Folders count, however deep the names are: what is remembered of names is bounded by their bytes.
+/// Folders count, however deep the names are: the memory for names is bounded by their bytes.
 #[test]
 fn folders_of_names_count_as_entries() {
     let deep = "d/".repeat(1_000);
@@ -196,7 +196,7 @@ fn bombs_are_refused_within_the_limits() {
     let zeros = vec![0; 64 << 20];
     let parts = ["a", "b", "c", "d", "e"].map(|name| Entry { name: name.as_bytes(), mode: FILE, content: &zeros });
     assert!(matches!(reason(&zip(&parts)), ArchiveError::UnpacksTooLarge));
-    // The directory may lie about the size; what is read is counted.
+    // The directory may lie about the size, so the read bytes are counted.
     let mut lying = zip(&parts);
     let mut at = 0;
     while let Some(found) = lying[at..].windows(4).position(|window| window == b"PK\x01\x02") {

@@ -9,7 +9,7 @@ use super::{ArchiveError, Packer};
 use crate::limits;
 use crate::tree::{Mode, TreePath};
 
-/// The part of a mode that says what kind of file it is, and the kinds (`stat`, inode(7)).
+/// The bits of a mode for the kind of file, and the kinds (`stat`, inode(7)).
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;

@@ -9,7 +9,7 @@ use crate::yaml::{Node, Place};
 pub(super) struct Devfile<'a> {
     /// All of it.
     pub(super) root: &'a Node,
-    /// Whether every parent and plugin was there; if not, what is missing may be in one of them.
+    /// Whether every parent and plugin was there; if not, a missing element may be in one of them.
     pub(super) complete: bool,
     pub(super) components: Vec<Element<'a>>,
     pub(super) commands: Vec<Element<'a>>,

@@ -1,4 +1,4 @@
-//! Events: what they run exists and is of a kind that can run then.
+//! Events: their commands exist and are of a kind that can run then.
 
 use super::commands::members;
 use super::elements::{Devfile, names};

@@ -108,9 +108,9 @@ impl Facets {
         self.columns[facet as usize].number(value).is_some()
     }
 
-    /// Narrows `candidates` by what `query` picks: one of the picked values in each facet that has some.
+    /// Narrows `candidates` to the choices of `query`: one of the picked values in each facet that has some.
     ///
-    /// An entry that fails in one facet alone still counts for the values of that facet: it is what another choice
+    /// An entry that fails in one facet alone still counts for the values of that facet: it shows the result of another choice
     /// there would show.
     pub(crate) fn narrow(&self, candidates: impl Iterator<Item = usize>, query: &ListQuery) -> Narrowed {
         let picked = Facet::ALL.map(|facet| -> Vec<Option<u32>> {

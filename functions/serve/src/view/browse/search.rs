@@ -126,7 +126,7 @@ impl Words {
             if scores.iter().all(|score| *score == 0) {
                 scores = self.misspelled(wanted, entries);
             }
-            // An entry that lacks one word stays out, whatever the next one adds.
+            // An entry that lacks one word stays out, and later words cannot bring it back.
             for (total, score) in total.iter_mut().zip(scores) {
                 *total = if *total == 0 || score == 0 { 0 } else { total.saturating_add(score) };
             }

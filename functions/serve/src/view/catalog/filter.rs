@@ -130,7 +130,7 @@ impl<'a> Sieve<'a> {
     /// Whether `entry` is kept; `kept` holds the versions that are kept of it.
     ///
     /// In schema 2 a filter keeps the versions that meet it; if there is none but the entry's own field meets it, all;
-    /// otherwise the entry is out. Several filters keep what each of them keeps. In schema 1 an entry is one thing.
+    /// otherwise the entry is out. Several filters must all match. In schema 1 an entry has no versions.
     pub(super) fn keep(&self, entry: usize, kept: &mut Vec<usize>) -> bool {
         let EntryFacts { versions, .. } = &self.facts.entries[entry];
         kept.clear();
@@ -159,7 +159,7 @@ impl Test<'_> {
         }
     }
 
-    /// Whether what schema 1 shows of the entry meets the filter.
+    /// Returns whether the schema 1 form of the entry meets the filter.
     fn of_shown_entry(&self, facts: &Facts, entry: usize) -> bool {
         let EntryFacts { entry_type, default_version, .. } = facts.entries[entry];
         match (self, default_version) {

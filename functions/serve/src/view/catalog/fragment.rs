@@ -34,7 +34,7 @@ pub(super) struct Fragment {
     pub(super) digest: ContentDigest,
 }
 
-/// An entry: what stands before its first version, and what stands behind its last. The digest is that of both.
+/// An entry: the text before its first version, and the text after its last. The digest is that of both.
 #[derive(Debug)]
 pub(super) struct EntryFragment {
     pub(super) head: Fragment,
@@ -176,7 +176,7 @@ impl<'a> Page<'a> {
         let url = std::mem::take(&mut entry.icon);
         let number = self.icons.numbers.get(&url).copied().filter(|_| !url.is_empty());
         let found = number.map(|number| {
-            // The first byte that another icon changes is the first of the URL, whatever the fields around it hold.
+            // The first byte that another icon changes is the first of the URL, for any content of the fields around it.
             entry.icon = if url.starts_with('-') { "+".to_owned() } else { "-".to_owned() };
             let at = start + text.iter().zip(render(entry)).take_while(|(a, b)| *a == b).count();
             let length = to_compact_json(&url).len() - 2;
