@@ -91,7 +91,7 @@ pub const DIAGNOSTIC_TEXT_BYTES: usize = 400;
 /// Most bytes that variables may add to the texts of one devfile: a devfile of a few bytes a variable expands a thousandfold.
 pub const EXPANDED_BYTES: usize = 4 << 20;
 
-/// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
+/// Most problems that a release carries and a report lists: enough to act on, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
 
 /// Most problems of all that is quarantined that a release carries, shared among the stacks and versions; each has one at least, and

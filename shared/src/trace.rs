@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Name of the header.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Longest header that is looked at, in bytes. Later versions may append fields to the 55 bytes of version 00.
+/// Longest header that is read, in bytes. Later versions may append fields to the 55 bytes of version 00.
 const LONGEST: usize = 128;
 
 /// A caller's position in a trace.

@@ -178,7 +178,7 @@ impl TestRegistry {
     }
 
     /// Forgets when pending stacks are tried again, so that the next refresh tries all of them.
-    pub async fn forget_attempts(&self) {
+    pub async fn forget_retries(&self) {
         self.remove(&["pending.json".to_owned()]).await;
     }
 

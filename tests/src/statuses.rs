@@ -26,12 +26,12 @@ pub const READ_ONLY: &str = "a-token-that-reads";
 #[derive(Debug)]
 pub struct StatusHost {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<StatusesState>,
     server: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct StatusesState {
     faults: Faults,
     statuses: Mutex<Vec<(String, Value)>>,
     requests: Mutex<Vec<String>>,
@@ -45,7 +45,7 @@ impl StatusHost {
     /// # Errors
     /// No port is free.
     pub async fn start() -> Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(StatusesState::default());
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
@@ -89,7 +89,7 @@ impl Drop for StatusHost {
 }
 
 async fn answer(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<StatusesState>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -105,7 +105,7 @@ async fn answer(
     }
 }
 
-fn take(shared: &Shared, method: &Method, path: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+fn take(shared: &StatusesState, method: &Method, path: &str, headers: &HeaderMap, body: &[u8]) -> Response {
     let refuse =
         |status: StatusCode, message: &str| (status, json!({ "message": message }).to_string()).into_response();
     if let Some((from, to)) = &*lock(&shared.moved)

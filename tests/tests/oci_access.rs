@@ -62,7 +62,7 @@ async fn a_registry_with_tokens() {
     let guard = Guard::start(&real(), Manners { calls: 1000, ..Manners::default() }).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
-    assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
+    assert_eq!(guard.issued(), 3, "one for each repository: of the index, kiln and loom");
     refuses(&guard.address(), "it answered 401; check the credentials").await;
 }
 
@@ -70,7 +70,7 @@ async fn a_registry_with_tokens() {
 async fn tokens_that_do_not_last_are_renewed() {
     let guard = Guard::start(&real(), Manners { calls: 12, ..Manners::default() }).await;
     works(&example(&guard.address(), KNOWN.1).await).await;
-    assert!(guard.given() > 3, "{}", guard.given());
+    assert!(guard.issued() > 3, "{}", guard.issued());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
 use devfile_registry::git::Client;
 use devfile_registry::index::to_pretty_json;
-use devfile_registry::outside::{Icons, Outside};
+use devfile_registry::outside::{Icons, UpstreamFetcher};
 use devfile_registry::release::{Draft, Plan};
 use devfile_registry::source::{LocalSource, Scope, Source};
 
@@ -41,7 +41,7 @@ async fn index(folder: &Path) -> Result<String, String> {
     let source = LocalSource::new(folder).map_err(|error| error.to_string())?;
     let commit = source.head().await.map_err(|error| error.to_string())?;
     let tree = source.files(&commit, &Scope::All).await.map_err(|error| error.to_string())?;
-    let complete = Outside::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
+    let complete = UpstreamFetcher::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
     let errors: Vec<String> = complete.repository.errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(errors.join("\n  "));
@@ -119,7 +119,7 @@ async fn the_community_index_is_the_same() {
     let source = LocalSource::new(&shared.join("community")).unwrap();
     let commit = source.head().await.unwrap();
     let tree = source.files(&commit, &Scope::All).await.unwrap();
-    let complete = Outside::without_fetches().complete(tree, None).await;
+    let complete = UpstreamFetcher::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
     let plan = Plan::everything(source.listing(&commit).await.unwrap());
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);

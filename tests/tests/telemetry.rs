@@ -132,8 +132,8 @@ async fn what_the_caller_leaves_out_is_not_exported() {
     assert!(still_known, "an unsampled trace is still passed on: {passed_on:?}");
     let [other] = named(&spans, "GET other")[..] else { panic!("{spans:#?}") };
     assert!(other.parent.is_empty() && other.trace != TRACE, "a request of no trace begins one: {other:#?}");
-    let told = format!("{spans:?}");
-    assert!(!told.contains("hush") && !told.contains("nobody"), "{told}");
+    let exported = format!("{spans:?}");
+    assert!(!exported.contains("hush") && !exported.contains("nobody"), "{exported}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use devfile_registry::cache::Cache;
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::report::Format;
 use devfile_registry::source::{LocalSource, Scope, Source};
@@ -34,7 +34,7 @@ pub(super) struct Published {
 
 impl Workshop {
     /// Takes a folder that has `stacks/`.
-    pub(super) fn new(folder: &Path, outside: Outside) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, outside: UpstreamFetcher) -> anyhow::Result<Self> {
         let publisher = Publisher {
             source: LocalSource::new(folder)?,
             registry: Ledger::default(),

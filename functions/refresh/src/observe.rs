@@ -14,7 +14,7 @@ use devfile_registry::context::Context;
 use devfile_registry::emf::{Line, Unit};
 use devfile_registry::logging;
 use devfile_registry::publish::{Outcome, Report};
-use devfile_registry::request::{Answered, Origin, milliseconds};
+use devfile_registry::request::{Answered, RequestOrigin, milliseconds};
 use devfile_registry::telemetry::Span;
 use lambda_http::RequestExt;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -65,7 +65,7 @@ where
 {
     let started = Instant::now();
     let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
-    let origin = Origin::of(request.method(), request.headers(), lambda);
+    let origin = RequestOrigin::of(request.method(), request.headers(), lambda);
     let route = match request.uri().path() {
         "/refresh" => "/refresh",
         "/webhooks/github" => "/webhooks/github",

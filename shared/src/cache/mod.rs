@@ -20,7 +20,7 @@ use crate::digest::Digest;
 
 pub use directory::DirectoryBucket;
 pub use memory::MemoryBucket;
-pub use s3::{Patience, S3Bucket};
+pub use s3::{RetryPolicy, S3Bucket};
 pub use store::Cache;
 
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
@@ -177,7 +177,7 @@ pub trait Bucket: Send + Sync {
         }
     }
 
-    /// Looks at an object; none when it is not there.
+    /// Reads the metadata of an object; `None` when it is missing.
     fn stat(&self, key: &str) -> impl Future<Output = Result<Option<Stat>, CacheError>> + Send;
 
     /// Every object whose key begins with `prefix`.

@@ -18,7 +18,7 @@ mod side;
 pub use self::difference::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
 pub use self::human::human;
 pub use self::markdown::{MARKER, markdown};
-pub use self::side::{Artifact, Files, Side};
+pub use self::side::{Artifact, FileDigests, Side};
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ pub use client::Client;
 pub use credentials::{CredentialsError, GitCredentials, InvalidGitCredentials};
 pub use error::GitError;
 pub use local::LocalRepository;
-pub use objects::{Commit, Entry, EntryType, Objects, object_id};
+pub use objects::{Commit, Objects, TreeEntry, TreeEntryKind, object_id};
 pub use pack::Pack;
 pub use remote::{Filter, FolderPack, Packed, Remote, Wanted};
 pub use revision::{InvalidRevision, Revision};

@@ -2,7 +2,7 @@
 
 use super::complete::Complete;
 use super::icons::{self, Icons};
-use super::offline::{self, Keep, Known, Offline};
+use super::offline::{self, Keep, Known, OfflineFetcher};
 use super::run::Run;
 use super::{samples, versions};
 use crate::environment::Environment;
@@ -16,15 +16,15 @@ use crate::tree::Tree;
 
 /// Fetches the upstream content of a repository.
 #[derive(Debug)]
-pub struct Outside {
+pub struct UpstreamFetcher {
     /// None: nothing is fetched.
     client: Option<Client>,
     /// The treatment of icons. None: only the index is wanted, which needs neither icons nor devfiles of samples.
     icons: Option<Icons>,
-    offline: Option<Offline>,
+    offline: Option<OfflineFetcher>,
 }
 
-impl Outside {
+impl UpstreamFetcher {
     /// Connects nothing yet.
     pub fn new(client: Client, icons: Icons) -> Self {
         Self { client: Some(client), icons: Some(icons), offline: None }
@@ -33,7 +33,7 @@ impl Outside {
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
     pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl) -> Self {
         let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
-        let offline = self.client.clone().map(|client| Offline { settings, remotes: Remotes::new(client) });
+        let offline = self.client.clone().map(|client| OfflineFetcher { settings, remotes: Remotes::new(client) });
         Self { offline, ..self }
     }
 

@@ -12,13 +12,13 @@ use crate::validate::{self, Found, Parents};
 
 /// Answers from the fetched parents, and records the missing ones.
 #[derive(Debug, Default)]
-pub(super) struct Fetched {
-    found: BTreeMap<validate::Outside, Found>,
-    asked: Mutex<BTreeSet<validate::Outside>>,
+pub(super) struct FetchedParents {
+    found: BTreeMap<validate::ExternalParent, Found>,
+    asked: Mutex<BTreeSet<validate::ExternalParent>>,
 }
 
-impl Parents for Fetched {
-    fn fetch(&self, parent: &validate::Outside) -> Found {
+impl Parents for FetchedParents {
+    fn fetch(&self, parent: &validate::ExternalParent) -> Found {
         if let Some(found) = self.found.get(parent) {
             return found.clone();
         }
@@ -27,9 +27,9 @@ impl Parents for Fetched {
     }
 }
 
-impl Fetched {
+impl FetchedParents {
     /// All that was fetched.
-    pub(super) fn into_found(self) -> BTreeMap<validate::Outside, Found> {
+    pub(super) fn into_found(self) -> BTreeMap<validate::ExternalParent, Found> {
         self.found
     }
 
@@ -45,10 +45,10 @@ impl Fetched {
     }
 }
 
-pub(super) async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
+pub(super) async fn fetch(run: &Run<'_>, parent: &validate::ExternalParent) -> Found {
     let url = match parent {
-        validate::Outside::Uri(uri) => Some(uri.clone()),
-        validate::Outside::Stack { id, version, registry } => {
+        validate::ExternalParent::Uri(uri) => Some(uri.clone()),
+        validate::ExternalParent::Stack { id, version, registry } => {
             registry.as_deref().and_then(|registry| of_registry(registry, id, version.as_deref()))
         }
     };

@@ -33,10 +33,10 @@ impl Timeouts {
 /// The state of a connection, shared by its task and the one that sweeps. Nobody holds the lock while waiting, and the sweep takes
 /// it once a second.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity(Mutex<ActivityState>);
 
 #[derive(Debug)]
-struct State {
+struct ActivityState {
     phase: Phase,
     /// When the phase began.
     since: Instant,
@@ -65,7 +65,7 @@ enum Phase {
 impl Activity {
     /// The activity of a new connection.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread: None, has_asked: false }))
+        Self(Mutex::new(ActivityState { phase: Phase::New, since: Instant::now(), unread: None, has_asked: false }))
     }
 
     /// The first request is awaited; it should come at once.
@@ -148,7 +148,7 @@ impl Activity {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

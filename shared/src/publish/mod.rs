@@ -64,4 +64,4 @@ pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;
 pub use report::{Outcome, Report, Timings, Writes};
-pub use verify::{Checked, Verification};
+pub use verify::{CheckedObjects, Verification};

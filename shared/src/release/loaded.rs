@@ -98,10 +98,10 @@ impl Release {
 
     /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that names
     /// them. Content that needs no storage is left out.
-    pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
-        let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);
-        loose.retain(|document, _| self.read_from.contains_key(document));
-        loose
+    pub fn unpackaged(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+        let mut unpackaged = ByStack::new(&self.content).unpackaged(&self.outline.shards, &self.outline.common);
+        unpackaged.retain(|document, _| self.read_from.contains_key(document));
+        unpackaged
     }
 
     /// The files of a version by their paths in the repository.

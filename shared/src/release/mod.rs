@@ -9,7 +9,7 @@
 //! - [`Built`]: a release with the bytes that it is stored as: [`Outline`] and `documents`
 //! - [`LiveIndex`]: `index.json`, which names the live release; [`Entries`]: its entries as text
 //! - [`Pending`], [`Upstream`], [`Offline`]: content from upstream hosts, and subjects that they left pending
-//! - [`Place`]: where the OCI registry has the content
+//! - [`BlobLocation`]: where the OCI registry has the content
 
 mod built;
 mod content;
@@ -41,6 +41,6 @@ pub(crate) use offline::OFFLINE_RULES;
 pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
 pub use outline::Outline;
 pub use pending::{Pending, PendingReason};
-pub use places::Place;
+pub use places::BlobLocation;
 pub use plan::Plan;
 pub use upstream::{FetchedVersion, Upstream};

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::CommitSha;
 use crate::index::{Entry, EntryType};
 use crate::tree::Tree;
-use crate::yaml::{self, Data, Node, Place};
+use crate::yaml::{self, Data, FilePosition, Node};
 
 pub(crate) use crate::source::EXTRA_ENTRIES;
 
@@ -31,21 +31,21 @@ pub struct Sample {
     /// Its entry in the index, dates not yet set.
     pub entry: Entry,
     /// Its devfiles as far as they are known, by version; without versions the key is empty.
-    pub devfiles: BTreeMap<String, SampleDevfile>,
+    pub devfiles: BTreeMap<String, SampleSource>,
 }
 
 /// A devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SampleDevfile {
+pub struct SampleSource {
     /// Its origin.
-    pub origin: Origin,
+    pub origin: SampleOrigin,
     /// Its bytes.
     pub content: Bytes,
 }
 
 /// The origin of the devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SampleOrigin {
     /// From a path of the tree.
     Tree(String),
     /// From another repository; it may be that of the release before.
@@ -157,7 +157,7 @@ fn rows(
 /// Warnings for the owner of an entry.
 fn warnings(list: &str, item: &Node) -> Vec<Diagnostic> {
     let name = item.text_of("name").unwrap_or_default().escape_debug();
-    let warning = |rule, message, hint, at: Place| {
+    let warning = |rule, message, hint, at: FilePosition| {
         Diagnostic::warning(PATH, rule, format!("`{name}`: {message}"), hint).at(at.position)
     };
     let gits = item.items_of("versions").iter().chain([item]).filter_map(|owner| owner.get("git"));

@@ -21,9 +21,9 @@ mod size;
 mod stack;
 
 pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
-pub use extra::{Origin, Sample, SampleDevfile};
+pub use extra::{Sample, SampleOrigin, SampleSource};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
-pub use parsed::{Elsewhere, Repository};
+pub use parsed::{Repository, UpstreamVersion};
 pub use part::{Part, Quarantined};
 pub use stack::{Stack, StackVersion, is_entry_name};
 

@@ -13,6 +13,6 @@ mod remote;
 mod store;
 
 pub use archive::ArchiveError;
-pub use project::{NoSource, Origin, Source, StarterProject};
-pub use remote::{Files, Look, Remote, RemoteError, Remotes, State, pack_zip};
+pub use project::{NoSource, Origin, StarterProject, StarterSource};
+pub use remote::{Files, RemoteError, RemoteSource, Remotes, Revalidated, State, pack_zip};
 pub use store::{LastGood, SourceKey, StarterStore, ZipKey};

@@ -27,9 +27,9 @@ use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::Flattening;
+use self::known_parents::DevfileOrigin;
 pub use self::known_parents::KnownParents;
-use self::known_parents::Origin;
-pub use self::parents::{Found, Outside, Parents, Unreachable};
+pub use self::parents::{ExternalParent, Found, Parents, Unreachable};
 pub use self::reference::{Reference, is_web, path_from};
 pub use self::surroundings::Surroundings;
 use crate::diagnostic::{Diagnostic, Position, Severity};
@@ -78,7 +78,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let mut findings = Findings::new(path);
     let document = alone::check(0, bytes, &mut findings);
     if let Some(document) = &document {
-        let origin = Origin::Tree(path.to_owned());
+        let origin = DevfileOrigin::Tree(path.to_owned());
         let mut flat = Flattening::new(origin, around, &mut findings).flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
@@ -103,7 +103,7 @@ pub struct Flattened {
 pub fn flatten(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Option<Flattened> {
     let root = yaml::parse(path, bytes).ok().filter(Node::is_map)?;
     let mut findings = Findings::new(path);
-    let flat = Flattening::new(Origin::Tree(path.to_owned()), around, &mut findings).flatten(root);
+    let flat = Flattening::new(DevfileOrigin::Tree(path.to_owned()), around, &mut findings).flatten(root);
     Some(Flattened { root: flat.root, files: findings.into_paths(), is_complete: flat.complete })
 }
 

@@ -13,7 +13,7 @@ mod text;
 mod typed;
 
 pub(crate) use self::fault::Fault;
-pub use self::node::{Data, Node, Place};
+pub use self::node::{Data, FilePosition, Node};
 pub(crate) use self::read::read;
 pub(crate) use self::text::decode as text_of;
 pub use self::typed::{decode, nullable, parse};

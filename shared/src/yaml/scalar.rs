@@ -120,12 +120,12 @@ fn float(value: f64) -> Option<Number> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::node::{Node, Place};
+    use super::super::node::{FilePosition, Node};
     use super::*;
     use crate::diagnostic::Position;
 
     fn value(data: Data) -> Value {
-        let at = Place { file: 0, position: Position { line: 1, column: 1 } };
+        let at = FilePosition { file: 0, position: Position { line: 1, column: 1 } };
         Value::from(&Node::new(at, data))
     }
 

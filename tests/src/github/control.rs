@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::faults::Planned;
 use super::reply::{self, Refusal};
-use super::{Asked, Shared, Webhook, lock, oidc};
+use super::{Asked, GitHubState, Webhook, lock, oidc};
 
 #[derive(Deserialize)]
 struct Token {
@@ -32,7 +32,7 @@ struct Delivery {
     secret: String,
 }
 
-pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
+pub(super) async fn answer(shared: &GitHubState, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     let body = match (asked.method.clone(), path) {
         (Method::POST, ["faults"]) => {
             shared.faults.plan(read::<Planned>(asked)?);

@@ -52,12 +52,12 @@ const BODY: usize = 1 << 20;
 #[derive(Debug)]
 pub struct GitHub {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<GitHubState>,
     server: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct GitHubState {
     git: Git,
     owner: String,
     /// The names that the repository had, the present one last.
@@ -92,7 +92,7 @@ impl GitHub {
     /// # Errors
     /// When the address is taken.
     pub async fn start(folder: &Path, owner: &str, name: &str, listen: SocketAddr) -> Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(GitHubState {
             git: Git::new(folder),
             owner: owner.to_owned(),
             names: Mutex::new(vec![name.to_owned()]),
@@ -207,7 +207,7 @@ impl Drop for GitHub {
     }
 }
 
-impl Shared {
+impl GitHubState {
     fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name())
     }
@@ -283,7 +283,7 @@ impl Asked {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::Body>) -> Response {
+async fn answer(State(shared): State<Arc<GitHubState>>, request: Request<axum::body::Body>) -> Response {
     let asked = match Asked::read(request).await {
         Ok(asked) => asked,
         Err(Refusal(status, message)) => return reply::message(status, &message),
@@ -305,7 +305,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::
     }
 }
 
-async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
+async fn route(shared: &GitHubState, asked: &Asked) -> Result<Response, Refusal> {
     // An Enterprise server has the same API below /api.
     let path = asked.path.strip_prefix("/api/v3").or(asked.path.strip_prefix("/api")).unwrap_or(&asked.path);
     let names: Vec<String> =

@@ -121,7 +121,7 @@ impl Blobs {
     pub(crate) async fn deliver(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
         if blob.size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
             let url = self.cache.presign(&blob_key(blob.digest), URL_VALID).await;
-            return Ok(Delivery::Elsewhere(url.map_err(|error| Arc::new(error.into()))?));
+            return Ok(Delivery::Redirect(url.map_err(|error| Arc::new(error.into()))?));
         }
         self.send(blob, request).await
     }
@@ -149,7 +149,7 @@ impl Blobs {
 
     /// Streams a blob, and sends the last chunk only after the digest matches.
     pub(crate) fn checked(&self, digest: Digest, pieces: ByteStream) -> Body {
-        Check { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
+        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
     }
 
     async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
@@ -168,13 +168,13 @@ pub(crate) fn unchecked(pieces: ByteStream) -> Body {
 }
 
 /// The running digest of a streamed blob.
-struct Check {
+struct DigestCheck {
     digest: Digest,
     hasher: Hasher,
     damaged: Damaged,
 }
 
-impl Check {
+impl DigestCheck {
     /// Streams the bytes, and sends the last chunk only after the digest matches; otherwise it
     /// aborts the answer.
     fn whole(self, pieces: ByteStream) -> Body {
@@ -230,7 +230,7 @@ pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, si
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devfile_registry::cache::Patience;
+    use devfile_registry::cache::RetryPolicy;
 
     #[test]
     fn list_of_damaged_blobs_is_bounded_and_forgets_those_that_are_well() {
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_is_bounded() {
-        let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
+        let blobs = Blobs::new(Cache::from_env("nowhere", RetryPolicy::Reader).await, LargeBlobs::Sent);
         let blob = Bytes::from(vec![0; 1 << 20]);
         for number in 0..2 * BLOB_MEMORY_BYTES / (1 << 20) {
             blobs.memory.insert(Digest::of(&number.to_be_bytes()), blob.clone()).await;

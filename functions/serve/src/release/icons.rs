@@ -28,19 +28,19 @@ pub(crate) async fn load(
     let known = before.into_iter().flat_map(BTreeMap::values).map(|image| (image.digest, image.bytes.clone()));
     let mut contents: BTreeMap<Digest, Bytes> = known.collect();
     let mut wanted = BTreeMap::new();
-    let mut room = ICON_MEMORY_BYTES;
+    let mut budget = ICON_MEMORY_BYTES;
     for icon in icons.values().filter(|icon| is_image(&icon.media_type)) {
         if wanted.contains_key(&icon.digest) {
             continue;
         }
-        let Some(left) = room.checked_sub(icon.size) else {
+        let Some(left) = budget.checked_sub(icon.size) else {
             tracing::warn!(
                 limit = ICON_MEMORY_BYTES,
                 "the icons of this release exceed the memory limit; the index shows the URLs of the others"
             );
             break;
         };
-        room = left;
+        budget = left;
         wanted.insert(icon.digest, icon.size);
     }
     contents.retain(|digest, _| wanted.contains_key(digest));

@@ -50,16 +50,16 @@ struct Inner {
     revalidate: Duration,
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
-    check: Mutex<Check>,
+    check: Mutex<CheckState>,
     /// Number of checks; a new value wakes the waiting requests.
-    looks: watch::Sender<u64>,
+    checks: watch::Sender<u64>,
 }
 
 /// The last and the running check of the bucket.
 #[derive(Debug)]
-struct Check {
+struct CheckState {
     running: bool,
-    looks: u64,
+    checks: u64,
     /// Start of the last or running check.
     began: Instant,
     last: Instant,
@@ -69,14 +69,14 @@ struct Check {
 }
 
 /// A running check. Dropping it ends the check, with success or without.
-struct Look<'a> {
+struct RunningCheck<'a> {
     inner: &'a Inner,
     outcome: Result<(), Failure>,
 }
 
 /// The kind of content that a snapshot lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lacking {
+pub(crate) enum MissingContent {
     /// Content by its digest. The client got it from a release, so the request waits for a check.
     Digest,
     /// A name. The request waits for a check, unless one ended within a second.
@@ -108,7 +108,7 @@ pub(crate) struct Freshness {
     /// The public reason of the last failed check; `None` after a success.
     pub(crate) failure: Option<&'static str>,
     /// Number of checks.
-    pub(crate) looks: u64,
+    pub(crate) checks: u64,
 }
 
 /// The reason why there is no newer snapshot.
@@ -157,38 +157,38 @@ impl Live {
     /// again. Each new release empties `damaged`.
     pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
-        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
-        let (snapshot, check, looks) = (ArcSwapOption::empty(), Mutex::new(check), watch::Sender::new(0));
-        let inner = Inner { cache, revalidate, damaged, snapshot, check, looks };
+        let check = CheckState { running: false, checks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, checks) = (ArcSwapOption::empty(), Mutex::new(check), watch::Sender::new(0));
+        let inner = Inner { cache, revalidate, damaged, snapshot, check, checks };
         let live = Self { inner: Arc::new(inner) };
-        live.inner.look().await;
+        live.inner.check_bucket().await;
         live
     }
 
     /// Returns a release that never changes, for a preview.
     pub(crate) fn fixed(cache: Cache, snapshot: Shared) -> Self {
         let now = Instant::now();
-        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
-        let (snapshot, check, looks) = (ArcSwapOption::from(Some(snapshot)), Mutex::new(check), watch::Sender::new(0));
+        let check = CheckState { running: false, checks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, checks) = (ArcSwapOption::from(Some(snapshot)), Mutex::new(check), watch::Sender::new(0));
         let (revalidate, damaged) = (Duration::MAX, Damaged::default());
-        Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, looks }) }
+        Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, checks }) }
     }
 
     /// Returns the snapshot for one request, newer than `REVALIDATE_SECONDS` when the bucket
     /// answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         let wait = match self.inner.begin(self.inner.revalidate) {
-            Some(Next::Start(looks)) => {
+            Some(Next::Start(checks)) => {
                 self.start();
-                Some(looks)
+                Some(checks)
             }
             // Without a snapshot the request has nothing to answer from.
-            Some(Next::Join(looks)) if self.inner.snapshot.load().is_none() => Some(looks),
+            Some(Next::Join(checks)) if self.inner.snapshot.load().is_none() => Some(checks),
             _ => None,
         };
-        if let Some(looks) = wait {
+        if let Some(checks) = wait {
             // The check continues when this request stops waiting.
-            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(looks)).await;
+            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(checks)).await;
         }
         self.inner.snapshot.load_full()
     }
@@ -198,27 +198,31 @@ impl Live {
     ///
     /// # Errors
     /// [`Unconfirmed`] when no check ran, or the bucket did not answer.
-    pub(crate) async fn other_than(&self, known: &Shared, lacking: Lacking) -> Result<Option<Shared>, Unconfirmed> {
+    pub(crate) async fn other_than(
+        &self,
+        known: &Shared,
+        missing: MissingContent,
+    ) -> Result<Option<Shared>, Unconfirmed> {
         let asked = Instant::now();
         let search = async {
             loop {
                 if let Some(other) = self.current().filter(|snapshot| !Arc::ptr_eq(snapshot, known)) {
                     return Ok(Some(other));
                 }
-                let looks = match self.inner.next(asked, lacking) {
+                let checks = match self.inner.next(asked, missing) {
                     Next::Confirmed => return Ok(None),
-                    Next::Pause(_) if lacking == Lacking::Name => return Err(Unconfirmed),
+                    Next::Pause(_) if missing == MissingContent::Name => return Err(Unconfirmed),
                     Next::Pause(rest) => {
                         tokio::time::sleep(rest).await;
                         continue;
                     }
-                    Next::Start(looks) => {
+                    Next::Start(checks) => {
                         self.start();
-                        looks
+                        checks
                     }
-                    Next::Join(looks) => looks,
+                    Next::Join(checks) => checks,
                 };
-                self.ended(looks).await;
+                self.ended(checks).await;
                 if self.inner.lock().outcome.is_err() {
                     return Err(Unconfirmed);
                 }
@@ -231,12 +235,12 @@ impl Live {
     pub(crate) async fn revalidate(&self) {
         while let Some(next) = self.inner.begin(Duration::ZERO) {
             match next {
-                Next::Start(looks) => {
+                Next::Start(checks) => {
                     self.start();
-                    return self.ended(looks).await;
+                    return self.ended(checks).await;
                 }
                 // That check began before this call.
-                Next::Join(looks) => self.ended(looks).await,
+                Next::Join(checks) => self.ended(checks).await,
                 Next::Pause(_) | Next::Confirmed => return,
             }
         }
@@ -246,13 +250,13 @@ impl Live {
     /// ends.
     fn start(&self) {
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
+        tokio::spawn(Context::within_current().scope(async move { inner.check_bucket().await }));
     }
 
     /// Waits until more checks have ended.
-    async fn ended(&self, looks: u64) {
+    async fn ended(&self, checks: u64) {
         // `self` owns the sender, so it outlives the wait.
-        let _ = self.inner.looks.subscribe().wait_for(|ended| *ended > looks).await;
+        let _ = self.inner.checks.subscribe().wait_for(|ended| *ended > checks).await;
     }
 
     /// Returns the cache bucket.
@@ -269,7 +273,7 @@ impl Live {
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
         let failure = check.outcome.as_ref().err().map(Failure::public);
-        Freshness { checked: check.confirmed.elapsed(), failure, looks: check.looks }
+        Freshness { checked: check.confirmed.elapsed(), failure, checks: check.checks }
     }
 
     /// Returns whether the bucket has answered that it is empty.
@@ -279,7 +283,7 @@ impl Live {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Check> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, CheckState> {
         // A panic while the lock is held leaves a consistent value.
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -291,21 +295,21 @@ impl Inner {
         // An empty bucket is checked more often, because all requests wait for its first release.
         let age = if self.snapshot.load().is_none() { age.min(AGAIN_FOR_DIGEST) } else { age };
         if check.running {
-            return Some(Next::Join(check.looks));
+            return Some(Next::Join(check.checks));
         }
         (check.last.elapsed() >= age).then(|| check.start())
     }
 
     /// Returns the next step of a request that arrived at this time for content that the snapshot
     /// lacks.
-    fn next(&self, asked: Instant, lacking: Lacking) -> Next {
+    fn next(&self, asked: Instant, missing: MissingContent) -> Next {
         let mut check = self.lock();
-        let pause = match lacking {
-            Lacking::Digest => AGAIN_FOR_DIGEST,
-            Lacking::Name => AGAIN,
+        let pause = match missing {
+            MissingContent::Digest => AGAIN_FOR_DIGEST,
+            MissingContent::Name => AGAIN,
         };
         if check.running {
-            Next::Join(check.looks)
+            Next::Join(check.checks)
         } else if check.began >= asked {
             Next::Confirmed
         } else {
@@ -316,9 +320,9 @@ impl Inner {
         }
     }
 
-    async fn look(&self) {
-        let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
-        look.outcome = self.revalidate().await.map(|new| {
+    async fn check_bucket(&self) {
+        let mut check_bucket = RunningCheck { inner: self, outcome: Err(Failure::Ended) };
+        check_bucket.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
                 let before = self.snapshot.swap(Some(Arc::clone(&snapshot)));
                 // Frees the memory of the previous release and of the read before the next
@@ -389,15 +393,15 @@ pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(D
     stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await
 }
 
-impl Check {
+impl CheckState {
     /// Records that a check begins; the caller must start it.
     fn start(&mut self) -> Next {
         (self.running, self.began) = (true, Instant::now());
-        Next::Start(self.looks)
+        Next::Start(self.checks)
     }
 }
 
-impl Drop for Look<'_> {
+impl Drop for RunningCheck<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
         let mut check = self.inner.lock();
@@ -410,10 +414,10 @@ impl Drop for Look<'_> {
                 check.confirmed
             }
         };
-        let looks = check.looks + 1;
-        *check = Check { running: false, looks, began: check.began, last: now, confirmed, outcome };
+        let checks = check.checks + 1;
+        *check = CheckState { running: false, checks, began: check.began, last: now, confirmed, outcome };
         drop(check);
-        self.inner.looks.send_replace(looks);
+        self.inner.checks.send_replace(checks);
     }
 }
 
@@ -425,19 +429,25 @@ pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devfile_registry::cache::Patience;
+    use devfile_registry::cache::RetryPolicy;
 
     async fn inner() -> Inner {
         let long_ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
-        let check =
-            Check { running: false, looks: 0, began: long_ago, last: long_ago, confirmed: long_ago, outcome: Ok(()) };
+        let check = CheckState {
+            running: false,
+            checks: 0,
+            began: long_ago,
+            last: long_ago,
+            confirmed: long_ago,
+            outcome: Ok(()),
+        };
         Inner {
-            cache: Cache::from_env("nowhere", Patience::Reader).await,
+            cache: Cache::from_env("nowhere", RetryPolicy::Reader).await,
             revalidate: Duration::from_secs(5),
             damaged: Damaged::default(),
             snapshot: ArcSwapOption::empty(),
             check: Mutex::new(check),
-            looks: watch::Sender::new(0),
+            checks: watch::Sender::new(0),
         }
     }
 
@@ -445,13 +455,13 @@ mod tests {
     async fn request_for_what_is_lacking_shares_a_look_and_believes_only_a_later_one() {
         let inner = inner().await;
         let asked = Instant::now();
-        assert_eq!(inner.next(asked, Lacking::Digest), Next::Start(0));
-        assert_eq!(inner.next(asked, Lacking::Name), Next::Join(0));
+        assert_eq!(inner.next(asked, MissingContent::Digest), Next::Start(0));
+        assert_eq!(inner.next(asked, MissingContent::Name), Next::Join(0));
         let late = Instant::now();
-        drop(Look { inner: &inner, outcome: Ok(()) });
-        assert_eq!(*inner.looks.borrow(), 1, "waiting requests wake");
-        assert_eq!(inner.next(asked, Lacking::Name), Next::Confirmed);
-        assert!(matches!(inner.next(late, Lacking::Name), Next::Pause(_)), "the look began before the request");
+        drop(RunningCheck { inner: &inner, outcome: Ok(()) });
+        assert_eq!(*inner.checks.borrow(), 1, "waiting requests wake");
+        assert_eq!(inner.next(asked, MissingContent::Name), Next::Confirmed);
+        assert!(matches!(inner.next(late, MissingContent::Name), Next::Pause(_)), "the look began before the request");
         assert_eq!(inner.begin(Duration::from_secs(5)), None);
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)));
         assert_eq!(inner.begin(Duration::from_secs(5)), Some(Next::Join(1)));
@@ -460,10 +470,10 @@ mod tests {
     #[tokio::test]
     async fn only_an_answer_of_the_bucket_confirms_a_snapshot() {
         let live = Live { inner: Arc::new(inner().await) };
-        drop(Look { inner: &live.inner, outcome: Err(Failure::Empty) });
+        drop(RunningCheck { inner: &live.inner, outcome: Err(Failure::Empty) });
         let stale = live.freshness();
         assert!(stale.failure.is_some() && stale.checked >= Duration::from_secs(100), "{stale:?}");
-        drop(Look { inner: &live.inner, outcome: Ok(()) });
+        drop(RunningCheck { inner: &live.inner, outcome: Ok(()) });
         let fresh = live.freshness();
         assert!(fresh.failure.is_none() && fresh.checked < Duration::from_secs(100), "{fresh:?}");
     }
@@ -474,11 +484,11 @@ mod tests {
         assert_eq!(inner.begin(AGAIN), Some(Next::Start(0)));
         assert_eq!(inner.begin(AGAIN), Some(Next::Join(0)), "one at a time");
         let looking = Arc::clone(&inner);
-        let look = async move {
-            let _look = Look { inner: &looking, outcome: Err(Failure::Ended) };
+        let check_bucket = async move {
+            let _look = RunningCheck { inner: &looking, outcome: Err(Failure::Ended) };
             panic!("a look that a test ends");
         };
-        assert!(tokio::spawn(look).await.is_err());
+        assert!(tokio::spawn(check_bucket).await.is_err());
         assert!(matches!(inner.lock().outcome, Err(Failure::Ended)));
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)), "the next request looks again");
     }

@@ -19,7 +19,7 @@ use crate::http::body::{Body, JSON};
 use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
 use crate::view::browse::lineage::{DevfileSource, Lineage};
-use crate::view::browse::shelf::Shelf;
+use crate::view::browse::viewer_index::ViewerIndex;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::{Icons, data_uris};
 use crate::view::versions::{self, Versioned};
@@ -37,7 +37,7 @@ pub(crate) struct Snapshot {
     /// The entries, for filters and queries.
     pub(crate) catalog: Catalog,
     /// The entries, for the pages of the viewer.
-    pub(crate) shelf: Shelf,
+    pub(crate) viewer_index: ViewerIndex,
     /// Warnings about files of the registry repository.
     pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
@@ -181,7 +181,8 @@ impl Snapshot {
                     .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
             })
         };
-        let (shelf, unfiltered) = join(|| Shelf::new(&entries, &icons, versions, &index.recent), unfiltered);
+        let (viewer_index, unfiltered) =
+            join(|| ViewerIndex::new(&entries, &icons, versions, &index.recent), unfiltered);
         let mut files = content.files;
         files.extend(versions.iter().filter_map(archive));
         let of_stacks = content.versions.into_iter();
@@ -199,7 +200,7 @@ impl Snapshot {
             etag,
             commit: index.commit_hash,
             about,
-            shelf,
+            viewer_index,
             warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&entries, &texts),
@@ -264,7 +265,7 @@ impl Snapshot {
 
     /// Returns the entry with a name: of the requested type, else the stack, else the sample.
     pub(crate) fn entry(&self, name: &str, only: Option<EntryType>) -> Option<Entry> {
-        Some(self.catalog.entry(self.shelf.place(name, only)?))
+        Some(self.catalog.entry(self.viewer_index.position(name, only)?))
     }
 
     /// Returns the repository of a stack.
@@ -351,7 +352,7 @@ impl Snapshot {
         self.lineage.get_or_init(|| {
             Lineage::new(
                 &self.sources(),
-                |name| self.shelf.place(name, None).map(|place| (place, self.catalog.entry(place))),
+                |name| self.viewer_index.position(name, None).map(|position| (position, self.catalog.entry(position))),
                 |url| self.is_own_url(url, public_url),
             )
         })
@@ -365,16 +366,17 @@ impl Snapshot {
 
     /// Returns all devfiles with the positions of their entries, in the order of the index.
     fn sources(&self) -> Vec<DevfileSource<'_>> {
-        let places = self.devfiles.keys().filter_map(|key| Some((self.shelf.place(&key.1, Some(key.0))?, key)));
+        let places =
+            self.devfiles.keys().filter_map(|key| Some((self.viewer_index.position(&key.1, Some(key.0))?, key)));
         let entries: BTreeMap<usize, &(EntryType, String)> = places.collect();
-        let sources = entries.into_iter().flat_map(|(place, (kind, name))| {
+        let sources = entries.into_iter().flat_map(|(position, (kind, name))| {
             self.devfiles_of(*kind, name).unwrap_or_default().iter().filter_map(move |devfile| {
                 let folder = match kind {
                     EntryType::Stack => self.folder(name, &devfile.version).unwrap_or_default(),
                     EntryType::Sample => "",
                 };
                 let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
-                Some(DevfileSource { place, version: &devfile.version, folder, text })
+                Some(DevfileSource { position, version: &devfile.version, folder, text })
             })
         });
         sources.collect()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use devfile_registry::preview::Preview;
 use maud::{Markup, html};
 
+use super::budget::{brief, short};
 use super::link::safe_link;
-use super::room::{brief, short};
 
 /// Changed parts that the banner names.
 const NAMED_PARTS: usize = 12;

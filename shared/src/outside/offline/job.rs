@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::plan::{Plan, Starter};
+use super::plan::{FetchPlan, Starter};
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
 use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, StoredFile};
@@ -28,7 +28,7 @@ pub(super) struct Job {
     /// Path of its devfile.
     pub(super) path: String,
     pub(super) content: Bytes,
-    pub(super) plan: Plan,
+    pub(super) plan: FetchPlan,
     /// Its last published state names this registry by the same URL, and lacks nothing.
     pub(super) was_whole: bool,
     /// Files that were fetched for the same devfile before.
@@ -67,7 +67,7 @@ pub(super) fn jobs(
                 same.push((version.folder.clone(), path, published.devfile.clone(), known.clone()));
             }
             _ => {
-                let plan = Plan::of(&path, &content, &settings.public_url);
+                let plan = FetchPlan::of(&path, &content, &settings.public_url);
                 let is_whole = |p: &PublishedVersion| p.offline.as_ref().is_none_or(|o| o.missing.is_empty());
                 let was_whole = is_like && published.is_some_and(is_whole);
                 let had = known.map(|(_, known)| known.files.clone()).unwrap_or_default();

@@ -15,7 +15,7 @@ mod take;
 
 pub use job::Known;
 pub use parents::Keep;
-pub(super) use take::{Offline, take};
+pub(super) use take::{OfflineFetcher, take};
 
 #[cfg(test)]
 pub(crate) mod tests;

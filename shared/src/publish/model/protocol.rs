@@ -60,7 +60,9 @@ impl World {
     pub(super) async fn act(&self, act: Act) -> Result<Option<Report>, PublishError> {
         let publisher = self.publisher();
         Ok(Some(match act {
-            Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
+            Act::Refresh(requested) => {
+                publisher.refresh(requested.map(|requested| self.known(requested)).as_ref()).await?
+            }
             Act::Refetch => publisher.follow(Cause { known: Known::FetchedAgain, ..Cause::default() }).await?,
             Act::Invoke(publication, number) => {
                 let first = Invocation::first(tokio::time::Instant::now() + DAY, Budget::Function);

@@ -73,7 +73,7 @@ pub(in crate::starter) fn repack(packed: File, folder: Option<&TreePath>, into: 
 }
 
 impl Overview {
-    /// Looks at all names first, so that an archive with a bad one is refused as a whole.
+    /// Checks all names first, so that an archive with a bad one is refused as a whole.
     fn of(
         archive: &ZipArchive<FileReader>,
         buffer: &mut [u8],

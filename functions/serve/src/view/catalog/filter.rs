@@ -99,9 +99,9 @@ pub(crate) fn is_deprecated_tag(tag: &str) -> bool {
     fold(tag).contains(DEPRECATED)
 }
 
-/// The filters of one query, ready to be put to each entry.
+/// The filters of one query, prepared for all entries.
 #[derive(Debug)]
-pub(super) struct Sieve<'a> {
+pub(super) struct FilterPlan<'a> {
     facts: &'a Facts,
     schema: IndexSchema,
     tests: Vec<Test<'a>>,
@@ -109,13 +109,13 @@ pub(super) struct Sieve<'a> {
 
 #[derive(Debug)]
 enum Test<'a> {
-    /// Each text was looked for in the whole column beforehand.
+    /// The matches of each text in the whole column.
     Texts(Field, &'a Column, Vec<Found>),
     Other(&'a Filter),
 }
 
-impl<'a> Sieve<'a> {
-    /// Looks for the texts of `filters` in the columns.
+impl<'a> FilterPlan<'a> {
+    /// Searches the columns for the texts of `filters`.
     pub(super) fn new(facts: &'a Facts, schema: IndexSchema, filters: &'a [Filter]) -> Self {
         let test = |filter: &'a Filter| match filter {
             Filter::Texts(field, texts) => {

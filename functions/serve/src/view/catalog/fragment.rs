@@ -84,7 +84,7 @@ impl Rendering {
     ///
     /// The entries are as before when it returns; they are borrowed mutably to render them with parts left out.
     pub(super) fn v1(entries: &mut [Entry], icons: &IconData) -> Self {
-        let mut page = Page::new(icons);
+        let mut page = ArrayWriter::new(icons);
         let mut fragments = Vec::with_capacity(entries.len());
         for entry in entries {
             page.separate();
@@ -97,7 +97,7 @@ impl Rendering {
 
     /// The index as index schema 2 shows it; the entries are as before when it returns.
     pub(super) fn v2(entries: &mut [Entry], icons: &IconData) -> Self {
-        let mut page = Page::new(icons);
+        let mut page = ArrayWriter::new(icons);
         let mut fragments = Vec::with_capacity(entries.len());
         let mut all_versions = Vec::new();
         for entry in entries {
@@ -153,12 +153,12 @@ impl Rendering {
 }
 
 /// A JSON array while it is written.
-struct Page<'a> {
+struct ArrayWriter<'a> {
     json: Vec<u8>,
     icons: &'a IconData,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ArrayWriter<'a> {
     fn new(icons: &'a IconData) -> Self {
         Self { json: vec![b'['], icons }
     }
