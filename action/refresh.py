@@ -124,7 +124,7 @@ def _refresh(
         live = (_status(settings) or {}).get("live") or {}
         if is_live.names(report.get("commit_hash")) or is_live(live):
             if report.get("outcome") in ("unchanged", "superseded") and live.get("commit_hash") == report.get("commit_hash"):
-                # Another trigger was first, and what it quarantined is at /status.
+                # Another trigger was first, and /status lists its quarantined stacks.
                 report = {**report, "quarantined": live.get("quarantined") or []}
             return report
         if report.get("pinned"):
@@ -148,7 +148,7 @@ class _Live:
         return self._contains(later) is True
 
     def __call__(self, live: Mapping[str, Any]) -> bool:
-        """The same of what /status says is live. Where the clone cannot say, a commit that was live before counts unless
+        """The same, of the live release at /status. Where the clone cannot say, a commit that was live before counts unless
         the registry went back to an earlier one."""
         known = self._contains(live.get("commit_hash"))
         if known is not None:

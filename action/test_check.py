@@ -1,4 +1,4 @@
-"""The action that checks pull requests (`.github/actions/check`): its inputs, and what GitHub may answer to its comment."""
+"""The action that checks pull requests (`.github/actions/check`): its inputs, and the answers of GitHub to its comment."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Case(unittest.TestCase):
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     def comment(self, read: bytes, **variables: str) -> tuple[subprocess.CompletedProcess, list[tuple[str, str]]]:
-        """Runs the script with a GitHub that gives these bytes for the comments, and returns what was written there."""
+        """Runs the script with a GitHub that gives these bytes for the comments, and returns the written comment."""
         with GitHub(read) as github:
             self.addCleanup(github.shutdown)
             settings = {"CHECK_COMMENT": "true", "CHECK_TOKEN": "token", "GITHUB_API_URL": github.url}

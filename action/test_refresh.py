@@ -43,7 +43,7 @@ class PatientClock:
 
 
 class Registry(ThreadingHTTPServer):
-    """Answers what it is told to, one answer after the other; the last one again and again."""
+    """Gives the configured answers in order; the last one repeatedly."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -33,7 +33,7 @@ def _escape_property(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as Markdown shows it, whatever is in it."""
+    """Text as literal Markdown text."""
     text = printable(" ".join(text.split()))
     for character in "\\`*_[]<>|#":
         text = text.replace(character, "\\" + character)
@@ -81,7 +81,7 @@ def _list(report: Mapping[str, Any], name: str) -> list:
 
 
 def _stack(problem: Mapping[str, Any]) -> Optional[str]:
-    """The stack that a problem is in; none when it is in what all share."""
+    """The stack that a problem is in; none when it is in a shared file."""
     parts = str(problem.get("path") or "").split("/")
     return parts[1] if parts[0] == "stacks" and len(parts) > 1 else None
 

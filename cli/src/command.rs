@@ -83,7 +83,7 @@ pub(crate) struct Preview {
     /// Port on 127.0.0.1; when it is taken, the next free one
     #[arg(long, default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Fetch what the repository names on other hosts: parents, icons, samples, starter projects
+    /// Fetch the upstream content of the repository: parents, icons, samples, starter projects
     #[arg(long)]
     pub(crate) fetch: bool,
     /// Open the viewer in a browser
@@ -110,7 +110,7 @@ pub(crate) struct Check {
     /// Leave out the warnings of these rules, separated by commas, such as index/tags; errors are always reported
     #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = known_rule)]
     ignore: Vec<String>,
-    /// Print what the documentation says about a rule, such as stack/default
+    /// Print the documentation of a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     explain: Option<String>,
     /// URL where docs/stack-authors/validation.md can be read; the rules in SARIF link to it
@@ -144,12 +144,12 @@ pub(crate) struct Index {
     file: PathBuf,
     #[command(flatten)]
     upstream: Upstream,
-    /// Write the index even when there are errors, without what is wrong
+    /// Write the index even when there are errors, without the faulty versions
     #[arg(long)]
     force: bool,
 }
 
-/// Show what would change for the clients of a registry
+/// Show the changes for the clients of a registry
 ///
 /// OLD and NEW are each a folder of a registry repository, DIR@REVISION for a commit of it, the https URL of a Git repository, perhaps
 /// with @COMMIT or @BRANCH, or the URL of a live registry, which has no path. Dates are not compared. Exit status: 0, with
@@ -195,7 +195,7 @@ pub(crate) struct Compare {
     /// Most requests a second to each registry
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rate: u32,
-    /// File that keeps what was compared, to go on after an interruption; it is removed at the end
+    /// File that records the compared versions, to continue after an interruption; it is removed at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
     /// Write one JSON document
@@ -211,7 +211,7 @@ pub(crate) enum New {
 
 /// Create a stack with one version
 ///
-/// On a terminal it asks for what no option gives. `check` accepts the result without warnings.
+/// On a terminal it asks for values that no option gives. `check` accepts the result without warnings.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  devfile-registry new stack loom --language Go --provider Weavers \\\n    --support-url https://example.com/help --image docker.io/library/golang:1.25"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use devfile_registry::artifact;
-use devfile_registry::diff::Files;
+use devfile_registry::diff::FileDigests;
 use devfile_registry::digest::Digest;
 use devfile_registry::index::Entry;
 use devfile_registry::limits;
@@ -223,7 +223,7 @@ pub(crate) fn layers(manifest: &[u8]) -> serde_json::Result<Vec<Layer>> {
 }
 
 /// The files of an archive.
-pub(crate) fn unpacked(archive: &[u8]) -> std::io::Result<Files> {
+pub(crate) fn unpacked(archive: &[u8]) -> std::io::Result<FileDigests> {
     let files = artifact::unpack(archive)?.into_iter();
     Ok(files.map(|(path, content)| (path.trim_start_matches("./").to_owned(), Digest::of(&content))).collect())
 }

@@ -10,7 +10,7 @@ use devfile_registry::index::{Entry, VersionEntry};
 use devfile_registry::limits::{PAGE_BYTES, QUERY_BYTES};
 use serve::{Gallery, IndexSchema, Query};
 
-/// Checks a devfile that is also its own parent, and shows what is wrong with it.
+/// Checks a devfile that is also its own parent, and prints its problems.
 pub fn devfile(bytes: &[u8]) {
     let files = |_: &str| Some(bytes.to_vec().into());
     let around = Surroundings { files: &files, ..Surroundings::ALONE };
@@ -37,7 +37,7 @@ pub fn stack(bytes: &[u8]) {
     assert!(repository.stacks.iter().all(|stack| !stack.fields.name.is_empty()));
 }
 
-/// Reads the query of an index route. Unknown parameters make no difference, whatever is around them.
+/// Reads the query of an index route. Unknown parameters make no difference in any position.
 pub fn query(bytes: &[u8]) {
     let Ok(query) = std::str::from_utf8(bytes) else { return };
     for schema in [IndexSchema::V1, IndexSchema::V2] {
@@ -62,7 +62,7 @@ static GALLERY: LazyLock<Gallery> = LazyLock::new(|| {
     Gallery::new((0..100).map(entry).collect())
 });
 
-/// Asks for a list of the viewer: whatever the query, it is a page of a bounded size, and so is one that a link on it leads to.
+/// Asks for a list of the viewer: for every query it is a page of a bounded size, and so is one that a link on it leads to.
 pub fn viewer(bytes: &[u8]) {
     let Ok(query) = std::str::from_utf8(bytes) else { return };
     let query = &query[..query.floor_char_boundary(QUERY_BYTES)];

@@ -102,7 +102,7 @@ class Account:
             raise Failure(f"cannot remove the stack {stack}: {'; '.join(reasons)}") from None
 
     def failures(self, stack: str, since: datetime.datetime) -> list[str]:
-        """The resources of a stack that failed since a time, in their order, each with its reason and what helps."""
+        """The resources of a stack that failed since a time, in their order, each with its reason and remedy."""
         found = [
             f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}{_hint(reason)}"
             for event in self._events(stack)

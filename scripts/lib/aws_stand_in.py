@@ -1,4 +1,4 @@
-"""A stand-in for AWS, for tests: moto, with what the deployment needs and moto does not have.
+"""A stand-in for AWS, for tests: moto, with the services of the deployment that moto lacks.
 
     python -m lib.aws_stand_in PORT [CONCURRENT_EXECUTIONS]
 

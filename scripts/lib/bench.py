@@ -1,6 +1,6 @@
 """The command `scripts/bench`: the release binaries, measured against the targets.
 
-`stage` sets up what is measured, `measures` measures it, one part a function; this module is the command and its table.
+`stage` sets up the servers, `measures` measures them, one part a function; this module is the command and its table.
 A report, not a test: a missed target is shown and does not fail the command.
 """
 
@@ -51,7 +51,7 @@ def main(root: Path, arguments: list[str]) -> int:
         for build in [Plain.build, *([Plain.tool] if "tool" in chosen else [])]:
             step("build", " ".join(build))
             if supervisor.run("cargo", build, cwd=root) != 0:
-                raise Failure("the build failed; what the compiler said is above")
+                raise Failure("the build failed; see the messages of the compiler above")
         conditions = machine()
         stage = Stage(supervisor, root, Path(data), binaries, quick=options.quick)
         rows: list[Row] = []
@@ -104,7 +104,7 @@ def text_table(rows: Sequence[Row]) -> list[str]:
 
 def markdown(rows: Sequence[Row], conditions: Sequence[str]) -> list[str]:
     """The table as Markdown, with the conditions below."""
-    lines = ["| what | target | measured | |", "|---|---|---|---|"]
+    lines = ["| measurement | target | measured | |", "|---|---|---|---|"]
     lines += [f"| {row.what} | {row.target} | {row.measured} | {_mark(row.met)} |" for row in rows]
     return [*lines, "", *conditions]
 

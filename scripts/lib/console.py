@@ -47,7 +47,7 @@ def line(text: str = "") -> None:
 
 
 def step(name: str, text: str) -> None:
-    """Prints what the command itself is doing."""
+    """Prints the steps of the command itself."""
     line(f"{paint(name.ljust(WIDTH), _PLAIN_STEP)}{text}")
 
 

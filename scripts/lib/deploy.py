@@ -30,7 +30,7 @@ MORE_HELP = """\
 parameters:
   Those of template.yaml, for instance
     scripts/deploy RegistryRepoUrl=https://github.com/acme/registry
-  The first deployment needs RegistryRepoUrl and nothing else. Later ones keep what is not named. `--parameters` lists them.
+  The first deployment needs RegistryRepoUrl and nothing else. Later ones keep parameters that are not named. `--parameters` lists them.
 
 environment:
   AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, ...   as for any AWS client
@@ -49,7 +49,7 @@ _EMPTY_STATES = {
     "REVIEW_IN_PROGRESS": "a change set was made and never executed, so nothing was created",
     "CREATE_FAILED": "its creation failed",
     "ROLLBACK_COMPLETE": "its creation failed and was rolled back; CloudFormation lets nobody update it",
-    "ROLLBACK_FAILED": "its creation failed, and so did the removal of what had been created",
+    "ROLLBACK_FAILED": "its creation failed, and so did the removal of the created resources",
     "DELETE_FAILED": "its removal failed",
 }
 """States of stacks that no deployment leads out of. Nobody can be served by them."""
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 
     deployment: Deployment
     changed: Mapping[str, str]
-    """The parameters that differ from what was deployed."""
+    """The parameters that differ from the deployed ones."""
     packages: Optional[str]
 
     @property
@@ -78,12 +78,12 @@ class Plan(NamedTuple):
             *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
             *("--no-confirm-changeset", "--no-fail-on-empty-changeset", *given),
         ]
-        # After a build, sam deploys what it has built.
+        # After a build, sam deploys the packages of that build.
         return [[*deploy, "--template-file", template]] if self.packages else [build, deploy]
 
 
 def main(root: Path, arguments: list[str]) -> int:
-    """Deploys, or says what that would mean."""
+    """Deploys, or prints the plan."""
     options = _parser().parse_args(arguments)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,39}", options.stack):
         raise Failure(f"{options.stack!r} is no name for a stack: letters, digits and dashes, at most 40, a letter first")
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--region", help="the AWS region (default: that of the environment or profile)")
     parser.add_argument("--packages", metavar="DIR_OR_URL", help="deploy the packages of a release; needs no Rust toolchain")
     parser.add_argument("--remove-failed", action="store_true", help="remove a stack whose creation failed, without a question")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done; needs no AWS account")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan; needs no AWS account")
     parser.add_argument("--parameters", action="store_true", help="list the template's parameters and end")
     parser.add_argument("parameter", nargs="*", metavar="PARAMETER=VALUE", help="a parameter of template.yaml")
     return parser
@@ -233,7 +233,7 @@ class _Sam:
         """Fails if the template is not valid."""
         step("check", "sam validate --lint")
         if self._run(["sam", "validate", "--lint", "--template", str(template), "--region", region]) != 0:
-            raise Failure("the template is not valid; what is wrong is above")
+            raise Failure("the template is not valid; see the errors above")
 
     def carry_out(self, plan: Plan, template: Path) -> None:
         """Builds where there are no packages, and deploys."""
@@ -243,7 +243,7 @@ class _Sam:
         for command in plan.commands(str(overrides), str(template)):
             step(command[1], f"{' '.join(command[:2])} (minutes)")
             if self._run(command) != 0:
-                raise Failure(f"{' '.join(command[:2])} failed; what it said is above")
+                raise Failure(f"{' '.join(command[:2])} failed; see its output above")
 
     def _run(self, command: list[str]) -> int:
         path = f"{self._binaries}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -66,7 +66,7 @@ def main(root: Path, arguments: list[str]) -> int:
             dest="host",
             action="store_const",
             const=name,
-            help=f"take the folder, a Git work tree, for a repository on {title}: publish what is committed, when a push is"
+            help=f"take the folder, a Git work tree, for a repository on {title}: publish the committed state, when a push is"
             " delivered, and preview proposals",
         )
     parser.add_argument("--fresh", action="store_true", help="start with an empty bucket and an empty OCI registry")
@@ -80,7 +80,7 @@ def main(root: Path, arguments: list[str]) -> int:
     kind = Plain if options.release else Emulated
     for wanted in kind.ports(port):
         if not port_is_free(wanted):
-            raise Failure(f"port {wanted} is taken; end what listens there, or set DEV_PORT to another port")
+            raise Failure(f"port {wanted} is taken; end the process that listens there, or set DEV_PORT to another port")
     tools.require_toolchain()
     with exclusive(home / "lock", lambda holder: _other_run(home, holder)) as lock, Supervisor(lock) as supervisor:
         try:
@@ -185,7 +185,7 @@ class Development:
     def _build(self, command: tuple[str, ...]) -> None:
         step("build", f"{' '.join(command)} (minutes on a new machine, seconds later)")
         if self._supervisor.run("cargo", command, cwd=self._root) != 0:
-            raise Failure(f"the build failed; what the compiler said is above ({' '.join(command)})")
+            raise Failure(f"the build failed; see the messages of the compiler above ({' '.join(command)})")
 
     def _settings(self, bucket: Bucket, registry: str) -> dict[str, str]:
         """The configuration of both functions."""
@@ -321,7 +321,7 @@ def _show(functions: Union[Emulated, Plain]) -> None:
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The functions' environment: ours, less what would lead an AWS client elsewhere."""
+    """The functions' environment: ours, without the settings that would lead an AWS client to other servers."""
     foreign = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_LAMBDA_RUNTIME_API")
     ours = {name: value for name, value in os.environ.items() if name not in foreign}
     # All servers are on this machine; a proxy must not be asked for them.

@@ -1,6 +1,6 @@
 """Log lines of the functions, as people read them.
 
-The functions write one JSON object a line. The files keep it whole; the terminal shows what it says.
+The functions write one JSON object a line. The files keep it whole; the terminal shows its message.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `Emulated`: under cargo-lambda's emulator, behind one root URL as behind the gateway, rebuilt when their code changes.
 `Plain`: the release binaries as HTTP servers.
 
-Both publish by direct invocation, which needs no webhook and no token, and hand the report to whoever polls for it.
+Both publish by direct invocation, which needs no webhook and no token, and return the report to the poller.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Git on repositories of these scripts: nothing in a repository, and nothing around the caller, changes what it does or runs."""
+"""Git on repositories of these scripts: nothing in a repository, and nothing around the caller, changes its actions or runs a program."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Ends what a command has started when the command itself was killed and could not.
+"""Ends the processes of a command when the command itself was killed and could not.
 
 Every child carries a mark in its environment. A process's environment is inherited by all that it starts, also by those
 that open sessions of their own (the Lambda emulator does that for each function), so the mark finds them where process
 groups would not. The guardian holds the read end of a pipe whose other end only the command has: end of file means
-that the command is gone, whatever the reason.
+that the command is gone, for any reason.
 
 Needs /proc. Elsewhere only a command that ends in an orderly way (which includes signals that it can catch) cleans up.
 """

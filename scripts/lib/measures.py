@@ -81,7 +81,7 @@ def cold_start(stage: Stage) -> Iterator[Row]:
     milliseconds = said["first_answer_ms"]["median"]
     yield _time("serve: cold start, from its process to its first answer", milliseconds / 1000, 0.03)
     steps = ", ".join(f"{name.removesuffix('_ms')} {value:.1f}" for name, value in said["steps_ms"].items())
-    yield Row("serve: what a cold start takes, in milliseconds", "", steps)
+    yield Row("serve: steps of a cold start, in milliseconds", "", steps)
 
 
 def http(stage: Stage) -> Iterator[Row]:
@@ -197,7 +197,7 @@ def large(stage: Stage) -> Iterator[Row]:
     """A registry of 10,000 versions: filtered answers, one version changed"""
     registry = stage.large_registry(450 if stage.quick else 4550)
     if registry is None:
-        yield Row("a registry of 10,000 versions", "", "not measured: what makes it (../shared/tools) is not here")
+        yield Row("a registry of 10,000 versions", "", "not measured: its generator (../shared/tools) is missing")
         return
     seconds, memory = stage.generate_index(registry.source)
     measured = f"{seconds:.2f} s, {memory:.0f} MB"

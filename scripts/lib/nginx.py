@@ -1,4 +1,4 @@
-"""nginx with the bytes of some answers on disk: what an HTTP server reaches on this machine."""
+"""nginx with the bytes of some answers on disk: the speed of an HTTP server on this machine."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Starts processes and answers for them: whatever way a command ends, none of its children outlives it.
+"""Starts processes and answers for them: however a command ends, none of its children outlives it.
 
-Three layers, each for what the one before cannot see: `Supervisor` ends its children in reverse order when its block is
-left; a mark in their environment finds what they have started in turn; a guardian process does both when the command
+Three layers, each for the processes that the one before cannot see: `Supervisor` ends its children in reverse order when its block is
+left; a mark in their environment finds the processes that they have started in turn; a guardian process does both when the command
 itself is killed.
 
-There is one thread. Children write to log files, and whoever waits calls `Supervisor.wait`, which looks at the
+There is one thread. Children write to log files, and a waiting caller calls `Supervisor.wait`, which looks at the
 children, at the logs and at the awaited thing in turn.
 """
 
@@ -79,7 +79,7 @@ class Supervisor:
         self._held: Optional[int] = None
         self._holding = False
         self.on_tick: Callable[[], None] = lambda: None
-        """Called while something is awaited, for instance to show what arrived in the logs."""
+        """Called while something is awaited, for instance to show new lines of the logs."""
 
     def __enter__(self) -> "Supervisor":
         self._guardian = guardian.start(self._run, () if self._lock is None else (self._lock,))
@@ -248,7 +248,7 @@ def free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def exclusive(path: Path, taken: Callable[[str], None]) -> Iterator[int]:
     """Holds a lock file with our process id in it, and gives its file descriptor. When it is held already, calls
-    `taken` (which may raise) with what is in the file, and then waits."""
+    `taken` (which may raise) with the content of the file, and then waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as lock:
         try:

@@ -1,7 +1,7 @@
 """The readers of `scripts/soak`: sixteen connections, each of which looks at every answer closely.
 
 All content of a release tells the number of its commit, so an answer that mixes two releases gives itself away. Two of the
-connections download artifacts as clients do; what they read may be in the bucket alone.
+connections download artifacts as clients do; their content may be in the bucket alone.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Tally:
 
 
 class Readers:
-    """The readers, and what they have found."""
+    """The readers, and their findings."""
 
     def __init__(self, port: int, known: Known, stacks: Sequence[str]):
         self._port, self._known, self._stacks = port, known, stacks

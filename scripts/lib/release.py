@@ -26,7 +26,7 @@ platform, bills of materials, the templates and the checksums. `scripts/deploy -
 """
 MORE_HELP = """\
 Without --only every step runs that can run here, in this order: {steps}.
-Each takes what earlier ones made from DIR. The builds take minutes each; they need the Rust toolchain with these targets, and a C
+Each takes the results of earlier ones from DIR. The builds take minutes each; they need the Rust toolchain with these targets, and a C
 compiler:
 {targets}.
 The macos steps run on macOS alone, where the release workflow runs them. The rest is fetched into .tools/.
@@ -181,7 +181,7 @@ def _templates(release: Release) -> None:
 
 
 def _sums(release: Release) -> None:
-    # Of what a release has, whatever else is in the folder. Files that another system makes count once they are there.
+    # Only the files of a release, not others in the folder. Files that another system builds count once they exist.
     made = [(one, name) for one in STEPS.values() for name in one.files if name != SUMS]
     names = [name for one, name in made if one.runs_here or (release.folder / name).is_file()]
     lines = [f"{release.digest(name)}  {name}\n" for name in sorted(names)]
@@ -215,7 +215,7 @@ TARGETS = [*_TRIPLES.values(), *(one.triple for one in tool_package.PLATFORMS.va
 
 
 def main(root: Path, arguments: list[str]) -> int:
-    """Makes a release, or lists what it has."""
+    """Makes a release, or lists its files."""
     parser = argparse.ArgumentParser(
         prog="scripts/release",
         description=HELP,

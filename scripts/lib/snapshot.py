@@ -54,7 +54,7 @@ def describe(paths: list[str]) -> str:
 
 
 class Watcher:
-    """Tells what has changed since it was last asked."""
+    """Returns the changes since the last call."""
 
     def __init__(self, folder: Path):
         self._folder = folder

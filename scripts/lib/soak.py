@@ -1,6 +1,6 @@
 """The command `scripts/soak`: readers and refreshes go on while the bucket, the OCI registry and GitHub fail and heal in turn.
 
-`proxy` fails, `readers` read and check; this module is the command: what runs, what fails when, and the verdict.
+`proxy` fails, `readers` read and check; this module is the command: the processes, the plan of the faults, and the verdict.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main(root: Path, arguments: list[str]) -> int:
     for program in ("cargo", "git"):
         if not shutil.which(program):
             raise Failure(f"{program} is not on PATH")
-    # The stand-in for GitHub is no part of what is tried.
+    # The stand-in for GitHub is not tested.
     stand_in = ["cargo", "build", "--workspace", "--bin", "github-stand-in"]
     release = ["cargo", "build", "--release", "-p", "cli"] if options.store else Plain.build
     builds = [["cargo", "build", "--workspace"]] if options.dev else [release, stand_in]
@@ -102,7 +102,7 @@ def main(root: Path, arguments: list[str]) -> int:
         for build in builds:
             step("build", " ".join(build))
             if supervisor.run("cargo", build, cwd=root) != 0:
-                raise Failure("the build failed; what the compiler said is above")
+                raise Failure("the build failed; see the messages of the compiler above")
         kind = "debug" if options.dev else "release"
         target = root / os.environ.get("CARGO_TARGET_DIR", "target")
         of_kind = InDirectory if options.store else Soak
@@ -148,13 +148,13 @@ class Soak:
         self._environment = self._settings()
 
     def close(self) -> None:
-        """Ends what is in this process."""
+        """Ends the threads of this process."""
         self._stop.set()
         for proxy in self._proxies.values():
             proxy.close()
 
     def run(self, plan: list[Phase]) -> tuple[list[Row], list[str]]:
-        """Runs the plan: what happened in it, and the verdict in words."""
+        """Runs the plan and returns the events, and the verdict in words."""
         self._serve = self._start_functions({"METRICS_ADDR": f"127.0.0.1:{self._ports['metrics']}"})
         self._publish()
         if not self._published:
@@ -169,7 +169,7 @@ class Soak:
         rows = [self._phase(phase, readers) for phase in plan]
         seconds = time.monotonic() - begin
         self._stop.set()
-        # A refresh that waits for what was away is given its time.
+        # A refresh that waits for a server that was down gets its time.
         self._supervisor.wait(lambda: not publisher.is_alive(), limit=90, what="the last refresh did not end")
         self._check_the_end()
         readers.stop()

@@ -60,7 +60,7 @@ class Serving:
     def get(self, path: str, headers: Optional[Mapping[str, str]] = None) -> bytes:
         """The body of an answer, which must be a good one."""
         status, body = _get(self.port, path, headers or {})
-        # 202 is what starter projects are answered with.
+        # Starter projects are answered with 202.
         if status not in (200, 202):
             raise Failure(f"serve answers {path} with {status}: {body[:200].decode(errors='replace')}")
         return body
@@ -166,7 +166,7 @@ class Stage:
         return time.monotonic() - begin, json.loads(report), usage.ru_maxrss / 1000
 
     def commit(self, registry: Registry) -> None:
-        """Makes the registry's folder a Git work tree, if it is none, and commits what is in it."""
+        """Makes the registry's folder a Git work tree, if it is none, and commits its content."""
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", "A change"]):
             git.run(registry.source, *command, author="bench")
 
@@ -265,7 +265,7 @@ class Stage:
         """The report of the harness that plays the Lambda runtime about `serve` (tests/src/bin/cold-start.rs)."""
         harness = self._binaries.parent / "debug/cold-start"
         if self._supervisor.run("cargo", ["cargo", "build", "--workspace", "--bin", "cold-start"], cwd=self._root) != 0:
-            raise Failure("the harness of the cold start cannot be built; what the compiler said is above")
+            raise Failure("the harness of the cold start cannot be built; see the messages of the compiler above")
         command = [str(harness), "--serve", str(self._binaries / "serve"), "--runs", str(runs)]
         output = subprocess.run(command, env=registry.environment, check=True, stdout=subprocess.PIPE).stdout
         return json.loads(output)
@@ -325,7 +325,7 @@ class Stage:
 
 
 def parse_wrk(said: str) -> Load:
-    """Reads what wrk prints."""
+    """Reads the output of wrk."""
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", said, re.MULTILINE)
     latencies = {
         percent: float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]

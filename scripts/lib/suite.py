@@ -22,7 +22,7 @@ usage: scripts/test [ARGUMENT...]
 Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
 `cargo nextest run` where that is installed and `cargo test` elsewhere, and three quarters of a minute of scripts/soak. Starts an S3
 server and an OCI registry for them, on ports of their own, and ends both.
-Arguments go to the test runner (a part of a test's name, for instance); what is not the workspace's is left out then.
+Arguments go to the test runner (a part of a test's name, for instance); checks outside of the workspace are left out then.
 With --checks, nothing but the checks and tests beside the workspace run; otherwise they run while cargo builds.
 """
 
@@ -99,7 +99,7 @@ class _Beside:
         self._child = supervisor.spawn("checks", command, cwd=root, log=log, lasting=False)
 
     def finish(self) -> int:
-        """Waits for their end, shows what they said and gives their status."""
+        """Waits for their end, shows their output and returns their status."""
         self._supervisor.wait(lambda: not self._child.alive)
         for text in self._log.read_text(errors="replace").splitlines():
             line(text)

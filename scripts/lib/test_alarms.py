@@ -1,6 +1,6 @@
 """Tests of the alarms of template.yaml by a model of CloudWatch: when they go off, and when they do not.
 
-The model has what the alarms use: sums of a period that ends now, `FILL`, `IF` and comparisons, M of N datapoints, and the
+The model has the functions that the alarms use: sums of a period that ends now, `FILL`, `IF` and comparisons, M of N datapoints, and the
 treatments of missing data. Series are values by minute; a metric without a value in a period has no datapoint, as in CloudWatch.
 """
 

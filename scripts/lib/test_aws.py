@@ -142,7 +142,7 @@ class Deploying(AwsTest):
         self.assertNotIn(key, json.dumps(configuration, default=str), "the secret is named, not shown")
         self.assertNotIn(key, said)
 
-        # A later deployment keeps what it is not told.
+        # A later deployment keeps parameters that are not named.
         self.deployed("RegistryName=Ours", "RefreshConcurrency=3")
         again = self.client("lambda").get_function(FunctionName=f"{STACK}-serve")["Configuration"]
         self.assertEqual(again["Environment"]["Variables"]["REGISTRY_NAME"], "Ours")
@@ -160,7 +160,7 @@ class Deploying(AwsTest):
 
     def test_progress_of_a_large_first_publication_is_shown_until_its_end_with_what_is_quarantined(self) -> None:
         steps = [{"outcome": "continuing", "progress": {"artifacts": pushed, "total": 10023}} for pushed in (1200, 5400)]
-        # The last invocation of the chain publishes, and whoever asks afterwards finds nothing to do.
+        # The last invocation of the chain publishes, and a later refresh finds no change.
         unchanged = {"outcome": "unchanged", "commit_hash": PUBLISHED["commit_hash"], "changed": [], "quarantined": []}
         said = self.deployed(REPOSITORY, refresh=[*steps, unchanged, status(PUBLISHED["commit_hash"])])
         lines = (

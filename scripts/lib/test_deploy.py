@@ -1,4 +1,4 @@
-"""Tests of `scripts/deploy` as far as it needs no account, and of what is deployed elsewhere."""
+"""Tests of `scripts/deploy` as far as it needs no account, and of the files for other platforms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of deploy/deployer-policy.json: enough for what the template creates and scripts/deploy calls, and no more.
+"""Tests of deploy/deployer-policy.json: enough for the resources of the template and the calls of scripts/deploy, and no more.
 
 The schema of a type of resources, which cfn-lint has, names the calls of CloudFormation. `test_aws` deploys with the policy.
 """

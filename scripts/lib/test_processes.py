@@ -148,7 +148,7 @@ class Ports(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertEqual(result.stdout, "")
         self.assertEqual(
-            result.stderr, f"error: port {port} is taken; end what listens there, or set DEV_PORT to another port\n"
+            result.stderr, f"error: port {port} is taken; end the process that listens there, or set DEV_PORT to another port\n"
         )
 
 

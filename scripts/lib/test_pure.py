@@ -133,7 +133,7 @@ class Tails(Folder):
 
 class Signatures(unittest.TestCase):
     def test_is_what_other_clients_make(self) -> None:
-        # Expected value: what botocore makes of the same request.
+        # Expected value: the signature by botocore of the same request.
         headers = s3.sign(
             "HEAD",
             "127.0.0.1:9000",

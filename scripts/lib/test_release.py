@@ -145,7 +145,7 @@ class Release(unittest.TestCase):
 
 
 class Cargo:
-    """In place of a supervisor: cargo's programs, which write what they are asked for."""
+    """In place of a supervisor: cargo's programs, which write the requested files."""
 
     def __init__(self, root: Path, size: int):
         self.root, self.size, self.commands = root, size, []

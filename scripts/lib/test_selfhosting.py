@@ -1,6 +1,6 @@
-"""Tests of what runs the functions outside AWS: the image, the compose files, the Kubernetes manifests and the units of systemd.
+"""Tests of the deployments outside AWS: the image, the compose files, the Kubernetes manifests and the units of systemd.
 
-That the manifests are valid Kubernetes is checked by `checks`; here, that they are what the functions need.
+That the manifests are valid Kubernetes is checked by `checks`; here, that they fit the functions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def manifests(folder: str = "kubernetes") -> list[dict[str, Any]]:
 
 
 def pods(folder: str = "kubernetes") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every pod with the kind and name of what starts it."""
+    """Every pod with the kind and name of its owner."""
     for document in manifests(folder):
         spec = document.get("spec", {})
         spec = spec.get("jobTemplate", {}).get("spec", spec)
@@ -364,4 +364,4 @@ class Workflows(unittest.TestCase):
                 for step in job["steps"]:
                     if step.get("uses", "").startswith("actions/checkout@"):
                         self.assertEqual(step["with"], {"persist-credentials": False}, path.name)
-                    self.assertNotIn("${{", step.get("run", ""), "what others wrote becomes no part of a script")
+                    self.assertNotIn("${{", step.get("run", ""), "text of others becomes no part of a script")

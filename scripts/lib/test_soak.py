@@ -1,4 +1,4 @@
-"""Tests of what `scripts/soak` is made of: the plan, the proxy, the tally."""
+"""Tests of the parts of `scripts/soak`: the plan, the proxy, the tally."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Tallies(unittest.TestCase):
 
 
 class Proxies(unittest.TestCase):
-    """In front of a server that sends back what it gets."""
+    """In front of a server that echoes requests."""
 
     def setUp(self) -> None:
         server = socket.create_server(("127.0.0.1", 0))

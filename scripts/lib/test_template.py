@@ -1,4 +1,4 @@
-"""Tests of template.yaml against the code it deploys, and of what cfn-lint does not see.
+"""Tests of template.yaml against the code it deploys, and of rules that cfn-lint lacks.
 
 They read it with the libraries of `sam` (see `checks`), in the long form: `{"Ref": name}`, `{"Fn::Sub": text}`.
 """

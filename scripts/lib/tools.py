@@ -40,7 +40,7 @@ class Wheel(NamedTuple):
 
 
 class Debian(NamedTuple):
-    """A program in a Debian package, in whatever version the distribution has, or one found on PATH."""
+    """A program in a Debian package, in the version of the distribution, or one found on PATH."""
 
     package: str
     names_on_path: tuple[str, ...] = ()

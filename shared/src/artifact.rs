@@ -22,7 +22,7 @@ pub const CONFIG_MEDIA_TYPE: &str = "application/vnd.devfileio.devfile.config.v2
 /// The config blob of every stack.
 pub const CONFIG: &[u8] = b"{}";
 
-/// Name of the layer that holds whatever has no layer of its own.
+/// Name of the layer for all files without a layer of their own.
 pub const ARCHIVE: &str = "archive.tar";
 
 /// Prefix of the repositories that hold stacks.
@@ -46,7 +46,7 @@ pub struct Layer {
 
 /// The destination of the files of a version folder.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Destination {
     /// A layer of its own with this media type.
     Layer(&'static str),
     /// Into [`ARCHIVE`].
@@ -55,17 +55,17 @@ enum Place {
     LeftOut,
 }
 
-fn place(path: &str) -> Place {
+fn destination(path: &str) -> Destination {
     match path {
-        "devfile.yaml" | ".devfile.yaml" => Place::Layer("application/vnd.devfileio.devfile.layer.v1"),
-        "logo.svg" => Place::Layer("image/svg+xml"),
-        "logo.png" => Place::Layer("image/png"),
+        "devfile.yaml" | ".devfile.yaml" => Destination::Layer("application/vnd.devfileio.devfile.layer.v1"),
+        "logo.svg" => Destination::Layer("image/svg+xml"),
+        "logo.png" => Destination::Layer("image/png"),
         // Built anew from the other files; see `layers` for a folder that has only the finished one.
-        "OWNERS" | "meta.yaml" | ARCHIVE => Place::LeftOut,
-        path if path.contains('/') => Place::Archive,
-        path if path.ends_with(".vsx") => Place::Layer("application/vnd.devfileio.vsx.layer.v1.tar"),
-        path if path.ends_with("-offline.zip") => Place::LeftOut,
-        _ => Place::Archive,
+        "OWNERS" | "meta.yaml" | ARCHIVE => Destination::LeftOut,
+        path if path.contains('/') => Destination::Archive,
+        path if path.ends_with(".vsx") => Destination::Layer("application/vnd.devfileio.vsx.layer.v1.tar"),
+        path if path.ends_with("-offline.zip") => Destination::LeftOut,
+        _ => Destination::Archive,
     }
 }
 
@@ -76,12 +76,12 @@ pub(crate) fn known(blob: Digest) -> Option<Bytes> {
 
 /// Whether a file of a version folder, by its path there, is in the folder's [`ARCHIVE`].
 pub fn is_archived(path: &str) -> bool {
-    place(path) == Place::Archive
+    destination(path) == Destination::Archive
 }
 
 /// Whether a file directly in a version folder is a layer of its own, by its name.
 pub(crate) fn has_own_layer(name: &str) -> bool {
-    name == ARCHIVE || matches!(place(name), Place::Layer(_))
+    name == ARCHIVE || matches!(destination(name), Destination::Layer(_))
 }
 
 /// The files in an archive, with their paths as it has them.
@@ -121,12 +121,12 @@ pub fn layers(files: &[(String, File)]) -> Vec<(Layer, Bytes)> {
     };
     let mut layers: Vec<(Layer, Bytes)> = files
         .iter()
-        .filter_map(|(path, file)| match place(path) {
-            Place::Layer(media_type) => Some(layer(path, media_type, file.content.clone())),
-            Place::Archive | Place::LeftOut => None,
+        .filter_map(|(path, file)| match destination(path) {
+            Destination::Layer(media_type) => Some(layer(path, media_type, file.content.clone())),
+            Destination::Archive | Destination::LeftOut => None,
         })
         .collect();
-    let archived: Vec<_> = files.iter().filter(|(path, _)| place(path) == Place::Archive).collect();
+    let archived: Vec<_> = files.iter().filter(|(path, _)| destination(path) == Destination::Archive).collect();
     let finished = files.iter().find(|(path, _)| path == ARCHIVE).map(|(_, file)| file.content.clone());
     let archive = if archived.is_empty() { finished } else { Some(archive(&archived)) };
     layers.extend(archive.map(|content| layer(ARCHIVE, "application/x-tar", content)));

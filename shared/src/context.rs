@@ -59,7 +59,7 @@ impl Context {
         Arc::new(Self { trace, progress, ..Self::default() })
     }
 
-    /// The progress of what runs with this context.
+    /// The progress of the action of this context.
     pub fn progress(&self) -> Arc<CallProgress> {
         Arc::clone(&self.progress)
     }

@@ -19,7 +19,7 @@ pub const DEPLOYMENT_SCOPES: [&str; 2] = ["innerloop", "outerloop"];
 /// Longest version, in bytes: it is a tag in the OCI registry (OCI distribution specification, "Pulling manifests").
 const VERSION_BYTES: usize = 128;
 
-/// A devfile that has what a registry needs: a schema version and the required metadata.
+/// A devfile with the fields that a registry needs: a schema version and the required metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Devfile {
     /// `schemaVersion`.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::settings::{self, Setting};
 
-/// Environment variables, and what is wrong with those that were asked for.
+/// Environment variables, and the faults of those that were read.
 pub struct Environment {
     lookup: Lookup,
     problems: Vec<String>,

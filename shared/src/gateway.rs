@@ -38,7 +38,7 @@ const UNSAFE_IN_PATH: &AsciiSet = &UNSAFE.add(b'?');
 /// The same in a path that the gateway has decoded.
 const DECODED: &AsciiSet = &UNSAFE_IN_PATH.add(b'%');
 
-/// Domains of those who hand over the path as the client sent it: function URLs, and the emulator of cargo-lambda.
+/// Domains of senders that pass on the path as the client sent it: function URLs, and the emulator of cargo-lambda.
 const PATH_AS_SENT: [&str; 2] = [".on.aws", "localhost"];
 
 /// A request, as far as a function needs it. Missing fields are empty.
@@ -163,7 +163,7 @@ pub fn fits(response: &Response<Bytes>) -> bool {
     serde_json::to_writer(&mut length, &Answer::new(response.clone())).is_ok() && length.0 <= ANSWER_BYTES
 }
 
-/// Counts what is written.
+/// Counts the written bytes.
 struct Length(usize);
 
 impl std::io::Write for Length {

@@ -1,4 +1,21 @@
 //! Turns a devfile registry repository into a release and publishes it; both functions are built on it.
+//!
+//! A refresh goes through these modules in order; start reading at [`publish`]:
+//!
+//! 1. [`source`] reads the repository from a folder or a Git host ([`git`]), as a [`tree`].
+//! 2. [`repository`] parses its stacks and samples with [`yaml`], [`devfile`] and [`validate`].
+//! 3. [`outside`] fetches upstream content with [`fetch`]: parents, icons, samples, starter projects.
+//! 4. [`release`] builds the release: [`artifact`]s, and entries of the [`index`].
+//! 5. [`publish`] writes it to the OCI registry ([`registry`]) and the bucket ([`cache`]), then swaps `index.json`.
+//!
+//! Beside them:
+//!
+//! - [`starter`]: zips of starter projects; [`preview`]: the objects of previews
+//! - [`checker`], [`report`], [`diff`], [`diagnostic`]: the commands `check`, `index` and `diff`, and their output
+//! - [`directory`]: both stores in a directory
+//! - [`plain_http`], [`gateway`], [`request`]: HTTP servers and Lambda events
+//! - [`settings`], [`environment`], [`secret`]: configuration; [`limits`]: every bound with its reason
+//! - [`logging`], [`telemetry`], [`trace`], [`emf`], [`context`]: observability
 
 pub mod artifact;
 mod aws;

@@ -55,7 +55,7 @@ pub const DEVFILES_BYTES: u64 = 64 << 20;
 /// Deepest nesting of a YAML document that becomes a typed value; the parser recurses.
 pub const YAML_DEPTH: usize = 100;
 
-/// Deepest nesting of a devfile. Devfiles nest below 12 levels, their free-form attributes may go deeper; what walks
+/// Deepest nesting of a devfile. Devfiles nest below 12 levels, their free-form attributes may go deeper; code that walks
 /// the tree recurses, and a thread's stack takes ten times as much.
 pub const DEVFILE_DEPTH: usize = 500;
 
@@ -83,13 +83,13 @@ pub const FLAT_PARENTS_BYTES: usize = 8 << 20;
 /// would be published as it is.
 pub const REFERENCE_BYTES: usize = 4 << 10;
 
-/// Longest message or hint of a problem, in bytes: a paragraph, whatever a repository names its things.
+/// Longest message or hint of a problem, in bytes: a paragraph, even when a repository has long names.
 pub const DIAGNOSTIC_TEXT_BYTES: usize = 400;
 
 /// Most bytes that variables may add to the texts of one devfile: a devfile of a few bytes a variable expands a thousandfold.
 pub const EXPANDED_BYTES: usize = 4 << 20;
 
-/// Most problems that a release carries and a report lists: enough to mend by, too few to fill a log.
+/// Most problems that a release carries and a report lists: enough to act on, too few to fill a log.
 pub const REPORTED_PROBLEMS: usize = 200;
 
 /// Most problems of all that is quarantined that a release carries, shared among the stacks and versions; each has one at least, and
@@ -286,7 +286,7 @@ pub const CONCURRENT_READS: usize = 16;
 pub const STARTER_BYTES: u64 = 100 << 20;
 
 /// Most bytes that a starter project may unpack to. Packing them anew takes some ten seconds of a Lambda function's
-/// processor, which is what a request has.
+/// processor, the share of a request.
 pub const STARTER_UNPACKED_BYTES: u64 = 256 << 20;
 
 /// Most files and folders of a starter project: their names are in memory while it is packed.
@@ -296,7 +296,7 @@ pub const STARTER_ENTRIES: usize = 50_000;
 pub const STARTER_NAMES_BYTES: usize = 8 << 20;
 
 /// Most memory for reading one object of a Git repository, in bytes: a file that is stored as a change of another takes twice
-/// its size and the size of the change, so files of [`FILE_BYTES`] fit whatever the host made of them.
+/// its size and the size of the change, so files of [`FILE_BYTES`] fit in any packing by the host.
 pub const GIT_OBJECT_BYTES: usize = 40 << 20;
 
 /// Most bytes of versions in other Git repositories that one refresh reads, together and unpacked: they are in memory at once,

@@ -8,7 +8,7 @@ use http::uri::{Authority, Scheme, Uri};
 
 /// Scheme and authority of a registry, without a path: clients put paths of the API right behind it.
 ///
-/// It is written into pages, commands and devfiles, so it is only what cannot be anything else: `http` or `https`, and a host of
+/// It is written into pages, commands and devfiles, so it may only be unambiguous: `http` or `https`, and a host of
 /// letters, digits, dots and hyphens, or an IP address, with a port or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {

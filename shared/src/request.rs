@@ -16,7 +16,7 @@ const XRAY_BYTES: usize = 256;
 
 /// The statements of a request about its origin.
 #[derive(Debug)]
-pub struct Origin {
+pub struct RequestOrigin {
     id: RequestId,
     method: &'static str,
     span: Span,
@@ -26,7 +26,7 @@ pub struct Origin {
 /// The name of a request in the log.
 #[derive(Debug)]
 enum RequestId {
-    /// By whoever sent it on.
+    /// By the proxy that sent it on.
     Given(String),
     /// By us.
     Own(u64),
@@ -49,7 +49,7 @@ pub struct Answered<'a> {
     pub commit: Option<&'a str>,
 }
 
-impl Origin {
+impl RequestOrigin {
     /// Begins with a request: reads its headers, and the id that the Lambda runtime gave it. The runtime also puts X-Ray's header
     /// there; anywhere else that header is a client's.
     pub fn of(method: &Method, headers: &HeaderMap, lambda: Option<&str>) -> Self {
@@ -94,7 +94,7 @@ impl Origin {
         if answered.status.is_server_error() { line!(warn) } else { line!(info) }
     }
 
-    /// Ends the span, with OpenTelemetry's conventions for HTTP servers but for what the client made up.
+    /// Ends the span, with OpenTelemetry's conventions for HTTP servers, without values that the client invented.
     fn end_span(&self, answered: &Answered<'_>) {
         let (method, attribute) = if self.method == "other" { ("HTTP", "_OTHER") } else { (self.method, self.method) };
         self.span.rename(format_args!("{method} {}", answered.route));
@@ -145,7 +145,9 @@ mod tests {
 
     #[test]
     fn only_tame_ids_are_taken_over() {
-        let id = |value, lambda| Origin::of(&Method::GET, &headers(&[("x-request-id", value)]), lambda).id.to_string();
+        let id = |value, lambda| {
+            RequestOrigin::of(&Method::GET, &headers(&[("x-request-id", value)]), lambda).id.to_string()
+        };
         assert_eq!(id("edge-1.a_b", None), "edge-1.a_b");
         assert_eq!(id("edge-1", Some("8476a536-e9f4-11e8-9739-2dfe598c3fcd")), "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
         for wild in ["", "a\"b", "a b", "{\"level\":\"ERROR\"}", &*"x".repeat(65).leak()] {
@@ -156,8 +158,8 @@ mod tests {
     #[test]
     fn x_ray_is_the_runtimes() {
         let headers = headers(&[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")]);
-        assert!(Origin::of(&Method::GET, &headers, Some("id")).xray.is_some());
-        assert!(Origin::of(&Method::GET, &headers, None).xray.is_none());
+        assert!(RequestOrigin::of(&Method::GET, &headers, Some("id")).xray.is_some());
+        assert!(RequestOrigin::of(&Method::GET, &headers, None).xray.is_none());
     }
 
     #[test]

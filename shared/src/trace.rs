@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Name of the header.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Longest header that is looked at, in bytes. Later versions may append fields to the 55 bytes of version 00.
+/// Longest header that is read, in bytes. Later versions may append fields to the 55 bytes of version 00.
 const LONGEST: usize = 128;
 
 /// A caller's position in a trace.
@@ -118,7 +118,7 @@ mod tests {
         let child = parent.child();
         assert_eq!(child.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_ne!(child, parent);
-        assert!(child.to_string().ends_with("-01"), "what the caller samples is sampled");
+        assert!(child.to_string().ends_with("-01"), "the flag of the caller is kept");
     }
 
     proptest! {

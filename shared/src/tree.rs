@@ -1,6 +1,6 @@
 //! A tree of files, in memory.
 //!
-//! [`Tree::add`] never fails: what a tree does not take is recorded with its reason, so that one bad file holds back no more than the
+//! [`Tree::add`] never fails: a refused file is recorded with its reason, so that one bad file quarantines only the
 //! version or stack that it belongs to (invariant 11).
 
 use std::collections::{BTreeMap, HashMap};
@@ -140,7 +140,7 @@ impl std::borrow::Borrow<str> for TreePath {
 
 /// The part of a registry repository that a release is made of, ordered by path.
 ///
-/// It keeps the limits of [`crate::limits`], whatever the source.
+/// It enforces the limits of [`crate::limits`] for every source.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     files: BTreeMap<TreePath, File>,

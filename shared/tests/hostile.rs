@@ -122,7 +122,7 @@ fn branching() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The peak of memory while something is done, in bytes, beyond what was in use before.
+/// The peak of memory while something is done, in bytes, beyond the memory in use before.
 fn peak(work: impl FnOnce()) -> usize {
     HEAP.reset_peak_usage();
     let before = HEAP.current_usage();

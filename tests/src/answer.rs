@@ -28,7 +28,7 @@ impl Answer {
 }
 
 impl Serving {
-    /// The answer to a request, whatever it is. Redirects are not followed.
+    /// The answer to a request, with any status. Redirects are not followed.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = crate::http::direct_client().request(method, format!("{}{path}", self.url));

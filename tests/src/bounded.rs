@@ -1,4 +1,4 @@
-//! Bounds and settings that tests share: what is awaited ends, and what a property run finds is kept.
+//! Bounds and settings that tests share: waits end, and findings of property runs are stored.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits until something is done.
 ///
 /// # Panics
-/// After a minute; `what` is named.
+/// Panics after a minute, with the name `what`.
 pub async fn within_a_minute<T>(what: &str, done: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, done).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }

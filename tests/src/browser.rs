@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longest that a page may take to become what is waited for.
+/// Longest wait for the state of a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The view of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Appearance {
     /// On a desk, in light colours.
     Light,
     /// On a desk, in dark colours.
@@ -28,7 +28,7 @@ pub enum Look {
     Narrow,
 }
 
-impl Look {
+impl Appearance {
     /// Every look with its name.
     pub const ALL: [(Self, &'static str); 3] = [(Self::Light, "light"), (Self::Dark, "dark"), (Self::Narrow, "narrow")];
 }
@@ -135,11 +135,11 @@ impl Browser {
     }
 
     /// Sets size and colours of the screen.
-    pub async fn look(&self, look: Look) {
-        let (width, height) = if look == Look::Narrow { (320, 800) } else { (1280, 900) };
+    pub async fn show_as(&self, look: Appearance) {
+        let (width, height) = if look == Appearance::Narrow { (320, 800) } else { (1280, 900) };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", metrics).await;
-        let scheme = if look == Look::Dark { "dark" } else { "light" };
+        let scheme = if look == Appearance::Dark { "dark" } else { "light" };
         let features = json!({"features": [
             {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}
         ]});

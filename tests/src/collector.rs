@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Collector {
     /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub endpoint: String,
-    shared: Arc<Shared>,
+    shared: Arc<CollectorState>,
     server: JoinHandle<()>,
 }
 
@@ -64,7 +64,7 @@ pub struct Span {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct CollectorState {
     mood: Mood,
     calls: AtomicU64,
     headers: Mutex<HeaderMap>,
@@ -74,8 +74,12 @@ struct Shared {
 impl Collector {
     /// Starts a collector on a free port.
     pub async fn start(mood: Mood) -> Self {
-        let shared =
-            Shared { mood, calls: AtomicU64::new(0), headers: Mutex::default(), spans: watch::Sender::default() };
+        let shared = CollectorState {
+            mood,
+            calls: AtomicU64::new(0),
+            headers: Mutex::default(),
+            spans: watch::Sender::default(),
+        };
         let shared = Arc::new(shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -120,7 +124,11 @@ impl Drop for Collector {
     }
 }
 
-async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
+async fn take(
+    State(shared): State<Arc<CollectorState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
     shared.calls.fetch_add(1, Ordering::SeqCst);
     *shared.headers.lock().unwrap_or_else(PoisonError::into_inner) = headers;
     match shared.mood {

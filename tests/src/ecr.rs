@@ -1,4 +1,4 @@
-//! Amazon ECR: its API, which moto has, and before a real registry what ECR does otherwise: it wants a token of its own, which ends,
+//! Amazon ECR: its API, which moto has, and before a real registry the differences of ECR: it wants a token of its own, which ends,
 //! and knows only repositories that were created. Pushes that break its rules are refused.
 
 use std::collections::HashMap;
@@ -30,13 +30,13 @@ const TOKEN_SECONDS: i64 = 12 * 60 * 60;
 #[derive(Debug)]
 pub struct Ecr {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<EcrState>,
     server: JoinHandle<()>,
 }
 
 /// A token at its end is refused so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum EcrRefusal {
     /// By 401.
     Unauthorized,
     /// By 403 and words, as ECR does.
@@ -44,12 +44,12 @@ pub enum Refusal {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct EcrState {
     moto: String,
     registry: String,
     client: reqwest::Client,
     calls: usize,
-    refusal: Refusal,
+    refusal: EcrRefusal,
     /// The authorizations that were given, and the calls that are left to each.
     tokens: Mutex<HashMap<String, usize>>,
     /// The operations of the API that were called.
@@ -59,10 +59,10 @@ struct Shared {
 impl Ecr {
     /// ECR with the API of moto before the registry at an address, `host:port`. The first token is good for so
     /// many calls, later ones last; with 0 none is good.
-    pub async fn start(moto: &Moto, registry: &str, calls: usize, refusal: Refusal) -> Self {
+    pub async fn start(moto: &Moto, registry: &str, calls: usize, refusal: EcrRefusal) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(EcrState {
             moto: moto.url().to_owned(),
             registry: registry.to_owned(),
             client: crate::http::direct_client().clone(),
@@ -121,7 +121,7 @@ impl Drop for Ecr {
     }
 }
 
-impl Shared {
+impl EcrState {
     async fn call(&self, operation: &str, body: &Value) -> Option<Value> {
         call(&self.client, &self.moto, ("ecr", &format!("{API}{operation}")), body).await
     }
@@ -142,7 +142,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+async fn answer(State(shared): State<Arc<EcrState>>, request: Request<Body>) -> Response {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     match target.and_then(|target| target.strip_prefix(API)).map(str::to_owned) {
         Some(operation) => answer_api(&shared, &operation, request).await,
@@ -150,7 +150,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     }
 }
 
-async fn answer_api(shared: &Shared, operation: &str, request: Request<Body>) -> Response {
+async fn answer_api(shared: &EcrState, operation: &str, request: Request<Body>) -> Response {
     lock(&shared.operations).push(operation.to_owned());
     if operation == "GetAuthorizationToken" {
         let mut tokens = lock(&shared.tokens);
@@ -176,11 +176,11 @@ fn by_name(body: &Value) -> Value {
     json!({"repositoryNames": [body["repositoryName"]]})
 }
 
-async fn answer_registry(shared: &Shared, request: Request<Body>) -> Response {
+async fn answer_registry(shared: &EcrState, request: Request<Body>) -> Response {
     if !shared.lets_through(&request) {
         return match shared.refusal {
-            Refusal::Unauthorized => StatusCode::UNAUTHORIZED.into_response(),
-            Refusal::Expired => {
+            EcrRefusal::Unauthorized => StatusCode::UNAUTHORIZED.into_response(),
+            EcrRefusal::Expired => {
                 let words = "Your Authorization Token has expired. Please run 'aws ecr get-login' to fetch a new one.";
                 answer_json(StatusCode::FORBIDDEN, &error("DENIED", words))
             }

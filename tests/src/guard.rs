@@ -1,4 +1,4 @@
-//! A guard before a registry that itself asks nobody who they are: it gives tokens, and lets through who has one
+//! A guard before a registry without authentication: it issues tokens, and admits requests that have one
 //! (distribution specification of Docker, "Token Authentication", which OCI registries follow).
 
 use std::collections::HashMap;
@@ -38,12 +38,12 @@ pub struct Manners {
 #[derive(Debug)]
 pub struct Guard {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<GuardState>,
     server: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct GuardState {
     address: SocketAddr,
     target: String,
     manners: Manners,
@@ -51,7 +51,7 @@ struct Shared {
     password: Mutex<String>,
     /// The repository that a token is for, and the calls that are left to it.
     tokens: Mutex<HashMap<String, (String, usize)>>,
-    given: AtomicUsize,
+    issued: AtomicUsize,
 }
 
 impl Guard {
@@ -59,14 +59,14 @@ impl Guard {
     pub async fn start(target: &str, manners: Manners) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(GuardState {
             address,
             target: target.to_owned(),
             manners,
             client: crate::http::direct_client().clone(),
             password: Mutex::new(KNOWN.1.to_owned()),
             tokens: Mutex::default(),
-            given: AtomicUsize::new(0),
+            issued: AtomicUsize::new(0),
         });
         let router = Router::new().route("/token", get(give)).fallback(pass).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
@@ -88,8 +88,8 @@ impl Guard {
     }
 
     /// The number of tokens that it gave.
-    pub fn given(&self) -> usize {
-        self.shared.given.load(Ordering::Relaxed)
+    pub fn issued(&self) -> usize {
+        self.shared.issued.load(Ordering::Relaxed)
     }
 }
 
@@ -99,8 +99,8 @@ impl Drop for Guard {
     }
 }
 
-/// Gives a token for what `scope` names, `repository:<name>:<actions>`, to who may have one.
-async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+/// Issues a token for `scope`, `repository:<name>:<actions>`, to permitted callers.
+async fn give(State(shared): State<Arc<GuardState>>, request: Request<Body>) -> Response {
     let password = shared.password.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let known = format!("Basic {}", STANDARD.encode(format!("{}:{password}", KNOWN.0)));
     if request.headers().get(AUTHORIZATION).is_none_or(|shown| shown.as_bytes() != known.as_bytes()) {
@@ -110,14 +110,14 @@ async fn give(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     let scope = url.and_then(|url| Some(url.query_pairs().find(|(name, _)| name == "scope")?.1.into_owned()));
     let scope = scope.as_deref().and_then(|scope| scope.strip_prefix("repository:")?.rsplit_once(':'));
     let Some((repository, _)) = scope else { return StatusCode::BAD_REQUEST.into_response() };
-    let token = format!("token-{}", shared.given.fetch_add(1, Ordering::Relaxed));
+    let token = format!("token-{}", shared.issued.fetch_add(1, Ordering::Relaxed));
     let good_for = (repository.to_owned(), shared.manners.calls);
     shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), good_for);
     let answer = json!({"token": token, "expires_in": 300}).to_string();
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+async fn pass(State(shared): State<Arc<GuardState>>, request: Request<Body>) -> Response {
     // As some registries are.
     if *request.method() == Method::POST && !request.headers().contains_key(CONTENT_LENGTH) {
         return StatusCode::LENGTH_REQUIRED.into_response();
@@ -145,7 +145,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     answer
 }
 
-/// Passes a request on to a registry at an address, `host:port`, without what authorized it here.
+/// Passes a request on to a registry at an address, `host:port`, without its credentials.
 pub(crate) async fn forward(client: &reqwest::Client, target: &str, request: Request<Body>) -> Response {
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);
@@ -156,7 +156,7 @@ pub(crate) async fn forward(client: &reqwest::Client, target: &str, request: Req
     axum::http::Response::from(answer).map(Body::new)
 }
 
-impl Shared {
+impl GuardState {
     /// Whether a request shows a token for its repository that is still good.
     fn lets_through(&self, request: &Request<Body>) -> bool {
         let shown = request.headers().get(AUTHORIZATION).and_then(|shown| shown.to_str().ok()?.strip_prefix("Bearer "));

@@ -48,7 +48,7 @@ pub struct Invocations {
 
 /// The answer of a function to an event.
 #[derive(Debug)]
-pub struct Answer {
+pub struct LambdaAnswer {
     /// Time since the function was started.
     pub since_start: Duration,
     /// Its answer.
@@ -111,7 +111,7 @@ impl Function {
     ///
     /// # Errors
     /// The function's error, or that it has ended or takes too long.
-    pub async fn invoke(&mut self, event: Value) -> Result<Answer> {
+    pub async fn invoke(&mut self, event: Value) -> Result<LambdaAnswer> {
         self.invoke_within(event, PATIENCE).await
     }
 
@@ -119,7 +119,7 @@ impl Function {
     ///
     /// # Errors
     /// The function's error, or that it has ended or takes too long.
-    pub async fn invoke_within(&mut self, event: Value, time: Duration) -> Result<Answer> {
+    pub async fn invoke_within(&mut self, event: Value, time: Duration) -> Result<LambdaAnswer> {
         self.events.send((event, time)).context("the runtime API has ended")?;
         let answered = async {
             tokio::select! {
@@ -130,10 +130,10 @@ impl Function {
         let answered = tokio::time::timeout(time.max(PATIENCE), answered).await;
         let (at, result) = answered.with_context(|| format!("no answer within {} seconds", time.as_secs()))??;
         let payload = result.map_err(|error| anyhow::anyhow!("the function failed: {error}"))?;
-        Ok(Answer { since_start: at - self.started, payload })
+        Ok(LambdaAnswer { since_start: at - self.started, payload })
     }
 
-    /// Ends the function and gives what it has logged, one JSON document a line; other lines are left out.
+    /// Ends the function and returns its log, one JSON document a line; other lines are left out.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -22,7 +22,7 @@ use crate::github::{Fault, Faults};
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ProxyState>,
     server: JoinHandle<()>,
 }
 
@@ -31,7 +31,7 @@ pub struct Proxy {
 pub struct Fuse(Arc<(AtomicI64, Notify)>);
 
 #[derive(Debug)]
-struct Shared {
+struct ProxyState {
     target: String,
     client: reqwest::Client,
     faults: Faults,
@@ -97,7 +97,7 @@ impl Fuse {
 impl Proxy {
     /// A proxy on a free port in front of the server at an address, `host:port`.
     pub async fn start(target: &str, fuse: Fuse) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProxyState {
             target: format!("http://{}", target.trim_start_matches("http://")),
             client: crate::http::direct_client().clone(),
             faults: Faults::default(),
@@ -157,7 +157,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+async fn pass(State(shared): State<Arc<ProxyState>>, request: Request<Body>) -> Response {
     let rate = shared.rate.lock().unwrap_or_else(PoisonError::into_inner).as_mut().is_none_or(Rate::takes);
     if !rate {
         let limited = Fault::RateLimit { status: 429, retry_after: Some(1), reset: None };
@@ -180,7 +180,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
     }
 }
 
-async fn forward(shared: &Shared, request: Request<Body>) -> Response {
+async fn forward(shared: &ProxyState, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let Ok(body) = body.collect().await else { return status(StatusCode::BAD_REQUEST) };

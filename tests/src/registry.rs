@@ -76,7 +76,7 @@ impl TestRegistry {
             ("OCI_REGISTRY", format!("{oci}/{name}")),
             ("REGISTRY_REPO_URL", repository.path().display().to_string()),
             ("REVALIDATE_SECONDS", "0".into()),
-            // Nothing but the own machine is asked, whatever a fixture names.
+            // Only the own machine is asked, even when a fixture names another host.
             ("FETCH", "false".into()),
             ("FETCH_HOSTS", "localhost".into()),
             ("FETCH_ALLOW_LOOPBACK", "true".into()),
@@ -120,12 +120,12 @@ impl TestRegistry {
         std::fs::write(path, content).expect("a file can be written");
     }
 
-    /// Runs one refresh: its report, or what it says of its failure.
+    /// Runs one refresh and returns its report, or its error message.
     pub async fn refresh(&self) -> Result<serde_json::Value, String> {
         self.invoke(&serde_json::json!({"action": "refresh"})).await
     }
 
-    /// Invokes `refresh` with an event: its answer, or what it says of its failure.
+    /// Invokes `refresh` with an event and returns its answer, or its error message.
     pub async fn invoke(&self, event: &serde_json::Value) -> Result<serde_json::Value, String> {
         let output = self.invocation(event).output().await.expect("refresh starts");
         if output.status.success() {
@@ -178,7 +178,7 @@ impl TestRegistry {
     }
 
     /// Forgets when pending stacks are tried again, so that the next refresh tries all of them.
-    pub async fn forget_attempts(&self) {
+    pub async fn forget_retries(&self) {
         self.remove(&["pending.json".to_owned()]).await;
     }
 

@@ -21,7 +21,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// A change of some bytes: what is put in place of how many bytes, and where.
+/// A change of some bytes: the position, the number of removed bytes, and the inserted ones.
 fn change() -> impl Strategy<Value = (Index, usize, Vec<u8>)> {
     let pieces = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..4),

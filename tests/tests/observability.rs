@@ -160,7 +160,7 @@ async fn no_log_holds_a_secret() {
         vec![("REGISTRY_REPO_URL", "https://github.com/example/registry"), ("OIDC_AUDIENCE", "half")],
     ] {
         let mut registry = TestRegistry::of(&TestRegistry::example()).await.with("OCI_USERNAME", "somebody");
-        // Unless the bucket is to fail it is given what it knows, so that the others are asked.
+        // Unless the bucket should fail it serves its content, so that the other servers are called.
         let bucket_fails = faults.iter().all(|(name, _)| *name == "AWS_ENDPOINT_URL_S3");
         let set = secrets.iter().filter(|(name, _)| bucket_fails || !name.starts_with("AWS_"));
         for (name, value) in set.chain(&faults) {

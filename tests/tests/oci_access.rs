@@ -1,4 +1,4 @@
-//! Registries that want to know who calls, and what they are shown.
+//! Registries that require authentication, and the credentials that they get.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
@@ -37,7 +37,7 @@ async fn works(registry: &TestRegistry) {
     }
 }
 
-/// A wrong password is an error that says so, and what it was is not told.
+/// A wrong password is an error that does not reveal it.
 async fn refuses(address: &str, said: &str) {
     let error = example(address, SECRET).await.refresh().await.unwrap_err();
     assert!(error.contains(said) && !error.contains(SECRET), "{error}");
@@ -62,7 +62,7 @@ async fn a_registry_with_tokens() {
     let guard = Guard::start(&real(), Manners { calls: 1000, ..Manners::default() }).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
-    assert_eq!(guard.given(), 3, "one for each repository: of the index, kiln and loom");
+    assert_eq!(guard.issued(), 3, "one for each repository: of the index, kiln and loom");
     refuses(&guard.address(), "it answered 401; check the credentials").await;
 }
 
@@ -70,7 +70,7 @@ async fn a_registry_with_tokens() {
 async fn tokens_that_do_not_last_are_renewed() {
     let guard = Guard::start(&real(), Manners { calls: 12, ..Manners::default() }).await;
     works(&example(&guard.address(), KNOWN.1).await).await;
-    assert!(guard.given() > 3, "{}", guard.given());
+    assert!(guard.issued() > 3, "{}", guard.issued());
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The pull half of the OCI distribution API: what the conformance suite of the distribution specification asks of a
-//! registry's "Pull" and "Content Discovery" workflows, and what this registry adds.
+//! The pull half of the OCI distribution API: the requests of the conformance suite of the distribution specification for a
+//! registry's "Pull" and "Content Discovery" workflows, and the additions of this registry.
 
 use bytes::Bytes;
 use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
@@ -211,7 +211,10 @@ async fn manifest_is_answered_to_any_accept_that_admits_it() {
     for accept in ["application/*", "application/json", INDEX, "*/*;q=0"] {
         let answer = serve.ask("GET", &path, &[("accept", accept)]).await;
         assert_error(&answer, 404, "MANIFEST_UNKNOWN");
-        assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains(MANIFEST), "it says what to send");
+        assert!(
+            answer.json()["errors"][0]["message"].as_str().unwrap().contains(MANIFEST),
+            "it names the media type to send"
+        );
         assert_eq!(answer.header("vary"), "accept");
     }
     // reqwest sends `Accept: */*` by itself.

@@ -1,4 +1,4 @@
-//! Old and odd requests: whatever arrives has an answer, and it is not the server's fault.
+//! Old and odd requests: each gets an answer, and none a server error.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -160,7 +160,7 @@ async fn requests_that_are_hardly_http() {
     assert_eq!(get(&serve, "/health", "").await.status, 200, "it goes on");
 }
 
-/// Every route, and what is at none, with every method: CORS, `nosniff`, `Vary` and the methods are on all answers.
+/// Every route, and unknown paths, with every method: CORS, `nosniff`, `Vary` and the methods are on all answers.
 #[tokio::test]
 async fn every_answer_has_the_common_headers() {
     let (_registry, serve) = example().await;

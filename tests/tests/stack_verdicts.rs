@@ -1,4 +1,4 @@
-//! Whole registries, held against what the reference's index generator says of them.
+//! Whole registries, compared with the results of the reference's index generator.
 
 #![allow(clippy::unwrap_used, reason = "this is all a test")]
 
@@ -10,7 +10,7 @@ use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
 use devfile_registry::git::Client;
 use devfile_registry::index::to_pretty_json;
-use devfile_registry::outside::{Icons, Outside};
+use devfile_registry::outside::{Icons, UpstreamFetcher};
 use devfile_registry::release::{Draft, Plan};
 use devfile_registry::source::{LocalSource, Scope, Source};
 
@@ -41,7 +41,7 @@ async fn index(folder: &Path) -> Result<String, String> {
     let source = LocalSource::new(folder).map_err(|error| error.to_string())?;
     let commit = source.head().await.map_err(|error| error.to_string())?;
     let tree = source.files(&commit, &Scope::All).await.map_err(|error| error.to_string())?;
-    let complete = Outside::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
+    let complete = UpstreamFetcher::new(Client::anonymous(rules), Icons::Strict).complete(tree, None).await;
     let errors: Vec<String> = complete.repository.errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(errors.join("\n  "));
@@ -106,10 +106,10 @@ async fn whole_registries_agree_with_the_reference() {
     let mut listed = differences();
     listed.sort();
     on_purpose.sort();
-    assert_eq!(listed, on_purpose, "the documentation lists exactly what differs");
+    assert_eq!(listed, on_purpose, "the documentation lists exactly the differences");
 }
 
-/// The index of the community registry, byte for byte what the reference makes of it.
+/// The index of the community registry, byte for byte the output of the reference.
 #[tokio::test]
 async fn the_community_index_is_the_same() {
     let Some(shared) = verdicts().and_then(|folder| Some(folder.parent()?.to_owned())) else {
@@ -119,7 +119,7 @@ async fn the_community_index_is_the_same() {
     let source = LocalSource::new(&shared.join("community")).unwrap();
     let commit = source.head().await.unwrap();
     let tree = source.files(&commit, &Scope::All).await.unwrap();
-    let complete = Outside::without_fetches().complete(tree, None).await;
+    let complete = UpstreamFetcher::without_fetches().complete(tree, None).await;
     assert!(complete.repository.errors().is_empty(), "{:?}", complete.repository.errors());
     let plan = Plan::everything(source.listing(&commit).await.unwrap());
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, None, &plan);

@@ -129,11 +129,11 @@ async fn what_the_caller_leaves_out_is_not_exported() {
     let passed_on = s3.take_headers("traceparent");
     assert!(passed_on.contains(&format!("00-{TRACE}-{}-01", look.id)), "{passed_on:?}");
     let still_known = passed_on.iter().any(|trace| trace.contains(&left_out) && trace.ends_with("-00"));
-    assert!(still_known, "who leaves a trace out still names it: {passed_on:?}");
+    assert!(still_known, "an unsampled trace is still passed on: {passed_on:?}");
     let [other] = named(&spans, "GET other")[..] else { panic!("{spans:#?}") };
     assert!(other.parent.is_empty() && other.trace != TRACE, "a request of no trace begins one: {other:#?}");
-    let told = format!("{spans:?}");
-    assert!(!told.contains("hush") && !told.contains("nobody"), "{told}");
+    let exported = format!("{spans:?}");
+    assert!(!exported.contains("hush") && !exported.contains("nobody"), "{exported}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-"""Runs `devfile-registry check` on what a pull request changes, and comments `devfile-registry diff`. See action.yml, which sets the variables."""
+"""Runs `devfile-registry check` on the changes of a pull request, and comments `devfile-registry diff`. See action.yml, which sets the variables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def base_of(environment: Mapping[str, str]) -> Optional[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Without what a step before may have told Git: no configuration but the checkout's own, which the runner wrote."""
+    """Without the Git settings of earlier steps: no configuration but the checkout's own, which the runner wrote."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return {**kept, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
 
@@ -73,7 +73,7 @@ def binary(environment: Mapping[str, str]) -> str:
 
 
 def check(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> int:
-    """Annotates what is wrong and gives the status."""
+    """Annotates the problems and returns the status."""
     arguments = [program, "check", "--format", "github"]
     if environment.get("CHECK_STRICT_ICONS") == "true":
         arguments.append("--strict-icons")
@@ -85,7 +85,7 @@ def check(program: str, registry: str, base: Optional[str], environment: Mapping
 
 
 def show(program: str, registry: str, base: Optional[str], environment: Mapping[str, str]) -> None:
-    """Shows what would change for clients, in the summary of the job and at the pull request. A failure of `diff` is a notice."""
+    """Shows the changes for clients in the summary of the job and at the pull request. A failure of `diff` is a notice."""
     if environment.get("CHECK_COMMENT") != "true" or base is None or not _COMMIT.fullmatch(base):
         return
     command = [program, "diff", "--markdown", "--", f"{registry}@{base}", registry]

@@ -1,4 +1,4 @@
-"""The one comment of a pull request that shows what would change for clients, updated in place."""
+"""The one comment of a pull request that shows the changes for clients, updated in place."""
 
 from __future__ import annotations
 

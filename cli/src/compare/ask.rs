@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use devfile_registry::artifact::ARCHIVE;
-use devfile_registry::diff::Files;
+use devfile_registry::diff::FileDigests;
 use devfile_registry::digest::Digest;
 use devfile_registry::limits;
 
@@ -44,7 +44,7 @@ impl Registries {
         let (limit, compare): (u64, fn(&Answer, &Answer, &mut Outcome)) = match question.area {
             Area::Index | Area::Filters => (limits::RELEASE_BYTES, indexes),
             Area::Devfiles => (limits::DEVFILE_BYTES as u64, bytes),
-            Area::Files => (limits::FILE_BYTES, bytes),
+            Area::FileDigests => (limits::FILE_BYTES, bytes),
             Area::Starters => (limits::STARTER_BYTES, zips),
             Area::Artifacts => {
                 let (repository, tag) = subject.rsplit_once(':').unwrap_or((subject, "latest"));
@@ -134,8 +134,9 @@ impl Registries {
         (old, new): (&[Layer], &[Layer]),
         outcome: &mut Outcome,
     ) -> Result<(), NoAnswer> {
-        let files =
-            |layers: &[Layer]| -> Files { layers.iter().map(|layer| (layer.title.clone(), layer.digest)).collect() };
+        let files = |layers: &[Layer]| -> FileDigests {
+            layers.iter().map(|layer| (layer.title.clone(), layer.digest)).collect()
+        };
         let (mut before, mut after) = (files(old), files(new));
         let archive = |layers: &[Layer]| layers.iter().find(|layer| layer.title == ARCHIVE).cloned();
         if let (Some(one), Some(other)) = (archive(old), archive(new))

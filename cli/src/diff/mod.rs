@@ -13,7 +13,7 @@ use devfile_registry::terminal::print;
 use self::state::States;
 use crate::command;
 
-/// Compares two states and prints what differs.
+/// Compares two states and prints the differences.
 ///
 /// # Errors
 /// A state cannot be read, or the difference cannot be written.

@@ -7,12 +7,12 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use devfile_registry::artifact::ARCHIVE;
 use devfile_registry::checker::{Opener, is_url};
-use devfile_registry::diff::{Artifact, Files, Side};
+use devfile_registry::diff::{Artifact, FileDigests, Side};
 use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::limits;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::release::{Built, Draft, Plan};
 use devfile_registry::source::{LocalCommit, LocalSource, Scope, Source};
 use devfile_registry::terminal::Progress;
@@ -55,7 +55,11 @@ impl States {
     pub(super) async fn read(options: &command::Diff) -> anyhow::Result<Self> {
         let (old, new): (Location, Location) = (options.old.parse()?, options.new.parse()?);
         let opener = Opener::of_process()?;
-        let outside = if options.offline { Outside::without_fetches() } else { Outside::of_index(opener.client()) };
+        let outside = if options.offline {
+            UpstreamFetcher::without_fetches()
+        } else {
+            UpstreamFetcher::of_index(opener.client())
+        };
         let progress = Progress::start("reading", Some(2));
         let before = release(&old, &opener, &outside, None).await?;
         progress.advance();
@@ -112,7 +116,7 @@ impl FromStr for Location {
 async fn release(
     location: &Location,
     opener: &Opener,
-    outside: &Outside,
+    outside: &UpstreamFetcher,
     before: Option<&Built>,
 ) -> anyhow::Result<Option<Built>> {
     let built = match location {
@@ -132,7 +136,7 @@ async fn release(
 async fn build(
     source: &impl Source,
     commit: Option<&CommitSha>,
-    outside: &Outside,
+    outside: &UpstreamFetcher,
     before: Option<&Built>,
 ) -> anyhow::Result<Built> {
     let commit = match commit {
@@ -225,11 +229,11 @@ async fn live(registry: &Registry) -> anyhow::Result<Side> {
 }
 
 /// The files of an artifact, those of its archive among them.
-async fn files(registry: &Registry, repository: &str, manifest: Digest) -> anyhow::Result<Files> {
+async fn files(registry: &Registry, repository: &str, manifest: Digest) -> anyhow::Result<FileDigests> {
     let cannot = || format!("cannot read {repository}@{manifest} of {}", registry.url());
     let answer = registry.manifest(repository, &manifest.to_string()).await.with_context(cannot)?;
     let layers = layers(&answer.body).with_context(|| format!("{}: this is no manifest", cannot()))?;
-    let mut files = Files::new();
+    let mut files = FileDigests::new();
     for layer in layers {
         if layer.title != ARCHIVE {
             files.insert(layer.title, layer.digest);

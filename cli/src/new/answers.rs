@@ -37,7 +37,7 @@ impl Answers {
     }
 }
 
-/// Asks once; an empty line takes what is proposed.
+/// Asks once; an empty line takes the proposal.
 fn ask(option: &str, proposed: Option<&str>) -> Option<String> {
     let proposal = proposed.map(|value| format!(" [{value}]")).unwrap_or_default();
     eprint!("{}{proposal}: ", option.replace('-', " "));

@@ -15,7 +15,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::report::{Colour, Format};
 use devfile_registry::terminal::print;
 use devfile_registry::tree::{File, Mode, Tree};
@@ -27,16 +27,20 @@ pub(crate) use self::version::new_version;
 const FIRST_VERSION: &str = "1.0.0";
 
 /// Files by path below the registry repository.
-type Files = BTreeMap<String, File>;
+type FileDigests = BTreeMap<String, File>;
 
 /// Refuses problems that the checker finds in a stack with the new files, those for which `is_refused` says so. `others` are the files
 /// of the stack that stay.
-async fn check(files: &Files, others: &Files, is_refused: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<()> {
+async fn check(
+    files: &FileDigests,
+    others: &FileDigests,
+    is_refused: impl Fn(&Diagnostic) -> bool,
+) -> anyhow::Result<()> {
     let mut tree = Tree::default();
     for (path, file) in others.iter().filter(|(path, _)| !files.contains_key(*path)).chain(files) {
         tree.add(path, file.clone());
     }
-    let complete = Outside::without_fetches().complete(tree, None).await;
+    let complete = UpstreamFetcher::without_fetches().complete(tree, None).await;
     let mut problems = checker::problems(&complete);
     problems.retain(is_refused);
     if problems.is_empty() {
@@ -52,7 +56,7 @@ async fn check(files: &Files, others: &Files, is_refused: impl Fn(&Diagnostic) -
 }
 
 /// Writes files below a folder and names them.
-fn write(root: &Path, files: &Files) -> anyhow::Result<()> {
+fn write(root: &Path, files: &FileDigests) -> anyhow::Result<()> {
     for (path, file) in files {
         let target = root.join(path);
         let written = target.parent().map_or(Ok(()), std::fs::create_dir_all);

@@ -6,7 +6,7 @@ use devfile_registry::tree::File;
 
 use super::answers::Answers;
 use super::dates::{DATES, add_date};
-use super::{FIRST_VERSION, Files, check, write};
+use super::{FIRST_VERSION, FileDigests, check, write};
 use crate::command::NewStack;
 
 /// The icon of a stack that has none of its own yet: the one of the devfile project.
@@ -34,12 +34,12 @@ pub(crate) async fn new_stack(options: &NewStack) -> anyhow::Result<()> {
     let facts = facts(options)?;
     let version = options.version.as_deref().unwrap_or(FIRST_VERSION);
     let path = |file: &str| format!("stacks/{name}/{file}");
-    let mut files = Files::from([
+    let mut files = FileDigests::from([
         (path("stack.yaml"), File::plain(stack_yaml(name, version, &facts))),
         (path(&format!("{version}/devfile.yaml")), File::plain(devfile(name, version, &facts))),
         (path(&format!("{version}/logo.svg")), File::plain(LOGO)),
     ]);
-    check(&files, &Files::new(), |_| true).await?;
+    check(&files, &FileDigests::new(), |_| true).await?;
     if let Ok(dates) = std::fs::read(options.dir.join(DATES)) {
         add_date(&mut files, &dates, name, version, &Timestamp::from_instant(jiff::Timestamp::now()));
     }

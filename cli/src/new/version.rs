@@ -13,7 +13,7 @@ use devfile_registry::version::Version;
 use devfile_registry::yaml::{Data, Node, parse};
 
 use super::dates::{DATES, add_date};
-use super::{Files, check, write};
+use super::{FileDigests, check, write};
 use crate::command::NewVersion;
 
 /// Writes a new version.
@@ -39,7 +39,7 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
         bail!("cannot add the version {new}: {list} has it already");
     }
     let from = format!("stacks/{stack}/{newest}");
-    let mut files: Files =
+    let mut files: FileDigests =
         tree.below(&from).map(|(path, file)| (format!("stacks/{stack}/{new}/{path}"), file.clone())).collect();
     if files.is_empty() {
         bail!("cannot copy {}: there is no such folder", options.dir.join(&from).display());
@@ -62,7 +62,7 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     name_leftovers(&options.dir, &files, newest)
 }
 
-fn of_stack(tree: &Tree, stack: &str) -> Files {
+fn of_stack(tree: &Tree, stack: &str) -> FileDigests {
     let folder = format!("stacks/{stack}");
     tree.below(&folder).map(|(path, file)| (format!("{folder}/{path}"), file.clone())).collect()
 }
@@ -160,8 +160,8 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
     Ok(changed)
 }
 
-/// Names the lines of new files that still have the old number: only their author knows what they mean.
-fn name_leftovers(root: &Path, files: &Files, old: &Version) -> anyhow::Result<()> {
+/// Names the lines of new files that still have the old number: only their author knows their meaning.
+fn name_leftovers(root: &Path, files: &FileDigests, old: &Version) -> anyhow::Result<()> {
     for (path, file) in files.iter().filter(|(path, _)| *path != DATES && !path.ends_with("/stack.yaml")) {
         let Ok(text) = std::str::from_utf8(&file.content) else { continue };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(old.as_str())) {

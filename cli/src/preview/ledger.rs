@@ -1,4 +1,4 @@
-//! The record of a preview: the names and digests of what was published, without the content. Only a restore reads content from a
+//! The record of a preview: the names and digests of the published artifacts, without the content. Only a restore reads content from a
 //! record, and a preview ends with its process.
 
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use devfile_registry::digest::Digest;
 use devfile_registry::registry::{Name, Registry, RegistryError};
 
-/// A registry that knows what was pushed to it.
+/// A registry that records the pushes to it.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Mutex<Entries>);
 

@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use devfile_registry::environment::Environment;
 use devfile_registry::git::GitCredentials;
 use devfile_registry::logging;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::plain_http::Server;
 use devfile_registry::settings;
 use devfile_registry::terminal::print;
@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The folder is no registry repository, no port is free, or the folder cannot be watched.
 pub(crate) async fn run(options: &Preview, started: Instant) -> anyhow::Result<()> {
-    // The terminal is for the author; the log of requests and publications is for those who ask for it.
+    // The terminal is for the author; the log of requests and publications is opt-in.
     let _log = std::env::var_os("RUST_LOG").map(|_| logging::start("preview"));
     let server = listen(options.port).await?;
     let url = format!("http://{}", server.address()?);
@@ -108,13 +108,13 @@ async fn listen(port: u16) -> anyhow::Result<Server> {
 }
 
 /// Fetches from other hosts as the environment allows it, or not at all.
-fn outside(fetch: bool) -> anyhow::Result<Outside> {
+fn outside(fetch: bool) -> anyhow::Result<UpstreamFetcher> {
     if !fetch {
-        return Ok(Outside::without_fetches());
+        return Ok(UpstreamFetcher::without_fetches());
     }
     let mut environment = Environment::of_process();
     let credentials = GitCredentials::from_environment(&mut environment);
-    let outside = Outside::from_environment(&mut environment, credentials);
+    let outside = UpstreamFetcher::from_environment(&mut environment, credentials);
     environment.finish()?;
     Ok(outside)
 }

@@ -100,8 +100,8 @@ impl Pages {
         let opened = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b": a preview\n\n"))]);
         let events = stream::unfold(news, |mut news| async move {
             let waited = timeout(SILENCE, news.changed()).await;
-            let told = *news.borrow_and_update();
-            let event: &[u8] = match (waited, told) {
+            let seen = *news.borrow_and_update();
+            let event: &[u8] = match (waited, seen) {
                 (Ok(Err(_)), _) | (_, News::End) => return None,
                 (Ok(Ok(())), News::Releases(_)) => b"event: release\ndata:\n\n",
                 (Err(_), News::Releases(_)) => b":\n\n",

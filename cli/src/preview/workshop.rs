@@ -1,4 +1,4 @@
-//! The publications of a preview, and what is wrong with the folder.
+//! The publications of a preview, and the problems of the folder.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use devfile_registry::cache::Cache;
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::report::Format;
 use devfile_registry::source::{LocalSource, Scope, Source};
@@ -34,7 +34,7 @@ pub(super) struct Published {
 
 impl Workshop {
     /// Takes a folder that has `stacks/`.
-    pub(super) fn new(folder: &Path, outside: Outside) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, outside: UpstreamFetcher) -> anyhow::Result<Self> {
         let publisher = Publisher {
             source: LocalSource::new(folder)?,
             registry: Ledger::default(),
@@ -90,7 +90,7 @@ impl Published {
         matches!(&self.result, Ok(report) if report.outcome == Outcome::Published)
     }
 
-    /// Says what was published, or why nothing was. Nothing new is no news.
+    /// Prints the published versions, or the reason why there are none. Prints nothing when nothing changed.
     pub(super) fn print(&self) -> anyhow::Result<()> {
         match &self.result {
             Ok(report) if report.outcome == Outcome::Published => {

@@ -1,4 +1,4 @@
-//! What the function can be told to do, and how it is told: direct invocations and schedules.
+//! The actions of the function, and the events that cause them: direct invocations and schedules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,43 +9,45 @@ use devfile_registry::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Most stacks that a trigger may name; a push that touches more is about the whole registry.
+/// Most stacks that a trigger may name. A push that touches more counts as one to the whole
+/// registry.
 const NAMED_STACKS: usize = 1000;
 
 /// A direct invocation of the function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Action {
-    /// Make the head of the repository live.
+    /// Makes the head of the branch live.
     Refresh(Hint),
-    /// The same, and compare the live release with the OCI registry and the bucket; repair what lags, remove what is not needed.
+    /// Makes the head live, then compares the live release with the OCI registry and the bucket:
+    /// repairs differences and removes unused objects.
     Reconcile {
-        /// The publication that it continues. Only the function itself says so.
+        /// The publication to continue. Only the function itself sets it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         continues: Option<Continued>,
     },
-    /// As refresh, with what offline stacks have of other hosts in the state that it has there now.
+    /// Makes the head live and fetches the upstream content of offline stacks anew.
     Refetch {},
-    /// What a schedule asks for: to reconcile, but of a large registry only a part each time.
+    /// Reconciles one slice of a large registry per run, and all of a small one.
     Schedule {
-        /// As for [`Action::Reconcile`].
+        /// The publication to continue, as in [`Action::Reconcile`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         continues: Option<Continued>,
     },
-    /// Make the release of a commit live again, and keep it.
+    /// Makes the release of a commit live and pins it.
     Rollback {
-        /// The commit.
+        /// The commit of the release.
         commit_hash: CommitSha,
     },
-    /// Follow the branch again.
+    /// Unpins the release and follows the branch again.
     Unpin {},
-    /// Rebuild the bucket from the OCI registry.
+    /// Rebuilds the bucket from the OCI registry.
     Restore {},
-    /// Check every digest and change nothing.
+    /// Checks every digest and changes nothing.
     Verify {},
-    /// Build the preview of a proposal.
+    /// Builds the preview of a proposal.
     Preview(Proposed),
-    /// End the preview of a proposal.
+    /// Ends the preview of a proposal.
     #[serde(rename = "end-preview")]
     EndPreview {
         /// The number of the proposal.
@@ -56,20 +58,21 @@ pub enum Action {
     },
 }
 
-/// What a trigger says of the change. It decides nothing.
+/// The caller's hint about a change. It affects the answer, never the release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hint {
     /// The commit that caused the trigger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_hash: Option<CommitSha>,
-    /// Folders below `stacks/` that the caller wants to know about.
+    /// Folders below `stacks/` whose state the answer reports.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub stacks: BTreeSet<String>,
-    /// Whether a repository without stacks removes all of them. Only a direct invocation may say so.
+    /// Whether a repository without stacks removes all published ones. Only a direct invocation may
+    /// set it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub remove_all: bool,
-    /// The publication that the refresh continues. Only the function itself says so.
+    /// The publication to continue. Only the function itself sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continued>,
 }
@@ -78,21 +81,21 @@ pub struct Hint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Continued {
-    /// Its number.
+    /// The number of the publication.
     pub publication: u64,
     /// The number of the next invocation.
     pub invocation: u32,
 }
 
-/// What an action gives.
+/// The result of an action.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Something was or could have been published.
+    /// The report of an action that publishes.
     Report(Box<Report>),
-    /// Everything was looked at.
+    /// The findings of a verification.
     Verification(Verification),
-    /// A preview was built or ended.
+    /// The report of a built or ended preview.
     Preview(Box<PreviewReport>),
 }
 
@@ -102,24 +105,24 @@ impl Answer {
     }
 }
 
-/// Why an event is not an [`Action`].
+/// The reason why an event is not an [`Action`].
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownEvent {
-    /// It names none.
+    /// The event has no `action`.
     #[error(
-        "the event is no action; send {{\"action\": \"refresh\"}}, or reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore, verify, preview (with number and commit_hash) or end-preview (with number)"
+        "the event has no action; send {{\"action\": \"refresh\"}}, or reconcile, schedule, refetch, rollback (with commit_hash), unpin, restore, verify, preview (with number and commit_hash) or end-preview (with number)"
     )]
     NoAction,
-    /// It names one and more than that.
-    #[error("the event is not understood: {0}")]
+    /// The event has an unknown action or field.
+    #[error("cannot read the event: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 
 impl Action {
-    /// Reads the event of an invocation. A schedule of EventBridge means [`Action::Schedule`].
+    /// Reads the event of an invocation. An EventBridge schedule becomes [`Action::Schedule`].
     ///
     /// # Errors
-    /// [`UnknownEvent`] says what to send instead.
+    /// [`UnknownEvent`] lists the accepted events.
     pub fn of_event(event: Value) -> Result<Self, UnknownEvent> {
         let is = |field: &str, value: &str| event.get(field).and_then(Value::as_str) == Some(value);
         if is("source", "aws.events") || is("source", "aws.scheduler") || is("detail-type", "Scheduled Event") {
@@ -140,7 +143,8 @@ impl Action {
         }
     }
 
-    /// Returns the action that continues the publication of this one. Its report goes to nobody, so it names no stacks.
+    /// Returns the action that continues the publication of this one. Nobody reads its report, so
+    /// it names no stacks.
     pub(crate) fn continued(&self, continues: Continued) -> Self {
         let continues = Some(continues);
         match self {
@@ -156,39 +160,39 @@ impl Action {
 }
 
 impl Continued {
-    /// The next invocation after one that could not finish.
+    /// Returns the invocation that follows an unfinished one.
     pub(crate) fn after(unfinished: Invocation) -> Self {
         Self { publication: unfinished.publication, invocation: unfinished.number.saturating_add(1) }
     }
 }
 
 impl Hint {
-    /// Reads the body of a request; an empty one tells nothing.
+    /// Reads the body of a request. An empty body is an empty hint.
     ///
     /// # Errors
-    /// What is wrong with it, for the caller.
+    /// The message for the caller.
     pub fn of_body(body: &[u8]) -> Result<Self, String> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        // A list would be taken for the fields in their order.
+        // Serde would accept a list of the fields in their order.
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err("send a JSON object, or nothing".to_owned());
         }
         let hint: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if hint.remove_all {
-            return Err("remove_all is for a direct invocation of the function".to_owned());
+            return Err("only a direct invocation may set `remove_all`; leave it out".to_owned());
         }
         if hint.continues.is_some() {
-            return Err("continues is for the function itself".to_owned());
+            return Err("only the function itself may set `continues`; leave it out".to_owned());
         }
         if hint.stacks.len() > NAMED_STACKS {
-            return Err(format!("more than {NAMED_STACKS} stacks are named; leave `stacks` out"));
+            return Err(format!("more than {NAMED_STACKS} stacks are named; leave out `stacks`"));
         }
         Ok(hint)
     }
 
-    /// What became of the stacks that the caller asked about.
+    /// Returns the states of the stacks that the caller named.
     pub fn stacks(&self, report: &Report) -> BTreeMap<String, &'static str> {
         let about = |parts: &BTreeSet<String>, stack: &str| {
             let folder = format!("stacks/{stack}");
@@ -273,13 +277,13 @@ mod tests {
             ),
         ] {
             assert_eq!(Action::of_event(event.clone()).unwrap(), action, "{event}");
-            // As the function hands work to itself.
+            // The form in which the function invokes itself.
             let again = serde_json::to_value(&action).unwrap();
             assert_eq!(Action::of_event(again).unwrap(), action);
         }
         for (event, reason) in [
-            (json!({}), "the event is no action; send"),
-            (json!("refresh"), "the event is no action; send"),
+            (json!({}), "the event has no action; send"),
+            (json!("refresh"), "the event has no action; send"),
             (json!({"action": "rollback"}), "missing field `commit_hash`"),
             (json!({"action": "rollback", "commit_hash": "main"}), "not a commit"),
             (json!({"action": "deploy"}), "unknown variant `deploy`"),

@@ -29,17 +29,17 @@ use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
 use crate::source::Repository;
 
-/// Time for the status at the commit: nice to have, and a caller may be waiting for the answer.
+/// Time limit for the commit status. It is optional, and a caller may be waiting for the answer.
 const STATUS_TIME: Duration = Duration::from_secs(5);
 
-/// The result of a refresh, for all who wait for it.
+/// The result of a refresh, shared by all its callers.
 pub type Refreshed = Arc<Result<Report, PublishError>>;
 
-/// Everything that a trigger needs.
+/// The clients and publishers that triggers share.
 #[derive(Debug)]
 pub struct App {
     core: Arc<Core>,
-    /// None when previews are off.
+    /// `None` when previews are off.
     pub(crate) previews: Option<Arc<Previewer>>,
     pub(crate) gate: Gate,
     pub(crate) bodies: Bodies,
@@ -47,18 +47,18 @@ pub struct App {
     runner: Runner<Refreshed>,
 }
 
-/// The publisher, and the listener to its actions.
+/// The publisher, and the announcement of its successful actions.
 #[derive(Debug)]
 struct Core {
     publisher: Publisher<Repository, Record, Cache>,
     announcement: Announcement,
 }
 
-/// A function that runs after each action that succeeds, before the caller gets its answer.
+/// A function that runs after each successful action, before the caller gets its answer.
 pub struct Announcement(Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
 
 impl Announcement {
-    /// Calls a function, and waits for what it returns.
+    /// Wraps a function and awaits its future.
     pub fn to<F>(listener: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -66,7 +66,7 @@ impl Announcement {
         Self(Box::new(move || listener().boxed()))
     }
 
-    /// Runs nothing. Readers find the live release in the bucket.
+    /// Announces nothing. Readers find the live release in the bucket.
     pub fn none() -> Self {
         Self::to(|| std::future::ready(()))
     }
@@ -84,7 +84,7 @@ impl App {
         Self::announcing(config, Announcement::none()).await
     }
 
-    /// Builds the clients. Each action that succeeds is announced.
+    /// Builds the clients, with an announcement of each successful action.
     pub async fn announcing(config: Config, announcement: Announcement) -> Self {
         let (registry, bucket) = config.stores.open().await;
         if matches!(config.repository, Repository::Off) {
@@ -122,7 +122,7 @@ impl App {
         Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
-    /// The registry repository.
+    /// Returns the registry repository.
     pub(crate) fn repository(&self) -> &Repository {
         &self.core.publisher.source
     }
@@ -130,7 +130,7 @@ impl App {
     /// Runs an action. Another invocation continues a publication that would not end before the deadline.
     ///
     /// # Errors
-    /// [`PublishError`]; the release that was live still is, or a newer one.
+    /// [`PublishError`]; the live release stays live, unless a newer one replaced it.
     pub async fn act(&self, action: Action, deadline: Option<Instant>) -> Result<Answer, PublishError> {
         let publisher = &self.core.publisher;
         let invocation = deadline.and_then(|deadline| self.invocation(deadline, Budget::Function, action.continues()));
@@ -172,8 +172,8 @@ impl App {
         Ok(Answer::Report(Box::new(report)))
     }
 
-    /// Returns an invocation that ends at a deadline, and continues a publication if one is named; none where nothing can be handed
-    /// over.
+    /// Returns an invocation with a deadline, which continues a publication if one is named; `None`
+    /// when no other invocation can continue it.
     pub(crate) fn invocation(
         &self,
         deadline: Instant,
@@ -186,7 +186,8 @@ impl App {
         Some(continues.map_or(first, later))
     }
 
-    /// Hands the publication that an action could not finish over to the next invocation, or a newer head after one that it finished.
+    /// Invokes the function again to continue an unfinished publication, or to publish a newer
+    /// head.
     pub(crate) async fn hand_over(&self, report: &Report, action: &Action) {
         let next = match (report.unfinished, &report.newer_head) {
             (Some(unfinished), _) => action.continued(Continued::after(unfinished)),
@@ -195,21 +196,22 @@ impl App {
         };
         let Some(handover) = &self.handover else { return };
         if let Err(error) = handover.invoke(&next).await {
-            tracing::error!(%error, "the publication rests until the next trigger or the schedule");
+            tracing::error!(%error, "cannot continue the publication; the next trigger or the schedule does");
         }
     }
 
-    /// A refresh in the background: the one after that which may be running.
+    /// Refreshes in the background, after any running refresh.
     pub(crate) fn submit(&self, requested: Option<CommitSha>) -> Run<Refreshed> {
         self.runner.submit(requested)
     }
 
-    /// Refreshes, once what may be running has ended, and waits for the result; `None` after an error in the software.
+    /// Refreshes after any running refresh, and returns the result; `None` when the refresh
+    /// panicked.
     pub async fn follow(&self) -> Option<Refreshed> {
         self.submit(None).await
     }
 
-    /// Refreshes at once.
+    /// Refreshes immediately.
     pub(crate) async fn refresh(&self, requested: Option<&CommitSha>, invocation: Option<Invocation>) -> Refreshed {
         Arc::new(self.core.refresh(requested, Cause { invocation, ..Cause::default() }).await)
     }
@@ -236,8 +238,9 @@ impl Core {
         self.run("reconcile", None, self.publisher.reconcile(scope, cause).boxed()).await
     }
 
-    /// Runs an action as a span, and reports its result in the log, the metrics, at `/status` and at the commit. The work is on the heap:
-    /// it is by far the largest of the futures that lead to it, and threads of a server have 2 MiB of stack.
+    /// Runs an action as a span, and reports its result to the log, the metrics, `/status` and the
+    /// commit. The future is boxed: it is the largest one on its path, and the threads of a server
+    /// have stacks of 2 MiB.
     async fn run(
         &self,
         action: &'static str,
@@ -257,14 +260,14 @@ impl Core {
             let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
-                tracing::warn!("cannot show the result at the commit: no answer within {} s", STATUS_TIME.as_secs());
+                tracing::warn!("cannot set the commit status: no answer within {} s", STATUS_TIME.as_secs());
             }
             result
         };
         Context::part(span.position()).scope(Box::pin(whole)).await
     }
 
-    /// Shows the result at the commit on its host.
+    /// Sets the commit status on the Git host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
         let Repository::Git(hosted) = &self.publisher.source else { return };
         let Some(feedback) = &hosted.feedback else { return };
@@ -280,12 +283,12 @@ impl Core {
         };
         let status = CommitStatus { context: StatusContext::Live, state, description: &text, target_url: None };
         if let Err(error) = feedback.report(commit, &status).await {
-            tracing::warn!(%error, "cannot show the result at the commit");
+            tracing::warn!(%error, "cannot set the commit status");
         }
     }
 }
 
-/// The report in a line; none when there is no news.
+/// Returns the report as one line; `None` when nothing changed.
 fn summary(report: &Report) -> Option<(CommitState, String)> {
     let changed = format!("{} changed, {} removed", report.changed.len(), report.removed.len());
     let first = report.quarantined.iter().flat_map(|held| &held.problems).next();

@@ -1,4 +1,4 @@
-//! Bodies of requests, in bounded memory and time.
+//! Request bodies in bounded memory and time.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use devfile_registry::limits::{self, REQUEST_BODIES_BYTES};
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Time in which a body must have arrived.
+/// Time limit for the arrival of a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Time in which there must be memory for more of a body.
+/// Longest wait for memory for the next bytes of a body.
 const MEMORY_TIME: Duration = Duration::from_secs(1);
 
-/// Bytes of a permit.
+/// Bytes per permit.
 const UNIT: usize = 1 << 10;
 
-/// The memory for the bodies of all requests under way.
+/// The memory for all request bodies.
 #[derive(Debug)]
 pub(crate) struct Bodies(Semaphore);
 
-/// A body; its memory is free for others when it is dropped.
+/// A body. Dropping it frees its memory.
 #[derive(Debug)]
 pub(crate) struct HeldBody<'m> {
     bytes: Bytes,
     _memory: SemaphorePermit<'m>,
 }
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
     #[error("the body has more than {0} bytes")]
@@ -44,10 +44,11 @@ impl Bodies {
         Self(Semaphore::new(REQUEST_BODIES_BYTES / UNIT))
     }
 
-    /// Reads a body of at most `limit` bytes, of which the request announces a length. One that announces too much is not begun.
+    /// Reads a body of at most `limit` bytes. A larger announced length fails before the first
+    /// read.
     ///
-    /// Memory is claimed as bytes arrive, so clients that announce bytes and do not send them take none from others. A body
-    /// claims no less than the read buffer of its connection.
+    /// Memory is claimed as bytes arrive, so a client that announces bytes without sending them
+    /// blocks no other client. A body claims at least the read buffer of its connection.
     pub(crate) async fn read(&self, announced: usize, limit: usize, body: Body) -> Result<HeldBody<'_>, Unread> {
         if announced > limit {
             return Err(Unread::TooLarge(limit));
@@ -94,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that sends some bytes and then stays open.
+    /// Returns a body that sends some bytes and then stays open.
     fn unending(length: usize) -> Body {
         let sent = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; length]))]);
         Body::from_stream(futures_util::StreamExt::chain(sent, futures_util::stream::pending()))

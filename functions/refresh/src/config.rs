@@ -1,15 +1,15 @@
-//! What `refresh` is told by its environment.
+//! The configuration of `refresh`, read from the environment.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::cache::{Cache, RetryPolicy};
 use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::preview::Policy as PreviewPolicy;
 use devfile_registry::public_url::PublicUrl;
 use devfile_registry::publish::Strictness;
@@ -38,27 +38,27 @@ pub struct Config {
     /// `STRICT`
     pub strictness: Strictness,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: limits on fetches of upstream content.
-    pub outside: Outside,
+    pub outside: UpstreamFetcher,
     /// `PREVIEWS`, `PUBLIC_URL`: previews of proposals; `None` when they are off.
     pub previews: Option<PreviewSettings>,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
     pub access: Access,
     /// `LISTEN_ADDR`
     pub listen: SocketAddr,
-    /// `METRICS_ADDR`: where plain HTTP shows metrics; none when it does not.
+    /// `METRICS_ADDR`: the address of the metrics over plain HTTP; `None` when it is unset.
     pub metrics: Option<SocketAddr>,
 }
 
 /// The settings of previews.
 #[derive(Debug)]
 pub struct PreviewSettings {
-    /// The proposals that get one.
+    /// The proposals that get a preview.
     pub policy: PreviewPolicy,
-    /// The registry repository, by a reader of its own.
+    /// A separate client of the registry repository.
     pub repository: Repository,
-    /// Fetches of upstream content, without the credentials of `GIT_CREDENTIALS`: a proposal chooses the URLs, and everybody reads the
-    /// preview.
-    pub outside: Outside,
+    /// Fetches of upstream content without the credentials of `GIT_CREDENTIALS`: a proposal chooses
+    /// the URLs, and its preview is public.
+    pub outside: UpstreamFetcher,
     /// The URL of the registry, for links.
     pub public_url: Option<PublicUrl>,
 }
@@ -66,9 +66,9 @@ pub struct PreviewSettings {
 /// The stores to publish to.
 #[derive(Debug)]
 pub enum Stores {
-    /// Both in a directory.
+    /// A directory for both.
     Directory(Directory),
-    /// A bucket at an S3 server, by its name, and an OCI registry.
+    /// A bucket on an S3 server, by its name, and an OCI registry.
     Servers {
         /// The name of the bucket.
         bucket: String,
@@ -78,14 +78,14 @@ pub enum Stores {
 }
 
 impl Stores {
-    /// Makes the clients; nothing is sent yet.
+    /// Creates the clients. It sends nothing.
     pub(crate) async fn open(self) -> (Record, Cache) {
         match self {
             Self::Directory(directory) => {
                 (Record::Layouts(ImageLayouts::new(directory.clone())), Cache::in_directory(directory))
             }
             Self::Servers { bucket, registry } => {
-                (Record::Oci(registry), Cache::from_env(bucket, Patience::Writer).await)
+                (Record::Oci(registry), Cache::from_env(bucket, RetryPolicy::Writer).await)
             }
         }
     }
@@ -95,7 +95,7 @@ impl Config {
     /// Reads the environment. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Everything that is missing or malformed, at once.
+    /// Returns all missing and malformed settings at once.
     pub fn from_env() -> Result<Self, InvalidEnvironment> {
         Self::read(Environment::of_process())
     }
@@ -106,7 +106,7 @@ impl Config {
         let stores = stores(&mut environment);
         let strict: bool = environment.or_default(&settings::STRICT);
         let previews = previews(&mut environment, &hosts);
-        let outside = Outside::from_environment(&mut environment, hosts);
+        let outside = UpstreamFetcher::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or_default(&settings::LISTEN_ADDR);
         let metrics = environment.optional(&settings::METRICS_ADDR);
@@ -124,8 +124,8 @@ impl Config {
     }
 }
 
-/// # Errors
-/// Something is wrong with the stores; the environment has it, too.
+/// Fails when the environment or the directory of the stores is invalid; the environment records
+/// the reason.
 fn stores(environment: &mut Environment) -> Result<Stores, InvalidEnvironment> {
     if let Some(folder) = environment.store() {
         let opened = Directory::open(&folder).map(Stores::Directory);
@@ -155,11 +155,11 @@ fn previews(environment: &mut Environment, hosts: &GitCredentials) -> Option<Pre
         return None;
     }
     let repository = repository(environment, hosts)?;
-    let outside = Outside::from_environment(environment, GitCredentials::default());
+    let outside = UpstreamFetcher::from_environment(environment, GitCredentials::default());
     Some(PreviewSettings { policy, repository, outside, public_url })
 }
 
-/// Two settings that go together, the second one a secret.
+/// Reads two settings that require each other, the second a secret.
 fn pair(
     environment: &mut Environment,
     (setting, value): (&Setting, Option<String>),
@@ -176,7 +176,7 @@ fn any(_: &str) -> Result<(), Infallible> {
     Ok(())
 }
 
-/// Takes a value, or says what is wrong with the variable.
+/// Unwraps a value, or records the fault of a variable.
 fn accept<T, E: std::fmt::Display>(environment: &mut Environment, name: &str, value: Result<T, E>) -> Option<T> {
     value.map_err(|reason| environment.reject(format!("{name}: {reason}"))).ok()
 }
@@ -212,7 +212,7 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
     Some(OidcVerifier::new(Policy { issuer, audience, claims, repository_id, job_workflow_ref }, keys))
 }
 
-/// None when the variable is not set or something is wrong.
+/// Returns `None` when the variable is unset or invalid.
 fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<Repository> {
     let url: Option<String> = environment.optional(&settings::REGISTRY_REPO_URL);
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
@@ -342,7 +342,7 @@ mod tests {
         let off = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts].leak()).unwrap();
         assert!(off.previews.is_none());
         let on = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts, ("PREVIEWS", "members")].leak()).unwrap();
-        let has_credentials = |outside: &Outside| !format!("{outside:?}").contains("GitCredentials(None)");
+        let has_credentials = |outside: &UpstreamFetcher| !format!("{outside:?}").contains("GitCredentials(None)");
         assert!(has_credentials(&on.outside) && !has_credentials(&on.previews.unwrap().outside));
         let error = read(vec![ENOUGH[0], ENOUGH[1], ("PREVIEWS", "all")].leak()).unwrap_err();
         assert!(error.contains("PREVIEWS is malformed; set it to off, members or labelled"), "{error}");

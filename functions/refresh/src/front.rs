@@ -1,4 +1,5 @@
-//! The front doors of the function: the Lambda runtime, plain HTTP, and one direct invocation from a command line.
+//! The entry points of the function: the Lambda runtime, plain HTTP, and one direct invocation from
+//! a command line.
 
 use std::future::{pending, ready};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::observe;
 /// The text format of OpenMetrics, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long requests and refreshes may go on after the process is asked to end.
+/// Time limit for open requests and refreshes after the process receives a signal to stop.
 const LAST_WORK: Duration = Duration::from_secs(20);
 
 /// Runs the function `refresh`.
@@ -35,7 +36,7 @@ const LAST_WORK: Duration = Duration::from_secs(20);
 /// when `AWS_LAMBDA_RUNTIME_API` is set (HTTP events, schedules and direct invocations), plain HTTP on `LISTEN_ADDR` otherwise.
 ///
 /// # Errors
-/// The environment is not complete, or an address cannot be listened on.
+/// Fails when the environment is incomplete or an address cannot be bound.
 pub async fn run() -> anyhow::Result<()> {
     let _log = logging::start(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
@@ -59,18 +60,19 @@ pub async fn run() -> anyhow::Result<()> {
         async move { answer(&app, request.map(Body::new)).await }
     };
     let end = server.run(answer, logging::stop_signal(), LAST_WORK).await;
-    // What was promised is finished; stopping in between would harm nothing.
+    // Answered triggers finish first. A stop halfway is safe, because the next refresh completes
+    // it.
     if tokio::time::timeout_at(end, app.idle()).await.is_err() {
         tracing::warn!("a refresh is left unfinished; the next one completes it");
     }
     Ok(())
 }
 
-/// Runs one action, the event of a direct invocation, and returns its report: a line of JSON. `level` is that of the log, where
-/// `RUST_LOG` sets none.
+/// Runs one action, the event of a direct invocation, and returns its report as a line of JSON.
+/// `level` is the log level when `RUST_LOG` is unset.
 ///
 /// # Errors
-/// The environment is not complete, the event is no action, or the action fails.
+/// Fails when the environment is incomplete, the event is no action, or the action fails.
 pub async fn run_action(event: &str, level: Level) -> anyhow::Result<String> {
     let _log = logging::start_at(env!("CARGO_PKG_NAME"), level);
     let app = App::new(Config::from_env()?).await;
@@ -78,12 +80,12 @@ pub async fn run_action(event: &str, level: Level) -> anyhow::Result<String> {
     Ok(format!("{}\n", serde_json::to_string(&app.act(action, None).await?)?))
 }
 
-/// Answers a request, and tells the log of it.
+/// Answers a request and logs it.
 pub async fn answer(app: &App, request: Request) -> Response {
     observe::request(request, |request| app.answer(request)).await
 }
 
-/// Whether a path is one of this function's triggers.
+/// Returns whether a path is one of this function's triggers.
 pub fn is_trigger(path: &str) -> bool {
     path == "/refresh" || path.starts_with("/webhooks/")
 }
@@ -95,14 +97,14 @@ fn show_metrics(path: &str) -> Response {
     }
 }
 
-/// One event of the Lambda runtime, its spans exported before it is answered.
+/// Answers one event of the Lambda runtime, after the export of its spans.
 async fn invoke(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
     let answer = answer_event(app, event).await;
     telemetry::flush().await;
     answer
 }
 
-/// An HTTP request of the gateway, or a direct invocation.
+/// Answers an HTTP request of the gateway, or a direct invocation.
 async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
     let LambdaEvent { payload, context } = event;
     if payload.get("requestContext").is_some() {
@@ -120,7 +122,7 @@ async fn answer_event(app: Arc<App>, event: LambdaEvent<Value>) -> Result<Value,
         return Ok(serde_json::to_value(Answer::new(Response::from_parts(head, bytes)))?);
     }
     let action = Action::of_event(payload)?;
-    // The deadline of `cargo lambda watch` is in 1970: it ends nothing.
+    // `cargo lambda watch` sends a deadline in 1970, which counts as none.
     let left = context.deadline().duration_since(SystemTime::now()).ok();
     let deadline = left.and_then(|left| Instant::now().checked_add(left));
     Ok(serde_json::to_value(app.act(action, deadline).await?)?)

@@ -1,5 +1,6 @@
-//! Work that outlasts an answer: a Lambda function that has answered is frozen, so it hands the work to another invocation, of
-//! itself or of the function that the template names.
+//! Continuation of work after an answer. Lambda freezes a function once it has answered, so the
+//! function passes the work to another invocation: of itself, or of the function that the template
+//! names.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,30 +14,30 @@ use aws_sdk_lambda::types::InvocationType;
 
 use crate::action::Action;
 
-/// Time for the call, its tries included: a webhook is answered within two seconds.
+/// Time limit for the call with its retries. A webhook gets its answer within two seconds.
 const TIME: Duration = Duration::from_millis(1400);
 
-/// Time for a connection.
+/// Time limit for a connection.
 const CONNECT: Duration = Duration::from_millis(500);
 
-/// The function that refreshes run in, to be invoked.
+/// A client that invokes the refresh function.
 pub(crate) struct Handover {
     client: Client,
     function: String,
     answers: Answers,
 }
 
-/// When a call is answered.
+/// The moment at which a call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answers {
-    /// Once the work is taken, as Lambda does.
+    /// After Lambda has queued the work.
     AtOnce,
-    /// Once it is done, as emulators of Lambda do, which work on one event after the other: waiting for it would never end. But
-    /// they do not freeze the function either.
+    /// After the work is done. Emulators of Lambda process one event at a time, so a caller inside
+    /// an event would wait forever; they do not freeze the function either.
     AtTheEnd,
 }
 
-/// Why the work was not taken.
+/// The reason why another invocation did not accept the work.
 #[derive(Debug, thiserror::Error)]
 #[error("the function {function} could not be invoked: {reason}")]
 pub(crate) struct HandoverError {
@@ -45,8 +46,9 @@ pub(crate) struct HandoverError {
 }
 
 impl Handover {
-    /// `REFRESH_FUNCTION`, which only the template sets, or this function: `AWS_LAMBDA_FUNCTION_NAME`; `None` outside AWS Lambda.
-    /// Endpoint and credentials are found as the AWS SDK does.
+    /// Returns a client of `REFRESH_FUNCTION`, which only the template sets, or else of this
+    /// function, `AWS_LAMBDA_FUNCTION_NAME`; `None` outside AWS Lambda. The AWS SDK finds the
+    /// endpoint and the credentials.
     pub(crate) async fn from_env() -> Option<Self> {
         let named = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
         std::env::var_os("AWS_LAMBDA_RUNTIME_API")?;
@@ -65,7 +67,7 @@ impl Handover {
         Some(Self { client: Client::new(&config), function, answers })
     }
 
-    /// Hands an action over. Nobody waits for its result.
+    /// Invokes the function with an action, without waiting for the result.
     pub(crate) async fn invoke(&self, action: &Action) -> Result<(), HandoverError> {
         let failed = |reason: String| HandoverError { function: self.function.clone(), reason };
         let payload = serde_json::to_vec(action).map_err(|error| failed(error.to_string()))?;
@@ -76,7 +78,7 @@ impl Handover {
             Answers::AtTheEnd => {
                 tokio::spawn(async move {
                     if let Err(error) = sent.await {
-                        tracing::error!(error = %DisplayErrorContext(error), "the work that was handed over failed");
+                        tracing::error!(error = %DisplayErrorContext(error), "the action in the other invocation failed");
                     }
                 });
                 Ok(())

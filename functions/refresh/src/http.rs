@@ -1,4 +1,4 @@
-//! Requests from outside: webhooks of Git hosts and `POST /refresh`, with the answers to both.
+//! HTTP requests: webhooks of Git hosts and `POST /refresh`, with their answers.
 
 use std::time::Duration;
 
@@ -26,19 +26,20 @@ use crate::hosts::{self, Event, Host, MalformedEvent, Proposal, Push, RefUpdate}
 use crate::previews::Full;
 use crate::source::Repository;
 
-/// How long a caller waits, from the beginning of the request; the gateway ends requests after 30 s.
+/// Longest wait for a refresh, from the start of the request. The gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
 
-/// Time to check a token, keys and the monitored branch included.
+/// Time limit for the check of a token, including the keys and the monitored branch.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
-/// Time to compare the number of a repository, or to ask for its default branch, before a webhook is answered.
+/// Time limit for a lookup of the repository number or the default branch before a webhook is
+/// answered.
 const NAME_TIME: Duration = Duration::from_millis(500);
 
-/// The reason for which all proposals are ignored.
+/// The reason for ignoring every proposal.
 const PREVIEWS_OFF: &str = "previews are off";
 
-/// Why a request is not carried out.
+/// The reason for refusing a request.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("there is nothing at this path")]
@@ -49,7 +50,7 @@ enum Refused {
     Unread(#[from] Unread),
     #[error(transparent)]
     Denied(#[from] Denied),
-    #[error("the body is not understood: {0}")]
+    #[error("cannot read the body: {0}")]
     Body(String),
     #[error(transparent)]
     Event(#[from] MalformedEvent),
@@ -58,7 +59,7 @@ enum Refused {
 }
 
 impl App {
-    /// Answers a request; there is always an answer.
+    /// Answers a request. Every request gets an answer.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let answer = match (path.as_str(), hosts::of_path(&path)) {
@@ -73,7 +74,7 @@ impl App {
         })
     }
 
-    /// Refreshes, and waits for the result as long as the gateway does.
+    /// Refreshes, and waits for the result until the gateway would give up.
     async fn refresh_request(&self, request: Request) -> Result<Response<Body>, Refused> {
         let until = Instant::now() + WAIT;
         must_be_post(&request)?;
@@ -103,27 +104,28 @@ impl App {
                 }
                 Ok(result(&refreshed, &hint))
             }
-            Ok(Err(())) => {
-                Ok(message(StatusCode::INTERNAL_SERVER_ERROR, "the refresh ended by an error in the software"))
-            }
+            Ok(Err(())) => Ok(message(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the refresh failed unexpectedly; see the log, and retry",
+            )),
             Err(_) => {
                 if let (Some(handover), Some(invocation)) = (&self.handover, invocation) {
                     let next = action.continued(Continued::after(invocation));
                     handover.invoke(&next).await.map_err(|error| {
-                        tracing::error!(%error, "the refresh does not go on");
+                        tracing::error!(%error, "cannot continue the refresh; the next trigger or the schedule completes it");
                         Refused::NotQueued
                     })?;
                 }
-                Ok(accepted("the refresh goes on; /status of the registry shows its result"))
+                Ok(accepted("the refresh continues; /status of the registry shows its result"))
             }
         }
     }
 
-    /// Answers a host at once, and refreshes afterwards.
+    /// Answers a host immediately, and refreshes afterwards.
     async fn webhook(&self, host: &Host, request: Request) -> Result<Response<Body>, Refused> {
         must_be_post(&request)?;
         let headers = request.headers().clone();
-        // No token opens this door.
+        // Webhooks accept no token.
         let proof = self.gate.proof(&headers, host.schemes)?.ok_or(Denied::Unauthenticated("no signature"))?;
         let body = self.read(request, limits::WEBHOOK_BYTES).await?;
         self.gate.verify_proof(&proof, &body).await?;
@@ -153,7 +155,7 @@ impl App {
             Some(handover) => {
                 let action = Action::Refresh(Hint { commit_hash: Some(commit), ..Hint::default() });
                 handover.invoke(&action).await.map_err(|error| {
-                    tracing::error!(%error, "the push is lost until the next trigger or the schedule");
+                    tracing::error!(%error, "cannot refresh after a push; the next trigger or the schedule publishes it");
                     Refused::NotQueued
                 })?;
             }
@@ -167,7 +169,7 @@ impl App {
     }
 
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
-        // Strangers cause no look at GitHub.
+        // An unauthenticated request causes no call to GitHub.
         let caller = self.gate.verify_token(token).await?;
         let Repository::Git(hosted) = self.repository() else {
             return Err(Denied::Forbidden("no branch is monitored"));
@@ -184,7 +186,7 @@ impl App {
         Ok(())
     }
 
-    /// Answers the event of a proposal at once, and builds or ends its preview afterwards.
+    /// Answers a proposal event immediately, and builds or ends its preview afterwards.
     async fn proposal(&self, proposal: &Proposal) -> Result<Response<Body>, Refused> {
         let action = match self.wanted(proposal).await {
             Ok(action) => action,
@@ -196,7 +198,7 @@ impl App {
         };
         match (&self.handover, &self.previews) {
             (Some(handover), _) => handover.invoke(&action).await.map_err(|error| {
-                tracing::error!(%error, "the preview stays as it is until the next event of the proposal");
+                tracing::error!(%error, "cannot update a preview; the next event of the proposal does");
                 Refused::NotQueued
             })?,
             (None, Some(previews)) => previews.submit(action).map_err(|Full| Refused::NotQueued)?,
@@ -205,7 +207,7 @@ impl App {
         Ok(accepted("the preview is under way; /status of the registry lists it"))
     }
 
-    /// The action that an event of a proposal causes, or the reason for which the event is ignored.
+    /// Returns the action that a proposal event causes, or the reason for ignoring the event.
     async fn wanted(&self, proposal: &Proposal) -> Result<Action, &'static str> {
         let previews = self.previews.as_ref().ok_or(PREVIEWS_OFF)?;
         let Repository::Git(hosted) = self.repository() else {
@@ -221,11 +223,12 @@ impl App {
         previews.wanted(proposal, hosted.source.url())
     }
 
-    /// The commit of a push to the monitored branch, or the reason for which the push is ignored.
+    /// Returns the commit of a push to the monitored branch, or the reason for ignoring the push.
     async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
         let mut updates = push.updates.iter();
         let update = if let Repository::Git(hosted) = self.repository() {
-            // A refresh too many costs one look at the branch.
+            // An unneeded refresh costs one poll of the branch, so an unanswered question counts as
+            // yes.
             let is_called = hosted.is_called(&push.repository);
             if !tokio::time::timeout(NAME_TIME, is_called).await.unwrap_or(true) {
                 return Err("another repository");
@@ -247,7 +250,7 @@ impl App {
 }
 
 impl Refused {
-    /// The answer tells who is turned away nothing but that.
+    /// A rejected caller learns only the status.
     fn answer(&self) -> Response<Body> {
         let text = self.to_string();
         let (status, text) = match self {
@@ -265,7 +268,8 @@ impl Refused {
         let mut response = message(status, text);
         let headers = response.headers_mut();
         match status {
-            // RFC 9110, section 15.5.2; it says nothing that `docs/operators/follow-a-repository.md` does not.
+            // RFC 9110, section 15.5.2. The header reveals no more than
+            // `docs/operators/follow-a-repository.md`.
             StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
             StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("60"))),
@@ -283,7 +287,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The report of a finished refresh, with the stacks that the caller asked about.
+/// Returns the report of a finished refresh, with the stacks that the caller named.
 fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
     #[derive(Serialize)]
     struct Requested<'a> {
@@ -293,10 +297,10 @@ fn result(refreshed: &Refreshed, hint: &Hint) -> Response<Body> {
         stacks: std::collections::BTreeMap<String, &'static str>,
     }
     match refreshed.as_ref() {
-        // Another invocation continues; /status shows how far it is.
+        // Another invocation continues, and `/status` reports its progress.
         Ok(report) if report.outcome == Outcome::Continuing => document(StatusCode::ACCEPTED, report),
         Ok(report) => document(StatusCode::OK, &Requested { report, stacks: hint.stacks(report) }),
-        // The caller is known, and the reason is what it needs to get it mended.
+        // The caller is authenticated, and needs the reason to fix the cause.
         Err(error) => document(StatusCode::BAD_GATEWAY, &json!({"status": error.public(), "error": error.to_string()})),
     }
 }

@@ -1,6 +1,6 @@
 //! Publishes the registry repository when told that it changed; see [`refresh::run`].
 
-// The futures inside of that of `main` are deeper than the default allows.
+// The futures below `main` nest deeper than the default limit.
 #![recursion_limit = "256"]
 
 use anyhow::bail;

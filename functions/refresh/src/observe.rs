@@ -1,5 +1,5 @@
-//! What is told of each request and each refresh, and to whom: a line in the log, and metrics. In AWS Lambda the metrics go
-//! into the log as well; elsewhere they are counted and shown to whoever asks at `METRICS_ADDR`.
+//! The log line and the metrics of each request and each refresh. In AWS Lambda the metrics go into
+//! the log; a server counts them and serves them at `METRICS_ADDR`.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use devfile_registry::context::Context;
 use devfile_registry::emf::{Line, Unit};
 use devfile_registry::logging;
 use devfile_registry::publish::{Outcome, Report};
-use devfile_registry::request::{Answered, Origin, milliseconds};
+use devfile_registry::request::{Answered, RequestOrigin, milliseconds};
 use devfile_registry::telemetry::Span;
 use lambda_http::RequestExt;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -24,7 +24,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// Most changed parts that the log names; the report has all.
+/// Most changed paths in the log; the report has all.
 const SHOWN: usize = 10;
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -46,8 +46,8 @@ struct OfOutcome {
     outcome: &'static str,
 }
 
-/// What there is to count of a refresh.
-#[must_use = "it is to be counted"]
+/// The countable results of a refresh.
+#[must_use = "count it in the metrics"]
 #[derive(Debug)]
 pub struct Done {
     outcome: &'static str,
@@ -58,14 +58,14 @@ pub struct Done {
     age: Option<Duration>,
 }
 
-/// Answers a request, in the trace that it names, and tells of it.
+/// Answers a request in the trace that it names, and logs it.
 pub async fn request<F>(request: Request, answer: impl FnOnce(Request) -> F) -> Response<Body>
 where
     F: Future<Output = Response<Body>>,
 {
     let started = Instant::now();
     let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
-    let origin = Origin::of(request.method(), request.headers(), lambda);
+    let origin = RequestOrigin::of(request.method(), request.headers(), lambda);
     let route = match request.uri().path() {
         "/refresh" => "/refresh",
         "/webhooks/github" => "/webhooks/github",
@@ -84,7 +84,7 @@ where
     response
 }
 
-/// Refreshes, and tells the log and the action's span of it.
+/// Refreshes, and reports the result to the log and the span of the action.
 pub async fn refresh<E: std::error::Error>(
     span: &Span,
     work: impl Future<Output = Result<Report, E>>,
@@ -109,7 +109,7 @@ pub async fn refresh<E: std::error::Error>(
     (result, done)
 }
 
-/// The metrics as Prometheus reads them.
+/// Returns the metrics in the text format of Prometheus.
 pub fn metrics() -> String {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &METRICS.registry) {
@@ -128,7 +128,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 tracing::warn!(%problem, "quarantined");
             }
             for problem in &report.elsewhere {
-                tracing::warn!(%problem, "still elsewhere");
+                tracing::warn!(%problem, "upstream content is unavailable");
             }
             let timings = &report.timings_ms;
             let parts: Vec<&str> =
@@ -166,7 +166,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
     }
 }
 
-/// What the metrics call a result.
+/// Returns the value of the metric label `outcome`.
 fn outcome(report: Option<&Report>) -> &'static str {
     match report.map(|report| report.outcome) {
         Some(Outcome::Published) => "published",
@@ -178,21 +178,22 @@ fn outcome(report: Option<&Report>) -> &'static str {
     }
 }
 
-/// Time since the release that is live now was generated; none while there is none.
+/// Returns the age of the live release; `None` when there is no release.
 fn release_age(report: &Report) -> Option<Duration> {
     match (report.outcome, &report.previous_generated_at) {
         (Outcome::Published, _) => Some(Duration::ZERO),
         (_, None) => None,
         (_, Some(generated_at)) => {
             let age = generated_at.instant().duration_until(jiff::Timestamp::now());
-            // A clock that is behind makes no release younger than new.
+            // A clock that runs behind counts as an age of zero.
             Some(Duration::try_from(age).unwrap_or_default())
         }
     }
 }
 
 impl Done {
-    /// Adds a refresh to the metrics. `lag` is the time for which no refresh has made the head live.
+    /// Adds a refresh to the metrics. `lag` is how long the live release has lagged behind the
+    /// branch.
     pub fn count(&self, lag: Duration) {
         if logging::is_lambda() {
             self.line(lag).write();
@@ -201,7 +202,7 @@ impl Done {
         }
     }
 
-    /// What a refresh adds to the metrics, for the log.
+    /// Returns the metrics of a refresh for the log.
     fn line(&self, lag: Duration) -> Line {
         let line =
             Line::default().metrics(&[("Outcome", self.outcome)], &[("RefreshOutcome", Unit::Count, 1)]).metrics(
@@ -223,7 +224,7 @@ impl Done {
 impl Metrics {
     fn new() -> Self {
         let refreshes = Family::default();
-        // From what finding nothing new takes to what a function may take.
+        // From the duration of a poll without news to the time limit of a function.
         let duration = Histogram::new(exponential_buckets(0.02, 2.0, 14));
         let (artifacts, bytes) = (Counter::default(), Counter::default());
         let (age, lag) = (Gauge::default(), Gauge::default());

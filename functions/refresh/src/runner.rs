@@ -1,7 +1,8 @@
-//! One refresh at a time, and one that waits (in plain HTTP; Lambda has a process for each).
+//! A runner of one refresh at a time, with at most one more in the queue (plain HTTP only; Lambda
+//! has a process for each).
 //!
-//! Callers that come while a refresh runs join the one that begins after it, which sees the cause of their triggers. So a
-//! burst of any length ends in two refreshes.
+//! Callers that arrive during a refresh join the queued one, which sees the cause of their
+//! triggers. So a burst of any length ends in two refreshes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use devfile_registry::digest::CommitSha;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-/// A refresh under way. It goes on when nobody waits for it.
+/// A running or queued refresh. It continues when no caller waits for it.
 pub(crate) type Run<T> = Shared<BoxFuture<'static, Option<T>>>;
 
 type Work<T> = Box<dyn Fn(Option<CommitSha>) -> BoxFuture<'static, T> + Send + Sync>;
@@ -31,12 +32,12 @@ struct State<T> {
 
 struct Waiting<T> {
     run: Run<T>,
-    /// The commit that the newest of its triggers requested.
+    /// The requested commit of the newest trigger.
     requested: Option<CommitSha>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Runner<T> {
-    /// Nothing runs yet.
+    /// Creates a runner with an empty queue.
     pub(crate) fn new<F>(work: impl Fn(Option<CommitSha>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = T> + Send + 'static,
@@ -45,7 +46,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         Self(Arc::new(Inner { work: Box::new(move |requested| work(requested).boxed()), state }))
     }
 
-    /// A run that begins after this call. Its result is none when it panicked.
+    /// Returns a run that begins after this call. Its result is `None` when it panicked.
     pub(crate) fn submit(&self, requested: Option<CommitSha>) -> Run<T> {
         let mut state = self.0.lock();
         if let Some(waiting) = &mut state.waiting {
@@ -71,7 +72,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         }
     }
 
-    /// Waits until nothing runs.
+    /// Waits until no refresh runs.
     pub(crate) async fn idle(&self) {
         loop {
             let last = {
@@ -89,11 +90,11 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
 
 impl<T> Inner<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A panic while holding it leaves a consistent value behind.
+        // A panic while the lock is held leaves a consistent value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The run that waited runs now: who comes from here on gets another.
+    /// Starts the queued run, so that later callers get another one.
     fn promote(&self) -> Option<CommitSha>
     where
         T: Clone,
@@ -126,10 +127,10 @@ mod tests {
         format!("{number:040x}").parse().unwrap()
     }
 
-    /// The commit that each run was requested for.
+    /// The requested commit of each run.
     type Seen = Arc<Mutex<Vec<Option<CommitSha>>>>;
 
-    /// A runner whose runs wait for a permit each.
+    /// Returns a runner whose runs wait for a permit each.
     fn gated() -> (Runner<usize>, Arc<Semaphore>, Seen) {
         let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (gate_of_work, seen_by_work) = (Arc::clone(&gate), Arc::clone(&seen));
@@ -160,7 +161,7 @@ mod tests {
         }
         assert_eq!(*seen.lock().unwrap(), [Some(commit(1)), Some(commit(49))]);
         gate.add_permits(1);
-        assert_eq!(runner.submit(None).await, Some(3), "what is over is not joined");
+        assert_eq!(runner.submit(None).await, Some(3), "a finished run is not joined");
     }
 
     #[tokio::test]

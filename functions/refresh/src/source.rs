@@ -1,4 +1,4 @@
-//! The registry repository, wherever it is.
+//! The registry repository, in a folder or on a Git host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::hosts::RepositoryName;
 /// The source that `REGISTRY_REPO_URL` names.
 #[derive(Debug)]
 pub enum Repository {
-    /// It is not set: the live release stays as it is.
+    /// The setting is unset, and the live release stays live.
     Off,
     /// A folder.
     Local(LocalSource),
@@ -26,11 +26,11 @@ pub enum Repository {
 /// A repository on a Git host.
 #[derive(Debug)]
 pub struct Hosted {
-    /// Its content.
+    /// The client of its content.
     pub source: GitSource,
-    /// The same repository in GitHub's API, if it is there.
+    /// The client of GitHub's API for the same repository, if GitHub hosts it.
     pub github: Option<Arc<GitHub>>,
-    /// Commit statuses and comments there, if there are credentials for them.
+    /// The client of its commit statuses and comments, if there are credentials for them.
     pub feedback: Option<Feedback>,
 }
 
@@ -43,8 +43,8 @@ impl Hosted {
         self.source.branch().await
     }
 
-    /// Whether a push or a pull request is about this repository: it has its path, or on GitHub its number, which stays when the
-    /// repository is renamed.
+    /// Returns whether a push or a pull request is about this repository: the path matches, or on
+    /// GitHub the number, which survives a rename.
     pub async fn is_called(&self, name: &RepositoryName) -> bool {
         if name.path.eq_ignore_ascii_case(self.source.repository().path()) {
             return true;
@@ -53,7 +53,7 @@ impl Hosted {
         match github.repository_id().await {
             Ok(own) => own == id,
             Err(error) => {
-                tracing::warn!(%error, "GitHub does not say whether the repository was renamed");
+                tracing::warn!(%error, "cannot ask GitHub whether the repository was renamed");
                 false
             }
         }

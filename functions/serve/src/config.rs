@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use devfile_registry::cache::{Cache, Patience};
+use devfile_registry::cache::{Cache, RetryPolicy};
 use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::fetch::Rules;
@@ -27,7 +27,7 @@ pub struct Config {
     pub usage: UsageEvents,
     /// `REDIRECT_BLOBS`: whether large blobs are answered with a redirect to the bucket.
     pub(crate) large_blobs: LargeBlobs,
-    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: what may be fetched.
+    /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`: limits on fetches.
     pub(crate) fetches: Rules,
     /// `REGISTRY_NAME`: the name that people see.
     pub(crate) name: String,
@@ -115,7 +115,7 @@ impl BucketName {
     /// Makes a client; nothing is read yet. The log names a folder that does not exist.
     pub(crate) async fn open(&self) -> Cache {
         match self {
-            Self::S3(name) => Cache::from_env(name, Patience::Reader).await,
+            Self::S3(name) => Cache::from_env(name, RetryPolicy::Reader).await,
             Self::InDirectory(folder) => {
                 if !folder.is_dir() {
                     let reason = "answers are 503 until refresh publishes into it";

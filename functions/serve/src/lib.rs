@@ -2,10 +2,10 @@
 //!
 //! - [`front`]: the front doors, the Lambda runtime and plain HTTP;
 //! - [`observe`]: records each request, in the log and in metrics;
-//! - [`router`]: from a request to its route, and what all answers have;
+//! - [`router`]: from a request to its route, and the headers of all answers;
 //! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`], [`previews`]: the APIs. Each declares its routes
 //!   with [`route`] and answers from the release in [`state`];
-//! - [`large_answers`]: what becomes of answers that AWS Lambda does not take;
+//! - [`large_answers`]: answers that are too large for AWS Lambda;
 //! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
 //! - [`view`]: derived once per release, the catalog and the index of the viewer;
 //! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;

@@ -27,7 +27,7 @@ use crate::http::problem::Problem;
 use crate::release::previews;
 use crate::release::snapshot::Shared;
 use crate::route::Route;
-use crate::state::{App, COMMIT, Held};
+use crate::state::{App, COMMIT, LiveRelease};
 use crate::viewer::{self, Frame, Viewer};
 use crate::{devfiles, files, index};
 
@@ -126,7 +126,7 @@ async fn answer(app: &App, loaded: &Loaded, request: Request) -> Response<Body> 
     *inside.method_mut() = parts.method;
     *inside.uri_mut() = rewrite(&parts.uri, inner).unwrap_or(parts.uri);
     *inside.headers_mut() = parts.headers;
-    inside.extensions_mut().insert(Held(Some(Arc::clone(&registry.snapshot))));
+    inside.extensions_mut().insert(LiveRelease(Some(Arc::clone(&registry.snapshot))));
     let Ok(mut response) = registry.router.clone().call(inside).await;
     let headers = response.headers_mut();
     headers.insert(COMMIT, header(registry.snapshot.commit.as_str()));

@@ -27,7 +27,7 @@ use crate::oci::{self, Code, OciError};
 use crate::openapi::{self, Interface};
 use crate::route::Route;
 use crate::starters::{self, Starters};
-use crate::state::{App, COMMIT, Held, STALE};
+use crate::state::{App, COMMIT, LiveRelease, STALE};
 use crate::viewer::{self, Viewer};
 use crate::{devfiles, files, index, previews, status};
 
@@ -95,7 +95,7 @@ fn routes(starters: Starters, viewer: Viewer) -> Vec<Route> {
 }
 
 async fn answer(app: &App, mut router: Router, request: Request) -> Response<Body> {
-    let Held(held) = Held(app.live.snapshot().await);
+    let LiveRelease(live) = LiveRelease(app.live.snapshot().await);
     // No request has a body that is read.
     let (mut parts, _) = request.into_parts();
     let method = parts.method.clone();
@@ -103,7 +103,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     let mut response = match admit(&mut parts) {
         Some(response) => response,
         None => {
-            parts.extensions.insert(Held(held.clone()));
+            parts.extensions.insert(LiveRelease(live.clone()));
             let Ok(response) = router.call(Request::from_parts(parts, Body::empty())).await;
             match asked {
                 Some(asked) => fit(app, &asked, response).await,
@@ -121,7 +121,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
         // RFC 9110, section 15.5.6.
         headers.insert(ALLOW, HeaderValue::from_static(METHODS));
     }
-    if let Some(snapshot) = &held {
+    if let Some(snapshot) = &live {
         headers.entry(COMMIT).or_insert_with(|| header(snapshot.commit.as_str()));
         let freshness = app.live.freshness();
         if freshness.failure.is_some() {
@@ -132,7 +132,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response<Bod
     without_length(response)
 }
 
-/// Gives the request the path that the routes know, whatever its spelling. Requests that no route should see are answered at once.
+/// Gives the request the normalized path that the routes know. Requests that no route should see are answered at once.
 fn admit(parts: &mut Parts) -> Option<Response<Body>> {
     let sent = parts.uri.path();
     let decoded = decode(sent);
@@ -173,19 +173,19 @@ fn admit(parts: &mut Parts) -> Option<Response<Body>> {
 }
 
 /// Answers a path that no route has.
-async fn unrouted(state: State<Arc<App>>, held: Held, request: Request) -> Response<Body> {
+async fn unrouted(state: State<Arc<App>>, live: LiveRelease, request: Request) -> Response<Body> {
     let path = decode(request.uri().path()).unwrap_or_default().into_owned();
     if oci::owns(&path) {
-        return oci::answer_unrouted(state, held, &path, request).await;
+        return oci::answer_unrouted(state, live, &path, request).await;
     }
-    let problem = match held {
-        Held(None) => Problem::unavailable(state.why_no_release()),
-        Held(Some(_)) => Problem::not_found("there is nothing at this path"),
+    let problem = match live {
+        LiveRelease(None) => Problem::unavailable(state.why_no_release()),
+        LiveRelease(Some(_)) => Problem::not_found("there is nothing at this path"),
     };
     problem.into_response()
 }
 
-/// The answer to a browser that asks what other origins may do (Fetch standard, "CORS-preflight fetch").
+/// The answer to a browser's preflight request (Fetch standard, "CORS-preflight fetch").
 fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -218,9 +218,9 @@ fn without_length(mut response: Response<Body>) -> Response<Body> {
 #[cfg(test)]
 pub(crate) async fn declarations() -> Vec<crate::route::Declaration> {
     use crate::config::{LargeBlobs, Mode};
-    use devfile_registry::cache::{Cache, Patience};
+    use devfile_registry::cache::{Cache, RetryPolicy};
 
-    let cache = Cache::from_env("nowhere", Patience::Reader).await;
+    let cache = Cache::from_env("nowhere", RetryPolicy::Reader).await;
     let starters = Starters::new(devfile_registry::fetch::Rules::default(), LargeBlobs::Sent, cache);
     let routes = routes(starters, Viewer::new("Clay Works", None, Mode::Pages));
     routes.into_iter().map(|route| route.declaration).collect()

@@ -60,7 +60,7 @@ impl App {
         Self { config, live, blobs, last_refreshes, previews, is_lambda: self.is_lambda }
     }
 
-    /// Makes the release that the bucket has at this moment the one that requests are answered from, whatever the age of the snapshot.
+    /// Makes the release that the bucket has at this moment the snapshot of all answers, however new the current snapshot is.
     pub async fn revalidate(&self) {
         self.live.revalidate().await;
     }
@@ -87,15 +87,15 @@ impl App {
     }
 }
 
-/// The release that a request is answered from, if there is one. The router adds it to each request.
+/// The release that answers a request, if there is one. The router adds it to each request.
 #[derive(Debug, Clone)]
-pub(crate) struct Held(pub(crate) Option<Shared>);
+pub(crate) struct LiveRelease(pub(crate) Option<Shared>);
 
-/// The release that a request is answered from.
+/// The release that answers a request.
 #[derive(Debug)]
 pub(crate) struct Released(pub(crate) Shared);
 
-impl FromRequestParts<Arc<App>> for Held {
+impl FromRequestParts<Arc<App>> for LiveRelease {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Infallible> {
@@ -107,7 +107,7 @@ impl FromRequestParts<Arc<App>> for Released {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let Ok(Held(held)) = Held::from_request_parts(parts, app).await;
-        held.map(Self).ok_or_else(|| Problem::unavailable(app.why_no_release()))
+        let Ok(LiveRelease(live)) = LiveRelease::from_request_parts(parts, app).await;
+        live.map(Self).ok_or_else(|| Problem::unavailable(app.why_no_release()))
     }
 }

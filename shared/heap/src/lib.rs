@@ -2,9 +2,9 @@
 //!
 //! It is a crate of its own so that all others forbid unsafe code.
 
-/// Has the C library keep less of what is freed. Called before other threads are started.
+/// Configures the C library to keep less freed memory. Must be called before other threads start.
 ///
-/// Each release replaces one of the same size. glibc spreads its parts over an arena for each thread, between what is in use, and takes
+/// Each release replaces one of the same size. glibc spreads its parts over an arena for each thread, between memory in use, and takes
 /// ever larger buffers from there once one of their size was freed. With one arena, and large buffers apart (mallopt(3)), a process
 /// that has read eight releases of 10,000 versions holds a fifth less.
 pub fn keep_together() {
@@ -21,7 +21,7 @@ pub fn keep_together() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BYTES: libc::c_int = 128 << 10;
 
-/// Returns free pages to the operating system, where the C library keeps them: glibc holds what was freed below anything that is in
+/// Returns free pages to the operating system, where the C library keeps them: glibc holds memory that was freed below memory in
 /// use. This may take some milliseconds for each 100 MB, in which other threads wait to allocate.
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,4 +1,4 @@
-//! Calls to the S3 server, whatever the operation: their time, their repetition, their spans and their errors.
+//! All calls to the S3 server: time limits, retries, spans and errors.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl ClassifyRetry for RetryConflicts {
     }
 }
 
-/// Makes each call, further attempts included, a span below what it is made for, and counts it there.
+/// Makes each call, retries included, a span below that of its cause, and counts it there.
 #[derive(Debug)]
 pub(super) struct InContext;
 
@@ -138,7 +138,7 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// The shortest text that says what went wrong: the server's words, or the chain down to the refused connection.
+/// Returns the shortest text that names the fault: the server's words, or the chain down to the refused connection.
 pub(super) fn explain<E>(error: SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn time_of_a_write_is_never_below_what_its_size_needs() {
         let waiting = Duration::from_secs(15);
-        assert_eq!(write_time(1000, waiting), waiting, "what is small changes nothing");
+        assert_eq!(write_time(1000, waiting), waiting, "a small body keeps the minimum");
         for size in [STARTER_BYTES, RELEASE_BYTES, TREE_BYTES] {
             assert_eq!(write_time(size, waiting), waiting + Duration::from_secs(size >> 20));
         }

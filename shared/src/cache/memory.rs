@@ -10,16 +10,16 @@ use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opene
 
 /// A bucket in memory. Clones share its objects.
 #[derive(Clone, Default)]
-pub struct MemoryBucket(Arc<Mutex<State>>);
+pub struct MemoryBucket(Arc<Mutex<BucketObjects>>);
 
 #[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Stored>,
+struct BucketObjects {
+    objects: BTreeMap<String, StoredObject>,
     /// The number of writes so far; it makes each entity tag new.
     writes: u64,
 }
 
-struct Stored {
+struct StoredObject {
     bytes: Bytes,
     etag: ETag,
     modified: jiff::Timestamp,
@@ -31,7 +31,7 @@ impl fmt::Debug for MemoryBucket {
     }
 }
 
-impl Stored {
+impl StoredObject {
     fn stat(&self) -> Stat {
         Stat { size: self.bytes.len() as u64, modified: self.modified }
     }
@@ -41,18 +41,18 @@ impl Stored {
     }
 }
 
-impl State {
+impl BucketObjects {
     fn write(&mut self, key: &str, bytes: Bytes) -> ETag {
         self.writes = self.writes.saturating_add(1);
         let etag = ETag::new(format!("\"{}\"", self.writes));
-        let stored = Stored { bytes, etag: etag.clone(), modified: jiff::Timestamp::now() };
+        let stored = StoredObject { bytes, etag: etag.clone(), modified: jiff::Timestamp::now() };
         self.objects.insert(key.to_owned(), stored);
         etag
     }
 }
 
 impl MemoryBucket {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BucketObjects> {
         // A panic while holding it leaves a consistent value behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +98,7 @@ impl Bucket for MemoryBucket {
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
-        Ok(self.state().objects.get(key).map(Stored::stat))
+        Ok(self.state().objects.get(key).map(StoredObject::stat))
     }
 
     async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Stat>, CacheError> {

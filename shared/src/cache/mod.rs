@@ -20,7 +20,7 @@ use crate::digest::Digest;
 
 pub use directory::DirectoryBucket;
 pub use memory::MemoryBucket;
-pub use s3::{Patience, S3Bucket};
+pub use s3::{RetryPolicy, S3Bucket};
 pub use store::Cache;
 
 /// Key of the object that names the live release; writing it is the commit point (invariant 2).
@@ -108,7 +108,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    /// Expects what a read found.
+    /// Expects the state that a read found.
     pub fn unchanged(found: Option<&Object>) -> Self {
         found.map_or(Self::Absent, |object| Self::State(object.etag.clone()))
     }
@@ -123,7 +123,7 @@ pub enum Written {
     Lost,
 }
 
-/// Why the bucket did not do what was asked.
+/// The reason why a call to the bucket failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache bucket {bucket} failed to {operation}: {reason}")]
 pub struct CacheError {
@@ -164,7 +164,7 @@ pub type Opened<'b> = BoxFuture<'b, Result<Object, CacheError>>;
 
 /// The calls of publishing to the bucket.
 pub trait Bucket: Send + Sync {
-    /// Settles which state of an object of at most `limit` bytes is read, and gives what reads it; none when it is not there.
+    /// Fixes the state of an object of at most `limit` bytes and returns its reader; `None` when it is missing.
     fn open(&self, key: &str, limit: u64) -> impl Future<Output = Result<Option<Opened<'_>>, CacheError>> + Send;
 
     /// Reads an object of at most `limit` bytes; none when it is not there.
@@ -177,7 +177,7 @@ pub trait Bucket: Send + Sync {
         }
     }
 
-    /// Looks at an object; none when it is not there.
+    /// Reads the metadata of an object; `None` when it is missing.
     fn stat(&self, key: &str) -> impl Future<Output = Result<Option<Stat>, CacheError>> + Send;
 
     /// Every object whose key begins with `prefix`.

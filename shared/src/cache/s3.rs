@@ -19,19 +19,19 @@ use super::calls::{InContext, RetryConflicts, explain, status, within, write_tim
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Object, Opened, Stat, Written};
 use crate::context;
 
-/// For what is named by its content.
+/// For objects that are named by their content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// The patience of calls.
+/// The time limits and retries of calls.
 #[derive(Debug, Clone, Copy)]
-pub enum Patience {
-    /// For readers: somebody waits for the answer.
+pub enum RetryPolicy {
+    /// For readers: a request waits for the answer.
     Reader,
-    /// For writers: finishing matters more than being quick.
+    /// For writers: completion matters more than speed.
     Writer,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Tries, the time for one try, and for all of them.
     fn limits(self) -> (u32, Duration, Duration) {
         match self {
@@ -60,12 +60,12 @@ impl fmt::Debug for S3Bucket {
 
 impl S3Bucket {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
-    pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
+    pub async fn from_env(bucket: impl Into<String>, patience: RetryPolicy) -> Self {
         Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
     }
 
     /// The same at another endpoint.
-    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: Patience) -> Self {
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
         Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, true).await
     }
 
@@ -73,7 +73,7 @@ impl S3Bucket {
     async fn load(
         loader: aws_config::ConfigLoader,
         bucket: impl Into<String>,
-        patience: Patience,
+        patience: RetryPolicy,
         other_server: bool,
     ) -> Self {
         let shared = loader.load().await;
@@ -81,7 +81,7 @@ impl S3Bucket {
     }
 
     /// Takes a bucket with a client of this configuration.
-    fn new(config: Builder, bucket: impl Into<String>, patience: Patience) -> Self {
+    fn new(config: Builder, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
         let (tries, one, all) = patience.limits();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
@@ -347,7 +347,7 @@ impl Bucket for S3Bucket {
     }
 }
 
-/// An object without a time counts as written now: what is old may be removed.
+/// An object without a time counts as written now, because old ones may be removed.
 fn stat(size: Option<i64>, modified: Option<aws_sdk_s3::primitives::DateTime>) -> Stat {
     let modified = modified.and_then(|time| jiff::Timestamp::from_second(time.secs()).ok());
     Stat {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::directory::DirectoryBucket;
 use super::memory::MemoryBucket;
-use super::s3::{Patience, S3Bucket};
+use super::s3::{RetryPolicy, S3Bucket};
 use super::{Bucket, ByteStream, CacheError, ETag, Expect, Fetched, Opened, Stat, Written};
 use crate::directory::Directory;
 
@@ -25,12 +25,12 @@ pub enum Cache {
 
 impl Cache {
     /// Takes a bucket at S3, with endpoint, region and credentials from the environment as the AWS SDK finds them.
-    pub async fn from_env(bucket: impl Into<String>, patience: Patience) -> Self {
+    pub async fn from_env(bucket: impl Into<String>, patience: RetryPolicy) -> Self {
         Self::S3(S3Bucket::from_env(bucket, patience).await)
     }
 
     /// The same at another endpoint.
-    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: Patience) -> Self {
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
         Self::S3(S3Bucket::at(endpoint, bucket, patience).await)
     }
 

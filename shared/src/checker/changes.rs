@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::git::{EntryType, LocalRepository, Objects, blob_id, folder_id};
+use crate::git::{LocalRepository, Objects, TreeEntryKind, blob_id, folder_id};
 use crate::tree::Tree;
 use anyhow::{Context, bail};
 
@@ -15,11 +15,11 @@ const FILES: [&str; 2] = ["extraDevfileEntries.yaml", "last_modified.json"];
 
 /// Stacks, samples and files that differ, by their paths.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct ChangedPaths {
     paths: BTreeSet<String>,
 }
 
-impl Changes {
+impl ChangedPaths {
     /// Compares the files of a folder, committed or not, with the commit where its history and the revision part.
     pub(super) fn since(registry: &Path, tree: &Tree, revision: &str) -> anyhow::Result<Self> {
         let Some(repository) = LocalRepository::of(registry) else {
@@ -32,7 +32,7 @@ impl Changes {
         let base = head.map(|head| repository.merge_base(commit, head)).transpose()?.flatten().unwrap_or(commit);
         let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
         for folder in FOLDERS {
-            let entry = repository.entry_at(base, folder)?.filter(|entry| entry.kind == EntryType::Folder);
+            let entry = repository.entry_at(base, folder)?.filter(|entry| entry.kind == TreeEntryKind::Folder);
             let entries = entry.map(|entry| repository.entries(&entry.id)).transpose()?;
             before.extend(entries.into_iter().flatten().map(|entry| (format!("{folder}/{}", entry.path), entry.id)));
             let here = tree.folders(folder).into_iter().map(|name| {
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn change_concerns_all_of_its_stack() {
         let paths = ["stacks/go", "stacks/base.yaml", "extraDevfileEntries.yaml"];
-        let changes = Changes { paths: paths.map(str::to_owned).into() };
+        let changes = ChangedPaths { paths: paths.map(str::to_owned).into() };
         for (path, expected) in [
             ("stacks/go/stack.yaml", true),
             ("stacks/go/2.0.0/devfile.yaml", true),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::to_pretty_json;
-use crate::outside::{Complete, Icons, Outside};
+use crate::outside::{Complete, Icons, UpstreamFetcher};
 use crate::release::{Draft, Plan};
 use crate::report::{Colour, Format, Options, UnknownRule, render, rule};
 use crate::source::{LocalSource, Scope, Source};
@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use url::Url;
 
-use self::changes::Changes;
+use self::changes::ChangedPaths;
 pub use self::open::{Opener, is_url};
 
 /// Generates the index of a devfile registry repository, or checks the repository.
@@ -44,16 +44,16 @@ pub struct Arguments {
     /// Take broken icons for errors, not for warnings
     #[arg(long)]
     pub strict_icons: bool,
-    /// Print what the documentation says about a rule, such as stack/default
+    /// Print the documentation of a rule, such as stack/default
     #[arg(long, value_name = "RULE", exclusive = true)]
     pub explain: Option<String>,
     /// URL where docs/stack-authors/validation.md can be read; the rules in SARIF link to it
     #[arg(long, value_name = "URL", requires = "check")]
     pub help_url: Option<Url>,
-    /// Fetch nothing: parents and versions that are elsewhere are not looked at, nor, with --check, icons and samples
+    /// Fetch nothing: upstream parents and versions are not checked, nor, with --check, icons and samples
     #[arg(long, conflicts_with = "strict_icons")]
     pub offline: bool,
-    /// Write the index even when there are errors, without what is wrong
+    /// Write the index even when there are errors, without the faulty versions
     #[arg(long)]
     pub force: bool,
     /// The registry repository: its folder, the one that has stacks/, or the https URL of a Git repository on any host, with
@@ -113,10 +113,10 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
     let opener = Opener::of_process()?;
     let client = opener.client();
     let outside = match (arguments.offline, arguments.strict_icons) {
-        (true, _) => Outside::without_fetches(),
-        (false, true) => Outside::new(client, Icons::Strict),
-        (false, false) if arguments.check => Outside::new(client, Icons::Lenient),
-        (false, false) => Outside::of_index(client),
+        (true, _) => UpstreamFetcher::without_fetches(),
+        (false, true) => UpstreamFetcher::new(client, Icons::Strict),
+        (false, false) if arguments.check => UpstreamFetcher::new(client, Icons::Lenient),
+        (false, false) => UpstreamFetcher::of_index(client),
     };
     if !is_url(arguments.registry()) {
         return read(program, arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
@@ -130,7 +130,7 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
 async fn read(
     program: &str,
     arguments: &Arguments,
-    outside: &Outside,
+    outside: &UpstreamFetcher,
     source: &impl Source,
 ) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading", None);
@@ -138,7 +138,7 @@ async fn read(
     let tree = source.files(&commit, &Scope::All).await?;
     let changes = arguments.changed_since.as_deref();
     let changes =
-        changes.map(|revision| Changes::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
+        changes.map(|revision| ChangedPaths::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
     drop(progress);
     let progress = Progress::start("checking", None);
     let mut complete = outside.complete(tree, None).await;
@@ -150,7 +150,7 @@ async fn read(
     }
 }
 
-fn check(arguments: &Arguments, complete: &Complete, changes: Option<&Changes>) -> anyhow::Result<Verdict> {
+fn check(arguments: &Arguments, complete: &Complete, changes: Option<&ChangedPaths>) -> anyhow::Result<Verdict> {
     let mut problems = problems(complete);
     problems.retain(|problem| problem.severity == Severity::Error || !arguments.ignore.contains(&problem.rule));
     if let Some(changes) = changes {
@@ -176,7 +176,7 @@ async fn generate(
         eprint!("{}", report(arguments.registry(), complete, problems, arguments.form(colour(&std::io::stderr()))));
     }
     if verdict == Verdict::Problems && !arguments.force {
-        eprintln!("{program}: no index is written; mend the errors, or leave out what is wrong with --force");
+        eprintln!("{program}: no index is written; correct the errors, or leave out the faulty versions with --force");
         return Ok(verdict);
     }
     let plan = Plan::everything(source.listing(&commit).await?);

@@ -35,7 +35,7 @@ impl Opener {
         Ok(Self { rules, token, credentials })
     }
 
-    /// Reads what repositories name on other hosts.
+    /// Reads the upstream content of repositories.
     pub fn client(&self) -> Client {
         Client::new(self.rules.clone(), self.credentials.clone())
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::difference::{Both, Change, Diff, EntryDiff, FieldDiff, FileDiff, VersionDiff};
-use super::side::{Files, Side};
+use super::side::{FileDigests, Side};
 use crate::artifact::CATALOG;
 use crate::digest::Digest;
 use crate::index::{Entry, EntryType, VersionEntry};
@@ -185,7 +185,7 @@ fn sample_files((old, new): (&Side, &Side), entry: &Entry, version: &str) -> Vec
     differs.then(|| FileDiff { path: DEVFILE.to_owned(), change: Change::Changed }).into_iter().collect()
 }
 
-fn file_diffs(old: &Files, new: &Files) -> Vec<FileDiff> {
+fn file_diffs(old: &FileDigests, new: &FileDigests) -> Vec<FileDiff> {
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let change = |path: &String| match (old.get(path), new.get(path)) {
         (None, _) => Some(Change::Added),

@@ -1,7 +1,7 @@
 //! A difference for a terminal.
 
 use super::difference::{Change, Diff};
-use super::outline::{self, Line, Segment};
+use super::outline::{self, OutlineLine, Segment};
 use crate::report::Colour;
 use crate::text::{printable, shortened};
 
@@ -28,7 +28,7 @@ pub fn human(diff: &Diff, colour: Colour) -> String {
     out
 }
 
-fn write(out: &mut String, line: &Line, colour: Colour) {
+fn write(out: &mut String, line: &OutlineLine, colour: Colour) {
     let (begin, end) = match (line.change, colour) {
         (Some(Change::Added), Colour::Always) => ("\x1b[32m", "\x1b[0m"),
         (Some(Change::Removed), Colour::Always) => ("\x1b[31m", "\x1b[0m"),

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::difference::Diff;
-use super::outline::{self, Line, Segment};
+use super::outline::{self, OutlineLine, Segment};
 use crate::text::{escaped, shortened};
 
 /// The first line of each comment, by which the comment to update is found. Markdown does not show it.
@@ -40,7 +40,7 @@ pub fn markdown(diff: &Diff) -> String {
 }
 
 /// Writes as many blocks as there is room for, and counts the rest.
-fn blocks(out: &mut String, blocks: impl Iterator<Item = Vec<Line>>) {
+fn blocks(out: &mut String, blocks: impl Iterator<Item = Vec<OutlineLine>>) {
     let mut left_out = 0_usize;
     for lines in blocks {
         let block = block(&lines);
@@ -55,7 +55,7 @@ fn blocks(out: &mut String, blocks: impl Iterator<Item = Vec<Line>>) {
     }
 }
 
-fn block(lines: &[Line]) -> String {
+fn block(lines: &[OutlineLine]) -> String {
     let mut out = String::new();
     for line in lines.iter().take(ENTRY_LINES) {
         out.push_str(&"  ".repeat(line.depth));

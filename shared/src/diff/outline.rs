@@ -11,7 +11,7 @@ const NAMED_ELEMENTS: usize = 12;
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct OutlineLine {
     /// Its level of indentation: 0 for entries.
     pub(super) depth: usize,
     /// The kind of the difference of the thing that it names; `None` when it names none.
@@ -30,23 +30,23 @@ pub(super) enum Segment {
 
 use Segment::{Foreign, Words};
 
-impl Line {
+impl OutlineLine {
     fn new(depth: usize, change: impl Into<Option<Change>>, segments: Vec<Segment>) -> Self {
         Self { depth, change: change.into(), segments }
     }
 }
 
 /// The lines of each entry; the first line of each names it.
-pub(super) fn entries(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
+pub(super) fn entries(diff: &Diff) -> impl Iterator<Item = Vec<OutlineLine>> {
     diff.entries.iter().map(entry)
 }
 
 /// The lines of everything that the new state does not publish as its repository has it.
-pub(super) fn quarantined(diff: &Diff) -> impl Iterator<Item = Vec<Line>> {
+pub(super) fn quarantined(diff: &Diff) -> impl Iterator<Item = Vec<OutlineLine>> {
     diff.quarantined.iter().map(quarantined_part)
 }
 
-fn entry(entry: &EntryDiff) -> Vec<Line> {
+fn entry(entry: &EntryDiff) -> Vec<OutlineLine> {
     let kind = match entry.entry_type {
         EntryType::Stack => "stack ",
         EntryType::Sample => "sample ",
@@ -57,19 +57,19 @@ fn entry(entry: &EntryDiff) -> Vec<Line> {
         Change::Changed => "",
     })];
     title.extend([Words(kind), Foreign(entry.name.clone())]);
-    let mut lines = vec![Line::new(0, entry.change, title)];
+    let mut lines = vec![OutlineLine::new(0, entry.change, title)];
     if entry.change != Change::Changed {
         let default = entry.default.as_ref().and_then(|both| both.new.as_ref().or(both.old.as_ref()));
         for version in &entry.versions {
             let mut segments = vec![Words("version "), Foreign(version.version.clone())];
             segments.extend((default == Some(&version.version)).then_some(Words(", the default")));
-            lines.push(Line::new(1, version.change, segments));
+            lines.push(OutlineLine::new(1, version.change, segments));
         }
         return lines;
     }
     if let Some(Both { old, new }) = &entry.default {
         let name = |version: &Option<String>| version.clone().map_or(Words("none"), Foreign);
-        lines.push(Line::new(
+        lines.push(OutlineLine::new(
             1,
             Change::Changed,
             vec![Words("default version: "), name(old), Words(" to "), name(new)],
@@ -84,7 +84,7 @@ fn entry(entry: &EntryDiff) -> Vec<Line> {
     lines
 }
 
-fn version(version: &VersionDiff) -> Vec<Line> {
+fn version(version: &VersionDiff) -> Vec<OutlineLine> {
     let mut segments = vec![Words(match version.change {
         Change::Added => "new ",
         Change::Removed => "removed ",
@@ -93,23 +93,23 @@ fn version(version: &VersionDiff) -> Vec<Line> {
     segments.extend([Words("version "), Foreign(version.version.clone())]);
     let is_repacked = version.manifest.is_some() && version.files.is_empty();
     segments.extend(is_repacked.then_some(Words(": another artifact")));
-    let mut lines = vec![Line::new(1, version.change, segments)];
+    let mut lines = vec![OutlineLine::new(1, version.change, segments)];
     lines.extend(deprecation(2, version.deprecated.as_ref()));
     lines.extend(version.fields.iter().map(|one| field(2, one)));
     lines.extend(version.files.iter().map(|one| file(2, one)));
     lines
 }
 
-fn deprecation(depth: usize, deprecated: Option<&Both<bool>>) -> Option<Line> {
+fn deprecation(depth: usize, deprecated: Option<&Both<bool>>) -> Option<OutlineLine> {
     let words = if deprecated?.new { "deprecated" } else { "no longer deprecated" };
-    Some(Line::new(depth, Change::Changed, vec![Words(words)]))
+    Some(OutlineLine::new(depth, Change::Changed, vec![Words(words)]))
 }
 
-fn file(depth: usize, file: &FileDiff) -> Line {
-    Line::new(depth, file.change, vec![Words("file "), Foreign(file.path.clone())])
+fn file(depth: usize, file: &FileDiff) -> OutlineLine {
+    OutlineLine::new(depth, file.change, vec![Words("file "), Foreign(file.path.clone())])
 }
 
-fn field(depth: usize, field: &FieldDiff) -> Line {
+fn field(depth: usize, field: &FieldDiff) -> OutlineLine {
     let mut segments = vec![Words("field "), Foreign(field.field.clone()), Words(": ")];
     let change = match (&field.old, &field.new) {
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
@@ -129,7 +129,7 @@ fn field(depth: usize, field: &FieldDiff) -> Line {
             Change::Removed
         }
     };
-    Line::new(depth, change, segments)
+    OutlineLine::new(depth, change, segments)
 }
 
 /// The elements that came and went.
@@ -168,7 +168,7 @@ fn value(value: &Value) -> Segment {
     }
 }
 
-fn quarantined_part(quarantined: &Quarantined) -> Vec<Line> {
+fn quarantined_part(quarantined: &Quarantined) -> Vec<OutlineLine> {
     let title = match &quarantined.part {
         Part::Version { stack, version } => {
             vec![Words("version "), Foreign(version.clone()), Words(" of stack "), Foreign(stack.clone())]
@@ -178,11 +178,11 @@ fn quarantined_part(quarantined: &Quarantined) -> Vec<Line> {
         Part::ExtraEntries => vec![Words("entries of extraDevfileEntries.yaml")],
         Part::Dates => vec![Words("dates of last_modified.json")],
     };
-    let mut lines = vec![Line::new(0, None, title)];
+    let mut lines = vec![OutlineLine::new(0, None, title)];
     for problem in &quarantined.problems {
         let line = problem.position.map(|position| format!(":{}", position.line)).unwrap_or_default();
         let place = Foreign(format!("{}{line}", problem.path));
-        lines.push(Line::new(1, None, vec![place, Words(": "), Foreign(problem.message.clone())]));
+        lines.push(OutlineLine::new(1, None, vec![place, Words(": "), Foreign(problem.message.clone())]));
     }
     lines
 }

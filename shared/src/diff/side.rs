@@ -9,7 +9,7 @@ use crate::release::{PublishedVersion, Release};
 use crate::repository::Quarantined;
 
 /// Digests of files by their paths below the folder of their version.
-pub type Files = BTreeMap<String, Digest>;
+pub type FileDigests = BTreeMap<String, Digest>;
 
 /// A state of a registry, as its clients see it.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub struct Artifact {
     /// Digest of its manifest.
     pub manifest: Digest,
     /// Its files, those of its archive among them; `None` when they were not read.
-    pub files: Option<Files>,
+    pub files: Option<FileDigests>,
 }
 
 impl Side {
@@ -75,10 +75,10 @@ impl Side {
 }
 
 /// The files of an artifact: its layers, and in place of its archive the files in that.
-fn files(version: &PublishedVersion, release: &Release) -> Files {
+fn files(version: &PublishedVersion, release: &Release) -> FileDigests {
     let layers = version.layers.iter().map(|layer| (layer.title.clone(), layer.digest));
-    let mut files: Files = layers.collect();
-    let archived: Files = release
+    let mut files: FileDigests = layers.collect();
+    let archived: FileDigests = release
         .files_of(version)
         .filter(|(path, _)| version.archives(path))
         .filter_map(|(path, file)| Some((path.strip_prefix(&version.folder)?.get(1..)?.to_owned(), file.digest)))

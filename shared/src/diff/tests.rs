@@ -16,7 +16,8 @@ fn stack(name: &str, versions: &[VersionEntry]) -> Entry {
 }
 
 fn artifact(files: &[(&str, &str)]) -> Artifact {
-    let files: Files = files.iter().map(|(path, text)| ((*path).to_owned(), Digest::of(text.as_bytes()))).collect();
+    let files: FileDigests =
+        files.iter().map(|(path, text)| ((*path).to_owned(), Digest::of(text.as_bytes()))).collect();
     Artifact { manifest: Digest::of(format!("{files:?}").as_bytes()), files: Some(files) }
 }
 

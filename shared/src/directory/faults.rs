@@ -8,7 +8,7 @@ use super::BlobSource;
 
 /// A failure of a disk, or of the process that writes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum DiskFault {
     /// The process is killed.
     Killed,
     /// Every step is this error.
@@ -22,13 +22,13 @@ pub(crate) struct Faults(Arc<Mutex<Option<Coming>>>);
 #[derive(Debug)]
 struct Coming {
     left: u32,
-    fault: Fault,
+    fault: DiskFault,
     has_come: bool,
 }
 
 impl Faults {
     /// Lets so many steps happen and no more.
-    pub(crate) fn after(&self, left: u32, fault: Fault) {
+    pub(crate) fn after(&self, left: u32, fault: DiskFault) {
         *self.0.lock().unwrap() = Some(Coming { left, fault, has_come: false });
     }
 
@@ -38,7 +38,7 @@ impl Faults {
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        self.0.lock().unwrap().as_ref().is_some_and(|coming| coming.has_come && coming.fault == Fault::Killed)
+        self.0.lock().unwrap().as_ref().is_some_and(|coming| coming.has_come && coming.fault == DiskFault::Killed)
     }
 
     /// Counts a step, or fails.
@@ -51,8 +51,8 @@ impl Faults {
         }
         coming.has_come = true;
         Err(match coming.fault {
-            Fault::Killed => io::Error::other("killed"),
-            Fault::Error(kind) => kind.into(),
+            DiskFault::Killed => io::Error::other("killed"),
+            DiskFault::Error(kind) => kind.into(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Exclusive locks between processes, by flock(2) or what the system has in its place.
+//! Exclusive locks between processes, by flock(2) or its counterpart on the system.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};

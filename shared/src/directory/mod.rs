@@ -227,7 +227,7 @@ impl Directory {
         self.make_folder(&folder)?;
         self.step()?;
         let mut builder = tempfile::Builder::new();
-        // Others may read what is stored, as far as the process allows it (umask).
+        // The umask of the process decides whether other users may read the files.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         builder.tempfile_in(folder)

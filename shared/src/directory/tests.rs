@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
-use super::faults::Fault;
+use super::faults::DiskFault;
 use super::*;
 
 fn open() -> (tempfile::TempDir, Directory) {
@@ -18,7 +18,9 @@ fn text(directory: &Directory, name: &str) -> Option<String> {
 
 #[test]
 fn write_that_fails_at_any_step_leaves_the_old_content_or_the_new_one() {
-    for fault in [Fault::Killed, Fault::Error(ErrorKind::StorageFull), Fault::Error(ErrorKind::ReadOnlyFilesystem)] {
+    for fault in
+        [DiskFault::Killed, DiskFault::Error(ErrorKind::StorageFull), DiskFault::Error(ErrorKind::ReadOnlyFilesystem)]
+    {
         let mut seen = BTreeSet::new();
         for steps in 0.. {
             let (_folder, directory) = open();
@@ -27,7 +29,7 @@ fn write_that_fails_at_any_step_leaves_the_old_content_or_the_new_one() {
             let written = directory.write("bucket/a/b", BlobSource::Bytes(b"a new one"));
             let failed = directory.faults.heal();
             assert_eq!(written.is_err(), failed, "{fault:?} after {steps} steps");
-            if let (Err(error), Fault::Error(kind)) = (&written, fault) {
+            if let (Err(error), DiskFault::Error(kind)) = (&written, fault) {
                 assert_eq!(error.kind(), kind);
             }
             let found = text(&directory, "bucket/a/b").unwrap();
@@ -48,7 +50,7 @@ fn write_that_fails_at_any_step_leaves_the_old_content_or_the_new_one() {
 fn first_write_into_a_new_folder_may_be_killed_at_any_step() {
     for steps in 0.. {
         let (_folder, directory) = open();
-        directory.faults.after(steps, Fault::Killed);
+        directory.faults.after(steps, DiskFault::Killed);
         let _killed = directory.write("oci/a/b/c", BlobSource::Bytes(b"text"));
         if !directory.faults.heal() {
             break;
@@ -63,10 +65,10 @@ fn first_write_into_a_new_folder_may_be_killed_at_any_step() {
 fn failed_write_leaves_no_file_behind_and_a_killed_one_is_removed_once_it_is_old() {
     let (_folder, directory) = open();
     let left = || fs::read_dir(directory.root().join(TEMPORARY)).unwrap().count();
-    directory.faults.after(1, Fault::Error(ErrorKind::StorageFull));
+    directory.faults.after(1, DiskFault::Error(ErrorKind::StorageFull));
     directory.write("a", BlobSource::Bytes(b"bytes")).unwrap_err();
     assert_eq!(left(), 0);
-    directory.faults.after(1, Fault::Killed);
+    directory.faults.after(1, DiskFault::Killed);
     directory.write("a", BlobSource::Bytes(b"bytes")).unwrap_err();
     directory.faults.heal();
     assert_eq!(left(), 1);

@@ -52,7 +52,7 @@ pub struct Request<'a> {
     pub limit: u64,
     /// Time for all of it, redirects and body included.
     pub time: Duration,
-    /// Entity tag of the state that is known; the answer may then be [`Answer::NotModified`].
+    /// Entity tag of the state that is known; the answer may then be [`FetchAnswer::NotModified`].
     pub known: Option<&'a str>,
 }
 
@@ -69,7 +69,7 @@ pub struct Message<'a> {
 
 /// An answer.
 #[derive(Debug)]
-pub enum Answer {
+pub enum FetchAnswer {
     /// The known state is still the state.
     NotModified,
     /// The content, still to be read.
@@ -82,7 +82,7 @@ pub struct Body {
     /// Entity tag of this state, to ask for changes later.
     pub etag: Option<String>,
     response: Response,
-    place: Place,
+    place: FetchPosition,
     limit: u64,
     read: u64,
     deadline: Instant,
@@ -90,7 +90,7 @@ pub struct Body {
 
 /// The position that a fetch has reached, for its errors.
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct FetchPosition {
     host: String,
     redirected_from: Option<String>,
 }
@@ -105,7 +105,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchError`] when there is no answer that can be used.
-    pub async fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
+    pub async fn get(&self, request: &Request<'_>) -> Result<FetchAnswer, FetchError> {
         self.ask(request, Message::default()).await
     }
 
@@ -113,10 +113,10 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchError`] when there is no answer that can be used.
-    pub async fn ask(&self, request: &Request<'_>, message: Message<'_>) -> Result<Answer, FetchError> {
+    pub async fn ask(&self, request: &Request<'_>, message: Message<'_>) -> Result<FetchAnswer, FetchError> {
         let start = Instant::now();
         let deadline = start.checked_add(request.time).unwrap_or(start);
-        let mut place = Place::default();
+        let mut place = FetchPosition::default();
         let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
         let origin = url.origin();
         for _ in 0..=limits::REDIRECTS {
@@ -129,9 +129,9 @@ impl Fetcher {
             match response.status() {
                 StatusCode::OK => {
                     let body = Body::new(response, place, request.limit, deadline)?;
-                    return Ok(Answer::Found(Box::new(body)));
+                    return Ok(FetchAnswer::Found(Box::new(body)));
                 }
-                StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(Answer::NotModified),
+                StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(FetchAnswer::NotModified),
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Err(place.error(Reason::NotFound)),
                 status => match redirect(status, response.headers(), &url) {
                     Some(next) => url = next,
@@ -198,7 +198,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> Reason {
 }
 
 impl Body {
-    fn new(response: Response, place: Place, limit: u64, deadline: Instant) -> Result<Self, FetchError> {
+    fn new(response: Response, place: FetchPosition, limit: u64, deadline: Instant) -> Result<Self, FetchError> {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(place.error(Reason::TooLarge(limit)));
         }
@@ -250,7 +250,7 @@ impl Body {
     }
 }
 
-impl Place {
+impl FetchPosition {
     fn moved_to(&mut self, url: &Url) {
         let host = url.host_str().unwrap_or_default().to_owned();
         let before = std::mem::replace(&mut self.host, host);

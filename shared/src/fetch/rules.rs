@@ -48,7 +48,7 @@ pub enum Hosts {
 /// Whether servers on the own machine may be asked, without TLS too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Loopback {
-    /// Never: what a function can reach on its own machine is nobody's business.
+    /// Never: the services on the function's own machine are private.
     #[default]
     Refused,
     /// For tests and development.
@@ -145,7 +145,7 @@ impl Rules {
     }
 }
 
-/// Resolves names to public addresses alone, so that no name leads inside: what was checked is what is connected to. Requests
+/// Resolves names to public addresses alone, so that no name leads inside: the checked address is the connected one. Requests
 /// to one host that come at once ask the name server once.
 #[derive(Debug)]
 pub(super) struct PublicNames {

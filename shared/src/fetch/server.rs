@@ -1,4 +1,4 @@
-//! An HTTP server for tests that answers with whatever bytes it is told to.
+//! An HTTP server for tests that answers with given bytes.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 
 /// A server on the own machine. After the answer to a path that ends in `stall`, nothing more comes.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct TestServer {
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Server {
+impl TestServer {
     /// Answers by path and head of the request.
     pub(crate) async fn start(reply: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

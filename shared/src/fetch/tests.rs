@@ -2,16 +2,16 @@
 
 use tokio::net::TcpListener;
 
-use super::server::{Server, ok};
+use super::server::{TestServer, ok};
 use super::*;
 
 /// A server with every fault. `/redirect/<URL>` redirects to the URL, `/stall` never ends.
-async fn faulty() -> Server {
-    Server::start(|path, head| reply(path, head).into_bytes()).await
+async fn faulty() -> TestServer {
+    TestServer::start(|path, head| reply(path, head).into_bytes()).await
 }
 
 /// Fetches with rules that allow this server alone.
-async fn get_from(server: &Server, path: &str) -> Result<Bytes, FetchError> {
+async fn get_from(server: &TestServer, path: &str) -> Result<Bytes, FetchError> {
     let rules = Rules { loopback: Loopback::Only(server.address), ..Rules::default() };
     get(&Fetcher::new(rules), &server.url(path)).await
 }
@@ -48,8 +48,8 @@ fn reply(path: &str, head: &str) -> String {
 async fn get(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
     let request = Request { url, limit: 600, time: Duration::from_millis(700), known: None };
     match fetcher.get(&request).await? {
-        Answer::Found(body) => body.bytes().await,
-        Answer::NotModified => panic!("nothing was known"),
+        FetchAnswer::Found(body) => body.bytes().await,
+        FetchAnswer::NotModified => panic!("nothing was known"),
     }
 }
 
@@ -73,16 +73,16 @@ async fn a_known_state_is_not_sent_again() {
     let time = Duration::from_secs(5);
     let ok = server.url("/ok");
     let answer = fetcher.get(&Request { url: &ok, limit: 5, time, known: None }).await.unwrap();
-    let Answer::Found(body) = answer else { panic!("nothing was known") };
+    let FetchAnswer::Found(body) = answer else { panic!("nothing was known") };
     let etag = body.etag.clone().unwrap();
     let mut file = Vec::new();
     assert_eq!(body.write_to(&mut file).await, Ok(5));
     assert_eq!((etag.as_str(), file.as_slice()), ("\"one\"", &b"hello"[..]));
     let url = server.url("/etag");
     let answer = fetcher.get(&Request { url: &url, limit: 5, time, known: Some(&etag) }).await.unwrap();
-    assert!(matches!(answer, Answer::NotModified));
+    assert!(matches!(answer, FetchAnswer::NotModified));
     let answer = fetcher.get(&Request { url: &url, limit: 5, time, known: Some("\"two\"") }).await.unwrap();
-    assert!(matches!(answer, Answer::Found(_)));
+    assert!(matches!(answer, FetchAnswer::Found(_)));
 }
 
 #[tokio::test]
@@ -161,9 +161,9 @@ async fn names_are_looked_at_after_they_are_resolved() {
 async fn authorization_stays_with_the_origin_of_the_url() {
     let shown =
         |_: &str, head: &str| ok(if head.contains("authorization: Basic eA==") { &b"shown"[..] } else { b"none" }, "");
-    let other = Server::start(shown).await;
+    let other = TestServer::start(shown).await;
     let elsewhere = other.url("/x");
-    let server = Server::start(move |path, head| match path {
+    let server = TestServer::start(move |path, head| match path {
         "/there" => {
             format!("HTTP/1.1 307 T\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into()
         }
@@ -177,7 +177,7 @@ async fn authorization_stays_with_the_origin_of_the_url() {
         let url = server.url(path);
         let request = Request { url: &url, limit: 100, time: Duration::from_secs(30), known: None };
         let message = Message { authorization: Some(&authorization), ..Message::default() };
-        let Answer::Found(body) = fetcher.ask(&request, message).await.unwrap() else { panic!("{path}") };
+        let FetchAnswer::Found(body) = fetcher.ask(&request, message).await.unwrap() else { panic!("{path}") };
         assert_eq!(body.bytes().await.unwrap(), expected, "{path}");
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::credentials::{Authorizations, GitCredentials};
 use super::remote::Remote;
-use crate::fetch::{Answer, FetchError, Fetcher, Reason, Request, Rules};
+use crate::fetch::{FetchAnswer, FetchError, Fetcher, Reason, Request, Rules};
 
 /// Opens repositories of any host, each with the credentials of its host.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl Client {
     ///
     /// # Errors
     /// [`FetchError`]
-    pub async fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
+    pub async fn get(&self, request: &Request<'_>) -> Result<FetchAnswer, FetchError> {
         let host = Url::parse(request.url).ok().and_then(|url| url.host_str().map(str::to_owned));
         self.open(host.as_deref()).await?.1.get(request).await
     }

@@ -9,7 +9,7 @@ use gix_odb::store::init::Options;
 use gix_ref::file::ReferenceExt;
 
 use super::error::GitError;
-use super::objects::{Entry, History, Objects};
+use super::objects::{History, Objects, TreeEntry};
 use crate::limits;
 use crate::timestamp::Timestamp;
 
@@ -96,7 +96,7 @@ impl LocalRepository {
     ///
     /// # Errors
     /// [`GitError`] when an object cannot be read.
-    pub fn entry_at(&self, commit: ObjectId, path: &str) -> Result<Option<Entry>, GitError> {
+    pub fn entry_at(&self, commit: ObjectId, path: &str) -> Result<Option<TreeEntry>, GitError> {
         self.entry(self.root(&commit)?, &self.full(path))
     }
 

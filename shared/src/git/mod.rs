@@ -3,7 +3,7 @@
 //! Every repository is read here: the registry repository, versions and samples that name a remote, starter projects. Requests keep
 //! to the rules of [`fetch`](crate::fetch), and every pack is bounded before it is read.
 //!
-//! - [`RepositoryUrl`]: what people write; start here
+//! - [`RepositoryUrl`]: a URL as people write it; start here
 //! - [`Client`]: opens repositories with the credentials of their hosts; [`GitCredentials`]: users and secrets by host
 //! - [`Revision`]: a branch, a tag or a commit
 //! - [`Remote`]: the repository on its host: `ls-refs` and `fetch`
@@ -32,7 +32,7 @@ pub use client::Client;
 pub use credentials::{CredentialsError, GitCredentials, InvalidGitCredentials};
 pub use error::GitError;
 pub use local::LocalRepository;
-pub use objects::{Commit, Entry, EntryType, Objects, object_id};
+pub use objects::{Commit, Objects, TreeEntry, TreeEntryKind, object_id};
 pub use pack::Pack;
 pub use remote::{Filter, FolderPack, Packed, Remote, Wanted};
 pub use revision::{InvalidRevision, Revision};

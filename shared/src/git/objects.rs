@@ -17,20 +17,20 @@ const FOLDER_DEPTH: usize = 100;
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Its path below the folder that is read, with replacement characters where it is not UTF-8.
     pub path: String,
     /// Whether `path` is the name as it stands in the tree.
     pub is_utf8: bool,
     /// Its kind.
-    pub kind: EntryType,
+    pub kind: TreeEntryKind,
     /// The object.
     pub id: ObjectId,
 }
 
-/// The kind of an [`Entry`].
+/// The kind of an [`TreeEntry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryType {
+pub enum TreeEntryKind {
     /// A file.
     File(Mode),
     /// A symbolic link.
@@ -112,21 +112,21 @@ pub trait Objects {
     ///
     /// # Errors
     /// As [`Objects::object`].
-    fn entries(&self, folder: &oid) -> Result<Vec<Entry>, GitError> {
+    fn entries(&self, folder: &oid) -> Result<Vec<TreeEntry>, GitError> {
         let content = self.object(folder, gix_object::Kind::Tree)?;
         TreeRefIter::from_bytes(&content, Kind::Sha1)
             .map(|entry| {
                 let entry = entry.map_err(|error| GitError::object(folder, error))?;
                 let kind = match entry.mode.kind() {
-                    EntryKind::Tree => EntryType::Folder,
-                    EntryKind::Commit => EntryType::Submodule,
-                    EntryKind::Link => EntryType::Link,
-                    EntryKind::Blob => EntryType::File(Mode::Plain),
-                    EntryKind::BlobExecutable => EntryType::File(Mode::Executable),
+                    EntryKind::Tree => TreeEntryKind::Folder,
+                    EntryKind::Commit => TreeEntryKind::Submodule,
+                    EntryKind::Link => TreeEntryKind::Link,
+                    EntryKind::Blob => TreeEntryKind::File(Mode::Plain),
+                    EntryKind::BlobExecutable => TreeEntryKind::File(Mode::Executable),
                 };
                 let name = String::from_utf8_lossy(entry.filename);
                 let is_utf8 = matches!(name, std::borrow::Cow::Borrowed(_));
-                Ok(Entry { path: name.into_owned(), is_utf8, kind, id: entry.oid.to_owned() })
+                Ok(TreeEntry { path: name.into_owned(), is_utf8, kind, id: entry.oid.to_owned() })
             })
             .collect()
     }
@@ -135,10 +135,10 @@ pub trait Objects {
     ///
     /// # Errors
     /// As [`Objects::object`].
-    fn entry(&self, root: ObjectId, path: &str) -> Result<Option<Entry>, GitError> {
-        let mut found = Entry { path: String::new(), is_utf8: true, kind: EntryType::Folder, id: root };
+    fn entry(&self, root: ObjectId, path: &str) -> Result<Option<TreeEntry>, GitError> {
+        let mut found = TreeEntry { path: String::new(), is_utf8: true, kind: TreeEntryKind::Folder, id: root };
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            if found.kind != EntryType::Folder {
+            if found.kind != TreeEntryKind::Folder {
                 return Ok(None);
             }
             let mut entries = self.entries(&found.id)?.into_iter();
@@ -155,7 +155,7 @@ pub trait Objects {
     /// # Errors
     /// [`GitError::NoSuchFolder`], or as [`Objects::object`].
     fn folder(&self, root: ObjectId, path: &str) -> Result<ObjectId, GitError> {
-        let found = self.entry(root, path)?.filter(|entry| entry.kind == EntryType::Folder);
+        let found = self.entry(root, path)?.filter(|entry| entry.kind == TreeEntryKind::Folder);
         Ok(found.ok_or_else(|| GitError::NoSuchFolder(path.to_owned()))?.id)
     }
 
@@ -167,12 +167,12 @@ pub trait Objects {
         &self,
         folder: ObjectId,
         limit: usize,
-        visit: &mut impl FnMut(Entry) -> Result<(), E>,
+        visit: &mut impl FnMut(TreeEntry) -> Result<(), E>,
     ) -> Result<(), E>
     where
         Self: Sized,
     {
-        let mut walk = Walk { objects: self, left: limit, limit };
+        let mut walk = TreeWalk { objects: self, left: limit, limit };
         walk.folder(folder, "", FOLDER_DEPTH, visit)
     }
 
@@ -183,18 +183,18 @@ pub trait Objects {
     /// [`GitError`] when an object cannot be read; and the first error of `accept`.
     fn read(
         &self,
-        entry: Entry,
+        entry: TreeEntry,
         tree: &mut Tree,
         accept: &mut impl FnMut(usize) -> Result<(), GitError>,
     ) -> Result<(), GitError>
     where
         Self: Sized,
     {
-        if entry.kind != EntryType::Folder {
+        if entry.kind != TreeEntryKind::Folder {
             return read_file(self, entry, tree, accept);
         }
-        let read = self.walk(entry.id, limits::TREE_FILES, &mut |below: Entry| {
-            read_file(self, Entry { path: format!("{}/{}", entry.path, below.path), ..below }, tree, accept)
+        let read = self.walk(entry.id, limits::TREE_FILES, &mut |below: TreeEntry| {
+            read_file(self, TreeEntry { path: format!("{}/{}", entry.path, below.path), ..below }, tree, accept)
         });
         match read {
             Err(GitError::TooLarge { .. }) => {
@@ -209,40 +209,40 @@ pub trait Objects {
 /// Adds a file to a tree, or records why no tree takes it.
 fn read_file(
     objects: &impl Objects,
-    entry: Entry,
+    entry: TreeEntry,
     tree: &mut Tree,
     accept: &mut impl FnMut(usize) -> Result<(), GitError>,
 ) -> Result<(), GitError> {
     let path = entry.path;
     match entry.kind {
         _ if !entry.is_utf8 => tree.refuse(&path, TreeError::NotUtf8(path.clone())),
-        EntryType::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
-        EntryType::File(mode) => match objects.find(&entry.id, gix_object::Kind::Blob)? {
+        TreeEntryKind::Link => tree.refuse(&path, TreeError::NotAFile(path.clone())),
+        TreeEntryKind::File(mode) => match objects.find(&entry.id, gix_object::Kind::Blob)? {
             Some(content) => {
                 accept(content.len())?;
                 tree.add(&path, File { content: content.into(), mode });
             }
             None => tree.refuse(&path, TreeError::FileTooLarge { path: path.clone() }),
         },
-        EntryType::Submodule | EntryType::Folder => {}
+        TreeEntryKind::Submodule | TreeEntryKind::Folder => {}
     }
     Ok(())
 }
 
 /// Counts trees too: a tree can hold another twice, and so on, small to send and endless to walk.
-struct Walk<'o, O> {
+struct TreeWalk<'o, O> {
     objects: &'o O,
     left: usize,
     limit: usize,
 }
 
-impl<O: Objects> Walk<'_, O> {
+impl<O: Objects> TreeWalk<'_, O> {
     fn folder<E: From<GitError>>(
         &mut self,
         folder: ObjectId,
         prefix: &str,
         depth: usize,
-        visit: &mut impl FnMut(Entry) -> Result<(), E>,
+        visit: &mut impl FnMut(TreeEntry) -> Result<(), E>,
     ) -> Result<(), E> {
         if depth == 0 {
             return Err(GitError::TooLarge { limit: FOLDER_DEPTH as u64, unit: "folders in one another" }.into());
@@ -252,22 +252,24 @@ impl<O: Objects> Walk<'_, O> {
             self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
             let path = format!("{prefix}{}", entry.path);
             match entry.kind {
-                EntryType::Folder if entry.is_utf8 => self.folder(entry.id, &format!("{path}/"), depth - 1, visit)?,
-                _ => visit(Entry { path, ..entry })?,
+                TreeEntryKind::Folder if entry.is_utf8 => {
+                    self.folder(entry.id, &format!("{path}/"), depth - 1, visit)?
+                }
+                _ => visit(TreeEntry { path, ..entry })?,
             }
         }
         Ok(())
     }
 }
 
-/// A history with what was read of it.
+/// A history with the commits read so far.
 pub(super) struct History<'o, O> {
     objects: &'o O,
     /// Commits whose parents are left out.
     shallow: &'o HashSet<ObjectId>,
     commits: HashMap<ObjectId, Option<Commit>>,
     /// Most commits have most folders in common.
-    entries: HashMap<ObjectId, HashMap<String, (EntryType, ObjectId)>>,
+    entries: HashMap<ObjectId, HashMap<String, (TreeEntryKind, ObjectId)>>,
 }
 
 impl<'o, O: Objects> History<'o, O> {
@@ -306,9 +308,9 @@ impl<'o, O: Objects> History<'o, O> {
     /// The object at a path of a commit.
     fn id_at(&mut self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>, GitError> {
         let Some(commit) = self.commit(commit)? else { return Ok(None) };
-        let mut found = (EntryType::Folder, commit.tree);
+        let mut found = (TreeEntryKind::Folder, commit.tree);
         for name in path.split('/') {
-            let (EntryType::Folder, folder) = found else { return Ok(None) };
+            let (TreeEntryKind::Folder, folder) = found else { return Ok(None) };
             if !self.entries.contains_key(&folder) {
                 let entries = self.objects.entries(&folder)?;
                 let by_name = entries.into_iter().map(|entry| (entry.path, (entry.kind, entry.id)));

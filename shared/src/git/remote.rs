@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::error::GitError;
-use super::objects::{Entry, EntryType, Objects, object_id};
+use super::objects::{Objects, TreeEntry, TreeEntryKind, object_id};
 use super::pack::Pack;
 use super::revision::Revision;
-use super::wire::{self, Line, Lines, NotALine};
+use super::wire::{self, NotALine, PacketLine, PacketLines};
 use crate::digest::CommitSha;
-use crate::fetch::{Answer, Body, Fetcher, Message, Request};
+use crate::fetch::{Body, FetchAnswer, Fetcher, Message, Request};
 use crate::limits;
 use crate::timestamp::Timestamp;
 
@@ -144,14 +144,14 @@ impl Remote {
         // Every command is a request of its own, so the host's offers need not be known.
         let service = self.path("git-upload-pack");
         let answer = self.command(&service, "ls-refs", &arguments, limits::GIT_ANSWER_BYTES, deadline).await?;
-        let mut lines = Lines::default();
+        let mut lines = PacketLines::default();
         lines.push(&answer.bytes().await?);
         let mut found: Vec<(String, CommitSha)> = Vec::new();
         loop {
             match self.line(lines.next())? {
-                Some(Line::Data(data)) => found.extend(reference(&data)),
-                Some(Line::Section) => {}
-                Some(Line::End) => break,
+                Some(PacketLine::Data(data)) => found.extend(reference(&data)),
+                Some(PacketLine::Section) => {}
+                Some(PacketLine::End) => break,
                 None => return Err(self.protocol("its list of references ends early")),
             }
         }
@@ -166,9 +166,9 @@ impl Remote {
         let arguments = ["symrefs".to_owned(), "ref-prefix HEAD".to_owned()];
         let service = self.path("git-upload-pack");
         let answer = self.command(&service, "ls-refs", &arguments, limits::GIT_ANSWER_BYTES, deadline).await?;
-        let mut lines = Lines::default();
+        let mut lines = PacketLines::default();
         lines.push(&answer.bytes().await?);
-        while let Some(Line::Data(data)) = self.line(lines.next())? {
+        while let Some(PacketLine::Data(data)) = self.line(lines.next())? {
             let mut words = std::str::from_utf8(&data).unwrap_or_default().trim_end().split(' ');
             let target = words.find_map(|word| word.strip_prefix("symref-target:refs/heads/"));
             if let Some(branch) = target {
@@ -178,7 +178,7 @@ impl Remote {
         Err(GitError::Empty(self.host()))
     }
 
-    /// Whether the host leaves out of packs what a [`Filter`] says.
+    /// Whether the host applies a [`Filter`] to packs.
     ///
     /// # Errors
     /// [`GitError`] when the host does not answer, or not in version 2 of the protocol.
@@ -217,12 +217,12 @@ impl Remote {
         let path = scratch.path().join("fetched.pack");
         let mut file = tokio::fs::File::create(&path).await.map_err(|error| GitError::temporary(&error))?;
         let mut shallow = HashSet::new();
-        let (mut lines, mut in_pack, mut is_whole) = (Lines::default(), false, false);
+        let (mut lines, mut in_pack, mut is_whole) = (PacketLines::default(), false, false);
         while let Some(chunk) = body.part().await? {
             lines.push(&chunk);
             while let Some(line) = self.line(lines.next())? {
                 match line {
-                    Line::Data(data) if in_pack => match data.split_first() {
+                    PacketLine::Data(data) if in_pack => match data.split_first() {
                         Some((1, pack)) => {
                             file.write_all(pack).await.map_err(|error| GitError::temporary(&error))?;
                         }
@@ -230,14 +230,14 @@ impl Remote {
                         // Progress, for people.
                         _ => {}
                     },
-                    Line::Data(data) => match data.trim_ascii_end() {
+                    PacketLine::Data(data) => match data.trim_ascii_end() {
                         b"packfile" => in_pack = true,
                         other => {
                             shallow.extend(other.strip_prefix(b"shallow ").and_then(|id| ObjectId::from_hex(id).ok()))
                         }
                     },
-                    Line::End => is_whole |= in_pack,
-                    Line::Section => {}
+                    PacketLine::End => is_whole |= in_pack,
+                    PacketLine::Section => {}
                 }
             }
         }
@@ -298,7 +298,7 @@ impl Remote {
                 folder => folder?,
             };
             let mut entries = pack.entries(&folder)?.into_iter();
-            let is_file = |entry: &Entry| matches!(entry.kind, EntryType::File(_)) && entry.is_utf8;
+            let is_file = |entry: &TreeEntry| matches!(entry.kind, TreeEntryKind::File(_)) && entry.is_utf8;
             let Some(entry) = entries.find(|entry| is_file(entry) && entry.path == name) else { continue };
             if let Some(content) = pack.find(&entry.id, gix_object::Kind::Blob)? {
                 return Ok(Some((number, content)));
@@ -325,12 +325,12 @@ impl Remote {
         url.set_query(Some("service=git-upload-pack"));
         let body = self.ask(&url, &[VERSION_2], None, limits::GIT_ANSWER_BYTES, deadline).await?;
         let mut service = body.url().clone();
-        let mut lines = Lines::default();
+        let mut lines = PacketLines::default();
         lines.push(&body.bytes().await?);
         let (mut is_version_2, mut filter) = (false, false);
         while let Some(line) = self.line(lines.next())? {
             // Over HTTP, a first section may name the service.
-            let Line::Data(data) = line else { continue };
+            let PacketLine::Data(data) = line else { continue };
             let data = data.trim_ascii_end();
             is_version_2 |= data == b"version 2";
             if data.starts_with(b"object-format=") && data != b"object-format=sha1" {
@@ -377,8 +377,8 @@ impl Remote {
         let request = Request { url: url.as_str(), limit, time, known: None };
         let message = Message { headers, body, authorization: self.authorization.as_ref() };
         match self.fetcher.ask(&request, message).await? {
-            Answer::Found(body) => Ok(*body),
-            Answer::NotModified => Err(self.protocol("it answers 304 to a request without conditions")),
+            FetchAnswer::Found(body) => Ok(*body),
+            FetchAnswer::NotModified => Err(self.protocol("it answers 304 to a request without conditions")),
         }
     }
 
@@ -391,7 +391,7 @@ impl Remote {
         url
     }
 
-    fn line(&self, line: Result<Option<Line>, NotALine>) -> Result<Option<Line>, GitError> {
+    fn line(&self, line: Result<Option<PacketLine>, NotALine>) -> Result<Option<PacketLine>, GitError> {
         line.map_err(|error| match error {
             NotALine::Malformed(reason) => self.protocol(reason),
             NotALine::Refusal(reason) => self.refused(&reason),

@@ -16,7 +16,7 @@ pub(crate) struct GitHost {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// Whether a host leaves out what a filter says (git-config, `uploadpack.allowFilter`).
+/// Whether a host applies filters (git-config, `uploadpack.allowFilter`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filters {
     Allowed,

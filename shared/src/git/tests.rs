@@ -180,7 +180,7 @@ async fn file_that_a_partial_clone_lacks_is_an_error_and_a_large_one_is_refused(
         let repository = LocalRepository::of(&origin.with_file_name(clone)).unwrap();
         let stacks = repository.entry_at(repository.head().unwrap(), "stacks").unwrap().unwrap();
         let mut tree = Tree::default();
-        repository.read(Entry { path: "stacks".to_owned(), ..stacks }, &mut tree, &mut |_| Ok(())).map(|()| tree)
+        repository.read(TreeEntry { path: "stacks".to_owned(), ..stacks }, &mut tree, &mut |_| Ok(())).map(|()| tree)
     };
     let tree = read("whole").unwrap();
     assert_eq!(tree.get(FILES[1].0).unwrap(), FILES[1].1);
@@ -194,7 +194,7 @@ async fn file_that_a_partial_clone_lacks_is_an_error_and_a_large_one_is_refused(
 
 #[tokio::test]
 async fn answer_that_is_not_git_is_named() {
-    let server = crate::fetch::server::Server::start(|path, _| match path {
+    let server = crate::fetch::server::TestServer::start(|path, _| match path {
         "/html/info/refs?service=git-upload-pack" | "/html/git-upload-pack" => {
             crate::fetch::server::ok(b"<html>sign in</html>", "")
         }

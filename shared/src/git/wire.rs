@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum PacketLine {
     /// Its content.
     Data(Bytes),
     /// The end of a message.
@@ -24,21 +24,21 @@ pub(super) enum NotALine {
 
 /// Lines from bytes that arrive in chunks.
 #[derive(Debug, Default)]
-pub(super) struct Lines(BytesMut);
+pub(super) struct PacketLines(BytesMut);
 
-impl Lines {
+impl PacketLines {
     /// Takes a chunk.
     pub(super) fn push(&mut self, chunk: &[u8]) {
         self.0.extend_from_slice(chunk);
     }
 
     /// The next line; none until more has arrived. A line is at most 65,520 bytes long, so no more than that is kept.
-    pub(super) fn next(&mut self) -> Result<Option<Line>, NotALine> {
+    pub(super) fn next(&mut self) -> Result<Option<PacketLine>, NotALine> {
         let Some(digits) = self.0.get(..4) else { return Ok(None) };
         let length = std::str::from_utf8(digits).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok());
         let length = match length.ok_or(NotALine::Malformed("its answer is not in lines"))? {
-            0 => return Ok(Some(self.mark(Line::End))),
-            1 | 2 => return Ok(Some(self.mark(Line::Section))),
+            0 => return Ok(Some(self.mark(PacketLine::End))),
+            1 | 2 => return Ok(Some(self.mark(PacketLine::Section))),
             3 => return Err(NotALine::Malformed("a line has a length without a meaning")),
             length => length,
         };
@@ -47,10 +47,14 @@ impl Lines {
         }
         let mut line = self.0.split_to(length).freeze();
         line.advance(4);
-        if line.starts_with(b"ERR ") { Err(NotALine::Refusal(line.split_off(4))) } else { Ok(Some(Line::Data(line))) }
+        if line.starts_with(b"ERR ") {
+            Err(NotALine::Refusal(line.split_off(4)))
+        } else {
+            Ok(Some(PacketLine::Data(line)))
+        }
     }
 
-    fn mark(&mut self, line: Line) -> Line {
+    fn mark(&mut self, line: PacketLine) -> PacketLine {
         self.0.advance(4);
         line
     }
@@ -77,7 +81,7 @@ mod tests {
     fn chunks_of_any_size_give_the_same_lines() {
         let whole = b"0009text\n0001000apack\x01\x02000000";
         for size in 1..whole.len() {
-            let mut lines = Lines::default();
+            let mut lines = PacketLines::default();
             let mut found = Vec::new();
             for chunk in whole.chunks(size) {
                 lines.push(chunk);
@@ -85,19 +89,19 @@ mod tests {
                     found.push(line);
                 }
             }
-            let data = |text: &'static [u8]| Line::Data(Bytes::from_static(text));
-            assert_eq!(found, [data(b"text\n"), Line::Section, data(b"pack\x01\x02"), Line::End], "{size}");
+            let data = |text: &'static [u8]| PacketLine::Data(Bytes::from_static(text));
+            assert_eq!(found, [data(b"text\n"), PacketLine::Section, data(b"pack\x01\x02"), PacketLine::End], "{size}");
         }
     }
 
     #[test]
     fn malformed_lines_and_refusals_are_told_apart() {
         for bytes in [&b"0003"[..], b"<html>", b"zzzz", b"\xff\xff\xff\xff"] {
-            let mut lines = Lines::default();
+            let mut lines = PacketLines::default();
             lines.push(bytes);
             assert!(matches!(lines.next(), Err(NotALine::Malformed(_))), "{bytes:?}");
         }
-        let mut lines = Lines::default();
+        let mut lines = PacketLines::default();
         lines.push(b"0010ERR go away\n");
         assert_eq!(lines.next(), Err(NotALine::Refusal(Bytes::from_static(b"go away\n"))));
     }

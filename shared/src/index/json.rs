@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-/// JSON with two-space indentation and the escapes of Go's `encoding/json`, byte for byte what the reference's
+/// JSON with two-space indentation and the escapes of Go's `encoding/json`, byte for byte the output of the reference's
 /// index generator writes for the same value.
 pub fn to_pretty_json(value: &impl Serialize) -> Vec<u8> {
     write(value, GoEscapes(PrettyFormatter::new()))

@@ -1,6 +1,6 @@
-//! The index: what a registry says of its stacks and samples.
+//! The index: the stacks and samples of a registry, with their metadata.
 //!
-//! The fields, their order and what is left out when empty are those of the reference's index schema
+//! The fields, their order and the omission of empty ones are those of the reference's index schema
 //! (devfile registry `index.json`); the REST API, the viewer and clients read the same shape.
 
 mod json;
@@ -146,7 +146,7 @@ pub struct VersionEntry {
     pub last_modified: Timestamp,
 }
 
-/// A Git repository and what to take from it.
+/// A Git repository, and the revision and folder to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Git {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Entry, EntryType, Git};
 use crate::timestamp::Timestamp;
 
-/// An [`Entry`] without `versions`: what matters of the default version stands in the entry itself.
+/// An [`Entry`] without `versions`: the entry itself has the fields of the default version.
 ///
 /// Both take tags and architectures from the default version where it has some. A stack also takes version, links,
 /// resources and starter projects from it, a sample its Git repository; the rest is the entry's own (the reference's

@@ -94,9 +94,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Written {
+    impl io::Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -109,7 +109,7 @@ mod tests {
 
     /// Returns the lines that `log` logs: as JSON, or as text for people.
     fn logged(json: bool, log: impl Fn()) -> String {
-        let written = Written::default();
+        let written = Captured::default();
         let writer = written.clone();
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(move || writer.clone()));
         let registry = tracing_subscriber::registry();
@@ -138,7 +138,7 @@ mod tests {
             assert!(!lines.trim_end_matches('\n').contains(crate::text::is_control), "{lines:?}");
         }
         let line: Value = serde_json::from_str(&logged(true, || tracing::info!(text, "said"))).unwrap();
-        assert_eq!(line["text"], text, "a program reads what was said");
+        assert_eq!(line["text"], text, "a program reads the message");
     }
 
     #[test]

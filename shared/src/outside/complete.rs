@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::release::{OfflineVersion, Upstream};
 use crate::repository::Repository;
 use crate::tree::Tree;
-use crate::validate::{Found, Outside};
+use crate::validate::{ExternalParent, Found};
 
 /// A repository with everything around it.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Complete {
     /// Content from upstream hosts that is not in files of the tree.
     pub upstream: Upstream,
     /// Parents on other hosts, as far as they were asked for.
-    pub(super) parents: BTreeMap<Outside, Found>,
+    pub(super) parents: BTreeMap<ExternalParent, Found>,
 }
 
 impl Complete {

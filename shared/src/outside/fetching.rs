@@ -2,7 +2,7 @@
 
 use super::complete::Complete;
 use super::icons::{self, Icons};
-use super::offline::{self, Keep, Known, Offline};
+use super::offline::{self, Keep, Known, OfflineFetcher};
 use super::run::Run;
 use super::{samples, versions};
 use crate::environment::Environment;
@@ -14,17 +14,17 @@ use crate::settings;
 use crate::starter::Remotes;
 use crate::tree::Tree;
 
-/// Fetches what a repository takes from elsewhere.
+/// Fetches the upstream content of a repository.
 #[derive(Debug)]
-pub struct Outside {
+pub struct UpstreamFetcher {
     /// None: nothing is fetched.
     client: Option<Client>,
     /// The treatment of icons. None: only the index is wanted, which needs neither icons nor devfiles of samples.
     icons: Option<Icons>,
-    offline: Option<Offline>,
+    offline: Option<OfflineFetcher>,
 }
 
-impl Outside {
+impl UpstreamFetcher {
     /// Connects nothing yet.
     pub fn new(client: Client, icons: Icons) -> Self {
         Self { client: Some(client), icons: Some(icons), offline: None }
@@ -33,11 +33,11 @@ impl Outside {
     /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
     pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl) -> Self {
         let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
-        let offline = self.client.clone().map(|client| Offline { settings, remotes: Remotes::new(client) });
+        let offline = self.client.clone().map(|client| OfflineFetcher { settings, remotes: Remotes::new(client) });
         Self { offline, ..self }
     }
 
-    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and what [`Rules::from_environment`] reads.
+    /// Reads `FETCH`, `STRICT_ICONS`, `OFFLINE` with `PUBLIC_URL`, and the settings of [`Rules::from_environment`].
     pub fn from_environment(environment: &mut Environment, credentials: GitCredentials) -> Self {
         let fetch: bool = environment.or_default(&settings::FETCH);
         let strict: bool = environment.or_default(&settings::STRICT_ICONS);
@@ -46,7 +46,7 @@ impl Outside {
         let stacks = environment.optional(&settings::OFFLINE);
         let public_url: Option<PublicUrl> = environment.optional(&settings::PUBLIC_URL);
         if stacks.is_some() && !fetch {
-            environment.reject("OFFLINE and FETCH=false exclude each other: what is offline is fetched first");
+            environment.reject("OFFLINE and FETCH=false exclude each other: offline stacks need fetches");
         }
         if stacks.is_some() && public_url.is_none() {
             environment.reject("OFFLINE needs PUBLIC_URL, which devfiles name in place of other hosts");
@@ -61,7 +61,7 @@ impl Outside {
         }
     }
 
-    /// Fetches only what the index depends on: parents, and versions in other Git repositories.
+    /// Fetches only the upstream content that the index depends on: parents, and versions in other Git repositories.
     pub fn of_index(client: Client) -> Self {
         Self { client: Some(client), icons: None, offline: None }
     }
@@ -76,7 +76,7 @@ impl Outside {
         self.offline.as_ref().map(|offline| &offline.settings)
     }
 
-    /// Reads a tree and fetches what it takes from elsewhere. There is always a result; what could not be had is in its
+    /// Reads a tree and fetches its upstream content. There is always a result; unavailable content is in its
     /// warnings.
     pub async fn complete(&self, mut tree: Tree, previous: Option<&Release>) -> Complete {
         let run = self.run(previous);
@@ -103,11 +103,11 @@ impl Outside {
         Complete { tree, repository, upstream, parents }
     }
 
-    /// Fetches what devfiles name elsewhere, if that is wanted, and lets them name this registry. The warnings name content
+    /// Fetches the upstream content of devfiles, if configured, and makes them name this registry. The warnings name content
     /// that does not arrive.
     ///
     /// # Errors
-    /// When what was fetched cannot be put anywhere.
+    /// Fails when the fetched content cannot be stored.
     pub async fn take_offline<K: Keep>(
         &self,
         complete: &mut Complete,

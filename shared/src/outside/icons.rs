@@ -33,7 +33,7 @@ pub enum Icons {
 
 /// The position at which an icon is named.
 #[derive(Debug)]
-struct Named {
+struct NamedIcon {
     part: Part,
     /// The name of its entry.
     entry: String,
@@ -54,7 +54,7 @@ pub(super) async fn fetch(
     let mut urls: Vec<&str> = named.iter().map(|icon| icon.url.as_str()).filter(|url| !url.is_empty()).collect();
     urls.sort_unstable();
     urls.dedup();
-    let again = look_again(run, tree, &urls);
+    let again = fetch_again(run, tree, &urls);
     let results = each(&urls, |url| fetch_one(run, url, again.contains(url))).await;
     let mut broken = BTreeMap::new();
     for (url, (icon, problem)) in urls.iter().zip(results) {
@@ -89,12 +89,12 @@ pub(super) async fn fetch(
 }
 
 /// Every icon that the index would name, and every entry that has none; versions need no icon of their own.
-fn named(repository: &Repository) -> Vec<Named> {
+fn named(repository: &Repository) -> Vec<NamedIcon> {
     let mut all = Vec::new();
     for stack in &repository.stacks {
         let part = Part::Stack { stack: stack.folder.clone() };
         let (entry, path) = (stack.fields.name.clone(), stack.defining_file());
-        all.push(Named { part, what: format!("`{entry}`"), entry, path, url: stack.fields.icon.clone() });
+        all.push(NamedIcon { part, what: format!("`{entry}`"), entry, path, url: stack.fields.icon.clone() });
         for version in stack.versions.iter().filter(|version| {
             let icon = &version.devfile.metadata.icon;
             !icon.is_empty() && *icon != stack.fields.icon
@@ -104,7 +104,7 @@ fn named(repository: &Repository) -> Vec<Named> {
             let (entry, url) = (stack.fields.name.clone(), version.devfile.metadata.icon.clone());
             let what = format!("`{entry}` {}", version.devfile.version);
             let path = format!("{}/{}", version.folder, version.devfile_name());
-            all.push(Named { part, entry, what, path, url });
+            all.push(NamedIcon { part, entry, what, path, url });
         }
     }
     let samples = repository.samples.iter().map(|sample| (&sample.entry, true));
@@ -113,14 +113,14 @@ fn named(repository: &Repository) -> Vec<Named> {
         let versions = entry.versions.iter().map(|version| &version.icon).filter(|icon| !icon.is_empty());
         for url in std::iter::once(&entry.icon).chain(versions) {
             let (part, url, entry) = (part.clone(), url.clone(), entry.name.clone());
-            all.push(Named { part, what: format!("`{entry}`"), entry, path: EXTRA_ENTRIES.to_owned(), url });
+            all.push(NamedIcon { part, what: format!("`{entry}`"), entry, path: EXTRA_ENTRIES.to_owned(), url });
         }
     }
     all
 }
 
 /// Known icons whose turn it is.
-fn look_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> {
+fn fetch_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> {
     let known: Vec<&str> = urls.iter().copied().filter(|url| had(run, url).is_some()).collect();
     if known.len() <= LOOKED_AT_AGAIN {
         return known;
@@ -130,15 +130,15 @@ fn look_again<'u>(run: &Run<'_>, tree: &Tree, urls: &[&'u str]) -> Vec<&'u str> 
 }
 
 /// An icon, with its bytes if the release before does not have them.
-type Shown = (Icon, Option<Bytes>);
+type LoadedIcon = (Icon, Option<Bytes>);
 
 /// The icon in the release before.
-fn had(run: &Run<'_>, url: &str) -> Option<Shown> {
+fn had(run: &Run<'_>, url: &str) -> Option<LoadedIcon> {
     run.previous?.content.icons.get(url).map(|icon| (icon.clone(), None))
 }
 
 /// Fetches an icon, or takes the known one; also returns why it cannot be shown in its present state.
-async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> (Option<Shown>, Option<Unavailable>) {
+async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> (Option<LoadedIcon>, Option<Unavailable>) {
     let had = had(run, url);
     if (had.is_some() && !again) || run.client.is_none() {
         return (had, None);
@@ -165,6 +165,6 @@ async fn fetch_one(run: &Run<'_>, url: &str, again: bool) -> (Option<Shown>, Opt
 fn position(tree: &Tree, path: &str) -> Option<Position> {
     let document = yaml::parse(path, tree.get(path)?).ok()?;
     let icon = document.get("icon").or_else(|| document.at_path(&["metadata", "icon"]));
-    let spot = icon.map(|icon| icon.spot()).or_else(|| Some(document.get("metadata")?.key_at));
-    Some(spot?.position)
+    let file_position = icon.map(|icon| icon.file_position()).or_else(|| Some(document.get("metadata")?.key_at));
+    Some(file_position?.position)
 }

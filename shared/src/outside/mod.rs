@@ -5,7 +5,7 @@
 //! of the release before is not fetched again; all new content is fetched at once, within [`Rules`](crate::fetch::Rules) and a
 //! time for the whole. Content that does not arrive is a warning, and stays as it was last published.
 //!
-//! - [`Outside`]: the settings, and the steps from a tree to a [`Complete`] repository; start here
+//! - [`UpstreamFetcher`]: the settings, and the steps from a tree to a [`Complete`] repository; start here
 //! - `run`: one completion: its deadline, its budget of bytes, the hosts that are down
 //! - `unavailable`: why something is missing, and whether it is tried again
 //! - `versions` and `samples`, from repositories that `remote` opens; `parents`; `icons`, whose bytes `image` knows
@@ -24,7 +24,7 @@ mod unavailable;
 mod versions;
 
 pub use complete::Complete;
-pub use fetching::Outside;
+pub use fetching::UpstreamFetcher;
 pub use icons::Icons;
 
 #[cfg(test)]

@@ -10,15 +10,15 @@ use crate::fetch::Reason;
 use crate::limits;
 use crate::validate::{self, Found, Parents};
 
-/// Answers from what has been fetched, and notes what else was asked for.
+/// Answers from the fetched parents, and records the missing ones.
 #[derive(Debug, Default)]
-pub(super) struct Fetched {
-    found: BTreeMap<validate::Outside, Found>,
-    asked: Mutex<BTreeSet<validate::Outside>>,
+pub(super) struct FetchedParents {
+    found: BTreeMap<validate::ExternalParent, Found>,
+    asked: Mutex<BTreeSet<validate::ExternalParent>>,
 }
 
-impl Parents for Fetched {
-    fn fetch(&self, parent: &validate::Outside) -> Found {
+impl Parents for FetchedParents {
+    fn fetch(&self, parent: &validate::ExternalParent) -> Found {
         if let Some(found) = self.found.get(parent) {
             return found.clone();
         }
@@ -27,13 +27,13 @@ impl Parents for Fetched {
     }
 }
 
-impl Fetched {
+impl FetchedParents {
     /// All that was fetched.
-    pub(super) fn into_found(self) -> BTreeMap<validate::Outside, Found> {
+    pub(super) fn into_found(self) -> BTreeMap<validate::ExternalParent, Found> {
         self.found
     }
 
-    /// Fetches what was asked for since; false when that was nothing.
+    /// Fetches the recorded parents; returns false when there are none.
     pub(super) async fn fetch_asked(&mut self, run: &Run<'_>) -> bool {
         let asked = std::mem::take(self.asked.get_mut().unwrap_or_else(PoisonError::into_inner));
         if asked.is_empty() || run.client.is_none() {
@@ -45,10 +45,10 @@ impl Fetched {
     }
 }
 
-pub(super) async fn fetch(run: &Run<'_>, parent: &validate::Outside) -> Found {
+pub(super) async fn fetch(run: &Run<'_>, parent: &validate::ExternalParent) -> Found {
     let url = match parent {
-        validate::Outside::Uri(uri) => Some(uri.clone()),
-        validate::Outside::Stack { id, version, registry } => {
+        validate::ExternalParent::Uri(uri) => Some(uri.clone()),
+        validate::ExternalParent::Stack { id, version, registry } => {
             registry.as_deref().and_then(|registry| of_registry(registry, id, version.as_deref()))
         }
     };

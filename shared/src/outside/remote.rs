@@ -1,4 +1,4 @@
-//! Git repositories that entries name: which repository, revision and folder they mean, and what is read of those.
+//! Git repositories that entries name: their repositories, revisions and folders, and the content that is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::run::{Run, takes};
 use super::unavailable::Unavailable;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
-use crate::git::{self, Entry, EntryType, FolderPack, GitError, Objects, RepositoryUrl, Revision};
+use crate::git::{self, FolderPack, GitError, Objects, RepositoryUrl, Revision, TreeEntry, TreeEntryKind};
 use crate::index::Git;
 use crate::limits;
 use crate::release::{Pending, PendingReason};
@@ -22,14 +22,14 @@ const TIME: Duration = Duration::from_secs(8);
 
 /// A folder of a Git repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Remote {
+pub(super) struct RemoteFolder {
     url: RepositoryUrl,
     revision: Revision,
     /// Empty for the whole repository.
     folder: String,
 }
 
-impl Remote {
+impl RemoteFolder {
     /// The remote that an entry means: the one it names, `origin`, or the only one.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Remote {
         let _place = run.packs.acquire().await;
         let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
         let FolderPack { pack, folder, authored } = folder;
-        let folder = Entry { path: to.to_owned(), is_utf8: true, kind: EntryType::Folder, id: folder };
+        let folder = TreeEntry { path: to.to_owned(), is_utf8: true, kind: TreeEntryKind::Folder, id: folder };
         let (left, budget_spent) =
             (Arc::clone(&run.bytes_left), self.error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
         let reading = tokio::task::spawn_blocking(move || {
@@ -151,8 +151,8 @@ impl Remote {
 
 /// Records why an entry of a repository is tried again: it follows a branch, or its host failed.
 pub(super) fn note_pending(run: &Run<'_>, git: &Git, failed: Option<&Unavailable>, of: &str, pending: &mut Pending) {
-    let is_fixed = |remote: Remote| matches!(remote.revision, Revision::Commit(_));
-    if run.client.is_some() && Remote::new(git).is_ok_and(|remote| !is_fixed(remote)) {
+    let is_fixed = |remote: RemoteFolder| matches!(remote.revision, Revision::Commit(_));
+    if run.client.is_some() && RemoteFolder::new(git).is_ok_and(|remote| !is_fixed(remote)) {
         pending.add(of.to_owned(), PendingReason::Branch);
     }
     if run.client.is_some() && failed.is_some_and(|failed| failed.is_temporary) {
@@ -178,7 +178,7 @@ mod tests {
             ("https://x.org/a/b/tree/v1", "", "./", "https://x.org/a/b@v1#devfile.yaml"),
             ("https://x.org/a", commit, ".", &format!("https://x.org/a@{commit}#devfile.yaml")),
         ] {
-            let remote = Remote::new(&git(url, revision, folder)).unwrap();
+            let remote = RemoteFolder::new(&git(url, revision, folder)).unwrap();
             assert_eq!(remote.name("devfile.yaml"), name);
         }
     }
@@ -194,7 +194,7 @@ mod tests {
             ("https://github.com/clay/pot", "", "../x"),
             ("https://github.com/clay/pot", "a\nb", ""),
         ] {
-            assert!(Remote::new(&git(url, revision, folder)).is_err(), "{url} {revision} {folder}");
+            assert!(RemoteFolder::new(&git(url, revision, folder)).is_err(), "{url} {revision} {folder}");
         }
     }
 }

@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::fetch::{Answer, FetchError, Reason, Request};
+use crate::fetch::{FetchAnswer, FetchError, Reason, Request};
 use crate::git::{Client, GitError};
 use crate::limits;
 use crate::release::{OfflineSettings, Release};
@@ -28,7 +28,7 @@ pub(super) struct Run<'a> {
     pub(super) client: Option<&'a Client>,
     pub(super) previous: Option<&'a Release>,
     /// The same, when its versions would be published in the same way now.
-    pub(super) settled: Option<&'a Release>,
+    pub(super) reusable: Option<&'a Release>,
     pub(super) deadline: Instant,
     /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,
@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
         Self {
             client,
             previous,
-            settled: previous.filter(is_alike),
+            reusable: previous.filter(is_alike),
             deadline: Instant::now() + BUDGET,
             down: Mutex::default(),
             bytes_left: Arc::new(AtomicU64::new(limits::UPSTREAM_BYTES)),
@@ -72,8 +72,8 @@ impl<'a> Run<'a> {
         let time = ONE.min(self.deadline.saturating_duration_since(Instant::now()));
         let fetched = async {
             match client.get(&Request { url, limit, time, known }).await? {
-                Answer::NotModified => Ok(None),
-                Answer::Found(body) => {
+                FetchAnswer::NotModified => Ok(None),
+                FetchAnswer::Found(body) => {
                     let etag = body.etag.clone();
                     let content = body.bytes().await?;
                     if !takes(&self.bytes_left, content.len()) {

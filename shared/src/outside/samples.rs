@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use super::remote::{Remote, note_pending};
+use super::remote::{RemoteFolder, note_pending};
 use super::run::{Run, each};
 use super::unavailable::Unavailable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::Git;
 use crate::release::Pending;
-use crate::repository::{EXTRA_ENTRIES, Origin, Part, Repository, SampleDevfile, places_in_extra_entries};
+use crate::repository::{EXTRA_ENTRIES, Part, Repository, SampleOrigin, SampleSource, places_in_extra_entries};
 use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
 
@@ -18,7 +18,7 @@ const PATHS: [&str; 3] = ["devfile.yaml", ".devfile.yaml", ".devfile/devfile.yam
 
 /// A devfile to fetch.
 #[derive(Debug)]
-struct Wanted {
+struct WantedDevfile {
     sample: String,
     /// Empty for a sample without versions.
     version: String,
@@ -38,7 +38,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         // The repository brings the devfiles of its samples along.
         return;
     }
-    let wanted: Vec<Wanted> = repository.samples.iter().flat_map(|sample| wanted(&sample.entry)).collect();
+    let wanted: Vec<WantedDevfile> = repository.samples.iter().flat_map(|sample| wanted(&sample.entry)).collect();
     let results = each(&wanted, |wanted| fetch_one(run, wanted)).await;
     let places = places_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
@@ -61,14 +61,14 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         }
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {
             let devfile =
-                SampleDevfile { origin: Origin::Fetched { from: had.name, at: had.commit }, content: had.content };
+                SampleSource { origin: SampleOrigin::Fetched { from: had.name, at: had.commit }, content: had.content };
             sample.devfiles.insert(wanted.version, devfile);
         }
     }
 }
 
-fn wanted(entry: &crate::index::Entry) -> Vec<Wanted> {
-    let one = |version: &str, git: &Option<Git>| Wanted {
+fn wanted(entry: &crate::index::Entry) -> Vec<WantedDevfile> {
+    let one = |version: &str, git: &Option<Git>| WantedDevfile {
         sample: entry.name.clone(),
         version: version.to_owned(),
         git: git.clone().unwrap_or_default(),
@@ -80,7 +80,7 @@ fn wanted(entry: &crate::index::Entry) -> Vec<Wanted> {
 }
 
 /// The devfile in the release before.
-fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
+fn published(run: &Run<'_>, wanted: &WantedDevfile) -> Option<Had> {
     let mut published = run.previous?.content.samples.iter();
     let devfile = published.find(|devfile| devfile.name == wanted.sample && devfile.version == wanted.version)?;
     let name = devfile.fetched_from.clone().unwrap_or_default();
@@ -88,8 +88,8 @@ fn published(run: &Run<'_>, wanted: &Wanted) -> Option<Had> {
     Some(Had { name, commit, content: Bytes::from(devfile.devfile.clone()) })
 }
 
-async fn fetch_one(run: &Run<'_>, wanted: &Wanted) -> Result<Had, Unavailable> {
-    let remote = Remote::new(&wanted.git)?;
+async fn fetch_one(run: &Run<'_>, wanted: &WantedDevfile) -> Result<Had, Unavailable> {
+    let remote = RemoteFolder::new(&wanted.git)?;
     let known = published(run, wanted).filter(|had| PATHS.iter().any(|path| remote.name(path) == had.name));
     let commit = remote.commit(run).await?;
     if let Some(had) = known.filter(|had| had.commit.as_ref() == Some(&commit)) {
@@ -110,10 +110,10 @@ fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
             && !problem.rule.starts_with("parent/")
             && !problem.rule.starts_with("plugin/")
     });
-    let told = errors.map(|problem| {
+    let problems = errors.map(|problem| {
         let line = problem.position.map_or(String::new(), |position| format!("line {} of ", position.line));
         let message = format!("`{sample}`: {} ({line}{})", problem.message, had.name);
         Diagnostic::error(EXTRA_ENTRIES, &problem.rule, message, problem.hint)
     });
-    told.collect()
+    problems.collect()
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
-use crate::fetch::server::{Server, ok, status};
+use crate::fetch::server::{TestServer, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::server::{Filters, GitHost};
 use crate::git::{Client, GitCredentials};
@@ -25,9 +25,9 @@ fn rules() -> Rules {
     Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() }
 }
 
-/// Completes a tree with what was published before.
+/// Completes a tree with the previous release.
 async fn complete(icons: Icons, tree: &Tree, previous: Option<&Release>) -> (Complete, Release) {
-    let complete = Outside::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
+    let complete = UpstreamFetcher::new(Client::anonymous(rules()), icons).complete(tree.clone(), previous).await;
     let plan = Plan::everything(Listing::of(tree));
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
@@ -55,7 +55,7 @@ fn diagnostics(complete: &Complete) -> Vec<String> {
 
 #[tokio::test]
 async fn icons_are_fetched_once_and_looked_at_again() {
-    let server = Server::start(|path, head| match path {
+    let server = TestServer::start(|path, head| match path {
         "/i" if head.contains("if-none-match: \"1\"") => status("304 Not Modified"),
         "/i" => ok(SVG, "etag: \"1\"\r\ncontent-type: text/plain\r\n"),
         _ => status("404 Not Found"),
@@ -71,7 +71,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
 
     let (_, again) = complete(Icons::Strict, &tree, Some(&release)).await;
     assert_eq!(again, release, "the same tree, the same release");
-    let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
+    let offline = UpstreamFetcher::without_fetches().complete(tree, Some(&release)).await;
     assert_eq!(offline.upstream.icons.len(), 1);
     assert_eq!(diagnostics(&offline), [""; 0]);
 }
@@ -80,7 +80,7 @@ async fn icons_are_fetched_once_and_looked_at_again() {
 async fn a_broken_icon_is_a_warning_or_an_error_and_the_one_before_stays() {
     let gone = Arc::new(AtomicU32::new(0));
     let state = gone.clone();
-    let server = Server::start(move |path, _| match (path, state.load(Ordering::Relaxed)) {
+    let server = TestServer::start(move |path, _| match (path, state.load(Ordering::Relaxed)) {
         ("/i", 0) => ok(SVG, ""),
         ("/i", 1) => ok(b"<html>not any more</html>", ""),
         ("/i", 2) => status("500 Internal Server Error"),
@@ -143,7 +143,7 @@ const DATE: &str = "2026-01-01T00:00:00Z";
 
 #[tokio::test]
 async fn sample_devfile_comes_from_its_repository_on_any_host() {
-    let server = Server::start(|_, _| ok(SVG, "")).await;
+    let server = TestServer::start(|_, _| ok(SVG, "")).await;
     for filters in [Filters::Allowed, Filters::Refused] {
         let host = GitHost::start(filters).await;
         host.commit("clay/pot.git", &[(".devfile.yaml", SAMPLE)], DATE);
@@ -186,15 +186,15 @@ async fn sample_devfile_comes_from_its_repository_on_any_host() {
         let pot = asked.iter().filter(|path| path.contains("pot")).collect::<Vec<_>>();
         assert_eq!(pot, ["POST /clay/pot.git/git-upload-pack"], "a tag is resolved, and nothing else is fetched");
 
-        let offline = Outside::without_fetches().complete(tree, Some(&release)).await;
+        let offline = UpstreamFetcher::without_fetches().complete(tree, Some(&release)).await;
         let devfiles = offline.repository.samples.iter().filter(|sample| !sample.devfiles.is_empty());
-        assert_eq!(devfiles.count(), 2, "what was published stays");
+        assert_eq!(devfiles.count(), 2, "the published version stays");
     }
 }
 
 #[tokio::test]
 async fn version_of_another_repository_is_published_like_the_others() {
-    let server = Server::start(|_, _| ok(SVG, "")).await;
+    let server = TestServer::start(|_, _| ok(SVG, "")).await;
     let host = GitHost::start(Filters::Allowed).await;
     let second = devfile("kiln", "2.0.0");
     let files = [
@@ -247,18 +247,18 @@ async fn version_of_another_repository_is_published_like_the_others() {
     let (_, reasons) = kept.outline.pending.iter().next().unwrap();
     assert!(reasons.contains(&PendingReason::Unreachable), "it is tried again");
 
-    let offline = Outside::without_fetches().complete(tree.clone(), Some(&release)).await;
+    let offline = UpstreamFetcher::without_fetches().complete(tree.clone(), Some(&release)).await;
     let plan = Plan::everything(Listing::of(&offline.tree));
     let draft = Draft::new((&offline.repository, &offline.upstream), &offline.tree, Some(&release), &plan);
     let built = draft.finish(COMMIT.parse().unwrap(), "test", &Default::default(), None);
     assert_eq!(built.release.content.stacks, release.content.stacks, "out of reach, it stays as it was");
-    let offline = Outside::without_fetches().complete(tree, None).await;
+    let offline = UpstreamFetcher::without_fetches().complete(tree, None).await;
     assert_eq!(offline.repository.stacks[0].versions.len(), 1);
 }
 
 #[tokio::test]
 async fn versions_of_other_repositories_share_one_budget_of_bytes() {
-    let server = Server::start(|_, _| ok(SVG, "")).await;
+    let server = TestServer::start(|_, _| ok(SVG, "")).await;
     let host = GitHost::start(Filters::Refused).await;
     let large = "a".repeat(limits::FILE_BYTES as usize);
     let numbers: Vec<u64> = (1..=2 + limits::UPSTREAM_BYTES / limits::FILE_BYTES).collect();
@@ -280,7 +280,7 @@ async fn versions_of_other_repositories_share_one_budget_of_bytes() {
 
 #[tokio::test]
 async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
-    let server = Server::start(|path, _| match path {
+    let server = TestServer::start(|path, _| match path {
         "/base.yaml" => ok(b"schemaVersion: 2.2.0\nparent: {uri: deeper.yaml}\n", ""),
         "/deeper.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: box, container: {image: x}}]\n", ""),
         "/devfiles/go/1.0.0" => ok(b"schemaVersion: 2.2.0\ncolour: red\n", ""),
@@ -302,7 +302,7 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
         ("stacks/f/devfile.yaml", with("f", &format!("{{uri: \"{}\"}}", server.url("/none.yaml")), "")),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
-    let complete = Outside::new(Client::anonymous(rules()), Icons::Lenient).complete(tree(&files), None).await;
+    let complete = UpstreamFetcher::new(Client::anonymous(rules()), Icons::Lenient).complete(tree(&files), None).await;
     let errors: Vec<String> =
         complete.repository.errors().iter().map(|error| format!("{} {}", error.path, error.rule)).collect();
     assert_eq!(errors, ["stacks/d/devfile.yaml schema/unknownField", "stacks/f/devfile.yaml parent/missing"]);
@@ -314,14 +314,14 @@ async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
 }
 
 /// Reads the environment: the own machine may be asked, and `others` are set.
-pub(super) fn of_environment(others: &[(&'static str, String)]) -> Outside {
+pub(super) fn of_environment(others: &[(&'static str, String)]) -> UpstreamFetcher {
     let mut variables: Vec<(&str, String)> = vec![("FETCH_ALLOW_LOOPBACK", "true".to_owned())];
     variables.extend(others.iter().cloned());
     let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
     let mut environment = Environment::new(of);
     let outside = {
         let credentials = GitCredentials::from_environment(&mut environment);
-        Outside::from_environment(&mut environment, credentials)
+        UpstreamFetcher::from_environment(&mut environment, credentials)
     };
     environment.finish().unwrap();
     outside
@@ -329,7 +329,7 @@ pub(super) fn of_environment(others: &[(&'static str, String)]) -> Outside {
 
 #[tokio::test]
 async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
-    let icons = Server::start(|_, _| ok(SVG, "")).await;
+    let icons = TestServer::start(|_, _| ok(SVG, "")).await;
     let closed = GitHost::start_for(Filters::Allowed, Some("Basic Y2k6czNjcmV0")).await;
     let open = GitHost::start(Filters::Allowed).await;
     let second = devfile("kiln", "2.0.0").replace("https://example.org/i.svg", &icons.url("/i"));
@@ -378,7 +378,7 @@ async fn check_without_fetches_warns_of_nothing_that_it_does_not_look_at() {
         ("stacks/kiln/1.0.0/devfile.yaml", &child),
         ("extraDevfileEntries.yaml", samples),
     ]);
-    let complete = Outside::without_fetches().complete(tree, None).await;
+    let complete = UpstreamFetcher::without_fetches().complete(tree, None).await;
     assert_eq!(diagnostics(&complete), [""; 0]);
     assert!(complete.repository.errors().is_empty());
 }

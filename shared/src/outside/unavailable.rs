@@ -9,7 +9,7 @@ use crate::starter::RemoteError;
 #[derive(Debug, Clone)]
 pub(super) struct Unavailable {
     pub(super) reason: String,
-    /// Whether a later attempt may succeed without a change of what names it.
+    /// Whether a retry may succeed without a change in the repository.
     pub(super) is_temporary: bool,
 }
 

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parents::Fetched;
-use super::remote::{Remote, note_pending};
+use super::parents::FetchedParents;
+use super::remote::{RemoteFolder, note_pending};
 use super::run::{Run, each};
 use super::unavailable::Unavailable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::release::{FetchedVersion, Pending, PendingReason, PublishedVersion, Upstream};
-use crate::repository::{Elsewhere, Part, Repository};
+use crate::repository::{Part, Repository, UpstreamVersion};
 use crate::tree::{Tree, TreeError};
-use crate::validate::{Found, Outside};
+use crate::validate::{ExternalParent, Found};
 
 /// Most rounds of fetching parents, each of which may name further ones.
 const ROUNDS: usize = 5;
@@ -21,8 +21,8 @@ pub(super) async fn bring_in(
     run: &Run<'_>,
     tree: &mut Tree,
     upstream: &mut Upstream,
-) -> (Repository, BTreeMap<Outside, Found>) {
-    let mut parents = Fetched::default();
+) -> (Repository, BTreeMap<ExternalParent, Found>) {
+    let mut parents = FetchedParents::default();
     let mut repository = Repository::parse_among(tree, &parents);
     let elsewhere = repository.elsewhere.clone();
     let outcomes = each(&elsewhere, |version| fetch(run, version)).await;
@@ -72,7 +72,7 @@ pub(super) async fn bring_in(
     (repository, parents.into_found())
 }
 
-fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
+fn problem(version: &UpstreamVersion, reason: String) -> Diagnostic {
     let what = match &version.part {
         Part::Version { version, .. } => format!("version {version}"),
         _ => "the stack".to_owned(),
@@ -83,13 +83,13 @@ fn problem(version: &Elsewhere, reason: String) -> Diagnostic {
 }
 
 /// Returns the files of a version at a commit, or `None` when they are those of the release before.
-async fn fetch(run: &Run<'_>, version: &Elsewhere) -> Result<Option<(Tree, FetchedVersion)>, Unavailable> {
-    let remote = Remote::new(&version.git)?;
+async fn fetch(run: &Run<'_>, version: &UpstreamVersion) -> Result<Option<(Tree, FetchedVersion)>, Unavailable> {
+    let remote = RemoteFolder::new(&version.git)?;
     // A version that was published otherwise, or not whole, must be at hand to be published anew.
     let stays = |v: &&PublishedVersion| {
         v.folder == version.folder && v.offline.as_ref().is_none_or(|offline| offline.missing.is_empty())
     };
-    let mut published = run.settled.into_iter().flat_map(|previous| &previous.content.versions);
+    let mut published = run.reusable.into_iter().flat_map(|previous| &previous.content.versions);
     let is_from = |v: &&PublishedVersion| v.fetched_from.as_deref() == Some(&remote.name(""));
     let known = published.find(|v| stays(v) && is_from(v)).and_then(|version| version.fetched_at.as_ref());
     let commit = remote.commit(run).await?;

@@ -16,7 +16,7 @@ pub(super) struct Timeouts {
     pub(super) unread: Duration,
     /// From the end of the last answer to the end of the connection.
     pub(super) close: Duration,
-    /// After the server was asked to stop, for whatever the client holds open.
+    /// After the stop signal, for connections that the client holds open.
     pub(super) stop: Duration,
 }
 
@@ -33,14 +33,14 @@ impl Timeouts {
 /// The state of a connection, shared by its task and the one that sweeps. Nobody holds the lock while waiting, and the sweep takes
 /// it once a second.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity(Mutex<ActivityState>);
 
 #[derive(Debug)]
-struct State {
+struct ActivityState {
     phase: Phase,
     /// When the phase began.
     since: Instant,
-    /// Since when the client has read nothing of what waits for it.
+    /// The time since which the client has read none of the waiting bytes.
     unread: Option<Instant>,
     /// Whether there was a request.
     has_asked: bool,
@@ -54,7 +54,7 @@ enum Phase {
     Idle,
     /// The head of a request has not arrived.
     Head,
-    /// The body of a request has not arrived. Those who read bodies have deadlines of their own.
+    /// The body of a request has not arrived. Readers of bodies have their own deadlines.
     Body,
     /// The server has a request and owes an answer.
     Answering,
@@ -65,7 +65,7 @@ enum Phase {
 impl Activity {
     /// The activity of a new connection.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread: None, has_asked: false }))
+        Self(Mutex::new(ActivityState { phase: Phase::New, since: Instant::now(), unread: None, has_asked: false }))
     }
 
     /// The first request is awaited; it should come at once.
@@ -148,7 +148,7 @@ impl Activity {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

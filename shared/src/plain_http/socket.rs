@@ -74,7 +74,7 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Closes the own side, then discards what still arrives until the client closes its side. A socket that is closed with
+    /// Closes the own side, then discards arriving bytes until the client closes its side. A socket that is closed with
     /// unread bytes resets the connection, and the client may lose the answer, such as a 401 to a request whose body nobody reads
     /// (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -82,7 +82,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         for blob in lost {
             match contents.get(blob) {
                 Some(content) => self.bucket.put(&blob_key(*blob), content.clone()).await?,
-                // The build stored what it fetched from other hosts; a blob that is unchanged there is restored.
+                // The build stored the fetched content of other hosts; a blob that is unchanged there is restored.
                 None if self.file_from_bucket(*blob).await?.is_some() => {}
                 None => return Err(PublishError::MissingBlob(*blob)),
             }

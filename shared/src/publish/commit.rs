@@ -12,7 +12,7 @@ use super::live::{Live, Loaded};
 use super::progress::{NewArtifacts, Publication, run_until};
 use super::publisher::Publisher;
 use super::report::{Outcome, Report, Writes};
-use super::upload::Found;
+use super::upload::FoundObjects;
 use crate::cache::{Bucket, Expect, INDEX_KEY, Written};
 use crate::limits;
 use crate::registry::Registry;
@@ -84,7 +84,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         artifact: &IndexArtifact<'_>,
         new: &NewArtifacts<'_>,
         publication: &Publication,
-    ) -> Result<(Writes, Found), PublishError> {
+    ) -> Result<(Writes, FoundObjects), PublishError> {
         let pushed = &publication.pushed;
         let (mut writes, found) = match self.upload(built, previous, artifact, new, pushed).await {
             // The OCI registry has lost blobs that the release before had, and which it therefore does not check.

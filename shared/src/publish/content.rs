@@ -12,7 +12,7 @@ use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
 use crate::registry::Registry;
-use crate::release::{Built, Place, Release};
+use crate::release::{BlobLocation, Built, Release};
 use crate::source::Source;
 
 /// Blobs that one call to the OCI registry gives.
@@ -23,7 +23,7 @@ pub(super) struct Group<'a> {
     blob: Digest,
     /// The wanted digests: the blob itself, or files of the archive that it is.
     wanted: BTreeSet<Digest>,
-    place: Place<'a>,
+    place: BlobLocation<'a>,
 }
 
 /// Groups blobs of a release by the blob of the OCI registry that contains them.
@@ -31,11 +31,11 @@ pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec
     let mut groups: BTreeMap<(String, Digest, bool), Group<'a>> = BTreeMap::new();
     for (digest, place) in release.places().into_iter().filter(|(digest, _)| wanted.contains(digest)) {
         let (repository, blob) = match place {
-            Place::Layer(stack) => (stack_repository(stack), digest),
-            Place::Archived(stack, archive) => (stack_repository(stack), archive),
-            Place::Index => (INDEX_REPOSITORY.to_owned(), digest),
+            BlobLocation::Layer(stack) => (stack_repository(stack), digest),
+            BlobLocation::Archived(stack, archive) => (stack_repository(stack), archive),
+            BlobLocation::Index => (INDEX_REPOSITORY.to_owned(), digest),
         };
-        let key = (repository.clone(), blob, matches!(place, Place::Archived(..)));
+        let key = (repository.clone(), blob, matches!(place, BlobLocation::Archived(..)));
         let group = groups.entry(key).or_insert(Group { repository, blob, wanted: BTreeSet::new(), place });
         group.wanted.insert(digest);
     }
@@ -65,7 +65,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let Some(bytes) = self.registry.blob(&group.repository, group.blob, limits::TREE_BYTES).await? else {
             return Ok(Vec::new());
         };
-        if !matches!(group.place, Place::Archived(..)) {
+        if !matches!(group.place, BlobLocation::Archived(..)) {
             return Ok(vec![(group.blob, bytes)]);
         }
         let damaged = |error: std::io::Error| {

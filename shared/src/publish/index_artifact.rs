@@ -1,9 +1,9 @@
-//! The index artifact: what the OCI registry has of a whole release, and from which the bucket can be rebuilt.
+//! The index artifact: a copy of the whole release in the OCI registry, from which the bucket can be rebuilt.
 //!
 //! Its layers are `index.json`, `release.json`, which is the release object, and, without a title,
 //! the documents that the latter names. Each document is a layer of an artifact of its own, too,
 //! whose further layers are the blobs that it lists and no other artifact carries. So a refresh
-//! names no more than what changed and what is common to all.
+//! names only the changes and the common documents.
 
 use std::collections::BTreeMap;
 
@@ -31,12 +31,12 @@ const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
 /// The manifest of an index artifact, as far as it is read back.
 #[derive(Debug, Deserialize)]
-pub(super) struct Manifest {
-    layers: Vec<Layer>,
+pub(super) struct IndexManifest {
+    layers: Vec<DocumentLayer>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Layer {
+struct DocumentLayer {
     digest: Digest,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ fn untitled((digest, size): (Digest, u64)) -> Value {
     json!({"mediaType": "application/octet-stream", "digest": digest, "size": size})
 }
 
-impl Manifest {
+impl IndexManifest {
     /// Returns the digest of the layer with a title.
     pub(super) fn layer(&self, title: &str) -> Option<Digest> {
         let named = self.layers.iter().find(|layer| layer.annotations.get(TITLE).is_some_and(|t| t == title));
@@ -126,12 +126,12 @@ impl<'a> IndexArtifact<'a> {
 impl DocumentArtifact {
     /// Returns the artifacts of the documents that a release was read from, or that were made for it.
     pub(super) fn all(release: &Release) -> Vec<Self> {
-        let mut loose = release.loose();
+        let mut unpackaged = release.unpackaged();
         let artifact = |(document, size): (&Digest, &u64)| {
-            let loose = loose.remove(document).unwrap_or_default();
+            let unpackaged = unpackaged.remove(document).unwrap_or_default();
             let mut layers = vec![titled("document.json", *document, *size)];
-            layers.extend(loose.iter().map(|(digest, size)| untitled((*digest, *size))));
-            let blobs = loose.into_iter().chain([(*document, *size)]).collect();
+            layers.extend(unpackaged.iter().map(|(digest, size)| untitled((*digest, *size))));
+            let blobs = unpackaged.into_iter().chain([(*document, *size)]).collect();
             let (digest, manifest) = manifest(DOCUMENT_TYPE, layers, Value::Null);
             Self { document: *document, blobs, manifest, digest, tag: format!("document-{}", document.hex()) }
         };

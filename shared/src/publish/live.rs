@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::each::each;
 use super::error::PublishError;
-use super::index_artifact::{INDEX_REPOSITORY, Manifest};
+use super::index_artifact::{INDEX_REPOSITORY, IndexManifest};
 use super::publisher::Publisher;
 use crate::cache::{Bucket, INDEX_KEY, Object, blob_key, release_key};
 use crate::digest::Digest;
@@ -50,7 +50,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// versions and nothing else.
     ///
     /// # Errors [`PublishError::ForeignRelease`] when newer software made it: publishing over it
-    /// would lose what only that understands.
+    /// would lose its newer fields.
     pub(super) async fn outline(&self, index: &LiveIndex) -> Result<Option<StoredOutline>, PublishError> {
         let stored = self.bucket.get(&release_key(index.release), limits::RELEASE_BYTES).await?;
         let reason = match stored.map(|object| StoredOutline::read(index.release, object.bytes)) {
@@ -131,7 +131,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let damaged =
             |reason: String| PublishError::DamagedArtifact { name: format!("{INDEX_REPOSITORY}:{tag}"), reason };
         let Some(bytes) = self.registry.manifest(INDEX_REPOSITORY, Name::Tag(tag)).await? else { return Ok(None) };
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let manifest: IndexManifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let document = async |title: &str| {
             let digest = manifest.layer(title).ok_or_else(|| damaged(format!("it has no layer {title}")))?;
             let content = self.registry.blob(INDEX_REPOSITORY, digest, limits::RELEASE_BYTES).await?;

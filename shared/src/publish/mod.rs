@@ -1,6 +1,6 @@
 //! Publishing: from the registry repository to the live release.
 //!
-//! The order of the steps is what keeps readers safe (invariant 3): blobs (and the artifacts of
+//! The order of the steps keeps readers safe (invariant 3): blobs (and the artifacts of
 //! documents, which nothing names yet), manifests, tags, index artifact, release object, and last
 //! `index.json`, whose conditional write is the only commit point (invariant 2). A stop in
 //! between leaves the old release live and whole; running again finishes the work, because every
@@ -64,4 +64,4 @@ pub use publisher::{Publisher, Strictness};
 pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;
 pub use report::{Outcome, Report, Timings, Writes};
-pub use verify::{Checked, Verification};
+pub use verify::{CheckedObjects, Verification};

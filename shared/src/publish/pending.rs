@@ -33,12 +33,12 @@ const BRANCH_SECONDS: i64 = 240;
 struct Attempts {
     /// Name of the release.
     release: Option<Digest>,
-    subjects: BTreeMap<String, Attempt>,
+    subjects: BTreeMap<String, RetryRecord>,
 }
 
 /// The attempts at a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Attempt {
+struct RetryRecord {
     reasons: BTreeSet<PendingReason>,
     /// The number of attempts for these reasons.
     attempts: u32,
@@ -64,7 +64,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let before = object.and_then(|object| serde_json::from_slice(&object.bytes).ok());
         let before: Attempts = before.unwrap_or_default();
         let now = (self.clock)().instant();
-        let is_due = |attempt: &Attempt| attempt.next.instant() <= now;
+        let is_due = |attempt: &RetryRecord| attempt.next.instant() <= now;
         if before.release == Some(index.release) && !before.subjects.values().any(is_due) {
             return Ok(Due { subjects: BTreeSet::new(), before });
         }
@@ -83,7 +83,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Records the attempts of a refresh that made, or made again, a release by a plan. Failing at
     /// this is logged, and nothing else.
-    pub(super) async fn record_attempts(&self, built: &Built, plan: &Plan, Due { before, .. }: &Due) {
+    pub(super) async fn store_retries(&self, built: &Built, plan: &Plan, Due { before, .. }: &Due) {
         let pending = &built.release.outline.pending;
         if pending.is_empty() && before.subjects.is_empty() {
             return;
@@ -93,7 +93,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let known = before.subjects.get(subject).filter(|known| known.reasons == *reasons);
             let next = match known {
                 Some(known) if !plan.tries(subject) => known.clone(),
-                known => Attempt::after(&now, reasons, known.map_or(0, |known| known.attempts).saturating_add(1)),
+                known => RetryRecord::after(&now, reasons, known.map_or(0, |known| known.attempts).saturating_add(1)),
             };
             (subject.to_owned(), next)
         };
@@ -112,7 +112,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 }
 
-impl Attempt {
+impl RetryRecord {
     fn after(now: &Timestamp, reasons: &BTreeSet<PendingReason>, attempts: u32) -> Self {
         let is_branch = reasons.iter().all(|reason| *reason == PendingReason::Branch);
         let doubled = FIRST_SECONDS.saturating_mul(2_i64.saturating_pow(attempts.saturating_sub(1)));
@@ -131,7 +131,7 @@ mod tests {
     fn pauses_grow_up_to_an_hour_and_branches_are_read_at_the_pace_of_the_schedule() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let seconds = |reasons: &[PendingReason], attempts: u32| {
-            let next = Attempt::after(&now, &reasons.iter().copied().collect(), attempts).next;
+            let next = RetryRecord::after(&now, &reasons.iter().copied().collect(), attempts).next;
             next.instant().as_second() - now.instant().as_second()
         };
         use PendingReason::{Branch, Undated, Unreachable};

@@ -291,7 +291,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         })
     }
 
-    /// Ends a publication: forgets what was recorded of it, and returns the head if that is no longer the commit. Triggers of that
+    /// Ends a publication: removes its progress, and returns the head if that is no longer the commit. Triggers of that
     /// head may have left it to this publication.
     pub(super) async fn end_publication(&self, publication: &Publication, commit: &CommitSha) -> Option<CommitSha> {
         let invocation = publication.invocation.filter(|_| publication.is_recorded.load(Ordering::Relaxed))?;

@@ -29,7 +29,7 @@ use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Removes the release objects that `index.json` no longer lists and, when there are any, the
-    /// blobs that only they name. Keeps what previews name, and ends those whose time is over. Keeps everything that was written within the last hour, because a
+    /// blobs that only they name. Keeps the content of previews, and ends expired ones. Keeps everything that was written within the last hour, because a
     /// publication may be about to name it. Removes old zips of starter projects, too, where the bucket
     /// has no rule that does so. Returns how many objects it removed.
     ///
@@ -132,7 +132,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Ok(outline) => outline,
                 // Nobody can go back to it, and its readers were updated.
                 Err(InvalidDocument::Format(format)) if format < FORMAT => {
-                    tracing::warn!(release = %name, format, "a kept release is of an older format; what only it names is removed");
+                    tracing::warn!(release = %name, format, "a retained release is of an older format; content that only it names is removed");
                     continue;
                 }
                 Err(reason) => return Err(PublishError::ForeignRelease(name, reason)),

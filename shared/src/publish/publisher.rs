@@ -1,7 +1,7 @@
 //! The publisher: the source, both stores, and how errors in the repository are treated. Each
 //! action is an `impl` block in its own file.
 
-use crate::outside::Outside;
+use crate::outside::UpstreamFetcher;
 use crate::timestamp::Timestamp;
 
 /// The treatment of a repository that has errors.
@@ -23,7 +23,7 @@ pub struct Publisher<S, R, B> {
     /// The cache bucket, from which `serve` reads.
     pub bucket: B,
     /// Fetches the external content of the repository.
-    pub outside: Outside,
+    pub outside: UpstreamFetcher,
     /// The treatment of errors in the repository.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.

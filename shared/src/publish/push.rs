@@ -70,13 +70,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let tagged = self.registry.manifest_digest(&repository, Name::Tag(&version.version)).await?;
             Ok((version, tagged))
         });
-        let mut lacking = Vec::new();
+        let mut absent = Vec::new();
         for (version, tagged) in tagged.await? {
             let repository = stack_repository(&version.stack);
             match tagged {
                 None => {
                     pushed.new.push(version);
-                    lacking.push((version, Name::Tag(&version.version)));
+                    absent.push((version, Name::Tag(&version.version)));
                 }
                 Some(tagged) if tagged == version.manifest => {
                     known.add_tag(&repository, &version.version, version.manifest);
@@ -84,13 +84,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Some(_) => {
                     pushed.moved.push(version);
                     if !known.has_manifest(&repository, version.manifest) {
-                        lacking.push((version, Name::Digest(version.manifest)));
+                        absent.push((version, Name::Digest(version.manifest)));
                     }
                 }
             }
         }
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
-        let blobs = lacking.iter().flat_map(|(version, _)| {
+        let blobs = absent.iter().flat_map(|(version, _)| {
             let layers = version.layers.iter().map(|layer| (layer.digest, layer.size)).chain([config]);
             layers.map(|(blob, size)| ((version.stack.as_str(), blob), size))
         });
@@ -119,7 +119,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             context::count_artifact();
             Ok(())
         };
-        pushed.writes += each(lacking, push).await?.len() as u64;
+        pushed.writes += each(absent, push).await?.len() as u64;
         Ok(())
     }
 
@@ -189,9 +189,9 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 }
                 Ok(Some(artifact))
             });
-            let lacking: Vec<&DocumentArtifact> = found.await?.into_iter().flatten().collect();
-            pushed += self.push_document_batch(built, &lacking, had, known, &mut sent).await?;
-            missing.extend(lacking);
+            let absent: Vec<&DocumentArtifact> = found.await?.into_iter().flatten().collect();
+            pushed += self.push_document_batch(built, &absent, had, known, &mut sent).await?;
+            missing.extend(absent);
         }
         Ok((missing, pushed))
     }
@@ -200,12 +200,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn push_document_batch(
         &self,
         built: &Built,
-        lacking: &[&DocumentArtifact],
+        absent: &[&DocumentArtifact],
         had: &BTreeSet<Digest>,
         known: &PushedArtifacts,
         sent: &mut HashSet<Digest>,
     ) -> Result<u64, PublishError> {
-        let blobs = lacking.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
+        let blobs = absent.iter().flat_map(|artifact| &artifact.blobs).map(|(blob, size)| (*blob, *size));
         let mut blobs: BTreeMap<Digest, u64> = blobs.filter(|(blob, _)| !had.contains(blob)).collect();
         blobs.retain(|blob, _| sent.insert(*blob));
         let file_backed = built.release.file_backed();
@@ -230,7 +230,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Ok(())
             }
         };
-        Ok(pushed + each(lacking.iter().copied(), tag).await?.len() as u64)
+        Ok(pushed + each(absent.iter().copied(), tag).await?.len() as u64)
     }
 
     /// Pushes a blob unless the repository has it in its length, and returns the number of pushed blobs.

@@ -106,7 +106,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let Made { built, previous, plan } =
                 self.build(&head, before.as_ref(), &due.subjects, cause.emptiness, &mut timings).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.release == built.name) {
-                self.record_attempts(&built, &plan, &due).await;
+                self.store_retries(&built, &plan, &due).await;
                 return Ok(Report::nothing_new(&live.index, requested, timings));
             }
             let report = Report::new(live.as_ref(), &built, previous.as_ref());
@@ -127,7 +127,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 (won, _) => won?,
             };
             if won {
-                self.record_attempts(&built, &plan, &due).await;
+                self.store_retries(&built, &plan, &due).await;
                 return Ok(report);
             }
             tracing::info!(commit = %head, "another refresh was first; reading the head again");

@@ -50,7 +50,7 @@ pub struct Report {
     /// References to other hosts that remain in stacks of the setting `OFFLINE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Diagnostic>,
-    /// Whether a chosen release stays live, whatever happens on the branch, until `unpin`.
+    /// Whether a chosen release stays live until `unpin`, independent of the branch.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
     /// The repaired differences of the OCI registry and the bucket.
@@ -80,7 +80,7 @@ pub struct Report {
     pub timings_ms: Timings,
 }
 
-/// The number of writes: in proportion to the changes, whatever the size of the registry.
+/// The number of writes: in proportion to the changes, not to the size of the registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Writes {
     /// Objects in the cache bucket.
@@ -92,7 +92,7 @@ pub struct Writes {
 /// Durations of the steps, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Timings {
-    /// Reading what is live and what should be.
+    /// Reading the live release and the branch.
     #[serde(serialize_with = "milliseconds")]
     pub look: Duration,
     /// Reading the tree.
@@ -101,7 +101,7 @@ pub struct Timings {
     /// Parsing, checking, building.
     #[serde(serialize_with = "milliseconds")]
     pub build: Duration,
-    /// Uploading what is new.
+    /// Uploading new content.
     #[serde(serialize_with = "milliseconds")]
     pub upload: Duration,
     /// Writing `index.json`.

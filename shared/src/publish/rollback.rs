@@ -18,7 +18,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// [`PublishError::NoSuchRelease`] when the commit was never live.
     pub async fn rollback(&self, commit: &CommitSha) -> Result<Report, PublishError> {
         for _ in 0..RACES {
-            // The log names what was restored.
+            // The log names the restored objects.
             let live = self.live_or_restored(&mut Vec::new()).await?;
             if let Some(live) = live.as_ref().filter(|live| live.index.commit_hash == *commit) {
                 match self.pin(live, Pin::Pinned).await? {

@@ -14,7 +14,7 @@ use crate::release::PublishedVersion;
 use crate::source::Source;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Returns whether the tags of some versions and those of the index artifact name what was just made live.
+    /// Returns whether the tags of some versions and those of the index artifact name the new live release.
     pub(super) async fn are_tags_in_place(
         &self,
         artifact: &IndexArtifact<'_>,

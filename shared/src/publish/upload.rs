@@ -21,13 +21,13 @@ use crate::source::Source;
 /// Objects that a publication found in the bucket, whether or not it wrote them again. A prune that
 /// began before may remove them.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundObjects {
     in_memory: Vec<Digest>,
     file_backed: Vec<Digest>,
     release: bool,
 }
 
-impl Found {
+impl FoundObjects {
     /// Whether the publication found none.
     pub(super) fn is_empty(&self) -> bool {
         self.in_memory.is_empty() && self.file_backed.is_empty() && !self.release
@@ -35,7 +35,7 @@ impl Found {
 }
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
-    /// Uploads what `built` has and neither `previous` nor the servers, in the order of invariant
+    /// Uploads the content of `built` that neither `previous` nor the servers have, in the order of invariant
     /// 3, up to the release object. Also returns the objects that it found in the bucket.
     pub(super) async fn upload(
         &self,
@@ -44,12 +44,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         index: &IndexArtifact<'_>,
         new: &NewArtifacts<'_>,
         pushed: &PushedArtifacts,
-    ) -> Result<(Writes, Found), PublishError> {
+    ) -> Result<(Writes, FoundObjects), PublishError> {
         let (old_blobs, files) = (previous.map(Release::blobs).unwrap_or_default(), built.release.file_backed());
         let new_blobs = built.release.blobs().into_keys().filter(|blob| !old_blobs.contains_key(blob));
         let (new_files, new_blobs): (Vec<_>, Vec<_>) = new_blobs.partition(|blob| files.contains(blob));
         let had: BTreeSet<Digest> =
-            previous.map(Release::loose).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
+            previous.map(Release::unpackaged).unwrap_or_default().into_values().flat_map(BTreeMap::into_keys).collect();
 
         let of_config = self.push_index_config().await?;
         pushed.add_blobs(INDEX_REPOSITORY, of_config);
@@ -63,7 +63,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 file_backed.push((blob, self.write_file_backed(blob).await?));
             }
             let bucket = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();
-            let found = Found { in_memory: found(in_memory), file_backed: found(file_backed), release: false };
+            let found = FoundObjects { in_memory: found(in_memory), file_backed: found(file_backed), release: false };
             Ok((Writes { bucket, registry: pushed.writes }, found, pushed.moved))
         };
         // Nothing names them before the index artifact does.
@@ -79,13 +79,13 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok((writes, found))
     }
 
-    /// Puts what `built` has and `previous` lacks into the bucket alone, the release object last. Returns the number of written
+    /// Puts the content of `built` that `previous` lacks into the bucket alone, the release object last. Returns the number of written
     /// objects, and the objects that it found in the bucket.
     pub(super) async fn upload_to_bucket(
         &self,
         built: &Built,
         previous: Option<&Release>,
-    ) -> Result<(u64, Found), PublishError> {
+    ) -> Result<(u64, FoundObjects), PublishError> {
         let (old_blobs, files) = (previous.map(Release::blobs).unwrap_or_default(), built.release.file_backed());
         let new_blobs = built.release.blobs().into_keys().filter(|blob| !old_blobs.contains_key(blob));
         let (new_files, new_blobs): (Vec<_>, Vec<_>) = new_blobs.partition(|blob| files.contains(blob));
@@ -98,12 +98,12 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let release = self.bucket_release(built).await?;
         let blobs: u64 = in_memory.iter().chain(&file_backed).map(|(_, placed)| placed.writes()).sum();
         let found =
-            Found { in_memory: found(in_memory), file_backed: found(file_backed), release: release.was_found() };
+            FoundObjects { in_memory: found(in_memory), file_backed: found(file_backed), release: release.was_found() };
         Ok((blobs.saturating_add(release.writes()), found))
     }
 
     /// Checks the objects that an upload found, writes those that are missing by now, and returns their number.
-    pub(super) async fn upload_again(&self, built: &Built, found: &Found) -> Result<u64, PublishError> {
+    pub(super) async fn upload_again(&self, built: &Built, found: &FoundObjects) -> Result<u64, PublishError> {
         let in_memory = each(&found.in_memory, |blob| self.bucket_blob(built, *blob)).await?;
         let mut writes = in_memory.into_iter().map(Placed::writes).sum();
         for blob in &found.file_backed {
@@ -127,15 +127,15 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     }
 
     async fn bucket_blob(&self, built: &Built, blob: Digest) -> Result<Placed, PublishError> {
-        self.place(&blob_key(blob), self.content(built, blob)).await
+        self.store(&blob_key(blob), self.content(built, blob)).await
     }
 
     async fn bucket_release(&self, built: &Built) -> Result<Placed, PublishError> {
-        self.place(&release_key(built.name), async { Ok(built.bytes.clone()) }).await
+        self.store(&release_key(built.name), async { Ok(built.bytes.clone()) }).await
     }
 
     /// Writes an object unless it stays in the bucket.
-    async fn place(
+    async fn store(
         &self,
         key: &str,
         content: impl Future<Output = Result<Bytes, PublishError>>,

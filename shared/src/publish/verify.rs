@@ -26,7 +26,7 @@ pub struct Verification {
     /// Name of the live release.
     pub release: Digest,
     /// The amount of content that was read.
-    pub checked: Checked,
+    pub checked: CheckedObjects,
     /// Differences from the live release. `restore` repairs the bucket; `reconcile` repairs the
     /// tags of the OCI registry and their artifacts.
     pub problems: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Verification {
 
 /// The numbers of objects that were read and compared with their digests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Checked {
+pub struct CheckedObjects {
     /// Objects in the bucket.
     pub bucket: usize,
     /// Tags, manifests and blobs in the OCI registry.
@@ -49,7 +49,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub async fn verify(&self) -> Result<Verification, PublishError> {
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
         let index = &live.index;
-        let mut checked = Checked { bucket: 2, registry: 0 };
+        let mut checked = CheckedObjects { bucket: 2, registry: 0 };
         let mut problems = Vec::new();
         problems.extend(self.verify_object(release_key(index.release), index.release).await?);
         if let Some(loaded) = self.release(index).await? {

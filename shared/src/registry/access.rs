@@ -1,7 +1,7 @@
 //! Registry authentication: a bearer token for each repository, a user name and a password, or a token of Amazon ECR.
 //!
 //! The registry says which it wants ("Token Authentication" of Docker's registry, which OCI registries follow). Client libraries
-//! send the password to whatever realm the registry names, so the exchange is here.
+//! send the password to any realm that the registry names, so the exchange is here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,9 +35,9 @@ const TOKEN_BYTES: u64 = 64 << 10;
 
 /// Credentials for one registry, and the tokens that it gave for them.
 #[derive(Clone)]
-pub(super) struct Access(Arc<Inner>);
+pub(super) struct Access(Arc<AccessState>);
 
-struct Inner {
+struct AccessState {
     http: reqwest::Client,
     address: RegistryAddress,
     credentials: Option<Credentials>,
@@ -46,11 +46,11 @@ struct Inner {
     /// Whether calls need authorization. Without credentials they do not, until the registry says so.
     is_wanted: AtomicBool,
     /// Authorizations by repository.
-    shown: Mutex<HashMap<String, Shown>>,
+    authorizations: Mutex<HashMap<String, CachedAuthorization>>,
 }
 
 /// The value of an `Authorization` header, made by the first call that needs it; `None` when the registry wants none.
-type Shown = Arc<OnceCell<Option<HeaderValue>>>;
+type CachedAuthorization = Arc<OnceCell<Option<HeaderValue>>>;
 
 /// The challenge of a registry that wants bearer tokens.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +64,14 @@ impl Access {
         let is_wanted = AtomicBool::new(credentials.is_some());
         let host = address.ecr.clone().filter(|_| credentials.is_none());
         let ecr = host.map(|host| Ecr::new(host, address.created.clone()));
-        Self(Arc::new(Inner { http, address: address.clone(), credentials, ecr, is_wanted, shown: Mutex::default() }))
+        Self(Arc::new(AccessState {
+            http,
+            address: address.clone(),
+            credentials,
+            ecr,
+            is_wanted,
+            authorizations: Mutex::default(),
+        }))
     }
 
     /// Amazon ECR, when its API authorizes the calls.
@@ -85,8 +92,8 @@ impl Access {
         if !self.0.is_wanted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let shown = Arc::clone(self.0.shown().entry(repository.to_owned()).or_default());
-        shown.get_or_try_init(|| self.0.authorize(repository)).await.cloned()
+        let authorizations = Arc::clone(self.0.authorizations().entry(repository.to_owned()).or_default());
+        authorizations.get_or_try_init(|| self.0.authorize(repository)).await.cloned()
     }
 
     /// The registry refused an authorization, so the next call makes a new one.
@@ -96,22 +103,26 @@ impl Access {
         }
         self.0.is_wanted.store(true, Ordering::Relaxed);
         if let Some(credentials) = &self.0.credentials
-            && was_shown.is_some_and(|shown| shown.as_bytes().starts_with(BASIC.as_bytes()))
+            && was_shown.is_some_and(|authorizations| authorizations.as_bytes().starts_with(BASIC.as_bytes()))
         {
             credentials.password.is_renewed().await;
         }
-        let mut shown = self.0.shown();
+        let mut authorizations = self.0.authorizations();
         // Another call may have something new already.
-        if shown.get(repository).and_then(|shown| shown.get()).is_some_and(|shown| shown.as_ref() == was_shown) {
-            shown.remove(repository);
+        if authorizations
+            .get(repository)
+            .and_then(|authorizations| authorizations.get())
+            .is_some_and(|authorizations| authorizations.as_ref() == was_shown)
+        {
+            authorizations.remove(repository);
         }
     }
 }
 
-impl Inner {
-    fn shown(&self) -> MutexGuard<'_, HashMap<String, Shown>> {
+impl AccessState {
+    fn authorizations(&self) -> MutexGuard<'_, HashMap<String, CachedAuthorization>> {
         // A panic while holding it leaves a consistent value behind.
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        self.authorizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the registry how it authenticates, and gets a token if it gives any.

@@ -117,8 +117,8 @@ pub(super) async fn with_idle_timeout<T>(
 
 /// Returns the address that an answer sends its caller to.
 pub(super) fn location(answer: &Response) -> Result<Url, CallError> {
-    let told = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-    let location = told.and_then(|told| answer.url().join(told).ok());
+    let header = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = header.and_then(|header| answer.url().join(header).ok());
     let missing =
         || CallError::Broken(format!("the registry answered {} without a Location", answer.status().as_u16()));
     location.ok_or_else(missing)

@@ -37,14 +37,14 @@ pub struct ImageLayouts(Directory);
 /// The `index.json` of a layout. Additions of other programs stay.
 #[derive(Debug, Serialize, Deserialize)]
 struct Index {
-    manifests: Vec<Descriptor>,
+    manifests: Vec<TaggedManifest>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
 /// A manifest with its tag.
 #[derive(Debug, Serialize, Deserialize)]
-struct Descriptor {
+struct TaggedManifest {
     digest: String,
     size: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -55,13 +55,13 @@ struct Descriptor {
 
 /// The blobs that a manifest names.
 #[derive(Debug, Deserialize)]
-struct Manifest {
-    config: NamedBlob,
-    layers: Vec<NamedBlob>,
+struct ManifestBlobs {
+    config: BlobRef,
+    layers: Vec<BlobRef>,
 }
 
 #[derive(Debug, Deserialize)]
-struct NamedBlob {
+struct BlobRef {
     digest: Digest,
     size: u64,
 }
@@ -85,14 +85,14 @@ impl Default for Index {
 
 impl Index {
     /// The manifest with a tag.
-    fn tagged(&self, tag: &str) -> Option<&Descriptor> {
+    fn tagged(&self, tag: &str) -> Option<&TaggedManifest> {
         self.manifests.iter().find(|manifest| manifest.has_tag(tag))
     }
 
     /// Gives a tag to a manifest.
     fn tag(&mut self, tag: &str, manifest: &Bytes) {
         self.manifests.retain(|manifest| !manifest.has_tag(tag));
-        self.manifests.push(Descriptor {
+        self.manifests.push(TaggedManifest {
             digest: Digest::of(manifest).to_string(),
             size: manifest.len() as u64,
             annotations: [(TAG.to_owned(), tag.to_owned())].into(),
@@ -101,7 +101,7 @@ impl Index {
     }
 }
 
-impl Descriptor {
+impl TaggedManifest {
     fn has_tag(&self, tag: &str) -> bool {
         self.annotations.get(TAG).is_some_and(|own| own == tag)
     }
@@ -135,7 +135,7 @@ fn is_intact(directory: &Directory, repository: &str, digest: Digest, size: u64)
     Ok(has_length && directory.digest(&blob(repository, digest))? == Some(digest))
 }
 
-/// Reads a manifest. One that is damaged counts as missing, so that whoever looks for it pushes it again.
+/// Reads a manifest. A damaged one counts as missing, so that a publisher pushes it again.
 fn read_manifest(directory: &Directory, repository: &str, name: Name<'_>) -> io::Result<Option<(Digest, Bytes)>> {
     let digest = match name {
         Name::Digest(digest) => Some(digest),
@@ -161,7 +161,7 @@ fn write_manifest(
     tag: Option<&str>,
     manifest: &Bytes,
 ) -> Result<(), NotTaken> {
-    let parsed: Manifest = serde_json::from_slice(manifest).map_err(NotTaken::Malformed)?;
+    let parsed: ManifestBlobs = serde_json::from_slice(manifest).map_err(NotTaken::Malformed)?;
     for named in parsed.layers.iter().chain([&parsed.config]) {
         if !has_blob(directory, repository, named.digest, named.size)? {
             return Err(NotTaken::Missing(named.digest));

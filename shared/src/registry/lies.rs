@@ -3,16 +3,16 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::fetch::server::Server;
+use crate::fetch::server::TestServer;
 
 const CONTENT: &[u8] = b"{}";
 
 const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The result of a call as text, or its error.
-type Outcome = (&'static str, Result<String, String>);
+type CallResult = (&'static str, Result<String, String>);
 
-/// Answers by method: status line and headers. GET has the content of [`CONTENT`], whatever the length that HEAD says.
+/// Answers by method: status line and headers. GET has the content of [`CONTENT`], even when HEAD claims another length.
 type Answers = [(&'static str, &'static str); 4];
 
 const HONEST: Answers = [
@@ -23,9 +23,9 @@ const HONEST: Answers = [
 ];
 
 /// Makes every call to a registry that answers honestly but for one method.
-async fn outcomes(method: &'static str, answer: &'static str) -> [Outcome; 6] {
+async fn outcomes(method: &'static str, answer: &'static str) -> [CallResult; 6] {
     let answers = HONEST.map(|(name, honest)| (name, if name == method { answer } else { honest }));
-    let server = Server::start(move |_, head| {
+    let server = TestServer::start(move |_, head| {
         let (name, answer) = answers.iter().find(|(name, _)| head.starts_with(name)).unwrap();
         let body = if *name == "GET" { CONTENT } else { b"" };
         [format!("HTTP/1.1 {answer}connection: close\r\n\r\n").as_bytes(), body].concat()
@@ -58,7 +58,7 @@ async fn outcomes(method: &'static str, answer: &'static str) -> [Outcome; 6] {
 
 #[tokio::test]
 async fn answer_that_the_specification_does_not_have_is_a_named_error() {
-    let told = "201 Created\r\ncontent-length: 0\r\ndocker-content-digest: \
+    let answer = "201 Created\r\ncontent-length: 0\r\ndocker-content-digest: \
                 sha256:0000000000000000000000000000000000000000000000000000000000000000\r\n";
     let cases: [(&str, &str, &[&str], &str); 17] = [
         ("PUT", HONEST[3].1, &[], ""),
@@ -66,7 +66,7 @@ async fn answer_that_the_specification_does_not_have_is_a_named_error() {
         ("PUT", "202 Accepted\r\ncontent-length: 0\r\n", &["push", "tag"], "answered 202 where 201"),
         ("PUT", "204 No Content\r\n", &["push", "tag"], "answered 204 where 201"),
         ("PUT", "302 Found\r\nlocation: /\r\n", &["push", "tag"], "answered 302"),
-        ("PUT", told, &["push", "tag"], "the registry took sha256:0000"),
+        ("PUT", answer, &["push", "tag"], "the registry took sha256:0000"),
         ("PUT", "201 Created\r\ncontent-length: 0\r\ndocker-content-digest: sha512:0\r\n", &[], ""),
         ("POST", "200 OK\r\ncontent-length: 0\r\nlocation: /\r\n", &["push"], "answered 200 where 202"),
         ("POST", "201 Created\r\ncontent-length: 0\r\nlocation: /\r\n", &["push"], "answered 201 where 202"),
@@ -117,8 +117,8 @@ async fn blob_of_another_length_is_not_there() {
 
 #[tokio::test]
 async fn digest_that_head_tells_is_that_of_the_tag() {
-    let told =
+    let answer =
         "200 OK\r\ndocker-content-digest: sha256:0000000000000000000000000000000000000000000000000000000000000000\r\n";
-    let [(_, digest), ..] = outcomes("HEAD", told).await;
+    let [(_, digest), ..] = outcomes("HEAD", answer).await;
     assert!(digest.unwrap().contains(&OTHER["sha256:".len()..]));
 }

@@ -1,7 +1,7 @@
 //! The OCI registry: the record of all artifacts and of the index.
 //!
 //! [`Registry`] is the interface that publishing uses, and [`Record`] a registry of either kind: `oci` at a server, or `layouts` in a
-//! directory. Of `oci`, `calls` makes one call, `access` authenticates it, and `answer` reads its answer; `ecr` has what Amazon ECR
+//! directory. Of `oci`, `calls` makes one call, `access` authenticates it, and `answer` reads its answer; `ecr` has the calls that Amazon ECR
 //! wants beyond the specification.
 
 #![warn(clippy::arithmetic_side_effects)]

@@ -67,9 +67,9 @@ impl OciRegistry {
 
     async fn read_manifest(&self, subject: &Subject, name: Name<'_>) -> Result<Bytes, CallError> {
         let answer = self.ask_for_manifest(subject, name, Method::GET).await?;
-        let told = text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
+        let claimed = text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
         let manifest = body(answer, limits::MANIFEST_BYTES).await?;
-        match (name, told) {
+        match (name, claimed) {
             (Name::Digest(digest), _) | (Name::Tag(_), Some(digest)) => checked(manifest, digest),
             (Name::Tag(_), None) => Ok(manifest),
         }
@@ -216,8 +216,8 @@ fn text(answer: &Response, name: HeaderName) -> Option<&str> {
 /// Checks that a registry took the content sent, as far as it says. It may use another algorithm.
 fn confirmed(answer: &Response, sent: Digest) -> Result<(), CallError> {
     match text(answer, CONTENT_DIGEST) {
-        Some(told) if told.starts_with("sha256:") && told != sent.to_string() => {
-            Err(CallError::Broken(format!("the registry took {} in place of {sent}", shortened(told))))
+        Some(claimed) if claimed.starts_with("sha256:") && claimed != sent.to_string() => {
+            Err(CallError::Broken(format!("the registry took {} in place of {sent}", shortened(claimed))))
         }
         _ => Ok(()),
     }

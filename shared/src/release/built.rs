@@ -1,4 +1,4 @@
-//! A release that was just made, with what it is stored as.
+//! A new release, with its stored documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::digest::{CommitSha, Digest};
 use crate::repository::Quarantined;
 use crate::source::{Listing, Scope};
 
-/// A release and the content that it is the first to have. Of what it takes over from the release before, it has as much as was loaded.
+/// A release and the content that it is the first to have. It has the reused content of the previous release as far as that was loaded.
 #[derive(Debug, Clone)]
 pub struct Built {
     /// The release.

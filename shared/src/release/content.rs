@@ -20,7 +20,7 @@ pub struct Content {
     pub versions: Vec<PublishedVersion>,
     /// Devfiles of samples.
     pub samples: Vec<SampleDevfile>,
-    /// Files of the stacks' folders by path in the repository: as committed, but for what [`OfflineVersion`] tells.
+    /// Files of the stacks' folders by path in the repository: as committed, but for the changes in [`OfflineVersion`].
     pub files: BTreeMap<String, StoredFile>,
     /// Icons by the URL that the index names.
     pub icons: BTreeMap<String, Icon>,
@@ -124,6 +124,6 @@ pub(super) fn files_below<'f>(
     files: &'f BTreeMap<String, StoredFile>,
     folder: &str,
 ) -> impl Iterator<Item = (&'f String, &'f StoredFile)> {
-    // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
+    // '0' follows '/' in ASCII, so the range has exactly the paths that start with "<folder>/".
     files.range(format!("{folder}/")..format!("{folder}0"))
 }

@@ -1,4 +1,4 @@
-//! The documents of a release, so that what changes little costs little.
+//! The documents of a release, so that small changes cost little.
 //!
 //! Stacks are spread over shards by their folders. A change of one of ten thousand versions reads and writes the outline, one
 //! shard, and the common document.
@@ -32,7 +32,7 @@ pub(super) struct StackContent<'a> {
     warnings: Cow<'a, [Diagnostic]>,
 }
 
-/// The document of what belongs to no stack.
+/// The document of the content outside of stacks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Common<'a> {
     entries: Vec<Cow<'a, Entry>>,
@@ -137,42 +137,46 @@ impl<'a> ByStack<'a> {
         shards.into_iter().map(|(number, shard)| (number, Document::of(&shard))).collect()
     }
 
-    /// The document of what belongs to no stack.
+    /// The document of the content outside of stacks.
     pub(super) fn common(&self) -> Document {
         Document::of(&self.common)
     }
 
     /// Blobs that no artifact of their stack has, by the document that names them.
-    pub(super) fn loose(&self, shards: &[StoredFile], common: &StoredFile) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
-        let mut loose: BTreeMap<Digest, BTreeMap<Digest, u64>> = BTreeMap::new();
+    pub(super) fn unpackaged(
+        &self,
+        shards: &[StoredFile],
+        common: &StoredFile,
+    ) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+        let mut unpackaged: BTreeMap<Digest, BTreeMap<Digest, u64>> = BTreeMap::new();
         for (folder, stack) in &self.stacks {
             if let Some(shard) = shards.get(shard_of(folder, shards.len())) {
-                loose.entry(shard.digest).or_default().extend(stack.loose());
+                unpackaged.entry(shard.digest).or_default().extend(stack.unpackaged());
             }
         }
         let files = self.common.files.values().map(|file| (file.digest, file.size));
         let icons = self.common.icons.values().map(|icon| (icon.digest, icon.size));
-        loose.entry(common.digest).or_default().extend(files.chain(icons));
-        for blobs in loose.values_mut() {
+        unpackaged.entry(common.digest).or_default().extend(files.chain(icons));
+        for blobs in unpackaged.values_mut() {
             blobs.retain(|blob, _| artifact::known(*blob).is_none());
         }
-        loose
+        unpackaged
     }
 }
 
 impl StackContent<'_> {
     /// Blobs of files that no artifact of the stack has.
-    fn loose(&self) -> BTreeMap<Digest, u64> {
-        let mut loose: BTreeMap<Digest, u64> = self.files.values().map(|file| (file.digest, file.size)).collect();
+    fn unpackaged(&self) -> BTreeMap<Digest, u64> {
+        let mut unpackaged: BTreeMap<Digest, u64> = self.files.values().map(|file| (file.digest, file.size)).collect();
         for version in &self.versions {
             for layer in &version.layers {
-                loose.remove(&layer.digest);
+                unpackaged.remove(&layer.digest);
             }
             for (_, file) in self.files.iter().filter(|(path, _)| version.archives(path)) {
-                loose.remove(&file.digest);
+                unpackaged.remove(&file.digest);
             }
         }
-        loose
+        unpackaged
     }
 }
 

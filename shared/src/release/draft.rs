@@ -24,7 +24,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::{CommitSha, Digest};
 use crate::index::{Entry, EntryType, VersionEntry};
 use crate::limits;
-use crate::repository::{self, Origin, Part, Quarantined, Repository, Stack, StackVersion};
+use crate::repository::{self, Part, Quarantined, Repository, SampleOrigin, Stack, StackVersion};
 use crate::source::EXTRA_ENTRIES;
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
@@ -40,7 +40,7 @@ pub struct Draft<'a> {
     /// Versions of the release before, by their folder.
     before: BTreeMap<&'a str, (&'a PublishedVersion, &'a VersionEntry)>,
     files: BTreeMap<String, StoredFile>,
-    /// New content by digest; what an unchanged version needs is not made again.
+    /// New content by digest, without that of unchanged versions.
     contents: BTreeMap<Digest, Bytes>,
     /// Layers by the folder of the version.
     layers: BTreeMap<String, Vec<Layer>>,
@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
         let mut quarantined = self.repository.quarantined.clone();
         let mut kept: BTreeSet<&str> = BTreeSet::new();
         let mut held: HashMap<&str, Vec<&String>> = HashMap::new();
-        for part in self.held() {
+        for part in self.quarantined_parts() {
             match part {
                 Part::Stack { stack } => drop(kept.insert(stack)),
                 Part::Version { stack, version } => held.entry(stack).or_default().push(version),
@@ -183,8 +183,8 @@ impl<'a> Draft<'a> {
         match self.previous {
             Some(previous) if self.keeps_extra_entries() => {
                 let had = folders_by_name(&previous.content.versions);
-                let is_elsewhere = |name: &str| !had.contains_key(name) && !names.contains(name);
-                let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || is_elsewhere(&entry.name);
+                let is_unknown = |name: &str| !had.contains_key(name) && !names.contains(name);
+                let extra = |entry: &&Entry| entry.entry_type == EntryType::Sample || is_unknown(&entry.name);
                 entries.extend(previous.content.stacks.iter().filter(extra).cloned());
                 samples.clone_from(&previous.content.samples);
             }
@@ -193,15 +193,15 @@ impl<'a> Draft<'a> {
                     entries.push(self.sample_entry(&sample.entry, &sample.devfiles, history));
                     samples.extend(sample.devfiles.iter().map(|(version, devfile)| {
                         let (fetched_from, fetched_at) = match &devfile.origin {
-                            Origin::Tree(_) => (None, None),
-                            Origin::Fetched { from, at } => (Some(from.clone()), at.clone()),
+                            SampleOrigin::Tree(_) => (None, None),
+                            SampleOrigin::Fetched { from, at } => (Some(from.clone()), at.clone()),
                         };
                         let (name, version) = (sample.entry.name.clone(), version.clone());
                         let devfile = String::from_utf8_lossy(&devfile.content).into_owned();
                         SampleDevfile { name, version, devfile, fetched_from, fetched_at }
                     }));
                 }
-                for (entry, devfiles) in self.kept_samples() {
+                for (entry, devfiles) in self.retained_samples() {
                     entries.push(entry.clone());
                     samples.extend(devfiles.cloned());
                 }
@@ -237,7 +237,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Samples that are quarantined, as the release before had them.
-    fn kept_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
+    fn retained_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
         let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
         let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
         self.previous.into_iter().flat_map(move |previous| {
@@ -248,7 +248,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Parts that stay as they were.
-    fn held(&self) -> impl Iterator<Item = &Part> {
+    fn quarantined_parts(&self) -> impl Iterator<Item = &Part> {
         self.repository.quarantined.iter().map(|held| &held.part).chain(&self.repository.kept)
     }
 
@@ -324,7 +324,7 @@ impl<'a> Draft<'a> {
             rows.push((entry, PublishedVersion { fetched_from, fetched_at, offline, ..published }));
         }
         for version in held {
-            if let Some(kept) = self.kept_version(stack, version)
+            if let Some(kept) = self.retained_version(stack, version)
                 && !rows.iter().any(|(entry, _)| entry.version == kept.0.version)
             {
                 rows.push(kept);
@@ -338,7 +338,7 @@ impl<'a> Draft<'a> {
         Some((entry, rows.into_iter().map(|(_, published)| published).collect()))
     }
 
-    fn kept_version(&self, stack: &Stack, version: &String) -> Option<(VersionEntry, PublishedVersion)> {
+    fn retained_version(&self, stack: &Stack, version: &String) -> Option<(VersionEntry, PublishedVersion)> {
         let (kept, entry) = *self.before.get(stack.version_folder(version).as_str())?;
         let entry = VersionEntry { default: *version == stack.default, ..entry.clone() };
         Some((entry, PublishedVersion { name: stack.fields.name.clone(), ..kept.clone() }))
@@ -347,13 +347,13 @@ impl<'a> Draft<'a> {
     fn sample_entry(
         &self,
         entry: &Entry,
-        devfiles: &BTreeMap<String, repository::SampleDevfile>,
+        devfiles: &BTreeMap<String, repository::SampleSource>,
         history: &BTreeMap<String, Timestamp>,
     ) -> Entry {
         let date = |version: &str| {
             let in_history = || match &devfiles.get(version)?.origin {
-                Origin::Tree(path) => history.get(path),
-                Origin::Fetched { .. } => None,
+                SampleOrigin::Tree(path) => history.get(path),
+                SampleOrigin::Fetched { .. } => None,
             };
             self.sample_date(&entry.name, version).or_else(in_history).cloned().unwrap_or_default()
         };
@@ -368,7 +368,7 @@ impl<'a> Draft<'a> {
         entry
     }
 
-    /// The icons that the index names, as they were fetched or, for what is not read again, as they were, each with those who name it.
+    /// The icons that the index names, as fetched now or, for unread stacks, before, each with the subjects that name it.
     fn icons(&self, entries: &[Entry], versions: &[PublishedVersion]) -> BTreeMap<String, Icon> {
         let folders = folders_by_name(versions);
         let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::index::{Entry, EntryType, VersionEntry};
 use crate::repository::{Stack, StackVersion};
 use crate::timestamp::Timestamp;
 
-/// The entry of a version: its devfile's metadata, and what follows from its files.
+/// The entry of a version: its devfile's metadata, and the facts from its files.
 pub(super) fn version_entry(
     stack: &Stack,
     version: &StackVersion,

@@ -8,7 +8,7 @@ use crate::limits::RELEASE_BYTES;
 /// The format of releases that this software writes.
 pub const FORMAT: u32 = 3;
 
-/// The oldest format that it reads. Format 2 has no ids and no pending subjects, and says nothing about who names an icon; its releases
+/// The oldest format that it reads. Format 2 has no ids and no pending subjects, and does not record the users of an icon; its releases
 /// stay live, pinned and quarantined, and the next one is made anew as a whole.
 pub const OLDEST_FORMAT: u32 = 2;
 
@@ -40,7 +40,7 @@ pub enum InvalidDocument {
     /// It belongs to another release than it names.
     #[error("its {0} is not that of the release {1}")]
     OtherRelease(&'static str, Digest),
-    /// It is not what it should be.
+    /// Its content is malformed.
     #[error("it cannot be read: {0}")]
     Content(#[from] serde_json::Error),
 }

@@ -1,4 +1,4 @@
-//! `index.json`: which release is live, and what became of those before it.
+//! `index.json`: the live release, and the recent ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -274,10 +274,10 @@ impl Release {
     }
 
     /// Each part that can change by itself, with all that makes it.
-    fn parts(&self) -> BTreeMap<String, Part<'_>> {
+    fn parts(&self) -> BTreeMap<String, ComparedPart<'_>> {
         let mut parts = BTreeMap::new();
         for (folder, (version, entry)) in self.by_folder() {
-            parts.insert(folder.to_owned(), Part::Version(version.manifest, entry));
+            parts.insert(folder.to_owned(), ComparedPart::Version(version.manifest, entry));
         }
         let mut devfiles: BTreeMap<&str, Vec<&SampleDevfile>> = BTreeMap::new();
         for sample in &self.content.samples {
@@ -289,12 +289,12 @@ impl Release {
                 // The versions are parts of their own.
                 (EntryType::Stack, Some(folder)) => {
                     let shown = Entry { versions: Vec::new(), ..entry.clone() };
-                    (format!("stacks/{folder}"), Part::Stack(Box::new(shown)))
+                    (format!("stacks/{folder}"), ComparedPart::Stack(Box::new(shown)))
                 }
-                (EntryType::Stack, None) => (format!("stacks/{}", entry.name), Part::Entry(entry, Vec::new())),
+                (EntryType::Stack, None) => (format!("stacks/{}", entry.name), ComparedPart::Entry(entry, Vec::new())),
                 (EntryType::Sample, _) => {
                     let devfiles = devfiles.remove(entry.name.as_str()).unwrap_or_default();
-                    (format!("samples/{}", entry.name), Part::Entry(entry, devfiles))
+                    (format!("samples/{}", entry.name), ComparedPart::Entry(entry, devfiles))
                 }
             };
             parts.entry(name).or_insert(part);
@@ -305,7 +305,7 @@ impl Release {
 
 /// The compared properties of a part.
 #[derive(Debug, PartialEq)]
-enum Part<'a> {
+enum ComparedPart<'a> {
     /// The digest of its manifest, and its entry.
     Version(Digest, &'a VersionEntry),
     Stack(Box<Entry>),

@@ -27,7 +27,7 @@ impl Outline {
     /// A release, or as much of it as these documents tell; each comes with its name.
     ///
     /// # Errors
-    /// [`InvalidDocument`] when one is not what its name says, or cannot be read.
+    /// [`InvalidDocument`] when a document has another digest than its name, or cannot be read.
     pub fn with(self, documents: impl IntoIterator<Item = (Digest, Bytes)>) -> Result<Release, InvalidDocument> {
         let (mut stacks, mut common, mut read) = (Shard::new(), None, BTreeMap::new());
         let parse = |(name, bytes): (Digest, Bytes)| {
@@ -98,10 +98,10 @@ impl Release {
 
     /// Blobs that no artifact of their stack has, such as `stack.yaml` and icons, with their sizes, by the document that names
     /// them. Content that needs no storage is left out.
-    pub fn loose(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
-        let mut loose = ByStack::new(&self.content).loose(&self.outline.shards, &self.outline.common);
-        loose.retain(|document, _| self.read_from.contains_key(document));
-        loose
+    pub fn unpackaged(&self) -> BTreeMap<Digest, BTreeMap<Digest, u64>> {
+        let mut unpackaged = ByStack::new(&self.content).unpackaged(&self.outline.shards, &self.outline.common);
+        unpackaged.retain(|document, _| self.read_from.contains_key(document));
+        unpackaged
     }
 
     /// The files of a version by their paths in the repository.

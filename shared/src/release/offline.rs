@@ -60,7 +60,7 @@ pub struct OfflineVersion {
     pub missing: Vec<Diagnostic>,
 }
 
-/// The names of rules about what an offline stack still needs of other hosts begin with this.
+/// The prefix of the rules about upstream content that an offline stack still needs.
 pub(crate) const OFFLINE_RULES: &str = "offline/";
 
 /// The end of the name of a fetched parent; before it stands its digest.
@@ -98,7 +98,7 @@ impl FromStr for OfflineStacks {
             return Ok(Self::All);
         }
         let name = |name: &str| match name.trim() {
-            // Those who mean to turn it on or off learn what to write.
+            // The hint names both accepted values.
             "" | "true" | "false" => Err(InvalidOfflineStacks),
             name if name.contains(|c: char| c.is_control() || c.is_whitespace()) => Err(InvalidOfflineStacks),
             name => Ok(name.to_owned()),

@@ -1,4 +1,4 @@
-//! The release object: what names a release, and the documents that it is stored as.
+//! The release object: the name of a release, and its stored documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Outline {
     /// Reads a release object.
     ///
     /// # Errors
-    /// [`InvalidDocument`] when the bytes are not what `name` names, or of another format.
+    /// [`InvalidDocument`] when the bytes have another digest than `name`, or another format.
     pub fn from_bytes(name: Digest, bytes: &[u8]) -> Result<Self, InvalidDocument> {
         #[derive(Deserialize)]
         struct Format {

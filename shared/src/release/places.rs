@@ -10,7 +10,7 @@ use crate::limits;
 
 /// The position of a blob in the OCI registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place<'a> {
+pub enum BlobLocation<'a> {
     /// It is a layer of an artifact of this stack.
     Layer(&'a str),
     /// It is a file in this archive, a layer of an artifact of this stack.
@@ -21,24 +21,24 @@ pub enum Place<'a> {
 
 impl Release {
     /// The place of every blob but those that need none: the config of all artifacts, and no bytes at all.
-    pub fn places(&self) -> BTreeMap<Digest, Place<'_>> {
+    pub fn places(&self) -> BTreeMap<Digest, BlobLocation<'_>> {
         let content = &self.content;
         let mut places = BTreeMap::new();
         for version in &content.versions {
             for layer in &version.layers {
-                places.insert(layer.digest, Place::Layer(version.stack.as_str()));
+                places.insert(layer.digest, BlobLocation::Layer(version.stack.as_str()));
             }
         }
         for version in &content.versions {
             let Some(archive) = version.layers.iter().find(|layer| layer.title == ARCHIVE) else { continue };
             for (_, file) in files_below(&content.files, &version.folder).filter(|(path, _)| version.archives(path)) {
-                places.entry(file.digest).or_insert(Place::Archived(&version.stack, archive.digest));
+                places.entry(file.digest).or_insert(BlobLocation::Archived(&version.stack, archive.digest));
             }
         }
         let files = content.files.values().map(|file| file.digest);
         let icons = content.icons.values().map(|icon| icon.digest);
         for digest in files.chain(icons).chain(self.read_from.keys().copied()) {
-            places.entry(digest).or_insert(Place::Index);
+            places.entry(digest).or_insert(BlobLocation::Index);
         }
         places.retain(|digest, _| artifact::known(*digest).is_none());
         places
@@ -48,7 +48,8 @@ impl Release {
     /// repository, layers and documents always fit into memory; starter projects of offline stacks need not.
     pub fn file_backed(&self) -> BTreeSet<Digest> {
         let places = self.places();
-        let is_file = |blob: &Digest| places.get(blob) == Some(&Place::Index) && !self.read_from.contains_key(blob);
+        let is_file =
+            |blob: &Digest| places.get(blob) == Some(&BlobLocation::Index) && !self.read_from.contains_key(blob);
         let blobs = self.blobs().into_iter().filter(|(blob, size)| *size > limits::FILE_BYTES && is_file(blob));
         blobs.map(|(blob, _)| blob).collect()
     }

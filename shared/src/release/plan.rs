@@ -29,7 +29,7 @@ impl Plan {
         Self { listing, scope: Scope::All }
     }
 
-    /// Takes over what did not change since the release before. `due` are pending subjects that are tried again.
+    /// Takes over everything that did not change since the previous release. `due` are pending subjects that are tried again.
     pub fn upon(previous: &Outline, listing: Listing, due: &BTreeSet<String>) -> Self {
         let before = &previous.ids;
         let dates_are_bad = previous.quarantined.iter().any(|held| held.part == Part::Dates);
@@ -61,7 +61,7 @@ impl Plan {
         plan
     }
 
-    /// Adds all that what is read depends on, and all that depends on it: a parent is needed to check its children, and children change
+    /// Adds the dependencies of the stacks to read, and their dependents: a parent is needed to check its children, and children change
     /// with their parent.
     fn close(&mut self, previous: &Outline) {
         let Scope::Some { stacks, extra_entries } = &mut self.scope else { return };
@@ -88,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// Returns a plan that reads more, when what was read takes a name or a parent of what was taken over.
+    /// Returns a plan that reads more, when a stack that was read takes a name or a parent of a reused one.
     pub fn widened(&self, tree: &Tree, repository: &Repository, previous: &Release) -> Option<Self> {
         let Scope::Some { stacks, extra_entries } = &self.scope else { return None };
         let (mut more, mut needs_extra_entries) = (stacks.clone(), *extra_entries);

@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 /// The results of all fetches for a repository. The default is that of no fetch.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
-    /// Icons by their URL, as far as they were fetched; who names them is not known yet.
+    /// Icons by their URL, as far as they were fetched; their users are not known yet.
     pub icons: BTreeMap<String, Icon>,
     /// Bytes of icons that the release before does not have.
     pub contents: BTreeMap<Digest, Bytes>,

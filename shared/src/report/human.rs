@@ -112,7 +112,7 @@ fn group(out: &mut String, alike: &[&Diagnostic], colour: Colour) {
     }
     let more = alike.len().saturating_sub(PLACES);
     let shown = alike[..alike.len() - more].iter().map(|warning| {
-        let mut line = place(warning);
+        let mut line = position(warning);
         if !same_message {
             let _ = write!(line, ": {}", warning.message);
         }
@@ -137,7 +137,7 @@ fn group(out: &mut String, alike: &[&Diagnostic], colour: Colour) {
 }
 
 /// `path:line:column`, the form that editors and terminals link.
-fn place(diagnostic: &Diagnostic) -> String {
+fn position(diagnostic: &Diagnostic) -> String {
     match diagnostic.position {
         Some(Position { line, column }) => format!("{}:{line}:{column}", diagnostic.path),
         None => diagnostic.path.clone(),
@@ -154,7 +154,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, source: Option<&str>, colour: 
     let _ = writeln!(out, "{}{message}", colour.paint(code, &title));
     let line = diagnostic.position.map_or(String::new(), |position| position.line.to_string());
     let margin = " ".repeat(line.len());
-    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), printable(&place(diagnostic)));
+    let _ = writeln!(out, "{margin}{} {}", colour.paint(blue, "-->"), printable(&position(diagnostic)));
     let bar = colour.paint(blue, "|");
     if let Some((shown, before, width)) = excerpt(diagnostic.position, source) {
         let _ = writeln!(out, "{margin} {bar}");

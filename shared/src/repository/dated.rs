@@ -7,7 +7,7 @@ use super::extra::EXTRA_ENTRIES;
 use super::last_modified::{PATH, Row, SAMPLE_WITHOUT_VERSION};
 use super::parsed::Repository;
 use super::part::Part;
-use super::stack::{self, Listing, START};
+use super::stack::{self, START, StackListing};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::tree::Tree;
 use crate::validate::{Unreachable, suggest};
@@ -42,7 +42,7 @@ impl Repository {
 
     fn dated_stacks(&self, tree: &Tree) -> BTreeMap<String, Named> {
         let folders = tree.folders("stacks");
-        let listings: Vec<Listing> = folders.into_iter().map(|folder| stack::list(tree, folder).0).collect();
+        let listings: Vec<StackListing> = folders.into_iter().map(|folder| stack::list(tree, folder).0).collect();
         let parents = AllParents::new(tree, &listings, &Unreachable);
         let mut named: BTreeMap<String, Named> = BTreeMap::new();
         for listing in &listings {

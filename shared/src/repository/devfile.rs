@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
 use super::named_files::missing;
-use super::stack::{DEVFILE_NAMES, Listed, Listing};
+use super::stack::{DEVFILE_NAMES, Listed, StackListing};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::tree::Tree;
-use crate::validate::{self, Checked, Found, Outside, Parents, Surroundings};
+use crate::validate::{self, Checked, ExternalParent, Found, Parents, Surroundings};
 use crate::version::Version;
 use crate::yaml;
 
-/// A devfile with what is wrong with it.
+/// A devfile with its problems.
 #[derive(Debug)]
 pub(super) struct CheckedDevfile {
     pub(super) path: String,
@@ -82,7 +82,7 @@ impl CheckedDevfile {
         self.problems.iter().chain(&self.of_parents).all(|problem| problem.severity != Severity::Error)
     }
 
-    /// Adds what the index needs beyond the rules of devfiles, but nothing about a value that has an error already.
+    /// Checks the requirements of the index beyond the rules of devfiles, but nothing about a value that has an error already.
     fn add_of_index(&mut self, problems: Vec<Diagnostic>) {
         let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
         let taken: HashSet<Option<Position>> =
@@ -104,17 +104,17 @@ impl CheckedDevfile {
     }
 }
 
-/// Parents of the devfiles of a tree: first its own stacks, then what is outside.
+/// Parents of the devfiles of a tree: first its own stacks, then upstream ones.
 pub(super) struct AllParents<'a> {
     tree: &'a Tree,
-    listings: &'a [Listing],
+    listings: &'a [StackListing],
     outside: &'a dyn Parents,
     /// Stacks by name. Most registries have no parents by name, so it is made when it is asked for.
-    by_name: OnceLock<BTreeMap<String, &'a Listing>>,
+    by_name: OnceLock<BTreeMap<String, &'a StackListing>>,
 }
 
 impl<'a> AllParents<'a> {
-    pub(super) fn new(tree: &'a Tree, listings: &'a [Listing], outside: &'a dyn Parents) -> Self {
+    pub(super) fn new(tree: &'a Tree, listings: &'a [StackListing], outside: &'a dyn Parents) -> Self {
         Self { tree, listings, outside, by_name: OnceLock::new() }
     }
 
@@ -141,7 +141,7 @@ impl<'a> AllParents<'a> {
     }
 
     /// The name that a stack claims, valid or not.
-    pub(super) fn name_of(&self, listing: &Listing) -> Option<String> {
+    pub(super) fn name_of(&self, listing: &StackListing) -> Option<String> {
         if let Some(fields) = &listing.fields {
             return Some(fields.name.clone());
         }
@@ -153,16 +153,16 @@ impl<'a> AllParents<'a> {
 }
 
 impl Parents for AllParents<'_> {
-    fn in_tree(&self, parent: &Outside) -> Option<String> {
+    fn in_tree(&self, parent: &ExternalParent) -> Option<String> {
         match parent {
-            Outside::Stack { id, version, registry: None } => self.devfile_of(id, version.as_deref()),
+            ExternalParent::Stack { id, version, registry: None } => self.devfile_of(id, version.as_deref()),
             _ => None,
         }
     }
 
-    fn fetch(&self, parent: &Outside) -> Found {
+    fn fetch(&self, parent: &ExternalParent) -> Found {
         match parent {
-            Outside::Stack { registry: None, .. } => Found::Missing,
+            ExternalParent::Stack { registry: None, .. } => Found::Missing,
             _ => self.outside.fetch(parent),
         }
     }

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::CommitSha;
 use crate::index::{Entry, EntryType};
 use crate::tree::Tree;
-use crate::yaml::{self, Data, Node, Place};
+use crate::yaml::{self, Data, FilePosition, Node};
 
 pub(crate) use crate::source::EXTRA_ENTRIES;
 
@@ -31,21 +31,21 @@ pub struct Sample {
     /// Its entry in the index, dates not yet set.
     pub entry: Entry,
     /// Its devfiles as far as they are known, by version; without versions the key is empty.
-    pub devfiles: BTreeMap<String, SampleDevfile>,
+    pub devfiles: BTreeMap<String, SampleSource>,
 }
 
 /// A devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SampleDevfile {
+pub struct SampleSource {
     /// Its origin.
-    pub origin: Origin,
+    pub origin: SampleOrigin,
     /// Its bytes.
     pub content: Bytes,
 }
 
 /// The origin of the devfile of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SampleOrigin {
     /// From a path of the tree.
     Tree(String),
     /// From another repository; it may be that of the release before.
@@ -70,7 +70,7 @@ pub(super) struct Extra {
     pub(super) warnings: Vec<Diagnostic>,
 }
 
-/// Reads the file and finds the cached devfiles of its samples. The error is what concerns all of the file.
+/// Reads the file and finds the cached devfiles of its samples. The error concerns all of the file.
 pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     let Some(bytes) = tree.get(PATH) else { return Ok(Extra::default()) };
     let document = yaml::parse(PATH, bytes)?;
@@ -108,7 +108,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(extra) } else { Err(problems) }
 }
 
-/// The entries of one of the lists, each with what is wrong with it.
+/// The entries of one of the lists, each with its problems.
 fn rows(
     document: &Node,
     list: &str,
@@ -157,7 +157,7 @@ fn rows(
 /// Warnings for the owner of an entry.
 fn warnings(list: &str, item: &Node) -> Vec<Diagnostic> {
     let name = item.text_of("name").unwrap_or_default().escape_debug();
-    let warning = |rule, message, hint, at: Place| {
+    let warning = |rule, message, hint, at: FilePosition| {
         Diagnostic::warning(PATH, rule, format!("`{name}`: {message}"), hint).at(at.position)
     };
     let gits = item.items_of("versions").iter().chain([item]).filter_map(|owner| owner.get("git"));

@@ -1,6 +1,6 @@
-//! A registry repository, parsed: the stacks and samples of a tree, and what is wrong with it.
+//! A registry repository, parsed: the stacks and samples of a tree, and its problems.
 //!
-//! A bad version or file never hides the others: whatever can be read is here, the rest is in
+//! A bad version or file never hides the others: every readable one is here, the rest is in
 //! [`Repository::quarantined`] with its reasons (invariant 5).
 //!
 //! - [`Repository`]: the whole, put together from its files; start here
@@ -21,9 +21,9 @@ mod size;
 mod stack;
 
 pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
-pub use extra::{Origin, Sample, SampleDevfile};
+pub use extra::{Sample, SampleOrigin, SampleSource};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
-pub use parsed::{Elsewhere, Repository};
+pub use parsed::{Repository, UpstreamVersion};
 pub use part::{Part, Quarantined};
 pub use stack::{Stack, StackVersion, is_entry_name};
 

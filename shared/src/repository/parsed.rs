@@ -6,11 +6,11 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::devfile::{AllParents, CheckedDevfile, check_sample, check_version};
-use super::extra::{self, EXTRA_ENTRIES, Origin, Sample, SampleDevfile};
+use super::extra::{self, EXTRA_ENTRIES, Sample, SampleOrigin, SampleSource};
 use super::last_modified::{self, Dates};
 use super::part::{Part, Quarantined};
 use super::refused;
-use super::stack::{self, Listing, NO_TAGS, START, Stack, StackVersion};
+use super::stack::{self, NO_TAGS, START, Stack, StackListing, StackVersion};
 use crate::devfile::Devfile;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::index::{Entry, Git};
@@ -29,7 +29,7 @@ pub struct Repository {
     /// Dates from `last_modified.json`.
     pub dates: Dates,
     /// Versions whose files are in another Git repository and not in this tree.
-    pub elsewhere: Vec<Elsewhere>,
+    pub elsewhere: Vec<UpstreamVersion>,
     /// Parts that cannot be published.
     pub quarantined: Vec<Quarantined>,
     /// Parts without errors that keep their last published state: unchanged, or unreachable for now.
@@ -40,7 +40,7 @@ pub struct Repository {
 
 /// A version of a stack that lives in another Git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct UpstreamVersion {
     /// The version.
     pub part: Part,
     /// Folder where its files belong.
@@ -56,7 +56,7 @@ pub struct Elsewhere {
 impl Repository {
     /// The names that the stacks of a tree claim, those of stacks that are not valid included.
     pub(crate) fn names(tree: &Tree) -> BTreeSet<String> {
-        let listings: Vec<Listing> = tree
+        let listings: Vec<StackListing> = tree
             .folders("stacks")
             .into_iter()
             .map(|folder| stack::list(tree, folder))
@@ -66,7 +66,7 @@ impl Repository {
         listings.iter().filter_map(|listing| parents.name_of(listing)).collect()
     }
 
-    /// Reads a tree, with nothing known of what is outside.
+    /// Reads a tree, without any upstream content.
     pub fn parse(tree: &Tree) -> Self {
         Self::parse_among(tree, &Unreachable)
     }
@@ -76,8 +76,8 @@ impl Repository {
         let mut repository = Self::default();
         let folders = tree.folders("stacks");
         let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
-        let mut listings: Vec<Listing> = Vec::new();
-        let mut invalid: Vec<(Listing, Vec<Diagnostic>)> = Vec::new();
+        let mut listings: Vec<StackListing> = Vec::new();
+        let mut invalid: Vec<(StackListing, Vec<Diagnostic>)> = Vec::new();
         for (listing, problems) in read {
             if problems.is_empty() {
                 listings.push(listing);
@@ -89,10 +89,10 @@ impl Repository {
         let files = |path: &str| tree.get(path).cloned();
         let known_parents = KnownParents::default();
         let around = Surroundings { files: &files, outside: &parents, known_parents: Some(&known_parents) };
-        let check = |listing: &Listing| -> Vec<Option<CheckedDevfile>> {
+        let check = |listing: &StackListing| -> Vec<Option<CheckedDevfile>> {
             let file = listing.defining_file();
             let versions = listing.versions.par_iter();
-            let here = versions.map(|version| (!version.is_elsewhere(tree)).then_some(version));
+            let here = versions.map(|version| (!version.is_upstream(tree)).then_some(version));
             here.map(|version| Some(check_version(tree, &file, version?, &around))).collect()
         };
         let check_all = || -> Vec<Vec<Option<CheckedDevfile>>> { listings.par_iter().map(check).collect() };
@@ -156,7 +156,7 @@ impl Repository {
     fn add_stack(
         &mut self,
         tree: &Tree,
-        listing: Listing,
+        listing: StackListing,
         checked: Vec<Option<CheckedDevfile>>,
         names: &mut BTreeSet<String>,
         reported: &mut Reported,
@@ -173,11 +173,11 @@ impl Repository {
             let Some(checked) = checked else {
                 let git = listed.git.clone().unwrap_or_default();
                 let (folder, path) = (listed.folder.clone(), file.clone());
-                self.elsewhere.push(Elsewhere { part, folder, git, path, position: listed.position });
+                self.elsewhere.push(UpstreamVersion { part, folder, git, path, position: listed.position });
                 continue;
             };
             let path = checked.path.clone();
-            let Some(devfile) = self.settle(checked, &part, reported) else { continue };
+            let Some(devfile) = self.accept(checked, &part, reported) else { continue };
             if versions.iter().any(|version| version.devfile.version == devfile.version) {
                 let message = format!("another version has metadata.version {} already", devfile.version);
                 let hint = "let it name its folder's version";
@@ -232,18 +232,18 @@ impl Repository {
         for ((name, path, content), checked) in extra.cached.into_iter().zip(checked) {
             let part = Part::Sample { name: name.0.clone() };
             let is_valid = checked.is_valid();
-            self.settle(checked, &part, reported);
+            self.accept(checked, &part, reported);
             if !is_valid {
                 samples.retain(|sample| sample.entry.name != name.0);
             } else if let Some(sample) = samples.iter_mut().find(|sample| sample.entry.name == name.0) {
-                sample.devfiles.insert(name.1, SampleDevfile { origin: Origin::Tree(path), content });
+                sample.devfiles.insert(name.1, SampleSource { origin: SampleOrigin::Tree(path), content });
             }
         }
         self.samples = samples;
     }
 
     /// Puts the problems of a devfile where they belong, and gives the devfile if it can be published.
-    fn settle(&mut self, mut checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
+    fn accept(&mut self, mut checked: CheckedDevfile, part: &Part, reported: &mut Reported) -> Option<Devfile> {
         let devfile = checked.devfile.take();
         let (errors, warnings) = problems_of(checked, reported);
         self.warnings.extend(warnings);
@@ -305,8 +305,8 @@ fn problems_of(checked: CheckedDevfile, reported: &mut Reported) -> (Vec<Diagnos
     let of_parents = checked.of_parents.into_iter().filter(|problem| reported.is_new(problem, &checked.path));
     let (mut errors, warnings): (Vec<_>, Vec<_>) = checked.problems.into_iter().chain(of_parents).partition(is_error);
     if parents_are_bad && errors.is_empty() {
-        let message = "what this devfile takes from its parent is wrong, as reported at the parent";
-        let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "mend the parent");
+        let message = "content from the parent of this devfile is wrong, as reported at the parent";
+        let problem = Diagnostic::error(&checked.path, "parent/invalid", message, "correct the parent");
         errors.push(problem.at(checked.parent_at));
     }
     (errors, warnings)

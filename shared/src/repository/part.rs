@@ -42,7 +42,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Returns its path in the repository, as releases name what they change.
+    /// Returns its path in the repository, as releases name their changes.
     pub fn path(&self) -> String {
         match self {
             Self::Version { stack, version } => format!("stacks/{stack}/{version}"),

@@ -96,7 +96,7 @@ fn rule(reason: &TreeError) -> (&'static str, &'static str) {
         | TreeError::FolderTooLarge { .. }
         | TreeError::TooManyFiles
         | TreeError::TreeTooLarge => {
-            ("tree/size", "remove what clients do not need, or let them fetch it from its own place")
+            ("tree/size", "remove files that clients do not need, or let clients fetch them from another host")
         }
         TreeError::Duplicate(_) => ("tree/case", "remove one of the files"),
     }

@@ -11,7 +11,7 @@ impl Repository {
     pub(crate) fn hold_largest(&mut self, budget: u64) {
         let mut sizes: Vec<(u64, Part, String)> = self.stacks.iter().flat_map(sizes).collect();
         let mut total: u64 = sizes.iter().map(|(size, ..)| size).sum();
-        // The order of equal sizes is that of the stacks, whatever the number of threads.
+        // The order of equal sizes is that of the stacks, for any number of threads.
         sizes.sort_by_key(|(size, ..)| std::cmp::Reverse(*size));
         for (size, part, path) in sizes {
             if total <= budget {

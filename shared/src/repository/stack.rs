@@ -47,9 +47,9 @@ pub struct StackVersion {
     pub files: Vec<(String, File)>,
 }
 
-/// A stack before its devfiles are looked at.
+/// A stack before its devfiles are checked.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct StackListing {
     pub(super) folder: String,
     /// The fields of `stack.yaml`; none for a stack without one.
     pub(super) fields: Option<Metadata>,
@@ -83,7 +83,7 @@ impl StackVersion {
     }
 }
 
-impl Listing {
+impl StackListing {
     /// A stack of which its `stack.yaml` says nothing.
     fn empty(folder: &str) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Listing {
 
 impl Listed {
     /// Whether its files are in another repository and have not been brought into the tree.
-    pub(super) fn is_elsewhere(&self, tree: &Tree) -> bool {
+    pub(super) fn is_upstream(&self, tree: &Tree) -> bool {
         self.git.is_some() && tree.below(&self.folder).next().is_none()
     }
 
@@ -117,8 +117,8 @@ impl Listed {
 
 impl Stack {
     /// Puts a stack together from its listing and those of its versions that can be published.
-    pub(super) fn new(listing: Listing, versions: Vec<StackVersion>) -> Self {
-        let Listing { folder, fields, default, .. } = listing;
+    pub(super) fn new(listing: StackListing, versions: Vec<StackVersion>) -> Self {
+        let StackListing { folder, fields, default, .. } = listing;
         match (fields, versions.first()) {
             (Some(fields), _) => Self { folder, fields, default, versions, has_stack_yaml: true },
             (None, None) => Self { folder, fields: Metadata::default(), default, versions, has_stack_yaml: false },
@@ -183,10 +183,10 @@ impl Stack {
     }
 }
 
-/// Reads what a stack says of itself, but not its devfiles.
+/// Reads the files of a stack, but not its devfiles.
 ///
 /// A listing comes with problems as far as it could be read, so that its devfiles can be checked all the same.
-pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
+pub(super) fn list(tree: &Tree, folder: &str) -> (StackListing, Vec<Diagnostic>) {
     let path = format!("stacks/{folder}/stack.yaml");
     let mut problems = Vec::new();
     let listing = match tree.get(&path) {
@@ -199,7 +199,7 @@ pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
         },
         None => {
             let only = Listed { number: String::new(), folder: format!("stacks/{folder}"), position: None, git: None };
-            Listing { fields: None, versions: vec![only], ..Listing::empty(folder) }
+            StackListing { fields: None, versions: vec![only], ..StackListing::empty(folder) }
         }
     };
     if !is_repository_name(folder) {
@@ -212,7 +212,7 @@ pub(super) fn list(tree: &Tree, folder: &str) -> (Listing, Vec<Diagnostic>) {
 }
 
 /// The versions of a stack whose `stack.yaml` cannot be read, by their folders.
-fn of_folders(tree: &Tree, folder: &str) -> Listing {
+fn of_folders(tree: &Tree, folder: &str) -> StackListing {
     let stack = format!("stacks/{folder}");
     let names = tree.below(&stack).filter_map(|(path, _)| path.split_once('/'));
     let names: BTreeSet<&str> = names.filter(|(_, file)| DEVFILE_NAMES.contains(file)).map(|(name, _)| name).collect();
@@ -222,14 +222,14 @@ fn of_folders(tree: &Tree, folder: &str) -> Listing {
         position: None,
         git: None,
     });
-    Listing { versions: versions.collect(), ..Listing::empty(folder) }
+    StackListing { versions: versions.collect(), ..StackListing::empty(folder) }
 }
 
-fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> Listing {
+fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec<Diagnostic>) -> StackListing {
     if !matches!(document.data, Data::Map(_) | Data::Null) {
         let problem = Diagnostic::error(path, "yaml/type", "a stack.yaml is a mapping", "begin with `name:`");
         problems.push(problem.at(document.at.position));
-        return Listing::empty(folder);
+        return StackListing::empty(folder);
     }
     let fields = match &document.data {
         Data::Map(_) => yaml::decode(path, document).map_err(|problem| problems.push(*problem)).ok(),
@@ -259,7 +259,7 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
             Some(Data::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        match row.get("default").map(|default| (&default.data, default.spot().position)) {
+        match row.get("default").map(|default| (&default.data, default.file_position().position)) {
             Some((Data::Bool(true), _)) => defaults.push((row, written.clone())),
             None | Some((Data::Bool(false) | Data::Null, _)) => {}
             Some((data, at)) => {
@@ -317,7 +317,7 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
     let default = defaults.into_iter().next().map(|(_, number)| number).unwrap_or_default();
     let name_at = document.get("name").map_or(START, |name| name.at.position);
     let fields = Some(fields.unwrap_or_default());
-    Listing { folder: folder.to_owned(), fields, default, versions, name_at, warnings }
+    StackListing { folder: folder.to_owned(), fields, default, versions, name_at, warnings }
 }
 
 /// Warns of `checkoutFrom` in the `git` of a version or sample: it belongs to projects of devfiles, and nothing reads it here.

@@ -66,7 +66,7 @@ pub(super) type Reader = Box<dyn Fn() -> BoxFuture<'static, Result<String, Strin
 
 /// Returns the reader of a secret; connects nothing yet.
 pub(super) fn reader(arn: SecretArn) -> Reader {
-    let stored = Arc::new(Stored::new(arn));
+    let stored = Arc::new(StoredSecret::new(arn));
     Box::new(move || {
         let stored = Arc::clone(&stored);
         async move { stored.read().await }.boxed()
@@ -74,17 +74,17 @@ pub(super) fn reader(arn: SecretArn) -> Reader {
 }
 
 /// A secret in AWS and the client that reads it.
-struct Stored {
+struct StoredSecret {
     arn: SecretArn,
-    client: OnceCell<Client>,
+    client: OnceCell<AwsClient>,
 }
 
-enum Client {
+enum AwsClient {
     SecretsManager(aws_sdk_secretsmanager::Client),
     ParameterStore(aws_sdk_ssm::Client),
 }
 
-impl Stored {
+impl StoredSecret {
     fn new(arn: SecretArn) -> Self {
         Self { arn, client: OnceCell::new() }
     }
@@ -95,11 +95,11 @@ impl Stored {
     async fn read(&self) -> Result<String, String> {
         let none = || "it has no text".to_owned();
         match self.client.get_or_init(|| self.connect()).await {
-            Client::SecretsManager(client) => {
+            AwsClient::SecretsManager(client) => {
                 let read = client.get_secret_value().secret_id(&self.arn.text).send().await;
                 read.map_err(|error| aws::explain(&error))?.secret_string.ok_or_else(none)
             }
-            Client::ParameterStore(client) => {
+            AwsClient::ParameterStore(client) => {
                 let read = client.get_parameter().name(&self.arn.text).with_decryption(true).send().await;
                 let parameter = read.map_err(|error| aws::explain(&error))?.parameter;
                 parameter.and_then(|parameter| parameter.value).ok_or_else(none)
@@ -107,11 +107,11 @@ impl Stored {
         }
     }
 
-    async fn connect(&self) -> Client {
+    async fn connect(&self) -> AwsClient {
         let config = aws::config(&self.arn.region, ATTEMPTS, TIME).await;
         match self.arn.service {
-            Service::SecretsManager => Client::SecretsManager(aws_sdk_secretsmanager::Client::new(&config)),
-            Service::ParameterStore => Client::ParameterStore(aws_sdk_ssm::Client::new(&config)),
+            Service::SecretsManager => AwsClient::SecretsManager(aws_sdk_secretsmanager::Client::new(&config)),
+            Service::ParameterStore => AwsClient::ParameterStore(aws_sdk_ssm::Client::new(&config)),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::settings::{ARN_SUFFIX, FILE_SUFFIX, Setting};
 /// Age at which a value is read again, in seconds.
 const AGE_SECONDS: i64 = 300;
 
-/// Time between two reads of a refused value, in seconds. Strangers who send forged signatures would cause a read each otherwise.
+/// Time between two reads of a refused value, in seconds. Otherwise each forged signature would cause a read.
 const RENEWAL_SECONDS: i64 = 10;
 
 /// Most bytes of a file. Secrets Manager takes no more, either.
@@ -32,16 +32,16 @@ const FILE_BYTES: u64 = 64 << 10;
 ///
 /// Values from files and from AWS are read when they are needed first, after five minutes, and when a server refused the last one.
 #[derive(Clone)]
-pub struct Secret(Arc<Inner>);
+pub struct Secret(Arc<SecretState>);
 
-struct Inner {
+struct SecretState {
     /// The variable.
     variable: String,
-    origin: Origin,
-    known: Mutex<Option<Known>>,
+    origin: SecretOrigin,
+    known: Mutex<Option<KnownValue>>,
 }
 
-enum Origin {
+enum SecretOrigin {
     Value(Arc<str>),
     File(PathBuf),
     /// The ARN, and the client that reads it. A function pointer, so that serve, which has no secrets, is linked without clients of AWS.
@@ -49,7 +49,7 @@ enum Origin {
 }
 
 /// The value of the last read.
-struct Known {
+struct KnownValue {
     value: Arc<str>,
     read_at: Timestamp,
     /// The last read because of a refusal, and whether that gave another value.
@@ -67,11 +67,11 @@ pub struct SecretError {
 impl Secret {
     /// Takes a value that does not change.
     pub fn fixed(name: &str, value: &str) -> Self {
-        Self::new(name.to_owned(), Origin::Value(value.into()))
+        Self::new(name.to_owned(), SecretOrigin::Value(value.into()))
     }
 
-    fn new(variable: String, origin: Origin) -> Self {
-        Self(Arc::new(Inner { variable, origin, known: Mutex::default() }))
+    fn new(variable: String, origin: SecretOrigin) -> Self {
+        Self(Arc::new(SecretState { variable, origin, known: Mutex::default() }))
     }
 
     /// Reads where a secret is; `None` when none of its variables is set. Values and files are checked at once, secrets in AWS when they
@@ -93,13 +93,13 @@ impl Secret {
             Some(FILE_SUFFIX) => {
                 let path = PathBuf::from(text);
                 let value = read_file(&path).map_err(|reason| format!("cannot read {}: {reason}", path.display()));
-                value.and_then(|value| checked(&value)).map(|()| Origin::File(path))
+                value.and_then(|value| checked(&value)).map(|()| SecretOrigin::File(path))
             }
             Some(ARN_SUFFIX) => match text.parse::<SecretArn>() {
-                Ok(arn) => Ok(Origin::Aws(text, reader(arn))),
+                Ok(arn) => Ok(SecretOrigin::Aws(text, reader(arn))),
                 Err(reason) => Err(reason.to_string()),
             },
-            _ => checked(&text).map(|()| Origin::Value(text.into())),
+            _ => checked(&text).map(|()| SecretOrigin::Value(text.into())),
         };
         match origin {
             Ok(origin) => Some(Self::new(variable, origin)),
@@ -123,7 +123,7 @@ impl Secret {
         match (self.0.read().await, known.as_mut()) {
             (Ok(value), _) => {
                 let renewed = known.take().and_then(|known| known.renewed);
-                *known = Some(Known { value: Arc::clone(&value), read_at: now, renewed });
+                *known = Some(KnownValue { value: Arc::clone(&value), read_at: now, renewed });
                 Ok(value)
             }
             (Err(error), None) => Err(error),
@@ -140,7 +140,9 @@ impl Secret {
     pub async fn is_renewed(&self) -> bool {
         let mut known = self.0.known.lock().await;
         let now = Timestamp::now();
-        let Some(known) = known.as_mut().filter(|_| !matches!(self.0.origin, Origin::Value(_))) else { return false };
+        let Some(known) = known.as_mut().filter(|_| !matches!(self.0.origin, SecretOrigin::Value(_))) else {
+            return false;
+        };
         match known.renewed {
             Some((time, is_another)) if is_within(RENEWAL_SECONDS, time, now) => return is_another,
             _ => {}
@@ -161,18 +163,18 @@ impl Secret {
     }
 }
 
-impl Inner {
+impl SecretState {
     fn read(&self) -> BoxFuture<'_, Result<Arc<str>, SecretError>> {
         // Of no named type, because the futures of a refresh nest deeper than the compiler follows.
         async {
             let (name, value) = match &self.origin {
-                Origin::Value(value) => return Ok(Arc::clone(value)),
-                Origin::File(path) => {
+                SecretOrigin::Value(value) => return Ok(Arc::clone(value)),
+                SecretOrigin::File(path) => {
                     let file = path.clone();
                     let read = tokio::task::spawn_blocking(move || read_file(&file)).await;
                     (path.display().to_string(), read.unwrap_or_else(|panic| Err(panic.to_string())))
                 }
-                Origin::Aws(arn, read) => (arn.clone(), read().await.and_then(|text| without_line_end(&text))),
+                SecretOrigin::Aws(arn, read) => (arn.clone(), read().await.and_then(|text| without_line_end(&text))),
             };
             let failed = |reason| SecretError { origin: format!("{} ({name})", self.variable), reason };
             value.map(Arc::from).map_err(failed)

@@ -15,8 +15,8 @@ use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Reason, Rules};
 use crate::git::{
-    Entry, EntryType, Filter, GitCredentials, GitError, Objects, Pack, Packed, Remote, RepositoryUrl, Revision, Wanted,
-    object_id,
+    Filter, GitCredentials, GitError, Objects, Pack, Packed, Remote, RepositoryUrl, Revision, TreeEntry, TreeEntryKind,
+    Wanted, object_id,
 };
 use crate::limits;
 use crate::retry::retry;
@@ -207,17 +207,17 @@ impl GitSource {
 
 impl Folders {
     /// The entries of the root folder, and of `stacks`.
-    fn entries(&self) -> Result<(Vec<Entry>, Vec<Entry>), GitError> {
+    fn entries(&self) -> Result<(Vec<TreeEntry>, Vec<TreeEntry>), GitError> {
         let root = self.pack.entries(&self.root)?;
-        let stacks = root.iter().find(|entry| entry.path == "stacks" && entry.kind == EntryType::Folder);
+        let stacks = root.iter().find(|entry| entry.path == "stacks" && entry.kind == TreeEntryKind::Folder);
         let stacks = stacks.map(|stacks| self.pack.entries(&stacks.id)).transpose()?.unwrap_or_default();
         Ok((root, stacks))
     }
 
     fn listing(&self) -> Result<Listing, GitError> {
         let (root, stacks) = self.entries()?;
-        let is_stack = |entry: &&Entry| !matches!(entry.kind, EntryType::File(_) | EntryType::Submodule);
-        let is_other = |entry: &&Entry| Tree::wants(&entry.path) || entry.path == "samples";
+        let is_stack = |entry: &&TreeEntry| !matches!(entry.kind, TreeEntryKind::File(_) | TreeEntryKind::Submodule);
+        let is_other = |entry: &&TreeEntry| Tree::wants(&entry.path) || entry.path == "samples";
         Ok(Listing {
             stacks: stacks.iter().filter(is_stack).map(|entry| (entry.path.clone(), entry.id.into())).collect(),
             others: root.iter().filter(is_other).map(|entry| (entry.path.clone(), entry.id.into())).collect(),
@@ -226,16 +226,16 @@ impl Folders {
     }
 
     /// The entries of a scope, each with its path in the repository.
-    fn wanted(&self, scope: &Scope) -> Result<Vec<Entry>, GitError> {
+    fn wanted(&self, scope: &Scope) -> Result<Vec<TreeEntry>, GitError> {
         let (root, stacks) = self.entries()?;
-        let in_stacks = stacks.into_iter().map(|entry| Entry { path: format!("stacks/{}", entry.path), ..entry });
+        let in_stacks = stacks.into_iter().map(|entry| TreeEntry { path: format!("stacks/{}", entry.path), ..entry });
         let in_root = root.into_iter().filter(|entry| entry.path != "stacks");
-        let is_wanted = |entry: &Entry| match entry.kind {
-            EntryType::Submodule => false,
-            EntryType::Folder => scope.wants(&format!("{}/", entry.path)),
-            EntryType::File(_) => scope.wants(&entry.path),
+        let is_wanted = |entry: &TreeEntry| match entry.kind {
+            TreeEntryKind::Submodule => false,
+            TreeEntryKind::Folder => scope.wants(&format!("{}/", entry.path)),
+            TreeEntryKind::File(_) => scope.wants(&entry.path),
             // It stands for a file or for a folder.
-            EntryType::Link => scope.wants(&entry.path) || scope.wants(&format!("{}/", entry.path)),
+            TreeEntryKind::Link => scope.wants(&entry.path) || scope.wants(&format!("{}/", entry.path)),
         };
         Ok(in_root.chain(in_stacks).filter(is_wanted).collect())
     }
@@ -271,7 +271,7 @@ impl Source for GitSource {
         let folders = self.folders(commit).await?;
         let wanted = folders.wanted(scope).map_err(failed)?;
         let ids: Vec<ObjectId> =
-            wanted.iter().filter(|entry| entry.kind != EntryType::Link).map(|entry| entry.id).collect();
+            wanted.iter().filter(|entry| entry.kind != TreeEntryKind::Link).map(|entry| entry.id).collect();
         let fetched = if folders.has_files || ids.is_empty() {
             None
         } else {
@@ -320,14 +320,14 @@ impl Source for GitSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::server::Server;
+    use crate::fetch::server::TestServer;
 
     #[tokio::test]
     async fn wait_that_a_host_asks_for_beyond_the_budget_ends_the_call_at_once() {
         for status in ["429 Too Many Requests", "503 Service Unavailable"] {
             let answer =
                 format!("HTTP/1.1 {status}\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            let host = Server::start(move |_, _| answer.clone().into_bytes()).await;
+            let host = TestServer::start(move |_, _| answer.clone().into_bytes()).await;
             let source = GitSource::new(host.url("/registry").parse().unwrap(), GitAccess::Anonymous);
             let error = source.listing(&"1".repeat(40).parse().unwrap()).await.unwrap_err().to_string();
             assert!(error.contains("try again after"), "{error}");

@@ -9,7 +9,7 @@ use gix_hash::ObjectId;
 
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
-use crate::git::{self, EntryType, LocalRepository, object_id};
+use crate::git::{self, LocalRepository, TreeEntryKind, object_id};
 use crate::limits;
 use crate::timestamp::Timestamp;
 use crate::tree::{File, Mode, Tree, TreeError};
@@ -143,9 +143,9 @@ fn clean_head(folder: &Path, tree: &Tree) -> Option<CommitSha> {
     for part in PARTS {
         let committed = repository.entry_at(head, part).ok()?.map(|entry| (entry.kind, entry.id));
         let here = match tree.file(part) {
-            Some(file) => Some((EntryType::File(file.mode), git::blob_id(&file.content))),
+            Some(file) => Some((TreeEntryKind::File(file.mode), git::blob_id(&file.content))),
             None if tree.below(part).next().is_none() => None,
-            None => Some((EntryType::Folder, git::folder_id(tree.below(part)))),
+            None => Some((TreeEntryKind::Folder, git::folder_id(tree.below(part)))),
         };
         if committed != here {
             return None;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::local::{PARTS, dates};
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
-use crate::git::{Entry, GitError, LocalRepository, Objects, object_id};
+use crate::git::{GitError, LocalRepository, Objects, TreeEntry, object_id};
 use crate::timestamp::Timestamp;
 use crate::tree::Tree;
 
@@ -53,7 +53,7 @@ impl LocalCommit {
             let mut tree = Tree::default();
             for part in PARTS {
                 if let Some(entry) = repository.entry_at(commit, part)? {
-                    let entry = Entry { path: part.to_owned(), ..entry };
+                    let entry = TreeEntry { path: part.to_owned(), ..entry };
                     repository.read(entry, &mut tree, &mut |_| Ok(()))?;
                 }
             }

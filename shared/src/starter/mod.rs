@@ -1,4 +1,4 @@
-//! Starter projects: from what a devfile says of one to a zip of its files.
+//! Starter projects: from the element of a devfile to a zip of its files.
 //!
 //! - `project`: which source a starter project has
 //! - `remote`: asks a source for its state, and downloads it within the [rules](crate::fetch::Rules) of fetches
@@ -13,6 +13,6 @@ mod remote;
 mod store;
 
 pub use archive::ArchiveError;
-pub use project::{NoSource, Origin, Source, StarterProject};
-pub use remote::{Files, Look, Remote, RemoteError, Remotes, State, pack_zip};
+pub use project::{NoSource, Origin, StarterProject, StarterSource};
+pub use remote::{Files, RemoteError, RemoteSource, Remotes, Revalidated, State, pack_zip};
 pub use store::{LastGood, SourceKey, StarterStore, ZipKey};

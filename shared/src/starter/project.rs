@@ -18,12 +18,12 @@ pub struct StarterProject {
     /// Its name, as it is written.
     pub name: String,
     /// The source of its files.
-    pub source: Result<Source, NoSource>,
+    pub source: Result<StarterSource, NoSource>,
 }
 
 /// The source of the files of a starter project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct StarterSource {
     /// The files.
     pub origin: Origin,
     /// The folder of them that is the project; none: all.
@@ -80,7 +80,7 @@ struct RawDevfile {
 #[serde(rename_all = "camelCase")]
 struct RawProject {
     name: String,
-    git: Option<Git>,
+    git: Option<GitRemotes>,
     zip: Option<Zip>,
     #[serde(default, deserialize_with = "nullable")]
     sub_dir: String,
@@ -88,7 +88,7 @@ struct RawProject {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Git {
+struct GitRemotes {
     #[serde(default, deserialize_with = "nullable")]
     remotes: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "nullable")]
@@ -123,7 +123,7 @@ impl StarterProject {
     }
 }
 
-fn source(raw: &RawProject) -> Result<Source, NoSource> {
+fn source(raw: &RawProject) -> Result<StarterSource, NoSource> {
     let origin = match (&raw.git, &raw.zip) {
         (Some(git), _) => git_origin(git)?,
         (None, Some(zip)) => zip_origin(&zip.location)?,
@@ -134,14 +134,14 @@ fn source(raw: &RawProject) -> Result<Source, NoSource> {
         "" | "." => None,
         folder => Some(plain_path(folder)?),
     };
-    Ok(Source { origin, sub_dir })
+    Ok(StarterSource { origin, sub_dir })
 }
 
 fn plain_path(text: &str) -> Result<TreePath, NoSource> {
     TreePath::parse(text).map_err(|_| NoSource::Path(text.to_owned()))
 }
 
-fn git_origin(git: &Git) -> Result<Origin, NoSource> {
+fn git_origin(git: &GitRemotes) -> Result<Origin, NoSource> {
     let chosen = match git.checkout_from.remote.as_str() {
         "" => match git.remotes.get("origin") {
             Some(origin) => Some(origin),
@@ -180,7 +180,7 @@ fn web_address(text: &str) -> Option<Url> {
 mod tests {
     use super::*;
 
-    fn one(text: &str) -> Result<Source, NoSource> {
+    fn one(text: &str) -> Result<StarterSource, NoSource> {
         let devfile = format!("starterProjects:\n  - name: clay\n    {}\n", text.replace('\n', "\n    "));
         let mut all = StarterProject::all(devfile.as_bytes()).unwrap();
         assert_eq!((all.len(), all[0].name.as_str()), (1, "clay"));
@@ -226,7 +226,7 @@ mod tests {
             ("zip: {location: ./a/clay.zip}", Origin::File(TreePath::parse("a/clay.zip").unwrap())),
         ];
         for (text, origin) in cases {
-            assert_eq!(one(text), Ok(Source { origin, sub_dir: None }), "{text}");
+            assert_eq!(one(text), Ok(StarterSource { origin, sub_dir: None }), "{text}");
         }
         for (written, folder) in [("app", "app"), ("/app/", "app"), ("./a/b", "a/b")] {
             let source = one(&format!("zip: {{location: c.zip}}\nsubDir: {written}")).unwrap();

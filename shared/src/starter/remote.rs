@@ -14,8 +14,8 @@ use url::Url;
 
 use super::archive::{ArchiveError, Packer, repack};
 use crate::digest::{CommitSha, Digest};
-use crate::fetch::{Answer, Body, FetchError, Reason, Request};
-use crate::git::{Client, EntryType, Filter, GitError, Objects, Packed, Revision, Wanted, object_id};
+use crate::fetch::{Body, FetchAnswer, FetchError, Reason, Request};
+use crate::git::{Client, Filter, GitError, Objects, Packed, Revision, TreeEntryKind, Wanted, object_id};
 use crate::limits;
 use crate::tree::TreePath;
 
@@ -42,28 +42,28 @@ pub enum State {
 
 /// A source somewhere else.
 #[derive(Debug, Clone, Copy)]
-pub enum Remote<'a> {
+pub enum RemoteSource<'a> {
     /// A Git repository.
     Git(&'a Url, &'a Revision),
     /// A zip.
     Zip(&'a Url),
 }
 
-/// The answer to a look at a source.
+/// The result of revalidating a source.
 #[derive(Debug)]
-pub enum Look {
-    /// It is in the state that is known.
+pub enum Revalidated {
+    /// It is in the known state.
     Unchanged,
-    /// It is in another state. Its files can be had.
+    /// It is in another state, with these files.
     Changed(State, Files),
 }
 
 /// Files that are still to be downloaded or packed.
 #[derive(Debug)]
-pub struct Files(Place);
+pub struct Files(FilesLocation);
 
 #[derive(Debug)]
-enum Place {
+enum FilesLocation {
     Git(Url, CommitSha),
     Zip(Url, Box<Body>),
     Here(Url, NamedTempFile),
@@ -95,7 +95,7 @@ impl RemoteError {
         }
     }
 
-    /// Whether what the host gives is refused, so that asking again is of no use until it is another one.
+    /// Whether the content of the host is refused, so that a retry is useless until it changes.
     pub fn is_lasting(&self) -> bool {
         match &self.error {
             ArchiveError::Git(GitError::Fetch(error)) => {
@@ -112,7 +112,7 @@ fn named(host: &str, reason: String) -> String {
     if reason.starts_with(host) { reason } else { format!("{host}: {reason}") }
 }
 
-/// Looks at sources and downloads them.
+/// Revalidates and downloads sources.
 #[derive(Debug)]
 pub struct Remotes {
     client: Client,
@@ -128,25 +128,29 @@ impl Remotes {
     ///
     /// # Errors
     /// When its host does not say.
-    pub async fn look(&self, remote: Remote<'_>, known: Option<&State>) -> Result<Look, RemoteError> {
+    pub async fn revalidate(
+        &self,
+        remote: RemoteSource<'_>,
+        known: Option<&State>,
+    ) -> Result<Revalidated, RemoteError> {
         match remote {
-            Remote::Git(url, revision) => {
+            RemoteSource::Git(url, revision) => {
                 let remote =
                     self.client.repository(url).await.map_err(|error| RemoteError::new(url, GitError::from(error)))?;
                 let resolved = remote.resolve(revision, Instant::now() + LOOK).await;
                 let commit = resolved.map_err(|error| RemoteError::new(url, error))?;
                 let state = State::Commit(commit.clone());
                 Ok(if known == Some(&state) {
-                    Look::Unchanged
+                    Revalidated::Unchanged
                 } else {
-                    Look::Changed(state, Files(Place::Git(url.clone(), commit)))
+                    Revalidated::Changed(state, Files(FilesLocation::Git(url.clone(), commit)))
                 })
             }
-            Remote::Zip(url) => self.look_at_zip(url, known).await,
+            RemoteSource::Zip(url) => self.revalidate_zip(url, known).await,
         }
     }
 
-    async fn look_at_zip(&self, url: &Url, known: Option<&State>) -> Result<Look, RemoteError> {
+    async fn revalidate_zip(&self, url: &Url, known: Option<&State>) -> Result<Revalidated, RemoteError> {
         let tag = known.and_then(|state| match state {
             State::Tag(tag) => Some(tag.as_str()),
             _ => None,
@@ -154,34 +158,34 @@ impl Remotes {
         let request = Request { url: url.as_str(), limit: limits::STARTER_BYTES, time: DOWNLOAD, known: tag };
         let failed = |error: FetchError| RemoteError::new(url, GitError::from(error));
         let body = match self.client.get(&request).await.map_err(failed)? {
-            Answer::NotModified => return Ok(Look::Unchanged),
-            Answer::Found(body) => body,
+            FetchAnswer::NotModified => return Ok(Revalidated::Unchanged),
+            FetchAnswer::Found(body) => body,
         };
         if let Some(tag) = body.etag.clone() {
             let state = State::Tag(tag);
             // Some hosts give entity tags and do not look at those they are asked about.
             return Ok(if known == Some(&state) {
-                Look::Unchanged
+                Revalidated::Unchanged
             } else {
-                Look::Changed(state, Files(Place::Zip(url.clone(), body)))
+                Revalidated::Changed(state, Files(FilesLocation::Zip(url.clone(), body)))
             });
         }
         let file = download(url, body).await?;
         let digest = Digest::of_file(file.path()).await;
         let digest = digest.map_err(|error| RemoteError::new(url, ArchiveError::Temporary(error)))?;
-        let (state, file) = (State::Content(digest), Files(Place::Here(url.clone(), file)));
-        Ok(if known == Some(&state) { Look::Unchanged } else { Look::Changed(state, file) })
+        let (state, file) = (State::Content(digest), Files(FilesLocation::Here(url.clone(), file)));
+        Ok(if known == Some(&state) { Revalidated::Unchanged } else { Revalidated::Changed(state, file) })
     }
 
     /// The zip of the files of a source: those of `folder`, or all.
     ///
     /// # Errors
-    /// When its host does not give them, or what it gives is refused.
+    /// Fails when the host does not answer, or its content is refused.
     pub async fn zip(&self, files: Files, folder: Option<&TreePath>) -> Result<NamedTempFile, RemoteError> {
         let (url, file) = match files.0 {
-            Place::Git(remote, commit) => return self.zip_of_commit(&remote, commit, folder).await,
-            Place::Zip(url, body) => (url.clone(), download(&url, body).await?),
-            Place::Here(url, file) => (url, file),
+            FilesLocation::Git(remote, commit) => return self.zip_of_commit(&remote, commit, folder).await,
+            FilesLocation::Zip(url, body) => (url.clone(), download(&url, body).await?),
+            FilesLocation::Here(url, file) => (url, file),
         };
         let failed = |error: ArchiveError| RemoteError::new(&url, error);
         let file = file.reopen().map_err(|error| failed(ArchiveError::Temporary(error)))?;
@@ -233,13 +237,13 @@ fn pack_commit(
         let name = || ArchiveError::Name(entry.path.chars().take(200).collect());
         let path = TreePath::parse(&entry.path).ok().filter(|_| entry.is_utf8).ok_or_else(name)?;
         match entry.kind {
-            EntryType::File(mode) => {
+            TreeEntryKind::File(mode) => {
                 let content = pack.object(&entry.id, gix_object::Kind::Blob)?;
                 packer.add(path, mode, content.as_slice())
             }
-            EntryType::Link => Err(ArchiveError::NotAFile(path.to_string())),
+            TreeEntryKind::Link => Err(ArchiveError::NotAFile(path.to_string())),
             // Another repository; archives of commits have an empty folder in its place.
-            EntryType::Submodule | EntryType::Folder => Ok(()),
+            TreeEntryKind::Submodule | TreeEntryKind::Folder => Ok(()),
         }
     })?;
     packer.finish()?;

@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::project::{Origin, Source};
+use super::project::{Origin, StarterSource};
 use super::remote::State;
 use crate::cache::{Bucket, Cache, CacheError, Expect, STARTERS, blob_key};
 use crate::digest::Digest;
@@ -36,13 +36,13 @@ pub struct ZipKey {
 /// The maker of a zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Maker {
-    /// `serve`, for somebody who asked. Its name follows from the source, its state and the folder of it.
+    /// `serve`, for a request. Its name follows from the source, its state and the folder of it.
     Serve,
     /// `refresh`, with the release. It has the name of its content.
     Refresh,
 }
 
-/// Name of a source, whatever its state.
+/// Name of a source, independent of its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceKey(Digest);
 
@@ -75,7 +75,7 @@ impl LastGood {
 
 impl SourceKey {
     /// The name of a source.
-    pub fn of(source: &Source) -> Self {
+    pub fn of(source: &StarterSource) -> Self {
         let (kind, place, revision) = match &source.origin {
             Origin::Git { remote, revision } => ("git", remote.as_str(), revision.name().unwrap_or_default()),
             Origin::Zip(url) => ("zip", url.as_str(), ""),
@@ -92,7 +92,7 @@ impl ZipKey {
     }
 
     /// The name of the zip of a source in a state.
-    pub fn of(source: &Source, state: &State) -> Self {
+    pub fn of(source: &StarterSource, state: &State) -> Self {
         let place = match &source.origin {
             // Branches that are on one commit share its zip.
             Origin::Git { remote, .. } => remote.as_str(),
@@ -115,7 +115,7 @@ impl ZipKey {
     }
 }
 
-fn folder(source: &Source) -> &str {
+fn folder(source: &StarterSource) -> &str {
     source.sub_dir.as_ref().map_or("", |folder| folder.as_str())
 }
 
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn names_tell_states_and_folders_apart() {
-        let source = |revision: &str, folder: Option<&str>| Source {
+        let source = |revision: &str, folder: Option<&str>| StarterSource {
             origin: Origin::Git {
                 remote: "https://example.org/clay".parse().unwrap(),
                 revision: Revision::Name(revision.into()),

@@ -90,7 +90,7 @@ mod tests {
         let position = span.position().unwrap();
         assert_eq!(position.trace_id(), parent.trace_id());
         assert_ne!(position, parent);
-        assert!(position.to_string().ends_with("-00"), "what the caller leaves out is left out");
+        assert!(position.to_string().ends_with("-00"), "an absent flag stays absent");
         assert!(Span::begin(Kind::Client, "a call", None).position().is_none(), "nobody asked for a trace");
     }
 }

@@ -62,7 +62,7 @@ impl ProgressOutput {
         if std::io::stderr().is_terminal() && !has_log { Self::Terminal } else { Self::Log }
     }
 
-    /// The level of a log beside it: lines of other levels would break a bar. They are for machines, and for those who set `RUST_LOG`.
+    /// The level of a log beside it: lines of other levels would break a bar. They are for machines, and for people with `RUST_LOG`.
     pub fn log_level(self) -> Level {
         if self == Self::Terminal { Level::WARN } else { Level::INFO }
     }

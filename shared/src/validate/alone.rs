@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::findings::Findings;
-use super::known_parents::{Origin, Parent};
-use super::parents::{Found, Outside};
+use super::known_parents::{DevfileOrigin, Parent};
+use super::parents::{ExternalParent, Found};
 use super::schema::Schema;
 use super::surroundings::Surroundings;
 use crate::yaml::{self, Data, Node};
@@ -43,7 +43,7 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
     };
     let Some(text) = version.text() else {
         let hint = "write it as text with three numbers, such as 2.3.0";
-        findings.error(version.spot(), "schemaVersion/type", "schemaVersion has to be a text", hint);
+        findings.error(version.file_position(), "schemaVersion/type", "schemaVersion has to be a text", hint);
         return None;
     };
     let schema = Schema::for_version(text);
@@ -59,11 +59,11 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
 }
 
 /// Reads a parent from where it is.
-pub(super) fn read_parent(origin: &Origin, around: &Surroundings<'_>, read: Read) -> Parent {
+pub(super) fn read_parent(origin: &DevfileOrigin, around: &Surroundings<'_>, read: Read) -> Parent {
     let found = match origin {
-        Origin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
-        Origin::Web(url) => around.outside.fetch(&Outside::Uri(url.to_string())),
-        Origin::Registry(stack) => around.outside.fetch(stack),
+        DevfileOrigin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
+        DevfileOrigin::Web(url) => around.outside.fetch(&ExternalParent::Uri(url.to_string())),
+        DevfileOrigin::Registry(stack) => around.outside.fetch(stack),
     };
     match found {
         Found::Devfile(bytes) => {

@@ -1,4 +1,4 @@
-//! Brings in what a devfile takes from its parent and plugins.
+//! Merges the parent and the plugins into a devfile.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,14 +6,14 @@ use url::Url;
 
 use super::alone::{Read, read_parent};
 use super::findings::Findings;
-use super::known_parents::{FlatParent, KnownParents, Origin, Parent};
+use super::known_parents::{DevfileOrigin, FlatParent, KnownParents, Parent};
 use super::merge;
-use super::parents::Outside;
+use super::parents::ExternalParent;
 use super::reference::Reference;
 use super::surroundings::Surroundings;
 use crate::limits;
 use crate::version::Version;
-use crate::yaml::{Data, Node, Place};
+use crate::yaml::{Data, FilePosition, Node};
 
 /// Most parents above each other. The clients' own limit is lower than any chain that somebody wrote on purpose.
 const GENERATIONS: usize = 20;
@@ -34,21 +34,21 @@ pub(crate) struct Flattening<'a, 'b> {
     read_alone: Read,
     pub(crate) findings: &'a mut Findings,
     /// The devfiles that led here.
-    pub(crate) chain: Vec<Origin>,
+    pub(crate) chain: Vec<DevfileOrigin>,
     /// Bytes of the parents and plugins that were read.
     read: usize,
     /// The origins of all of them.
-    origins: Vec<Origin>,
+    origins: Vec<DevfileOrigin>,
     /// The longest that the chain was.
     generations: usize,
     /// The parents that are being flattened for others, each because of the one before.
-    sharing: Vec<Origin>,
+    sharing: Vec<DevfileOrigin>,
 }
 
 impl<'a, 'b> Flattening<'a, 'b> {
     /// Begins with a devfile.
     pub(super) fn new(
-        origin: Origin,
+        origin: DevfileOrigin,
         around: &'a Surroundings<'b>,
         read_alone: Read,
         findings: &'a mut Findings,
@@ -94,8 +94,8 @@ impl<'a, 'b> Flattening<'a, 'b> {
     /// Reads the target of a reference. None, after a finding, when it is unavailable.
     fn resolve(&mut self, reference: &Node, kind: &str, version: Option<&str>) -> Option<Resolved> {
         let (origin, at) = match self.locate(reference, kind) {
-            Ok(Some((Origin::Registry(stack), at))) => {
-                (self.around.outside.in_tree(&stack).map_or(Origin::Registry(stack), Origin::Tree), at)
+            Ok(Some((DevfileOrigin::Registry(stack), at))) => {
+                (self.around.outside.in_tree(&stack).map_or(DevfileOrigin::Registry(stack), DevfileOrigin::Tree), at)
             }
             Ok(Some(located)) => located,
             Ok(None) => return Some(Resolved::Nothing),
@@ -103,14 +103,14 @@ impl<'a, 'b> Flattening<'a, 'b> {
         };
         let path = origin.to_string();
         if self.chain.contains(&origin) || self.chain.len() > GENERATIONS {
-            let round: Vec<String> = self.chain.iter().map(Origin::to_string).chain([path]).collect();
+            let round: Vec<String> = self.chain.iter().map(DevfileOrigin::to_string).chain([path]).collect();
             let message = format!("the {kind} comes round to itself: {}", round.join(" -> "));
             self.findings.error(at, &format!("{kind}/cycle"), message, "take the reference out");
             return None;
         }
         // Beyond the limit nothing more is read.
         self.check_size(kind, &path, at)?;
-        let shown_at = (!matches!(origin, Origin::Tree(_))).then_some(at);
+        let shown_at = (!matches!(origin, DevfileOrigin::Tree(_))).then_some(at);
         if let Some(parent) = self.shared(&origin) {
             let file = self.findings.add_files(&parent.files, shown_at);
             self.read += parent.bytes;
@@ -134,7 +134,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
             }
             Parent::Unreachable(reason) => {
                 let message = format!("the {kind} {path} could not be read: {reason}");
-                let hint = "what depends on it was not checked";
+                let hint = "elements that depend on it were not checked";
                 self.findings.unreachable(at, &format!("{kind}/unreachable"), message, hint);
                 return None;
             }
@@ -155,7 +155,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
 
     /// Returns a parent as it was flattened for all devfiles of the run, if nothing about it depends on the one that names it: it
     /// closes no cycle, and stays within the limits here as well.
-    fn shared(&self, origin: &Origin) -> Option<Arc<FlatParent>> {
+    fn shared(&self, origin: &DevfileOrigin) -> Option<Arc<FlatParent>> {
         let known = self.around.known_parents?;
         let parent = match known.flat(origin) {
             Some(parent) => parent?,
@@ -170,7 +170,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     }
 
     /// Flattens a parent by itself. None when there is something to say about it, which each devfile that names it has to repeat.
-    fn flatten_alone(&self, origin: &Origin, known: &KnownParents) -> Option<FlatParent> {
+    fn flatten_alone(&self, origin: &DevfileOrigin, known: &KnownParents) -> Option<FlatParent> {
         let parent = known.get(origin);
         let Parent::Read { node: Some(node), problems, bytes } =
             parent.get_or_init(|| read_parent(origin, self.around, self.read_alone))
@@ -192,7 +192,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     }
 
     /// A devfile cannot take from one with a later schema.
-    fn check_version(&mut self, parent: &Node, kind: &str, path: &str, version: Option<&str>, at: Place) {
+    fn check_version(&mut self, parent: &Node, kind: &str, path: &str, version: Option<&str>, at: FilePosition) {
         let number = |text: &str| Version::of_schema(text).ok();
         if let (Some(own), Some(child)) = (parent.text_of("schemaVersion").and_then(number), version.and_then(number))
             && own > child
@@ -203,7 +203,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     }
 
     /// Whether there is room for another devfile; `None` after a finding.
-    fn check_size(&mut self, kind: &str, path: &str, at: Place) -> Option<()> {
+    fn check_size(&mut self, kind: &str, path: &str, at: FilePosition) -> Option<()> {
         if self.findings.files() <= limits::FLATTENED_FILES && self.read <= limits::FLATTENED_BYTES {
             return Some(());
         }
@@ -217,7 +217,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     }
 
     /// Returns the target of a reference, and its position. `Ok(None)` for an empty one, an error after a finding.
-    fn locate(&mut self, reference: &Node, kind: &str) -> Result<Option<(Origin, Place)>, ()> {
+    fn locate(&mut self, reference: &Node, kind: &str) -> Result<Option<(DevfileOrigin, FilePosition)>, ()> {
         for field in ["uri", "id", "version", "registryUrl"] {
             let Some(node) = reference.get(field) else { continue };
             let bytes = node.text().map_or(0, str::len);
@@ -231,7 +231,12 @@ impl<'a, 'b> Flattening<'a, 'b> {
         match Reference::of(reference) {
             Some(Reference::Uri("")) => {
                 let message = format!("the {kind} has an empty uri and brings nothing in");
-                self.findings.warning(field("uri").spot(), &format!("{kind}/empty"), message, "name a devfile");
+                self.findings.warning(
+                    field("uri").file_position(),
+                    &format!("{kind}/empty"),
+                    message,
+                    "name a devfile",
+                );
                 Ok(None)
             }
             Some(Reference::Uri(uri)) => {
@@ -250,12 +255,17 @@ impl<'a, 'b> Flattening<'a, 'b> {
                 if let Some(url) = registry.filter(|url| !is_url(url)) {
                     let message = format!("`{url}` is not the address of a registry");
                     let hint = "write an address that begins with https://";
-                    self.findings.error(field("registryUrl").spot(), &format!("{kind}/registry"), message, hint);
+                    self.findings.error(
+                        field("registryUrl").file_position(),
+                        &format!("{kind}/registry"),
+                        message,
+                        hint,
+                    );
                     return Err(());
                 }
                 let (version, registry) = (version.map(str::to_owned), registry.map(str::to_owned));
-                let stack = Outside::Stack { id: id.to_owned(), version, registry };
-                Ok(Some((Origin::Registry(stack), field("id").at)))
+                let stack = ExternalParent::Stack { id: id.to_owned(), version, registry };
+                Ok(Some((DevfileOrigin::Registry(stack), field("id").at)))
             }
             Some(Reference::Kubernetes) => {
                 let message = format!("a {kind} in a cluster cannot be read by clients of a registry");

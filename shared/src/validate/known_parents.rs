@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use url::Url;
 
-use super::findings::File;
-use super::parents::Outside;
+use super::findings::ReadFile;
+use super::parents::ExternalParent;
 use super::reference::{is_web, path_from};
 use crate::diagnostic::Diagnostic;
 use crate::limits;
@@ -14,26 +14,26 @@ use crate::yaml::Node;
 
 /// The origin of a devfile; relative references in it start there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Origin {
+pub(crate) enum DevfileOrigin {
     /// A file of the tree.
     Tree(String),
     /// A web address.
     Web(Url),
     /// A stack of a registry.
-    Registry(Outside),
+    Registry(ExternalParent),
 }
 
 /// The parents and plugins that the devfiles of one run name. Their content must not change while it is in use.
 #[derive(Debug, Default)]
 pub struct KnownParents {
-    read: Mutex<HashMap<Origin, Arc<OnceLock<Parent>>>>,
+    read: Mutex<HashMap<DevfileOrigin, Arc<OnceLock<Parent>>>>,
     flat: Mutex<FlatParents>,
 }
 
 /// Flattened parents, and the nodes and bytes of text in all of them.
 #[derive(Debug, Default)]
 struct FlatParents {
-    by_origin: HashMap<Origin, Option<Arc<FlatParent>>>,
+    by_origin: HashMap<DevfileOrigin, Option<Arc<FlatParent>>>,
     nodes: usize,
     bytes: usize,
 }
@@ -44,9 +44,9 @@ pub(super) struct FlatParent {
     /// The whole; places count `files`.
     pub(super) root: Node,
     /// The parent itself, and the files that it takes from.
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<ReadFile>,
     /// Their origins.
-    pub(super) origins: Vec<Origin>,
+    pub(super) origins: Vec<DevfileOrigin>,
     /// The number of devfiles above each other in it.
     pub(super) generations: usize,
     /// Bytes of the files.
@@ -73,20 +73,20 @@ pub(crate) enum Parent {
 
 impl KnownParents {
     /// Returns where a parent belongs, or is already. Threads that need it at once wait for the one that reads it.
-    pub(super) fn get(&self, origin: &Origin) -> Arc<OnceLock<Parent>> {
+    pub(super) fn get(&self, origin: &DevfileOrigin) -> Arc<OnceLock<Parent>> {
         let mut known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(origin.clone()).or_default().clone()
     }
 
     /// Returns a flattened parent; `Some(None)` for one that cannot be shared, `None` for one that nobody flattened yet.
-    pub(super) fn flat(&self, origin: &Origin) -> Option<Option<Arc<FlatParent>>> {
+    pub(super) fn flat(&self, origin: &DevfileOrigin) -> Option<Option<Arc<FlatParent>>> {
         let flat = self.flat.lock().unwrap_or_else(PoisonError::into_inner);
         flat.by_origin.get(origin).cloned()
     }
 
     /// Keeps a flattened parent, if there is room for it, and returns it as it is kept. Threads that flatten one at once do so
     /// without waiting for each other: parents that name each other would never end.
-    pub(super) fn keep(&self, origin: Origin, parent: Option<FlatParent>) -> Option<Arc<FlatParent>> {
+    pub(super) fn keep(&self, origin: DevfileOrigin, parent: Option<FlatParent>) -> Option<Arc<FlatParent>> {
         let size = parent.as_ref().map(|parent| parent.root.measure());
         let mut flat = self.flat.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = flat.by_origin.get(&origin) {
@@ -105,7 +105,7 @@ impl KnownParents {
     }
 }
 
-impl Origin {
+impl DevfileOrigin {
     /// The origin that a `uri` in a devfile from here names.
     pub(super) fn join(&self, uri: &str) -> Option<Self> {
         if is_web(uri) {
@@ -119,7 +119,7 @@ impl Origin {
     }
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for DevfileOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tree(path) => f.write_str(path),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use crate::yaml::{Data, Node, Place};
+use crate::yaml::{Data, FilePosition, Node};
 
 /// The lists at the top with the field that identifies an element.
 const LISTS: [(&str, &str); 5] = [
@@ -57,11 +57,11 @@ pub(crate) fn apply_overrides(base: &mut Node, overrides: &Node, rule: &str, fin
 fn unknown_element(element: &Node, list: &str, key: &str, rule: &str, findings: &mut Findings) {
     // An element without a name has the schema's complaint.
     if let Some(name) = element.get(key) {
-        overrides_nothing(name.text().unwrap_or_default(), name.spot(), list, rule, findings);
+        overrides_nothing(name.text().unwrap_or_default(), name.file_position(), list, rule, findings);
     }
 }
 
-fn overrides_nothing(written: &str, at: Place, field: &str, rule: &str, findings: &mut Findings) {
+fn overrides_nothing(written: &str, at: FilePosition, field: &str, rule: &str, findings: &mut Findings) {
     let owner = owner(rule);
     let message = format!("`{written}` overrides nothing: the {owner} has no such element in its `{field}`");
     findings.error(at, rule, message, format!("move it to the devfile's own `{field}` if it is new"));
@@ -148,7 +148,7 @@ fn becomes_go_field(key: &str) -> bool {
     key.starts_with(char::is_alphabetic) && key.chars().all(|c| c == '_' || c.is_alphabetic() || c.is_ascii_digit())
 }
 
-/// Puts what a parent or plugin brings in before the devfile's own. An element may be in one of them only; the
+/// Puts the elements of a parent or plugin before the devfile's own. An element may be in one of them only; the
 /// devfile's own stays when it is in both.
 pub(crate) fn inherit(child: &mut Node, base: Node, rule: &str, findings: &mut Findings) {
     #[cfg(test)]

@@ -4,7 +4,7 @@
 //! - [`yaml`] reads the bytes into a tree whose keys and values know their places;
 //! - `schema` holds it against the published JSON schema of its version (`alone` does both, for parents once a run);
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
-//! - `rules` checks what a schema cannot express, with `quantity` and `uri` to read those.
+//! - `rules` checks the rules that a schema cannot express, with `quantity` and `uri` to read those.
 //!
 //! The rules and their names are described in `docs/stack-authors/validation.md`.
 
@@ -27,15 +27,15 @@ use serde_json::Value;
 
 use self::findings::Findings;
 use self::flatten::Flattening;
+use self::known_parents::DevfileOrigin;
 pub use self::known_parents::KnownParents;
-use self::known_parents::Origin;
-pub use self::parents::{Found, Outside, Parents, Unreachable};
+pub use self::parents::{ExternalParent, Found, Parents, Unreachable};
 pub use self::reference::{Reference, is_web, path_from};
 pub use self::surroundings::Surroundings;
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::yaml::{self, Node};
 
-/// A devfile with what is wrong with it.
+/// A devfile with its problems.
 #[derive(Debug)]
 pub struct Checked {
     /// Its own problems, in the order of files and lines.
@@ -58,7 +58,7 @@ impl Checked {
         self.document.as_ref().map(Value::from)
     }
 
-    /// The place of what a JSON pointer names; for a field that of its key.
+    /// Returns the position of the node at a JSON pointer; for a field that of its key.
     pub fn position(&self, pointer: &str) -> Option<Position> {
         Some(self.document.as_ref()?.pointer(pointer)?.key_at.position)
     }
@@ -78,7 +78,7 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
     let mut findings = Findings::new(path);
     let document = alone::check(0, bytes, &mut findings);
     if let Some(document) = &document {
-        let origin = Origin::Tree(path.to_owned());
+        let origin = DevfileOrigin::Tree(path.to_owned());
         let mut flat = Flattening::new(origin, around, alone::check, &mut findings).flatten(document.clone());
         variables::replace(&mut flat.root, flat.complete, &mut findings);
         rules::check(&flat.root, flat.complete, &mut findings);
@@ -103,7 +103,7 @@ pub struct Flattened {
 pub fn flatten(path: &str, bytes: &[u8], around: &Surroundings<'_>) -> Option<Flattened> {
     let mut findings = Findings::new(path);
     let root = alone::parse(0, bytes, &mut findings)?;
-    let flat = Flattening::new(Origin::Tree(path.to_owned()), around, alone::parse, &mut findings).flatten(root);
+    let flat = Flattening::new(DevfileOrigin::Tree(path.to_owned()), around, alone::parse, &mut findings).flatten(root);
     Some(Flattened { root: flat.root, files: findings.into_paths(), is_complete: flat.complete })
 }
 

@@ -1,4 +1,4 @@
-//! Parents and plugins outside the tree, and who finds them.
+//! Parents and plugins outside the tree, and their lookup.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// A parent or plugin that is not a file of the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outside {
+pub enum ExternalParent {
     /// At an http or https address.
     Uri(String),
     /// A stack of a registry.
@@ -20,7 +20,7 @@ pub enum Outside {
     },
 }
 
-impl fmt::Display for Outside {
+impl fmt::Display for ExternalParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uri(uri) => f.write_str(uri),
@@ -47,15 +47,15 @@ pub enum Found {
 /// Finds parents outside the tree.
 pub trait Parents: Sync {
     /// The file of the tree that it is, when it is one.
-    fn in_tree(&self, parent: &Outside) -> Option<String> {
+    fn in_tree(&self, parent: &ExternalParent) -> Option<String> {
         let _ = parent;
         None
     }
 
     /// Looks for one elsewhere.
-    fn fetch(&self, parent: &Outside) -> Found {
+    fn fetch(&self, parent: &ExternalParent) -> Found {
         match parent {
-            Outside::Stack { registry: None, .. } => Found::Missing,
+            ExternalParent::Stack { registry: None, .. } => Found::Missing,
             _ => Found::Unreachable("nothing is fetched here".to_owned()),
         }
     }

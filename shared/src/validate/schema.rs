@@ -50,14 +50,14 @@ impl Schema {
         Self { value, validator }
     }
 
-    /// The schema for a `schemaVersion`; what follows a dash does not matter.
+    /// Returns the schema for a `schemaVersion`; a suffix after a dash does not matter.
     pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
         let core = version.split('-').next()?;
         let (_, index) = VERSIONS.iter().find(|(known, _)| *known == core)?;
         SCHEMAS.get(*index).map(|(_, schema)| &**schema)
     }
 
-    /// Reports what a document violates; `value` is the same document.
+    /// Reports the violations of a document; `value` is the same document.
     pub(crate) fn check(&self, root: &Node, value: &Value, findings: &mut Findings) {
         if !self.validator.is_valid(value) {
             for error in self.validator.iter_errors(value) {
@@ -84,7 +84,7 @@ impl Schema {
             if !fits {
                 let kind = expected.and_then(Value::as_str).map_or("another type", article);
                 let message = format!("`{key}` has to be {kind}");
-                findings.error(node.spot(), "schema/type", message, quote_hint(node));
+                findings.error(node.file_position(), "schema/type", message, quote_hint(node));
             }
         }
         let overrides = root.get("parent").map_or(&[][..], |parent| parent.items_of("components"));
@@ -129,18 +129,18 @@ impl Schema {
                     TypeKind::Multiple(several) => suggest::quoted(several.iter().map(JsonType::as_str), "or"),
                 };
                 let message = format!("{what} has to be {expected}, and is {}", article(type_of(node)));
-                findings.error(node.spot(), "schema/type", message, quote_hint(node));
+                findings.error(node.file_position(), "schema/type", message, quote_hint(node));
             }
             ValidationErrorKind::Pattern { pattern } => {
                 let known = PATTERNS.iter().find(|(start, ..)| pattern.starts_with(start));
                 let (_, rule, hint) = known.unwrap_or(&("", "schema/pattern", ""));
                 let text = node.text().unwrap_or_default().escape_debug();
-                findings.error(node.spot(), rule, format!("{what} may not be `{text}`"), *hint);
+                findings.error(node.file_position(), rule, format!("{what} may not be `{text}`"), *hint);
             }
             ValidationErrorKind::MaxLength { limit } => {
                 let length = node.text().unwrap_or_default().chars().count();
                 let message = format!("{what} has {length} characters, {limit} are allowed");
-                findings.error(node.spot(), "schema/maxLength", message, "choose a shorter one");
+                findings.error(node.file_position(), "schema/maxLength", message, "choose a shorter one");
             }
             ValidationErrorKind::Enum { options } => {
                 let options = options.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -148,7 +148,7 @@ impl Schema {
                 let choices = quoted(options.clone(), "or");
                 let hint = suggest::nearest(text, options).map(|near| format!("did you mean `{near}`?"));
                 let message = format!("{what} is {choices}, not `{}`", text.escape_debug());
-                findings.error(node.spot(), "schema/enum", message, hint.unwrap_or_default());
+                findings.error(node.file_position(), "schema/enum", message, hint.unwrap_or_default());
             }
             ValidationErrorKind::UniqueItems => {
                 findings.error(node.key_at, "schema/uniqueItems", format!("{what} has a value twice"), "keep one");
@@ -156,7 +156,7 @@ impl Schema {
             ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
                 self.explain_union(error.schema_path().as_str(), node, &what, findings);
             }
-            _ => findings.error(node.spot(), "schema/other", error.to_string(), ""),
+            _ => findings.error(node.file_position(), "schema/other", error.to_string(), ""),
         }
     }
 

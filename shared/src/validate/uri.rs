@@ -1,4 +1,4 @@
-//! Whether a URI parses the way Go's `net/url` parses it, which is what clients do with one.
+//! Whether a URI parses the way Go's `net/url` parses it, as clients do.
 
 /// The reason why a URI does not parse.
 pub(crate) fn problem(uri: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::findings::Findings;
 use crate::limits;
-use crate::yaml::{Data, Node, Place};
+use crate::yaml::{Data, FilePosition, Node};
 
 /// The positions at which variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
 const PLACES: [&[&str]; 42] = [
@@ -71,7 +71,7 @@ pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) 
         entries.iter().filter_map(|(name, value)| Some((name.clone(), value.text()?.to_owned()))).collect();
     let mut budget = limits::EXPANDED_BYTES;
     let mut is_spent = false;
-    let mut replaced = |text: &str, at: Place| {
+    let mut replaced = |text: &str, at: FilePosition| {
         if is_spent || !text.contains("{{") {
             return None;
         }

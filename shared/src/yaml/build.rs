@@ -6,7 +6,7 @@ use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
 use serde_json::Value;
 
 use super::fault::Fault;
-use super::node::{Data, Measure, Node, Place};
+use super::node::{Data, FilePosition, Measure, Node};
 use super::scalar;
 use super::text::{self, count};
 use crate::diagnostic::Position;
@@ -46,7 +46,7 @@ struct Frame {
 /// A key whose value has not come yet.
 #[derive(Debug)]
 enum Key {
-    Named(String, Place),
+    Named(String, FilePosition),
     Merge,
 }
 
@@ -84,7 +84,7 @@ impl Builder {
     /// # Errors
     /// When the document cannot be read any further.
     pub(super) fn event(&mut self, event: &Event<'_>, span: &Span, source: &str, json: bool) -> Result<(), Fault> {
-        let at = Place { file: self.file, position: position(span) };
+        let at = FilePosition { file: self.file, position: position(span) };
         if !json {
             self.refuse_tabs(span, source)?;
         }
@@ -111,7 +111,7 @@ impl Builder {
                 };
                 let rule = if tag.is_some() { "yaml/tag" } else { "yaml/int" };
                 let data = data.map_err(|message| Fault::new(at.position, rule, message, ""))?;
-                self.place(Node::new(at, data), *anchor)
+                self.attach(Node::new(at, data), *anchor)
             }
             Event::Alias(id) => {
                 let (mut node, size) = self.anchors.get(id).cloned().ok_or_else(|| {
@@ -121,7 +121,7 @@ impl Builder {
                 self.aliased += size.nodes;
                 self.spend(at, Measure { depth: self.open.len() + size.depth, ..size })?;
                 (node.at, node.key_at) = (at, at);
-                self.place(node, 0)
+                self.attach(node, 0)
             }
             Event::SequenceStart(style, anchor, _) => {
                 self.begin(Node::new(at, Data::List(Vec::new())), *anchor, *style)
@@ -186,11 +186,11 @@ impl Builder {
             last_of_each(entries, &mut self.faults);
             self.merge(entries, merges)?;
         }
-        self.place(node, anchor)
+        self.attach(node, anchor)
     }
 
     /// Puts a finished node where it belongs: as key, value, item or root.
-    fn place(&mut self, mut node: Node, anchor: usize) -> Result<(), Fault> {
+    fn attach(&mut self, mut node: Node, anchor: usize) -> Result<(), Fault> {
         if anchor != 0 {
             let size = node.measure();
             // The copy counts too, so that anchors within anchors cannot multiply the work.
@@ -249,9 +249,9 @@ impl Builder {
         Ok(())
     }
 
-    /// Counts what a node costs. The rule about aliases is yaml.v2's: above a thousand nodes, 99 of 100 may not come
+    /// Counts the cost of a node. The rule about aliases is yaml.v2's: above a thousand nodes, 99 of 100 may not come
     /// from aliases.
-    fn spend(&mut self, at: Place, size: Measure) -> Result<(), Fault> {
+    fn spend(&mut self, at: FilePosition, size: Measure) -> Result<(), Fault> {
         self.spent.nodes += size.nodes;
         self.spent.bytes += size.bytes;
         let (rule, message) = if size.depth > limits::DEVFILE_DEPTH {
@@ -314,13 +314,13 @@ fn key_text(node: &Node) -> Result<String, Fault> {
     }
 }
 
-fn bad_key(at: Place) -> Fault {
+fn bad_key(at: FilePosition) -> Fault {
     Fault::new(at.position, "yaml/key", "a key is a text, a number or a boolean", "quote the key if it is a text")
 }
 
-/// Refuses what the parser reads as YAML 1.2 has it and clients, reading YAML 1.1, do not.
+/// Refuses scalars that YAML 1.2, as the parser reads it, and YAML 1.1, as clients do, read differently.
 fn refuse_unreadable(
-    at: Place,
+    at: FilePosition,
     text: &str,
     style: ScalarStyle,
     span: &Span,

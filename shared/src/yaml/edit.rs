@@ -1,7 +1,7 @@
 //! Changes to the text of a document that leave the rest of the text as it is.
 //!
 //! The parser decides the meaning of a text in YAML, so a change is tried on the text and then read again: if the result does
-//! not mean what it should (an anchor was changed along, say), the document is written anew, as JSON, which is YAML too.
+//! not have the intended meaning (an anchor was changed along, say), the document is written anew, as JSON, which is YAML too.
 
 use std::ops::Range;
 
@@ -86,7 +86,7 @@ fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
     let outline = outline(text)?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for swap in swaps {
-        let Outline { range, shape: Shape::Map { flow, entries } } = outline.pointer(&swap.at)? else { return None };
+        let ValueSpan { range, shape: Shape::Map { flow, entries } } = outline.pointer(&swap.at)? else { return None };
         if *flow {
             // Commas and line breaks are best set anew.
             let mut value = value_of(text.as_bytes()).ok()?;
@@ -118,7 +118,7 @@ fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
 }
 
 /// Returns the range to remove with an entry, so that no empty line stays behind.
-fn whole_lines(text: &str, entry: &Entry, next: Option<usize>) -> Option<Range<usize>> {
+fn whole_lines(text: &str, entry: &Member, next: Option<usize>) -> Option<Range<usize>> {
     let line = text[..entry.start].rfind('\n').map_or(0, |at| at + 1);
     let after = &text[entry.value.range.end..];
     let rest = after.find('\n').map_or(after, |at| &after[..=at]);
@@ -145,7 +145,7 @@ fn flow_text(value: &Value) -> String {
     }
 }
 
-/// JSON with escapes for what may stand in JSON and not in YAML. Outside of texts there is nothing of the kind.
+/// JSON with escapes for characters that YAML does not permit. Outside of texts there is nothing of the kind.
 fn escaped(json: &str) -> String {
     let forbidden =
         |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
@@ -162,7 +162,7 @@ fn escaped(json: &str) -> String {
 
 /// The position of a value in a text.
 #[derive(Debug)]
-struct Outline {
+struct ValueSpan {
     range: Range<usize>,
     shape: Shape,
 }
@@ -170,15 +170,15 @@ struct Outline {
 #[derive(Debug)]
 enum Shape {
     Leaf,
-    List(Vec<Outline>),
-    Map { flow: bool, entries: Vec<Entry> },
+    List(Vec<ValueSpan>),
+    Map { flow: bool, entries: Vec<Member> },
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Member {
     key: String,
     start: usize,
-    value: Outline,
+    value: ValueSpan,
 }
 
 /// A list or mapping whose end has not come yet.
@@ -189,7 +189,7 @@ struct Open {
     key: Option<(String, Range<usize>)>,
 }
 
-impl Outline {
+impl ValueSpan {
     fn pointer(&self, pointer: &str) -> Option<&Self> {
         if pointer.is_empty() {
             return Some(self);
@@ -205,7 +205,7 @@ impl Outline {
     }
 }
 
-fn outline(text: &str) -> Option<Outline> {
+fn outline(text: &str) -> Option<ValueSpan> {
     let mut open: Vec<Open> = Vec::new();
     for next in Parser::new_from_str(text) {
         let (event, span) = next.ok()?;
@@ -213,9 +213,9 @@ fn outline(text: &str) -> Option<Outline> {
         let (done, key) = match event {
             Event::Scalar(value, ..) => {
                 let written = text.get(range.clone())?.trim_end();
-                (Outline { range: range.start..range.start + written.len(), shape: Shape::Leaf }, value.into_owned())
+                (ValueSpan { range: range.start..range.start + written.len(), shape: Shape::Leaf }, value.into_owned())
             }
-            Event::Alias(_) => (Outline { range, shape: Shape::Leaf }, String::new()),
+            Event::Alias(_) => (ValueSpan { range, shape: Shape::Leaf }, String::new()),
             Event::SequenceStart(..) => {
                 open.push(Open { start: range.start, shape: Shape::List(Vec::new()), key: None });
                 continue;
@@ -227,7 +227,7 @@ fn outline(text: &str) -> Option<Outline> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Open { start, shape, .. } = open.pop()?;
-                // The end of a block is where the next thing begins; what belongs to it ends before.
+                // A block ends where the next element begins; its own content ends before.
                 let last = match &shape {
                     Shape::List(items) => items.last().map(|item| item.range.end),
                     Shape::Map { flow: false, entries } => entries.last().map(|entry| entry.value.range.end),
@@ -235,7 +235,7 @@ fn outline(text: &str) -> Option<Outline> {
                 };
                 let closed = text.get(range.clone())?;
                 let end = if matches!(closed, "]" | "}") { range.end } else { last.unwrap_or(range.end) };
-                (Outline { range: start..end, shape }, String::new())
+                (ValueSpan { range: start..end, shape }, String::new())
             }
             _ => continue,
         };
@@ -251,7 +251,7 @@ fn outline(text: &str) -> Option<Outline> {
                         let colon = text.get(at.end..)?.find(':')? + at.end + 1;
                         value.range = colon..colon;
                     }
-                    entries.push(Entry { key, start: at.start, value });
+                    entries.push(Member { key, start: at.start, value });
                 }
             },
             Shape::Leaf => return None,

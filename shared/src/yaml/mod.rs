@@ -1,7 +1,7 @@
 //! YAML at the edge: bytes of a file into a tree that knows its places, and from there into typed values.
 //!
-//! The grammar is the parser's; what scalars mean, which documents are too big and what else is refused follows the
-//! readers that clients of a registry have (YAML 1.1), so that what is published loads there.
+//! The grammar is the parser's; the meaning of scalars, the size limits and the refusals follow the
+//! readers that clients of a registry have (YAML 1.1), so that published devfiles load there.
 
 mod build;
 pub(crate) mod edit;
@@ -13,7 +13,7 @@ mod text;
 mod typed;
 
 pub(crate) use self::fault::Fault;
-pub use self::node::{Data, Node, Place};
+pub use self::node::{Data, FilePosition, Node};
 pub(crate) use self::read::read;
 pub(crate) use self::text::decode as text_of;
 pub use self::typed::{decode, nullable, parse};

@@ -4,16 +4,16 @@ use serde_json::{Map, Number, Value};
 
 use crate::diagnostic::Position;
 
-/// A place in one of the files of a validation; `file` counts them, the devfile itself being 0.
+/// A position in one of the files of a validation. File 0 is the devfile itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct FilePosition {
     /// Which of the files.
     pub file: u16,
     /// The position in it.
     pub position: Position,
 }
 
-impl Place {
+impl FilePosition {
     /// The same place in a validation where files have higher numbers.
     pub(crate) fn shifted(self, by: u16) -> Self {
         Self { file: self.file.saturating_add(by), ..self }
@@ -24,9 +24,9 @@ impl Place {
 #[derive(Debug, Clone)]
 pub struct Node {
     /// The beginning of the value.
-    pub at: Place,
+    pub at: FilePosition,
     /// The beginning of its key; the same as `at` for list items and the root.
-    pub key_at: Place,
+    pub key_at: FilePosition,
     /// The value.
     pub data: Data,
 }
@@ -50,7 +50,7 @@ pub enum Data {
 
 impl Node {
     /// A value at a place of its own.
-    pub(crate) fn new(at: Place, data: Data) -> Self {
+    pub(crate) fn new(at: FilePosition, data: Data) -> Self {
         Self { at, key_at: at, data }
     }
 
@@ -120,7 +120,7 @@ impl Node {
     }
 
     /// The place to show when the value is meant: an empty value has none, so its key stands for it.
-    pub(crate) fn spot(&self) -> Place {
+    pub(crate) fn file_position(&self) -> FilePosition {
         if matches!(self.data, Data::Null) { self.key_at } else { self.at }
     }
 

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::build::{Builder, position};
 use super::fault::Fault;
-use super::node::{Data, Node, Place};
+use super::node::{Data, FilePosition, Node};
 use super::text::{count, decode};
 use crate::diagnostic::Position;
 use crate::limits;
@@ -77,7 +77,7 @@ fn document(builder: &mut Builder, bytes: &[u8]) -> Result<Node, Fault> {
             event => builder.event(&event, &span, &text, json)?,
         }
     }
-    Ok(builder.take_root().unwrap_or(Node::new(Place { file: builder.file(), position: start }, Data::Null)))
+    Ok(builder.take_root().unwrap_or(Node::new(FilePosition { file: builder.file(), position: start }, Data::Null)))
 }
 
 /// The first tab in the indentation of a line, from the line before on: the parser stops behind it, or at the text before it.

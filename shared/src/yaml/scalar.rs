@@ -43,7 +43,7 @@ pub(crate) fn tagged(tag: Option<&str>, text: &str) -> Result<Data, String> {
     match (tag, &data) {
         ("bool", Data::Bool(_)) | ("null", Data::Null) | ("float", Data::Number(_)) => Ok(data),
         ("int", Data::Number(number)) if !number.is_f64() => Ok(data),
-        _ => Err(format!("`{text}` is not what its tag !!{tag} says")),
+        _ => Err(format!("`{text}` does not fit its tag !!{tag}")),
     }
 }
 
@@ -120,12 +120,12 @@ fn float(value: f64) -> Option<Number> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::node::{Node, Place};
+    use super::super::node::{FilePosition, Node};
     use super::*;
     use crate::diagnostic::Position;
 
     fn value(data: Data) -> Value {
-        let at = Place { file: 0, position: Position { line: 1, column: 1 } };
+        let at = FilePosition { file: 0, position: Position { line: 1, column: 1 } };
         Value::from(&Node::new(at, data))
     }
 

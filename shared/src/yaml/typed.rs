@@ -41,7 +41,7 @@ pub fn decode<T: DeserializeOwned>(path: &str, node: &Node) -> Result<T, Box<Dia
         } else {
             ""
         };
-        Box::new(Diagnostic::error(path, "yaml/type", reason, hint).at(at.spot().position))
+        Box::new(Diagnostic::error(path, "yaml/type", reason, hint).at(at.file_position().position))
     })
 }
 

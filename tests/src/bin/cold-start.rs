@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Measure cold starts of serve, with the Lambda runtime API played on the loopback.
 ///
 /// Reads the environment of serve (CACHE_BUCKET, AWS_ENDPOINT_URL_S3, ...); the bucket must hold a release. Prints one JSON
-/// document: the time from the start of the process to its first answer, and what the time went into.
+/// document: the time from the start of the process to its first answer, and the time of each step.
 #[derive(Parser)]
 struct Options {
     /// The program.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{self, Refusal};
-use super::{Asked, Shared, lock};
+use super::{Asked, GitHubState, lock};
 
 /// The id of the stand-in's App.
 pub const APP_ID: u64 = 1_234;
@@ -44,7 +44,7 @@ pub(super) struct Grants {
     pub(super) installation_tokens: HashSet<String>,
 }
 
-impl Shared {
+impl GitHubState {
     pub(super) fn is_private(&self) -> bool {
         matches!(lock(&self.grants).access, Access::Private { .. })
     }

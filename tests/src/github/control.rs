@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::faults::Planned;
 use super::proposal::Change;
 use super::reply::{self, Refusal};
-use super::{Asked, Shared, Webhook, lock, oidc};
+use super::{Asked, GitHubState, Webhook, lock, oidc};
 
 #[derive(Deserialize)]
 struct Token {
@@ -31,7 +31,7 @@ struct Token {
     claims: Map<String, Value>,
 }
 
-pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
+pub(super) async fn answer(shared: &GitHubState, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     let body = match (asked.method.clone(), path) {
         (Method::POST, ["faults"]) => {
             shared.faults.plan(read::<Planned>(asked)?);

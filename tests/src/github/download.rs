@@ -14,10 +14,10 @@ use tokio::process::Command;
 
 use super::reply::Refusal;
 use super::rest::{commit, raw};
-use super::{Asked, Shared};
+use super::{Asked, GitHubState};
 
-/// Answers below `/OWNER/NAME`; `path` is what follows.
-pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
+/// Answers below `/OWNER/NAME`; `path` is the rest of the path.
+pub(super) async fn answer(shared: &GitHubState, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     shared.may_fetch(asked)?;
     match path {
         // As GitHub has it: a redirect to another host.
@@ -45,7 +45,7 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Res
 }
 
 /// A list of references in which the head of the default branch is still another commit.
-async fn lagging(shared: &Shared, answer: Response, late: &str) -> Result<Response> {
+async fn lagging(shared: &GitHubState, answer: Response, late: &str) -> Result<Response> {
     let head = shared.git.commit("HEAD").await.context("a head")?;
     let (parts, body) = answer.into_parts();
     let list = body.collect().await?.to_bytes();
@@ -55,7 +55,7 @@ async fn lagging(shared: &Shared, answer: Response, late: &str) -> Result<Respon
 }
 
 /// The zip of a commit, with one folder at the top.
-pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal> {
+pub(super) async fn zip(shared: &GitHubState, name: &str) -> Result<Response, Refusal> {
     let commit = commit(shared, name).await.map_err(|_| Refusal::not_found())?;
     let prefix = format!("--prefix={}-{commit}/", shared.name());
     let packed = shared.git.run(&["archive", "--format=zip", &prefix, &commit]).await?;
@@ -63,7 +63,7 @@ pub(super) async fn zip(shared: &Shared, name: &str) -> Result<Response, Refusal
 }
 
 /// Asks `git http-backend`, a program for the Common Gateway Interface (RFC 3875).
-async fn backend(shared: &Shared, asked: &Asked, path: &str) -> Result<Response> {
+async fn backend(shared: &GitHubState, asked: &Asked, path: &str) -> Result<Response> {
     let mut command = Command::new("git");
     let filters = format!("uploadpack.allowFilter={}", shared.has_filters.load(Ordering::Relaxed));
     command.args(["-c", &filters, "http-backend"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);

@@ -173,7 +173,7 @@ impl Fault {
     }
 }
 
-/// Whether a text is what a pattern with `*` describes.
+/// Returns whether a text matches a pattern with `*`.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

@@ -26,7 +26,7 @@ impl Git {
     /// Runs `git` and gives its output.
     ///
     /// # Errors
-    /// With what `git` said when it failed.
+    /// Panics with the output of `git` when it fails.
     pub async fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
         let output = Command::new("git")
             .arg("-C")

@@ -5,9 +5,9 @@
 //!
 //! - `rest`: the API; `git`: the source of its answers
 //! - `download`: the Git protocol, and archives for starter projects
-//! - `access`: who may; `keys`, `oidc`: tokens; `webhook`: push events
+//! - `access`: permissions; `keys`, `oidc`: tokens; `webhook`: push events
 //! - `proposal`: pull requests and merge requests that are opened, pushed and merged
-//! - `control`: what tests and scripts set from outside, below `/_control/`
+//! - `control`: settings by tests and scripts, below `/_control/`
 
 mod access;
 mod control;
@@ -55,12 +55,12 @@ const BODY: usize = 1 << 20;
 #[derive(Debug)]
 pub struct GitHub {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<GitHubState>,
     server: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct GitHubState {
     git: Git,
     owner: String,
     /// The names that the repository had, the present one last.
@@ -97,7 +97,7 @@ impl GitHub {
     /// # Errors
     /// When the address is taken.
     pub async fn start(folder: &Path, owner: &str, name: &str, listen: SocketAddr) -> Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(GitHubState {
             git: Git::new(folder),
             owner: owner.to_owned(),
             names: Mutex::new(vec![name.to_owned()]),
@@ -171,7 +171,7 @@ impl GitHub {
         &self.shared.written
     }
 
-    /// Says who may do what; at first everybody may read and every token may write.
+    /// Sets the permissions; at first everybody may read and every token may write.
     pub fn set_access(&self, access: Access) {
         lock(&self.shared.grants).access = access;
     }
@@ -218,7 +218,7 @@ impl Drop for GitHub {
     }
 }
 
-impl Shared {
+impl GitHubState {
     fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name())
     }
@@ -294,7 +294,7 @@ impl Asked {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::Body>) -> Response {
+async fn answer(State(shared): State<Arc<GitHubState>>, request: Request<axum::body::Body>) -> Response {
     let asked = match Asked::read(request).await {
         Ok(asked) => asked,
         Err(Refusal(status, message)) => return reply::message(status, &message),
@@ -316,7 +316,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::
     }
 }
 
-async fn route(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
+async fn route(shared: &GitHubState, asked: &Asked) -> Result<Response, Refusal> {
     if let Some(answer) = shared.written.take(&asked.method, &asked.path, &asked.headers, &asked.body) {
         return Ok(answer);
     }

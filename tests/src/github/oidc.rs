@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::reply;
-use super::{Asked, Shared};
+use super::{Asked, GitHubState};
 
 /// Returns the document with the URL of the keys. The issuer is that of GitHub Enterprise, or at the root one that has the URL of its instance, as GitLab has.
 pub(super) fn discovery(asked: &Asked) -> Response {
@@ -25,7 +25,7 @@ pub(super) fn issuer(url: &str) -> String {
 
 /// The claims of a token for a workflow that runs on a push to a branch
 /// (<https://docs.github.com/en/actions/reference/security/oidc>).
-pub(super) fn claims(shared: &Shared, url: &str, branch: &str, audience: &str) -> Value {
+pub(super) fn claims(shared: &GitHubState, url: &str, branch: &str, audience: &str) -> Value {
     let issuer = issuer(url);
     let now = jiff::Timestamp::now().as_second();
     let full_name = shared.full_name();

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PullRequest, Shared, Webhook, webhook};
+use super::{PullRequest, GitHubState, Webhook, webhook};
 use crate::webhooks::{PROPOSALS, PUSHES};
 
 /// A change of a proposal, from a branch of the repository to its default branch.
@@ -28,7 +28,7 @@ enum Action {
     Merged,
 }
 
-impl Shared {
+impl GitHubState {
     /// Changes a proposal, and returns the last answer to its events. A merge is one into the branch that the folder has checked out.
     pub(super) async fn change(&self, change: &Change) -> Result<(u16, String)> {
         let Change { number, branch, action, webhook } = change;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::reply::{self, Refusal};
-use super::{Asked, Shared, lock};
+use super::{Asked, GitHubState, lock};
 
-/// Answers a call below `/repos/OWNER/NAME`; `path` is what follows.
-pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
+/// Answers a call below `/repos/OWNER/NAME`; `path` is the rest of the path.
+pub(super) async fn answer(shared: &GitHubState, asked: &Asked, path: &[&str]) -> Result<Response, Refusal> {
     let get = matches!(asked.method, Method::GET | Method::HEAD);
     let body = match path {
         [] if get => json!({
@@ -36,7 +36,7 @@ pub(super) async fn answer(shared: &Shared, asked: &Asked, path: &[&str]) -> Res
 
 /// "Create an issue comment" and "Update an issue comment".
 fn write_comment(
-    shared: &Shared,
+    shared: &GitHubState,
     asked: &Asked,
     find: impl FnOnce(&mut Vec<Value>) -> Option<&mut Value>,
 ) -> Result<Response, Refusal> {
@@ -53,13 +53,13 @@ fn write_comment(
 }
 
 /// The hash of the commit that a branch, a tag or a hash names.
-pub(super) async fn commit(shared: &Shared, name: &str) -> Result<String, Refusal> {
+pub(super) async fn commit(shared: &GitHubState, name: &str) -> Result<String, Refusal> {
     let unknown = || Refusal(StatusCode::UNPROCESSABLE_ENTITY, format!("No commit found for SHA: {name}"));
     shared.git.commit(name).await.ok_or_else(unknown)
 }
 
 /// "Create a commit status".
-async fn create_status(shared: &Shared, asked: &Asked, sha: &str) -> Result<Response, Refusal> {
+async fn create_status(shared: &GitHubState, asked: &Asked, sha: &str) -> Result<Response, Refusal> {
     shared.may_write_statuses(asked)?;
     let invalid = |reason: &str| Refusal(StatusCode::UNPROCESSABLE_ENTITY, format!("Validation Failed: {reason}"));
     let commit = commit(shared, sha).await?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{GitHub, Shared};
+use super::{GitHub, GitHubState};
 
 /// A webhook of the repository.
 #[derive(Clone, Deserialize)]
@@ -98,7 +98,7 @@ impl GitHub {
     }
 }
 
-impl Shared {
+impl GitHubState {
     /// Delivers the push of the head of the default branch, once more.
     pub(super) async fn deliver_head(&self, webhook: &Webhook) -> Result<(u16, String)> {
         let branch = self.git.default_branch().await?;

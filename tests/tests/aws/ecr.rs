@@ -1,12 +1,12 @@
 //! Amazon ECR as the OCI registry.
 
-use registry_tests::ecr::{Ecr, Refusal};
+use registry_tests::ecr::{Ecr, EcrRefusal};
 use registry_tests::moto::Moto;
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
 /// The example registry with its artifacts in ECR, whose first token is good for so many calls.
-async fn example(calls: usize, refusal: Refusal) -> (TestRegistry, Ecr, Moto) {
+async fn example(calls: usize, refusal: EcrRefusal) -> (TestRegistry, Ecr, Moto) {
     let moto = Moto::start().await;
     let ecr = Ecr::start(&moto, &std::env::var("TEST_OCI_REGISTRY").unwrap(), calls, refusal).await;
     let registry = TestRegistry::of(&TestRegistry::example()).await;
@@ -33,7 +33,7 @@ async fn names(ecr: &Ecr) -> Vec<String> {
 
 #[tokio::test]
 async fn first_publication_creates_the_repositories_that_it_pushes_to() {
-    let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let (registry, ecr, _moto) = example(usize::MAX, EcrRefusal::Unauthorized).await;
     assert!(registry.invoke(&json!({"action": "restore"})).await.is_err(), "nothing is published");
     assert_eq!(ecr.calls_of("CreateRepository"), 0, "reading creates nothing");
 
@@ -55,7 +55,7 @@ async fn first_publication_creates_the_repositories_that_it_pushes_to() {
 
 #[tokio::test]
 async fn created_repositories_have_the_key_and_the_tags_of_the_settings() {
-    let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let (registry, ecr, _moto) = example(usize::MAX, EcrRefusal::Unauthorized).await;
     let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     let registry = registry.with("ECR_KMS_KEY", key).with("ECR_TAGS", "team=stacks,cost-centre=12");
     registry.refresh().await.unwrap();
@@ -74,7 +74,7 @@ async fn created_repositories_have_the_key_and_the_tags_of_the_settings() {
 
 #[tokio::test]
 async fn deleted_repository_is_created_again_by_the_repair_alone() {
-    let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let (registry, ecr, _moto) = example(usize::MAX, EcrRefusal::Unauthorized).await;
     registry.refresh().await.unwrap();
     let before = names(&ecr).await;
     ecr.delete(&before[0]).await;
@@ -87,7 +87,7 @@ async fn deleted_repository_is_created_again_by_the_repair_alone() {
 
 #[tokio::test]
 async fn empty_files_of_a_version_keep_nothing_from_ecr() {
-    let (registry, _ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let (registry, _ecr, _moto) = example(usize::MAX, EcrRefusal::Unauthorized).await;
     for name in ["logo.png", "empty.vsx", "notes.txt", "OWNERS"] {
         registry.write(&format!("stacks/loom/{name}"), "");
     }
@@ -100,7 +100,7 @@ async fn empty_files_of_a_version_keep_nothing_from_ecr() {
 
 #[tokio::test]
 async fn token_at_its_end_within_a_publication_is_replaced() {
-    for refusal in [Refusal::Unauthorized, Refusal::Expired] {
+    for refusal in [EcrRefusal::Unauthorized, EcrRefusal::Expired] {
         let (registry, ecr, _moto) = example(12, refusal).await;
         assert_eq!(registry.refresh().await.unwrap()["outcome"], "published", "{refusal:?}");
         assert_eq!(ecr.calls_of("GetAuthorizationToken"), 2, "{refusal:?}");
@@ -110,14 +110,14 @@ async fn token_at_its_end_within_a_publication_is_replaced() {
 
 #[tokio::test]
 async fn token_is_used_for_all_repositories_until_its_end() {
-    let (registry, ecr, _moto) = example(usize::MAX, Refusal::Unauthorized).await;
+    let (registry, ecr, _moto) = example(usize::MAX, EcrRefusal::Unauthorized).await;
     registry.refresh().await.unwrap();
     assert_eq!(ecr.calls_of("GetAuthorizationToken"), 1);
 }
 
 #[tokio::test]
 async fn refused_token_is_replaced_once_and_then_a_named_error() {
-    let (registry, ecr, _moto) = example(0, Refusal::Unauthorized).await;
+    let (registry, ecr, _moto) = example(0, EcrRefusal::Unauthorized).await;
     let error = registry.invoke(&json!({"action": "restore"})).await.unwrap_err();
     assert!(error.contains("answered 401") && error.contains(&Ecr::host()), "{error}");
     assert_eq!(ecr.calls_of("GetAuthorizationToken"), 2);

@@ -1,4 +1,4 @@
-//! `check` and `index`: what `index-generator` does, by the same code.
+//! `check` and `index`: the work of `index-generator`, by the same code.
 
 use registry_tests::registry::binary;
 

@@ -23,7 +23,7 @@ async fn preview(folder: &tempfile::TempDir) -> Preview {
     Preview::start(folder.path(), &["--port", "0"]).await
 }
 
-/// A server that answers as a preview does, but for what `alter` makes of some paths.
+/// A server that answers as a preview does, but for the paths that `alter` changes.
 async fn stand_in(
     preview: &Preview,
     alter: impl Fn(&str) -> Option<Response<Body>> + Clone + Send + Sync + 'static,

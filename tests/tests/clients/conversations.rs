@@ -1,7 +1,7 @@
 //! The requests that a client sends for a command, for machines without that client.
 //!
 //! `tests/fixtures/conversations` has a file for each kind of command, written down from the client's source. [`replay`] sends its
-//! requests to `serve`, and holds the answers to what the client needs of them.
+//! requests to `serve`, and checks that the answers have everything that the client needs.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -190,7 +190,7 @@ fn fill(template: &str, values: &Values) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
-/// The values of the placeholders, if the text is what the template describes. Only `{repository}` may have a slash.
+/// The values of the placeholders, if the text matches the template. Only `{repository}` may have a slash.
 fn bind(template: &str, text: &str) -> Option<Values> {
     let Some((start, rest)) = template.split_once('{') else { return (template == text).then(Values::new) };
     let (name, rest) = rest.split_once('}').unwrap();

@@ -76,7 +76,7 @@ async fn schemathesis_finds_nothing() {
     }
 }
 
-/// Whether it found nothing, and what it said. The seed makes a finding come again.
+/// Returns whether it found nothing, and its output. The seed makes a finding reproducible.
 async fn schemathesis(serve: &Serving, global: &[&str], options: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().expect("schemathesis runs");
     let mut command = Command::new(tool("schemathesis"));

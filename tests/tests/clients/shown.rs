@@ -66,7 +66,7 @@ async fn command_of_a_stack_page_gets_the_version_shown() {
     }
 }
 
-/// A repository with a commit for each version, and what they are called by: a commit, a tag, a branch.
+/// A repository with a commit for each version, and their revisions: a commit, a tag, a branch.
 fn repository(folder: &Path) -> [(&'static str, String); 4] {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 /// The number of cases recorded for the made registry.
 const CASES: usize = 400;
 
-/// A request with GET, and what the reference answers, where that differs on purpose what this software answers.
+/// A request with GET, with the answer of the reference, or of this software where it differs on purpose.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -82,7 +82,7 @@ fn canonical(value: &Value) -> Value {
     }
 }
 
-/// The entries and versions of an index, to see what differs.
+/// The entries and versions of an index, to compare them.
 fn names(document: &Value) -> String {
     let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
     let entry = |entry: &Value| {

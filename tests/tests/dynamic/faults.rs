@@ -173,7 +173,7 @@ async fn two_functions_of_different_software() {
     let shown = serve.json("/status").await;
     assert_eq!(shown["snapshot"]["stale"], true);
     assert!(shown["snapshot"]["failure"].as_str().unwrap().contains("the live release cannot be read"), "{shown}");
-    // The older refresh does not publish over what it does not understand.
+    // The older refresh does not replace a release of a newer format.
     world.edit("by older software");
     let error = world.registry.refresh().await.unwrap_err();
     assert!(error.contains("its format is 99"), "{error}");

@@ -66,7 +66,7 @@ impl Dynamic {
     }
 }
 
-/// Sends `POST /refresh` with a body and what authenticates it.
+/// Sends `POST /refresh` with a body and credentials.
 pub(crate) async fn post(refresh: &Serving, body: &str, headers: &[(&str, &str)]) -> (u16, Value) {
     let mut request = registry_tests::http::client().post(format!("{}/refresh", refresh.url)).body(body.to_owned());
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! Dynamic updates, from a push at GitHub to what clients see, with the functions as processes, a real S3 server and a real OCI
+//! Dynamic updates, from a push at GitHub to the answers for clients, with the functions as processes, a real S3 server and a real OCI
 //! registry; GitHub is the stand-in over a real Git repository.
 
 #![allow(clippy::unwrap_used)]

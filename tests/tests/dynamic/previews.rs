@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Dynamic, until_live};
 
-/// A registry with a published release, and previews of members and of what a maintainer labels.
+/// A registry with a published release, and previews of members and of labelled proposals.
 struct World {
     dynamic: Dynamic,
     refresh: Serving,

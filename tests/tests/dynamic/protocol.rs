@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use devfile_registry::cache::{Bucket, Cache, Patience};
+use devfile_registry::cache::{Bucket, Cache, RetryPolicy};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::directory::Directory;
-use devfile_registry::outside::Outside;
+use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::publish::{CompareScope, Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::{ImageLayouts, OciRegistry, Registry};
 use devfile_registry::source::{GitAccess, GitSource};
@@ -62,7 +62,7 @@ fn publisher<R, B>(world: &Dynamic, registry: R, bucket: B) -> Real<R, B> {
         source: GitSource::new(url.parse().unwrap(), GitAccess::Anonymous),
         registry,
         bucket,
-        outside: Outside::without_fetches(),
+        outside: UpstreamFetcher::without_fetches(),
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }
@@ -73,7 +73,7 @@ async fn at_servers(world: &Dynamic) -> Real<OciRegistry, Cache> {
     // The processes of the other tests find the bucket by their environment; here the client is made by hand.
     let endpoint = format!("http://{}", world.s3.address());
     let registry = format!("{}/{}", world.oci.address(), world.registry.name);
-    let bucket = Cache::at(&endpoint, &world.registry.name, Patience::Writer).await;
+    let bucket = Cache::at(&endpoint, &world.registry.name, RetryPolicy::Writer).await;
     publisher(world, OciRegistry::new(registry.parse().unwrap(), None), bucket)
 }
 
@@ -91,9 +91,9 @@ async fn act<R: Registry, B: Bucket>(
     act: Act,
 ) -> Result<Report, PublishError> {
     match act {
-        Act::Refresh(told) => {
-            let told = told.map(|told| &commits[told % commits.len()]);
-            Box::pin(publisher.refresh(told)).await
+        Act::Refresh(requested) => {
+            let requested = requested.map(|requested| &commits[requested % commits.len()]);
+            Box::pin(publisher.refresh(requested)).await
         }
         Act::Rollback(to) => Box::pin(publisher.rollback(&commits[to % commits.len()])).await,
         Act::Unpin => Box::pin(publisher.unpin()).await,

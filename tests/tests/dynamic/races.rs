@@ -108,7 +108,7 @@ async fn a_refresh_that_is_killed_between_steps_is_finished_by_the_next() {
             assert!(!finished, "it said that it had finished");
             assert_eq!((&now, &serve.get("/devfiles/loom").await), (&live, &before), "{writes}");
         } else {
-            // Killed while it left word of what it had done.
+            // Killed while it stored its outcome.
             assert_eq!(now["commit_hash"], commit.as_str(), "{writes}");
         }
         let report = world.registry.refresh().await.unwrap();

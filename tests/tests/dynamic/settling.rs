@@ -108,7 +108,7 @@ async fn version_on_a_host_that_did_not_answer_once_is_fetched_without_a_commit(
     assert_eq!(versions().await, 1);
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "its time has not come");
     // Without the times of further attempts, everything is tried at once.
-    registry.forget_attempts().await;
+    registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(versions().await, 2);
 }
@@ -141,7 +141,7 @@ async fn branch_of_another_repository_that_moved_is_published_without_a_commit()
     vase.write("devfile.yaml", devfile("after"));
     vase.commit();
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "its time has not come");
-    registry.forget_attempts().await;
+    registry.forget_retries().await;
     let report = registry.refresh().await.unwrap();
     assert_eq!(report["changed"], json!(["stacks/vase", "stacks/vase/1.0.0"]), "{report}");
     assert_eq!(serve.get("/devfiles/vase").await.1, devfile("after"));

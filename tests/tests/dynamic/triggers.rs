@@ -50,7 +50,7 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     }
     assert_eq!(world.registry.live().await, etag);
 
-    // Readers of the commits on GitHub see what became of them.
+    // The commits on GitHub show their statuses.
     let statuses = world.github.statuses();
     let states: Vec<_> = statuses.iter().map(|s| (s["sha"].as_str().unwrap(), s["state"].as_str().unwrap())).collect();
     assert_eq!(states, [(first.as_str(), "success"), (second.as_str(), "success")]);

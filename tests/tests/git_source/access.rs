@@ -1,4 +1,4 @@
-//! Credentials, and what they permit.
+//! Credentials and their permissions.
 
 use std::sync::Arc;
 

@@ -87,7 +87,7 @@ async fn scope_is_fetched_with_its_modes_and_nothing_beside_it() {
     assert_eq!(fixture.github.take_requests(), [FETCH]);
 }
 
-/// Attributes say what archives have in them; a commit has one content for every reader.
+/// Attributes change the content of archives; a commit has one content for every reader.
 #[tokio::test]
 async fn attributes_change_nothing() {
     let fixture = Fixture::new().await;

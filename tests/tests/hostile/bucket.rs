@@ -158,7 +158,7 @@ async fn damaged_index_is_never_served_and_is_restored_by_the_schedule() {
     let before = registry.live().await["commit_hash"].clone();
     registry.write("stacks/kiln/1.1.0/OWNERS", "somebody else\n");
     registry.refresh().await.unwrap();
-    // Pinned to the first release, so that what is restored must be neither the head nor without its pin.
+    // Pinned to the first release, so that the restored release must be pinned and not the head.
     registry.invoke(&json!({"action": "rollback", "commit_hash": before})).await.unwrap();
     let good = String::from_utf8(registry.object("index.json").await.to_vec()).unwrap();
     let serve = registry.serve().await;

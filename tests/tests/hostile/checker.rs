@@ -1,4 +1,4 @@
-//! The checker: what a registry repository can hold against it.
+//! The checker: hostile registry repositories.
 
 use std::process::{Command, Output};
 

@@ -150,7 +150,7 @@ async fn blob_that_answers_another_length_is_uploaded_again() {
     let repaired = lines(&act(&registry, "reconcile").await.unwrap(), "repaired");
     assert_eq!(repaired.len(), blobs.len(), "{repaired:#?}");
     let uploads = proxy.take_requests().into_iter().filter(|request| request.starts_with("PUT ")).count();
-    assert_eq!(uploads, blobs.len(), "each is sent, whatever the registry believes to have");
+    assert_eq!(uploads, blobs.len(), "each is sent, although the registry claims to have it");
     assert_intact(&registry).await;
 
     // A lasting fault is an error that names it, and keeps nothing else from being repaired.

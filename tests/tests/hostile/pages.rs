@@ -1,4 +1,4 @@
-//! Pages of the viewer, and what strangers learn.
+//! Pages of the viewer, and answers to strangers.
 
 use devfile_registry::limits::{LOG_LINE_BYTES, PAGE_BYTES, PATH_BYTES};
 use futures_util::future::join_all;

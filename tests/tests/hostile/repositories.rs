@@ -69,7 +69,7 @@ async fn committed_repository_runs_no_command() {
     }
 }
 
-/// No program is started by what is released, so none can be led astray.
+/// Released programs start no other program, so none can be exploited.
 #[test]
 fn released_code_starts_no_program() {
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

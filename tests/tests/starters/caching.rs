@@ -22,7 +22,7 @@ async fn work_is_done_once() {
     let asked = project.host.take_requests();
     assert_eq!(asked, [command]);
 
-    // A third one, after a push, gives what is new.
+    // A third one, after a push, serves the new state.
     project.write("README.md", "new clay");
     project.commit();
     assert_eq!(download(&registry.serve().await, "clay").await, project.files("main", ""));

@@ -8,7 +8,7 @@ use registry_tests::registry::TestRegistry;
 use crate::fixture::{Project, download, get, git_starter, published, registry};
 
 /// Status, and the cause that the client is told.
-fn told(answer: &Answer) -> (u16, String) {
+fn status_and_reason(answer: &Answer) -> (u16, String) {
     let document = answer.json();
     assert_eq!(document["status"], "the starter project `clay` cannot be fetched");
     (answer.status, document["error"].as_str().unwrap().to_owned())
@@ -34,12 +34,12 @@ async fn every_step_that_fails_is_named() {
         let serve = published(&registry).await;
         let what = format!("{path} {fault:?}");
         project.host.faults().add(path, fault, 2);
-        let (given, reason) = told(&get(&serve, "clay").await);
-        assert_eq!(given, status, "{what}: {reason}");
+        let (served, reason) = status_and_reason(&get(&serve, "clay").await);
+        assert_eq!(served, status, "{what}: {reason}");
         assert!(reason.starts_with("127.0.0.1: ") && reason.contains(cause), "{what}: {reason}");
         project.host.faults().clear();
         project.host.take_requests();
-        assert_eq!(told(&get(&serve, "clay").await), (given, reason), "{what}: at once");
+        assert_eq!(status_and_reason(&get(&serve, "clay").await), (served, reason), "{what}: at once");
         assert_eq!(project.host.take_requests(), Vec::<String>::new(), "{what}: a host that fails is left alone");
         assert_eq!(download(&registry.serve().await, "clay").await, project.files("main", ""), "{what}: afterwards");
     }
@@ -56,14 +56,14 @@ async fn what_a_remote_does_not_have_is_said() {
     ];
     for (revision, folder, cause) in cases {
         let registry = registry(&git_starter("clay", &project.remote(), revision, folder)).await;
-        let (status, reason) = told(&get(&published(&registry).await, "clay").await);
+        let (status, reason) = status_and_reason(&get(&published(&registry).await, "clay").await);
         assert_eq!(status, 502, "{reason}");
         assert!(reason.contains(cause), "{revision} {folder}: {reason}");
     }
     std::os::unix::fs::symlink("/etc/passwd", project.path().join("app/link")).unwrap();
     project.commit();
     let registry = registry(&git_starter("clay", &project.remote(), "main", "")).await;
-    let (status, reason) = told(&get(&published(&registry).await, "clay").await);
+    let (status, reason) = status_and_reason(&get(&published(&registry).await, "clay").await);
     assert_eq!((status, reason.contains("app/link is a link")), (502, true), "{reason}");
 }
 
@@ -79,7 +79,7 @@ async fn the_last_good_zip_outlives_its_host() {
     assert_eq!((stale.status, &stale.body), (202, &fresh.body));
     assert!(stale.header("devfile-registry-stale").parse::<u64>().is_ok_and(|seconds| seconds < 600));
     project.host.faults().clear();
-    // A branch that is gone is no reason to stop giving what it was.
+    // After the branch is deleted, its last state is still served.
     project.git(&["branch", "--move", "main", "trunk"]);
     let gone = get(&registry.serve().await, "clay").await;
     assert_eq!((gone.status, &gone.body), (202, &fresh.body));
@@ -92,18 +92,18 @@ async fn nothing_inside_is_reached() {
     let starter = git_starter("clay", &project.remote(), "main", "");
     for remote in ["https://169.254.169.254/a/b", "https://10.0.0.1/a/b", "https://me:secret@github.com/a/b"] {
         let registry = registry(&git_starter("clay", remote, "", "")).await;
-        let (status, reason) = told(&get(&published(&registry).await, "clay").await);
+        let (status, reason) = status_and_reason(&get(&published(&registry).await, "clay").await);
         assert!(status == 502 && reason.contains("not allowed") && !reason.contains("secret"), "{remote}: {reason}");
     }
     project.host.take_requests();
     let strict: TestRegistry = registry(&starter).await.with("FETCH_ALLOW_LOOPBACK", "false");
-    let (status, reason) = told(&get(&published(&strict).await, "clay").await);
+    let (status, reason) = status_and_reason(&get(&published(&strict).await, "clay").await);
     assert!(status == 502 && reason.contains("not allowed"), "{reason}");
     assert_eq!(project.host.take_requests(), Vec::<String>::new(), "nothing was asked");
 
     // A private repository asks for credentials, and the registry has none for it.
     project.host.set_access(Access::Private { token: "of nobody".into() });
-    let (status, reason) = told(&get(&published(&registry(&starter).await).await, "clay").await);
+    let (status, reason) = status_and_reason(&get(&published(&registry(&starter).await).await, "clay").await);
     assert!(status == 502 && reason.contains("status 401"), "{reason}");
 }
 
@@ -140,7 +140,7 @@ async fn a_bucket_that_fails_loses_nothing() {
     for step in ["GET {}*.json", "HEAD {}*.zip", "PUT {}*.zip", "PUT {}*.json", "GET {}*.zip"] {
         let path = step.replace("{}", &below);
         s3.faults().add(&path, Fault::Status { status: 403 }, usize::MAX);
-        let (status, reason) = told(&get(&serve, "clay").await);
+        let (status, reason) = status_and_reason(&get(&serve, "clay").await);
         assert_eq!((status, reason.contains("the store of this registry")), (502, true), "{step}: {reason}");
         s3.faults().clear();
     }

@@ -1,4 +1,4 @@
-//! Git repositories, a registry whose devfiles name them, and clients that unpack what they get.
+//! Git repositories, a registry whose devfiles name them, and clients that unpack the downloads.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

@@ -251,11 +251,11 @@ async fn what_does_not_arrive_leaves_the_old_state_and_is_tried_again() {
             "stacks/loom/devfile.yaml: the starter project `clay` was not fetched: 127.0.0.1: it answered with status 503"
         ]
     );
-    registry.forget_attempts().await;
+    registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged", "still down");
 
     project.host.faults().clear();
-    registry.forget_attempts().await;
+    registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]), "the commit is the same");
     let (_, good) = serve.get("/devfiles/loom").await;
     assert!(!good.contains(&project.remote()), "{good}");
@@ -269,7 +269,7 @@ async fn what_does_not_arrive_leaves_the_old_state_and_is_tried_again() {
     assert_eq!(serve.get("/devfiles/loom").await.1, good);
     assert_eq!(warnings(&registry, "offline/").await.len(), 2);
     project.host.faults().clear();
-    registry.forget_attempts().await;
+    registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
     assert!(serve.get("/devfiles/loom").await.1.contains("# more\n"));
     assert_eq!(Files::unzipped(&get(&serve, "more").await.body), project.files("v1", "app"));

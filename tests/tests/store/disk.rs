@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::fixture::{World, answer};
 
-/// Files larger than this are what the shell calls so many blocks (ulimit, POSIX): of 512 or of 1024 bytes.
+/// A limit for files that the shell counts in blocks (ulimit, POSIX): of 512 or of 1024 bytes.
 const BLOCKS: [u32; 4] = [1, 2, 4, 8];
 
 /// A directory whose repository is a folder, so that only the directory is written to.
@@ -82,7 +82,7 @@ async fn directory_that_cannot_be_written_is_served_and_named_by_refresh() {
     let world = World::published().await;
     protect(&world.store());
     std::fs::set_permissions(world.stored(), PermissionsExt::from_mode(0o555)).unwrap();
-    // The owner of all files may write whatever their permissions are, so it takes another name.
+    // Root may write without any permission, so the test uses another name.
     let is_owner = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let as_nobody = |mut command: tokio::process::Command| {
         if is_owner {

@@ -100,7 +100,7 @@ impl World {
         command
     }
 
-    /// Invokes `refresh` with an event: its answer, or what it says of its failure.
+    /// Invokes `refresh` with an event and returns its answer, or its error message.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, String> {
         answer(&self.invocation(":", event).output().await.unwrap())
     }
@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-/// The answer of an invocation, or what it said of its failure.
+/// The answer of an invocation, or its error message.
 pub(crate) fn answer(output: &Output) -> Result<Value, String> {
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout).unwrap());

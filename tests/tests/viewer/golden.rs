@@ -32,7 +32,7 @@ const PAGES: [(&str, &str); 4] = [
     ("status", "/viewer/status"),
 ];
 
-/// Screens with their names. They are high, so that the pictures show what others scroll to; the icons there load when they are seen.
+/// Screens with their names. They are high, so that the pictures show the whole page; the icons there load when they are seen.
 const SCREENS: [(&str, usize, usize); 2] = [("desk", 1280, 1600), ("phone", 384, 2400)];
 
 /// The monospace font of the machine. With one name alone, browsers would take another size for it.

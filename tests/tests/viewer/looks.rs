@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use registry_tests::browser::{Browser, Look};
+use registry_tests::browser::{Appearance, Browser};
 
 use crate::market;
 
@@ -53,8 +53,8 @@ async fn every_page_in_every_look() {
     let mut wrong = Vec::new();
     for (page, path) in PAGES {
         browser.open(&format!("{}{path}", serve.url)).await;
-        for (look, look_name) in Look::ALL {
-            browser.look(look).await;
+        for (look, look_name) in Appearance::ALL {
+            browser.show_as(look).await;
             let whole = browser.picture(true).await;
             std::fs::write(folder.join(format!("{page}-{look_name}.png")), whole).unwrap();
             let wide = browser.script("return document.documentElement.scrollWidth - innerWidth").await;
@@ -65,8 +65,10 @@ async fn every_page_in_every_look() {
             wrong.extend(problems.into_iter().map(|problem| format!("{page} {look_name}: {problem}")));
         }
     }
-    for (name, path, look) in [("list-light", PAGES[0].1, Look::Light), ("detail-dark", PAGES[1].1, Look::Dark)] {
-        browser.look(look).await;
+    for (name, path, look) in
+        [("list-light", PAGES[0].1, Appearance::Light), ("detail-dark", PAGES[1].1, Appearance::Dark)]
+    {
+        browser.show_as(look).await;
         browser.open(&format!("{}{path}", serve.url)).await;
         readme_picture(name, &browser.picture(false).await);
     }

@@ -2,7 +2,7 @@
 
 use registry_tests::registry::TestRegistry;
 
-/// Name, what it is for, language, provider, tags, architectures.
+/// Name, description, language, provider, tags, architectures.
 type Stack = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const STACKS: [Stack; 22] = [

@@ -1,6 +1,6 @@
 //! Uses of the viewer by people.
 
-use registry_tests::browser::{Browser, Look};
+use registry_tests::browser::{Appearance, Browser};
 use registry_tests::registry::{Serving, TestRegistry};
 use serde_json::json;
 
@@ -81,7 +81,7 @@ async fn search_by_keys_suggests_and_announces() {
     assert_eq!(browser.script("return document.querySelector('input[name=languages][value=Rust]')").await, json!(null));
 
     // On a phone the filters end in a way to the results.
-    browser.look(Look::Narrow).await;
+    browser.show_as(Appearance::Narrow).await;
     browser.until("!document.querySelector('.disclosure').open").await;
     browser.click(".disclosure > summary").await;
     assert_eq!(browser.text("[data-show-results]").await, "Show 3 results");
@@ -139,7 +139,7 @@ async fn use_a_version() {
 #[tokio::test]
 async fn colours_are_kept() {
     let (_registry, serve, browser) = start().await;
-    browser.look(Look::Light).await;
+    browser.show_as(Appearance::Light).await;
     browser.open(&format!("{}/viewer", serve.url)).await;
     let ground = "return getComputedStyle(document.body).backgroundColor";
     let light = browser.script(ground).await;
@@ -183,7 +183,7 @@ async fn everything_works_without_javascript() {
 #[tokio::test]
 async fn way_to_start_is_on_the_first_screen_of_a_phone() {
     let (_registry, serve, browser) = start().await;
-    browser.look(Look::Narrow).await;
+    browser.show_as(Appearance::Narrow).await;
     browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln", serve.url)).await;
     let bottom = browser.script("return document.querySelector('#use-odo').getBoundingClientRect().bottom").await;
     assert!(bottom.as_f64().unwrap() <= 800.0, "the commands end at {bottom} of 800 pixels");
@@ -288,7 +288,7 @@ async fn a_first_view_is_light() {
     assert_eq!(browser.script(foreign).await, 0, "nothing comes from elsewhere");
 }
 
-/// The first paint waits for the page and for what the browser says blocks it. A time would be that of the machine, so the line is reckoned:
+/// The first paint waits for the page and for the resources that block it. A time would be that of the machine, so the line is reckoned:
 /// Lighthouse's profile of a desk, 40 ms for a round trip and 10 Mbit/s.
 #[tokio::test]
 async fn first_paint_on_a_throttled_line_is_within_its_budget() {

@@ -1,4 +1,4 @@
-//! The gate: every request from outside passes it or is told nothing.
+//! The gate: every request from outside passes it or learns nothing.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -10,12 +10,12 @@ use super::keys::Discovery;
 use super::oidc::{Caller, OidcVerifier};
 use super::webhook::{Proof, Scheme, WebhookSecret};
 
-/// The callers that may come in.
+/// The permitted callers.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// The secret that hosts sign webhooks with.
+    /// The secret of the webhook signatures.
     pub secret: Option<Secret>,
-    /// Which workflows may call.
+    /// The workflows that may call.
     pub workflows: Option<OidcVerifier<Discovery>>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Gate {
 /// The credential of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
-    /// The proof of its body.
+    /// The proof of the body.
     Proof(Proof),
     /// The token of a workflow.
     Token(&'a str),
@@ -39,11 +39,11 @@ impl Gate {
         Self { access }
     }
 
-    /// Returns the credential of a request, a proof of one of these schemes or a token, before its body is read: the only one,
-    /// well-formed, and of a kind that is configured.
+    /// Returns the credential of a request before its body is read: a proof of one of these
+    /// schemes, or a token. It must be the only one, well-formed, and of a configured kind.
     ///
     /// # Errors
-    /// [`Denied::Unauthenticated`] when it carries nothing that could be good here.
+    /// [`Denied::Unauthenticated`] when the request has no such credential.
     pub(crate) fn credential<'h>(&self, headers: &'h HeaderMap, schemes: &[Scheme]) -> Result<Credential<'h>, Denied> {
         if let Some(proof) = self.proof(headers, schemes)? {
             return Ok(Credential::Proof(proof));
@@ -58,7 +58,8 @@ impl Gate {
         }
     }
 
-    /// Returns the proof of a delivery, before its body is read, or `None` when it carries none of these schemes.
+    /// Returns the proof of a delivery before its body is read, or `None` when it has none of these
+    /// schemes.
     ///
     /// # Errors
     /// [`Denied::Unauthenticated`] when the proof is malformed, not the only credential, or no secret is set.
@@ -80,7 +81,7 @@ impl Gate {
     pub(crate) async fn verify_proof(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let secret = self.access.secret.as_ref().ok_or(Denied::Unauthenticated("no secret is set"))?;
         match webhook_secret(secret).await?.verify(proof, body) {
-            // The host may sign with a newer one already.
+            // The host may already sign with a newer secret.
             Err(Denied::Unauthenticated(_)) if secret.is_renewed().await => {
                 webhook_secret(secret).await?.verify(proof, body)
             }
@@ -98,13 +99,13 @@ impl Gate {
     }
 }
 
-/// The secret of now.
+/// Reads the current secret.
 async fn webhook_secret(secret: &Secret) -> Result<WebhookSecret, Denied> {
     let value = secret.value().await.map_err(|error| Denied::Undecided(error.to_string()))?;
     WebhookSecret::new(&value).map_err(|error| Denied::Undecided(error.to_string()))
 }
 
-/// The value of a header that must not be repeated.
+/// Returns the value of a header that must not be repeated.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Denied> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! The keys of a token issuer: fetched when needed, kept, and never fetched often.
+//! The keys of a token issuer: fetched on demand, cached, at most once a minute.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,21 +13,22 @@ use tokio::sync::Mutex;
 
 use super::Denied;
 
-/// Shortest time between two fetches, in seconds: tokens with invented key ids must not turn into calls.
+/// Least time between two fetches, in seconds: tokens with invented key ids must not turn into
+/// calls.
 const BETWEEN_FETCHES: i64 = 60;
 
-/// Time for which keys are used without another look, in seconds, so that a key that was withdrawn is not trusted for long.
+/// Longest use of cached keys without a fetch, in seconds: it bounds the trust in a withdrawn key.
 const FRESH: i64 = 3600;
 
-/// Time for one fetch.
+/// Time limit for one fetch.
 const FETCH: Duration = Duration::from_secs(5);
 
 /// Largest answer of an issuer, in bytes. GitHub's takes 8 KiB.
 const ANSWER_BYTES: usize = 256 << 10;
 
-/// Gets the keys of an issuer as they are now, within a few seconds.
+/// Fetches the current keys of an issuer.
 pub trait FetchKeys: Send + Sync {
-    /// The key set, or why there is none.
+    /// Returns the key set, or the reason for the failure.
     fn fetch(&self) -> impl Future<Output = Result<JwkSet, String>> + Send;
 }
 
@@ -47,18 +48,19 @@ struct Known {
 }
 
 impl<F: FetchKeys> Keys<F> {
-    /// No keys yet; the first token fetches them.
+    /// Creates an empty cache; the first token fills it.
     pub fn new(fetcher: F) -> Self {
         Self { fetcher, known: Mutex::default() }
     }
 
-    /// The RSA key with an id.
+    /// Returns the RSA key with an id.
     ///
     /// # Errors
-    /// [`Denied::Unauthenticated`] when the issuer has no such key, [`Denied::Undecided`] when it cannot be asked.
+    /// [`Denied::Unauthenticated`] when the issuer has no such key, [`Denied::Undecided`] when the
+    /// issuer does not answer.
     pub async fn rsa(&self, id: &str, now: Timestamp) -> Result<DecodingKey, Denied> {
         let now = now.as_second();
-        // Held during the fetch: callers that come meanwhile wait for it in place of fetching too.
+        // Locked during the fetch, so that concurrent callers share it.
         let mut known = self.known.lock().await;
         let may_fetch = known.tried_at.is_none_or(|tried| now - tried >= BETWEEN_FETCHES);
         let is_fresh = now - known.fetched_at < FRESH;
@@ -90,7 +92,7 @@ impl Known {
     }
 }
 
-/// Fetches the keys that an issuer publishes (OpenID Connect Discovery 1.0).
+/// A client of the keys that an issuer publishes (OpenID Connect Discovery 1.0).
 #[derive(Debug)]
 pub struct Discovery {
     client: reqwest::Client,
@@ -98,10 +100,10 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Connects nothing yet.
+    /// Creates a client. It connects on the first fetch.
     ///
     /// # Errors
-    /// When there is no TLS on this machine.
+    /// Fails when TLS cannot be initialised.
     pub fn new(issuer: &str) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder().timeout(FETCH).redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { client, issuer: issuer.trim_end_matches('/').to_owned() })
@@ -132,7 +134,7 @@ impl FetchKeys for Discovery {
             issuer: String,
             jwks_uri: String,
         }
-        // Keys of kinds that are not known here say nothing of the others (RFC 7517, section 5).
+        // A key of an unknown kind must not reject the others (RFC 7517, section 5).
         #[derive(Deserialize)]
         struct KeySet {
             keys: Vec<Value>,
@@ -207,7 +209,7 @@ mod tests {
             assert_eq!(unknown, Some(Denied::Unauthenticated("the issuer has no such key")));
         }
         assert_eq!(fake.fetches(), 1);
-        // The issuer goes over to another key.
+        // The issuer rotates its key.
         fake.publish(&[&b]);
         keys.rsa("b", at(10_060)).await.unwrap();
         assert!(keys.rsa("a", at(10_061)).await.is_err());

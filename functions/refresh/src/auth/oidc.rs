@@ -1,4 +1,4 @@
-//! Tokens that Git hosts give to the jobs of their workflows and pipelines (OpenID Connect).
+//! Tokens of workflow and pipeline jobs on Git hosts (OpenID Connect).
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, Validation};
@@ -8,26 +8,26 @@ use serde_json::{Map, Value};
 use super::Denied;
 use super::keys::{FetchKeys, Keys};
 
-/// How far the clocks of the issuer and of this machine may be apart, in seconds.
+/// Tolerated difference between the clocks of the issuer and of this machine, in seconds.
 const LEEWAY: i64 = 60;
 
-/// Longest token that is checked, in bytes. Those of GitHub and GitLab have below 2 KiB.
+/// Longest accepted token, in bytes. Those of GitHub and GitLab are below 2 KiB.
 const TOKEN_BYTES: usize = 8 << 10;
 
-/// The claims of a host's tokens: their names, and the values that are good.
+/// The claims of a host's tokens: their names and accepted values.
 #[derive(Debug)]
 pub struct Claims {
-    /// Whether the host issues tokens under a URL.
+    /// Returns whether the host issues tokens under a URL.
     pub is_issuer: fn(&str) -> bool,
-    /// The number of the repository, as text. Names can be taken by others, numbers cannot.
+    /// The number of the repository, as text. A name can pass to another owner, a number cannot.
     pub repository_id: &'static str,
     /// The full reference that the job runs on.
     pub reference: &'static str,
-    /// Whether that reference is protected, where it must be.
+    /// The claim that the reference is protected, where the host has one and it must be true.
     pub protected: Option<&'static str>,
     /// The event that started the job.
     pub event: &'static str,
-    /// The events of which jobs may call.
+    /// The events whose jobs may call.
     pub events: &'static [&'static str],
     /// The file that defines the job.
     pub workflow: &'static str,
@@ -37,18 +37,19 @@ pub struct Claims {
     pub actor: &'static str,
 }
 
-/// Which tokens are good.
+/// The accepted tokens.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Their issuer, such as `https://token.actions.githubusercontent.com`.
+    /// The issuer, such as `https://token.actions.githubusercontent.com`.
     pub issuer: String,
-    /// For whom they must be: the value that the workflow asks for.
+    /// The audience that the workflow asks for.
     pub audience: String,
-    /// The claims of the issuer.
+    /// The names of the claims.
     pub claims: &'static Claims,
     /// The host's number for the registry repository.
     pub repository_id: u64,
-    /// The one workflow that may call, such as `OWNER/NAME/.github/workflows/publish.yaml@refs/heads/main`.
+    /// The only workflow that may call, such as
+    /// `OWNER/NAME/.github/workflows/publish.yaml@refs/heads/main`; `None` permits any.
     pub job_workflow_ref: Option<String>,
 }
 
@@ -62,23 +63,23 @@ pub struct OidcVerifier<F> {
 /// The caller that a token names, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The path of its repository.
+    /// The path of the repository.
     pub repository: String,
-    /// The file that defines its job.
+    /// The file that defines the job.
     pub workflow: String,
-    /// The event that started it.
+    /// The event that started the job.
     pub event: String,
-    /// The account that started it.
+    /// The account that started the job.
     pub actor: String,
-    /// The reference that it runs on, such as `refs/heads/main`.
+    /// The reference of the run, such as `refs/heads/main`.
     reference: String,
 }
 
 impl Caller {
-    /// Whether its workflow runs on a branch, the monitored one.
+    /// Returns the caller if its workflow runs on the monitored branch.
     ///
     /// # Errors
-    /// [`Denied::Forbidden`] when it runs on something else.
+    /// [`Denied::Forbidden`] on any other reference.
     pub fn must_be_on(self, branch: &str) -> Result<Self, Denied> {
         let here = self.reference.strip_prefix("refs/heads/") == Some(branch);
         if here { Ok(self) } else { Err(Denied::Forbidden("another branch")) }
@@ -104,22 +105,24 @@ enum Audience {
 }
 
 impl<F: FetchKeys> OidcVerifier<F> {
-    /// A verifier without keys; the first token fetches them.
+    /// Creates a verifier without keys; the first token fetches them.
     pub fn new(policy: Policy, fetcher: F) -> Self {
         Self { policy, keys: Keys::new(fetcher) }
     }
 
-    /// Checks a token, without `Bearer`, as of `now`. On which branch its workflow runs is still to be looked at.
+    /// Checks a token, without `Bearer`, at the time `now`. [`Caller::must_be_on`] checks the
+    /// branch.
     ///
     /// # Errors
-    /// [`Denied`]: unauthenticated when it is not a good token of the issuer, forbidden when it is one of somebody else.
+    /// [`Denied`]: unauthenticated when the token is invalid, forbidden when it belongs to another
+    /// repository, workflow or event.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Denied> {
         use Denied::{Forbidden, Unauthenticated};
         if token.len() > TOKEN_BYTES {
             return Err(Unauthenticated("the token is too long"));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Unauthenticated("not a token"))?;
-        // The header says how the sender wants the token checked; only one way will do.
+        // The sender chooses the algorithm in the header; only RS256 is accepted.
         if header.alg != Algorithm::RS256 {
             return Err(Unauthenticated("the token is not signed with RS256"));
         }
@@ -162,7 +165,7 @@ impl<F: FetchKeys> OidcVerifier<F> {
         if !claims.events.contains(&caller.event.as_str()) {
             return Err(Forbidden("a job of an event that others can cause"));
         }
-        // GitLab writes it as text.
+        // GitLab writes the claim as text.
         if claims.protected.is_some_and(|name| text(name) != Some("true")) {
             return Err(Forbidden("a branch that is not protected"));
         }
@@ -173,7 +176,8 @@ impl<F: FetchKeys> OidcVerifier<F> {
     }
 }
 
-/// The library checks the signature; the claims are checked here, by a clock that tests can set.
+/// Disables all checks of the library but the signature. `verify` checks the claims, with a clock
+/// that tests can set.
 fn signature_alone() -> Validation {
     let mut validation = Validation::new(Algorithm::RS256);
     validation.required_spec_claims.clear();
@@ -350,7 +354,7 @@ mod tests {
             let denied = verify(&verifier, &token(changes.clone())).await;
             assert!(matches!(denied, Err(Denied::Forbidden(_))), "{changes}: {denied:?}");
         }
-        // A claim of the same meaning from another host counts for nothing.
+        // A claim with the same meaning from another host has no effect.
         let foreign = json!({ "project_id": null, "repository_id": "42", "ref_path": null });
         assert!(matches!(verify(&verifier, &token(foreign)).await, Err(Denied::Unauthenticated(_))));
     }
@@ -378,13 +382,13 @@ mod tests {
             use base64::Engine;
             base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(value.to_string())
         };
-        // Nothing at all, in every spelling.
+        // No algorithm, in every spelling.
         for none in ["none", "None", "NONE", "nOnE", ""] {
             let header = part(&json!({ "alg": none, "typ": "JWT", "kid": "k" }));
             refused(&format!("{header}.{claims}.")).await;
             refused(&format!("{header}.{claims}.{signature}")).await;
         }
-        // The public key, which everybody has, as the secret of an HMAC.
+        // The public key, which is public, as the secret of an HMAC.
         let hs256 = Header { kid: Some("k".into()), ..Header::new(Algorithm::HS256) };
         let jwk = key.jwk();
         let public = [jwk["n"].as_str().unwrap().to_owned(), jwk.to_string()];
@@ -408,7 +412,7 @@ mod tests {
         let by_stranger = stranger.sign(&good()).unwrap();
         let (_, rest) = by_stranger.split_once('.').unwrap();
         refused(&format!("{own}.{rest}")).await;
-        // Other claims under a good signature, and things that are not tokens.
+        // Other claims under a valid signature, and malformed tokens.
         refused(&format!("{header}.{}.{signature}", part(&but(json!({ "actor": "mallory" }))))).await;
         for token in ["", ".", "..", "a.b.c", "Bearer x", &format!("{header}.{claims}"), &signed.repeat(20)] {
             refused(token).await;

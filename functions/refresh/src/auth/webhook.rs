@@ -11,22 +11,22 @@ use sha2::Sha256;
 
 use super::Denied;
 
-/// Fewest bytes of a secret. Somebody who knows one delivery can try short ones without being noticed.
+/// Shortest secret, in bytes. An attacker with one delivery can guess shorter ones offline.
 const SECRET_BYTES: usize = 16;
 
 /// Most signatures of a delivery that are compared. A rotation needs two.
 const SIGNATURES: usize = 8;
 
-/// The secret that hosts sign deliveries with. `Debug` does not show it.
+/// The secret for the signatures of a host. `Debug` hides it.
 #[derive(Clone)]
 pub struct WebhookSecret(String);
 
-/// Why a text is not a [`WebhookSecret`].
+/// The reason why a text is not a [`WebhookSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook secret has fewer than {SECRET_BYTES} characters; make one with `openssl rand -hex 32`")]
 pub struct WeakSecret;
 
-/// The way in which a host proves that a delivery is its own.
+/// The way a host authenticates a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// HMAC-SHA256 of the body, in hexadecimal digits.
@@ -41,29 +41,30 @@ pub enum Scheme {
         /// The header, in lower case.
         header: &'static str,
     },
-    /// A signature as Standard Webhooks have it (<https://github.com/standard-webhooks/standard-webhooks>, "Signature scheme"). The time in
-    /// it is not compared with the clock: a replay costs one poll of the branch.
+    /// A signature of Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks>,
+    /// "Signature scheme"). The timestamp is not compared with the clock: a replay costs one poll
+    /// of the branch.
     Standard,
 }
 
-/// The proof of one delivery. It may not fit.
+/// The unverified proof of one delivery.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Proof {
     /// A signature of the body.
     Signature([u8; 32]),
     /// A secret.
     Token(Box<str>),
-    /// Signatures of a text and the body behind it, by the keys of a rotation.
+    /// Signatures of a text followed by the body, by the keys of a rotation.
     Standard {
-        /// The id and the time of the delivery, each with a dot behind it.
+        /// The id and the timestamp of the delivery, each followed by a dot.
         prefix: Box<str>,
-        /// The signatures, of which one must fit.
+        /// The signatures, of which one must match.
         signatures: Vec<[u8; 32]>,
     },
 }
 
 impl Scheme {
-    /// The header whose presence means this scheme.
+    /// Returns the header that selects this scheme.
     pub(crate) fn header(self) -> &'static str {
         match self {
             Self::Hmac { header, .. } | Self::Token { header } => header,
@@ -108,23 +109,23 @@ impl Scheme {
 }
 
 impl WebhookSecret {
-    /// Takes the secret as it is set at the host.
+    /// Parses a secret as it is set on the host.
     ///
     /// # Errors
-    /// [`WeakSecret`] when it is too short, or missing.
+    /// [`WeakSecret`] when it is too short or empty.
     pub fn new(secret: &str) -> Result<Self, WeakSecret> {
         if secret.len() < SECRET_BYTES { Err(WeakSecret) } else { Ok(Self(secret.to_owned())) }
     }
 
-    /// Checks the proof of a body as it arrived, in a time that does not depend on where they differ.
+    /// Checks the proof of a body in constant time.
     ///
     /// # Errors
-    /// [`Denied::Unauthenticated`] when it does not fit.
+    /// [`Denied::Unauthenticated`] when it does not match.
     pub fn verify(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let unfit = |_| Denied::Unauthenticated("the signature does not fit the body");
         match proof {
             Proof::Signature(signature) => mac(self.0.as_bytes(), &[body])?.verify_slice(signature).map_err(unfit),
-            // Signatures of both take the same time, whatever they have in common.
+            // The MACs of both have one length, so the comparison takes constant time.
             Proof::Token(token) => {
                 let expected = mac(self.0.as_bytes(), &[self.0.as_bytes()])?.finalize().into_bytes();
                 let unfit = |_| Denied::Unauthenticated("the token is another one");
@@ -139,14 +140,14 @@ impl WebhookSecret {
         }
     }
 
-    /// The key of Standard Webhooks; a signing token is base64 of it.
+    /// Returns the key of Standard Webhooks; a signing token is its base64 form.
     fn signing_key(&self) -> Cow<'_, [u8]> {
         let decoded = self.0.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
         decoded.map_or(Cow::Borrowed(self.0.as_bytes()), Cow::Owned)
     }
 }
 
-/// HMAC-SHA256 of some texts, one behind the other.
+/// Computes the HMAC-SHA256 of concatenated texts.
 fn mac(key: &[u8], texts: &[&[u8]]) -> Result<Hmac<Sha256>, Denied> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Denied::Unauthenticated("no key"))?;
     texts.iter().for_each(|text| mac.update(text));
@@ -245,7 +246,7 @@ mod tests {
             move |headers: &mut HeaderMap| drop(headers.insert(name, value.clone()))
         };
         assert_eq!(verify(&|_| {}, body), Ok(()));
-        // The signature of a former token comes with that of the present one.
+        // The signature of a former token accompanies that of the current one.
         let both = |headers: &mut HeaderMap| {
             let value = format!("v1,{} v2,x {}", "A".repeat(43) + "=", headers["webhook-signature"].to_str().unwrap());
             headers.insert("webhook-signature", value.parse().unwrap());

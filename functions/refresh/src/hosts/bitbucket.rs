@@ -127,7 +127,7 @@ mod cloud {
 
     #[derive(Deserialize)]
     struct Commit {
-        /// The first twelve digits alone.
+        /// The commit; Bitbucket Cloud shortens it to twelve digits.
         #[serde(default, deserialize_with = "commit")]
         hash: Option<CommitSha>,
     }

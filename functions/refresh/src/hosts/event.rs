@@ -14,7 +14,7 @@ pub enum Event {
     Push(Push),
     /// A pull request or merge request changed.
     Proposal(Box<Proposal>),
-    /// An event without use here.
+    /// An event without effect.
     Other,
 }
 

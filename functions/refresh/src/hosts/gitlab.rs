@@ -21,12 +21,12 @@ pub(crate) static GITLAB: Host = Host {
     read,
     // <https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload>
     claims: Some(Claims {
-        // An instance issues its tokens under its own URL, whatever that is.
+        // Each instance issues tokens under its own URL.
         is_issuer: |_| true,
         repository_id: "project_id",
         reference: "ref_path",
-        // The pipeline of a merge request runs code that nobody approved. It has the number of the fork, and its reference is no
-        // branch; a protected one is a third fence.
+        // The pipeline of a merge request runs unapproved code. Its number is that of the fork, and
+        // its reference is no branch; the protected reference is a third guard.
         protected: Some("ref_protected"),
         event: "pipeline_source",
         events: &["push", "web", "schedule", "api"],
@@ -69,7 +69,7 @@ struct User {
 #[derive(Deserialize)]
 struct MergeRequest {
     iid: u64,
-    /// A delivery that somebody asks for as a test has none.
+    /// A test delivery has no action.
     action: Option<String>,
     author_id: Option<u64>,
     source_branch: String,

@@ -1,4 +1,4 @@
-//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, what was fetched along with them,
+//! `/stacks/{stack}/[{version}/]{file}`: files of the stacks' folders as they are committed, the upstream content beside them,
 //! and the archives of artifacts.
 
 use std::sync::Arc;

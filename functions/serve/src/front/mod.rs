@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::observe::Observer;
 use crate::state::App;
 
-/// Time for work on other threads when everything else has ended; what is unfinished then is lost with the process anyway.
+/// Time limit for work on other threads after everything else has ended. Unfinished work is lost with the process.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// Runs the function `serve`, whose process `started` then, until it is asked to end.

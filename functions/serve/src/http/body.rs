@@ -18,7 +18,7 @@ use crate::aside;
 /// Media type of JSON.
 pub(crate) const JSON: &str = "application/json";
 
-/// Seconds after which a client may ask again for what was unavailable.
+/// Seconds after which a client may retry a request for unavailable content.
 pub(super) const RETRY_SECONDS: &str = "5";
 
 /// Bytes below which a body goes out as it is.
@@ -29,9 +29,9 @@ const WORTH_COMPRESSING: usize = 512;
 pub(crate) enum Caching {
     /// Content that a refresh can change.
     Minute,
-    /// A page that a refresh can change: somebody who comes back sees the change, a CDN is asked once a minute.
+    /// A page that a refresh can change: a browser sees the change on reload, a CDN revalidates once a minute.
     Page,
-    /// The same for a page that repeats what the request said of the registry's URL: it is for who sent it.
+    /// The same for a page that repeats the URL of the registry from the request: it is for its sender alone.
     Private,
     /// Content that a digest names.
     Immutable,
@@ -55,7 +55,7 @@ impl Caching {
     }
 }
 
-/// Bytes of an answer, with what each of its content codings made of them.
+/// Bytes of an answer, with their compressed forms.
 #[derive(Debug)]
 pub(crate) struct Body {
     media_type: &'static str,
@@ -99,7 +99,7 @@ impl Body {
         &self.identity
     }
 
-    /// Begins to compress what requests would otherwise begin.
+    /// Begins the compression that requests would otherwise begin.
     pub(crate) fn prepare(&self) {
         self.begin(Coding::Gzip);
         self.begin(Coding::Brotli);

@@ -35,7 +35,7 @@ pub(crate) enum Delivery {
     /// In the answer: the bytes that are asked for, as they come.
     Stream(Body),
     /// At this URL of the bucket.
-    Elsewhere(String),
+    Redirect(String),
 }
 
 /// The bytes that a `Range` header asks for (RFC 9110, section 14).
@@ -49,9 +49,9 @@ enum Span {
     Unsatisfiable,
 }
 
-/// The range that was asked for cannot be given of content of this length in bytes.
+/// The requested range is beyond content of this length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the range cannot be given; there are {0} bytes")]
+#[error("the range is beyond the content; it has {0} bytes")]
 pub(crate) struct OutOfRange(pub(crate) usize);
 
 impl OutOfRange {
@@ -91,11 +91,11 @@ impl Content {
             Delivery::Stream(body) => {
                 let part = self.asked(request)?;
                 let length = part.map_or(self.size, |(first, last)| (last - first + 1) as u64);
-                let mut response = self.given(part, body);
+                let mut response = self.respond(part, body);
                 response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
                 return Ok(response);
             }
-            Delivery::Elsewhere(url) => {
+            Delivery::Redirect(url) => {
                 let mut response = self.response(StatusCode::TEMPORARY_REDIRECT, Body::empty());
                 response.headers_mut().insert(LOCATION, header(&url));
                 // The URL loses its validity; the content would not.
@@ -105,7 +105,7 @@ impl Content {
         };
         let part = self.asked(request)?;
         let bytes = part.map_or(bytes.clone(), |(first, last)| bytes.slice(first..=last));
-        Ok(self.given(part, Body::from(bytes)))
+        Ok(self.respond(part, Body::from(bytes)))
     }
 
     /// First and last of the bytes that are asked for; none: all of them. A part of another state (`If-Range`) is no use, so
@@ -125,7 +125,7 @@ impl Content {
     }
 
     /// The answer with the bytes that were [asked](Self::asked) for.
-    fn given(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
+    fn respond(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
         let Some((first, last)) = part else { return self.response(StatusCode::OK, body) };
         let mut response = self.response(StatusCode::PARTIAL_CONTENT, body);
         let range = format!("bytes {first}-{last}/{}", self.size);

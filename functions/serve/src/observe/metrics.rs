@@ -95,9 +95,9 @@ impl Collector for State {
         let lost = ConstCounter::new(logging::lost_lines());
         let help = "Log lines that nobody read in time";
         lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)?;
-        let looks = ConstCounter::new(freshness.looks);
+        let checks = ConstCounter::new(freshness.checks);
         let help = "Looks at index.json in the bucket";
-        looks.encode(encoder.encode_descriptor("snapshot_revalidations", help, None, looks.metric_type())?)?;
+        checks.encode(encoder.encode_descriptor("snapshot_revalidations", help, None, checks.metric_type())?)?;
         let checked = ConstGauge::new(freshness.checked.as_secs_f64());
         let help = "Time since the bucket last confirmed the snapshot";
         checked.encode(encoder.encode_descriptor("snapshot_checked_seconds", help, None, checked.metric_type())?)?;

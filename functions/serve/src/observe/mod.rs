@@ -1,7 +1,7 @@
 //! The log line and the metrics of each request. In AWS Lambda the metrics go into the log as
-//! well, a line with each request; elsewhere they are counted and shown to whoever asks at `METRICS_ADDR`.
+//! well, a line with each request; a server counts them and serves them at `METRICS_ADDR`.
 //!
-//! [`Observe`] is a tower layer: what answers requests knows nothing of it, but for the declaration of its route that each answer
+//! [`Observe`] is a tower layer: handlers know nothing of it, except for the declaration of its route that each answer
 //! carries.
 
 mod metrics;
@@ -21,7 +21,7 @@ use axum::http::{Method, Response, StatusCode};
 use devfile_registry::context::Context;
 use devfile_registry::emf::{Line, Unit};
 use devfile_registry::logging;
-use devfile_registry::request::{Answered, Origin};
+use devfile_registry::request::{Answered, RequestOrigin};
 use lambda_http::RequestExt;
 use tower::{Layer, Service};
 
@@ -67,7 +67,7 @@ struct Sinks {
 #[derive(Debug)]
 enum MetricsSink {
     /// Into the log; it keeps the number of reported revalidations.
-    Log { told: AtomicU64 },
+    Log { reported: AtomicU64 },
     /// Into memory.
     Memory(Box<Metrics>),
 }
@@ -76,7 +76,7 @@ impl Observer {
     /// Answers from an app, and observes the answers.
     pub fn new(app: Arc<App>, usage: UsageEvents) -> Self {
         let metrics = if logging::is_lambda() {
-            MetricsSink::Log { told: AtomicU64::new(0) }
+            MetricsSink::Log { reported: AtomicU64::new(0) }
         } else {
             MetricsSink::Memory(Box::new(Metrics::new(Arc::clone(&app))))
         };
@@ -124,7 +124,7 @@ where
         let started = Instant::now();
         let sinks = Arc::clone(&self.sinks);
         let lambda = request.lambda_context_ref().map(|context| context.request_id.as_str());
-        let origin = Origin::of(request.method(), request.headers(), lambda);
+        let origin = RequestOrigin::of(request.method(), request.headers(), lambda);
         let caller = match sinks.usage {
             UsageEvents::Counted => Caller::of(&request),
             UsageEvents::Off => None,
@@ -162,13 +162,13 @@ impl Sinks {
             usage.log();
         }
         match &self.metrics {
-            MetricsSink::Log { told } => self.line(observation, told).write(),
+            MetricsSink::Log { reported } => self.line(observation, reported).write(),
             MetricsSink::Memory(metrics) => metrics.count(observation),
         }
     }
 
     /// The values that a request adds to the metrics.
-    fn line(&self, observation: &Observation<'_>, told: &AtomicU64) -> Line {
+    fn line(&self, observation: &Observation<'_>, reported: &AtomicU64) -> Line {
         let answered = &observation.answered;
         let dimensions = [("Route", answered.route), ("StatusClass", class(answered.status))];
         let mut line = Line::default().metrics(&dimensions, &[("Requests", Unit::Count, 1)]);
@@ -181,8 +181,8 @@ impl Sinks {
         if let Some(usage) = observation.usage {
             line = line.metrics(&[("Event", usage.event)], &[("UsageEvents", Unit::Count, 1)]);
         }
-        let looks = self.app.freshness().looks;
-        let new = looks.saturating_sub(told.swap(looks, Ordering::Relaxed));
+        let checks = self.app.freshness().checks;
+        let new = checks.saturating_sub(reported.swap(checks, Ordering::Relaxed));
         if new > 0 {
             line = line.metrics(&[], &[("SnapshotRevalidations", Unit::Count, new)]);
             if let Some(age) = self.app.release_age() {

@@ -12,7 +12,7 @@ pub(super) struct Observation<'a> {
     pub(super) answered: Answered<'a>,
     /// Whether the bucket could not be asked for something newer.
     pub(super) stale: bool,
-    /// Whether it is beyond what AWS Lambda sends.
+    /// Whether it is too large for AWS Lambda.
     pub(super) oversized: bool,
     /// The event that it is, if it is one.
     pub(super) usage: Option<&'a Usage>,

@@ -2,7 +2,7 @@
 //!
 //! The headers `Client`, `User` and `Locale` are how registry-library and odo introduce themselves; nothing else of a
 //! caller is kept, its address least of all. The registry viewer and the OpenShift console count on their own side, and
-//! what a library asks for on the way to something else is no use by a person.
+//! a request of a library on the way to other content is no use by a person.
 
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
@@ -79,7 +79,7 @@ impl Caller {
 }
 
 impl Usage {
-    /// Whether a status means that the client got what it asked for, or has it already.
+    /// Returns whether a status means that the client has the requested content.
     pub(crate) fn succeeded(status: StatusCode) -> bool {
         status.is_success() || status.is_redirection()
     }
@@ -98,7 +98,7 @@ impl Usage {
     }
 }
 
-/// A client's text, fit for a log: cut off, and without what names, versions and ids are not made of.
+/// Returns a client's text for a log: cut off, with only the characters of names, versions and ids.
 fn tame(text: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.@+:/ ".contains(c) { c } else { '_' };
     text.chars().take(LONGEST).map(keep).collect()

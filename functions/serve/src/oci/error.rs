@@ -39,7 +39,7 @@ pub(crate) enum Code {
     PaginationNumberInvalid,
     /// The operation is not there.
     Unsupported,
-    /// The range cannot be given.
+    /// The range is beyond the content.
     RangeInvalid,
     /// The registry itself fails.
     Unavailable,

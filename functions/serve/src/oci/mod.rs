@@ -23,13 +23,13 @@ use crate::http::path::segments;
 use crate::http::problem::Problem;
 use crate::http::query::pairs;
 use crate::release::blobs::Blobs;
-use crate::release::live::Lacking;
+use crate::release::live::MissingContent;
 use crate::release::snapshot::Snapshot;
 use crate::route::{
     Answer, Description, Event, OciAnswers, Operation, Route, name_schema, parameter, query_parameter, range_parameter,
     schema_of,
 };
-use crate::state::{App, COMMIT, Held};
+use crate::state::{App, COMMIT, LiveRelease};
 
 /// The group of these routes.
 pub(crate) const TAG: (&str, &str) =
@@ -77,20 +77,22 @@ pub(crate) fn routes() -> Vec<Route> {
                 let answers = document("There is", json!({"type": "object"})).done();
                 Description { parameters: vec![], answers }
             }),
-            |state: State<Arc<App>>, held: Held, request: Request| respond(state, held, Asked::Version, request),
+            |state: State<Arc<App>>, live: LiveRelease, request: Request| respond(state, live, Asked::Version, request),
         ),
         Route::api(
             "/v2/_catalog",
             operation("repositories", "Repositories, one for each stack", || describe_page("repositories", &[])),
-            |state: State<Arc<App>>, held: Held, request: Request| respond(state, held, Asked::Repositories, request),
+            |state: State<Arc<App>>, live: LiveRelease, request: Request| {
+                respond(state, live, Asked::Repositories, request)
+            },
         ),
         Route::api(
             "/v2/devfile-catalog/{stack}/tags/list",
             operation("tags", "Tags of a repository: the versions of the stack", || {
                 describe_page("tags", &[stack_parameter()])
             }),
-            |state: State<Arc<App>>, held: Held, Path(stack): Path<String>, request: Request| {
-                respond(state, held, Asked::Tags(stack), request)
+            |state: State<Arc<App>>, live: LiveRelease, Path(stack): Path<String>, request: Request| {
+                respond(state, live, Asked::Tags(stack), request)
             },
         ),
         Route::api(
@@ -100,24 +102,27 @@ pub(crate) fn routes() -> Vec<Route> {
                 "A manifest, for requests without `Accept` or with one that names its type",
                 describe_manifest,
             ),
-            |state: State<Arc<App>>, held: Held, Path((stack, name)): Path<(String, String)>, request: Request| {
-                respond(state, held, Asked::Manifest(stack, name), request)
-            },
+            |state: State<Arc<App>>,
+             live: LiveRelease,
+             Path((stack, name)): Path<(String, String)>,
+             request: Request| { respond(state, live, Asked::Manifest(stack, name), request) },
         ),
         Route::api(
             "/v2/devfile-catalog/{stack}/blobs/{digest}",
             operation("blob", "A blob; one of more than 4 MiB may be a redirect to the store", describe_blob),
-            |state: State<Arc<App>>, held: Held, Path((stack, digest)): Path<(String, String)>, request: Request| {
-                respond(state, held, Asked::Blob(stack, digest), request)
-            },
+            |state: State<Arc<App>>,
+             live: LiveRelease,
+             Path((stack, digest)): Path<(String, String)>,
+             request: Request| { respond(state, live, Asked::Blob(stack, digest), request) },
         )
         .counted(Event::Download),
         Route::api(
             "/v2/devfile-catalog/{stack}/referrers/{digest}",
             operation("referrers", "References to a manifest", describe_referrers),
-            |state: State<Arc<App>>, held: Held, Path((stack, digest)): Path<(String, String)>, request: Request| {
-                respond(state, held, Asked::Referrers(stack, digest), request)
-            },
+            |state: State<Arc<App>>,
+             live: LiveRelease,
+             Path((stack, digest)): Path<(String, String)>,
+             request: Request| { respond(state, live, Asked::Referrers(stack, digest), request) },
         ),
     ]
 }
@@ -130,7 +135,7 @@ pub(crate) fn owns(path: &str) -> bool {
 /// Answers a path of this API that no route has.
 pub(crate) async fn answer_unrouted(
     state: State<Arc<App>>,
-    held: Held,
+    live: LiveRelease,
     path: &str,
     request: Request,
 ) -> Response<Body> {
@@ -139,7 +144,7 @@ pub(crate) async fn answer_unrouted(
         (Some(CATALOG), Some(stack)) => Asked::Nothing(stack.to_owned()),
         _ => Asked::OtherRepository,
     };
-    respond(state, held, asked, request).await
+    respond(state, live, asked, request).await
 }
 
 fn operation(id: &'static str, summary: &'static str, describe: fn() -> Description) -> Operation {
@@ -198,17 +203,22 @@ fn digest_schema() -> Value {
 }
 
 /// Answers from the release that the request holds, else from a newer one, else from recent ones.
-async fn respond(State(app): State<Arc<App>>, Held(held): Held, asked: Asked, request: Request) -> Response<Body> {
-    let Some(mut snapshot) = held else {
+async fn respond(
+    State(app): State<Arc<App>>,
+    LiveRelease(live): LiveRelease,
+    asked: Asked,
+    request: Request,
+) -> Response<Body> {
+    let Some(mut snapshot) = live else {
         return OciError::from(Problem::unavailable(app.why_no_release())).into_response();
     };
     let (request, _) = request.into_parts();
     let mut response = answer(&snapshot, &app.blobs, &asked, &request).await;
     let mut confirmed = true;
     if response.status() == StatusCode::NOT_FOUND {
-        // Another instance, with a newer release, may have told the client of what is not here.
-        let lacking = if asked.is_by_digest() { Lacking::Digest } else { Lacking::Name };
-        let other = app.live.other_than(&snapshot, lacking).await;
+        // Another instance, with a newer release, may have served this digest.
+        let missing = if asked.is_by_digest() { MissingContent::Digest } else { MissingContent::Name };
+        let other = app.live.other_than(&snapshot, missing).await;
         confirmed = other.is_ok();
         if let Ok(Some(other)) = other {
             snapshot = other;

@@ -1,7 +1,7 @@
 //! `/openapi.json`: the HTTP interface as an OpenAPI 3.1 document.
 //!
 //! The document follows from the code: routes from their [declarations](crate::route), query parameters from the table that checks
-//! them, schemas of what the index holds from the types that are serialized, error codes from the errors.
+//! them, schemas of the index from the serialized types, error codes from the errors.
 
 mod components;
 
@@ -79,7 +79,7 @@ fn get(operation: &Operation, described: &Description) -> Value {
     of_method(operation, operation.id, &described.parameters, answers)
 }
 
-/// HEAD reads no content, so it has no range of it, is not led to the store, and does not fail with it; what another host has
+/// HEAD reads no content, so it has no range of it, is not led to the store, and does not fail with it; content of another host
 /// must be fetched all the same.
 fn head(operation: &Operation, described: &Description) -> Value {
     let (first, rest) = operation.id.split_at(1);

@@ -1,8 +1,8 @@
-//! Blobs of the cache bucket: small ones are read once, checked against their digest and kept in memory within a limit; large
-//! ones are redirects, or stream through.
+//! Blobs of the cache bucket. Small ones are read once, verified against their digest and cached in
+//! bounded memory; file-backed ones are redirected to the bucket or streamed.
 //!
-//! No blob leaves this module whole that does not have its digest: the last piece of a stream waits for it. A range of a large
-//! blob is read alone, so its client checks the digest.
+//! No complete blob leaves this module unverified: the last chunk of a stream waits for the digest.
+//! A range of a file-backed blob is sent unverified, so its client checks the digest.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
@@ -24,31 +24,31 @@ use crate::http::content::{Content, Delivery};
 use crate::http::problem::Problem;
 use crate::workers;
 
-/// Time in which a client may follow a redirect to the bucket; caches keep a redirect for a minute.
+/// Lifetime of a redirect to the bucket; caches keep a redirect for a minute.
 pub(crate) const URL_VALID: Duration = Duration::from_secs(15 * 60);
 
-/// Memory of a kept blob beside its bytes: its digest, and the records by which it is found and aged.
+/// Memory of a cached blob besides its bytes: its digest and the bookkeeping of the cache.
 const OVERHEAD_BYTES: usize = 256;
 
 /// The public message for a failure of the bucket.
 pub(crate) const BUCKET_FAILS: &str = "the store of this registry does not answer; try again in a moment";
 
-/// The reason why there is no blob.
+/// The reason why a blob is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BlobError {
     /// The bucket failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// It is not in the bucket.
+    /// The bucket has no such object.
     #[error("the blob {0} is not in the cache bucket")]
     Missing(Digest),
-    /// The object in the bucket has other content.
+    /// The object in the bucket has another digest.
     #[error("the object of the blob {0} in the cache bucket does not have its digest")]
     Damaged(Digest),
 }
 
 impl BlobError {
-    /// The message for clients.
+    /// Returns the message for clients.
     pub(crate) fn public(&self) -> &'static str {
         match self {
             Self::Cache(_) => BUCKET_FAILS,
@@ -60,12 +60,12 @@ impl BlobError {
 
 impl From<Arc<BlobError>> for Problem {
     fn from(error: Arc<BlobError>) -> Self {
-        tracing::warn!(%error, "a blob cannot be given");
+        tracing::warn!(%error, "cannot serve a blob");
         Self::new(StatusCode::BAD_GATEWAY, error.public())
     }
 }
 
-/// The blobs that are not part of a snapshot. Clones share what is in memory.
+/// The blobs outside of snapshots. Clones share one cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Blobs {
     cache: Cache,
@@ -80,12 +80,12 @@ pub(crate) struct Blobs {
 pub(crate) struct Damaged(Arc<Mutex<BTreeSet<Digest>>>);
 
 impl Damaged {
-    /// Returns their digests.
+    /// Returns the digests.
     pub(crate) fn list(&self) -> Vec<Digest> {
         self.lock().iter().copied().collect()
     }
 
-    /// Forgets all of them, because another release is loaded.
+    /// Removes all digests, because another release was loaded.
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }
@@ -100,13 +100,13 @@ impl Damaged {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
-        // A panic while holding it leaves a consistent value behind.
+        // A panic while the lock is held leaves a consistent value.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Blobs {
-    /// The blobs of a bucket.
+    /// Creates the cache of a bucket's blobs.
     pub(crate) fn new(cache: Cache, large: LargeBlobs) -> Self {
         Self { cache, memory: memory(BLOB_MEMORY_BYTES), large, damaged: Damaged::default() }
     }
@@ -116,16 +116,18 @@ impl Blobs {
         &self.damaged
     }
 
-    /// The delivery of a blob: a large one by a redirect, if clients reach the bucket.
+    /// Returns the delivery of a blob: a redirect for a file-backed one, if clients can reach the
+    /// bucket.
     pub(crate) async fn deliver(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
         if blob.size > REDIRECT_BYTES && self.large == LargeBlobs::Redirected {
             let url = self.cache.presign(&blob_key(blob.digest), URL_VALID).await;
-            return Ok(Delivery::Elsewhere(url.map_err(|error| Arc::new(error.into()))?));
+            return Ok(Delivery::Redirect(url.map_err(|error| Arc::new(error.into()))?));
         }
         self.send(blob, request).await
     }
 
-    /// The delivery of a blob in the answer: a large one, or the range of it that is asked for, as it comes from the bucket.
+    /// Returns the delivery of a blob in the answer: bytes, or the requested range of a file-backed
+    /// blob as a stream from the bucket.
     pub(crate) async fn send(&self, blob: &Content, request: &HeaderMap) -> Result<Delivery, Arc<BlobError>> {
         let Content { digest, size, .. } = *blob;
         if size <= REDIRECT_BYTES || self.large == LargeBlobs::Redirected {
@@ -140,40 +142,41 @@ impl Blobs {
                 let pieces = self.pieces(digest, 0, size - 1).await?;
                 Ok(Delivery::Stream(self.checked(digest, pieces)))
             }
-            // There is nothing to send; the answer says so.
+            // An unsatisfiable range has no bytes; the answer has status 416.
             Err(_) => Ok(Delivery::Bytes(Bytes::new())),
         }
     }
 
-    /// All bytes of a blob as they come, the last piece only when they have the digest.
+    /// Streams a blob, and sends the last chunk only after the digest matches.
     pub(crate) fn checked(&self, digest: Digest, pieces: ByteStream) -> Body {
-        Check { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
+        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
     }
 
     async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
         self.cache.stream(&blob_key(digest), first, last).await.map_err(|error| Arc::new(error.into()))
     }
 
-    /// The bytes of a blob, from memory if they are there. Requests that ask for it at once share one read.
+    /// Returns the bytes of a blob, from memory if cached. Concurrent requests share one read.
     pub(crate) async fn read(&self, digest: Digest, size: u64) -> Result<Bytes, Arc<BlobError>> {
         self.memory.try_get_with(digest, checked(&self.cache, &self.damaged, digest, size)).await
     }
 }
 
-/// The bytes as they come.
+/// Streams bytes without verification.
 pub(crate) fn unchecked(pieces: ByteStream) -> Body {
     Body::from_stream(stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) }))
 }
 
-/// The check of a blob on its way.
-struct Check {
+/// The running digest of a streamed blob.
+struct DigestCheck {
     digest: Digest,
     hasher: Hasher,
     damaged: Damaged,
 }
 
-impl Check {
-    /// The bytes as they come, but the last piece only when all of them have the digest; else the answer breaks off.
+impl DigestCheck {
+    /// Streams the bytes, and sends the last chunk only after the digest matches; otherwise it
+    /// aborts the answer.
     fn whole(self, pieces: ByteStream) -> Body {
         let state = Some((self, pieces, Bytes::new()));
         Body::from_stream(stream::try_unfold(state, |state| async {
@@ -194,20 +197,20 @@ impl Check {
         self.damaged.note(self.digest, is_damaged);
         if is_damaged {
             let error = BlobError::Damaged(self.digest);
-            tracing::warn!(%error, "an answer is cut off");
+            tracing::warn!(%error, "aborted an answer");
             return Err(io::Error::other(error));
         }
         Ok(())
     }
 }
 
-/// Memory for content by some key, up to so many bytes.
+/// Returns a cache of content that holds this many bytes.
 pub(crate) fn memory<K: Eq + Hash + Send + Sync + 'static>(bytes: u64) -> Memory<K, Bytes> {
     let weigh = |_: &K, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
     Memory::builder().max_capacity(bytes).weigher(weigh).build()
 }
 
-/// Reads a blob of the bucket and checks its digest.
+/// Reads a blob from the bucket and verifies its digest.
 pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, size: u64) -> Result<Bytes, BlobError> {
     let read = match cache.get(&blob_key(digest), size.min(TREE_BYTES)).await {
         Ok(Some(object)) if workers::run_now(|| Digest::of(&object.bytes)) == digest => Ok(object.bytes),
@@ -227,7 +230,7 @@ pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, si
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devfile_registry::cache::Patience;
+    use devfile_registry::cache::RetryPolicy;
 
     #[test]
     fn list_of_damaged_blobs_is_bounded_and_forgets_those_that_are_well() {
@@ -245,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_is_bounded() {
-        let blobs = Blobs::new(Cache::from_env("nowhere", Patience::Reader).await, LargeBlobs::Sent);
+        let blobs = Blobs::new(Cache::from_env("nowhere", RetryPolicy::Reader).await, LargeBlobs::Sent);
         let blob = Bytes::from(vec![0; 1 << 20]);
         for number in 0..2 * BLOB_MEMORY_BYTES / (1 << 20) {
             blobs.memory.insert(Digest::of(&number.to_be_bytes()), blob.clone()).await;

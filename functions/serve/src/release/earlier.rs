@@ -1,7 +1,7 @@
 //! Manifests and blobs that only earlier releases have, for clients that have begun to pull them.
 //!
-//! An instance keeps those of the release that it served before. It reads the releases that `index.json` lists as recent from the
-//! bucket when a request names an unknown digest.
+//! An instance keeps those of the release that it served before. A request for an unknown digest
+//! reads the releases that `index.json` lists as recent from the bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -21,17 +21,17 @@ use super::blobs::BUCKET_FAILS;
 use super::repository::{Repositories, Repository};
 use crate::http::problem::Problem;
 
-/// Longest time that a request waits for the bucket.
+/// Longest wait of a request for the bucket.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Least time between a failure and the next attempt.
+/// Least time between a failure and the next read.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The recent releases, read once.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     releases: Vec<Digest>,
-    /// Shards of the live release, which need no reading.
+    /// Shards of the live release, which are in memory already.
     known: BTreeSet<Digest>,
     repositories: OnceCell<Repositories>,
     failed: Mutex<Option<Instant>>,
@@ -56,7 +56,7 @@ impl From<Unavailable> for Problem {
 }
 
 impl Recorded {
-    /// Takes the names of the releases, the newest first, and the shards of the live one.
+    /// Creates an unread list of releases, newest first, with the shards of the live one.
     pub(crate) fn new(releases: impl IntoIterator<Item = Digest>, known: BTreeSet<Digest>) -> Self {
         let releases = releases.into_iter().take(KEPT_RELEASES).collect();
         Self { releases, known, repositories: OnceCell::new(), failed: Mutex::new(None) }
@@ -73,7 +73,8 @@ impl Recorded {
         self.repositories.initialized()
     }
 
-    /// Reads the releases once. `is_live` tells the manifests of a stack that the live release has.
+    /// Reads the releases once. `is_live` returns whether the live release has a manifest of a
+    /// stack.
     ///
     /// # Errors
     /// The bucket fails.
@@ -95,7 +96,7 @@ impl Recorded {
     }
 
     fn failure(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        // A panic while holding it leaves a consistent value behind.
+        // A panic while the lock is held leaves a consistent value.
         self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

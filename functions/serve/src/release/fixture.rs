@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use crate::view::browse::fixture::entries;
 use crate::view::icons::Icons;
 
-/// The devfile of `kiln` 1.1.0, with something of everything.
+/// The devfile of `kiln` 1.1.0, with an example of every element.
 pub(crate) const KILN: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.1.0/devfile.yaml");
 
 const KILN_OLD: &str = include_str!("../../../../tests/fixtures/registry/stacks/kiln/1.0.0/devfile.yaml");
@@ -37,17 +37,18 @@ pub(crate) const FILES: [(&str, &str); 8] = [
     ("stacks/loom-frame/readme.md", "Weaves *cloth*.\n"),
 ];
 
-/// A snapshot of a release with these entries and devfiles of stacks, and with [`FILES`].
+/// Returns a snapshot of a release with these entries and devfiles of stacks, and with [`FILES`].
 pub(crate) fn snapshot_of(entries: Vec<Entry>, devfiles: &[(&str, &str, &str)], source: &str) -> Snapshot {
     snapshot_with(entries, devfiles, &FILES, source)
 }
 
-/// The folder of a stack below `stacks/`. That of `loom` has another name, as folders may, and no folders of versions.
+/// Returns the folder of a stack below `stacks/`. That of `loom` differs from the name, and has no
+/// folders of versions.
 fn stack_folder(name: &str) -> &str {
     if name == "loom" { "loom-frame" } else { name }
 }
 
-/// A snapshot of a release with these entries, devfiles of stacks and files.
+/// Returns a snapshot of a release with these entries, devfiles of stacks and files.
 pub(crate) fn snapshot_with(
     entries: Vec<Entry>,
     devfiles: &[(&str, &str, &str)],
@@ -110,7 +111,7 @@ pub(crate) fn snapshot_with(
     Snapshot::new(ETag::new("\"1\""), index, bytes, release, Icons::new())
 }
 
-/// The example release.
+/// Returns a snapshot of the example release.
 pub(crate) fn snapshot() -> Snapshot {
     let loom = "schemaVersion: 2.3.0\nmetadata:\n  name: loom\n";
     snapshot_of(

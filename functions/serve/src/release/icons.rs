@@ -1,4 +1,4 @@
-//! The icons of a release in memory, read once per release.
+//! The icons of a release, read once and held in memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::release::blobs::{self, Damaged};
 use crate::view::icons::{Icons, Image};
 
-/// Longest that a new release waits for its icons. It is served without those that are late.
+/// Longest wait of a new release for its icons. Icons that arrive later stay URLs.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads the icons of a release; those that the release before has too are taken from there. What is not an image, does not
-/// fit into memory or cannot be read is left out: the index then shows its URL.
+/// Reads the icons of a release, and reuses those of the previous one. An icon that is not an
+/// image, exceeds the memory limit or cannot be read is left out, and the index shows its URL.
 pub(crate) async fn load(
     icons: BTreeMap<String, Icon>,
     before: Option<&Icons>,
@@ -28,16 +28,19 @@ pub(crate) async fn load(
     let known = before.into_iter().flat_map(BTreeMap::values).map(|image| (image.digest, image.bytes.clone()));
     let mut contents: BTreeMap<Digest, Bytes> = known.collect();
     let mut wanted = BTreeMap::new();
-    let mut room = ICON_MEMORY_BYTES;
+    let mut budget = ICON_MEMORY_BYTES;
     for icon in icons.values().filter(|icon| is_image(&icon.media_type)) {
         if wanted.contains_key(&icon.digest) {
             continue;
         }
-        let Some(left) = room.checked_sub(icon.size) else {
-            tracing::warn!(limit = ICON_MEMORY_BYTES, "the icons of this release take too much memory; some stay URLs");
+        let Some(left) = budget.checked_sub(icon.size) else {
+            tracing::warn!(
+                limit = ICON_MEMORY_BYTES,
+                "the icons of this release exceed the memory limit; the index shows the URLs of the others"
+            );
             break;
         };
-        room = left;
+        budget = left;
         wanted.insert(icon.digest, icon.size);
     }
     contents.retain(|digest, _| wanted.contains_key(digest));
@@ -55,10 +58,14 @@ pub(crate) async fn load(
                 read += 1;
                 contents.insert(digest, bytes);
             }
-            Ok(Some((_, Err(error)))) => tracing::warn!(%error, "an icon cannot be read; its URL stays"),
+            Ok(Some((_, Err(error)))) => tracing::warn!(%error, "cannot read an icon; the index shows its URL"),
             Ok(None) => break,
             Err(_) => {
-                tracing::warn!(read, of = count, "the icons of this release are slow; the URLs of the others stay");
+                tracing::warn!(
+                    read,
+                    of = count,
+                    "the icons of this release are slow; the index shows the URLs of the others"
+                );
                 break;
             }
         }
@@ -70,7 +77,7 @@ pub(crate) async fn load(
     icons.into_iter().filter_map(|(url, icon)| Some((url, image(icon)?))).collect()
 }
 
-/// Whether a media type is that of an image and can stand in a header and in a URI.
+/// Returns whether a media type is an image type and safe in a header and a URI.
 fn is_image(media_type: &str) -> bool {
     let subtype = media_type.strip_prefix("image/").unwrap_or_default();
     !subtype.is_empty() && subtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))

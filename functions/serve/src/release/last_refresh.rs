@@ -1,4 +1,4 @@
-//! The outcome of the last refresh, read from the bucket for those who look after the registry.
+//! The outcome of the last refresh, read from the bucket for operators.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use devfile_registry::cache::Cache;
 use devfile_registry::publish::LastRefresh;
 use tokio::sync::Mutex;
 
-/// Time for reading it; answers do without it when the bucket is slow.
+/// Time limit for the read; answers omit the outcome when the bucket is slow.
 const READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Least time between two reads, unless snapshots are revalidated more often.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The outcome that was read last.
+/// The outcome as last read.
 #[derive(Debug)]
 pub(crate) struct LastRefreshes {
     again: Duration,
@@ -20,13 +20,13 @@ pub(crate) struct LastRefreshes {
 }
 
 impl LastRefreshes {
-    /// Reads nothing yet.
+    /// Creates an empty cache.
     pub(crate) fn new(revalidate: Duration) -> Self {
         Self { again: AGAIN.min(revalidate), read: Mutex::new(None) }
     }
 
-    /// Returns how the last refresh ended, which need not have made anything live; `None` when that is unknown. Requests share
-    /// one read a second.
+    /// Returns the outcome of the last refresh, successful or not; `None` when it is unknown.
+    /// Requests share one read a second.
     pub(crate) async fn last(&self, cache: &Cache) -> Option<LastRefresh> {
         let mut read = self.read.lock().await;
         if let Some((at, last)) = read.as_ref()

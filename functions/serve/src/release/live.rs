@@ -1,9 +1,10 @@
 //! Keeps the snapshot up to date with the bucket.
 //!
-//! A Lambda function is frozen between requests, so requests themselves do the checking: the first one after
-//! `REVALIDATE_SECONDS` starts a conditional read of `index.json` and waits for it a short while; all others answer from the
-//! snapshot there is. When the bucket is slow or down, so does the first one (invariant 7). A request for something that the
-//! snapshot lacks shares the read in progress, or starts one, and waits for its end.
+//! A Lambda function is frozen between requests, so requests revalidate the snapshot. The first
+//! request after `REVALIDATE_SECONDS` starts a conditional read of `index.json` and waits for it
+//! briefly; all others get the current snapshot. So does the first one when the bucket is slow or
+//! down (invariant 7). A request for content that the snapshot lacks joins or starts a read, and
+//! waits for its end.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,19 +26,19 @@ use crate::release::icons;
 use crate::release::snapshot::{Shared, Snapshot};
 use crate::workers;
 
-/// Longest that a request waits for the check it started.
+/// Longest wait of a request for the check that it started.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Least time between two looks that names cause which no release has.
+/// Least time between two checks for an unknown name.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The same for digests, which another instance may have told the client of.
+/// Least time between two checks for an unknown digest, which another instance may have served.
 const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
 
-/// Longest that a request waits for a release newer than the one that lacks something.
+/// Longest wait of a request for a release newer than the one that lacks the content.
 const NEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The live release, as far as it is known.
+/// The live release as this instance knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     inner: Arc<Inner>,
@@ -49,65 +50,65 @@ struct Inner {
     revalidate: Duration,
     damaged: Damaged,
     snapshot: ArcSwapOption<Snapshot>,
-    check: Mutex<Check>,
-    /// Number of looks; wakes those who wait for one.
-    looks: watch::Sender<u64>,
+    check: Mutex<CheckState>,
+    /// Number of checks; a new value wakes the waiting requests.
+    checks: watch::Sender<u64>,
 }
 
-/// The last and the current look at the bucket.
+/// The last and the running check of the bucket.
 #[derive(Debug)]
-struct Check {
+struct CheckState {
     running: bool,
-    looks: u64,
-    /// Start of the last look, or of the one that is running.
+    checks: u64,
+    /// Start of the last or running check.
     began: Instant,
     last: Instant,
-    /// The last look that the bucket answered.
+    /// The last check that the bucket answered.
     confirmed: Instant,
     outcome: Result<(), Failure>,
 }
 
-/// A look under way. It is over when this is dropped, however it ended.
-struct Look<'a> {
+/// A running check. Dropping it ends the check, with success or without.
+struct RunningCheck<'a> {
     inner: &'a Inner,
     outcome: Result<(), Failure>,
 }
 
 /// The kind of content that a snapshot lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lacking {
-    /// Content by its digest. The client knows it from somewhere, so the request waits for a look.
+pub(crate) enum MissingContent {
+    /// Content by its digest. The client got it from a release, so the request waits for a check.
     Digest,
-    /// A name. The request waits for a look, unless there was one within a second.
+    /// A name. The request waits for a check, unless one ended within a second.
     Name,
 }
 
-/// It is not known whether the bucket has a newer release: there was no look, or it failed.
+/// The bucket may have a newer release: no check ran, or it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unconfirmed;
 
-/// The next step of a request for something newer. The numbers are those of the looks that have ended.
+/// The next step of a request for a newer release. The numbers count the ended checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// It starts a look and waits for it.
+    /// Start a check and wait for it.
     Start(u64),
-    /// It waits for the look in progress.
+    /// Wait for the running check.
     Join(u64),
-    /// The last look ended so recently that it waits for this long.
+    /// Wait this long, because the last check ended recently.
     Pause(Duration),
-    /// A look began after the request, and there is nothing newer.
+    /// A check began after the request and found no newer release.
     Confirmed,
 }
 
 /// The freshness of the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
-    /// Time since the bucket last said that this is the live release.
+    /// Time since the bucket last confirmed the live release.
     pub(crate) checked: Duration,
-    /// The public reason why the last look failed, if it did.
+    /// The public reason of the last failed check; `None` after a success.
     pub(crate) failure: Option<&'static str>,
-    /// Number of looks.
-    pub(crate) looks: u64,
+    /// Number of checks.
+    pub(crate) checks: u64,
 }
 
 /// The reason why there is no newer snapshot.
@@ -130,16 +131,16 @@ pub(crate) enum Failure {
         /// The fault.
         reason: InvalidDocument,
     },
-    /// The release object, or a document that it names, is not there.
+    /// The release object, or a document that it names, is missing.
     #[error("{0}, of the live release, is not in the cache bucket")]
     Missing(Digest),
-    /// An error in the software.
-    #[error("the look at the cache bucket did not come to an end")]
+    /// The check panicked.
+    #[error("the check of the cache bucket panicked")]
     Ended,
 }
 
 impl Failure {
-    /// The reason in words that everybody may read: no names of buckets, no errors of other servers.
+    /// Returns the reason in public words, without names of buckets and errors of other servers.
     fn public(&self) -> &'static str {
         match self {
             Self::Empty => "the cache bucket has no index.json yet; run refresh to publish a release",
@@ -152,70 +153,76 @@ impl Failure {
 }
 
 impl Live {
-    /// Loads the live release. A bucket that is empty or does not answer is no error: the next requests look again. Each new
-    /// release empties `damaged`.
+    /// Loads the live release. An empty or unreachable bucket is no error: the next requests check
+    /// again. Each new release empties `damaged`.
     pub(crate) async fn load(cache: Cache, revalidate: Duration, damaged: Damaged) -> Self {
         let now = Instant::now();
-        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
-        let (snapshot, check, looks) = (ArcSwapOption::empty(), Mutex::new(check), watch::Sender::new(0));
-        let inner = Inner { cache, revalidate, damaged, snapshot, check, looks };
+        let check = CheckState { running: false, checks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, checks) = (ArcSwapOption::empty(), Mutex::new(check), watch::Sender::new(0));
+        let inner = Inner { cache, revalidate, damaged, snapshot, check, checks };
         let live = Self { inner: Arc::new(inner) };
-        live.inner.look().await;
+        live.inner.check_bucket().await;
         live
     }
 
-    /// A release that stays as it is, whatever the bucket has.
+    /// Returns a release that never changes, for a preview.
     pub(crate) fn fixed(cache: Cache, snapshot: Shared) -> Self {
         let now = Instant::now();
-        let check = Check { running: false, looks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
-        let (snapshot, check, looks) = (ArcSwapOption::from(Some(snapshot)), Mutex::new(check), watch::Sender::new(0));
+        let check = CheckState { running: false, checks: 0, began: now, last: now, confirmed: now, outcome: Ok(()) };
+        let (snapshot, check, checks) = (ArcSwapOption::from(Some(snapshot)), Mutex::new(check), watch::Sender::new(0));
         let (revalidate, damaged) = (Duration::MAX, Damaged::default());
-        Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, looks }) }
+        Self { inner: Arc::new(Inner { cache, revalidate, damaged, snapshot, check, checks }) }
     }
 
-    /// The snapshot to answer one request from, newer than `REVALIDATE_SECONDS` when the bucket answers in time.
+    /// Returns the snapshot for one request, newer than `REVALIDATE_SECONDS` when the bucket
+    /// answers in time.
     pub(crate) async fn snapshot(&self) -> Option<Shared> {
         let wait = match self.inner.begin(self.inner.revalidate) {
-            Some(Next::Start(looks)) => {
+            Some(Next::Start(checks)) => {
                 self.start();
-                Some(looks)
+                Some(checks)
             }
-            // Nothing else can be answered from.
-            Some(Next::Join(looks)) if self.inner.snapshot.load().is_none() => Some(looks),
+            // Without a snapshot the request has nothing to answer from.
+            Some(Next::Join(checks)) if self.inner.snapshot.load().is_none() => Some(checks),
             _ => None,
         };
-        if let Some(looks) = wait {
-            // The look goes on when this request stops waiting for it.
-            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(looks)).await;
+        if let Some(checks) = wait {
+            // The check continues when this request stops waiting.
+            let _ended_in_time = tokio::time::timeout(CHECK_TIMEOUT, self.ended(checks)).await;
         }
         self.inner.snapshot.load_full()
     }
 
-    /// A snapshot other than this one, which lacks something; `None` when the bucket has said since that there is none.
+    /// Returns a snapshot other than this one, which lacks some content; `None` when the bucket has
+    /// confirmed since then that there is none.
     ///
     /// # Errors
-    /// [`Unconfirmed`] when the bucket was not asked, or does not answer.
-    pub(crate) async fn other_than(&self, known: &Shared, lacking: Lacking) -> Result<Option<Shared>, Unconfirmed> {
+    /// [`Unconfirmed`] when no check ran, or the bucket did not answer.
+    pub(crate) async fn other_than(
+        &self,
+        known: &Shared,
+        missing: MissingContent,
+    ) -> Result<Option<Shared>, Unconfirmed> {
         let asked = Instant::now();
         let search = async {
             loop {
                 if let Some(other) = self.current().filter(|snapshot| !Arc::ptr_eq(snapshot, known)) {
                     return Ok(Some(other));
                 }
-                let looks = match self.inner.next(asked, lacking) {
+                let checks = match self.inner.next(asked, missing) {
                     Next::Confirmed => return Ok(None),
-                    Next::Pause(_) if lacking == Lacking::Name => return Err(Unconfirmed),
+                    Next::Pause(_) if missing == MissingContent::Name => return Err(Unconfirmed),
                     Next::Pause(rest) => {
                         tokio::time::sleep(rest).await;
                         continue;
                     }
-                    Next::Start(looks) => {
+                    Next::Start(checks) => {
                         self.start();
-                        looks
+                        checks
                     }
-                    Next::Join(looks) => looks,
+                    Next::Join(checks) => checks,
                 };
-                self.ended(looks).await;
+                self.ended(checks).await;
                 if self.inner.lock().outcome.is_err() {
                     return Err(Unconfirmed);
                 }
@@ -224,39 +231,40 @@ impl Live {
         tokio::time::timeout(NEWER_TIMEOUT, search).await.unwrap_or(Err(Unconfirmed))
     }
 
-    /// Looks at the bucket, whatever the age of the snapshot, and waits for the end of the look.
+    /// Checks the bucket, however new the snapshot is, and waits for the result.
     pub(crate) async fn revalidate(&self) {
         while let Some(next) = self.inner.begin(Duration::ZERO) {
             match next {
-                Next::Start(looks) => {
+                Next::Start(checks) => {
                     self.start();
-                    return self.ended(looks).await;
+                    return self.ended(checks).await;
                 }
-                // That one began before this call.
-                Next::Join(looks) => self.ended(looks).await,
+                // That check began before this call.
+                Next::Join(checks) => self.ended(checks).await,
                 Next::Pause(_) | Next::Confirmed => return,
             }
         }
     }
 
-    /// Looks, as a task of its own: the look goes on when the request that caused it ends, and says itself how it ended.
+    /// Starts a check as a separate task, which continues and logs its result when the request
+    /// ends.
     fn start(&self) {
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(Context::within_current().scope(async move { inner.look().await }));
+        tokio::spawn(Context::within_current().scope(async move { inner.check_bucket().await }));
     }
 
-    /// Waits until more looks have ended than these.
-    async fn ended(&self, looks: u64) {
-        // The sender lives as long as this.
-        let _ = self.inner.looks.subscribe().wait_for(|ended| *ended > looks).await;
+    /// Waits until more checks have ended.
+    async fn ended(&self, checks: u64) {
+        // `self` owns the sender, so it outlives the wait.
+        let _ = self.inner.checks.subscribe().wait_for(|ended| *ended > checks).await;
     }
 
-    /// The cache bucket.
+    /// Returns the cache bucket.
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
     }
 
-    /// The snapshot there is, whatever its age.
+    /// Returns the current snapshot, however old.
     pub(crate) fn current(&self) -> Option<Shared> {
         self.inner.snapshot.load_full()
     }
@@ -265,41 +273,43 @@ impl Live {
     pub(crate) fn freshness(&self) -> Freshness {
         let check = self.inner.lock();
         let failure = check.outcome.as_ref().err().map(Failure::public);
-        Freshness { checked: check.confirmed.elapsed(), failure, looks: check.looks }
+        Freshness { checked: check.confirmed.elapsed(), failure, checks: check.checks }
     }
 
-    /// Whether the bucket has answered that it is empty.
+    /// Returns whether the bucket has answered that it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.inner.lock().outcome, Err(Failure::Empty))
     }
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Check> {
-        // A panic while holding it leaves a consistent value behind.
+    fn lock(&self) -> std::sync::MutexGuard<'_, CheckState> {
+        // A panic while the lock is held leaves a consistent value.
         self.check.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Returns the next step of a request whose snapshot may be this old; `None` when it is younger.
+    /// Returns the next step of a request that accepts a snapshot of this age; `None` when the
+    /// snapshot is younger.
     fn begin(&self, age: Duration) -> Option<Next> {
         let mut check = self.lock();
-        // An empty bucket is asked more often, because everybody waits for its first release.
+        // An empty bucket is checked more often, because all requests wait for its first release.
         let age = if self.snapshot.load().is_none() { age.min(AGAIN_FOR_DIGEST) } else { age };
         if check.running {
-            return Some(Next::Join(check.looks));
+            return Some(Next::Join(check.checks));
         }
         (check.last.elapsed() >= age).then(|| check.start())
     }
 
-    /// Returns the next step of a request that came at this time for something that the snapshot lacks.
-    fn next(&self, asked: Instant, lacking: Lacking) -> Next {
+    /// Returns the next step of a request that arrived at this time for content that the snapshot
+    /// lacks.
+    fn next(&self, asked: Instant, missing: MissingContent) -> Next {
         let mut check = self.lock();
-        let pause = match lacking {
-            Lacking::Digest => AGAIN_FOR_DIGEST,
-            Lacking::Name => AGAIN,
+        let pause = match missing {
+            MissingContent::Digest => AGAIN_FOR_DIGEST,
+            MissingContent::Name => AGAIN,
         };
         if check.running {
-            Next::Join(check.looks)
+            Next::Join(check.checks)
         } else if check.began >= asked {
             Next::Confirmed
         } else {
@@ -310,12 +320,13 @@ impl Inner {
         }
     }
 
-    async fn look(&self) {
-        let mut look = Look { inner: self, outcome: Err(Failure::Ended) };
-        look.outcome = self.revalidate().await.map(|new| {
+    async fn check_bucket(&self) {
+        let mut check_bucket = RunningCheck { inner: self, outcome: Err(Failure::Ended) };
+        check_bucket.outcome = self.revalidate().await.map(|new| {
             if let Some(snapshot) = new {
                 let before = self.snapshot.swap(Some(Arc::clone(&snapshot)));
-                // What the release before held, and what the reading of this one took, goes back before more is taken.
+                // Frees the memory of the previous release and of the read before the next
+                // allocation.
                 aside::run(move || drop(before));
                 aside::run(heap::trim);
                 snapshot.prepare();
@@ -324,7 +335,7 @@ impl Inner {
         });
     }
 
-    /// A newer snapshot, if there is one.
+    /// Returns a newer snapshot, if there is one.
     async fn revalidate(&self) -> Result<Option<Shared>, Failure> {
         let started = Instant::now();
         let current = self.snapshot.load_full();
@@ -342,7 +353,7 @@ impl Inner {
         let outline = workers::run_now(|| Outline::from_bytes(name, &stored.bytes)).map_err(failed)?;
         let documents = documents(&self.cache, &outline).await?;
         let release_read = started.elapsed();
-        // Large registries take a while, and requests are answered meanwhile.
+        // A large release takes seconds to parse, so other threads answer requests meanwhile.
         let (index, checked) = aside(move || {
             let checked = index.check(&outline);
             (index, checked.map(|()| outline.with(documents)))
@@ -372,7 +383,7 @@ impl Inner {
     }
 }
 
-/// The documents of a release, each with its name.
+/// Reads the documents of a release, each with its name.
 pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(Digest, Bytes)>, Failure> {
     let read = |name| async move {
         let stored = cache.get(&blob_key(name), RELEASE_BYTES).await?;
@@ -382,15 +393,15 @@ pub(super) async fn documents(cache: &Cache, outline: &Outline) -> Result<Vec<(D
     stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await
 }
 
-impl Check {
-    /// Notes that a look begins, which the caller must start.
+impl CheckState {
+    /// Records that a check begins; the caller must start it.
     fn start(&mut self) -> Next {
         (self.running, self.began) = (true, Instant::now());
-        Next::Start(self.looks)
+        Next::Start(self.checks)
     }
 }
 
-impl Drop for Look<'_> {
+impl Drop for RunningCheck<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
         let mut check = self.inner.lock();
@@ -399,18 +410,18 @@ impl Drop for Look<'_> {
             Ok(()) => now,
             Err(failure) => {
                 let serving = self.inner.snapshot.load().as_ref().map(|snapshot| snapshot.commit.to_string());
-                tracing::warn!(%failure, serving, "no look at the live release");
+                tracing::warn!(%failure, serving, "cannot check the live release");
                 check.confirmed
             }
         };
-        let looks = check.looks + 1;
-        *check = Check { running: false, looks, began: check.began, last: now, confirmed, outcome };
+        let checks = check.checks + 1;
+        *check = CheckState { running: false, checks, began: check.began, last: now, confirmed, outcome };
         drop(check);
-        self.inner.looks.send_replace(looks);
+        self.inner.checks.send_replace(checks);
     }
 }
 
-/// Works where it keeps no request waiting.
+/// Runs a blocking function on another thread.
 pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Ended)
 }
@@ -418,19 +429,25 @@ pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devfile_registry::cache::Patience;
+    use devfile_registry::cache::RetryPolicy;
 
     async fn inner() -> Inner {
         let long_ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
-        let check =
-            Check { running: false, looks: 0, began: long_ago, last: long_ago, confirmed: long_ago, outcome: Ok(()) };
+        let check = CheckState {
+            running: false,
+            checks: 0,
+            began: long_ago,
+            last: long_ago,
+            confirmed: long_ago,
+            outcome: Ok(()),
+        };
         Inner {
-            cache: Cache::from_env("nowhere", Patience::Reader).await,
+            cache: Cache::from_env("nowhere", RetryPolicy::Reader).await,
             revalidate: Duration::from_secs(5),
             damaged: Damaged::default(),
             snapshot: ArcSwapOption::empty(),
             check: Mutex::new(check),
-            looks: watch::Sender::new(0),
+            checks: watch::Sender::new(0),
         }
     }
 
@@ -438,13 +455,13 @@ mod tests {
     async fn request_for_what_is_lacking_shares_a_look_and_believes_only_a_later_one() {
         let inner = inner().await;
         let asked = Instant::now();
-        assert_eq!(inner.next(asked, Lacking::Digest), Next::Start(0));
-        assert_eq!(inner.next(asked, Lacking::Name), Next::Join(0));
+        assert_eq!(inner.next(asked, MissingContent::Digest), Next::Start(0));
+        assert_eq!(inner.next(asked, MissingContent::Name), Next::Join(0));
         let late = Instant::now();
-        drop(Look { inner: &inner, outcome: Ok(()) });
-        assert_eq!(*inner.looks.borrow(), 1, "those who wait are told");
-        assert_eq!(inner.next(asked, Lacking::Name), Next::Confirmed);
-        assert!(matches!(inner.next(late, Lacking::Name), Next::Pause(_)), "the look began before the request");
+        drop(RunningCheck { inner: &inner, outcome: Ok(()) });
+        assert_eq!(*inner.checks.borrow(), 1, "waiting requests wake");
+        assert_eq!(inner.next(asked, MissingContent::Name), Next::Confirmed);
+        assert!(matches!(inner.next(late, MissingContent::Name), Next::Pause(_)), "the look began before the request");
         assert_eq!(inner.begin(Duration::from_secs(5)), None);
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)));
         assert_eq!(inner.begin(Duration::from_secs(5)), Some(Next::Join(1)));
@@ -453,10 +470,10 @@ mod tests {
     #[tokio::test]
     async fn only_an_answer_of_the_bucket_confirms_a_snapshot() {
         let live = Live { inner: Arc::new(inner().await) };
-        drop(Look { inner: &live.inner, outcome: Err(Failure::Empty) });
+        drop(RunningCheck { inner: &live.inner, outcome: Err(Failure::Empty) });
         let stale = live.freshness();
         assert!(stale.failure.is_some() && stale.checked >= Duration::from_secs(100), "{stale:?}");
-        drop(Look { inner: &live.inner, outcome: Ok(()) });
+        drop(RunningCheck { inner: &live.inner, outcome: Ok(()) });
         let fresh = live.freshness();
         assert!(fresh.failure.is_none() && fresh.checked < Duration::from_secs(100), "{fresh:?}");
     }
@@ -467,11 +484,11 @@ mod tests {
         assert_eq!(inner.begin(AGAIN), Some(Next::Start(0)));
         assert_eq!(inner.begin(AGAIN), Some(Next::Join(0)), "one at a time");
         let looking = Arc::clone(&inner);
-        let look = async move {
-            let _look = Look { inner: &looking, outcome: Err(Failure::Ended) };
+        let check_bucket = async move {
+            let _look = RunningCheck { inner: &looking, outcome: Err(Failure::Ended) };
             panic!("a look that a test ends");
         };
-        assert!(tokio::spawn(look).await.is_err());
+        assert!(tokio::spawn(check_bucket).await.is_err());
         assert!(matches!(inner.lock().outcome, Err(Failure::Ended)));
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)), "the next request looks again");
     }

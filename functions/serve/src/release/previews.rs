@@ -17,7 +17,7 @@ use super::live::{Failure, aside, documents};
 use super::snapshot::{Shared, Snapshot};
 use crate::workers;
 
-/// Longest time that a request waits for the bucket. Then the previews count that were read last.
+/// Longest wait of a request for the bucket. After it the previews of the last read count.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Age, in seconds, below which an object is asked for again: times in the bucket are whole seconds, and two writes may be within one.
@@ -74,7 +74,7 @@ async fn read_all(cache: &Cache, known: &BTreeMap<u64, Known>) -> Result<BTreeMa
     let stored = cache.list(PREVIEWS).await?.into_iter();
     let mut stored: Vec<(u64, Stat)> =
         stored.filter_map(|(key, stat)| Some((Preview::number_of(&key)?, stat))).collect();
-    // Beside those that live there are some that ended within the day.
+    // The store also has previews that ended within the day.
     stored.sort_by_key(|(number, stat)| std::cmp::Reverse((stat.modified, *number)));
     stored.truncate(LIVING_PREVIEWS.saturating_mul(10));
     let now = jiff::Timestamp::now().as_second();

@@ -1,4 +1,4 @@
-//! Stacks as the OCI API shows them.
+//! Stacks as repositories of the OCI API.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use devfile_registry::artifact;
 use devfile_registry::digest::Digest;
 use devfile_registry::release::PublishedVersion;
 
-/// Repositories by the folder of their stack.
+/// Repositories by the folder of the stack.
 pub(crate) type Repositories = BTreeMap<String, Repository>;
 
-/// A stack as the OCI API shows it.
+/// A stack as a repository of the OCI API.
 #[derive(Debug, Default)]
 pub(crate) struct Repository {
     /// Manifest digests by tag.
@@ -22,18 +22,19 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// Returns the manifests that another state of the repository does not have, and all blobs, as long as there are any.
+    /// Returns the manifests that another state of the repository lacks, with all blobs; empty when
+    /// no manifest remains.
     pub(super) fn without(&self, other: Option<&Self>) -> Self {
         let is_known = |digest: &Digest| other.is_some_and(|other| other.manifests.contains_key(digest));
         let alone = self.manifests.iter().filter(|(digest, _)| !is_known(digest));
-        // A copy, so that the rest of this state is let go.
+        // Copied, so that the other state can be freed.
         let manifests: BTreeMap<_, _> =
             alone.map(|(digest, manifest)| (*digest, Bytes::copy_from_slice(manifest))).collect();
         let blobs = if manifests.is_empty() { BTreeMap::new() } else { self.blobs.clone() };
         Self { tags: BTreeMap::new(), manifests, blobs }
     }
 
-    /// Adds the manifest of a version and the blobs that it names.
+    /// Adds the manifest and the blobs of a version.
     pub(crate) fn add(&mut self, version: &PublishedVersion, manifest: Bytes) {
         let config = (Digest::of(artifact::CONFIG), artifact::CONFIG.len() as u64);
         self.manifests.insert(version.manifest, manifest);

@@ -1,6 +1,7 @@
-//! The live release, ready to be answered from.
+//! The live release in memory, with prepared answers.
 //!
-//! Everything that requests ask for is worked out here, once per release; a request looks up and copies at most.
+//! Everything that requests need is computed here once per release; a request only looks up and
+//! copies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -18,57 +19,58 @@ use crate::http::body::{Body, JSON};
 use crate::release::earlier::{Recorded, Unavailable};
 use crate::release::repository::{Repositories, Repository};
 use crate::view::browse::lineage::{DevfileSource, Lineage};
-use crate::view::browse::shelf::Shelf;
+use crate::view::browse::viewer_index::ViewerIndex;
 use crate::view::catalog::{Catalog, IndexKind, IndexSchema, Query};
 use crate::view::icons::{Icons, data_uris};
 use crate::view::versions::{self, Versioned};
 
-/// One release, in memory. Requests hold it by reference count, so that each answers from exactly one (invariant 1).
+/// One release in memory. Requests hold it by reference count, so that each answers from exactly
+/// one (invariant 1).
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// State of `index.json` in the bucket.
+    /// The `ETag` of `index.json` in the bucket.
     pub(crate) etag: ETag,
     /// Commit of the release.
     pub(crate) commit: CommitSha,
     /// The release as `/status` describes it.
     pub(crate) about: About,
-    /// The entries, for every question about them.
+    /// The entries, for filters and queries.
     pub(crate) catalog: Catalog,
     /// The entries, for the pages of the viewer.
-    pub(crate) shelf: Shelf,
+    pub(crate) viewer_index: ViewerIndex,
     /// Warnings about files of the registry repository.
     pub(crate) warnings: Vec<Diagnostic>,
     /// `index.json` as it is in the bucket.
     pub(crate) index_json: Body,
-    /// The answers without filters.
+    /// The unfiltered answers, by schema and kind.
     unfiltered: [[Body; 3]; 2],
     /// Devfiles by entry type and name, newest version first.
     devfiles: HashMap<(EntryType, String), Vec<DevfileVersion>>,
     /// Repositories of the OCI API by the folder of their stack.
     repositories: Repositories,
-    /// Content of the release before, for clients that have begun to pull from it.
+    /// Content of the previous release, for clients that have begun to pull from it.
     earlier: Earlier,
-    /// The recent releases before that one, read when a digest is unknown.
+    /// The recent releases before that one, read on the first request for an unknown digest.
     recorded: Recorded,
-    /// Files of the stacks' folders by path, the archives of the artifacts among them.
+    /// Files in the folders of the stacks by path, including the archives of the artifacts.
     files: BTreeMap<String, StoredFile>,
-    /// The icons that are in memory, by the URL that the index names.
+    /// The icons in memory, by the URL in the index.
     pub(crate) icons: Icons,
     /// Folders of stacks' versions by name and version.
     folders: HashMap<(String, String), String>,
     /// Names and versions of stacks by the folders of the versions.
     versions_in: HashMap<String, (String, String)>,
-    /// Names of stacks by their folders below `stacks/`, which may have other names.
+    /// Names of stacks by their folders below `stacks/`, which may differ.
     stacks_in: HashMap<String, String>,
-    /// The registry's own URL, when its devfiles name it.
+    /// The registry's own URL, if its devfiles name it.
     pub(crate) own_url: Option<String>,
-    /// Content that is in memory anyway, by digest.
+    /// Content in memory, by digest.
     contents: HashMap<Digest, Bytes>,
-    /// Parents and children of versions, once a page needs them.
+    /// Parents and children of versions, computed on first use.
     lineage: OnceLock<Lineage>,
 }
 
-/// The content that the release before alone had, for clients that may still ask for it.
+/// Content of the previous release alone, for clients that may still request it.
 #[derive(Debug, Default)]
 struct Earlier {
     /// Its manifests with all their blobs.
@@ -77,18 +79,18 @@ struct Earlier {
     contents: HashMap<Digest, Bytes>,
 }
 
-/// A devfile that `/devfiles` answers with.
+/// A devfile in the answers of `/devfiles`.
 #[derive(Debug)]
 pub(crate) struct DevfileVersion {
     /// Its version; empty for a sample without versions.
     pub(crate) version: String,
     /// Its schema version.
     pub(crate) schema_version: String,
-    /// Whether it is the answer when no version is named.
+    /// Whether it is the answer to a request without a version.
     pub(crate) default: bool,
     /// The devfile.
     pub(crate) body: Body,
-    /// Its starter projects, once somebody has asked for one.
+    /// Its starter projects, computed on first use.
     pub(crate) starters: OnceLock<Vec<StarterProject>>,
 }
 
@@ -111,15 +113,15 @@ pub(crate) struct About {
     pub(crate) source: String,
     /// Name of the release.
     pub(crate) release: Digest,
-    /// Time at which it went live.
+    /// The time of its publication.
     pub(crate) generated_at: Timestamp,
-    /// Whether it stays until it is unpinned, whatever happens on the branch.
+    /// Whether a rollback pinned it.
     pub(crate) pinned: bool,
     /// Paths that it changed.
     pub(crate) changed: BTreeSet<String>,
     /// Paths that it removed.
     pub(crate) removed: BTreeSet<String>,
-    /// Releases that were live, the newest first, this one included: those that a rollback can be made to.
+    /// Releases that a rollback can make live, newest first, this one included.
     pub(crate) recent: Vec<Recent>,
     /// Number of stacks.
     pub(crate) stacks: usize,
@@ -127,19 +129,19 @@ pub(crate) struct About {
     pub(crate) samples: usize,
     /// Number of published versions.
     pub(crate) versions: usize,
-    /// Parts that are not published as they stand in the repository, with the reasons.
+    /// Versions, stacks and samples that keep their last published state, with the reasons.
     pub(crate) quarantined: Vec<devfile_registry::repository::Quarantined>,
-    /// Since when, by their paths in the repository; the first of many.
+    /// The start of each quarantine by path, for a limited number of paths.
     pub(crate) quarantined_since: BTreeMap<String, Timestamp>,
-    /// Stacks and entries that a later refresh tries again, with the reasons.
+    /// Stacks and entries that a later refresh retries, with the reasons.
     pub(crate) pending: Pending,
     /// Number of warnings.
     pub(crate) warnings: usize,
 }
 
 impl Snapshot {
-    /// Works out all answers. `index_bytes` are the bytes that `index` was read from; `icons` are those of the release that
-    /// could be read.
+    /// Computes all answers. `index_bytes` are the bytes of `index`; `icons` are the icons of the
+    /// release that could be read.
     pub(crate) fn new(etag: ETag, index: LiveIndex, index_bytes: Bytes, release: Release, icons: Icons) -> Self {
         let Release { outline, content, .. } = release;
         let mut warnings: Vec<Diagnostic> = content.warnings.into_values().flatten().chain(outline.warnings).collect();
@@ -179,7 +181,8 @@ impl Snapshot {
                     .map(|kind| Body::new(JSON, catalog.select(schema, kind, &Query::default()).body()))
             })
         };
-        let (shelf, unfiltered) = join(|| Shelf::new(&entries, &icons, versions, &index.recent), unfiltered);
+        let (viewer_index, unfiltered) =
+            join(|| ViewerIndex::new(&entries, &icons, versions, &index.recent), unfiltered);
         let mut files = content.files;
         files.extend(versions.iter().filter_map(archive));
         let of_stacks = content.versions.into_iter();
@@ -197,7 +200,7 @@ impl Snapshot {
             etag,
             commit: index.commit_hash,
             about,
-            shelf,
+            viewer_index,
             warnings,
             index_json: Body::new(JSON, index_bytes),
             devfiles: devfiles(&entries, &texts),
@@ -217,11 +220,11 @@ impl Snapshot {
         }
     }
 
-    /// The same, also with the artifacts of the release that it follows.
+    /// Returns the snapshot with the artifacts of the previous release.
     pub(crate) fn after(self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
         let alone = before.contents.iter().filter(|(digest, _)| !self.contents.contains_key(*digest));
-        // A copy, so that the rest of the release before is let go.
+        // Copied, so that the previous release can be freed.
         let contents = alone.map(|(digest, content)| (*digest, Bytes::copy_from_slice(content))).collect();
         let repositories = before.repositories.iter().filter_map(|(stack, repository)| {
             let alone = repository.without(self.repositories.get(stack));
@@ -230,12 +233,12 @@ impl Snapshot {
         Self { earlier: Earlier { repositories: repositories.collect(), contents }, ..self }
     }
 
-    /// Compresses what most requests ask for.
+    /// Compresses the most frequent answers.
     pub(crate) fn prepare(&self) {
         self.unfiltered.iter().flatten().chain([&self.index_json]).for_each(Body::prepare);
     }
 
-    /// The answer of an index route without filters.
+    /// Returns the answer of an index route without filters.
     pub(crate) fn unfiltered(&self, schema: IndexSchema, kind: IndexKind) -> &Body {
         let schema = match schema {
             IndexSchema::V1 => 0,
@@ -249,22 +252,23 @@ impl Snapshot {
         &self.unfiltered[schema][kind]
     }
 
-    /// Devfiles of the stack with a name, or else of the sample, newest version first; none when there is neither.
+    /// Returns the devfiles of the stack with a name, or else of the sample, newest version first;
+    /// `None` when there is neither.
     pub(crate) fn devfiles(&self, name: &str) -> Option<&[DevfileVersion]> {
         self.devfiles_of(EntryType::Stack, name).or_else(|| self.devfiles_of(EntryType::Sample, name))
     }
 
-    /// Devfiles of the entry with a type and a name, newest version first.
+    /// Returns the devfiles of the entry with a type and a name, newest version first.
     pub(crate) fn devfiles_of(&self, entry_type: EntryType, name: &str) -> Option<&[DevfileVersion]> {
         self.devfiles.get(&(entry_type, name.to_owned())).map(Vec::as_slice)
     }
 
-    /// The entry with a name: of the type that is asked for, else of the stack, else of the sample.
+    /// Returns the entry with a name: of the requested type, else the stack, else the sample.
     pub(crate) fn entry(&self, name: &str, only: Option<EntryType>) -> Option<Entry> {
-        Some(self.catalog.entry(self.shelf.place(name, only)?))
+        Some(self.catalog.entry(self.viewer_index.position(name, only)?))
     }
 
-    /// The repository of a stack.
+    /// Returns the repository of a stack.
     pub(crate) fn repository(&self, stack: &str) -> Option<&Repository> {
         self.repositories.get(stack)
     }
@@ -280,7 +284,7 @@ impl Snapshot {
     /// The bucket fails.
     pub(crate) async fn read_recent(self: &Arc<Self>, cache: &Cache) -> Result<(), Unavailable> {
         let (snapshot, cache) = (Arc::clone(self), cache.clone());
-        // The read goes on for others when the client that caused it disconnects.
+        // The read continues for other requests when this client disconnects.
         let read = tokio::spawn(async move {
             let is_live = |stack: &str, manifest: &Digest| {
                 snapshot.repository(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
@@ -296,12 +300,12 @@ impl Snapshot {
         self.recorded.is_read()
     }
 
-    /// A manifest of a stack by its digest.
+    /// Returns a manifest of a stack by its digest.
     pub(crate) fn manifest(&self, stack: &str, digest: &Digest) -> Option<&Bytes> {
         self.with_earlier(stack).find_map(|repository| repository.manifests.get(digest))
     }
 
-    /// The size of a blob that a manifest of a stack names.
+    /// Returns the size of a blob that a manifest of a stack names.
     pub(crate) fn blob_size(&self, stack: &str, digest: &Digest) -> Option<u64> {
         self.with_earlier(stack).find_map(|repository| repository.blobs.get(digest).copied())
     }
@@ -311,79 +315,80 @@ impl Snapshot {
         known.filter_map(move |all| all.get(stack)).chain(self.recorded.repository(stack))
     }
 
-    /// All repositories by the folder of their stack.
+    /// Returns all repositories by the folder of the stack.
     pub(crate) fn repositories(&self) -> impl Iterator<Item = &str> {
         self.repositories.keys().map(String::as_str)
     }
 
-    /// The folder of a version of a stack in the registry repository.
+    /// Returns the folder of a version of a stack in the registry repository.
     pub(crate) fn folder(&self, stack: &str, version: &str) -> Option<&str> {
         self.folders.get(&(stack.to_owned(), version.to_owned())).map(String::as_str)
     }
 
-    /// The stack and version in a folder of the registry repository.
+    /// Returns the stack and version in a folder of the registry repository.
     pub(crate) fn version_in(&self, folder: &str) -> Option<(&str, &str)> {
         self.versions_in.get(folder).map(|(name, version)| (name.as_str(), version.as_str()))
     }
 
-    /// The name of the stack in a folder below `stacks/` of the registry repository.
+    /// Returns the name of the stack in a folder below `stacks/` of the registry repository.
     pub(crate) fn stack_in(&self, folder: &str) -> Option<&str> {
         self.stacks_in.get(folder).map(String::as_str)
     }
 
-    /// A file of the registry repository, by its path there.
+    /// Returns a file of the registry repository by its path.
     pub(crate) fn file(&self, path: &str) -> Option<&StoredFile> {
         self.files.get(path)
     }
 
-    /// The files below a folder of the registry repository, with their paths there.
+    /// Returns the files below a folder of the registry repository, with their paths.
     pub(crate) fn files_below(&self, folder: &str) -> impl Iterator<Item = (&str, &StoredFile)> {
-        // '0' follows '/' in ASCII, so the range is exactly what starts with "<folder>/".
+        // `0` follows `/` in ASCII, so the range has exactly the paths that start with `<folder>/`.
         let files = self.files.range(format!("{folder}/")..format!("{folder}0"));
         files.map(|(path, file)| (path.as_str(), file))
     }
 
-    /// The parents and children of versions. `public_url` is the registry's own address.
+    /// Returns the parents and children of versions. `public_url` is the registry's own address.
     pub(crate) fn lineage(&self, public_url: Option<&str>) -> &Lineage {
         self.lineage.get_or_init(|| {
             Lineage::new(
                 &self.sources(),
-                |name| self.shelf.place(name, None).map(|place| (place, self.catalog.entry(place))),
+                |name| self.viewer_index.position(name, None).map(|position| (position, self.catalog.entry(position))),
                 |url| self.is_own_url(url, public_url),
             )
         })
     }
 
-    /// Whether a URL is that of this registry: `public_url`, or the one that its devfiles name.
+    /// Returns whether a URL is that of this registry: `public_url`, or the one in its devfiles.
     pub(crate) fn is_own_url(&self, url: &str, public_url: Option<&str>) -> bool {
         let mut own = [public_url, self.own_url.as_deref()].into_iter().flatten();
         own.any(|own| own.trim_end_matches('/') == url.trim_end_matches('/'))
     }
 
-    /// All devfiles with the places of their entries, in the order of the index.
+    /// Returns all devfiles with the positions of their entries, in the order of the index.
     fn sources(&self) -> Vec<DevfileSource<'_>> {
-        let places = self.devfiles.keys().filter_map(|key| Some((self.shelf.place(&key.1, Some(key.0))?, key)));
+        let places =
+            self.devfiles.keys().filter_map(|key| Some((self.viewer_index.position(&key.1, Some(key.0))?, key)));
         let entries: BTreeMap<usize, &(EntryType, String)> = places.collect();
-        let sources = entries.into_iter().flat_map(|(place, (kind, name))| {
+        let sources = entries.into_iter().flat_map(|(position, (kind, name))| {
             self.devfiles_of(*kind, name).unwrap_or_default().iter().filter_map(move |devfile| {
                 let folder = match kind {
                     EntryType::Stack => self.folder(name, &devfile.version).unwrap_or_default(),
                     EntryType::Sample => "",
                 };
                 let text = std::str::from_utf8(devfile.body.bytes()).ok()?;
-                Some(DevfileSource { place, version: &devfile.version, folder, text })
+                Some(DevfileSource { position, version: &devfile.version, folder, text })
             })
         });
         sources.collect()
     }
 
-    /// Content that is in memory.
+    /// Returns content that is in memory.
     pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
         self.contents.get(digest).or_else(|| self.earlier.contents.get(digest))
     }
 }
 
-/// Runs the first on another thread, the second on this one.
+/// Runs the first function on another thread and the second on this one.
 fn join<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
     std::thread::scope(|scope| {
         let first = scope.spawn(first);
@@ -429,7 +434,8 @@ fn devfiles(
     all
 }
 
-/// The archive of a version's artifact, as a file of the version's folder: the reference makes it there.
+/// Returns the archive of an artifact as a file in the folder of its version, the reference's path
+/// for it.
 fn archive(version: &PublishedVersion) -> Option<(String, StoredFile)> {
     let layer = version.layers.iter().find(|layer| layer.title == artifact::ARCHIVE)?;
     let file = StoredFile { digest: layer.digest, size: layer.size };
@@ -447,9 +453,8 @@ fn repositories(versions: &[PublishedVersion]) -> Repositories {
     repositories
 }
 
-/// Puts thousands of texts into one buffer, which is the only memory that they take; returns the part of each.
-///
-/// Left where they were read or made, they would hold the memory of all that was read and made with them.
+/// Copies thousands of texts into one buffer and returns the range of each. Otherwise each text
+/// would keep the buffer in memory from which it was read.
 fn packed<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Vec<Bytes> {
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for text in texts {

@@ -213,7 +213,7 @@ fn at_the_store() -> Answer {
 /// The answers to requests for content that comes from the store.
 fn from_the_store(range_error: Value, store_error: Value) -> [Answer; 3] {
     let out = Answer::content(416, "There is no such range", JSON, range_error);
-    let failed = Answer::content(502, "The store fails, or what it holds is damaged", JSON, store_error);
+    let failed = Answer::content(502, "The store fails, or its content is damaged", JSON, store_error);
     [
         at_the_store(),
         with(out, &[CACHING, ("Content-Range", "#/components/headers/ContentRange")]),

@@ -19,7 +19,7 @@ pub(crate) use self::schema::{name_schema, parameter, query_parameter, range_par
 use crate::http::path::without_slash;
 use crate::state::App;
 
-/// A route: what it is, and who answers it.
+/// A route: its declaration and its handler.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// The declaration of the route.

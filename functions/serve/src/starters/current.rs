@@ -15,8 +15,8 @@ use devfile_registry::cache::CacheError;
 use devfile_registry::digest::Digest;
 use devfile_registry::git::Revision;
 use devfile_registry::starter::{
-    ArchiveError, Files, LastGood, Look, Origin, Remote, RemoteError, Remotes, Source, SourceKey, StarterStore, State,
-    ZipKey, pack_zip,
+    ArchiveError, Files, LastGood, Origin, RemoteError, RemoteSource, Remotes, Revalidated, SourceKey, StarterSource,
+    StarterStore, State, ZipKey, pack_zip,
 };
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use moka::Expiry;
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The time that a client waits for a zip at most; the gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
 
-/// When the note of a state that still counts is written again: the bucket forgets what is old.
+/// Age at which the note of a valid state is written again: the bucket removes old objects.
 const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most sources that are remembered; an entry takes some hundred bytes.
@@ -48,16 +48,16 @@ const AT_ONCE: usize = 4;
 
 /// The requested representation.
 #[derive(Debug, Clone)]
-pub(super) enum Wanted {
+pub(super) enum RequestedZip {
     /// A source on another host.
     There {
         /// The source.
-        source: Source,
+        source: StarterSource,
     },
     /// A zip file of the live release.
     Here {
         /// The source.
-        source: Source,
+        source: StarterSource,
         /// Digest of the file.
         digest: Digest,
         /// Its bytes.
@@ -73,12 +73,12 @@ pub(super) struct Current {
     /// Its length in bytes.
     pub(super) size: u64,
     /// Whether it is known to be the current one.
-    pub(super) freshness: Freshness,
+    pub(super) freshness: SourceFreshness,
 }
 
 /// The freshness of a zip, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
+pub(super) enum SourceFreshness {
     /// It cannot change.
     Fixed,
     /// The source says that it is current.
@@ -117,7 +117,7 @@ pub(crate) enum StarterError {
 }
 
 /// The current zip of a source, or why there is none.
-type Found = Result<Current, Arc<StarterError>>;
+type CurrentResult = Result<Current, Arc<StarterError>>;
 
 impl StarterError {
     /// Whether a host was too slow.
@@ -158,21 +158,21 @@ impl StarterError {
 }
 
 /// A source, and for a zip file of the live release the digest of that file.
-type Key = (SourceKey, Option<Digest>);
+type RunKey = (SourceKey, Option<Digest>);
 
 /// The work on one source, which every request for it can wait for, and whether it waits for its turn.
-type Running = (Shared<BoxFuture<'static, Found>>, Arc<Turn>);
+type Running = (Shared<BoxFuture<'static, CurrentResult>>, Arc<Turn>);
 
 /// The current zips of all sources.
 #[derive(Debug)]
 pub(super) struct Currents {
-    work: Arc<Work>,
-    memory: Memory<Key, Found>,
-    running: Arc<Mutex<HashMap<Key, Running>>>,
+    work: Arc<Fetcher>,
+    memory: Memory<RunKey, CurrentResult>,
+    running: Arc<Mutex<HashMap<RunKey, Running>>>,
 }
 
 #[derive(Debug)]
-struct Work {
+struct Fetcher {
     remotes: Remotes,
     store: StarterStore,
     room: Semaphore,
@@ -198,19 +198,19 @@ impl Turn {
 #[derive(Debug)]
 struct Until;
 
-impl Expiry<Key, Found> for Until {
-    fn expire_after_create(&self, _: &Key, found: &Found, _: Instant) -> Option<Duration> {
+impl Expiry<RunKey, CurrentResult> for Until {
+    fn expire_after_create(&self, _: &RunKey, found: &CurrentResult, _: Instant) -> Option<Duration> {
         match found {
-            Ok(Current { freshness: Freshness::Fixed, .. }) => None,
-            Ok(Current { freshness: Freshness::Checked, .. }) => Some(LOOK),
-            Ok(Current { freshness: Freshness::Stale { .. }, .. }) => Some(PAUSE),
+            Ok(Current { freshness: SourceFreshness::Fixed, .. }) => None,
+            Ok(Current { freshness: SourceFreshness::Checked, .. }) => Some(LOOK),
+            Ok(Current { freshness: SourceFreshness::Stale { .. }, .. }) => Some(PAUSE),
             Err(error) => Some(if error.may_pass() { Duration::ZERO } else { PAUSE }),
         }
     }
 }
 
-impl Wanted {
-    fn key(&self) -> Key {
+impl RequestedZip {
+    fn key(&self) -> RunKey {
         match self {
             Self::There { source } => (SourceKey::of(source), None),
             Self::Here { source, digest, .. } => (SourceKey::of(source), Some(*digest)),
@@ -221,12 +221,12 @@ impl Wanted {
 impl Currents {
     pub(super) fn new(remotes: Remotes, store: StarterStore) -> Self {
         let memory = Memory::builder().max_capacity(SOURCES).expire_after(Until).build();
-        let work = Arc::new(Work { remotes, store, room: Semaphore::new(AT_ONCE) });
+        let work = Arc::new(Fetcher { remotes, store, room: Semaphore::new(AT_ONCE) });
         Self { work, memory, running: Arc::default() }
     }
 
     /// The current zip.
-    pub(super) async fn find(&self, wanted: &Wanted) -> Found {
+    pub(super) async fn find(&self, wanted: &RequestedZip) -> CurrentResult {
         let find = async {
             let (running, turn) = self.begin(wanted)?;
             match tokio::time::timeout(WAIT, running).await {
@@ -239,9 +239,9 @@ impl Currents {
         self.memory.get_with(wanted.key(), find).await
     }
 
-    /// Begins the work on a source, or joins what was begun for an earlier request. Once begun it is finished, also when the clients
+    /// Starts the work on a source, or joins that of an earlier request. Started work is finished, also when the clients
     /// that asked go away.
-    fn begin(&self, wanted: &Wanted) -> Result<Running, Arc<StarterError>> {
+    fn begin(&self, wanted: &RequestedZip) -> Result<Running, Arc<StarterError>> {
         let key = wanted.key();
         let mut running = lock(&self.running);
         if let Some(begun) = running.get(&key) {
@@ -267,36 +267,41 @@ impl Currents {
     }
 
     /// Looks anew the next time.
-    pub(super) async fn forget(&self, wanted: &Wanted) {
+    pub(super) async fn forget(&self, wanted: &RequestedZip) {
         self.memory.invalidate(&wanted.key()).await;
     }
 }
 
-impl Work {
-    async fn find(&self, wanted: &Wanted, turn: &Turn) -> Result<Current, StarterError> {
+impl Fetcher {
+    async fn find(&self, wanted: &RequestedZip, turn: &Turn) -> Result<Current, StarterError> {
         match wanted {
-            Wanted::Here { source, digest, bytes } => {
+            RequestedZip::Here { source, digest, bytes } => {
                 let zip = ZipKey::of(source, &State::Content(*digest));
                 if let Some(size) = self.store.size(zip).await? {
-                    return Ok(Current { zip, size, freshness: Freshness::Fixed });
+                    return Ok(Current { zip, size, freshness: SourceFreshness::Fixed });
                 }
                 let _room = turn.of(&self.room).await;
                 let packed = temporary(bytes)?;
                 let made = pack_zip(packed, source.sub_dir.as_ref()).await?;
-                self.keep(zip, &made, Freshness::Fixed).await
+                self.keep(zip, &made, SourceFreshness::Fixed).await
             }
-            Wanted::There { source } => match &source.origin {
-                Origin::Git { remote, revision } => self.there(source, Remote::Git(remote, revision), turn).await,
-                Origin::Zip(url) => self.there(source, Remote::Zip(url), turn).await,
+            RequestedZip::There { source } => match &source.origin {
+                Origin::Git { remote, revision } => self.there(source, RemoteSource::Git(remote, revision), turn).await,
+                Origin::Zip(url) => self.there(source, RemoteSource::Zip(url), turn).await,
                 Origin::File(path) => Err(ArchiveError::NoSuchFolder(path.to_string()).into()),
             },
         }
     }
 
-    async fn there(&self, source: &Source, remote: Remote<'_>, turn: &Turn) -> Result<Current, StarterError> {
+    async fn there(
+        &self,
+        source: &StarterSource,
+        remote: RemoteSource<'_>,
+        turn: &Turn,
+    ) -> Result<Current, StarterError> {
         let key = SourceKey::of(source);
         let last = self.store.last_good(key).await?;
-        let error = match self.look(source, remote, last.as_ref(), turn).await {
+        let error = match self.revalidate(source, remote, last.as_ref(), turn).await {
             Ok((current, state)) => {
                 if last.is_none_or(|last| last.state != state || last.age() > RENEW) {
                     self.store.remember(key, &LastGood::now(state)).await?;
@@ -311,34 +316,34 @@ impl Work {
         match self.store.size(zip).await? {
             Some(size) => {
                 tracing::warn!(%error, "giving the last good zip of a starter project");
-                Ok(Current { zip, size, freshness: Freshness::Stale { since: last.noted() } })
+                Ok(Current { zip, size, freshness: SourceFreshness::Stale { since: last.noted() } })
             }
             None => Err(error.into()),
         }
     }
 
     /// The current zip, and the state of the source that it is of.
-    async fn look(
+    async fn revalidate(
         &self,
-        source: &Source,
-        remote: Remote<'_>,
+        source: &StarterSource,
+        remote: RemoteSource<'_>,
         last: Option<&LastGood>,
         turn: &Turn,
     ) -> Result<(Current, State), StarterError> {
         let known = last.map(|last| &last.state);
         let freshness = match remote {
-            Remote::Git(_, Revision::Commit(_)) => Freshness::Fixed,
-            _ => Freshness::Checked,
+            RemoteSource::Git(_, Revision::Commit(_)) => SourceFreshness::Fixed,
+            _ => SourceFreshness::Checked,
         };
-        let mut look = self.remotes.look(remote, known).await?;
-        if let (Look::Unchanged, Some(state)) = (&look, known) {
+        let mut revalidate = self.remotes.revalidate(remote, known).await?;
+        if let (Revalidated::Unchanged, Some(state)) = (&revalidate, known) {
             let zip = ZipKey::of(source, state);
             if let Some(size) = self.store.size(zip).await? {
                 return Ok((Current { zip, size, freshness }, state.clone()));
             }
-            look = self.remotes.look(remote, None).await?;
+            revalidate = self.remotes.revalidate(remote, None).await?;
         }
-        let Look::Changed(state, files) = look else {
+        let Revalidated::Changed(state, files) = revalidate else {
             return Err(StarterError::Ended("a source without a state".into()));
         };
         let zip = ZipKey::of(source, &state);
@@ -352,9 +357,9 @@ impl Work {
     async fn make(
         &self,
         zip: ZipKey,
-        source: &Source,
+        source: &StarterSource,
         files: Files,
-        freshness: Freshness,
+        freshness: SourceFreshness,
         turn: &Turn,
     ) -> Result<Current, StarterError> {
         let _room = turn.of(&self.room).await;
@@ -370,7 +375,12 @@ impl Work {
     }
 
     /// Puts a zip into the bucket.
-    async fn keep(&self, zip: ZipKey, made: &NamedTempFile, freshness: Freshness) -> Result<Current, StarterError> {
+    async fn keep(
+        &self,
+        zip: ZipKey,
+        made: &NamedTempFile,
+        freshness: SourceFreshness,
+    ) -> Result<Current, StarterError> {
         let size = made.as_file().metadata().map_err(ArchiveError::Temporary)?.len();
         self.store.write(zip, made.path()).await?;
         Ok(Current { zip, size, freshness })
@@ -426,9 +436,9 @@ mod tests {
             let found = Ok(Current { zip: ZipKey::of(&source, &state), size: 1, freshness });
             Until.expire_after_create(&key, &found, Instant::now())
         };
-        assert_eq!(lives(Freshness::Fixed), None, "a commit does not change");
-        assert_eq!(lives(Freshness::Checked), Some(Duration::from_secs(300)));
-        assert_eq!(lives(Freshness::Stale { since: SystemTime::now() }), Some(PAUSE));
+        assert_eq!(lives(SourceFreshness::Fixed), None, "a commit does not change");
+        assert_eq!(lives(SourceFreshness::Checked), Some(Duration::from_secs(300)));
+        assert_eq!(lives(SourceFreshness::Stale { since: SystemTime::now() }), Some(PAUSE));
         let fails = |error| Until.expire_after_create(&key, &Err(Arc::new(error)), Instant::now());
         assert_eq!(fails(StarterError::Slow), Some(PAUSE), "a source that fails is not asked by every request");
         assert_eq!(fails(StarterError::Gone), Some(Duration::ZERO), "the store of the registry may answer again");

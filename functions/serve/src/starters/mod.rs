@@ -18,13 +18,13 @@ use devfile_registry::fetch::Rules;
 use devfile_registry::git::Client;
 use devfile_registry::limits::{REDIRECT_BYTES, STARTER_MEMORY_BYTES};
 use devfile_registry::logging::foreign;
-use devfile_registry::starter::{Origin, Remotes, Source, StarterProject, StarterStore, ZipKey};
+use devfile_registry::starter::{Origin, Remotes, StarterProject, StarterSource, StarterStore, ZipKey};
 use moka::future::Cache as Memory;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
-use self::current::{Current, Currents, Freshness, StarterError, Wanted};
+use self::current::{Current, Currents, RequestedZip, SourceFreshness, StarterError};
 use crate::config::LargeBlobs;
 use crate::devfiles;
 use crate::http::body::{Caching, header};
@@ -36,7 +36,7 @@ use crate::route::{
     Answer, Description, Event, Operation, RestAnswers, Route, name_schema, parameter, range_parameter,
 };
 use crate::state::{App, Released, STALE};
-use crate::view::versions::Wanted as WantedVersion;
+use crate::view::versions::Wanted;
 use crate::workers;
 
 /// The starter projects of a registry.
@@ -61,7 +61,7 @@ impl Starters {
         &self,
         snapshot: &Snapshot,
         blobs: &Blobs,
-        (name, version, project): (&str, WantedVersion<'_>, &str),
+        (name, version, project): (&str, Wanted<'_>, &str),
         request: &Parts,
     ) -> Result<Response<Body>, NoStarter> {
         let devfile = devfiles::find(snapshot, name, version, request.uri.query().unwrap_or_default())?;
@@ -84,9 +84,9 @@ impl Starters {
                     Some(bytes) => bytes.clone(),
                     None => blobs.read(file.digest, file.size).await.map_err(Problem::from)?,
                 };
-                Wanted::Here { source, digest: file.digest, bytes }
+                RequestedZip::Here { source, digest: file.digest, bytes }
             }
-            _ => Wanted::There { source },
+            _ => RequestedZip::There { source },
         };
         let mut current = self.currents.find(&wanted).await?;
         let mut response = self.give(&current, project, blobs, request).await;
@@ -97,7 +97,7 @@ impl Starters {
             response = self.give(&current, project, blobs, request).await;
         }
         let mut response = response?;
-        if let Freshness::Stale { since } = current.freshness {
+        if let SourceFreshness::Stale { since } = current.freshness {
             let seconds = SystemTime::now().duration_since(since).unwrap_or_default().as_secs();
             response.headers_mut().insert(STALE, HeaderValue::from(seconds));
         }
@@ -124,7 +124,7 @@ impl Starters {
         } else if self.large == LargeBlobs::Redirected {
             let url = self.store.presign(zip, &disposition(project), URL_VALID).await;
             let url = url.map_err(|error| failed(error.into()))?;
-            content.delivered(Delivery::Elsewhere(url), &request.headers).map_err(Problem::from)?
+            content.delivered(Delivery::Redirect(url), &request.headers).map_err(Problem::from)?
         } else {
             let part = content.asked(&request.headers).map_err(Problem::from)?;
             let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
@@ -154,7 +154,7 @@ impl NoStarter {
             Self::Zip(error) => error,
             Self::Other(problem) => return problem,
         };
-        tracing::warn!(starter = %foreign(project), %error, "a starter project cannot be given");
+        tracing::warn!(starter = %foreign(project), %error, "cannot serve a starter project");
         let status = match error {
             _ if error.is_queued() => StatusCode::SERVICE_UNAVAILABLE,
             _ if error.is_slow() => StatusCode::GATEWAY_TIMEOUT,
@@ -189,7 +189,7 @@ pub(crate) fn routes(starters: Arc<Starters>) -> Vec<Route> {
              released: Released,
              Path((name, project)): Path<(String, String)>,
              request: Request| async move {
-                respond(&starters, &app, &released, (&name, WantedVersion::Default, &project), request).await
+                respond(&starters, &app, &released, (&name, Wanted::Default, &project), request).await
             },
         )
         .counted(Event::StarterProject),
@@ -200,7 +200,7 @@ pub(crate) fn routes(starters: Arc<Starters>) -> Vec<Route> {
              released: Released,
              Path((name, version, project)): Path<(String, String, String)>,
              request: Request| async move {
-                respond(&of_version, &app, &released, (&name, WantedVersion::named(&version), &project), request).await
+                respond(&of_version, &app, &released, (&name, Wanted::named(&version), &project), request).await
             },
         )
         .counted(Event::StarterProject),
@@ -222,7 +222,7 @@ async fn respond(
     starters: &Starters,
     app: &App,
     Released(snapshot): &Released,
-    wanted: (&str, WantedVersion<'_>, &str),
+    wanted: (&str, Wanted<'_>, &str),
     request: Request,
 ) -> Result<Response<Body>, Problem> {
     let (request, _) = request.into_parts();
@@ -231,12 +231,12 @@ async fn respond(
 }
 
 /// The zip of a starter project that was fetched when the release was made.
-fn fetched_along(snapshot: &Snapshot, [name, version, project]: [&str; 3], source: &Source) -> Option<Current> {
+fn fetched_along(snapshot: &Snapshot, [name, version, project]: [&str; 3], source: &StarterSource) -> Option<Current> {
     let Origin::Zip(location) = &source.origin else { return None };
     let path = format!("{}/{project}-offline.zip", snapshot.folder(name, version)?);
     let own = Url::parse(&format!("{}/{path}", snapshot.own_url.as_ref()?)).ok()?;
     let file = snapshot.file(&path).filter(|_| own == *location)?;
-    Some(Current { zip: ZipKey::published(file.digest), size: file.size, freshness: Freshness::Fixed })
+    Some(Current { zip: ZipKey::published(file.digest), size: file.size, freshness: SourceFreshness::Fixed })
 }
 
 fn starters_of(devfile: &DevfileVersion) -> &[StarterProject] {

@@ -1,4 +1,4 @@
-//! The service itself: `/` leads to what there is, `/health` and `/status` say what is served and how fresh it is.
+//! The service itself: `/` links everything, `/health` and `/status` report the live release and its freshness.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::problem::Problem;
 use crate::release::live::Freshness;
 use crate::release::snapshot::Snapshot;
 use crate::route::{Answer, Description, Operation, RestAnswers, Route};
-use crate::state::{App, Held, Released};
+use crate::state::{App, LiveRelease, Released};
 
 /// The group of these routes.
 pub(crate) const TAG: (&str, &str) = ("service", "The service itself");
@@ -53,7 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 let good = Answer::content(200, "The served release", JSON, schema());
                 Description { parameters: vec![], answers: RestAnswers::always(good).done() }
             }),
-            |State(app): State<Arc<App>>, Held(snapshot): Held| async move {
+            |State(app): State<Arc<App>>, LiveRelease(snapshot): LiveRelease| async move {
                 let last = app.last_refreshes.last(app.live.cache()).await;
                 let previews = app.previews.living(app.live.cache()).await;
                 let health =

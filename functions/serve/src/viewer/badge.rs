@@ -5,9 +5,9 @@ use axum::http::Response;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use maud::{Markup, html};
 
+use super::budget::start;
 use super::feed::xml;
 use super::missing;
-use super::room::start;
 use super::shown::Shown;
 use super::visit::{EntryQuery, Visit};
 use crate::http::body::{Body, Caching};
@@ -44,11 +44,11 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name, badge): (String, String,
 }
 
 fn updated(visit: Visit<'_>, shown: &Shown<'_>) -> String {
-    let shelf = &visit.snapshot.shelf;
-    let place = shelf.place(&shown.entry.name, Some(shown.entry.entry_type));
-    let moment = place.and_then(|place| match shown.version {
-        Some(version) => shelf.history.version(place, version),
-        None => shelf.history.entry(place).updated,
+    let viewer_index = &visit.snapshot.viewer_index;
+    let position = viewer_index.position(&shown.entry.name, Some(shown.entry.entry_type));
+    let moment = position.and_then(|position| match shown.version {
+        Some(version) => viewer_index.history.version(position, version),
+        None => viewer_index.history.entry(position).updated,
     });
     moment.map(|moment| moment.strftime("%-d %b %Y").to_string()).unwrap_or_default()
 }

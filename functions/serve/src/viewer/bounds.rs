@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::link::segment;
-use super::page::{Page, Registry};
+use super::page::{Page, RegistryInfo};
 use super::readme::READ_BYTES;
 use super::{Viewer, fixture, missing, sitemap};
 use crate::config::Mode;
@@ -23,17 +23,17 @@ use crate::view::browse::facet::Facet;
 
 /// A text that repeats a piece, which says all of it in a failure.
 #[derive(Debug, Clone)]
-struct Text(&'static str, usize);
+struct Repeated(&'static str, usize);
 
 /// So many texts with a number before each.
 #[derive(Debug, Clone)]
-struct Many(Text, usize);
+struct Many(Repeated, usize);
 
 /// The texts and lists of an entry.
 #[derive(Debug, Clone)]
 struct Shape {
-    name: Text,
-    texts: [Text; 8],
+    name: Repeated,
+    texts: [Repeated; 8],
     tags: Many,
     architectures: Many,
     versions: Many,
@@ -45,7 +45,7 @@ struct Shape {
 #[derive(Debug, Clone)]
 enum File {
     /// This text.
-    Text(Text),
+    Text(Repeated),
     /// So many of each of its parts.
     Parts(Many),
 }
@@ -53,23 +53,23 @@ enum File {
 /// The files of a version beside its devfile.
 #[derive(Debug, Clone)]
 struct Beside {
-    readme: Text,
+    readme: Repeated,
     /// The name of another file, without its extension.
-    name: Text,
+    name: Repeated,
     extension: &'static str,
-    text: Text,
+    text: Repeated,
 }
 
 /// A value of a query's parameter.
 #[derive(Debug, Clone)]
-enum Value {
+enum ParameterValue {
     Text(String),
     /// So many values with commas between them.
     List(usize),
-    Encoded(Text),
+    Encoded(Repeated),
 }
 
-impl Text {
+impl Repeated {
     fn make(&self) -> String {
         self.0.repeat(self.1 / self.0.len())
     }
@@ -85,7 +85,7 @@ impl Many {
 impl Shape {
     fn make(&self) -> Entry {
         let [display_name, description, icon, project_type, language, provider, support_url, revision] =
-            self.texts.each_ref().map(Text::make);
+            self.texts.each_ref().map(Repeated::make);
         let (tags, remotes) = (self.tags.make(), self.remotes.make());
         let links =
             || remotes.iter().map(|text| (text.clone(), format!("https://example.com/{}", segment(text)))).collect();
@@ -136,10 +136,10 @@ impl File {
     }
 }
 
-fn text(most: usize) -> impl Strategy<Value = Text> {
+fn text(most: usize) -> impl Strategy<Value = Repeated> {
     // Pieces that grow when they are escaped, encoded or coloured.
     let pieces = vec!["a", "\"", "&", "<", "é", "\u{10ffff}", "'", "- [", "[", "\n", "a b ", "#", "x, ", "Z9."];
-    (select(pieces), prop_oneof![0..20_usize, 0..=most]).prop_map(|(piece, bytes)| Text(piece, bytes))
+    (select(pieces), prop_oneof![0..20_usize, 0..=most]).prop_map(|(piece, bytes)| Repeated(piece, bytes))
 }
 
 fn many(most: usize) -> impl Strategy<Value = Many> {
@@ -148,7 +148,7 @@ fn many(most: usize) -> impl Strategy<Value = Many> {
 
 fn shape() -> impl Strategy<Value = Shape> {
     let name = (select(vec!["a", "\"", "&", "é", "'", "<"]), 0..ENTRY_NAME_BYTES)
-        .prop_map(|(piece, bytes)| Text(piece, bytes));
+        .prop_map(|(piece, bytes)| Repeated(piece, bytes));
     let texts = prop::array::uniform8(text(60_000));
     let parts = (name, texts, many(3000), many(300), many(2000), many(300), any::<bool>());
     parts.prop_map(|(name, texts, tags, architectures, versions, remotes, is_stack)| Shape {
@@ -171,7 +171,7 @@ fn beside() -> impl Strategy<Value = Beside> {
     let pieces =
         vec!["[a](b) ", "[a](https://e.com/&) ", "![a](b.svg) ", "> ", "* ", "|a", "`", "**a", "# <\n", "&\n\n"];
     let most = usize::try_from(READ_BYTES).unwrap();
-    let readme = (select(pieces), 0..=most).prop_map(|(piece, bytes)| Text(piece, bytes));
+    let readme = (select(pieces), 0..=most).prop_map(|(piece, bytes)| Repeated(piece, bytes));
     let extension = select(vec![".yaml", ".md", ".sh", ".json", ".svg", ".txt", ""]);
     (readme, text(100), extension, text(600_000)).prop_map(|(readme, name, extension, text)| Beside {
         readme,
@@ -182,32 +182,32 @@ fn beside() -> impl Strategy<Value = Beside> {
 }
 
 /// Parameters that pages read, with values.
-fn query() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+fn query() -> impl Strategy<Value = Vec<(&'static str, ParameterValue)>> {
     let names: Vec<_> =
         Facet::ALL.map(Facet::parameter).into_iter().chain(["search", "sort", "page", "type", "x"]).collect();
     let value = prop_oneof![
-        "[a-zA-Z0-9%&,+='~.-]{0,40}".prop_map(Value::Text),
-        select(vec!["modified".to_owned(), "9".repeat(30)]).prop_map(Value::Text),
-        (0..900_usize).prop_map(Value::List),
-        text(3000).prop_map(Value::Encoded),
+        "[a-zA-Z0-9%&,+='~.-]{0,40}".prop_map(ParameterValue::Text),
+        select(vec!["modified".to_owned(), "9".repeat(30)]).prop_map(ParameterValue::Text),
+        (0..900_usize).prop_map(ParameterValue::List),
+        text(3000).prop_map(ParameterValue::Encoded),
     ];
     prop::collection::vec((select(names), value), 0..12)
 }
 
 /// The query string, as far as a request may have it.
-fn query_string(query: &[(&'static str, Value)]) -> String {
-    let value = |value: &Value| match value {
-        Value::Text(text) => text.clone(),
-        Value::List(count) => (0..*count).map(|number| format!("{number},")).collect(),
-        Value::Encoded(text) => segment(&text.make()),
+fn query_string(query: &[(&'static str, ParameterValue)]) -> String {
+    let value = |value: &ParameterValue| match value {
+        ParameterValue::Text(text) => text.clone(),
+        ParameterValue::List(count) => (0..*count).map(|number| format!("{number},")).collect(),
+        ParameterValue::Encoded(text) => segment(&text.make()),
     };
     let pairs: Vec<String> = query.iter().map(|(name, given)| format!("{name}={}", value(given))).collect();
     let query = pairs.join("&");
     query[..query.floor_char_boundary(QUERY_BYTES)].to_owned()
 }
 
-const REGISTRY: Registry<'static> =
-    Registry { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private, frame: None };
+const REGISTRY: RegistryInfo<'static> =
+    RegistryInfo { name: "Clay Works", slug: "clay-works", origin: None, caching: Caching::Private, frame: None };
 
 fn viewer() -> Arc<Viewer> {
     Arc::new(Viewer::new("Clay Works", None, Mode::Pages))
@@ -299,7 +299,7 @@ proptest! {
             prop_assert!(size <= PAGE_BYTES, "{:?} {}: {} bytes", path, query, size);
         }
         let origin = "https://clay.example".parse().unwrap();
-        let sitemap = sitemap::sitemap(&snapshot, Registry { origin: Some(&origin), ..REGISTRY }).unwrap();
+        let sitemap = sitemap::sitemap(&snapshot, RegistryInfo { origin: Some(&origin), ..REGISTRY }).unwrap();
         prop_assert!(sitemap.len() <= PAGE_BYTES && sitemap.ends_with("</urlset>"));
     }
 }
@@ -319,7 +319,7 @@ fn sitemap_of_a_huge_registry_is_bounded_and_says_what_is_missing() {
     let entry = |number: usize| Entry { name: format!("{}-{number}", "é".repeat(50)), ..Entry::default() };
     let snapshot = fixture::snapshot_of((0..9000).map(entry).collect(), &[], "");
     let origin = "https://clay.example".parse().unwrap();
-    let sitemap = sitemap::sitemap(&snapshot, Registry { origin: Some(&origin), ..REGISTRY }).unwrap();
+    let sitemap = sitemap::sitemap(&snapshot, RegistryInfo { origin: Some(&origin), ..REGISTRY }).unwrap();
     assert!(sitemap.len() <= PAGE_BYTES, "{} bytes", sitemap.len());
     let shown = sitemap.matches("<loc>").count() - 2;
     assert!(sitemap.ends_with(&format!("<!-- {} more are left out --></urlset>", 9000 - shown)), "{shown}");

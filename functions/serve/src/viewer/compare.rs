@@ -10,16 +10,16 @@ use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 use similar::{ChangeTag, DiffOp, InlineChange, TextDiff};
 
+use super::budget::{CODE_BYTES, LIST_BYTES, PageBudget, left_out};
 use super::detail::{Detail, crumbs, options, rest_path};
 use super::files::{FileTexts, SHOWN_BYTES, files_of, is_binary, size};
 use super::link::type_name;
 use super::page::{Page, Section, count};
-use super::room::{CODE_BYTES, LIST_BYTES, Room, left_out};
 use super::shown::Shown;
 use super::summary;
 use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
 /// Longest that the comparisons of a page may take together; after it, the rest is shown as replaced.
 const PAGE_DIFF_TIME: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ const CONTEXT: usize = 4;
 
 /// The room and the time that are left for the comparisons of a page.
 struct Budget {
-    room: Room,
+    bytes: PageBudget,
     until: Instant,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts
 fn render(from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts) -> Page {
     let (snapshot, entry, path) = (to.visit.snapshot, to.shown.entry, &to.path);
     let (old_name, new_name) = (from.shown.name(), to.shown.name());
-    let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
+    let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
     let main = html! {
         div.narrow {
             (crumbs(&[("Browse", Some("/viewer".into())), (title(entry), Some(path.page())), ("Compare", None)]))
@@ -162,18 +162,18 @@ fn files(snapshot: &Snapshot, from: &Detail<'_>, to: &Detail<'_>, texts: &FileTe
     let removed = number(|(_, new)| new.is_none());
     let mut lines = Vec::new();
     let (chosen, mut omitted) = compared(&files);
-    for (place, (path, (old, new))) in chosen.iter().enumerate() {
+    for (position, (path, (old, new))) in chosen.iter().enumerate() {
         if let (Some(old), Some(new)) = (text(*old), text(*new)) {
             let (changes, is_cut) = difference(path, old, new, from.shown.name(), to.shown.name(), budget);
             lines.push(changes);
             if is_cut {
-                omitted += chosen.len() - place - 1;
+                omitted += chosen.len() - position - 1;
                 lines.push(html! { p.notice { "The comparison is cut here; the files are too large for a page." } });
                 break;
             }
         }
     }
-    let rows = Room(LIST_BYTES).fit(&files, |(path, pair)| {
+    let rows = PageBudget(LIST_BYTES).fit(&files, |(path, pair)| {
         let (detail, sign, file) = match pair {
             (None, Some(file)) => (to, "added", file),
             (Some(file), None) => (from, "removed", file),
@@ -208,7 +208,7 @@ fn cut(snapshot: &Snapshot, from: Shown<'_>, to: Shown<'_>) -> Markup {
         p.notice {
             "The comparison is cut here; the devfiles are too large for a page. "
             // The REST API answers a name with the stack of that name.
-            @if !snapshot.shelf.is_shadowed(to.entry) {
+            @if !snapshot.viewer_index.is_shadowed(to.entry) {
                 "Both as they are: " a href=(rest_path(&from)) { (from.name()) } ", " a href=(rest_path(&to)) { (to.name()) } "."
             }
         }
@@ -249,7 +249,7 @@ fn difference(path: &str, old: &str, new: &str, from: &str, to: &str, budget: &m
     let mut is_cut = old_start.len() < old.len() || new_start.len() < new.len();
     let mut groups = Vec::new();
     for group in diff.grouped_ops(CONTEXT) {
-        let rows = budget.room.fit(group.iter().flat_map(|op| changes(&diff, op, until)), |change| line(&change));
+        let rows = budget.bytes.fit(group.iter().flat_map(|op| changes(&diff, op, until)), |change| line(&change));
         let ends = rows.is_cut;
         groups.push(rows.rows);
         if ends {
@@ -317,14 +317,14 @@ mod tests {
 
     /// The changes of a devfile on a page with nothing else.
     fn devfile(old: &str, new: &str) -> (Markup, bool) {
-        let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
+        let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
         difference("devfile.yaml", old, new, "1", "2", &mut budget)
     }
 
     #[test]
     fn comparison_after_the_deadline_of_its_page_shows_all_as_replaced() {
         let text = |seed: usize| (0..200).map(|line| format!("{}\n", (line + 1) * seed % 211)).collect::<String>();
-        let mut budget = Budget { room: Room(CODE_BYTES), until: Instant::now() };
+        let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() };
         let (late, _) = difference("a", &text(1), &text(2), "1", "2", &mut budget);
         assert!(late.0.contains("200 lines added") && late.0.contains("200 lines removed"), "{}", late.0);
         let (in_time, _) = devfile(&text(1), &text(2));

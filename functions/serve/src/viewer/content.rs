@@ -5,8 +5,8 @@ use std::sync::Arc;
 use devfile_registry::digest::Digest;
 use moka::sync::Cache;
 
+use super::budget::Fitting;
 use super::devfile::Devfile;
-use super::room::Fitting;
 use super::{flow, highlight};
 
 /// Most bytes of contents that are kept.
@@ -14,7 +14,7 @@ const KEPT: u64 = 2 << 20;
 
 /// A devfile as pages show it.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct DevfileContent {
     /// The text in colour, as far as a page shows it.
     pub(super) code: Fitting,
     /// Its parts, if it is a devfile.
@@ -26,7 +26,7 @@ pub(super) struct Content {
 /// Contents by the digest of their text, so those of versions that a release does not change outlive it.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    devfiles: Cache<Digest, Arc<Content>>,
+    devfiles: Cache<Digest, Arc<DevfileContent>>,
     sections: Cache<SectionKey, Arc<String>>,
 }
 
@@ -35,7 +35,7 @@ pub(super) type SectionKey = (Digest, String);
 
 impl Rendered {
     pub(super) fn new() -> Self {
-        let weight = |_: &Digest, content: &Arc<Content>| {
+        let weight = |_: &Digest, content: &Arc<DevfileContent>| {
             // The parts hold the text once more, in small pieces.
             let bytes = content.code.rows.0.len() * 2 + content.picture.as_ref().map_or(0, String::len);
             u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -53,13 +53,13 @@ impl Rendered {
     }
 
     /// The content of a text.
-    pub(super) fn content(&self, text: &str) -> Arc<Content> {
+    pub(super) fn content(&self, text: &str) -> Arc<DevfileContent> {
         let digest = Digest::of(text.as_bytes());
-        self.devfiles.get_with(digest, || Arc::new(Content::new(text)))
+        self.devfiles.get_with(digest, || Arc::new(DevfileContent::new(text)))
     }
 }
 
-impl Content {
+impl DevfileContent {
     fn new(text: &str) -> Self {
         let devfile = Devfile::read(text);
         let picture = devfile.as_ref().and_then(flow::picture).map(maud::Markup::into_string);

@@ -6,18 +6,18 @@ use axum::http::Response;
 use devfile_registry::index::{Entry, VersionEntry};
 use maud::{Markup, html};
 
-use super::content::Content;
+use super::budget::{self, brief, short};
+use super::content::DevfileContent;
 use super::files::{files_of, folder_of};
 use super::link::{EntryPath, segment};
 use super::list::{path_of, type_mark};
 use super::page::{Glyph, Page, Section, glyph, icon};
 use super::quarantine;
-use super::room::{self, brief, short};
 use super::shown::{Shown, sorted};
 use super::source::{RepositoryLinks, git_of};
 use super::visit::{EntryQuery, Visit};
 use crate::config::Readers;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
 /// A version of an entry, with everything that its pages share.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Detail<'a> {
     /// The paths of its pages.
     pub(super) path: EntryPath<'a>,
     /// Its devfile, if the release has it.
-    pub(super) content: Option<Arc<Content>>,
+    pub(super) content: Option<Arc<DevfileContent>>,
 }
 
 /// The pages of a version.
@@ -90,7 +90,7 @@ impl<'a> Detail<'a> {
 
     /// A version.
     pub(super) fn of(visit: Visit<'a>, shown: Shown<'a>) -> Self {
-        let path = path_of(shown.entry, &visit.snapshot.shelf, visit.registry);
+        let path = path_of(shown.entry, &visit.snapshot.viewer_index, visit.registry);
         let content = shown.text().map(|text| visit.viewer.rendered.content(text));
         Self { visit, shown, path, content }
     }
@@ -113,7 +113,7 @@ impl<'a> Detail<'a> {
 
     /// The path of the devfile in the REST API, which answers a name with the stack of that name.
     pub(super) fn rest(&self) -> Option<String> {
-        (!self.visit.snapshot.shelf.is_shadowed(self.shown.entry)).then(|| rest_path(&self.shown))
+        (!self.visit.snapshot.viewer_index.is_shadowed(self.shown.entry)).then(|| rest_path(&self.shown))
     }
 
     /// The repository on its host that the files of the version are from.
@@ -216,7 +216,7 @@ impl<'a> Detail<'a> {
         let entry = self.shown.entry;
         html! {
             header.entry {
-                (icon(self.visit.snapshot.shelf.pictures.of(entry).as_deref(), title(entry), 64))
+                (icon(self.visit.snapshot.viewer_index.pictures.of(entry).as_deref(), title(entry), 64))
                 div.entry-text {
                     h1 { (title(entry)) }
                     p.by {
@@ -277,7 +277,7 @@ pub(super) fn options(entry: &Entry, chosen: &str) -> Markup {
             }
         }
     };
-    let fitting = room::section(&sorted, option);
+    let fitting = budget::section(&sorted, option);
     let chosen = sorted[fitting.count..].iter().find(|version| version.version == chosen);
     html! { (fitting.rows) @if let Some(version) = chosen { (option(version)) } }
 }

@@ -47,7 +47,7 @@ pub(super) struct Metadata {
     pub(super) global_memory_limit: String,
 }
 
-/// A component: what commands run on.
+/// A component, on which commands run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Component {
@@ -56,7 +56,7 @@ pub(super) struct Component {
     pub(super) container: Option<Container>,
     pub(super) kubernetes: Option<Manifest>,
     pub(super) openshift: Option<Manifest>,
-    pub(super) image: Option<Image>,
+    pub(super) image: Option<ImageBuild>,
     pub(super) volume: Option<Volume>,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Manifest {
 /// An image to build.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Image {
+pub(super) struct ImageBuild {
     #[serde(deserialize_with = "text")]
     pub(super) image_name: String,
 }
@@ -118,15 +118,15 @@ pub(super) struct Endpoint {
 pub(super) struct Command {
     #[serde(deserialize_with = "text")]
     pub(super) id: String,
-    pub(super) exec: Option<Body>,
-    pub(super) apply: Option<Body>,
-    pub(super) composite: Option<Body>,
+    pub(super) exec: Option<CommandBody>,
+    pub(super) apply: Option<CommandBody>,
+    pub(super) composite: Option<CommandBody>,
 }
 
 /// The action of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Body {
+pub(super) struct CommandBody {
     #[serde(deserialize_with = "text")]
     pub(super) component: String,
     #[serde(deserialize_with = "text")]
@@ -257,7 +257,7 @@ impl Component {
 
 impl Command {
     /// Its action.
-    pub(super) fn body(&self) -> Option<&Body> {
+    pub(super) fn body(&self) -> Option<&CommandBody> {
         self.exec.as_ref().or(self.apply.as_ref()).or(self.composite.as_ref())
     }
 }

@@ -11,14 +11,14 @@ use devfile_registry::timestamp::Timestamp;
 use jiff::Timestamp as Instant;
 use maud::{Markup, PreEscaped, html};
 
+use super::budget::{PageBudget, SECTION_BYTES, brief, short};
 use super::list::path_of;
 use super::page::FEED_PATH;
-use super::room::{Room, SECTION_BYTES, brief, short};
 use super::visit::{EntryQuery, Visit};
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::view::browse::history::FEED_VERSIONS;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
 /// The media type of Atom.
 pub(super) const ATOM: &str = "application/atom+xml; charset=utf-8";
@@ -32,13 +32,13 @@ struct Item<'a> {
 
 /// The feed of the registry.
 pub(super) fn answer(visit: Visit<'_>, (): ()) -> Response<HttpBody> {
-    let newest = visit.snapshot.shelf.history.newest();
-    let places: BTreeSet<usize> = newest.iter().map(|(place, _)| *place).collect();
+    let newest = visit.snapshot.viewer_index.history.newest();
+    let places: BTreeSet<usize> = newest.iter().map(|(position, _)| *position).collect();
     let entries: BTreeMap<usize, Entry> =
-        places.into_iter().map(|place| (place, visit.snapshot.catalog.entry(place))).collect();
-    let items = newest.iter().map(|(place, version)| {
-        let entry = &entries[place];
-        item(visit, *place, entry, version.map(|version| &entry.versions[version]))
+        places.into_iter().map(|position| (position, visit.snapshot.catalog.entry(position))).collect();
+    let items = newest.iter().map(|(position, version)| {
+        let entry = &entries[position];
+        item(visit, *position, entry, version.map(|version| &entry.versions[version]))
     });
     respond(visit, FEED_PATH, "/viewer", visit.registry.name, items)
 }
@@ -50,24 +50,24 @@ pub(super) fn answer_entry(visit: Visit<'_>, (registry, name): (String, String))
         Ok(entry) => entry,
         Err(missing) => return *missing,
     };
-    let shelf = &visit.snapshot.shelf;
-    let Some(place) = shelf.place(&entry.name, Some(entry.entry_type)) else {
+    let viewer_index = &visit.snapshot.viewer_index;
+    let Some(position) = viewer_index.position(&entry.name, Some(entry.entry_type)) else {
         return Problem::not_found("there is nothing at this path").into_response();
     };
     let mut items: Vec<Item<'_>> = match entry.versions.as_slice() {
-        [] => vec![item(visit, place, entry, None)],
-        versions => versions.iter().map(|version| item(visit, place, entry, Some(version))).collect(),
+        [] => vec![item(visit, position, entry, None)],
+        versions => versions.iter().map(|version| item(visit, position, entry, Some(version))).collect(),
     };
     items.sort_by_key(|item| std::cmp::Reverse(item.updated));
-    let path = path_of(entry, shelf, visit.registry);
+    let path = path_of(entry, viewer_index, visit.registry);
     respond(visit, &path.feed(), &path.page(), title(entry), items.into_iter().take(FEED_VERSIONS))
 }
 
-fn item<'a>(visit: Visit<'_>, place: usize, entry: &'a Entry, version: Option<&'a VersionEntry>) -> Item<'a> {
-    let history = &visit.snapshot.shelf.history;
+fn item<'a>(visit: Visit<'_>, position: usize, entry: &'a Entry, version: Option<&'a VersionEntry>) -> Item<'a> {
+    let history = &visit.snapshot.viewer_index.history;
     let updated = match version {
-        Some(version) => history.version(place, version),
-        None => history.entry(place).updated,
+        Some(version) => history.version(position, version),
+        None => history.entry(position).updated,
     };
     Item { entry, version, updated }
 }
@@ -88,7 +88,7 @@ fn respond<'a>(
     let items: Vec<Item<'_>> = items.filter(|item| item.updated.is_some()).collect();
     let released = visit.snapshot.about.generated_at.instant();
     let updated = items.first().and_then(|item| item.updated).unwrap_or(released);
-    let entries = Room(SECTION_BYTES).fit(&items, |item| entry(visit, item)).rows;
+    let entries = PageBudget(SECTION_BYTES).fit(&items, |item| entry(visit, item)).rows;
     let document = html! {
         (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"))
         feed xmlns="http://www.w3.org/2005/Atom" {
@@ -109,7 +109,7 @@ fn respond<'a>(
 
 fn entry(visit: Visit<'_>, item: &Item<'_>) -> Markup {
     let Item { entry, version, updated } = item;
-    let path = path_of(entry, &visit.snapshot.shelf, visit.registry);
+    let path = path_of(entry, &visit.snapshot.viewer_index, visit.registry);
     let name = version.map_or("", |version| short(&version.version));
     let page = visit.registry.url(&path.version(name));
     let own = version.map_or("", |version| version.description.trim());

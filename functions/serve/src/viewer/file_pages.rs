@@ -6,13 +6,13 @@ use devfile_registry::artifact::ARCHIVE;
 use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 
+use super::budget::{PageBudget, SECTION_BYTES, left_out};
 use super::detail::{Detail, Tab};
 use super::files::{FileTexts, PICTURES, ends_with, files_of, folder_of, is_text, size};
 use super::highlight;
 use super::link::encoded;
 use super::missing;
 use super::page::{Glyph, Page, count, glyph};
-use super::room::{Room, SECTION_BYTES, left_out};
 use super::shown::Shown;
 use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
@@ -30,7 +30,7 @@ fn list(detail: &Detail<'_>) -> Page {
     let files: Vec<_> = files_of(snapshot, &detail.shown).collect();
     let total = files.iter().filter(|(path, _)| *path != ARCHIVE).map(|(_, file)| file.size).sum();
     let folder = folder_of(snapshot, &detail.shown).unwrap_or_default();
-    let rows = Room(SECTION_BYTES).fit(&files, |(path, file)| row(detail, folder, path, file));
+    let rows = PageBudget(SECTION_BYTES).fit(&files, |(path, file)| row(detail, folder, path, file));
     detail.page(
         Tab::Files,
         html! {},

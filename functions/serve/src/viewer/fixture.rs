@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::http::path::without_slash;
 pub(super) use crate::release::fixture::{FILES, KILN, snapshot, snapshot_of, snapshot_with};
 use crate::release::snapshot::{Shared, Snapshot};
-use crate::state::{App, Held};
+use crate::state::{App, LiveRelease};
 pub(super) use crate::view::browse::fixture::entries;
 
 /// A text that breaks out of an element, an attribute or a script where it is not escaped.
@@ -94,7 +94,7 @@ pub(super) async fn ask_with(
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut request = Request::builder().uri(format!("{}?{query}", without_slash(path))).body(Body::empty()).unwrap();
     *request.headers_mut() = headers.clone();
-    request.extensions_mut().insert(Held(Some(Arc::clone(snapshot))));
+    request.extensions_mut().insert(LiveRelease(Some(Arc::clone(snapshot))));
     let Ok(response) = router.fallback(unrouted).with_state(app).oneshot(request).await;
     response.extensions().get::<Unrouted>().is_none().then_some(response)
 }

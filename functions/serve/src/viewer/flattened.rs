@@ -4,14 +4,14 @@ use axum::body::Body;
 use axum::http::Response;
 use bytes::Bytes;
 use devfile_registry::index::EntryType;
-use devfile_registry::validate::{self, Outside, Parents, Surroundings};
+use devfile_registry::validate::{self, ExternalParent, Parents, Surroundings};
 use devfile_registry::yaml::{self, Data, Node};
 use maud::{Markup, PreEscaped, html};
 
+use super::budget::{CODE_BYTES, LIST_BYTES, PageBudget, brief};
 use super::detail::{Detail, Tab};
 use super::files::folder_of;
 use super::highlight::yaml_lines;
-use super::room::{CODE_BYTES, LIST_BYTES, Room, brief};
 use super::shown::Shown;
 use super::visit::Visit;
 use crate::release::snapshot::Snapshot;
@@ -72,12 +72,12 @@ fn flattened(detail: &Detail<'_>) -> Markup {
         before = line.file;
         (html, line.file, begins)
     });
-    let rows = Room(CODE_BYTES).fit(rows.collect::<Vec<_>>(), |(line, file, begins)| {
+    let rows = PageBudget(CODE_BYTES).fit(rows.collect::<Vec<_>>(), |(line, file, begins)| {
         let label = names.get(usize::from(file)).filter(|_| begins);
         let class = if file == 0 { String::new() } else { format!(" from from-{}", usize::from(file) % COLOURS) };
         html! { span class={ "line" (class) } data-from=[label] { (PreEscaped(line)) "\n" } }
     });
-    let legend = Room(LIST_BYTES).fit(names.iter().enumerate().skip(1), |(file, name)| {
+    let legend = PageBudget(LIST_BYTES).fit(names.iter().enumerate().skip(1), |(file, name)| {
         html! { li { span class={ "swatch from-" (file % COLOURS) } {} "From " code { (brief(name)) } } }
     });
     html! {
@@ -136,8 +136,8 @@ impl Release<'_> {
 }
 
 impl Parents for Release<'_> {
-    fn in_tree(&self, parent: &Outside) -> Option<String> {
-        let Outside::Stack { id, version, registry } = parent else { return None };
+    fn in_tree(&self, parent: &ExternalParent) -> Option<String> {
+        let ExternalParent::Stack { id, version, registry } = parent else { return None };
         let is_own = |url: &str| self.snapshot.is_own_url(url, self.public_url.as_deref());
         if !registry.as_deref().is_none_or(is_own) {
             return None;
@@ -161,7 +161,7 @@ fn emit(key: &str, node: &Node, depth: usize, lines: &mut Vec<Line>) {
     value(&format!("{}{}:", "  ".repeat(depth), scalar(key)), node, depth + 1, node.key_at.file, lines);
 }
 
-/// Writes a value after what stands before it; its own lines are at `depth`.
+/// Writes a value after the text before it; its own lines are at `depth`.
 fn value(before: &str, node: &Node, depth: usize, file: u16, lines: &mut Vec<Line>) {
     let mut one = |text: String, file: u16| lines.push(Line { file, text });
     match &node.data {
@@ -187,8 +187,8 @@ fn value(before: &str, node: &Node, depth: usize, file: u16, lines: &mut Vec<Lin
             for item in items {
                 match &item.data {
                     Data::Map(entries) if !entries.is_empty() => {
-                        for (place, (key, node)) in entries.iter().enumerate() {
-                            let start = if place == 0 { "- " } else { "  " };
+                        for (position, (key, node)) in entries.iter().enumerate() {
+                            let start = if position == 0 { "- " } else { "  " };
                             let before = format!("{indent}{start}{}:", scalar(key));
                             value(&before, node, depth + 2, node.key_at.file, lines);
                         }

@@ -21,7 +21,7 @@ const LINES: usize = 120;
 
 /// The kinds of boxes, from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum BoxKind {
     Composite,
     Command,
     Component,
@@ -29,7 +29,7 @@ enum Kind {
 
 #[derive(Debug)]
 struct Node<'a> {
-    kind: Kind,
+    kind: BoxKind,
     text: &'a str,
     x: usize,
     y: usize,
@@ -57,7 +57,7 @@ pub(super) fn picture(devfile: &Devfile) -> Option<Markup> {
                 }
                 @for node in &nodes {
                     g class=(class(node.kind)) transform=(format!("translate({} {})", node.x, node.y)) {
-                        title { (super::room::short(node.text)) }
+                        title { (super::budget::short(node.text)) }
                         rect width=(WIDTH) height=(HEIGHT) rx="7" {}
                         text x="12" y="21" { (short(node.text)) }
                     }
@@ -67,45 +67,47 @@ pub(super) fn picture(devfile: &Devfile) -> Option<Markup> {
     })
 }
 
-type Key<'a> = (Kind, &'a str);
+type BoxKey<'a> = (BoxKind, &'a str);
 
-/// From commands to what they run on, and from composite commands to their parts.
-fn edges(devfile: &Devfile) -> Vec<(Key<'_>, Key<'_>)> {
+/// From commands to their components, and from composite commands to their parts.
+fn edges(devfile: &Devfile) -> Vec<(BoxKey<'_>, BoxKey<'_>)> {
     let kind = |id: &str| {
         let command = devfile.commands.iter().find(|command| command.id == id)?;
-        Some(if command.composite.is_some() { Kind::Composite } else { Kind::Command })
+        Some(if command.composite.is_some() { BoxKind::Composite } else { BoxKind::Command })
     };
     let mut edges = Vec::new();
     for command in &devfile.commands {
         let Some(body) = command.body() else { continue };
         if command.composite.is_some() {
-            let parts = body.commands.iter().filter(|part| kind(part) == Some(Kind::Command));
-            edges.extend(parts.map(|part| ((Kind::Composite, command.id.as_str()), (Kind::Command, part.as_str()))));
+            let parts = body.commands.iter().filter(|part| kind(part) == Some(BoxKind::Command));
+            edges.extend(
+                parts.map(|part| ((BoxKind::Composite, command.id.as_str()), (BoxKind::Command, part.as_str()))),
+            );
         } else if devfile.components.iter().any(|component| component.name == body.component) {
-            edges.push(((Kind::Command, command.id.as_str()), (Kind::Component, body.component.as_str())));
+            edges.push(((BoxKind::Command, command.id.as_str()), (BoxKind::Component, body.component.as_str())));
         }
     }
     edges
 }
 
-/// The boxes at their places: each column in the order of the file, only with what has an edge.
-fn nodes<'a>(devfile: &'a Devfile, edges: &[(Key<'a>, Key<'a>)]) -> (Vec<Node<'a>>, HashMap<Key<'a>, usize>) {
-    let has_edge = |key: &Key<'_>| edges.iter().any(|(from, to)| from == key || to == key);
+/// The boxes at their positions: each column in the order of the file, without boxes that have no edge.
+fn nodes<'a>(devfile: &'a Devfile, edges: &[(BoxKey<'a>, BoxKey<'a>)]) -> (Vec<Node<'a>>, HashMap<BoxKey<'a>, usize>) {
+    let has_edge = |key: &BoxKey<'_>| edges.iter().any(|(from, to)| from == key || to == key);
     let commands = devfile.commands.iter().map(|command| {
-        (if command.composite.is_some() { Kind::Composite } else { Kind::Command }, command.id.as_str())
+        (if command.composite.is_some() { BoxKind::Composite } else { BoxKind::Command }, command.id.as_str())
     });
-    let components = devfile.components.iter().map(|component| (Kind::Component, component.name.as_str()));
-    let keys: Vec<Key<'_>> = commands.chain(components).filter(has_edge).collect();
-    let composites = keys.iter().any(|(kind, _)| *kind == Kind::Composite);
-    let rows = |kind: Kind| keys.iter().filter(|(other, _)| *other == kind).count();
-    let most = [Kind::Composite, Kind::Command, Kind::Component].map(rows).into_iter().max().unwrap_or(0);
-    let mut filled: HashMap<Kind, usize> = HashMap::new();
+    let components = devfile.components.iter().map(|component| (BoxKind::Component, component.name.as_str()));
+    let keys: Vec<BoxKey<'_>> = commands.chain(components).filter(has_edge).collect();
+    let composites = keys.iter().any(|(kind, _)| *kind == BoxKind::Composite);
+    let rows = |kind: BoxKind| keys.iter().filter(|(other, _)| *other == kind).count();
+    let most = [BoxKind::Composite, BoxKind::Command, BoxKind::Component].map(rows).into_iter().max().unwrap_or(0);
+    let mut filled: HashMap<BoxKind, usize> = HashMap::new();
     let (mut nodes, mut places) = (Vec::new(), HashMap::new());
     for key @ (kind, text) in keys.iter().copied() {
         let column = match kind {
-            Kind::Composite => 0,
-            Kind::Command => usize::from(composites),
-            Kind::Component => usize::from(composites) + 1,
+            BoxKind::Composite => 0,
+            BoxKind::Command => usize::from(composites),
+            BoxKind::Component => usize::from(composites) + 1,
         };
         let row = filled.entry(kind).or_default();
         // A short column stands at half the height of the longest.
@@ -123,11 +125,11 @@ fn curve(from: &Node<'_>, to: &Node<'_>) -> String {
     format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}")
 }
 
-fn class(kind: Kind) -> &'static str {
+fn class(kind: BoxKind) -> &'static str {
     match kind {
-        Kind::Composite => "node composite",
-        Kind::Command => "node command",
-        Kind::Component => "node component",
+        BoxKind::Composite => "node composite",
+        BoxKind::Command => "node command",
+        BoxKind::Component => "node component",
     }
 }
 

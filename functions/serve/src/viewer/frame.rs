@@ -5,8 +5,8 @@ use std::sync::Arc;
 use devfile_registry::preview::Preview;
 use maud::{Markup, html};
 
+use super::budget::{brief, short};
 use super::link::safe_link;
-use super::room::{brief, short};
 
 /// Changed parts that the banner names.
 const NAMED_PARTS: usize = 12;
@@ -14,7 +14,7 @@ const NAMED_PARTS: usize = 12;
 /// The first segments of the paths that a preview answers.
 const SHOWN: [&str; 5] = ["index", "v2index", "devfiles", "stacks", "viewer"];
 
-/// Paths below them that it does not answer: what other sites and programs follow.
+/// Paths below them that it does not answer: those that other sites and programs follow.
 const HIDDEN: [&str; 2] = ["/viewer/embed", "/viewer/feed.atom"];
 
 /// A preview, as its pages name it.
@@ -54,7 +54,7 @@ impl Frame {
         path.starts_with('/') && SHOWN.contains(&first) && !is_hidden && !is_starter
     }
 
-    /// A page whose links to what the preview answers stay below its path, those of authors too. Attributes alone have a quote before
+    /// A page whose links to content of the preview stay below its path, those of authors too. Attributes alone have a quote before
     /// the slash: `maud` escapes those of texts.
     pub(super) fn below(&self, document: &str) -> String {
         let mut out = String::with_capacity(document.len() + document.len() / 16);

@@ -11,7 +11,7 @@ use devfile_registry::source::Listing;
 use devfile_registry::timestamp::Timestamp;
 
 use super::list;
-use super::page::Registry;
+use super::page::RegistryInfo;
 use crate::http::body::Caching;
 use crate::release::snapshot::Snapshot;
 use crate::view::icons::Icons;
@@ -48,7 +48,7 @@ impl Gallery {
     /// The list that a query string asks for, as HTML; `None` when it would be larger than a page may be.
     pub fn list(&self, query: &str) -> Option<String> {
         let registry =
-            Registry { name: "Gallery", slug: "gallery", origin: None, caching: Caching::Private, frame: None };
+            RegistryInfo { name: "Gallery", slug: "gallery", origin: None, caching: Caching::Private, frame: None };
         list::render(&self.0, registry, query, jiff::Timestamp::now()).document(registry)
     }
 }

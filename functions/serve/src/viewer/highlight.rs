@@ -7,14 +7,14 @@ use std::ops::Range;
 use granit_parser::{ScalarStyle, Scanner, StrInput, TokenType};
 use maud::{PreEscaped, Render, html};
 
-use super::room::{CODE_BYTES, Fitting, Room};
+use super::budget::{CODE_BYTES, Fitting, PageBudget};
 
-/// A range of a text in bytes, and what it is.
-type Piece = (Range<usize>, Kind);
+/// A range of a text in bytes, and its kind.
+type Piece = (Range<usize>, TokenKind);
 
 /// The kind of a piece of a text; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum TokenKind {
     Plain,
     Key,
     Text,
@@ -25,7 +25,7 @@ enum Kind {
     Mark,
 }
 
-impl Kind {
+impl TokenKind {
     fn class(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
@@ -59,12 +59,12 @@ pub(super) fn file(path: &str, text: &str) -> Fitting {
     numbered(match (is_yaml, has_comments) {
         (true, _) => lines(text, pieces),
         (_, true) => lines(text, comments),
-        _ => lines(text, |text| vec![(0..text.len(), Kind::Plain)]),
+        _ => lines(text, |text| vec![(0..text.len(), TokenKind::Plain)]),
     })
 }
 
 fn numbered((lines, is_cut): (Vec<String>, bool)) -> Fitting {
-    let fitting = Room(CODE_BYTES).fit((1..).zip(lines), |(number, line)| {
+    let fitting = PageBudget(CODE_BYTES).fit((1..).zip(lines), |(number, line)| {
         html! { span.line id={ "L" (number) } { (PreEscaped(line)) "\n" } }
     });
     Fitting { is_cut: fitting.is_cut || is_cut, ..fitting }
@@ -84,13 +84,13 @@ fn comments(text: &str) -> Vec<Piece> {
         let word = line[indent..].find(|c: char| !c.is_ascii_uppercase()).unwrap_or(line.len() - indent);
         let is_word = word > 1 && line[indent + word..].starts_with(char::is_whitespace);
         let (end, kind) = match line[indent..].chars().next() {
-            Some('#') => (line.len(), Kind::Comment),
-            _ if is_word => (indent + word, Kind::Key),
-            _ => (indent, Kind::Plain),
+            Some('#') => (line.len(), TokenKind::Comment),
+            _ if is_word => (indent + word, TokenKind::Key),
+            _ => (indent, TokenKind::Plain),
         };
-        found.push((start..start + indent, Kind::Plain));
+        found.push((start..start + indent, TokenKind::Plain));
         found.push((start + indent..start + end, kind));
-        found.push((start + end..start + line.len(), Kind::Plain));
+        found.push((start + end..start + line.len(), TokenKind::Plain));
         start += line.len();
     }
     found
@@ -100,8 +100,8 @@ fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
     let read = &text[..text.floor_char_boundary(READ_BYTES)];
     let mut lines = vec![String::new()];
     for (range, kind) in pieces(read) {
-        for (place, part) in read[range].split('\n').enumerate() {
-            if place > 0 {
+        for (position, part) in read[range].split('\n').enumerate() {
+            if position > 0 {
                 lines.push(String::new());
             }
             let part = part.trim_end_matches('\r');
@@ -113,7 +113,7 @@ fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
         }
     }
     let is_cut = read.len() < text.len();
-    // The last line is half a line, or what follows the last line break.
+    // The last line is half a line, or the text after the last line break.
     if is_cut || lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
@@ -130,27 +130,27 @@ fn pieces(text: &str) -> Vec<Piece> {
         let kind = match token.token_type() {
             TokenType::Key => {
                 key = true;
-                Kind::Mark
+                TokenKind::Mark
             }
             TokenType::Scalar(style, value) => {
                 if std::mem::take(&mut key) {
-                    Kind::Key
+                    TokenKind::Key
                 } else {
                     scalar(*style, value)
                 }
             }
-            TokenType::Alias(_) | TokenType::Anchor(_) | TokenType::Tag(..) => Kind::Reference,
+            TokenType::Alias(_) | TokenType::Anchor(_) | TokenType::Tag(..) => TokenKind::Reference,
             TokenType::StreamStart | TokenType::StreamEnd | TokenType::BlockMappingStart | TokenType::BlockEnd => {
                 continue;
             }
             TokenType::Value => {
                 key = false;
-                Kind::Mark
+                TokenKind::Mark
             }
-            _ => Kind::Mark,
+            _ => TokenKind::Mark,
         };
         let Some(mut range) = token.span().byte_range() else { break };
-        // A block scalar ends with the line break before what follows.
+        // A block scalar ends with the line break before the next element.
         let shown = text.get(range.clone()).map(str::trim_end);
         range.end = range.start + shown.map_or(0, str::len);
         if range.start < end || range.is_empty() {
@@ -170,23 +170,23 @@ fn between(text: &str, range: Range<usize>, pieces: &mut Vec<Piece>) {
     for line in text[range].split_inclusive('\n') {
         let length = line.trim_end().len();
         let comment = line.find('#').filter(|at| line[..*at].trim().is_empty()).unwrap_or(length);
-        pieces.push((start..start + comment, Kind::Plain));
-        pieces.push((start + comment..start + length.max(comment), Kind::Comment));
-        pieces.push((start + length.max(comment)..start + line.len(), Kind::Plain));
+        pieces.push((start..start + comment, TokenKind::Plain));
+        pieces.push((start + comment..start + length.max(comment), TokenKind::Comment));
+        pieces.push((start + length.max(comment)..start + line.len(), TokenKind::Plain));
         start += line.len();
     }
 }
 
-fn scalar(style: ScalarStyle, value: &str) -> Kind {
+fn scalar(style: ScalarStyle, value: &str) -> TokenKind {
     match (style, value) {
-        (ScalarStyle::Plain, "true" | "false" | "null" | "~" | "yes" | "no" | "on" | "off") => Kind::Word,
+        (ScalarStyle::Plain, "true" | "false" | "null" | "~" | "yes" | "no" | "on" | "off") => TokenKind::Word,
         (ScalarStyle::Plain, number)
             if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') && number.parse::<f64>().is_ok() =>
         {
-            Kind::Number
+            TokenKind::Number
         }
-        (ScalarStyle::Plain, _) => Kind::Plain,
-        _ => Kind::Text,
+        (ScalarStyle::Plain, _) => TokenKind::Plain,
+        _ => TokenKind::Text,
     }
 }
 

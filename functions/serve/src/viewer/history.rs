@@ -4,13 +4,13 @@ use devfile_registry::index::EntryType;
 use devfile_registry::release::Recent;
 use maud::{Markup, html};
 
+use super::budget::{brief, left_out, section};
 use super::list::path_of;
-use super::page::{Registry, commit, count, moment};
-use super::room::{brief, left_out, section};
+use super::page::{RegistryInfo, commit, count, moment};
 use crate::release::snapshot::Snapshot;
 
 /// Releases that were live, the newest first.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
+pub(super) fn render(snapshot: &Snapshot, registry: RegistryInfo<'_>, now: jiff::Timestamp) -> Markup {
     let (releases, source) = (&snapshot.about.recent, &snapshot.about.source);
     let fitting = section(releases, |release| {
         html! {
@@ -37,7 +37,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, now: jiff::Tim
     }
 }
 
-fn changes(snapshot: &Snapshot, registry: Registry<'_>, release: &Recent) -> Markup {
+fn changes(snapshot: &Snapshot, registry: RegistryInfo<'_>, release: &Recent) -> Markup {
     let lists = &release.changes;
     let changed = lists.changed.difference(&lists.added);
     // The lists are cut one by one, so a new part need not be in that of the changed.
@@ -56,7 +56,7 @@ fn changes(snapshot: &Snapshot, registry: Registry<'_>, release: &Recent) -> Mar
 }
 
 /// A part of the repository as a link to its page, if it has one.
-pub(super) fn linked(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Markup {
+pub(super) fn linked(snapshot: &Snapshot, registry: RegistryInfo<'_>, part: &str) -> Markup {
     html! {
         @match page_of(snapshot, registry, part) {
             Some(page) => { a href=(page) { code { (brief(part)) } } }
@@ -66,13 +66,13 @@ pub(super) fn linked(snapshot: &Snapshot, registry: Registry<'_>, part: &str) ->
 }
 
 /// The page of a stack, version or sample by its path in the repository.
-fn page_of(snapshot: &Snapshot, registry: Registry<'_>, part: &str) -> Option<String> {
+fn page_of(snapshot: &Snapshot, registry: RegistryInfo<'_>, part: &str) -> Option<String> {
     let (kind, name) = match part.split_once('/')? {
         ("stacks", path) => (EntryType::Stack, snapshot.stack_in(path.split('/').next()?)?),
         ("samples", path) => (EntryType::Sample, path.split('/').next()?),
         _ => return None,
     };
     let version = snapshot.version_in(part).map_or("", |(_, version)| version);
-    let entry = snapshot.catalog.head(snapshot.shelf.place(name, Some(kind))?);
-    Some(path_of(&entry, &snapshot.shelf, registry).version(version))
+    let entry = snapshot.catalog.head(snapshot.viewer_index.position(name, Some(kind))?);
+    Some(path_of(&entry, &snapshot.viewer_index, registry).version(version))
 }

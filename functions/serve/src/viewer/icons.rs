@@ -22,7 +22,7 @@ pub(super) async fn answer(
     request: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Arc<BlobError>> {
     let Ok(digest) = format!("sha256:{name}").parse::<Digest>() else { return Ok(None) };
-    let Some((media_type, size)) = snapshot.shelf.pictures.find(&digest) else { return Ok(None) };
+    let Some((media_type, size)) = snapshot.viewer_index.pictures.find(&digest) else { return Ok(None) };
     let etag = format!("\"{}\"", digest.hex());
     let mut response = Response::new(Body::empty());
     if is_known(request, &[&etag]) {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::detail::Detail;
 use super::link::safe_link;
-use super::page::{Glyph, Registry, glyph};
+use super::page::{Glyph, RegistryInfo, glyph};
 use super::shown::Shown;
 use super::source::{git_of, remote_of};
 
@@ -38,8 +38,8 @@ pub(super) fn section(detail: &Detail<'_>, rest: Option<&str>) -> Markup {
             }
             fieldset.clients {
                 legend.hidden { "Client" }
-                @for (place, client) in clients.iter().enumerate() {
-                    input.hidden type="radio" name="client" id={ "client-" (client.id) } value=(client.id) checked[place == 0];
+                @for (position, client) in clients.iter().enumerate() {
+                    input.hidden type="radio" name="client" id={ "client-" (client.id) } value=(client.id) checked[position == 0];
                     label for={ "client-" (client.id) } { (client.name) }
                 }
                 @for client in &clients { (snippet(client)) }
@@ -81,7 +81,7 @@ fn snippet(client: &Client) -> Markup {
 }
 
 /// The clients of a version. A stack can be pulled as an artifact; a sample is a Git repository.
-fn clients(shown: &Shown<'_>, registry: Registry<'_>, rest: Option<&str>) -> Vec<Client> {
+fn clients(shown: &Shown<'_>, registry: RegistryInfo<'_>, rest: Option<&str>) -> Vec<Client> {
     let entry = shown.entry;
     let is_live = registry.is_live();
     let (url, host) = match registry.origin {
@@ -169,13 +169,13 @@ mod tests {
 
     fn commands(name: &str, only: Option<EntryType>, host: Option<&'static str>) -> String {
         let snapshot = fixture::snapshot();
-        let place = snapshot.shelf.place(name, only).unwrap();
-        let entry = snapshot.catalog.entry(place);
+        let position = snapshot.viewer_index.position(name, only).unwrap();
+        let entry = snapshot.catalog.entry(position);
         let shown = Shown::find(&snapshot, &entry, "").unwrap();
         let headers: HeaderMap = host.map(|host| (HOST, HeaderValue::from_static(host))).into_iter().collect();
         let origin = origin::of(&headers);
         let (name, slug, caching) = ("Clay", "clay", crate::http::body::Caching::Private);
-        let registry = Registry { name, slug, origin: origin.as_ref(), caching, frame: None };
+        let registry = RegistryInfo { name, slug, origin: origin.as_ref(), caching, frame: None };
         clients(&shown, registry, Some("/devfiles/x"))
             .into_iter()
             .map(|client| format!("{}:\n{}", client.name, client.text))

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use devfile_registry::index::EntryType;
 pub(super) use devfile_registry::text::url_segment as segment;
 
-use super::room::{LINK_BYTES, brief};
+use super::budget::{LINK_BYTES, brief};
 
 /// A path with each of its names encoded.
 pub(super) fn encoded(path: &str) -> String {
@@ -34,7 +34,7 @@ pub(super) fn remote_link(remote: &str) -> Markup {
     }
 }
 
-/// A URL without what everybody knows.
+/// A URL without its scheme and trailing slash.
 pub(super) fn short_url(url: &str) -> &str {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("mailto:")).unwrap_or(url);
     rest.trim_end_matches('/')
@@ -114,10 +114,10 @@ impl EntryPath<'_> {
     fn with(&self, below: &str, query: &[(&str, &str)]) -> String {
         let mut link = self.path() + below;
         let only = self.only.map(|only| ("type", type_name(only)));
-        for (place, (name, value)) in
+        for (position, (name, value)) in
             query.iter().copied().filter(|(_, value)| !value.is_empty()).chain(only).enumerate()
         {
-            link.push(if place == 0 { '?' } else { '&' });
+            link.push(if position == 0 { '?' } else { '&' });
             link.push_str(name);
             link.push('=');
             link.push_str(&segment(value));

@@ -4,14 +4,14 @@ use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
+use super::budget::{brief, short};
 use super::link::EntryPath;
-use super::page::{Glyph, Page, Registry, Section, count, day, glyph, icon};
-use super::room::{brief, short};
+use super::page::{Glyph, Page, RegistryInfo, Section, count, day, glyph, icon};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::facets::{Choice, Narrowed};
 use crate::view::browse::query::{ListQuery, Sort};
-use crate::view::browse::shelf::{Shelf, title};
+use crate::view::browse::viewer_index::{ViewerIndex, title};
 use crate::view::catalog::is_deprecated_tag;
 use crate::view::text::fold;
 
@@ -32,10 +32,10 @@ const SUGGESTED: usize = 8;
 const TAGS: usize = 4;
 
 /// The page that a query string asks for, at a moment: entries are new for a while.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now: jiff::Timestamp) -> Page {
-    let shelf = &snapshot.shelf;
-    let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
-    let found = shelf.browse(&query);
+pub(super) fn render(snapshot: &Snapshot, registry: RegistryInfo<'_>, raw: &str, now: jiff::Timestamp) -> Page {
+    let viewer_index = &snapshot.viewer_index;
+    let query = ListQuery::parse(raw, |facet, value| viewer_index.is_known(facet, value));
+    let found = viewer_index.browse(&query);
     let pages = found.kept.len().div_ceil(PAGE).max(1);
     let query = query.on_page(query.page.min(pages));
     let about = &snapshot.about;
@@ -66,7 +66,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
             // Screen readers announce the number of hits while somebody types.
             p.hidden #said role="status" {}
             div.columns {
-                (filters(shelf, &found, &query))
+                (filters(viewer_index, &found, &query))
                 section.results #results aria-label="Results" data-part {
                     (toolbar(&query, &found, snapshot))
                     @if query.is_open() && query.page == 1 && found.kept.len() > PAGE { (updated(snapshot, registry)) }
@@ -74,8 +74,8 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, raw: &str, now
                         (nothing(&query))
                     } @else {
                         ol.cards {
-                            @for place in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
-                                li { (card(snapshot, *place, registry, now)) }
+                            @for position in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
+                                li { (card(snapshot, *position, registry, now)) }
                             }
                         }
                         (pagination(&query, pages))
@@ -142,7 +142,7 @@ fn chosen(name: &str, value: &str, without: &ListQuery) -> Markup {
     }
 }
 
-fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
+fn filters(viewer_index: &ViewerIndex, found: &Narrowed, query: &ListQuery) -> Markup {
     let picked: usize = Facet::ALL.into_iter().map(|facet| query.picked(facet).len()).sum();
     html! {
         aside.filters aria-label="Filters" {
@@ -153,7 +153,7 @@ fn filters(shelf: &Shelf, found: &Narrowed, query: &ListQuery) -> Markup {
                 }
                 div.facets #facets data-part {
                     @for facet in Facet::ALL {
-                        (choices(facet, shelf.facets.choices(facet, found), found, query))
+                        (choices(facet, viewer_index.facets.choices(facet, found), found, query))
                     }
                     button.primary.no-script type="submit" { "Apply filters" }
                     a.primary.script.show-results href="#results" data-show-results { "Show " (count(found.kept.len(), "result", "results")) }
@@ -175,7 +175,7 @@ fn choices(facet: Facet, choices: Vec<Choice<'_>>, found: &Narrowed, query: &Lis
         .iter()
         .chain(&choices)
         .enumerate()
-        .partition(|(place, choice)| choices.len() <= FIRST + 2 || *place < FIRST || choice.picked);
+        .partition(|(position, choice)| choices.len() <= FIRST + 2 || *position < FIRST || choice.picked);
     let rest = &rest[..rest.len().min(SHOWN)];
     html! {
         // One value to choose from is no choice.
@@ -213,8 +213,8 @@ pub(super) fn type_mark(entry_type: EntryType) -> Markup {
 }
 
 /// The path of an entry's pages.
-pub(super) fn path_of<'a>(entry: &'a Entry, shelf: &Shelf, registry: Registry<'a>) -> EntryPath<'a> {
-    let only = shelf.is_shadowed(entry).then_some(entry.entry_type);
+pub(super) fn path_of<'a>(entry: &'a Entry, viewer_index: &ViewerIndex, registry: RegistryInfo<'a>) -> EntryPath<'a> {
+    let only = viewer_index.is_shadowed(entry).then_some(entry.entry_type);
     EntryPath { registry: registry.slug, name: &entry.name, only }
 }
 
@@ -224,19 +224,19 @@ fn updated_day(moment: jiff::Timestamp) -> Option<Markup> {
 }
 
 /// The entries that were changed last.
-fn updated(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
-    let shelf = &snapshot.shelf;
-    let last = shelf.by_change().iter().take(UPDATED);
+fn updated(snapshot: &Snapshot, registry: RegistryInfo<'_>) -> Markup {
+    let viewer_index = &snapshot.viewer_index;
+    let last = viewer_index.by_change().iter().take(UPDATED);
     html! {
         section.updated aria-labelledby="updated" {
             h2 #updated { "Recently updated" }
             ul {
-                @for place in last {
-                    @let entry = &snapshot.catalog.head(*place);
+                @for position in last {
+                    @let entry = &snapshot.catalog.head(*position);
                     li {
-                        a href=(path_of(entry, shelf, registry).page()) {
+                        a href=(path_of(entry, viewer_index, registry).page()) {
                             (title(entry))
-                            @if let Some(day) = shelf.history.entry(*place).updated.and_then(updated_day) { (day) }
+                            @if let Some(day) = viewer_index.history.entry(*position).updated.and_then(updated_day) { (day) }
                         }
                     }
                 }
@@ -251,8 +251,8 @@ fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<
     if wanted.is_empty() {
         return Vec::new();
     }
-    let titles = found.kept.iter().map(|place| title(&snapshot.catalog.head(*place)).to_owned());
-    let values = snapshot.shelf.facets.beginning(&wanted).map(str::to_owned);
+    let titles = found.kept.iter().map(|position| title(&snapshot.catalog.head(*position)).to_owned());
+    let values = snapshot.viewer_index.facets.beginning(&wanted).map(str::to_owned);
     let mut texts: Vec<String> = Vec::new();
     for text in values.take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
         let folded = fold(&text);
@@ -263,21 +263,22 @@ fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<
     texts
 }
 
-fn card(snapshot: &Snapshot, place: usize, registry: Registry<'_>, now: jiff::Timestamp) -> Markup {
-    let (catalog, shelf) = (&snapshot.catalog, &snapshot.shelf);
-    let (entry, times, versions) = (&catalog.head(place), shelf.history.entry(place), catalog.versions(place));
+fn card(snapshot: &Snapshot, position: usize, registry: RegistryInfo<'_>, now: jiff::Timestamp) -> Markup {
+    let (catalog, viewer_index) = (&snapshot.catalog, &snapshot.viewer_index);
+    let (entry, times, versions) =
+        (&catalog.head(position), viewer_index.history.entry(position), catalog.versions(position));
     let is_shown = |tag: &&String| !tag.trim().is_empty() && tag.len() <= VALUE_BYTES && !is_deprecated_tag(tag);
     let tags: Vec<&String> = entry.tags.iter().filter(is_shown).collect();
     html! {
         article.card {
             div.card-head {
-                (icon(shelf.pictures.of(entry).as_deref(), title(entry), 44))
+                (icon(viewer_index.pictures.of(entry).as_deref(), title(entry), 44))
                 div {
-                    h3 { a href=(path_of(entry, shelf, registry).page()) { (title(entry)) } }
+                    h3 { a href=(path_of(entry, viewer_index, registry).page()) { (title(entry)) } }
                     p.by {
                         (type_mark(entry.entry_type))
                         @if times.is_new(now) { span.mark.new { "New" } }
-                        @if catalog.is_deprecated(place) { span.mark.deprecated { "Deprecated" } }
+                        @if catalog.is_deprecated(position) { span.mark.deprecated { "Deprecated" } }
                         @if !entry.provider.trim().is_empty() { span.provider { (short(&entry.provider)) } }
                     }
                 }
@@ -384,8 +385,9 @@ mod tests {
         let part: BTreeSet<String> = ["samples/pot".to_owned()].into();
         release.changes = Changes { changed: part.clone(), added: part, ..Changes::default() };
         release.parts = 1;
-        snapshot.shelf = Shelf::new(&fixture::entries(), &Icons::new(), &[], &[release]);
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
+        snapshot.viewer_index = ViewerIndex::new(&fixture::entries(), &Icons::new(), &[], &[release]);
+        let registry =
+            RegistryInfo { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
         for (now, marks) in [("2025-11-30T09:00:00Z", 1), ("2025-12-02T09:00:00Z", 0)] {
             let page = render(&snapshot, registry, "", now.parse().unwrap());
             assert_eq!(page.main.into_string().matches(">New<").count(), marks, "{now}");

@@ -2,18 +2,18 @@
 
 use maud::{Markup, html};
 
+use super::budget::short;
 use super::list::path_of;
-use super::page::{Page, Registry, nowhere as page};
+use super::page::{Page, RegistryInfo, nowhere as page};
 use super::quarantine;
-use super::room::short;
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::query::ListQuery;
 use crate::view::browse::search::near_names;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
-/// A stack or sample that this registry does not have; `name` is what was asked for.
-pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Page {
-    let near = near_names(name, snapshot.shelf.names());
+/// A stack or sample that this registry does not have; `name` is the requested name.
+pub(super) fn entry(snapshot: &Snapshot, registry: RegistryInfo<'_>, name: &str) -> Page {
+    let near = near_names(name, snapshot.viewer_index.names());
     let search = ListQuery::searching(name);
     page(html! {
         h1 { "There is no “" (short(name)) "” here" }
@@ -28,17 +28,17 @@ pub(super) fn entry(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> 
 }
 
 /// A version that an entry does not have.
-pub(super) fn version(snapshot: &Snapshot, registry: Registry<'_>, name: &str, version: &str) -> Page {
+pub(super) fn version(snapshot: &Snapshot, registry: RegistryInfo<'_>, name: &str, version: &str) -> Page {
     page(html! {
         h1 { "“" (short(name)) "” has no version “" (short(version)) "”" }
         p { "It may have been removed, or not be published yet." }
-        @if let Some(link) = link_to(snapshot, registry, name) { p { "See what there is: " (link) } }
+        @if let Some(link) = link_to(snapshot, registry, name) { p { "See the available ones: " (link) } }
         p { a href="/viewer" { "Browse everything" } }
     })
 }
 
 /// Another registry than this one; `name` is the entry that was asked for there.
-pub(super) fn registry(snapshot: &Snapshot, registry: Registry<'_>, asked: &str, name: &str) -> Page {
+pub(super) fn registry(snapshot: &Snapshot, registry: RegistryInfo<'_>, asked: &str, name: &str) -> Page {
     page(html! {
         h1 { "There is no registry “" (short(asked)) "” here" }
         p { "This is " (registry.name) "." }
@@ -65,8 +65,8 @@ pub(super) fn release(reason: &str) -> Page {
     })
 }
 
-fn link_to(snapshot: &Snapshot, registry: Registry<'_>, name: &str) -> Option<Markup> {
-    let entry = snapshot.catalog.head(snapshot.shelf.place(name, None)?);
-    let path = path_of(&entry, &snapshot.shelf, registry).page();
+fn link_to(snapshot: &Snapshot, registry: RegistryInfo<'_>, name: &str) -> Option<Markup> {
+    let entry = snapshot.catalog.head(snapshot.viewer_index.position(name, None)?);
+    let path = path_of(&entry, &snapshot.viewer_index, registry).page();
     Some(html! { a href=(path) { (title(&entry)) } " " code { (entry.name) } })
 }

@@ -1,12 +1,13 @@
 //! The registry viewer: pages for people, rendered from the snapshot for each request.
 //!
 //! [`routes`] declares each page; a stack has its page from the moment its release is live. The pages of a release share its
-//! [`Shelf`](crate::view::browse::shelf::Shelf), and [`content`] keeps what follows from a devfile's text alone. Pages work without
-//! JavaScript, and nothing in them runs, loads or points to what is not safe: texts are escaped by `maud`, links pass
+//! [`ViewerIndex`](crate::view::browse::viewer_index::ViewerIndex), and [`content`] caches everything that depends on a devfile's text alone. Pages work without
+//! JavaScript, and nothing in them runs, loads or links unsafe content: texts are escaped by `maud`, links pass
 //! [`link::safe_link`], and the policy in [`page`] forbids the rest.
 
 mod assets;
 mod badge;
+mod budget;
 mod compare;
 mod content;
 mod detail;
@@ -30,7 +31,6 @@ mod overview;
 mod page;
 mod quarantine;
 mod readme;
-mod room;
 mod share;
 mod shown;
 mod sitemap;
@@ -71,7 +71,7 @@ use crate::config::Mode;
 use crate::http::body::{Body, Caching, redirect};
 use crate::http::problem::Problem;
 use crate::route::Route;
-use crate::state::{App, Held};
+use crate::state::{App, LiveRelease};
 use crate::status::Health;
 
 /// The routes.
@@ -91,9 +91,12 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
             let now = jiff::Timestamp::now();
             visit.found(&list::render(visit.snapshot, visit.registry, visit.query, now))
         }),
-        Route::page("/viewer/status", move |State(app): State<Arc<App>>, held: Held, request: Request| async move {
-            answer_status(&status, &app, &held, &request.into_parts().0).await
-        }),
+        Route::page(
+            "/viewer/status",
+            move |State(app): State<Arc<App>>, live: LiveRelease, request: Request| async move {
+                answer_status(&status, &app, &live, &request.into_parts().0).await
+            },
+        ),
         // The first viewer had one name here, as in `Community+nodejs`.
         Route::page("/viewer/devfiles", to_list),
         page(viewer, "/viewer/devfiles/{registry}", answer_old_link),
@@ -118,23 +121,23 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
         page(viewer, "/viewer/embed/{registry}/{name}", share::answer_embed),
         Route::page(
             "/viewer/assets/{name}",
-            move |State(app): State<Arc<App>>, held: Held, Path(name): Path<String>, request: Request| async move {
+            move |State(app): State<Arc<App>>, live: LiveRelease, Path(name): Path<String>, request: Request| async move {
                 match assets::find(&name) {
                     Some(found) => Ok(found.answer(request.headers(), Caching::Immutable)),
-                    None => asset.render(&app, &held, &request.into_parts().0, lost).await,
+                    None => asset.render(&app, &live, &request.into_parts().0, lost).await,
                 }
             },
         ),
         Route::page(
             "/viewer/icons/{digest}",
-            move |State(app): State<Arc<App>>, held: Held, Path(digest): Path<String>, request: Request| async move {
+            move |State(app): State<Arc<App>>, live: LiveRelease, Path(digest): Path<String>, request: Request| async move {
                 let (parts, _) = request.into_parts();
-                if let Held(Some(snapshot)) = &held
+                if let LiveRelease(Some(snapshot)) = &live
                     && let Some(found) = icons::answer(&digest, snapshot, &app.blobs, &parts.headers).await?
                 {
                     return Ok(found);
                 }
-                icon.render(&app, &held, &parts, lost).await
+                icon.render(&app, &live, &parts, lost).await
             },
         ),
         page(viewer, "/viewer/{path}", |visit, _: String| lost(visit)).with_rest(),
@@ -156,13 +159,13 @@ fn pages(viewer: &Arc<Viewer>) -> Vec<Route> {
 /// have had another name than this one.
 fn answer_old_link(visit: Visit<'_>, name: String) -> Response<HttpBody> {
     let name = name.rsplit_once('+').map(|(_, name)| name.trim());
-    let place = name.and_then(|name| visit.snapshot.shelf.place(name, None));
+    let position = name.and_then(|name| visit.snapshot.viewer_index.position(name, None));
     let query = EntryQuery::parse(visit.query);
-    redirect(&place.map_or_else(
+    redirect(&position.map_or_else(
         || "/viewer".to_owned(),
-        |place| {
-            let entry = visit.snapshot.catalog.head(place);
-            list::path_of(&entry, &visit.snapshot.shelf, visit.registry).version(&query.version)
+        |position| {
+            let entry = visit.snapshot.catalog.head(position);
+            list::path_of(&entry, &visit.snapshot.viewer_index, visit.registry).version(&query.version)
         },
     ))
 }
@@ -183,13 +186,13 @@ fn headless() -> Vec<Route> {
 async fn answer_status(
     viewer: &Viewer,
     app: &App,
-    held: &Held,
+    live: &LiveRelease,
     request: &Parts,
 ) -> Result<Response<HttpBody>, Problem> {
     if let Some(frame) = &viewer.frame {
         let now = jiff::Timestamp::now();
         let render = |visit: Visit<'_>| visit.current(&status::render_preview(visit.snapshot, frame, now));
-        return viewer.render(app, held, request, render).await;
+        return viewer.render(app, live, request, render).await;
     }
     let last = app.last_refreshes.last(app.live.cache()).await;
     let freshness = app.live.freshness();
@@ -197,7 +200,7 @@ async fn answer_status(
     let health = Health { freshness: &freshness, last_refresh: last.as_ref(), previews: &previews };
     let now = jiff::Timestamp::now();
     let render = |visit: Visit<'_>| visit.current(&status::render(visit.snapshot, visit.registry, health, now));
-    viewer.render(app, held, request, render).await
+    viewer.render(app, live, request, render).await
 }
 
 /// Answers a path below `/viewer` that leads nowhere.

@@ -5,6 +5,7 @@ use axum::http::Response;
 use devfile_registry::release::StoredFile;
 use maud::{Markup, html};
 
+use super::budget::{LIST_BYTES, PageBudget, brief, left_out, short};
 use super::detail::{Detail, Tab};
 use super::devfile::{Command, Devfile};
 use super::files::{self, FileTexts};
@@ -13,7 +14,6 @@ use super::link::{encoded, remote_link, safe_link, short_url};
 use super::list::path_of;
 use super::page::{Page, commit, day};
 use super::readme::{self, Around};
-use super::room::{LIST_BYTES, Room, brief, left_out, short};
 use super::share;
 use super::shown::Shown;
 use super::source::git_of;
@@ -23,7 +23,7 @@ use crate::release::snapshot::Snapshot;
 use crate::view::browse::facet::{Facet, VALUE_BYTES};
 use crate::view::browse::lineage::Parent;
 use crate::view::browse::query::ListQuery;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
 /// Kinds of command groups, in the order in which somebody needs them, with the words for them.
 const GROUPS: [(&str, &str); 5] =
@@ -93,18 +93,18 @@ fn summary(detail: &Detail<'_>, devfile: &Devfile) -> Markup {
                 h2 #contents { "In this devfile" }
                 dl.wide {
                     @if !images.is_empty() {
-                        div { dt { "Runs in" } dd { @for (place, image) in images.iter().enumerate() { @if place > 0 { br; } code { (short(image)) } } } }
+                        div { dt { "Runs in" } dd { @for (position, image) in images.iter().enumerate() { @if position > 0 { br; } code { (short(image)) } } } }
                     }
                     @if !ports.is_empty() {
                         div { dt { "Ports" } dd {
-                            @for (place, port) in ports.iter().enumerate() {
-                                @if place > 0 { ", " } code { (short(&port.target_port)) } " " (short(&port.name))
+                            @for (position, port) in ports.iter().enumerate() {
+                                @if position > 0 { ", " } code { (short(&port.target_port)) } " " (short(&port.name))
                             }
                         } }
                     }
                     @for (word, commands) in groups {
                         div { dt { (word) } dd {
-                            @for (place, command) in commands.into_iter().enumerate() { @if place > 0 { br; } (command_line(command)) }
+                            @for (position, command) in commands.into_iter().enumerate() { @if position > 0 { br; } (command_line(command)) }
                         } }
                     }
                 }
@@ -128,20 +128,20 @@ fn command_line(command: &Command) -> Markup {
 fn family(detail: &Detail<'_>) -> Markup {
     let (snapshot, entry) = (detail.visit.snapshot, detail.shown.entry);
     let only = Some(entry.entry_type);
-    let Some(place) = snapshot.shelf.place(&entry.name, only) else { return html! {} };
+    let Some(position) = snapshot.viewer_index.position(&entry.name, only) else { return html! {} };
     let lineage = snapshot.lineage(detail.visit.viewer.own_url().as_deref());
-    let parent = lineage.parent(place, detail.shown.name());
-    let link = |place: usize, version: &str| {
-        let entry = snapshot.catalog.head(place);
-        let path = path_of(&entry, &snapshot.shelf, detail.visit.registry).below("", version);
+    let parent = lineage.parent(position, detail.shown.name());
+    let link = |position: usize, version: &str| {
+        let entry = snapshot.catalog.head(position);
+        let path = path_of(&entry, &snapshot.viewer_index, detail.visit.registry).below("", version);
         html! { a href=(path) { (title(&entry)) @if !version.is_empty() { " " (short(version)) } } }
     };
     let own = detail.shown.name();
     let is_default = detail.shown.version.is_none_or(|version| version.default);
     let children =
-        lineage.children(place).iter().filter(|child| child.of == own || (child.of.is_empty() && is_default));
+        lineage.children(position).iter().filter(|child| child.of == own || (child.of.is_empty() && is_default));
     let all = children.clone().count();
-    let rows = Room(LIST_BYTES).fit(children, |child| html! { li { (link(child.place, &child.version)) } });
+    let rows = PageBudget(LIST_BYTES).fit(children, |child| html! { li { (link(child.position, &child.version)) } });
     html! {
         @if let Some(parent) = parent {
             section aria-labelledby="parent" {
@@ -149,7 +149,7 @@ fn family(detail: &Detail<'_>) -> Markup {
                 p {
                     "Takes from "
                     @match parent {
-                        Parent::Here { place, version } => { (link(*place, version)) }
+                        Parent::Here { position, version } => { (link(*position, version)) }
                         Parent::External { name, url } => {
                             @match safe_link(url) {
                                 Some(url) => { a href=(url) rel="noopener noreferrer nofollow" { (short_url(&brief(name))) } }
@@ -241,9 +241,9 @@ fn facts(detail: &Detail<'_>) -> Markup {
     let links = version.into_iter().flat_map(|version| &version.links).chain(&entry.links);
     let more_links = links.filter(|(name, _)| *name != "self").filter_map(|(name, url)| Some((name, link(url)?)));
     let more_links =
-        Room(LIST_BYTES).fit(more_links, |(name, link)| html! { div { dt { (short(name)) } dd { (link) } } });
+        PageBudget(LIST_BYTES).fit(more_links, |(name, link)| html! { div { dt { (short(name)) } dd { (link) } } });
     let tags = shown.tags().iter().filter(|tag| tag.len() <= VALUE_BYTES);
-    let tags = Room(LIST_BYTES)
+    let tags = PageBudget(LIST_BYTES)
         .fit(tags, |tag| html! { li { a.tag href=(ListQuery::only(Facet::Tags, tag).href()) { (tag) } } });
     let rows = [
         ("Version", text(shown.name())),
@@ -277,7 +277,7 @@ fn facts(detail: &Detail<'_>) -> Markup {
             @if let Some(git) = git {
                 h3 { "Git" }
                 ul.remotes {
-                    (Room(LIST_BYTES).fit(&git.remotes, |(name, remote)| html! { li { (short(name)) ": " (remote_link(remote)) } }).rows)
+                    (PageBudget(LIST_BYTES).fit(&git.remotes, |(name, remote)| html! { li { (short(name)) ": " (remote_link(remote)) } }).rows)
                     @if git.remotes.is_empty() && !git.url.is_empty() { li { (remote_link(&git.url)) } }
                     @if !git.revision.is_empty() { li { "Revision: " code { (brief(&git.revision)) } } }
                     @if !git.sub_dir.is_empty() { li { "Folder: " code { (brief(&git.sub_dir)) } } }

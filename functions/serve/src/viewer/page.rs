@@ -32,7 +32,7 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 
 /// The registry as every page names it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Registry<'a> {
+pub(super) struct RegistryInfo<'a> {
     /// Its name for people.
     pub(super) name: &'a str,
     /// Its name in paths.
@@ -45,7 +45,7 @@ pub(super) struct Registry<'a> {
     pub(super) frame: Option<&'a Frame>,
 }
 
-impl Registry<'_> {
+impl RegistryInfo<'_> {
     /// A path of this registry as a full URL, or as it is when the request does not tell where the registry is.
     pub(super) fn url(&self, path: &str) -> String {
         let path = self.below(path);
@@ -91,7 +91,7 @@ pub(super) enum Section {
 
 impl Page {
     /// The whole document.
-    pub(super) fn render(&self, registry: Registry<'_>) -> Markup {
+    pub(super) fn render(&self, registry: RegistryInfo<'_>) -> Markup {
         let title = format!("{} · {}", self.title, registry.name);
         html! {
             (DOCTYPE)
@@ -134,8 +134,8 @@ impl Page {
         }
     }
 
-    /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`], whatever its content, is none.
-    pub(super) fn document(&self, registry: Registry<'_>) -> Option<String> {
+    /// The whole document as text. Every page passes here: one that is larger than [`PAGE_BYTES`] is refused.
+    pub(super) fn document(&self, registry: RegistryInfo<'_>) -> Option<String> {
         let document = self.render(registry).into_string();
         let document = match registry.frame {
             Some(frame) => frame.below(&document),
@@ -151,7 +151,7 @@ impl Page {
     /// The page as an answer.
     pub(super) fn answer(
         &self,
-        registry: Registry<'_>,
+        registry: RegistryInfo<'_>,
         request: &HeaderMap,
         status: StatusCode,
         caching: Caching,
@@ -198,7 +198,7 @@ pub(super) fn too_large() -> Page {
     }
 }
 
-fn header(registry: Registry<'_>, section: Section) -> Markup {
+fn header(registry: RegistryInfo<'_>, section: Section) -> Markup {
     let link = |own: Section, path: &str, name: &str| {
         html! { a href=(path) aria-current=[(own == section).then_some("page")] { (name) } }
     };
@@ -222,7 +222,7 @@ fn header(registry: Registry<'_>, section: Section) -> Markup {
 }
 
 /// The link by which programs find the feed of the registry. Feeds name full URLs, so there is none without an origin.
-fn feed_link(registry: Registry<'_>) -> Markup {
+fn feed_link(registry: RegistryInfo<'_>) -> Markup {
     html! {
         @if registry.origin.is_some() && registry.is_live() {
             link rel="alternate" type="application/atom+xml" title=(registry.name) href=(FEED_PATH);
@@ -230,7 +230,7 @@ fn feed_link(registry: Registry<'_>) -> Markup {
     }
 }
 
-fn footer(registry: Registry<'_>) -> Markup {
+fn footer(registry: RegistryInfo<'_>) -> Markup {
     html! {
         footer.bottom {
             p { "A Devfile Registry: Devfile stacks and samples for OpenShift, Kubernetes and wherever you develop." }
@@ -300,7 +300,7 @@ pub(super) fn icon(url: Option<&str>, title: &str, size: usize) -> Markup {
     }
 }
 
-/// A day, with its exact moment for those who look closer; nothing when the moment is not known.
+/// Renders a day, with its exact moment as the title; nothing when the moment is unknown.
 pub(super) fn day(moment: &Timestamp) -> Option<Markup> {
     (*moment != Timestamp::unknown()).then(|| {
         html! { time datetime=(moment) title=(moment) { (moment.instant().strftime("%-d %b %Y")) } }

@@ -9,8 +9,8 @@ use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, html};
 
+use super::budget::{LIST_BYTES, PageBudget, brief, left_out, section};
 use super::page::{Glyph, count, day, glyph};
-use super::room::{LIST_BYTES, Room, brief, left_out, section};
 use super::shown::Shown;
 use super::source::RepositoryLinks;
 use crate::release::snapshot::{About, Snapshot};
@@ -39,7 +39,7 @@ pub(super) fn problems(parts: &[Quarantined], context: &Context<'_>) -> Markup {
             li {
                 h3 { (brief(&part_name(&part.part))) }
                 @if let Some(since) = context.since.get(&part.part.path()).and_then(day) { p.side-note { "Quarantined since " (since) } }
-                ul { (Room(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, context)) } }).rows) }
+                ul { (PageBudget(LIST_BYTES).fit(&part.problems, |problem| html! { li { (diagnostic(problem, context)) } }).rows) }
             }
         }
     });
@@ -89,7 +89,7 @@ fn notice_of(snapshot: &Snapshot, is_its: impl Fn(&Part) -> bool, consequence: &
                         " quarantined" @if let Some(since) = since { " since " (since) }
                         ": " (consequence)
                     }
-                    ul { (Room(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &context)) } }).rows) }
+                    ul { (PageBudget(LIST_BYTES).fit(problems, |problem| html! { li { (diagnostic(problem, &context)) } }).rows) }
                     p { a href="/viewer/status#quarantined" { "All that is quarantined" } }
                 }
             }
@@ -109,7 +109,7 @@ pub(super) fn warnings(snapshot: &Snapshot, shown: &Shown<'_>) -> Markup {
                 (glyph(Glyph::Warning))
                 div {
                     p { strong { (count(warnings.len(), "warning", "warnings")) } " about the files of this version and its stack" }
-                    ul { (Room(LIST_BYTES).fit(noticed, |warning| html! { li { (diagnostic(warning, &context)) } }).rows) }
+                    ul { (PageBudget(LIST_BYTES).fit(noticed, |warning| html! { li { (diagnostic(warning, &context)) } }).rows) }
                     @if warnings.len() > NOTICED { p { a href="/viewer/status#warnings" { "All warnings" } } }
                 }
             }

@@ -9,15 +9,15 @@ use serde_json::json;
 
 use super::assets::EMBED_STYLE;
 use super::badge::BADGES;
+use super::budget::{brief, short};
 use super::detail::Detail;
 use super::link::safe_link;
 use super::list::{path_of, type_mark};
 use super::page::{HTML, icon};
-use super::room::{brief, short};
 use super::source::{git_of, remote_of};
 use super::visit::{EntryQuery, Visit};
 use crate::http::body::Body;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 
 /// The permissions of a card: any site may show it, and it loads nothing but its style and icon.
 const POLICY: &str =
@@ -34,8 +34,8 @@ pub(super) fn answer_embed(visit: Visit<'_>, (registry, name): (String, String))
         Ok(shown) => shown,
         Err(missing) => return *missing,
     };
-    let (entry, shelf) = (shown.entry, &visit.snapshot.shelf);
-    let page = path_of(entry, shelf, visit.registry).version(&query.version);
+    let (entry, viewer_index) = (shown.entry, &visit.snapshot.viewer_index);
+    let page = path_of(entry, viewer_index, visit.registry).version(&query.version);
     let schema = shown.version.map_or("", |version| &version.schema_version);
     let document = html! {
         (DOCTYPE)
@@ -49,7 +49,7 @@ pub(super) fn answer_embed(visit: Visit<'_>, (registry, name): (String, String))
             }
             body {
                 main {
-                    (icon(shelf.pictures.of(entry).as_deref(), title(entry), 44))
+                    (icon(viewer_index.pictures.of(entry).as_deref(), title(entry), 44))
                     div {
                         h1 { a href=(page) target="_blank" rel="noopener" { (title(entry)) } }
                         p.by {

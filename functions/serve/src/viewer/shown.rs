@@ -2,7 +2,7 @@
 
 use devfile_registry::index::{Entry, VersionEntry};
 
-use super::room::short;
+use super::budget::short;
 use crate::release::snapshot::{DevfileVersion, Snapshot};
 use crate::view::catalog::{is_deprecated, is_deprecated_tag};
 use crate::view::versions::{self, Wanted};

@@ -4,20 +4,20 @@ use devfile_registry::limits::PAGE_BYTES;
 use devfile_registry::timestamp::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
+use super::budget::PageBudget;
 use super::list::path_of;
-use super::page::Registry;
-use super::room::Room;
+use super::page::RegistryInfo;
 use crate::release::snapshot::Snapshot;
 
 /// Most pages that one sitemap may name (sitemaps.org protocol, "Sitemap file limits").
 const PAGES: usize = 50_000;
 
-/// Room for what is around the pages.
+/// Bytes for the text around the pages.
 const FRAME_BYTES: usize = 512;
 
 /// The sitemap, XML of the sitemaps.org protocol. It names full URLs, so there is none for a request that does not tell
 /// where the registry is.
-pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<String> {
+pub(super) fn sitemap(snapshot: &Snapshot, registry: RegistryInfo<'_>) -> Option<String> {
     registry.origin?;
     let page = |path: &str, modified: Option<&Timestamp>| -> Markup {
         html! {
@@ -31,9 +31,9 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
     };
     let all = snapshot.catalog.len();
     let own = html! { (page("/viewer", None)) (page("/viewer/status", None)) };
-    let entries = Room(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(0..all.min(PAGES - 2), |place| {
-        let entry = snapshot.catalog.head(place);
-        page(&path_of(&entry, &snapshot.shelf, registry).page(), Some(&entry.last_modified))
+    let entries = PageBudget(PAGE_BYTES - FRAME_BYTES - own.0.len()).fit(0..all.min(PAGES - 2), |position| {
+        let entry = snapshot.catalog.head(position);
+        page(&path_of(&entry, &snapshot.viewer_index, registry).page(), Some(&entry.last_modified))
     });
     let document = html! {
         (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"))
@@ -47,7 +47,7 @@ pub(super) fn sitemap(snapshot: &Snapshot, registry: Registry<'_>) -> Option<Str
 }
 
 /// `robots.txt`: pages are for crawlers, narrowed lists and the API are not (RFC 9309).
-pub(super) fn robots(registry: Registry<'_>) -> String {
+pub(super) fn robots(registry: RegistryInfo<'_>) -> String {
     let mut text =
         "User-agent: *\nAllow: /viewer\nDisallow: /viewer?\nDisallow: /v2/\nDisallow: /devfiles/\n".to_owned();
     if registry.origin.is_some() {

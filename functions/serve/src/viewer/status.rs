@@ -1,4 +1,4 @@
-//! The page for operators: what is live, since when, and what is wrong.
+//! The page for operators: the live release, its date, and the problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,17 +10,22 @@ use devfile_registry::publish::{LastRefresh, Outcome};
 use devfile_registry::release::PendingReason;
 use maud::{Markup, html};
 
+use super::budget::{LIST_BYTES, PageBudget, SECTION_BYTES, brief, left_out, section, short};
 use super::frame::Frame;
 use super::history;
 use super::link::repository_page;
-use super::page::{Page, Registry, Section, ago, commit, count, moment};
+use super::page::{Page, RegistryInfo, Section, ago, commit, count, moment};
 use super::quarantine::{self, Context, problems};
-use super::room::{LIST_BYTES, Room, SECTION_BYTES, brief, left_out, section, short};
 use crate::release::snapshot::{About, Snapshot};
 use crate::status::Health;
 
 /// The page.
-pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health<'_>, now: jiff::Timestamp) -> Page {
+pub(super) fn render(
+    snapshot: &Snapshot,
+    registry: RegistryInfo<'_>,
+    health: Health<'_>,
+    now: jiff::Timestamp,
+) -> Page {
     let about = &snapshot.about;
     let Health { freshness, last_refresh, previews } = health;
     let state = state(about, health);
@@ -82,7 +87,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: Registry<'_>, health: Health
     }
 }
 
-/// The page of a preview in place of that of the live release: what it does not show as the repository has it.
+/// The page of a preview in place of that of the live release: its quarantined stacks.
 pub(super) fn render_preview(snapshot: &Snapshot, frame: &Frame, now: jiff::Timestamp) -> Page {
     let about = &snapshot.about;
     let main = html! {
@@ -241,11 +246,11 @@ fn pending(about: &About) -> Markup {
 }
 
 /// The differences of the live release from the one before.
-fn changes(snapshot: &Snapshot, registry: Registry<'_>) -> Markup {
+fn changes(snapshot: &Snapshot, registry: RegistryInfo<'_>) -> Markup {
     let (changed, removed) = (&snapshot.about.changed, &snapshot.about.removed);
     let list = |name: &'static str, parts: &BTreeSet<String>| {
         let fitting =
-            Room(SECTION_BYTES).fit(parts, |part| html! { li { (history::linked(snapshot, registry, part)) } });
+            PageBudget(SECTION_BYTES).fit(parts, |part| html! { li { (history::linked(snapshot, registry, part)) } });
         html! {
             @if !parts.is_empty() {
                 h3 { (name) }
@@ -276,9 +281,9 @@ fn warnings(warnings: &[Diagnostic]) -> Markup {
         warnings.iter().all(|warning| warning.message == *all_say).then(|| all_say.clone())
     };
     let kinds = alike.len();
-    let fitting = Room(SECTION_BYTES).fit(alike, |((rule, hint), warnings)| {
+    let fitting = PageBudget(SECTION_BYTES).fit(alike, |((rule, hint), warnings)| {
         let message = message(&warnings);
-        let places = Room(LIST_BYTES).fit(&warnings, |warning| {
+        let places = PageBudget(LIST_BYTES).fit(&warnings, |warning| {
             html! {
                 li {
                     code { (brief(&quarantine::position(warning))) }

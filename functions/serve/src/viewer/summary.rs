@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use super::budget::short;
 use super::devfile::{Command, Component, Devfile, Endpoint};
-use super::room::short;
 
 /// Most sentences of a summary.
 const SENTENCES: usize = 40;
@@ -94,7 +94,8 @@ fn command(said: &mut Vec<String>, old: &Command, new: &Command) {
     if was.commands != is.commands || was.parallel != is.parallel {
         said.push(of("order changed"));
     }
-    let group = |body: &super::devfile::Body| body.group.as_ref().map_or("", |group| group.kind.as_str()).to_owned();
+    let group =
+        |body: &super::devfile::CommandBody| body.group.as_ref().map_or("", |group| group.kind.as_str()).to_owned();
     change(said, &of("group"), &group(was), &group(is));
 }
 

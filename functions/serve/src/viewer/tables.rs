@@ -2,10 +2,10 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::devfile::{Body, Command, Component, Devfile, Endpoint, StarterProject};
+use super::budget::{left_out, section};
+use super::devfile::{Command, CommandBody, Component, Devfile, Endpoint, StarterProject};
 use super::link::{remote_link, segment};
 use super::page::{Glyph, glyph};
-use super::room::{left_out, section};
 
 /// Starter projects; `rest` is the path of the devfile in the REST API, from which they are downloaded.
 pub(super) fn starter_projects(devfile: &Devfile, rest: Option<&str>) -> Markup {
@@ -66,7 +66,7 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
 }
 
 fn command_row(command: &Command, devfile: &Devfile) -> Markup {
-    let nothing = Body::default();
+    let nothing = CommandBody::default();
     let body = command.body().unwrap_or(&nothing);
     let events = devfile.events.iter().filter(|(_, commands)| commands.contains(&command.id));
     html! {
@@ -86,7 +86,7 @@ fn command_row(command: &Command, devfile: &Devfile) -> Markup {
             td.does {
                 @if command.composite.is_some() {
                     (if body.parallel { "At once: " } else { "In order: " })
-                    @for (place, part) in body.commands.iter().enumerate() { @if place > 0 { ", " } code { (part) } }
+                    @for (position, part) in body.commands.iter().enumerate() { @if position > 0 { ", " } code { (part) } }
                 } @else if command.apply.is_some() {
                     "Applies the component"
                 } @else if body.command_line.contains('\n') {
@@ -133,7 +133,7 @@ fn component_row(component: &Component) -> Markup {
             td { @if limits.is_empty() { "–" } @else { (limits.join(", ")) } }
             td {
                 @if component.endpoints().is_empty() { "–" }
-                @for (place, endpoint) in component.endpoints().iter().enumerate() { @if place > 0 { br; } (endpoint_text(endpoint)) }
+                @for (position, endpoint) in component.endpoints().iter().enumerate() { @if position > 0 { br; } (endpoint_text(endpoint)) }
             }
         }
     }

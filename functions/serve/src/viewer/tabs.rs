@@ -4,14 +4,14 @@ use axum::body::Body;
 use axum::http::Response;
 use maud::{Markup, html};
 
+use super::budget::{PageBudget, SECTION_BYTES, left_out, short};
 use super::compare;
 use super::detail::{Detail, Tab};
 use super::page::{Glyph, day, glyph};
-use super::room::{Room, SECTION_BYTES, left_out, short};
 use super::shown::sorted;
 use super::tables;
 use super::visit::Visit;
-use crate::view::browse::shelf::title;
+use crate::view::browse::viewer_index::title;
 use crate::view::catalog::is_deprecated_tag;
 
 type Names = (String, String);
@@ -66,9 +66,9 @@ fn inherited(detail: &Detail<'_>) -> Markup {
 
 fn has_parent(detail: &Detail<'_>) -> bool {
     let (snapshot, entry) = (detail.visit.snapshot, detail.shown.entry);
-    let place = snapshot.shelf.place(&entry.name, Some(entry.entry_type));
+    let position = snapshot.viewer_index.position(&entry.name, Some(entry.entry_type));
     let lineage = snapshot.lineage(detail.visit.viewer.own_url().as_deref());
-    place.is_some_and(|place| lineage.parent(place, detail.shown.name()).is_some())
+    position.is_some_and(|position| lineage.parent(position, detail.shown.name()).is_some())
 }
 
 /// Answers with the text of a devfile.
@@ -124,7 +124,7 @@ pub(super) fn versions(visit: Visit<'_>, names: Names) -> Response<Body> {
 fn versions_section(detail: &Detail<'_>) -> Markup {
     let (entry, shown, path) = (detail.shown.entry, &detail.shown, &detail.path);
     let sorted = sorted(entry);
-    let rows = Room(SECTION_BYTES).fit(sorted.iter().enumerate(), |(place, version)| {
+    let rows = PageBudget(SECTION_BYTES).fit(sorted.iter().enumerate(), |(position, version)| {
         html! {
             tr {
                 td {
@@ -135,7 +135,7 @@ fn versions_section(detail: &Detail<'_>) -> Markup {
                 td { (short(&version.schema_version)) }
                 td { @if let Some(day) = day(&version.last_modified) { (day) } @else { "–" } }
                 td {
-                    @if let Some(older) = sorted.get(place + 1) {
+                    @if let Some(older) = sorted.get(position + 1) {
                         a href=(path.compare(&older.version, &version.version)) { "since " (older.version) }
                     } @else { "–" }
                 }

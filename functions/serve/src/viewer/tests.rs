@@ -12,7 +12,7 @@ use devfile_registry::release::PendingReason;
 use devfile_registry::repository::{Part, Quarantined};
 use devfile_registry::timestamp::Timestamp;
 
-use super::page::Registry;
+use super::page::RegistryInfo;
 use super::*;
 use crate::release::live::Freshness;
 use crate::release::snapshot::{Shared, Snapshot};
@@ -138,8 +138,9 @@ async fn the_status_is_for_operators() {
 #[test]
 fn status_is_healthy_only_when_nothing_is_wrong() {
     let shown = |snapshot: &Snapshot, failure: Option<&'static str>, last: Option<&LastRefresh>| {
-        let freshness = Freshness { checked: Duration::from_secs(2), failure, looks: 1 };
-        let registry = Registry { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
+        let freshness = Freshness { checked: Duration::from_secs(2), failure, checks: 1 };
+        let registry =
+            RegistryInfo { name: "Clay", slug: "clay", origin: None, caching: Caching::Private, frame: None };
         let health = Health { freshness: &freshness, last_refresh: last, previews: &[] };
         status::render(snapshot, registry, health, "2025-11-01T12:00:00Z".parse().unwrap()).main.into_string()
     };
@@ -356,8 +357,12 @@ async fn icons_are_served_sandboxed() {
         ("https://icons.example/page.html".to_owned(), icon("text/html", "<html>")),
     ];
     let mut snapshot = fixture::snapshot_of(fixture::entries(), &[("forge", "0.1.0", svg)], "/srv/registry");
-    snapshot.shelf =
-        crate::view::browse::shelf::Shelf::new(&fixture::entries(), &icons.into_iter().collect(), &[], &[]);
+    snapshot.viewer_index = crate::view::browse::viewer_index::ViewerIndex::new(
+        &fixture::entries(),
+        &icons.into_iter().collect(),
+        &[],
+        &[],
+    );
     let snapshot = Arc::new(snapshot);
     let path = format!("/viewer/icons/{}", digest.hex());
     assert!(page(&snapshot, "/viewer").await.contains(&format!("<img src=\"{path}\"")));
@@ -368,7 +373,7 @@ async fn icons_are_served_sandboxed() {
     assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
     assert_eq!(text(response).await, svg);
     let other = format!("/viewer/icons/{}", Digest::of(b"<html>").hex());
-    assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "what is no picture is not served");
+    assert_eq!(get(&snapshot, &other).await.status(), StatusCode::NOT_FOUND, "only pictures are served");
 }
 
 fn icon(media_type: &str, content: &'static str) -> Image {

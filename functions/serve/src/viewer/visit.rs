@@ -18,7 +18,7 @@ use super::content::Rendered;
 use super::files::FileTexts;
 use super::frame::Frame;
 use super::link::{self, slug};
-use super::page::{Page, Registry};
+use super::page::{Page, RegistryInfo};
 use super::shown::Shown;
 use super::{missing, origin};
 use crate::config::{Mode, Readers};
@@ -27,7 +27,7 @@ use crate::http::problem::Problem;
 use crate::http::query::pairs;
 use crate::release::snapshot::Snapshot;
 use crate::route::Route;
-use crate::state::{App, Held};
+use crate::state::{App, LiveRelease};
 use crate::workers::{self, Admitted};
 
 /// The configuration of the viewer, and the devfiles that it has parsed.
@@ -52,7 +52,7 @@ pub(super) struct Visit<'a> {
     /// The viewer that is asked.
     pub(super) viewer: &'a Viewer,
     /// The registry as pages name it.
-    pub(super) registry: Registry<'a>,
+    pub(super) registry: RegistryInfo<'a>,
     /// The release.
     pub(super) snapshot: &'a Snapshot,
     /// The query, as it came.
@@ -99,11 +99,11 @@ impl Viewer {
     }
 
     /// The registry as a request reaches it. Nobody else gets a page that repeats a host of the client's choice.
-    pub(super) fn reached<T>(&self, headers: &HeaderMap, render: impl FnOnce(Registry<'_>) -> T) -> T {
+    pub(super) fn reached<T>(&self, headers: &HeaderMap, render: impl FnOnce(RegistryInfo<'_>) -> T) -> T {
         let reached = if self.public_url.is_none() { origin::of(headers) } else { None };
         let origin = self.public_url.as_ref().or(reached.as_ref());
         let caching = if self.public_url.is_some() { Caching::Page } else { Caching::Private };
-        render(Registry { name: &self.name, slug: &self.slug, origin, caching, frame: self.frame.as_ref() })
+        render(RegistryInfo { name: &self.name, slug: &self.slug, origin, caching, frame: self.frame.as_ref() })
     }
 
     /// Renders a page beside the threads that serve connections. Without a release, the answer is a page that says so.
@@ -113,24 +113,24 @@ impl Viewer {
     pub(super) async fn render(
         &self,
         app: &App,
-        held: &Held,
+        live: &LiveRelease,
         request: &Parts,
         render: impl FnOnce(Visit<'_>) -> Response<HttpBody>,
     ) -> Result<Response<HttpBody>, Problem> {
-        self.render_admitted(&workers::admit()?, app, held, request, render).await
+        self.render_admitted(&workers::admit()?, app, live, request, render).await
     }
 
     async fn render_admitted(
         &self,
         admitted: &Admitted<'_>,
         app: &App,
-        Held(held): &Held,
+        LiveRelease(live): &LiveRelease,
         request: &Parts,
         render: impl FnOnce(Visit<'_>) -> Response<HttpBody>,
     ) -> Result<Response<HttpBody>, Problem> {
         let (headers, query) = (&request.headers, request.uri.query().unwrap_or_default());
         let render = || {
-            self.reached(headers, |registry| match held.as_deref() {
+            self.reached(headers, |registry| match live.as_deref() {
                 Some(snapshot) => {
                     let entry = OnceCell::new();
                     render(Visit { viewer: self, registry, snapshot, query, headers, entry: &entry })
@@ -146,7 +146,7 @@ impl Viewer {
 }
 
 /// The route of a page that shows files of the release. `wanted` names them, `render` gets them with the rest. The request is admitted
-/// before the files are read, and what all such requests hold in memory is bounded.
+/// before the files are read, and the memory of all such requests is bounded.
 pub(super) fn page_with_files<P>(
     viewer: &Arc<Viewer>,
     path: &'static str,
@@ -159,20 +159,20 @@ where
     let viewer = Arc::clone(viewer);
     Route::page(
         path,
-        move |State(app): State<Arc<App>>, held: Held, Path(names): Path<P>, request: Request| async move {
+        move |State(app): State<Arc<App>>, live: LiveRelease, Path(names): Path<P>, request: Request| async move {
             let (request, _) = request.into_parts();
             let admitted = workers::admit()?;
-            let (texts, _reserved) = match &held {
-                Held(Some(snapshot)) => {
+            let (texts, _reserved) = match &live {
+                LiveRelease(Some(snapshot)) => {
                     let query = EntryQuery::parse(request.uri.query().unwrap_or_default());
                     let files = admitted.run(|| wanted(snapshot, &query, &names)).await?;
                     let reserved = admitted.reserve(files.iter().map(|file| file.size).sum()).await?;
                     (FileTexts::read(snapshot, &app.blobs, files).await, Some(reserved))
                 }
-                Held(None) => (FileTexts::default(), None),
+                LiveRelease(None) => (FileTexts::default(), None),
             };
             let render = |visit: Visit<'_>| render(visit, names, &texts);
-            viewer.render_admitted(&admitted, &app, &held, &request, render).await
+            viewer.render_admitted(&admitted, &app, &live, &request, render).await
         },
     )
 }
@@ -185,8 +185,8 @@ where
     let viewer = Arc::clone(viewer);
     Route::page(
         path,
-        move |State(app): State<Arc<App>>, held: Held, Path(names): Path<P>, request: Request| async move {
-            viewer.render(&app, &held, &request.into_parts().0, |visit| render(visit, names)).await
+        move |State(app): State<Arc<App>>, live: LiveRelease, Path(names): Path<P>, request: Request| async move {
+            viewer.render(&app, &live, &request.into_parts().0, |visit| render(visit, names)).await
         },
     )
 }

@@ -36,7 +36,7 @@ async fn request(client: &mut TcpStream) -> String {
 /// A writer's bucket whose server gives these answers, one a request. The task ends with the requests when all were given.
 async fn answering(answers: Vec<String>) -> (S3Bucket, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let cache = S3Bucket::new(config(&listener), "b", Patience::Writer);
+    let cache = S3Bucket::new(config(&listener), "b", RetryPolicy::Writer);
     let server = tokio::spawn(async move {
         let mut requests = Vec::new();
         for answer in answers {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::job::Job;
-use super::parents::Ancestry;
+use super::parents::ParentChain;
 use super::plan::{Starter, warning};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
@@ -16,7 +16,7 @@ use crate::tree::Tree;
 use crate::yaml::edit::{Swap, swap};
 
 /// A version on its way to be published with everything that it names elsewhere.
-pub(super) struct Attempt<'a> {
+pub(super) struct VersionDraft<'a> {
     job: &'a Job,
     public_url: &'a str,
     files: BTreeMap<String, StoredFile>,
@@ -27,7 +27,7 @@ pub(super) struct Attempt<'a> {
     pub(super) may_pass: bool,
 }
 
-impl<'a> Attempt<'a> {
+impl<'a> VersionDraft<'a> {
     pub(super) fn new(job: &'a Job, public_url: &'a str) -> Self {
         let (files, swaps, missing) = (BTreeMap::new(), Vec::new(), job.plan.problems.clone());
         Self { job, public_url, files, swaps, missing, has_failed: false, may_pass: false }
@@ -54,8 +54,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    pub(super) fn parent(&mut self, at: Option<Position>, found: Result<Ancestry, Unavailable>, tree: &Tree) {
-        let add = |ancestry: Ancestry| {
+    pub(super) fn parent(&mut self, at: Option<Position>, found: Result<ParentChain, Unavailable>, tree: &Tree) {
+        let add = |ancestry: ParentChain| {
             ancestry.files.into_iter().try_for_each(|(name, file)| self.add(name, file, tree))?;
             Ok((ancestry.uri, ancestry.notes))
         };
@@ -88,7 +88,7 @@ impl<'a> Attempt<'a> {
         self.missing.push(warning(&self.job.path, rule, message, at));
     }
 
-    /// Publishes what there is, unless what was published before is more.
+    /// Publishes the fetched content, unless the previous release has more.
     pub(super) fn finish(mut self, complete: &mut Complete) {
         let text = if self.swaps.is_empty() { Ok(None) } else { swap(&self.job.content, &self.swaps).map(Some) };
         let text = text.unwrap_or_else(|reason| {

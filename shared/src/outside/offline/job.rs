@@ -1,10 +1,10 @@
-//! The versions that name something elsewhere, and what was fetched for them before.
+//! The versions with upstream content, and the content that was fetched for them before.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::plan::{Plan, Starter};
+use super::plan::{FetchPlan, Starter};
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
 use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, StoredFile};
@@ -28,7 +28,7 @@ pub(super) struct Job {
     /// Path of its devfile.
     pub(super) path: String,
     pub(super) content: Bytes,
-    pub(super) plan: Plan,
+    pub(super) plan: FetchPlan,
     /// Its last published state names this registry by the same URL, and lacks nothing.
     pub(super) was_whole: bool,
     /// Files that were fetched for the same devfile before.
@@ -42,7 +42,7 @@ impl Job {
     }
 }
 
-/// Takes over what is as it was, and lists what has to be fetched for.
+/// Takes over unchanged versions, and lists those that need a fetch.
 pub(super) fn jobs(
     settings: &OfflineSettings,
     complete: &mut Complete,
@@ -67,7 +67,7 @@ pub(super) fn jobs(
                 same.push((version.folder.clone(), path, published.devfile.clone(), known.clone()));
             }
             _ => {
-                let plan = Plan::of(&path, &content, &settings.public_url);
+                let plan = FetchPlan::of(&path, &content, &settings.public_url);
                 let is_whole = |p: &PublishedVersion| p.offline.as_ref().is_none_or(|o| o.missing.is_empty());
                 let was_whole = is_like && published.is_some_and(is_whole);
                 let had = known.map(|(_, known)| known.files.clone()).unwrap_or_default();

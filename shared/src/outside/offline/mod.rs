@@ -2,9 +2,9 @@
 //! elsewhere are fetched along, and its devfile names this registry in their place.
 //!
 //! Fetched content is put where everything of a release is, under its digest, before anything names it; the release has it as
-//! files of the version's folder. `plan` says what a devfile names elsewhere, `parents` follows parents of parents, `take` fetches, and
-//! `attempt` says what becomes of a version. A version whose devfile is as it was when it was last published is taken over, without a look at any
-//! host: neither a branch that has moved nor a file that is another one changes what is published, until it is
+//! files of the version's folder. `plan` lists the upstream content of a devfile, `parents` follows parents of parents, `take` fetches, and
+//! `attempt` decides about a version. A version whose devfile is unchanged since it was published is taken over without a call to any
+//! host: neither a moved branch nor a replaced file changes the published content, until it is
 //! [fetched again](Known::FetchedAgain) on purpose.
 
 mod attempt;
@@ -15,7 +15,7 @@ mod take;
 
 pub use job::Known;
 pub use parents::Keep;
-pub(super) use take::{Offline, take};
+pub(super) use take::{OfflineFetcher, take};
 
 #[cfg(test)]
 pub(crate) mod tests;

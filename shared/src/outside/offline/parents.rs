@@ -14,7 +14,7 @@ use crate::outside::parents;
 use crate::outside::run::Run;
 use crate::outside::unavailable::Unavailable;
 use crate::release::StoredFile;
-use crate::validate::{Found, Outside};
+use crate::validate::{ExternalParent, Found};
 use crate::yaml::edit::{Swap, swap};
 use crate::yaml::{self, Node};
 
@@ -32,7 +32,7 @@ const GENERATIONS: usize = 20;
 
 /// A parent with its own parents, as files of this registry.
 #[derive(Debug)]
-pub(super) struct Ancestry {
+pub(super) struct ParentChain {
     /// The files by name, each named by its digest.
     pub(super) files: BTreeMap<String, StoredFile>,
     /// The URL of the parent.
@@ -42,30 +42,30 @@ pub(super) struct Ancestry {
 }
 
 /// Parents as far as they were fetched.
-pub(super) struct Parents<'a, 'r, K> {
+pub(super) struct FetchedFiles<'a, 'r, K> {
     run: &'a Run<'r>,
-    found: BTreeMap<Outside, Found>,
+    found: BTreeMap<ExternalParent, Found>,
     keep: &'a K,
     own: &'a str,
 }
 
-impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
-    /// Begins with what was fetched to check the devfiles.
-    pub(super) fn new(run: &'a Run<'r>, found: BTreeMap<Outside, Found>, own: &'a str, keep: &'a K) -> Self {
+impl<'a, 'r, K: Keep> FetchedFiles<'a, 'r, K> {
+    /// Starts with the parents that were fetched to check the devfiles.
+    pub(super) fn new(run: &'a Run<'r>, found: BTreeMap<ExternalParent, Found>, own: &'a str, keep: &'a K) -> Self {
         Self { run, found, keep, own }
     }
 
     /// Fetches a parent and all above it. The innermost is done first, since its child names it by where it is then.
     pub(super) async fn take(
         &mut self,
-        parent: &Outside,
+        parent: &ExternalParent,
         location: impl Fn(&str) -> String,
-    ) -> Result<Result<Ancestry, Unavailable>, K::Error> {
+    ) -> Result<Result<ParentChain, Unavailable>, K::Error> {
         let (chain, notes) = match self.chain(parent).await {
             Ok(chain) => chain,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let mut ancestry = Ancestry { files: BTreeMap::new(), uri: String::new(), notes };
+        let mut ancestry = ParentChain { files: BTreeMap::new(), uri: String::new(), notes };
         for devfile in chain.iter().rev() {
             let text = match text(devfile, &ancestry.uri) {
                 Ok(text) => text,
@@ -85,7 +85,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
     }
 
     /// Returns the devfiles from the parent upwards, and notes about them.
-    async fn chain(&mut self, parent: &Outside) -> Result<(Vec<Bytes>, Vec<String>), Unavailable> {
+    async fn chain(&mut self, parent: &ExternalParent) -> Result<(Vec<Bytes>, Vec<String>), Unavailable> {
         let (mut chain, mut notes) = (Vec::new(), Vec::new());
         let mut next = Some(parent.clone());
         while let Some(target) = next {
@@ -111,12 +111,12 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
                 notes.push(format!("starter projects of {target} stay where they are"));
             }
             let base = match &target {
-                Outside::Uri(uri) => Url::parse(uri).map_or(Base::Registry, Base::Web),
-                Outside::Stack { .. } => Base::Registry,
+                ExternalParent::Uri(uri) => Url::parse(uri).map_or(Base::Registry, Base::Web),
+                ExternalParent::Stack { .. } => Base::Registry,
             };
             next = match plan::parent(&document, &base, self.own) {
                 Location::Here => None,
-                Location::Elsewhere(target) => Some(target),
+                Location::External(target) => Some(target),
                 Location::Unfetchable(reason) => {
                     return Err(Unavailable::lasting(format!("the parent of {target} cannot be fetched: {reason}")));
                 }
@@ -126,7 +126,7 @@ impl<'a, 'r, K: Keep> Parents<'a, 'r, K> {
         Ok((chain, notes))
     }
 
-    async fn devfile(&mut self, target: &Outside) -> Result<Bytes, Unavailable> {
+    async fn devfile(&mut self, target: &ExternalParent) -> Result<Bytes, Unavailable> {
         let found = match self.found.get(target) {
             Some(found) => found.clone(),
             None => {

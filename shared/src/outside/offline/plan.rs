@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use crate::diagnostic::{Diagnostic, Position};
-use crate::starter::{Origin, Source, StarterProject};
+use crate::starter::{Origin, StarterProject, StarterSource};
 use crate::tree::TreePath;
-use crate::validate::{Outside, Reference, is_web};
+use crate::validate::{ExternalParent, Reference, is_web};
 use crate::yaml::{self, Node};
 
 /// The content to fetch for a devfile, and the references that cannot be fetched.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct FetchPlan {
     pub(super) starters: Vec<Starter>,
     /// The parent on another host, and where it is named.
-    pub(super) parent: Option<(Outside, Option<Position>)>,
+    pub(super) parent: Option<(ExternalParent, Option<Position>)>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Starter {
     pub(super) index: usize,
     /// Its name, which can be that of a file.
     pub(super) name: String,
-    pub(super) source: Source,
+    pub(super) source: StarterSource,
     pub(super) at: Option<Position>,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Location {
     /// In this registry, or there is none.
     Here,
     /// A devfile on another host.
-    Elsewhere(Outside),
+    External(ExternalParent),
     /// A reference that cannot be fetched, with the reason.
     Unfetchable(&'static str),
 }
@@ -59,7 +59,7 @@ impl Starter {
     }
 }
 
-impl Plan {
+impl FetchPlan {
     /// Reads a devfile that is published; `own` is the registry's own URL, which is not elsewhere.
     pub(super) fn of(path: &str, devfile: &[u8], own: &str) -> Self {
         let (Ok(document), Ok(starters)) = (yaml::parse(path, devfile), StarterProject::all(devfile)) else {
@@ -76,8 +76,8 @@ impl Plan {
                 plan.problems.push(warning(path, "offline/starter", message, at));
             };
             match source {
-                Ok(Source { origin: Origin::File(_), .. }) => {}
-                Ok(Source { origin: Origin::Zip(url), .. }) if is_own(url.as_str(), own) => {}
+                Ok(StarterSource { origin: Origin::File(_), .. }) => {}
+                Ok(StarterSource { origin: Origin::Zip(url), .. }) if is_own(url.as_str(), own) => {}
                 Ok(_) if !is_new => stays("another one has its name".to_owned()),
                 Ok(_) if !is_file_name(&name) => stays("its name cannot be that of a file".to_owned()),
                 Ok(source) => plan.starters.push(Starter { index, name, source, at }),
@@ -87,7 +87,7 @@ impl Plan {
         let at = document.get("parent").map(|parent| parent.key_at.position);
         match parent(&document, &Base::Tree, own) {
             Location::Here => {}
-            Location::Elsewhere(target) => plan.parent = Some((target, at)),
+            Location::External(target) => plan.parent = Some((target, at)),
             Location::Unfetchable(reason) => {
                 let message = format!("the parent stays where it is: {reason}");
                 plan.problems.push(warning(path, "offline/parent", message, at));
@@ -102,9 +102,9 @@ impl Plan {
     }
 }
 
-/// A warning about what an offline registry takes from elsewhere.
+/// A warning about missing upstream content of an offline registry.
 pub(super) fn warning(path: &str, rule: &str, message: String, at: Option<Position>) -> Diagnostic {
-    let hint = "clients that use it need the other host; what may be had later is tried again";
+    let hint = "clients that use it need the other host; a later refresh retries temporary failures";
     Diagnostic::warning(path, rule, message, hint).at(at)
 }
 
@@ -122,12 +122,12 @@ pub(super) fn parent(document: &Node, base: &Base, own: &str) -> Location {
             };
             match url {
                 Some(url) if is_own(url.as_str(), own) => Location::Here,
-                Some(url) => Location::Elsewhere(Outside::Uri(url.to_string())),
+                Some(url) => Location::External(ExternalParent::Uri(url.to_string())),
                 None => Location::Unfetchable("its uri cannot be read"),
             }
         }
         Some(Reference::Id { id, version, registry }) => match registry.filter(|url| !is_own(url, own)) {
-            Some(registry) => Location::Elsewhere(Outside::Stack {
+            Some(registry) => Location::External(ExternalParent::Stack {
                 id: id.to_owned(),
                 version: version.map(str::to_owned),
                 registry: Some(registry.to_owned()),
@@ -160,10 +160,14 @@ mod tests {
 
     #[test]
     fn parents_that_are_elsewhere() {
-        let uri = |uri: &str| Location::Elsewhere(Outside::Uri(uri.to_owned()));
+        let uri = |uri: &str| Location::External(ExternalParent::Uri(uri.to_owned()));
         let stack = |version: Option<&str>| {
             let registry = Some("https://o.example.org".to_owned());
-            Location::Elsewhere(Outside::Stack { id: "go".to_owned(), version: version.map(str::to_owned), registry })
+            Location::External(ExternalParent::Stack {
+                id: "go".to_owned(),
+                version: version.map(str::to_owned),
+                registry,
+            })
         };
         let web = || Base::Web("https://o.example.org/a/b.yaml".parse().unwrap());
         for (text, base, expected) in [
@@ -194,11 +198,11 @@ mod tests {
                        {name: own, zip: {location: 'https://r.example.org/stacks/x/a.zip'}}\n- {name: ../up, zip: {location: \
                        'https://x/a.zip'}}\n- {name: zip, zip: {location: 'https://x/a.zip'}}\n- {name: zip, zip: {location: \
                        'https://x/b.zip'}}\n- {name: ssh, git: {remotes: {o: 'git@x:y'}}}\n";
-        let plan = Plan::of("d", devfile.as_bytes(), OWN);
+        let plan = FetchPlan::of("d", devfile.as_bytes(), OWN);
         let found: Vec<_> = plan.starters.iter().map(|starter| (starter.index, starter.name.as_str())).collect();
         assert_eq!(found, [(0, "git"), (4, "zip")]);
         let problems: Vec<_> = plan.problems.iter().map(|p| (p.position.unwrap().line, p.rule.as_str())).collect();
         assert_eq!(problems, [(5, "offline/starter"), (7, "offline/starter"), (8, "offline/starter")]);
-        assert!(Plan::of("d", b"a: 1", OWN).is_empty());
+        assert!(FetchPlan::of("d", b"a: 1", OWN).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Fetches what the chosen stacks name elsewhere.
+//! Fetches the upstream content of the chosen stacks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt::Attempt;
+use super::attempt::VersionDraft;
 use super::job::{Job, Known, jobs};
-use super::parents::{Keep, Parents};
+use super::parents::{FetchedFiles, Keep};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::outside::complete::Complete;
@@ -19,7 +19,7 @@ use crate::outside::run::Run;
 use crate::outside::unavailable::Unavailable;
 use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, StoredFile};
 use crate::repository::Part;
-use crate::starter::{Look, Origin, Remote, Remotes, Source, SourceKey};
+use crate::starter::{Origin, RemoteSource, Remotes, Revalidated, SourceKey, StarterSource};
 
 /// Time for everything; a function has five minutes. The next refresh fetches the rest.
 const BUDGET: Duration = Duration::from_secs(180);
@@ -29,14 +29,14 @@ const AT_ONCE: usize = 2;
 
 /// The stacks to fetch for, and the remotes to fetch from.
 #[derive(Debug)]
-pub(in crate::outside) struct Offline {
+pub(in crate::outside) struct OfflineFetcher {
     pub(in crate::outside) settings: OfflineSettings,
     pub(in crate::outside) remotes: Remotes,
 }
 
-/// Fetches what the chosen stacks name elsewhere, and lets their devfiles name this registry.
+/// Fetches the upstream content of the chosen stacks, and makes their devfiles name this registry.
 pub(in crate::outside) async fn take<K: Keep>(
-    offline: &Offline,
+    offline: &OfflineFetcher,
     mut run: Run<'_>,
     complete: &mut Complete,
     (plan, known): (&Plan, Known),
@@ -45,13 +45,14 @@ pub(in crate::outside) async fn take<K: Keep>(
     run.deadline = Instant::now() + BUDGET;
     let mut taken = Taken { settings: offline.settings.clone(), lacking: BTreeSet::new() };
     let jobs = jobs(&offline.settings, complete, run.previous, known);
-    if run.settled.is_none() {
+    if run.reusable.is_none() {
         taken.lacking.extend(kept(complete, &offline.settings.stacks));
     }
     let zips = starters(offline, &jobs, run.deadline, keep).await?;
-    let mut parents = Parents::new(&run, std::mem::take(&mut complete.parents), &offline.settings.public_url, keep);
+    let mut parents =
+        FetchedFiles::new(&run, std::mem::take(&mut complete.parents), &offline.settings.public_url, keep);
     for job in jobs {
-        let mut attempt = Attempt::new(&job, &offline.settings.public_url);
+        let mut attempt = VersionDraft::new(&job, &offline.settings.public_url);
         for starter in &job.plan.starters {
             let had = job.had.get(&starter.file()).cloned().map(Ok);
             let zip = had.or_else(|| zips.get(&SourceKey::of(&starter.source)).cloned());
@@ -110,13 +111,13 @@ fn unknown_stacks(
 
 /// Fetches every source that is named and was not fetched before, once.
 async fn starters<K: Keep>(
-    offline: &Offline,
+    offline: &OfflineFetcher,
     jobs: &[Job],
     deadline: Instant,
     keep: &K,
 ) -> Result<HashMap<SourceKey, Result<StoredFile, Unavailable>>, K::Error> {
     let all = jobs.iter().flat_map(Job::unfetched).map(|starter| &starter.source);
-    let sources: HashMap<SourceKey, &Source> = all.map(|source| (SourceKey::of(source), source)).collect();
+    let sources: HashMap<SourceKey, &StarterSource> = all.map(|source| (SourceKey::of(source), source)).collect();
     let fetching = sources.into_iter().map(|(key, source)| async move {
         let late = || Unavailable::temporary(format!("{}: there was no time left for it", host(source)));
         let zip = match timeout_at(deadline, fetch(&offline.remotes, source)).await {
@@ -138,19 +139,19 @@ async fn starters<K: Keep>(
     stream::iter(fetching).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-async fn fetch(remotes: &Remotes, source: &Source) -> Result<tempfile::NamedTempFile, Unavailable> {
+async fn fetch(remotes: &Remotes, source: &StarterSource) -> Result<tempfile::NamedTempFile, Unavailable> {
     let remote = match &source.origin {
-        Origin::Git { remote, revision } => Remote::Git(remote, revision),
-        Origin::Zip(url) => Remote::Zip(url),
+        Origin::Git { remote, revision } => RemoteSource::Git(remote, revision),
+        Origin::Zip(url) => RemoteSource::Zip(url),
         Origin::File(path) => return Err(Unavailable::lasting(format!("{path} is a file of the registry"))),
     };
-    match remotes.look(remote, None).await? {
-        Look::Changed(_, files) => Ok(remotes.zip(files, source.sub_dir.as_ref()).await?),
-        Look::Unchanged => Err(Unavailable::temporary(format!("{}: its answer was empty", host(source)))),
+    match remotes.revalidate(remote, None).await? {
+        Revalidated::Changed(_, files) => Ok(remotes.zip(files, source.sub_dir.as_ref()).await?),
+        Revalidated::Unchanged => Err(Unavailable::temporary(format!("{}: its answer was empty", host(source)))),
     }
 }
 
-fn host(source: &Source) -> &str {
+fn host(source: &StarterSource) -> &str {
     match &source.origin {
         Origin::Git { remote, .. } => remote.host_str().unwrap_or_default(),
         Origin::Zip(url) => url.host_str().unwrap_or_default(),

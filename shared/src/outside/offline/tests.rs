@@ -12,12 +12,12 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::{Keep, Known};
 use crate::digest::Digest;
-use crate::fetch::server::{Server, ok, status};
+use crate::fetch::server::{TestServer, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
 use crate::outside::tests::of_environment;
-use crate::outside::{Icons, Outside};
+use crate::outside::{Icons, UpstreamFetcher};
 use crate::release::{self, Draft, Release};
 use crate::repository::Part;
 use crate::repository::tests::{devfile, tree};
@@ -39,9 +39,9 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 }
 
 /// Asks the own machine alone.
-pub(crate) fn outside(stacks: &str) -> Outside {
+pub(crate) fn outside(stacks: &str) -> UpstreamFetcher {
     let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
-    let outside = Outside::new(Client::anonymous(rules), Icons::Lenient);
+    let outside = UpstreamFetcher::new(Client::anonymous(rules), Icons::Lenient);
     outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
 }
 
@@ -72,7 +72,7 @@ impl Keep for Full {
     }
 }
 
-async fn publish(outside: &Outside, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
+async fn publish(outside: &UpstreamFetcher, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
     let mut complete = outside.complete(tree.clone(), previous).await;
     let plan = release::Plan::everything(Listing::of(tree));
     outside.take_offline(&mut complete, &plan, previous, Known::Kept, keep).await.unwrap();
@@ -93,7 +93,7 @@ fn lacking(release: &Release) -> Vec<&str> {
 #[tokio::test]
 async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     let clay = zip("README.md", "clay");
-    let server = Server::start(move |path, _| match path {
+    let server = TestServer::start(move |path, _| match path {
         "/clay.zip" => ok(&clay, ""),
         "/beside.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: k, kubernetes: {uri: deploy.yaml}}]\n", ""),
         _ => status("404 Not Found"),
@@ -127,7 +127,7 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert!(keep.0.lock().unwrap().contains_key(&release.content.files["stacks/kiln/clay-offline.zip"].digest));
     assert_eq!(
         release.places()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
-        crate::release::Place::Index
+        crate::release::BlobLocation::Index
     );
 
     server.asked();
@@ -142,10 +142,10 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
 }
 
 /// A server with the archives `one.zip` and `two.zip`; while the number is above 0, the second is unavailable.
-async fn server_of_two() -> (Server, Arc<AtomicU32>) {
+async fn server_of_two() -> (TestServer, Arc<AtomicU32>) {
     let down = Arc::new(AtomicU32::new(1));
     let state = Arc::clone(&down);
-    let server = Server::start(move |path, _| match path {
+    let server = TestServer::start(move |path, _| match path {
         "/two.zip" if state.load(Ordering::Relaxed) > 0 => status("503 Service Unavailable"),
         "/one.zip" | "/two.zip" => ok(&zip("README.md", path), ""),
         _ => status("404 Not Found"),
@@ -229,7 +229,7 @@ async fn starter_project_of_a_host_with_credentials_is_fetched_with_them() {
 /// The edit asks for a folder that the starter project does not have: the version stays as it was until the edit is corrected.
 #[tokio::test]
 async fn edit_that_names_a_missing_folder_of_a_starter_project_quarantines_the_version() {
-    let server = Server::start(move |_, _| ok(&zip("README.md", "one"), "")).await;
+    let server = TestServer::start(move |_, _| ok(&zip("README.md", "one"), "")).await;
     let files = |rest: &str| {
         let location = server.url("/one.zip");
         let starters = format!("starterProjects:\n- {{name: one, zip: {{location: \"{location}\"}}{rest}}}\n");

@@ -24,13 +24,13 @@ fn stat((bytes, modified): &(Bytes, jiff::Timestamp)) -> Stat {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct MemoryBucket {
+pub(super) struct FaultyBucket {
     /// Objects, and when they were written.
     pub(super) objects: Arc<Mutex<BTreeMap<String, (Bytes, jiff::Timestamp)>>>,
     pub(super) fuse: Fuse,
 }
 
-impl MemoryBucket {
+impl FaultyBucket {
     pub(super) fn object(&self, key: &str) -> Option<Object> {
         let objects = self.objects.lock().unwrap();
         let (bytes, _) = objects.get(key)?;
@@ -52,14 +52,14 @@ impl MemoryBucket {
     }
 }
 
-impl Bucket for MemoryBucket {
+impl Bucket for FaultyBucket {
     async fn open(&self, key: &str, limit: u64) -> Result<Option<Opened<'_>>, CacheError> {
         tokio::task::yield_now().await;
-        let settled = self.object(key);
-        if settled.as_ref().is_some_and(|object| object.bytes.len() as u64 > limit) {
+        let found = self.object(key);
+        if found.as_ref().is_some_and(|object| object.bytes.len() as u64 > limit) {
             return Err(CacheError::new("memory", format!("read {key}"), "it is too large").because_too_large());
         }
-        Ok(settled.map(|object| -> Opened<'_> {
+        Ok(found.map(|object| -> Opened<'_> {
             Box::pin(async {
                 tokio::task::yield_now().await;
                 Ok(object)

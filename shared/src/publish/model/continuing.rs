@@ -138,7 +138,7 @@ fn publication_killed_at_any_write_goes_on_when_its_invocation_is_repeated() {
         }
         let outcome = block_on(world.invoke(Some(numbers), LONG)).unwrap().outcome;
         assert!(matches!(outcome, Outcome::Published | Outcome::Unchanged), "{outcome:?} after {writes} writes");
-        assert_eq!(world.recorded(), 0, "what is live is forgotten");
+        assert_eq!(world.recorded(), 0, "a finished publication is forgotten");
         world.check_settled();
     }
 }
@@ -232,7 +232,7 @@ fn object_that_vanishes_at_the_end_of_an_invocation_is_written_again() {
             });
             world.bucket.fuse.0.lock().unwrap().meanwhile = Some((write, vanishing));
             let result = block_on(world.invoke(None, LONG - Duration::from_secs(1)));
-            // Of what vanishes later, the publication knows nothing.
+            // The publication does not notice artifacts that vanish later.
             if live.lock().unwrap().as_ref() != Some(&before) {
                 break;
             }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::protocol::Act;
 use super::*;
 use crate::cache::{Bucket, DirectoryBucket, Expect};
-use crate::directory::faults::Fault;
+use crate::directory::faults::DiskFault;
 use crate::directory::{BlobSource, Directory};
 use crate::registry::{ImageLayouts, Registry};
 
@@ -49,7 +49,7 @@ impl Disk {
             source: self.branch.clone(),
             registry: ImageLayouts::new(directory.clone()),
             bucket: DirectoryBucket::new(directory.clone()),
-            outside: Outside::without_fetches(),
+            outside: UpstreamFetcher::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };
@@ -122,7 +122,7 @@ impl Process {
 
 /// Does something again and again, with a fault in place of another step of its writes each time: of every one, or of so many. A
 /// write has five steps.
-fn fails_at_every_step(disk: &Disk, act: Act, fault: Fault) {
+fn fails_at_every_step(disk: &Disk, act: Act, fault: DiskFault) {
     let stride = if matches!(act, Act::Refresh(_) | Act::Prune) { 1 } else { 4 };
     for steps in (0..).step_by(stride) {
         let disk = disk.copy();
@@ -139,7 +139,7 @@ fn fails_at_every_step(disk: &Disk, act: Act, fault: Fault) {
             assert!(steps > 5, "{doing}: nothing was written");
             return disk.finish(&doing);
         }
-        if let (Err(error), Fault::Error(ErrorKind::StorageFull)) = (&result, fault) {
+        if let (Err(error), DiskFault::Error(ErrorKind::StorageFull)) = (&result, fault) {
             let text = error.to_string();
             assert!(text.contains(" failed to ") && text.ends_with("no storage space"), "{doing}: {text}");
         }
@@ -154,31 +154,31 @@ fn fails_at_every_step(disk: &Disk, act: Act, fault: Fault) {
 
 #[test]
 fn refresh_that_is_killed_at_any_step_of_a_write_is_finished_by_the_next() {
-    fails_at_every_step(&Disk::new(), Act::Refresh(None), Fault::Killed);
+    fails_at_every_step(&Disk::new(), Act::Refresh(None), DiskFault::Killed);
 }
 
 #[test]
 fn full_disk_at_any_step_of_a_refresh_leaves_what_was_live() {
-    fails_at_every_step(&Disk::new(), Act::Refresh(None), Fault::Error(ErrorKind::StorageFull));
+    fails_at_every_step(&Disk::new(), Act::Refresh(None), DiskFault::Error(ErrorKind::StorageFull));
 }
 
 #[test]
 fn rollback_that_is_killed_at_any_step_of_a_write_leaves_a_whole_release() {
-    fails_at_every_step(&Disk::new(), Act::Rollback(0), Fault::Killed);
+    fails_at_every_step(&Disk::new(), Act::Rollback(0), DiskFault::Killed);
 }
 
 #[test]
 fn restore_that_is_killed_at_any_step_of_a_write_is_finished_by_the_next() {
     let disk = Disk::new();
     fs::remove_dir_all(disk.folder.path().join("bucket")).unwrap();
-    fails_at_every_step(&disk, Act::Restore, Fault::Killed);
+    fails_at_every_step(&disk, Act::Restore, DiskFault::Killed);
 }
 
 #[test]
 fn repair_that_is_killed_at_any_step_of_a_write_is_finished_by_the_next() {
     let disk = Disk::new();
     fs::remove_dir_all(disk.folder.path().join("oci")).unwrap();
-    fails_at_every_step(&disk, Act::Repair, Fault::Killed);
+    fails_at_every_step(&disk, Act::Repair, DiskFault::Killed);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn prune_that_is_killed_at_any_step_removes_nothing_that_is_needed() {
         bucket.put_if(INDEX_KEY, index.to_bytes(), Expect::Anything).await.unwrap();
         first
     });
-    fails_at_every_step(&disk, Act::Prune, Fault::Killed);
+    fails_at_every_step(&disk, Act::Prune, DiskFault::Killed);
     disk.age();
     assert!(block_on(process.publisher.prune()).unwrap() > 1);
     assert!(block_on(process.publisher.bucket.stat(&release_key(first))).unwrap().is_none());
@@ -209,7 +209,7 @@ fn prune_that_is_killed_at_any_step_removes_nothing_that_is_needed() {
 fn disk_that_cannot_be_written_is_named_and_is_read_all_the_same() {
     let disk = Disk::new();
     let process = disk.open();
-    process.directory.faults.after(0, Fault::Error(ErrorKind::ReadOnlyFilesystem));
+    process.directory.faults.after(0, DiskFault::Error(ErrorKind::ReadOnlyFilesystem));
     let error = block_on(process.act(Act::Refresh(None))).unwrap_err().to_string();
     assert!(error.contains(" failed to ") && error.contains("read-only"), "{error}");
     assert_eq!(block_on(process.publisher.verify()).unwrap().problems, [""; 0]);

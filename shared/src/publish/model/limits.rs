@@ -10,7 +10,7 @@ use crate::release::Built;
 use crate::repository::{Part, Quarantined};
 
 /// Makes a release larger.
-type Change = fn(&mut Built);
+type Enlarge = fn(&mut Built);
 
 const BEYOND: usize = RELEASE_BYTES as usize + 1;
 
@@ -35,7 +35,7 @@ fn make_live(world: &World, change: impl FnOnce(&mut Built)) -> Result<bool, Pub
 
 #[test]
 fn release_that_no_reader_takes_is_refused_before_anything_is_written() {
-    let too_large: [(&str, Change); 4] = [
+    let too_large: [(&str, Enlarge); 4] = [
         ("its documents", |built| outline(built, |outline| outline.common.size = RELEASE_BYTES)),
         ("a document", |built| outline(built, |outline| outline.shards[0].size = RELEASE_BYTES + 1)),
         ("its release object", |built| built.bytes = vec![b' '; BEYOND].into()),

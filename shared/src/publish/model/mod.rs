@@ -23,12 +23,12 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::Notify;
 
-use self::bucket::MemoryBucket;
+use self::bucket::FaultyBucket;
 use self::registry::MemoryRegistry;
 use super::*;
 use crate::cache::{INDEX_KEY, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
-use crate::outside::Outside;
+use crate::outside::UpstreamFetcher;
 use crate::release::{Draft, InvalidDocument, LiveIndex, Outline, Pin, Plan, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
@@ -38,10 +38,10 @@ use crate::tree::{File, Tree, TreePath};
 
 /// The faults of writes.
 #[derive(Debug, Clone, Default)]
-struct Fuse(Arc<Mutex<Faults>>);
+struct Fuse(Arc<Mutex<WriteFaults>>);
 
 #[derive(Default)]
-struct Faults {
+struct WriteFaults {
     /// Writes until there are no more, as when the publisher is killed.
     left: Option<u32>,
     /// Notified then, to drop the publisher. Without it, every further write fails.
@@ -56,7 +56,7 @@ struct Faults {
     write_time: Duration,
 }
 
-impl std::fmt::Debug for Faults {
+impl std::fmt::Debug for WriteFaults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Faults").field("left", &self.left).field("echo", &self.echo).finish_non_exhaustive()
     }
@@ -264,16 +264,16 @@ impl Source for Branch {
 struct World {
     branch: Branch,
     registry: MemoryRegistry,
-    bucket: MemoryBucket,
+    bucket: FaultyBucket,
 }
 
 impl World {
-    fn publisher(&self) -> Publisher<Branch, MemoryRegistry, MemoryBucket> {
+    fn publisher(&self) -> Publisher<Branch, MemoryRegistry, FaultyBucket> {
         Publisher {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
-            outside: Outside::without_fetches(),
+            outside: UpstreamFetcher::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: now,
         }
@@ -287,7 +287,7 @@ impl World {
 
     /// The same world, seen by somebody with another fuse.
     fn with_fuse(&self, fuse: Fuse) -> Self {
-        let bucket = MemoryBucket { fuse: fuse.clone(), ..self.bucket.clone() };
+        let bucket = FaultyBucket { fuse: fuse.clone(), ..self.bucket.clone() };
         Self { branch: self.branch.clone(), registry: MemoryRegistry { fuse, ..self.registry.clone() }, bucket }
     }
 
@@ -296,7 +296,7 @@ impl World {
         let dropping = Arc::new(Notify::new());
         let fuse = Fuse::default();
         *fuse.0.lock().unwrap() =
-            Faults { left: Some(writes), dropping: Some(Arc::clone(&dropping)), ..Faults::default() };
+            WriteFaults { left: Some(writes), dropping: Some(Arc::clone(&dropping)), ..WriteFaults::default() };
         match select(pin!(work(self.with_fuse(fuse))), pin!(dropping.notified())).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
@@ -324,7 +324,7 @@ impl World {
         }
     }
 
-    /// Invariants 1 and 2: what `index.json` names is whole, in the bucket and in the registry.
+    /// Invariants 1 and 2: everything that `index.json` names is whole, in the bucket and in the registry.
     fn check(&self) {
         let Some(live) = self.bucket.live() else { return };
         let release = self.release(&live);
@@ -346,11 +346,11 @@ impl World {
             self.registry.tag("devfile-index", live.commit_hash.as_str()).is_some(),
             "the index artifact is pushed"
         );
-        for (document, loose) in release.loose() {
+        for (document, unpackaged) in release.unpackaged() {
             let tag = format!("document-{}", document.hex());
             assert!(self.registry.tag("devfile-index", &tag).is_some(), "every document is pushed");
-            for blob in loose.into_keys().chain([document]) {
-                assert!(self.registry.was_pushed("devfile-index", blob), "what no artifact carries is pushed");
+            for blob in unpackaged.into_keys().chain([document]) {
+                assert!(self.registry.was_pushed("devfile-index", blob), "a blob outside of artifacts is pushed");
             }
         }
     }
@@ -396,7 +396,7 @@ fn reads_and_writes_are_in_proportion_to_what_changed() {
     let named = std::mem::take(&mut *world.registry.named.lock().unwrap());
     assert!(
         named.len() == 2 && named[0].starts_with("sha256:") && named[1] == "1.0.0",
-        "a tag moves to what is there: {named:?}"
+        "a tag moves to an existing manifest: {named:?}"
     );
     assert_eq!(world.branch.0.lock().unwrap().read, 2, "the two files of one stack");
     // A devfile, the document that names it, the release and the index; a devfile, its manifest and tag, the document and its
@@ -445,5 +445,5 @@ fn the_same_commit_gives_the_same_bytes() {
     };
     let first = build(None);
     assert_eq!(first.bytes, build(None).bytes);
-    assert_eq!(first.bytes, build(Some(&first.release)).bytes, "what is taken over is what would be made");
+    assert_eq!(first.bytes, build(Some(&first.release)).bytes, "a reused document equals a rebuilt one");
 }

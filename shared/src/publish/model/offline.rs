@@ -1,13 +1,13 @@
-//! Offline registries in the protocol: what was fetched is there before anything names it, whenever a publisher is killed.
+//! Offline registries in the protocol: fetched content is stored before anything names it, whenever a publisher is killed.
 
 use super::*;
-use crate::fetch::server::{Server, ok};
+use crate::fetch::server::{TestServer, ok};
 use crate::outside::offline::tests::{outside, zip};
 
 #[tokio::test]
 async fn a_publisher_that_is_killed_while_it_fetches_leaves_nothing_half() {
     let clay = zip("README.md", "clay");
-    let server = Server::start(move |path, _| match path {
+    let server = TestServer::start(move |path, _| match path {
         "/clay.zip" => ok(&clay, ""),
         _ => ok(b"schemaVersion: 2.2.0\n", ""),
     })

@@ -61,7 +61,9 @@ impl World {
     pub(super) async fn act(&self, act: Act) -> Result<Option<Report>, PublishError> {
         let publisher = self.publisher();
         Ok(Some(match act {
-            Act::Refresh(told) => publisher.refresh(told.map(|told| self.known(told)).as_ref()).await?,
+            Act::Refresh(requested) => {
+                publisher.refresh(requested.map(|requested| self.known(requested)).as_ref()).await?
+            }
             Act::Refetch => publisher.follow(Cause { known: Known::FetchedAgain, ..Cause::default() }).await?,
             Act::Invoke(publication, number) => {
                 let first = Invocation::first(tokio::time::Instant::now() + DAY, Budget::Function);
@@ -103,7 +105,7 @@ impl World {
         }))
     }
 
-    /// A rollback that succeeds, with nobody else who chooses, leaves its target live and pinned.
+    /// A successful rollback without a concurrent one leaves its target live and pinned.
     /// Those without a result were dropped.
     fn check_rollback(&self, acts: &[Act], results: &[Option<Result<Option<Report>, PublishError>>]) {
         let choices = acts.iter().filter(|act| matches!(act, Act::Rollback(_) | Act::Unpin));
@@ -115,7 +117,7 @@ impl World {
         }
     }
 
-    /// After a repair nothing lags: both stores have what `index.json` names, under every tag.
+    /// After a repair nothing lags: both stores have everything that `index.json` names, under every tag.
     pub(super) fn check_repaired(&self) {
         let verification = block_on(self.publisher().verify()).unwrap();
         assert_eq!(verification.problems, [""; 0]);
@@ -159,8 +161,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Invariants 1 to 4 and 10 under kills, races, late triggers, forced pushes, deliberate steps back and collections, while time
-    /// goes by: what is live or was lately is always whole; it moves only to a head that the branch had meanwhile, or to the target of a rollback; pinned, it stays; and whoever is left
-    /// alone brings everything in order. Previews show a head that their proposals had meanwhile, and closed ones stay closed.
+    /// goes by: the live and the recent releases are always whole; the live one moves only to a head that the branch had meanwhile, or
+    /// to the target of a rollback; pinned, it stays; and a refresh that is left alone brings everything in order. Previews show a head that their proposals had meanwhile, and closed ones stay closed.
     #[test]
     fn the_protocol_keeps_its_invariants(is_old in any::<bool>(), steps in steps()) {
         // One has something to prune at once, and something that a rollback needs again.
@@ -259,7 +261,7 @@ fn between_commits(pinned: bool) -> World {
     world
 }
 
-/// One act with another between any two of its writes: both succeed, what is live is whole, and no tag lags.
+/// One act with another between any two of its writes: both succeed, the live release is whole, and no tag lags.
 #[test]
 fn whatever_comes_between_two_writes_leaves_all_in_order() {
     let acts = [Act::Refresh(None), Act::Rollback(0), Act::Rollback(1), Act::Unpin, Act::Repair, Act::Restore];

@@ -77,7 +77,7 @@ fn a_kept_release_of_an_older_format_does_not_keep_others_from_being_pruned() {
     world.check();
 }
 
-/// Its contents are unknown, so nothing may be deleted, whatever older releases need.
+/// Its contents are unknown, so nothing may be deleted.
 #[test]
 fn nothing_is_pruned_when_a_document_of_the_live_release_is_gone() {
     let world = published();
@@ -171,7 +171,7 @@ fn list_that_was_cut_off_within_the_hour_prunes_nothing() {
     assert_eq!(block_on(world.publisher().prune()).unwrap(), 0);
     assert_eq!(keys(&world), before);
     wait(3600);
-    assert!(block_on(world.publisher().prune()).unwrap() > 0, "an hour later, nobody needs what was cut off");
+    assert!(block_on(world.publisher().prune()).unwrap() > 0, "an hour later, unfinished content is unused");
 }
 
 #[test]
@@ -188,12 +188,12 @@ fn nothing_is_pruned_when_the_live_release_object_is_gone() {
     world.check();
 }
 
-/// Acts that make the oldest release live again, or what it names.
+/// Actions that make the oldest release live again, or reuse its content.
 fn going_back() -> [Act; 4] {
     [Act::Rollback(0), Act::Refresh(None), Act::Refetch, Act::Restore]
 }
 
-/// A world that is about to prune what an act is about to need.
+/// A world that is about to prune content that another action needs.
 fn about_to(act: Act) -> World {
     let world = with_old_releases();
     match act {

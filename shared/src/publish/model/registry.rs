@@ -67,7 +67,7 @@ impl MemoryRegistry {
         }
     }
 
-    /// Whether somebody pushed a blob, whatever became of it.
+    /// Whether a blob was ever pushed, even if it is gone.
     pub(super) fn was_pushed(&self, repository: &str, blob: Digest) -> bool {
         let blob = (repository.to_owned(), blob);
         self.blobs.lock().unwrap().contains_key(&blob) || self.lost.lock().unwrap().contains(&blob)

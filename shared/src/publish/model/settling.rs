@@ -135,7 +135,7 @@ fn file_that_no_tree_takes_stops_its_stack_and_no_other() {
     assert_eq!(report.changed, ["stacks/stack-2".to_owned()].into());
     assert_eq!(report.quarantined[0].problems[0].path, "stacks/stack-1/link");
     world.check();
-    // It is read again until it is in order, whatever else changes.
+    // It is read again until it is valid.
     world.branch.commit(tree_of(&[(1, 1), (2, 1)]));
     assert_eq!(refresh(&world, None).unwrap().changed, ["stacks/stack-1".to_owned()].into());
 }

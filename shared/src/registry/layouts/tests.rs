@@ -90,7 +90,7 @@ async fn missing_content_is_none_and_damaged_content_is_an_error() {
     assert!(layouts.blob_to_file("r", blob, 10, &into).await.is_err());
     layouts.push_blob("r", blob, Bytes::from("text")).await.unwrap();
     assert!(layouts.blob_to_file("r", blob, 10, &into).await.unwrap(), "a blob that is pushed again is whole");
-    // A manifest that cannot be read is pushed again by whoever looks for it.
+    // A manifest that cannot be read counts as missing, so it is pushed again.
     std::fs::write(path(digest), "{").unwrap();
     assert_eq!(layouts.manifest_digest("r", Name::Tag("t")).await.unwrap(), None);
     std::fs::write(path(digest), manifest("texx")).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Draft;
 use crate::diagnostic::Diagnostic;
 use crate::release::pending::{Pending, PendingReason};
-use crate::repository::{Origin, SAMPLE_WITHOUT_VERSION, Stack, StackVersion};
+use crate::repository::{SAMPLE_WITHOUT_VERSION, SampleOrigin, Stack, StackVersion};
 use crate::timestamp::Timestamp;
 
 impl Draft<'_> {
@@ -18,8 +18,8 @@ impl Draft<'_> {
         let devfiles = samples
             .filter(|(sample, (version, _))| self.sample_date(&sample.entry.name, version).is_none())
             .filter_map(|(_, (_, devfile))| match &devfile.origin {
-                Origin::Tree(path) => Some(path.clone()),
-                Origin::Fetched { .. } => None,
+                SampleOrigin::Tree(path) => Some(path.clone()),
+                SampleOrigin::Fetched { .. } => None,
             });
         folders.chain(devfiles).collect()
     }

@@ -10,7 +10,7 @@ pub static SCHEDULE_SECONDS: Setting = Setting {
     template: Template::Unset,
     uses: &[Use {
         function: Function::Run,
-        meaning: "seconds between two runs of the schedule, which compares the head of the branch with what is published and repairs what lags",
+        meaning: "seconds between two runs of the schedule, which compares the head of the branch with the published release and repairs differences",
         unset: "",
     }],
 };

@@ -13,7 +13,7 @@ use crate::tree::TreePath;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Files and folders by the folder that they are in and their case-folded name.
-    nodes: HashMap<(usize, Box<str>), Node>,
+    nodes: HashMap<(usize, Box<str>), PathNode>,
     /// The files as they are written.
     files: HashSet<TreePath>,
     bytes: usize,
@@ -21,7 +21,7 @@ pub(super) struct Names {
 
 /// A file, or a folder with its number. The folder of the project has number 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
+enum PathNode {
     File,
     Folder(usize),
 }
@@ -41,10 +41,10 @@ impl Names {
         if self.files.contains(&path) {
             return Err(ArchiveError::Duplicate(path.to_string()));
         }
-        match self.node(folder, name, |_| Node::File)? {
-            (Node::File, true) => {}
-            (Node::File, false) => return Err(ArchiveError::DiffersByCase(path.to_string())),
-            (Node::Folder(_), _) => return Err(ArchiveError::FileAndFolder(path.to_string())),
+        match self.node(folder, name, |_| PathNode::File)? {
+            (PathNode::File, true) => {}
+            (PathNode::File, false) => return Err(ArchiveError::DiffersByCase(path.to_string())),
+            (PathNode::Folder(_), _) => return Err(ArchiveError::FileAndFolder(path.to_string())),
         }
         self.files.insert(path);
         Ok(())
@@ -62,16 +62,21 @@ impl Names {
     fn enter(&mut self, folder: &str, path: &TreePath) -> Result<usize, ArchiveError> {
         let mut number = 0;
         for name in folder.split('/').filter(|name| !name.is_empty()) {
-            match self.node(number, name, Node::Folder)?.0 {
-                Node::Folder(inner) => number = inner,
-                Node::File => return Err(ArchiveError::FileAndFolder(path.to_string())),
+            match self.node(number, name, PathNode::Folder)?.0 {
+                PathNode::Folder(inner) => number = inner,
+                PathNode::File => return Err(ArchiveError::FileAndFolder(path.to_string())),
             }
         }
         Ok(number)
     }
 
     /// Returns the node of a name in a folder, and whether it is new.
-    fn node(&mut self, folder: usize, name: &str, new: fn(usize) -> Node) -> Result<(Node, bool), ArchiveError> {
+    fn node(
+        &mut self,
+        folder: usize,
+        name: &str,
+        new: fn(usize) -> PathNode,
+    ) -> Result<(PathNode, bool), ArchiveError> {
         let count = self.nodes.len();
         match self.nodes.entry((folder, folded(name))) {
             Entry::Occupied(node) => Ok((*node.get(), false)),

@@ -13,17 +13,17 @@ use crate::tree::{Mode, TreePath};
 const FILE: u32 = 0o100_644;
 
 /// An entry as hostile as one likes.
-struct Entry<'a> {
+struct HostileEntry<'a> {
     name: &'a [u8],
     mode: u32,
     content: &'a [u8],
 }
 
-fn file<'a>(name: &'a str, content: &'a str) -> Entry<'a> {
-    Entry { name: name.as_bytes(), mode: FILE, content: content.as_bytes() }
+fn file<'a>(name: &'a str, content: &'a str) -> HostileEntry<'a> {
+    HostileEntry { name: name.as_bytes(), mode: FILE, content: content.as_bytes() }
 }
 
-fn zip(entries: &[Entry<'_>]) -> Vec<u8> {
+fn zip(entries: &[HostileEntry<'_>]) -> Vec<u8> {
     let mut zip = ZipArchiveWriter::new(Vec::new());
     for entry in entries {
         let file = zip.new_file(EntryPath::verbatim(entry.name)).unix_permissions(entry.mode);
@@ -70,9 +70,9 @@ fn reason(packed: &[u8]) -> ArchiveError {
 #[test]
 fn files_come_with_their_modes_from_their_folder() {
     let packed = zip(&[
-        Entry { name: b"clay-main/", mode: 0o040_755, content: b"" },
+        HostileEntry { name: b"clay-main/", mode: 0o040_755, content: b"" },
         file("clay-main/README.md", "read me"),
-        Entry { name: b"clay-main/bin/run.sh", mode: 0o100_775, content: b"#!/bin/sh" },
+        HostileEntry { name: b"clay-main/bin/run.sh", mode: 0o100_775, content: b"#!/bin/sh" },
         file("clay-main/.git/hooks/post-checkout", "run me"),
         file("clay-main/app/.GIT/config", "run me too"),
         file("clay-main/app/src/main.rs", "fn main() {}"),
@@ -102,13 +102,16 @@ fn names_and_kinds_that_do_harm_are_refused() {
         let error = reason(&zip(&[file("ok", ""), file(name, "")]));
         assert!(matches!(error, ArchiveError::Name(_)), "{name}: {error}");
     }
-    assert!(matches!(reason(&zip(&[Entry { name: b"a\xff", mode: FILE, content: b"" }])), ArchiveError::Name(_)));
+    assert!(matches!(
+        reason(&zip(&[HostileEntry { name: b"a\xff", mode: FILE, content: b"" }])),
+        ArchiveError::Name(_)
+    ));
     for mode in [0o120_777, 0o010_644, 0o020_644, 0o060_644, 0o140_644] {
-        let error = reason(&zip(&[Entry { name: b"link", mode, content: b"/etc/passwd" }]));
+        let error = reason(&zip(&[HostileEntry { name: b"link", mode, content: b"/etc/passwd" }]));
         assert!(matches!(error, ArchiveError::NotAFile(_)), "{mode:o}: {error}");
     }
-    let beside = zip(&[Entry { name: b"c/link", mode: 0o120_777, content: b"x" }, file("c/app/a", "a")]);
-    assert!(repacked(&beside, Some("app")).is_ok(), "what is not given is not looked at");
+    let beside = zip(&[HostileEntry { name: b"c/link", mode: 0o120_777, content: b"x" }, file("c/app/a", "a")]);
+    assert!(repacked(&beside, Some("app")).is_ok(), "files outside of the folder are not checked");
     assert!(matches!(reason(&zip(&[file("a", "1"), file("a", "2")])), ArchiveError::Duplicate(_)));
 }
 
@@ -118,10 +121,10 @@ fn file_that_is_also_a_folder_is_refused() {
         let error = reason(&zip(&names.map(|name| file(name, ""))));
         assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{names:?}: {error}");
     }
-    let folder = Entry { name: b"a/", mode: 0o040_755, content: b"" };
+    let folder = HostileEntry { name: b"a/", mode: 0o040_755, content: b"" };
     let error = reason(&zip(&[file("a", ""), folder]));
     assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{error}");
-    let error = reason(&zip(&[Entry { name: b"A/", mode: 0o040_755, content: b"" }, file("a", "")]));
+    let error = reason(&zip(&[HostileEntry { name: b"A/", mode: 0o040_755, content: b"" }, file("a", "")]));
     assert!(matches!(error, ArchiveError::FileAndFolder(_)), "{error}");
 }
 
@@ -157,12 +160,12 @@ fn names_that_differ_only_by_case_are_refused() {
     assert_eq!(list(&repacked(&zip(&different), None).unwrap()).len(), different.len());
 }
 
-/// Folders count, however deep the names are: what is remembered of names is bounded by their bytes.
+/// Folders count, however deep the names are: the memory for names is bounded by their bytes.
 #[test]
 fn folders_of_names_count_as_entries() {
     let deep = "d/".repeat(1_000);
     let names: Vec<String> = (0..60).map(|number| format!("{number}/{deep}f")).collect();
-    let many: Vec<Entry<'_>> = names.iter().map(|name| file(name, "")).collect();
+    let many: Vec<HostileEntry<'_>> = names.iter().map(|name| file(name, "")).collect();
     assert!(matches!(reason(&zip(&many)), ArchiveError::TooManyEntries));
     assert!(repacked(&zip(&many[..40]), None).is_ok());
 }
@@ -191,12 +194,13 @@ fn encrypted_and_damaged_archives_are_refused() {
 #[test]
 fn bombs_are_refused_within_the_limits() {
     let names: Vec<String> = (0..=limits::STARTER_ENTRIES).map(|number| format!("f{number}")).collect();
-    let many: Vec<Entry<'_>> = names.iter().map(|name| file(name, "")).collect();
+    let many: Vec<HostileEntry<'_>> = names.iter().map(|name| file(name, "")).collect();
     assert!(matches!(reason(&zip(&many)), ArchiveError::TooManyEntries));
     let zeros = vec![0; 64 << 20];
-    let parts = ["a", "b", "c", "d", "e"].map(|name| Entry { name: name.as_bytes(), mode: FILE, content: &zeros });
+    let parts =
+        ["a", "b", "c", "d", "e"].map(|name| HostileEntry { name: name.as_bytes(), mode: FILE, content: &zeros });
     assert!(matches!(reason(&zip(&parts)), ArchiveError::UnpacksTooLarge));
-    // The directory may lie about the size; what is read is counted.
+    // The directory may lie about the size, so the read bytes are counted.
     let mut lying = zip(&parts);
     let mut at = 0;
     while let Some(found) = lying[at..].windows(4).position(|window| window == b"PK\x01\x02") {
@@ -206,7 +210,7 @@ fn bombs_are_refused_within_the_limits() {
     assert!(matches!(reason(&lying), ArchiveError::Damaged(_) | ArchiveError::UnpacksTooLarge));
     let name = "n".repeat(4_000);
     let names: Vec<String> = (0..2_200).map(|number| format!("{number}{name}")).collect();
-    let long: Vec<Entry<'_>> = names.iter().map(|name| file(name, "")).collect();
+    let long: Vec<HostileEntry<'_>> = names.iter().map(|name| file(name, "")).collect();
     assert!(matches!(reason(&zip(&long)), ArchiveError::NamesTooLong));
 }
 

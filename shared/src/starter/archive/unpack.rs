@@ -9,7 +9,7 @@ use super::{ArchiveError, Packer};
 use crate::limits;
 use crate::tree::{Mode, TreePath};
 
-/// The part of a mode that says what kind of file it is, and the kinds (`stat`, inode(7)).
+/// The bits of a mode for the kind of file, and the kinds (`stat`, inode(7)).
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
@@ -73,7 +73,7 @@ pub(in crate::starter) fn repack(packed: File, folder: Option<&TreePath>, into: 
 }
 
 impl Overview {
-    /// Looks at all names first, so that an archive with a bad one is refused as a whole.
+    /// Checks all names first, so that an archive with a bad one is refused as a whole.
     fn of(
         archive: &ZipArchive<FileReader>,
         buffer: &mut [u8],

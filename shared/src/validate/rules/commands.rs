@@ -1,6 +1,6 @@
 //! Commands: ids, references, composites and groups.
 
-use super::elements::{COMMAND_KINDS, Devfile, Element, duplicates, names, where_is};
+use super::elements::{COMMAND_KINDS, Element, FlatDevfile, duplicates, names, where_is};
 use crate::devfile::COMMAND_GROUPS;
 use crate::validate::findings::Findings;
 use crate::validate::suggest;
@@ -16,7 +16,7 @@ const TARGETS: [(&str, &[&str], &str); 2] = [
     ),
 ];
 
-pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
+pub(super) fn check(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     let commands = &devfile.commands;
     duplicates(commands.iter().map(|command| (command.name, command.name_at)), |id, at, first| {
         let message = format!("the command `{id}` is already there, {}", where_is(first, at));
@@ -37,7 +37,7 @@ pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
     check_groups(devfile, findings);
 }
 
-fn check_target(devfile: &Devfile<'_>, body: &Node, kinds: &[&str], described: &str, findings: &mut Findings) {
+fn check_target(devfile: &FlatDevfile<'_>, body: &Node, kinds: &[&str], described: &str, findings: &mut Findings) {
     let Some(component) = body.get("component") else { return };
     let Some(name) = component.text() else { return };
     let fits = |kind: &str| kinds.contains(&kind);
@@ -46,12 +46,12 @@ fn check_target(devfile: &Devfile<'_>, body: &Node, kinds: &[&str], described: &
             let message = format!("the component `{name}` is of kind `{kind}`, and {described} is needed");
             let others = devfile.components.iter().filter(|other| other.kind.is_some_and(|(kind, _)| fits(kind)));
             let hint = findings.hint(name, others.map(|other| other.name));
-            findings.error(component.spot(), "command/reference", message, hint);
+            findings.error(component.file_position(), "command/reference", message, hint);
         }
         None if devfile.complete => {
             let message = format!("there is no component `{name}`");
             let hint = findings.hint(name, names(&devfile.components));
-            findings.error(component.spot(), "command/reference", message, hint);
+            findings.error(component.file_position(), "command/reference", message, hint);
         }
         _ => {}
     }
@@ -63,7 +63,7 @@ pub(super) fn members<'a>(command: &Element<'a>) -> impl Iterator<Item = &'a Nod
 }
 
 /// Members exist, and no composite comes round to itself. Every cycle is reported once, where it closes.
-fn check_composites(devfile: &Devfile<'_>, findings: &mut Findings) {
+fn check_composites(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     let mut state = vec![Walk::New; devfile.commands.len()];
     for start in 0..devfile.commands.len() {
         if state[start] != Walk::New {
@@ -83,7 +83,7 @@ fn check_composites(devfile: &Devfile<'_>, findings: &mut Findings) {
                 None => {
                     let message = format!("there is no command `{name}`");
                     let hint = findings.hint(name, names(&devfile.commands));
-                    findings.error(member.spot(), "composite/reference", message, hint);
+                    findings.error(member.file_position(), "composite/reference", message, hint);
                 }
                 Some(next) if state[*next] == Walk::New => {
                     state[*next] = Walk::Open;
@@ -116,7 +116,7 @@ fn group<'a>(command: &Element<'a>) -> Option<&'a Node> {
 }
 
 /// A group kind has one default command as soon as it has several.
-fn check_groups(devfile: &Devfile<'_>, findings: &mut Findings) {
+fn check_groups(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     for kind in COMMAND_GROUPS {
         let members = devfile.commands.iter().filter_map(|command| Some((command, group(command)?)));
         let members: Vec<_> = members.filter(|(_, group)| group.text_of("kind") == Some(kind)).collect();

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::elements::{Devfile, Element, duplicates, where_is};
+use super::elements::{Element, FlatDevfile, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::quantity::Quantity;
 use crate::validate::uri;
-use crate::yaml::{Data, Node, Place};
+use crate::yaml::{Data, FilePosition, Node};
 
 /// Variables that the client sets in every container.
 const RESERVED_ENV: [&str; 2] = ["PROJECT_SOURCE", "PROJECTS_ROOT"];
 
 const QUANTITY_HINT: &str = "write a number with a unit, such as 512Mi, 2Gi, 500m or 1.5";
 
-pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
+pub(super) fn check(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     let components = &devfile.components;
     duplicates(components.iter().map(|component| (component.name, component.name_at)), |name, at, first| {
         let message = format!("the component `{name}` is already there, {}", where_is(first, at));
@@ -34,7 +34,7 @@ pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
     check_annotations(components, findings);
 }
 
-fn check_container(devfile: &Devfile<'_>, component: &Element<'_>, container: &Node, findings: &mut Findings) {
+fn check_container(devfile: &FlatDevfile<'_>, component: &Element<'_>, container: &Node, findings: &mut Findings) {
     let volumes = || devfile.components.iter().filter(|component| component.of("volume").is_some());
     for mount in container.items_of("volumeMounts").iter().filter_map(|mount| mount.get("name")) {
         let name = mount.text().unwrap_or_default();
@@ -45,7 +45,7 @@ fn check_container(devfile: &Devfile<'_>, component: &Element<'_>, container: &N
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("add a component `{name}` with `volume: {{}}`"),
             };
-            findings.error(mount.spot(), "component/volumeMount", message, hint);
+            findings.error(mount.file_position(), "component/volumeMount", message, hint);
         }
     }
     for name in container.items_of("env").iter().filter_map(|env| env.get("name")) {
@@ -56,7 +56,7 @@ fn check_container(devfile: &Devfile<'_>, component: &Element<'_>, container: &N
     }
     if container.text_of("image").is_some_and(|image| image.trim().is_empty()) {
         let message = format!("the image of `{}` is empty", component.name);
-        let at = container.get("image").map_or(container.key_at, Node::spot);
+        let at = container.get("image").map_or(container.key_at, Node::file_position);
         findings.warning(at, "component/image", message, "name an image");
     }
     for (limit_key, request_key) in [("memoryLimit", "memoryRequest"), ("cpuLimit", "cpuRequest")] {
@@ -73,7 +73,7 @@ fn check_container(devfile: &Devfile<'_>, component: &Element<'_>, container: &N
 }
 
 /// Reads and checks a quantity; an empty one counts as none.
-fn quantity(node: &Node, key: &str, rule: &str, findings: &mut Findings) -> Option<(Quantity, Place)> {
+fn quantity(node: &Node, key: &str, rule: &str, findings: &mut Findings) -> Option<(Quantity, FilePosition)> {
     let value = node.get(key)?;
     let text = value.text().filter(|text| !text.is_empty())?;
     let quantity = Quantity::parse(text);
@@ -95,7 +95,7 @@ fn check_uri(cluster: &Node, findings: &mut Findings) {
     let text = value.text().unwrap_or_default();
     if let Some(problem) = uri::problem(text) {
         let hint = "write a path relative to the devfile, or a whole web address";
-        findings.error(value.spot(), "uri/format", format!("`{text}` is not a URI: {problem}"), hint);
+        findings.error(value.file_position(), "uri/format", format!("`{text}` is not a URI: {problem}"), hint);
     }
 }
 
@@ -146,7 +146,7 @@ fn check_endpoints(components: &[Element<'_>], findings: &mut Findings) {
 /// Containers of one pod have to agree on the values of annotations.
 fn check_annotations(components: &[Element<'_>], findings: &mut Findings) {
     for kind in ["deployment", "service"] {
-        let mut first: HashMap<&str, (&Data, Place)> = HashMap::new();
+        let mut first: HashMap<&str, (&Data, FilePosition)> = HashMap::new();
         let shared = components.iter().filter_map(|component| component.of("container"));
         for container in shared.filter(|container| !container.is_true("dedicatedPod")) {
             let annotations = container.at_path(&["annotation", kind]).map_or(&[][..], Node::entries);

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::yaml::{Node, Place};
+use crate::yaml::{FilePosition, Node};
 
 /// The devfile after parents, plugins and variables, as the rules look at it.
 #[derive(Debug)]
-pub(super) struct Devfile<'a> {
+pub(super) struct FlatDevfile<'a> {
     /// All of it.
     pub(super) root: &'a Node,
-    /// Whether every parent and plugin was there; if not, what is missing may be in one of them.
+    /// Whether every parent and plugin was there; if not, a missing element may be in one of them.
     pub(super) complete: bool,
     pub(super) components: Vec<Element<'a>>,
     pub(super) commands: Vec<Element<'a>>,
@@ -21,7 +21,7 @@ pub(super) struct Devfile<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) name: &'a str,
-    pub(super) name_at: Place,
+    pub(super) name_at: FilePosition,
     /// The kind and its content; none when the schema has complained already.
     pub(super) kind: Option<(&'static str, &'a Node)>,
 }
@@ -33,7 +33,7 @@ pub(super) const COMPONENT_KINDS: [&str; 7] =
 /// The kinds of command.
 pub(super) const COMMAND_KINDS: [&str; 6] = ["exec", "apply", "composite", "vscodeTask", "vscodeLaunch", "custom"];
 
-impl<'a> Devfile<'a> {
+impl<'a> FlatDevfile<'a> {
     /// Looks at a tree as a devfile.
     pub(super) fn new(root: &'a Node, complete: bool) -> Self {
         let components = elements(root.items_of("components"), "name", &COMPONENT_KINDS);
@@ -64,7 +64,11 @@ fn elements<'a>(items: &'a [Node], key: &str, kinds: &[&'static str]) -> Vec<Ele
     let element = |node: &'a Node| {
         let name = node.get(key);
         let kind = kinds.iter().find_map(|kind| Some((*kind, node.get(kind).filter(|body| body.is_map())?)));
-        Element { name: name.and_then(Node::text).unwrap_or_default(), name_at: name.unwrap_or(node).spot(), kind }
+        Element {
+            name: name.and_then(Node::text).unwrap_or_default(),
+            name_at: name.unwrap_or(node).file_position(),
+            kind,
+        }
     };
     items.iter().map(element).collect()
 }
@@ -76,8 +80,8 @@ fn index<'a>(elements: &[Element<'a>]) -> HashMap<&'a str, usize> {
 
 /// Reports the second and later elements of a name.
 pub(super) fn duplicates<'a>(
-    elements: impl IntoIterator<Item = (&'a str, Place)>,
-    mut report: impl FnMut(&'a str, Place, Place),
+    elements: impl IntoIterator<Item = (&'a str, FilePosition)>,
+    mut report: impl FnMut(&'a str, FilePosition, FilePosition),
 ) {
     let mut seen = HashMap::new();
     for (name, at) in elements {
@@ -90,7 +94,7 @@ pub(super) fn duplicates<'a>(
 }
 
 /// `line 12` for a place in the same file, `another file` for one elsewhere.
-pub(super) fn where_is(place: Place, from: Place) -> String {
+pub(super) fn where_is(place: FilePosition, from: FilePosition) -> String {
     if place.file == from.file { format!("on line {}", place.position.line) } else { "in another file".to_owned() }
 }
 

@@ -1,7 +1,7 @@
-//! Events: what they run exists and is of a kind that can run then.
+//! Events: their commands exist and are of a kind that can run then.
 
 use super::commands::members;
-use super::elements::{Devfile, names};
+use super::elements::{FlatDevfile, names};
 use crate::validate::findings::Findings;
 use crate::yaml::Node;
 
@@ -9,7 +9,7 @@ use crate::yaml::Node;
 const EVENTS: [(&str, &str); 4] =
     [("preStart", "apply"), ("postStart", "exec"), ("preStop", "exec"), ("postStop", "apply")];
 
-pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
+pub(super) fn check(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     let Some(events) = devfile.root.get("events") else { return };
     for (event, kind) in EVENTS {
         for entry in events.items_of(event) {
@@ -18,12 +18,12 @@ pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
     }
 }
 
-fn check_entry(devfile: &Devfile<'_>, event: &str, kind: &str, entry: &Node, findings: &mut Findings) {
+fn check_entry(devfile: &FlatDevfile<'_>, event: &str, kind: &str, entry: &Node, findings: &mut Findings) {
     let Some(id) = entry.text() else { return };
     let Some(command) = devfile.command(id) else {
         if devfile.complete {
             let hint = findings.hint(id, names(&devfile.commands));
-            findings.error(entry.spot(), "events/reference", format!("there is no command `{id}`"), hint);
+            findings.error(entry.file_position(), "events/reference", format!("there is no command `{id}`"), hint);
         }
         return;
     };

@@ -1,4 +1,4 @@
-//! Metadata: what an entry of the index cannot do without.
+//! Metadata: the required fields of an index entry.
 
 use crate::limits;
 use crate::validate::findings::Findings;

@@ -1,11 +1,11 @@
 //! Projects and starter projects: their Git remotes, names and paths.
 
-use super::elements::{Devfile, duplicates, where_is};
+use super::elements::{FlatDevfile, duplicates, where_is};
 use crate::validate::findings::Findings;
 use crate::validate::suggest::quoted;
 use crate::yaml::Node;
 
-pub(super) fn check(devfile: &Devfile<'_>, findings: &mut Findings) {
+pub(super) fn check(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
     for list in ["projects", "starterProjects", "dependentProjects"] {
         let projects = devfile.root.items_of(list);
         let names = projects.iter().filter_map(|project| {

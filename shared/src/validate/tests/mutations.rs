@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::*;
 
-/// Devfiles that use most of what there is.
+/// Devfiles that use most of the fields.
 const DEVFILES: [&str; 3] = [
     "schemaVersion: 2.2.2
 metadata: {name: loom, version: 1.0.0, displayName: Loom, language: Go, projectType: go, tags: [Go], architectures: [amd64]}

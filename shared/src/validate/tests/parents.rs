@@ -146,12 +146,16 @@ fn plugins_of_the_first_version() {
 struct Web(&'static str);
 
 impl Parents for Web {
-    fn fetch(&self, parent: &Outside) -> Found {
+    fn fetch(&self, parent: &ExternalParent) -> Found {
         match parent {
-            Outside::Uri(uri) if uri.ends_with("/base.yaml") => Found::Devfile(Bytes::from_static(BASE.as_bytes())),
-            Outside::Uri(_) => Found::Devfile(Bytes::from_static(self.0.as_bytes())),
-            Outside::Stack { registry: None, version: None, .. } => Found::Devfile(Bytes::from_static(BASE.as_bytes())),
-            Outside::Stack { .. } => Found::Missing,
+            ExternalParent::Uri(uri) if uri.ends_with("/base.yaml") => {
+                Found::Devfile(Bytes::from_static(BASE.as_bytes()))
+            }
+            ExternalParent::Uri(_) => Found::Devfile(Bytes::from_static(self.0.as_bytes())),
+            ExternalParent::Stack { registry: None, version: None, .. } => {
+                Found::Devfile(Bytes::from_static(BASE.as_bytes()))
+            }
+            ExternalParent::Stack { .. } => Found::Missing,
         }
     }
 }

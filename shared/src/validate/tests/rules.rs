@@ -6,7 +6,7 @@ fn check(text: &str) -> Vec<String> {
     problems(&check_among(text, &[]))
 }
 
-/// Lines after the head, and what is wrong with them.
+/// Lines after the head, and their problems.
 fn table(cases: &[(&str, &[&str])]) {
     for (lines, expected) in cases {
         assert_eq!(check(&format!("{HEAD}{lines}")), *expected, "{lines}");

@@ -12,7 +12,7 @@ use crate::view::versions::number as version_number;
 
 /// A value of a facet.
 #[derive(Debug)]
-struct Value {
+struct FacetValue {
     /// As first written in the index.
     label: String,
     /// As it is compared.
@@ -21,8 +21,8 @@ struct Value {
 
 /// The values of one facet, and which entries have which.
 #[derive(Debug)]
-struct Column {
-    values: Vec<Value>,
+struct FacetColumn {
+    values: Vec<FacetValue>,
     /// Numbers of values, a row for each entry.
     rows: Rows,
     /// Numbers of values in the order in which they are offered. It is that of the whole release, so that a choice does
@@ -33,7 +33,7 @@ struct Column {
 /// All facets of a release.
 #[derive(Debug)]
 pub(crate) struct Facets {
-    columns: [Column; FACETS],
+    columns: [FacetColumn; FACETS],
 }
 
 /// A value as the list offers it.
@@ -63,13 +63,13 @@ impl Narrowed {
     }
 }
 
-impl Column {
+impl FacetColumn {
     fn new(facet: Facet, entries: &[Entry]) -> Self {
         let (mut texts, mut rows) = (Texts::default(), Rows::default());
         for entry in entries {
             rows.push(facet.of(entry).into_iter().take(ENTRY_VALUES), &mut texts);
         }
-        let value = |text: Text<'_>| Value { label: text.written.trim().to_owned(), folded: text.folded };
+        let value = |text: Text<'_>| FacetValue { label: text.written.trim().to_owned(), folded: text.folded };
         let mut column = Self { values: texts.into_distinct().map(value).collect(), rows, order: vec![] };
         column.order = column.ordered(facet);
         column
@@ -100,7 +100,7 @@ impl Column {
 impl Facets {
     /// The facets of the entries of a release.
     pub(crate) fn new(entries: &[Entry]) -> Self {
-        Self { columns: Facet::ALL.map(|facet| Column::new(facet, entries)) }
+        Self { columns: Facet::ALL.map(|facet| FacetColumn::new(facet, entries)) }
     }
 
     /// Whether some entry has a value.
@@ -108,9 +108,9 @@ impl Facets {
         self.columns[facet as usize].number(value).is_some()
     }
 
-    /// Narrows `candidates` by what `query` picks: one of the picked values in each facet that has some.
+    /// Narrows `candidates` to the choices of `query`: one of the picked values in each facet that has some.
     ///
-    /// An entry that fails in one facet alone still counts for the values of that facet: it is what another choice
+    /// An entry that fails in one facet alone still counts for the values of that facet: it shows the result of another choice
     /// there would show.
     pub(crate) fn narrow(&self, candidates: impl Iterator<Item = usize>, query: &ListQuery) -> Narrowed {
         let picked = Facet::ALL.map(|facet| -> Vec<Option<u32>> {
@@ -162,7 +162,7 @@ impl Facets {
             .map(move |facet| &self.columns[facet as usize]);
         columns.flat_map(move |column| {
             let values = column.order.iter().map(|number| &column.values[*number as usize]);
-            let begins = move |value: &&Value| {
+            let begins = move |value: &&FacetValue| {
                 value.folded.match_indices(wanted).any(|(at, _)| at == 0 || value.folded[..at].ends_with(' '))
             };
             values.filter(begins).map(|value| value.label.as_str())

@@ -56,30 +56,30 @@ impl History {
         }
         let places = |kind| {
             let of_kind = entries.iter().enumerate().filter(move |(_, entry)| entry.entry_type == kind);
-            of_kind.map(|(place, entry)| (entry.name.as_str(), place)).collect::<HashMap<_, _>>()
+            of_kind.map(|(position, entry)| (entry.name.as_str(), position)).collect::<HashMap<_, _>>()
         };
         let stacks = places(EntryType::Stack);
         let mut history = Self { entries: entries.iter().map(of_index).collect(), ..Self::default() };
         let mut folders: HashMap<usize, &str> = HashMap::new();
         for version in versions {
-            let Some(place) = stacks.get(version.name.as_str()) else { continue };
-            folders.insert(*place, &version.stack);
+            let Some(position) = stacks.get(version.name.as_str()) else { continue };
+            folders.insert(*position, &version.stack);
             if let Some(at) = changed.get(version.folder.as_str()) {
-                history.versions.insert((*place, version.version.clone()), *at);
-                history.entries[*place].change(*at);
+                history.versions.insert((*position, version.version.clone()), *at);
+                history.entries[*position].change(*at);
             }
         }
-        for (place, entry) in entries.iter().enumerate() {
+        for (position, entry) in entries.iter().enumerate() {
             let part = match entry.entry_type {
-                EntryType::Stack => format!("stacks/{}", folders.get(&place).unwrap_or(&entry.name.as_str())),
+                EntryType::Stack => format!("stacks/{}", folders.get(&position).unwrap_or(&entry.name.as_str())),
                 EntryType::Sample => format!("samples/{}", entry.name),
             };
             if let Some(at) = changed.get(part.as_str()) {
-                history.entries[place].change(*at);
+                history.entries[position].change(*at);
             }
             if let Some(at) = added.get(part.as_str()) {
-                history.entries[place].added = Some(*at);
-                history.entries[place].is_recent = true;
+                history.entries[position].added = Some(*at);
+                history.entries[position].is_recent = true;
             }
         }
         history.newest = history.newest_first(entries);
@@ -88,26 +88,28 @@ impl History {
 
     fn newest_first(&self, entries: &[Entry]) -> Vec<(usize, Option<usize>)> {
         let mut all: Vec<(Reverse<Option<Instant>>, usize, Option<usize>)> = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for (position, entry) in entries.iter().enumerate() {
             if entry.versions.is_empty() {
-                all.push((Reverse(self.entries[place].updated), place, None));
+                all.push((Reverse(self.entries[position].updated), position, None));
             }
             let versions = entry.versions.iter().enumerate();
-            all.extend(versions.map(|(number, version)| (Reverse(self.version(place, version)), place, Some(number))));
+            all.extend(
+                versions.map(|(number, version)| (Reverse(self.version(position, version)), position, Some(number))),
+            );
         }
         all.sort_unstable();
         all.truncate(FEED_VERSIONS);
-        all.into_iter().map(|(_, place, version)| (place, version)).collect()
+        all.into_iter().map(|(_, position, version)| (position, version)).collect()
     }
 
     /// The times of the entry at a position.
-    pub(crate) fn entry(&self, place: usize) -> Times {
-        self.entries.get(place).copied().unwrap_or_default()
+    pub(crate) fn entry(&self, position: usize) -> Times {
+        self.entries.get(position).copied().unwrap_or_default()
     }
 
     /// The time of the last change of a version of the entry at a position.
-    pub(crate) fn version(&self, place: usize, version: &VersionEntry) -> Option<Instant> {
-        let published = self.versions.get(&(place, version.version.clone())).copied();
+    pub(crate) fn version(&self, position: usize, version: &VersionEntry) -> Option<Instant> {
+        let published = self.versions.get(&(position, version.version.clone())).copied();
         known(&version.last_modified).max(published)
     }
 

@@ -22,7 +22,7 @@ pub(crate) enum Parent {
     /// A version of an entry of this registry.
     Here {
         /// The position of the entry.
-        place: usize,
+        position: usize,
         /// The version; empty for the default one.
         version: String,
     },
@@ -41,7 +41,7 @@ pub(crate) enum Parent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Child {
     /// The position of its entry.
-    pub(crate) place: usize,
+    pub(crate) position: usize,
     /// Its version.
     pub(crate) version: String,
     /// The version of the parent that it names; empty for the default one.
@@ -52,7 +52,7 @@ pub(crate) struct Child {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DevfileSource<'a> {
     /// The position of its entry.
-    pub(crate) place: usize,
+    pub(crate) position: usize,
     /// Its version.
     pub(crate) version: &'a str,
     /// The folder of the version in the registry repository; empty for a sample.
@@ -77,26 +77,27 @@ impl Lineage {
             let Ok(document) = yaml::parse("devfile.yaml", devfile.text.as_bytes()) else { continue };
             let Some(reference) = document.get("parent").and_then(Reference::of) else { continue };
             if folders.is_empty() {
-                folders.extend(devfiles.iter().map(|other| (other.folder, (other.place, other.version))));
+                folders.extend(devfiles.iter().map(|other| (other.folder, (other.position, other.version))));
             }
             let Some(parent) = parent(reference, devfile, &entry, &folders, &is_own) else { continue };
-            if let Parent::Here { place, version } = &parent {
-                let child = Child { place: devfile.place, version: devfile.version.to_owned(), of: version.clone() };
-                lineage.children.entry(*place).or_default().push(child);
+            if let Parent::Here { position, version } = &parent {
+                let child =
+                    Child { position: devfile.position, version: devfile.version.to_owned(), of: version.clone() };
+                lineage.children.entry(*position).or_default().push(child);
             }
-            lineage.parents.insert((devfile.place, devfile.version.to_owned()), parent);
+            lineage.parents.insert((devfile.position, devfile.version.to_owned()), parent);
         }
         lineage
     }
 
     /// The parent of a version.
-    pub(crate) fn parent(&self, place: usize, version: &str) -> Option<&Parent> {
-        self.parents.get(&(place, version.to_owned()))
+    pub(crate) fn parent(&self, position: usize, version: &str) -> Option<&Parent> {
+        self.parents.get(&(position, version.to_owned()))
     }
 
     /// The versions with a parent among those of an entry.
-    pub(crate) fn children(&self, place: usize) -> &[Child] {
-        self.children.get(&place).map_or(&[], Vec::as_slice)
+    pub(crate) fn children(&self, position: usize) -> &[Child] {
+        self.children.get(&position).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -115,7 +116,7 @@ fn parent(
             let path = path_from(&devfile, uri)?;
             let folder = path.rsplit_once('/').filter(|(_, name)| matches!(*name, "devfile.yaml" | ".devfile.yaml"));
             Some(match folder.and_then(|(folder, _)| folders.get(folder)) {
-                Some((place, version)) => Parent::Here { place: *place, version: (*version).to_owned() },
+                Some((position, version)) => Parent::Here { position: *position, version: (*version).to_owned() },
                 None => Parent::Unknown(path),
             })
         }
@@ -123,12 +124,12 @@ fn parent(
             Some(Parent::External { name: named(id, version), url: url.to_owned() })
         }
         Reference::Id { id, version, .. } => {
-            let here = entry(id).and_then(|(place, entry)| {
+            let here = entry(id).and_then(|(position, entry)| {
                 let version = match version {
                     None | Some("") => String::new(),
                     Some(version) => version_of(&entry, version)?.to_owned(),
                 };
-                Some(Parent::Here { place, version })
+                Some(Parent::Here { position, version })
             });
             Some(here.unwrap_or_else(|| Parent::Unknown(named(id, version))))
         }
@@ -153,8 +154,8 @@ mod tests {
     use crate::view::browse::fixture;
 
     fn lineage(texts: &[(usize, &'static str, &'static str, &'static str)]) -> Lineage {
-        let source = |(place, version, folder, text): &(usize, &'static str, &'static str, &'static str)| {
-            DevfileSource { place: *place, version, folder, text }
+        let source = |(position, version, folder, text): &(usize, &'static str, &'static str, &'static str)| {
+            DevfileSource { position: *position, version, folder, text }
         };
         let devfiles: Vec<_> = texts.iter().map(source).collect();
         let entry = |name: &str| fixture::entries().into_iter().enumerate().find(|(_, entry)| entry.name == name);
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn parent_is_found_by_id_by_path_and_by_the_address_of_this_registry() {
         let kiln = (0, "1.1.0", "stacks/kiln/1.1.0", "schemaVersion: 2.2.0\n");
-        let here = |version: &str| Some(Parent::Here { place: 0, version: version.to_owned() });
+        let here = |version: &str| Some(Parent::Here { position: 0, version: version.to_owned() });
         for (text, expected) in [
             ("parent: {id: kiln, version: 1.1.0}", here("1.1.0")),
             ("parent: {id: kiln}", here("")),

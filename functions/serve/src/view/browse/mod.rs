@@ -10,5 +10,5 @@ pub(crate) mod lineage;
 pub(crate) mod pictures;
 pub(crate) mod query;
 pub(crate) mod search;
-pub(crate) mod shelf;
 pub(crate) mod text;
+pub(crate) mod viewer_index;

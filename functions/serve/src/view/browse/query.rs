@@ -58,7 +58,7 @@ pub(crate) struct ListQuery {
 const SEARCH_CHARS: usize = 200;
 
 impl ListQuery {
-    /// Reads a query string. Nothing is an error: what makes no sense is left out, and so are values after the first
+    /// Reads a query string. Nothing is an error: senseless values are ignored, and so are values after the first
     /// [`PICKED_VALUES`].
     ///
     /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
@@ -135,7 +135,7 @@ impl ListQuery {
         query
     }
 
-    /// The list of what a search finds.
+    /// The list of the results of a search.
     pub(crate) fn searching(search: &str) -> Self {
         Self { search: start(search, SEARCH_CHARS).to_owned(), page: 1, ..Self::default() }
     }
@@ -147,7 +147,7 @@ impl ListQuery {
         query
     }
 
-    /// The URL of the list in this state; what is as usual is left out.
+    /// The URL of the list in this state, without default values.
     pub(crate) fn href(&self) -> String {
         let mut out = Serializer::new(String::new());
         if !self.search.is_empty() {

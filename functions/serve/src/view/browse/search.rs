@@ -79,7 +79,7 @@ impl Words {
     pub(crate) fn new(entries: &[Entry]) -> Self {
         let mut known: HashMap<String, usize> = HashMap::new();
         let mut words: Vec<Word> = Vec::new();
-        for (place, entry) in (0_u32..).zip(entries) {
+        for (position, entry) in (0_u32..).zip(entries) {
             let kind = match entry.entry_type {
                 EntryType::Stack => "stack",
                 EntryType::Sample => "sample",
@@ -105,8 +105,8 @@ impl Words {
                     });
                     let found = &mut words[number].entries;
                     match found.last_mut() {
-                        Some((last, best)) if *last == place => *best = weight.max(*best),
-                        _ => found.push((place, weight)),
+                        Some((last, best)) if *last == position => *best = weight.max(*best),
+                        _ => found.push((position, weight)),
                     }
                 }
             }
@@ -126,7 +126,7 @@ impl Words {
             if scores.iter().all(|score| *score == 0) {
                 scores = self.misspelled(wanted, entries);
             }
-            // An entry that lacks one word stays out, whatever the next one adds.
+            // An entry that lacks one word stays out, and later words cannot bring it back.
             for (total, score) in total.iter_mut().zip(scores) {
                 *total = if *total == 0 || score == 0 { 0 } else { total.saturating_add(score) };
             }
@@ -372,9 +372,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_is_found_by_any_of_its_words(place in 0..5usize, word in any::<prop::sample::Index>()) {
+        fn an_entry_is_found_by_any_of_its_words(position in 0..5usize, word in any::<prop::sample::Index>()) {
             let entries = entries();
-            let entry = &entries[place];
+            let entry = &entries[position];
             let text = format!("{} {} {}", entry.name, entry.display_name, entry.description);
             let words: Vec<_> = text.split_whitespace().map(|word| word.trim_matches(',')).collect();
             let hits = found(words[word.index(words.len())]);

@@ -8,7 +8,7 @@ use super::query::IconForm;
 
 /// The entries that a query keeps, as pieces of the rendered index.
 ///
-/// The entity tag is made from the digests of what is kept: another release that answers the same has the same tag,
+/// The entity tag is made from the digests of the matches: another release that answers the same has the same tag,
 /// and a client that has the answer already costs no body.
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
@@ -31,7 +31,7 @@ impl Selection<'_> {
         etag
     }
 
-    /// The body: a JSON array of what is kept.
+    /// The body: a JSON array of the matches.
     pub(crate) fn body(&self) -> Bytes {
         match self.whole {
             Some(json) => json.clone(),
@@ -40,7 +40,7 @@ impl Selection<'_> {
     }
 }
 
-/// Collects what is kept of a rendering, entry by entry.
+/// Collects the matches of a rendering, entry by entry.
 #[derive(Debug)]
 pub(super) struct Collector<'a> {
     rendering: &'a Rendering,

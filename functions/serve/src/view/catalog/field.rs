@@ -135,7 +135,7 @@ impl Field {
 
     /// The texts that the shape of index schema 1 shows, of those of the entry and those of its default version.
     ///
-    /// The rule is that of [`devfile_registry::index::V1Entry`]; filters must see what the answer shows.
+    /// The rule is that of [`devfile_registry::index::V1Entry`]; filters must see the values of the answer.
     pub(super) fn shown<'a, T>(self, entry_type: EntryType, own: &'a [T], default: &'a [T]) -> &'a [T] {
         let of_default = match (self, entry_type) {
             (Self::Tags | Self::Architectures, _) => !default.is_empty(),

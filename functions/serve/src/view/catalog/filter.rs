@@ -99,9 +99,9 @@ pub(crate) fn is_deprecated_tag(tag: &str) -> bool {
     fold(tag).contains(DEPRECATED)
 }
 
-/// The filters of one query, ready to be put to each entry.
+/// The filters of one query, prepared for all entries.
 #[derive(Debug)]
-pub(super) struct Sieve<'a> {
+pub(super) struct FilterPlan<'a> {
     facts: &'a Facts,
     schema: IndexSchema,
     tests: Vec<Test<'a>>,
@@ -109,13 +109,13 @@ pub(super) struct Sieve<'a> {
 
 #[derive(Debug)]
 enum Test<'a> {
-    /// Each text was looked for in the whole column beforehand.
+    /// The matches of each text in the whole column.
     Texts(Field, &'a Column, Vec<Found>),
     Other(&'a Filter),
 }
 
-impl<'a> Sieve<'a> {
-    /// Looks for the texts of `filters` in the columns.
+impl<'a> FilterPlan<'a> {
+    /// Searches the columns for the texts of `filters`.
     pub(super) fn new(facts: &'a Facts, schema: IndexSchema, filters: &'a [Filter]) -> Self {
         let test = |filter: &'a Filter| match filter {
             Filter::Texts(field, texts) => {
@@ -130,7 +130,7 @@ impl<'a> Sieve<'a> {
     /// Whether `entry` is kept; `kept` holds the versions that are kept of it.
     ///
     /// In schema 2 a filter keeps the versions that meet it; if there is none but the entry's own field meets it, all;
-    /// otherwise the entry is out. Several filters keep what each of them keeps. In schema 1 an entry is one thing.
+    /// otherwise the entry is out. Several filters must all match. In schema 1 an entry has no versions.
     pub(super) fn keep(&self, entry: usize, kept: &mut Vec<usize>) -> bool {
         let EntryFacts { versions, .. } = &self.facts.entries[entry];
         kept.clear();
@@ -159,7 +159,7 @@ impl Test<'_> {
         }
     }
 
-    /// Whether what schema 1 shows of the entry meets the filter.
+    /// Returns whether the schema 1 form of the entry meets the filter.
     fn of_shown_entry(&self, facts: &Facts, entry: usize) -> bool {
         let EntryFacts { entry_type, default_version, .. } = facts.entries[entry];
         match (self, default_version) {

@@ -141,12 +141,12 @@ pub(super) fn many(stacks: usize, versions: usize) -> Vec<Entry> {
 
 /// An answer of an index route.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct IndexAnswer {
     pub(super) body: Bytes,
     pub(super) etag: String,
 }
 
-pub(super) fn answer(catalog: &Catalog, schema: IndexSchema, kind: IndexKind, query: &Query) -> Answer {
+pub(super) fn answer(catalog: &Catalog, schema: IndexSchema, kind: IndexKind, query: &Query) -> IndexAnswer {
     let selection = catalog.select(schema, kind, query);
-    Answer { body: selection.body(), etag: selection.etag() }
+    IndexAnswer { body: selection.body(), etag: selection.etag() }
 }

@@ -34,7 +34,7 @@ pub(super) struct Fragment {
     pub(super) digest: ContentDigest,
 }
 
-/// An entry: what stands before its first version, and what stands behind its last. The digest is that of both.
+/// An entry: the text before its first version, and the text after its last. The digest is that of both.
 #[derive(Debug)]
 pub(super) struct EntryFragment {
     pub(super) head: Fragment,
@@ -84,7 +84,7 @@ impl Rendering {
     ///
     /// The entries are as before when it returns; they are borrowed mutably to render them with parts left out.
     pub(super) fn v1(entries: &mut [Entry], icons: &IconData) -> Self {
-        let mut page = Page::new(icons);
+        let mut page = ArrayWriter::new(icons);
         let mut fragments = Vec::with_capacity(entries.len());
         for entry in entries {
             page.separate();
@@ -97,7 +97,7 @@ impl Rendering {
 
     /// The index as index schema 2 shows it; the entries are as before when it returns.
     pub(super) fn v2(entries: &mut [Entry], icons: &IconData) -> Self {
-        let mut page = Page::new(icons);
+        let mut page = ArrayWriter::new(icons);
         let mut fragments = Vec::with_capacity(entries.len());
         let mut all_versions = Vec::new();
         for entry in entries {
@@ -153,12 +153,12 @@ impl Rendering {
 }
 
 /// A JSON array while it is written.
-struct Page<'a> {
+struct ArrayWriter<'a> {
     json: Vec<u8>,
     icons: &'a IconData,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ArrayWriter<'a> {
     fn new(icons: &'a IconData) -> Self {
         Self { json: vec![b'['], icons }
     }
@@ -176,7 +176,7 @@ impl<'a> Page<'a> {
         let url = std::mem::take(&mut entry.icon);
         let number = self.icons.numbers.get(&url).copied().filter(|_| !url.is_empty());
         let found = number.map(|number| {
-            // The first byte that another icon changes is the first of the URL, whatever the fields around it hold.
+            // The first byte that another icon changes is the first of the URL, for any content of the fields around it.
             entry.icon = if url.starts_with('-') { "+".to_owned() } else { "-".to_owned() };
             let at = start + text.iter().zip(render(entry)).take_while(|(a, b)| *a == b).count();
             let length = to_compact_json(&url).len() - 2;

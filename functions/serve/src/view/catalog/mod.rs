@@ -34,7 +34,7 @@ use bytes::Bytes;
 use devfile_registry::index::Entry;
 
 use answer::Collector;
-use filter::{Facts, Sieve};
+use filter::{Facts, FilterPlan};
 use fragment::{IconData, Rendering};
 use parameter::Parameter;
 use query::IconForm;
@@ -116,11 +116,11 @@ impl Catalog {
             IndexSchema::V1 => &self.v1,
             IndexSchema::V2 => &self.v2,
         };
-        let sieve = Sieve::new(&self.facts, schema, &query.filters);
+        let filter_plan = FilterPlan::new(&self.facts, schema, &query.filters);
         let mut collector = Collector::new(rendering, query.icons, &self.icons);
         let mut kept = Vec::new();
         for place in 0..self.len() {
-            if kind.holds(self.facts.entry_type(place)) && sieve.keep(place, &mut kept) {
+            if kind.holds(self.facts.entry_type(place)) && filter_plan.keep(place, &mut kept) {
                 let all = match schema {
                     IndexSchema::V1 => 0,
                     IndexSchema::V2 => self.facts.versions(place),

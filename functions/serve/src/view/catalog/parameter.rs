@@ -1,4 +1,4 @@
-//! The query parameters, each described once: what is read, what is refused and what `/openapi.json` says follow
+//! The query parameters, each described once: the parser, the refusals and `/openapi.json` follow
 //! from one table.
 
 use serde_json::{Value, json};
@@ -279,7 +279,7 @@ impl Kind {
         }
     }
 
-    /// JSON schema of the values, exactly what is taken.
+    /// JSON schema of exactly the accepted values.
     ///
     /// Digits are `[0-9]`, not `\d`: some validators read `\d` as the digits of every script.
     fn json_schema(self) -> Value {

@@ -31,7 +31,7 @@ pub(super) enum IconForm {
     Data,
 }
 
-/// One condition of a query; an answer holds what meets all of them.
+/// One condition of a query; an answer holds the entries that meet all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Filter {
     /// Each of these folded texts stands in the field.

@@ -1,8 +1,8 @@
-use super::fixture::{self, Answer, catalog, entries, parse};
+use super::fixture::{self, IndexAnswer, catalog, entries, parse};
 use super::*;
 use serde_json::Value;
 
-fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> Answer {
+fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> IndexAnswer {
     fixture::answer(catalog(), schema, kind, &parse(schema, query))
 }
 

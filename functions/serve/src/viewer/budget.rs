@@ -18,7 +18,7 @@ pub(super) const LIST_BYTES: usize = 24 << 10;
 /// Longest text of an entry that is shown, in characters. Published descriptions have up to 300.
 const TEXT_CHARS: usize = 1500;
 
-/// Longest text that is a link, in bytes: what all browsers and servers take.
+/// Longest text that is a link, in bytes, that all browsers and servers accept.
 pub(super) const LINK_BYTES: usize = 2000;
 
 /// A text as far as it is shown.
@@ -29,9 +29,9 @@ pub(super) fn brief(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The room that is left on a part of a page, in bytes.
+/// The bytes that are left for a section of a page.
 #[derive(Debug)]
-pub(super) struct Room(pub(super) usize);
+pub(super) struct PageBudget(pub(super) usize);
 
 /// The first rows of a list.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Fitting {
     pub(super) is_cut: bool,
 }
 
-impl Room {
+impl PageBudget {
     /// Renders rows as long as there is room for them.
     pub(super) fn fit<T>(&mut self, items: impl IntoIterator<Item = T>, render: impl Fn(T) -> Markup) -> Fitting {
         let (mut rows, mut count) = (String::new(), 0);
@@ -63,7 +63,7 @@ impl Room {
 
 /// The rows of a list with their number, in the room of a section.
 pub(super) fn section<T>(items: &[T], render: impl Fn(&T) -> Markup) -> Fitting {
-    Room(SECTION_BYTES).fit(items, render)
+    PageBudget(SECTION_BYTES).fit(items, render)
 }
 
 /// Says how many rows of a list are missing; nothing when there are none.
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn list_ends_where_its_room_does() {
-        let fitting = Room(25).fit(["a", "b", "&", "c"], |text| html! { li { (text) } });
+        let fitting = PageBudget(25).fit(["a", "b", "&", "c"], |text| html! { li { (text) } });
         assert_eq!((fitting.rows.into_string().as_str(), fitting.count), ("<li>a</li><li>b</li>", 2));
         assert!(fitting.is_cut);
-        let all = Room(25).fit(["a", "b"], |text| html! { li { (text) } });
+        let all = PageBudget(25).fit(["a", "b"], |text| html! { li { (text) } });
         assert!(all.count == 2 && !all.is_cut);
         assert_eq!(left_out(0).into_string(), "");
         assert!(left_out(2).into_string().contains("2 more are not shown here"));

@@ -15,24 +15,24 @@ use super::search::Words;
 use super::text::short;
 use crate::view::text::fold;
 
-/// The entries of a release, ready to be browsed. They are those of the catalog, by their place there.
+/// The entries of a release, prepared for browsing, by their positions in the catalog.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ViewerIndex {
     pub(crate) facets: Facets,
     pub(crate) pictures: Pictures,
     pub(crate) history: History,
     words: Words,
-    /// Places in the order of the display names.
+    /// Positions in the order of the display names.
     by_name: Vec<usize>,
-    /// Places in the order of the last change, the newest first.
+    /// Positions in the order of the last change, newest first.
     by_change: Vec<usize>,
-    /// Places in the order in which entries were added, the newest first.
+    /// Positions in the order of addition, newest first.
     by_age: Vec<usize>,
-    /// Places by name: of the stack, and of the sample.
+    /// Positions by name: of the stack, and of the sample.
     by_entry_name: HashMap<String, [Option<usize>; 2]>,
 }
 
-impl Shelf {
+impl ViewerIndex {
     /// Prepares the entries of a release.
     pub(crate) fn new(
         entries: &[Entry],
@@ -42,15 +42,17 @@ impl Shelf {
     ) -> Self {
         let history = History::new(entries, versions, recent);
         let mut by_name: Vec<usize> = (0..entries.len()).collect();
-        by_name.sort_by_cached_key(|place| (fold(title(&entries[*place])), entries[*place].name.clone(), *place));
+        by_name.sort_by_cached_key(|position| {
+            (fold(title(&entries[*position])), entries[*position].name.clone(), *position)
+        });
         let mut by_change = by_name.clone();
-        by_change.sort_by_key(|place| Reverse(history.entry(*place).updated));
+        by_change.sort_by_key(|position| Reverse(history.entry(*position).updated));
         let mut by_age = by_name.clone();
-        by_age.sort_by_key(|place| Reverse(history.entry(*place).added));
+        by_age.sort_by_key(|position| Reverse(history.entry(*position).added));
         let mut by_entry_name: HashMap<String, [Option<usize>; 2]> = HashMap::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for (position, entry) in entries.iter().enumerate() {
             let places = by_entry_name.entry(entry.name.clone()).or_default();
-            places[kind(entry.entry_type)].get_or_insert(place);
+            places[kind(entry.entry_type)].get_or_insert(position);
         }
         Self {
             facets: Facets::new(entries),
@@ -75,14 +77,14 @@ impl Shelf {
             return self.facets.narrow(order.iter().copied(), query);
         }
         let scores = self.words.scores(&query.search, order.len());
-        let mut narrowed = self.facets.narrow(order.iter().copied().filter(|place| scores[*place] > 0), query);
+        let mut narrowed = self.facets.narrow(order.iter().copied().filter(|position| scores[*position] > 0), query);
         if query.sort == Sort::Relevance {
-            narrowed.kept.sort_by_key(|place| Reverse(scores[*place]));
+            narrowed.kept.sort_by_key(|position| Reverse(scores[*position]));
         }
         narrowed
     }
 
-    /// Places in the order of the last change, the newest first.
+    /// Positions in the order of the last change, newest first.
     pub(crate) fn by_change(&self) -> &[usize] {
         &self.by_change
     }
@@ -93,7 +95,7 @@ impl Shelf {
     }
 
     /// The place of an entry: of the type that is asked for, else of the stack, else of the sample.
-    pub(crate) fn place(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
+    pub(crate) fn position(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
         let places = self.by_entry_name.get(name)?;
         match only {
             Some(only) => places[kind(only)],
@@ -132,9 +134,9 @@ mod tests {
 
     fn browsed(raw: &str) -> Vec<String> {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
-        let query = ListQuery::parse(raw, |facet, value| shelf.is_known(facet, value));
-        shelf.browse(&query).kept.into_iter().map(|place| title(&entries[place]).to_owned()).collect()
+        let viewer_index = ViewerIndex::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
+        let query = ListQuery::parse(raw, |facet, value| viewer_index.is_known(facet, value));
+        viewer_index.browse(&query).kept.into_iter().map(|position| title(&entries[position]).to_owned()).collect()
     }
 
     #[test]
@@ -151,11 +153,15 @@ mod tests {
     #[test]
     fn a_stack_and_a_sample_may_share_a_name() {
         let entries = fixture::entries();
-        let shelf = Shelf::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
-        assert_eq!(shelf.place("loom", None), Some(1));
-        assert_eq!(shelf.place("loom", Some(EntryType::Sample)), Some(4));
-        assert_eq!(shelf.place("pot", None), Some(3));
-        assert_eq!(shelf.place("pot", Some(EntryType::Stack)), None);
-        assert!(shelf.is_shadowed(&entries[4]) && !shelf.is_shadowed(&entries[1]) && !shelf.is_shadowed(&entries[3]));
+        let viewer_index = ViewerIndex::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
+        assert_eq!(viewer_index.position("loom", None), Some(1));
+        assert_eq!(viewer_index.position("loom", Some(EntryType::Sample)), Some(4));
+        assert_eq!(viewer_index.position("pot", None), Some(3));
+        assert_eq!(viewer_index.position("pot", Some(EntryType::Stack)), None);
+        assert!(
+            viewer_index.is_shadowed(&entries[4])
+                && !viewer_index.is_shadowed(&entries[1])
+                && !viewer_index.is_shadowed(&entries[3])
+        );
     }
 }
