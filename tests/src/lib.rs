@@ -18,5 +18,7 @@ pub mod moto;
 pub mod proxy;
 pub mod raw;
 pub mod registry;
+pub mod soak;
 pub mod statuses;
+pub mod tcp_proxy;
 pub mod webhooks;
