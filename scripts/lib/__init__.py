@@ -11,9 +11,8 @@
     report      a refresh report in words
     stage, measures   what `scripts/bench` measures, and how
     checks      lints of the template, the Kubernetes manifests and the licences of dependencies
-    soak        reads and refreshes while everything around fails: `scripts/soak`; `proxy` fails, `readers` read and check
     parameters, account, packages   what `scripts/deploy` is made of: parameters and their refusals, the AWS account, a release
     create_stack, fetch_packages, translate   the template for the console: what it is made of, the function in it, the transform
     aws_stand_in, aws_names   a stand-in for AWS in tests
-    dev, suite, bench, deploy, release   the commands of these names in `scripts/`
+    dev, suite, soak, bench, deploy, release   the commands of these names in `scripts/`
 """

@@ -96,6 +96,20 @@ def start_oci(supervisor: Supervisor, registry: Path, data: Path, log: Path) -> 
     return f"127.0.0.1:{_start(supervisor, data / 'ports.json', 1, attempt)[0]}"
 
 
+def start_for_tests(supervisor: Supervisor, binaries: Path, data: Path, logs: Path) -> dict[str, str]:
+    """Starts both for the programs of `tests/`, and gives the environment in which those find them."""
+    secret = secrets.token_hex(16)
+    bucket = start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
+    registry = start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
+    return {
+        **os.environ,
+        **bucket.environment(),
+        "TEST_S3_ENDPOINT": bucket.endpoint,
+        "TEST_OCI_REGISTRY": registry,
+        "TEST_TOOLS": str(binaries),
+    }
+
+
 def _distribution_config(storage: Path, port: int) -> dict:
     return {
         "version": "0.1",

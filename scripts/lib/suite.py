@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -11,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import checks, servers, tools
+from . import checks, servers, soak, tools
 from .console import Failure, line, step
 from .processes import Supervisor
 
@@ -67,24 +65,14 @@ def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -
 
     binaries = tools.ensure(root / ".tools", _TOOLS)
     step("start", f"SeaweedFS and Distribution (logs: {logs})")
-    secret = secrets.token_hex(16)
-    bucket = servers.start_s3(supervisor, binaries / "weed", data / "s3", logs / "s3.log", "test", "test", secret)
-    registry = servers.start_oci(supervisor, binaries / "docker-registry", data / "oci", logs / "oci.log")
-    environment = {
-        **os.environ,
-        **bucket.environment(),
-        "TEST_S3_ENDPOINT": bucket.endpoint,
-        "TEST_OCI_REGISTRY": registry,
-        "TEST_TOOLS": str(binaries),
-    }
+    environment = servers.start_for_tests(supervisor, binaries, data, logs)
     for command in _test_commands(arguments):
         step("test", " ".join(command))
         if status := supervisor.run("cargo", command, cwd=root, env=environment):
             return f"{command[0]} {command[1]}", status
-    for options in [] if arguments else (["--seconds", "30"], ["--store", "--seconds", "12"]):
-        soak = [sys.executable, root / "scripts/soak", "--dev", *options]
-        step("test", f"scripts/soak --dev {' '.join(options)}")
-        if status := supervisor.run("soak", soak, cwd=root):
+    for options in [] if arguments else (["--dev", "--seconds", "30"], ["--dev", "--store", "--seconds", "12"]):
+        step("test", f"scripts/soak {' '.join(options)}")
+        if status := supervisor.run("soak", soak.command(root, options), cwd=root, env=environment):
             return "scripts/soak", status
     return None
 

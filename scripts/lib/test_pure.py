@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable, Optional, Sequence
 
-from . import bench, dev, events, measures, report, s3, servers, snapshot, stage, suite, tools
+from . import bench, dev, events, functions, measures, report, s3, servers, snapshot, soak, stage, suite, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -282,6 +282,23 @@ class Suite(Folder):
     def test_part_of_a_name_leaves_the_checks_out(self) -> None:
         failed, started = self.run_with({"cargo build --workspace": 101}, ["loom"])
         self.assertEqual((failed, started), (("cargo build --workspace", 101), ["cargo build --workspace"]))
+
+
+class Soak(unittest.TestCase):
+    """`scripts/soak`, without running anything."""
+
+    def test_programs_under_test_are_built_and_found(self) -> None:
+        own = ["cargo", "build", "--workspace", "--bin", "soak"]
+        for arguments, builds, programs in (
+            (["--dev", "--seconds", "30"], [["cargo", "build", "--workspace"]], "debug"),
+            (["--seconds", "30"], [functions.Plain.build, own], "release"),
+            (["--store", "--seconds", "30"], [["cargo", "build", "--release", "-p", "cli"], own], "release"),
+        ):
+            self.assertEqual(soak.builds(arguments), builds)
+            with unittest.mock.patch.dict(os.environ, CARGO_TARGET_DIR="/built"):
+                command = soak.command(Path("/nowhere"), arguments)
+            others = [argument for argument in arguments if argument != "--dev"]
+            self.assertEqual(command, ["/built/debug/soak", "--programs", f"/built/{programs}", *others])
 
 
 class Tools(Folder):

@@ -19,4 +19,6 @@ pub mod moto;
 pub mod proxy;
 pub mod raw;
 pub mod registry;
+pub mod soak;
+pub mod tcp_proxy;
 pub mod webhooks;

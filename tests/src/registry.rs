@@ -48,7 +48,8 @@ pub struct Serving {
     lines: tokio::sync::mpsc::UnboundedReceiver<String>,
 }
 
-fn server(variable: &str) -> String {
+/// The address of a server in a variable, or what else the caller of the tests says.
+pub(crate) fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run the tests with scripts/test"))
 }
 
@@ -221,13 +222,16 @@ impl Serving {
         command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the function starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
         let url = loop {
             let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
-            if let Some((_, rest)) = line.split_once(announcement) {
-                break rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect();
+            let url = announced(&line, announcement);
+            // Its receiver is still here.
+            let _ = sender.send(line);
+            if let Some(url) = url {
+                break url;
             }
         };
-        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok(Some(line)) = log.next_line().await {
                 // Nobody need listen.
@@ -274,6 +278,16 @@ impl Serving {
         waited.unwrap_or_else(|_| panic!("the function does not log {text}"))
     }
 
+    /// Its whole log, for a caller that reads all of it; [`logs`](Self::logs) finds nothing any more.
+    pub fn take_log(&mut self) -> tokio::sync::mpsc::UnboundedReceiver<String> {
+        std::mem::replace(&mut self.lines, tokio::sync::mpsc::unbounded_channel().1)
+    }
+
+    /// The status that it ended with; none while it runs.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.try_wait().expect("a child can be asked")
+    }
+
     /// Its process id.
     pub fn process_id(&self) -> u32 {
         self.process.id().expect("it runs")
@@ -299,6 +313,12 @@ impl Serving {
         assert!(sent.success());
         self.process.wait().await.expect("it ends");
     }
+}
+
+/// The URL that a line of a log announces.
+pub fn announced(line: &str, announcement: &str) -> Option<String> {
+    let (_, rest) = line.split_once(announcement)?;
+    Some(rest.chars().take_while(|c| *c != '"' && !c.is_whitespace()).collect())
 }
 
 /// Copies a folder with all that is in it.
