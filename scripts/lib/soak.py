@@ -50,7 +50,7 @@ def builds(arguments: Sequence[str]) -> list[Sequence[str]]:
     """The commands that build the soak and the programs under test."""
     # The soak itself is not under test.
     soak = ["cargo", "build", "--workspace", "--bin", "soak"]
-    release = Plain.tool if "--store" in arguments else Plain.build
+    release = list(Plain.tool) if "--store" in arguments else Plain.build
     return [["cargo", "build", "--workspace"]] if "--dev" in arguments else [release, soak]
 
 

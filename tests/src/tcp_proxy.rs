@@ -15,7 +15,7 @@ const CHUNK: usize = 64 << 10;
 
 /// A failure of a network or a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum TcpFault {
     /// Nobody listens, and open connections are reset.
     Refuse,
     /// Bytes are taken and go nowhere until the proxy heals.
@@ -24,12 +24,12 @@ pub enum Fault {
     Reset,
 }
 
-impl Fault {
+impl TcpFault {
     /// Every fault.
     pub const ALL: [Self; 3] = [Self::Refuse, Self::Stall, Self::Reset];
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for TcpFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Refuse => "refuse",
@@ -44,7 +44,7 @@ impl fmt::Display for Fault {
 pub struct TcpProxy {
     address: SocketAddr,
     target: String,
-    fault: watch::Sender<Option<Fault>>,
+    fault: watch::Sender<Option<TcpFault>>,
     /// The task that accepts connections; none while the proxy refuses them.
     acceptor: Option<JoinHandle<()>>,
     /// The socket that keeps the port while nobody listens: an outgoing connection could take a free one.
@@ -74,8 +74,8 @@ impl TcpProxy {
     ///
     /// # Errors
     /// The port cannot be kept.
-    pub async fn fail(&mut self, fault: Fault) -> io::Result<()> {
-        if fault != Fault::Refuse {
+    pub async fn fail(&mut self, fault: TcpFault) -> io::Result<()> {
+        if fault != TcpFault::Refuse {
             self.listen()?;
         } else if let Some(acceptor) = self.acceptor.take() {
             acceptor.abort();
@@ -121,7 +121,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn accept(listener: TcpListener, target: String, fault: watch::Receiver<Option<Fault>>) {
+async fn accept(listener: TcpListener, target: String, fault: watch::Receiver<Option<TcpFault>>) {
     loop {
         if let Ok((client, _)) = listener.accept().await {
             tokio::spawn(pass(client, target.clone(), fault.clone()));
@@ -130,9 +130,9 @@ async fn accept(listener: TcpListener, target: String, fault: watch::Receiver<Op
 }
 
 /// Passes on both directions of a connection until both have ended, or until a fault or the drop of the proxy resets it.
-async fn pass(mut client: TcpStream, target: String, fault: watch::Receiver<Option<Fault>>) -> io::Result<()> {
+async fn pass(mut client: TcpStream, target: String, fault: watch::Receiver<Option<TcpFault>>) -> io::Result<()> {
     let mut reset = fault.clone();
-    let reset = reset.wait_for(|fault| matches!(fault, Some(Fault::Refuse | Fault::Reset)));
+    let reset = reset.wait_for(|fault| matches!(fault, Some(TcpFault::Refuse | TcpFault::Reset)));
     let passed = async {
         let mut server = TcpStream::connect(target).await?;
         client.set_nodelay(true)?;
@@ -151,13 +151,13 @@ async fn pass(mut client: TcpStream, target: String, fault: watch::Receiver<Opti
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut fault: watch::Receiver<Option<Fault>>,
+    mut fault: watch::Receiver<Option<TcpFault>>,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = from.read(&mut chunk).await?;
         // The end of the proxy ends the stall as well.
-        let _ = fault.wait_for(|fault| *fault != Some(Fault::Stall)).await;
+        let _ = fault.wait_for(|fault| *fault != Some(TcpFault::Stall)).await;
         if length == 0 {
             return to.shutdown().await;
         }
@@ -199,7 +199,7 @@ mod tests {
         let mut before = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(echo(&mut before).await.unwrap(), *b"hello");
         for _ in 0..3 {
-            proxy.fail(Fault::Refuse).await.unwrap();
+            proxy.fail(TcpFault::Refuse).await.unwrap();
             echo(&mut before).await.unwrap_err();
             let refused = TcpStream::connect(proxy.address()).await.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -214,7 +214,7 @@ mod tests {
         let mut proxy = before_an_echo().await;
         let mut connection = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(echo(&mut connection).await.unwrap(), *b"hello");
-        proxy.fail(Fault::Stall).await.unwrap();
+        proxy.fail(TcpFault::Stall).await.unwrap();
         {
             let mut late = std::pin::pin!(echo(&mut connection));
             let waited = tokio::time::timeout(std::time::Duration::from_millis(200), late.as_mut()).await;
@@ -230,7 +230,7 @@ mod tests {
         let mut proxy = before_an_echo().await;
         let mut open = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(echo(&mut open).await.unwrap(), *b"hello");
-        proxy.fail(Fault::Reset).await.unwrap();
+        proxy.fail(TcpFault::Reset).await.unwrap();
         assert_eq!(echo(&mut open).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         // A new connection may be reset before it is seen to be there.
         let new = async { echo(&mut TcpStream::connect(proxy.address()).await?).await };

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PullRequest, GitHubState, Webhook, webhook};
+use super::{GitHubState, PullRequest, Webhook, webhook};
 use crate::webhooks::{PROPOSALS, PUSHES};
 
 /// A change of a proposal, from a branch of the repository to its default branch.

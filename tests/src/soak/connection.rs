@@ -16,7 +16,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct TimedAnswer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) took: Duration,
 }
 
-impl Answer {
+impl TimedAnswer {
     /// Returns the value of a header; empty when it is missing.
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -49,7 +49,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection breaks, or the answer is not complete in time.
-    pub(super) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    pub(super) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Result<TimedAnswer> {
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
             None => open(&self.address).await?,
@@ -76,7 +76,7 @@ async fn exchange(
     host: &str,
     path: &str,
     headers: &[(&str, &str)],
-) -> Result<Answer> {
+) -> Result<TimedAnswer> {
     let mut request = Request::get(path).header(HOST, host);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -86,5 +86,5 @@ async fn exchange(
     let answer = sender.send_request(request.body(Empty::new())?).await?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await?.to_bytes();
-    Ok(Answer { status: head.status, headers: head.headers, body, begin, took: begin.elapsed() })
+    Ok(TimedAnswer { status: head.status, headers: head.headers, body, begin, took: begin.elapsed() })
 }

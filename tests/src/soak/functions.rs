@@ -50,7 +50,7 @@ impl Log {
 
 /// A running program.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(super) struct RunningFunction {
     pub(super) name: &'static str,
     serving: Serving,
     /// The URL of its metrics.
@@ -59,7 +59,7 @@ pub(super) struct Function {
     polls: AtomicU64,
 }
 
-impl Function {
+impl RunningFunction {
     /// Starts a program and waits until it listens, for metrics as well.
     pub(super) async fn start(
         name: &'static str,

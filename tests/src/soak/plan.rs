@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::tcp_proxy::Fault;
+use crate::tcp_proxy::TcpFault;
 
 const LONGEST_FAULT_SECONDS: f64 = 10.0;
 const SHORTEST_FAULT_SECONDS: f64 = 1.2;
@@ -34,7 +34,7 @@ impl fmt::Display for Target {
 /// A stretch of time with one fault, or with none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Phase {
-    pub(super) trouble: Option<(Target, Fault)>,
+    pub(super) trouble: Option<(Target, TcpFault)>,
     pub(super) length: Duration,
 }
 
@@ -47,8 +47,8 @@ impl Phase {
 
 /// Plans so much time: every fault of every target, and as long without any after each.
 pub(super) fn phases(seconds: f64, targets: &[Target]) -> Vec<Phase> {
-    let troubles: Vec<(Target, Fault)> =
-        Fault::ALL.iter().flat_map(|fault| targets.iter().map(|target| (*target, *fault))).collect();
+    let troubles: Vec<(Target, TcpFault)> =
+        TcpFault::ALL.iter().flat_map(|fault| targets.iter().map(|target| (*target, *fault))).collect();
     let in_one_round = 2.0 * troubles.len() as f64;
     let length = (seconds / in_one_round).clamp(SHORTEST_FAULT_SECONDS, LONGEST_FAULT_SECONDS);
     let rounds = (seconds / (length * in_one_round)).round().max(1.0) as usize;
@@ -73,7 +73,7 @@ mod tests {
         ] {
             let plan = phases(seconds, targets);
             let troubles: HashSet<String> = plan.iter().step_by(2).map(Phase::name).collect();
-            let expected = targets.iter().flat_map(|target| Fault::ALL.map(|fault| format!("{target}: {fault}")));
+            let expected = targets.iter().flat_map(|target| TcpFault::ALL.map(|fault| format!("{target}: {fault}")));
             assert_eq!(troubles, expected.collect(), "{seconds}");
             assert!(plan.iter().skip(1).step_by(2).all(|phase| phase.name() == "all well"), "{seconds}");
             let planned: f64 = plan.iter().map(|phase| phase.length.as_secs_f64()).sum();

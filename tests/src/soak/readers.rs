@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::COMMIT;
-use super::connection::{Answer, Connection};
+use super::connection::{Connection, TimedAnswer};
 use super::releases::Known;
 use super::table::Tally;
 
@@ -115,7 +115,7 @@ impl Findings {
 }
 
 impl State {
-    fn count(&mut self, answer: &Answer, in_bucket_alone: bool) {
+    fn count(&mut self, answer: &TimedAnswer, in_bucket_alone: bool) {
         let was_away = self.bucket_was_away_until.is_some_and(|until| answer.begin < until);
         let is_explained = in_bucket_alone && (self.bucket_is_away || was_away);
         let is_error = answer.status.is_server_error();
@@ -229,7 +229,7 @@ impl Reader {
     }
 
     /// Returns the number of the release that an answer is from; none if there is no such release.
-    fn release(&mut self, subject: &str, answer: &Answer) -> Option<u32> {
+    fn release(&mut self, subject: &str, answer: &TimedAnswer) -> Option<u32> {
         let commit = answer.header(COMMIT);
         let number = self.known.number(commit);
         match number {
@@ -242,7 +242,7 @@ impl Reader {
         number
     }
 
-    async fn get(&mut self, path: &str, headers: &[(&str, &str)], in_bucket_alone: bool) -> Result<Answer> {
+    async fn get(&mut self, path: &str, headers: &[(&str, &str)], in_bucket_alone: bool) -> Result<TimedAnswer> {
         let answer = self.connection.get(path, headers).await?;
         self.findings.lock().count(&answer, in_bucket_alone);
         Ok(answer)
@@ -291,7 +291,7 @@ mod tests {
             (503, true, false, Some(before), (1, 0)),
         ] {
             let mut state = State { bucket_is_away, bucket_was_away_until: was_away_until, ..State::default() };
-            let answer = Answer {
+            let answer = TimedAnswer {
                 status: StatusCode::from_u16(status).unwrap(),
                 headers: HeaderMap::new(),
                 body: bytes::Bytes::new(),

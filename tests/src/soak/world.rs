@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use super::functions::{Function, Secret};
+use super::functions::{RunningFunction, Secret};
 use super::plan::Target;
 use super::releases::{Known, Publisher, Repository};
 use crate::github::GitHub;
 use crate::registry::{TestRegistry, server};
-use crate::tcp_proxy::{Fault, TcpProxy};
+use crate::tcp_proxy::{TcpFault, TcpProxy};
 
 /// Longest until a function answers `/health` as it must.
 const START: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct World {
     /// The first answers readers, the last takes triggers; one may do both.
-    pub(super) functions: Vec<Function>,
+    pub(super) functions: Vec<RunningFunction>,
     pub(super) proxies: HashMap<Target, TcpProxy>,
     pub(super) known: Arc<Known>,
     pub(super) publisher: Arc<Publisher>,
@@ -94,27 +94,29 @@ impl World {
 }
 
 /// Starts the single process, and waits until it answers from a release.
-async fn start_one(programs: &Path, settings: &Settings) -> Result<Function> {
+async fn start_one(programs: &Path, settings: &Settings) -> Result<RunningFunction> {
     let program = programs.join("devfile-registry");
-    let start = Function::start("serve", &program, &["run"], "serving on ", &settings.variables, &settings.secrets);
+    let start =
+        RunningFunction::start("serve", &program, &["run"], "serving on ", &settings.variables, &settings.secrets);
     let function = start.await?;
     until_health(&function, 200).await?;
     Ok(function)
 }
 
 /// Starts both functions while nobody listens at the bucket, so that `serve` has no release yet.
-async fn start_both(programs: &Path, settings: &Settings, to_bucket: &mut TcpProxy) -> Result<Vec<Function>> {
-    to_bucket.fail(Fault::Refuse).await?;
+async fn start_both(programs: &Path, settings: &Settings, to_bucket: &mut TcpProxy) -> Result<Vec<RunningFunction>> {
+    to_bucket.fail(TcpFault::Refuse).await?;
     let Settings { variables, secrets } = settings;
-    let serve = Function::start("serve", &programs.join("serve"), &[], "serving on ", variables, secrets).await?;
+    let serve =
+        RunningFunction::start("serve", &programs.join("serve"), &[], "serving on ", variables, secrets).await?;
     let refresh =
-        Function::start("refresh", &programs.join("refresh"), &[], "listening on ", variables, secrets).await?;
+        RunningFunction::start("refresh", &programs.join("refresh"), &[], "listening on ", variables, secrets).await?;
     until_health(&serve, 503).await?;
     to_bucket.heal().await?;
     Ok(vec![serve, refresh])
 }
 
-async fn until_health(function: &Function, status: u16) -> Result<()> {
+async fn until_health(function: &RunningFunction, status: u16) -> Result<()> {
     let answered = async { while function.health().await.status != status {} };
     let waited = tokio::time::timeout(START, answered).await;
     waited.with_context(|| format!("{} does not answer /health with {status} within {START:?}", function.name))

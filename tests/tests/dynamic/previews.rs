@@ -271,7 +271,7 @@ async fn previews_of_two_proposals_never_answer_for_each_other() {
     let (_, second, _) = ask("/previews/2/devfiles/loom", &[]).await;
     assert!(first.ends_with("# of the first\n") && second.ends_with("# of the second\n"), "{first}\n{second}");
     assert_eq!(ask("/devfiles/loom", &[]).await.1, live);
-    // What a client keeps of one is not taken for another.
+    // A copy that a client keeps of one is not taken for another.
     for (path, tag) in [("/devfiles/loom", &first_tag), ("/previews/2/devfiles/loom", &first_tag)] {
         assert_eq!(ask(path, &[("if-none-match", tag)]).await.0, 200, "{path}");
     }

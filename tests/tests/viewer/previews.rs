@@ -1,6 +1,6 @@
 //! A preview in a browser: its banner, and links that stay in it.
 
-use registry_tests::browser::{Browser, Look};
+use registry_tests::browser::{Appearance, Browser};
 use registry_tests::github::GitHub;
 use registry_tests::registry::TestRegistry;
 use serde_json::json;
@@ -42,9 +42,9 @@ async fn banner_names_the_proposal_and_links_stay_in_the_preview() {
     }
     assert_eq!(browser.find("aside[data-preview] a").await.attr("href").await.unwrap().as_deref(), Some(page));
     assert_eq!(serve.ask("GET", "/previews/7/viewer", &[]).await.header("x-robots-tag"), "noindex, nofollow");
-    for look in [Look::Light, Look::Dark, Look::Narrow] {
-        browser.look(look).await;
-        assert_eq!(browser.accessibility_problems().await, [""; 0], "{look:?}");
+    for appearance in [Appearance::Light, Appearance::Dark, Appearance::Narrow] {
+        browser.show_as(appearance).await;
+        assert_eq!(browser.accessibility_problems().await, [""; 0], "{appearance:?}");
         browser.until("document.documentElement.scrollWidth <= innerWidth").await;
     }
     assert_eq!(browser.script(&format!("return {STRAY}")).await, "");

@@ -35,21 +35,21 @@ fn event(number: u64, head: &CommitSha, changed_at: &Timestamp) -> Proposed {
 }
 
 /// The proposals and their previews before a step.
-pub(super) struct Before {
+pub(super) struct ProposalsBefore {
     heads: BTreeMap<String, usize>,
     previews: BTreeMap<u64, Preview>,
 }
 
 impl World {
     /// Notes the proposals and their previews, for [`World::check_previews_since`].
-    pub(super) fn proposals(&self) -> Before {
+    pub(super) fn proposals(&self) -> ProposalsBefore {
         let heads = self.branch.0.lock().unwrap().proposals.clone();
         let previews = block_on(self.publisher().previews()).unwrap();
-        Before { heads, previews: previews.into_iter().map(|preview| (preview.number, preview)).collect() }
+        ProposalsBefore { heads, previews: previews.into_iter().map(|preview| (preview.number, preview)).collect() }
     }
 
     /// A preview that changed shows a head that its proposal had meanwhile. That of a closed proposal opens by a new push alone.
-    pub(super) fn check_previews_since(&self, before: &Before, pushed: &[(u64, CommitSha)]) {
+    pub(super) fn check_previews_since(&self, before: &ProposalsBefore, pushed: &[(u64, CommitSha)]) {
         for (number, head) in self.previewed() {
             let earlier = before.previews.get(&number);
             let is_pushed = pushed.iter().any(|(other, commit)| (*other, commit) == (number, &head));

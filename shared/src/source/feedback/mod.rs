@@ -19,7 +19,7 @@ use serde::Deserialize;
 use self::rest::Rest;
 use self::status::shortened;
 pub use self::status::{CommitState, CommitStatus, StatusContext};
-use self::table::{Answered, Api, GITHUB, Write, message};
+use self::table::{Api, ApiAnswer, GITHUB, Write, message};
 pub use self::table::{InvalidStatusToken, check_token};
 use super::SourceError;
 use super::github::GitHub;
@@ -27,19 +27,19 @@ use crate::digest::CommitSha;
 use crate::git::RepositoryUrl;
 use crate::secret::Secret;
 
-/// What a repository's host shows of this registry. Nothing is written without credentials, or when they lack a permission, which is
+/// The statuses and comments on a repository's host. Nothing is written without credentials, or when they lack a permission, which is
 /// logged once.
 #[derive(Debug)]
 pub struct Feedback {
     /// The URL of the repository.
     repository: String,
-    client: Client,
+    client: FeedbackClient,
     statuses_are_off: AtomicBool,
     comments_are_off: AtomicBool,
 }
 
 #[derive(Debug)]
-enum Client {
+enum FeedbackClient {
     /// With the credentials for GitHub's API.
     GitHub(Arc<GitHub>),
     /// With `STATUS_TOKEN`.
@@ -47,31 +47,31 @@ enum Client {
 }
 
 impl Feedback {
-    /// That of a repository on GitHub, with the credentials for its API.
+    /// Creates the feedback of a repository on GitHub, with the credentials for its API.
     pub fn on_github(github: Arc<GitHub>) -> Self {
-        Self::new(github.url().to_owned(), Client::GitHub(github))
+        Self::new(github.url().to_owned(), FeedbackClient::GitHub(github))
     }
 
-    /// That of a repository on another host. `token` is a secret `KIND:TOKEN`. Connects nothing yet.
+    /// Creates the feedback of a repository on another host. `token` is a secret `KIND:TOKEN`. Connects nothing yet.
     ///
     /// # Errors
     /// [`SourceError::Unavailable`] when the repository's URL is plain HTTP to another machine, which would show the token to the
     /// network, or there is no TLS.
     pub fn with_token(repository: &RepositoryUrl, token: Secret) -> Result<Self, SourceError> {
         let url = repository.url().as_str().to_owned();
-        Ok(Self::new(url, Client::Rest(Rest::new(repository, token)?)))
+        Ok(Self::new(url, FeedbackClient::Rest(Rest::new(repository, token)?)))
     }
 
     /// The same with another time for each call with a token, further attempts included; 20 s otherwise.
     pub fn with_budget(self, budget: Duration) -> Self {
         let client = match self.client {
-            Client::Rest(rest) => Client::Rest(rest.with_budget(budget)),
+            FeedbackClient::Rest(rest) => FeedbackClient::Rest(rest.with_budget(budget)),
             github => github,
         };
         Self { client, ..self }
     }
 
-    fn new(repository: String, client: Client) -> Self {
+    fn new(repository: String, client: FeedbackClient) -> Self {
         Self { repository, client, statuses_are_off: AtomicBool::default(), comments_are_off: AtomicBool::default() }
     }
 
@@ -135,15 +135,15 @@ impl Feedback {
     }
 
     /// Makes a call of the host's API. `None` without credentials, or when the API has no such call.
-    async fn write(&self, what: &str, call: impl Fn(&Api) -> Option<Write>) -> Result<Option<Answered>, SourceError> {
+    async fn write(&self, what: &str, call: impl Fn(&Api) -> Option<Write>) -> Result<Option<ApiAnswer>, SourceError> {
         match &self.client {
-            Client::GitHub(github) => match call(&GITHUB).filter(|_| !github.is_anonymous()) {
+            FeedbackClient::GitHub(github) => match call(&GITHUB).filter(|_| !github.is_anonymous()) {
                 Some(Write { method, path, body }) => {
                     github.write(what, method, &path, body).await.map(|answer| Some((&GITHUB, answer)))
                 }
                 None => Ok(None),
             },
-            Client::Rest(rest) => rest.write(what, call).await,
+            FeedbackClient::Rest(rest) => rest.write(what, call).await,
         }
     }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
-use super::table::{Answered, Api, Write, message, split};
+use super::table::{Api, ApiAnswer, Write, message, split};
 use crate::error::chain;
 use crate::git::RepositoryUrl;
 use crate::limits;
@@ -74,7 +74,7 @@ impl Rest {
         &self,
         what: &str,
         call: impl Fn(&Api) -> Option<Write>,
-    ) -> Result<Option<Answered>, SourceError> {
+    ) -> Result<Option<ApiAnswer>, SourceError> {
         let attempt = || async {
             let failed = |reason: String| Failure::Final(SourceError::unavailable(what, reason));
             let value = self.token.value().await.map_err(|error| failed(error.to_string()))?;

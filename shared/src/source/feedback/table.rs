@@ -23,7 +23,7 @@ pub(super) struct Write {
 }
 
 /// The answer of an API, and the API.
-pub(super) type Answered = (&'static Api, Response<Bytes>);
+pub(super) type ApiAnswer = (&'static Api, Response<Bytes>);
 
 /// The API of a kind of host.
 #[derive(Debug)]
