@@ -14,15 +14,12 @@ pub fn keep_together() {
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
-        // Twice as much, as glibc itself relates the two.
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
     }
 }
 
-/// Buffers of this size are taken from the operating system one by one: those of a large release, but not those of an answer or of its
-/// compression, whose pages the system would have to provide anew for each request.
+/// Buffers of this size are taken from the operating system one by one: the default of glibc before it adapts.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE_BYTES: libc::c_int = 2 << 20;
+const LARGE_BYTES: libc::c_int = 128 << 10;
 
 /// Returns free pages to the operating system, where the C library keeps them: glibc holds memory that was freed below memory in
 /// use. This may take some milliseconds for each 100 MB, in which other threads wait to allocate.

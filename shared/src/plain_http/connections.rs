@@ -34,7 +34,7 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time for the first request of a connection that was accepted right before the end.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The open connections.
 ///
@@ -204,6 +204,8 @@ where
             // hyper closes a connection at once that has read nothing, though the first request may be on its way.
             let first = async { if !asked.has_asked() { sleep(FIRST_REQUEST).await } };
             tokio::select! {
+                // A request that has arrived is read before its time is seen to be over, however late both are noticed.
+                biased;
                 ended = connection.as_mut() => ended,
                 () = first => {
                     connection.as_mut().graceful_shutdown();
