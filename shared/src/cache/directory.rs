@@ -13,7 +13,7 @@ use crate::context;
 use crate::digest::Digest;
 use crate::directory::{BlobSource, Directory, OpenFile, aside};
 
-/// The folder of the objects, and the name of the lock for conditional writes.
+/// The folder of the objects, and that of the locks for conditional writes.
 const FOLDER: &str = "bucket";
 
 /// Bytes that a stream reads at a time.
@@ -187,7 +187,7 @@ impl Bucket for DirectoryBucket {
     async fn put_if(&self, key: &str, bytes: Bytes, expect: Expect) -> Result<Written, CacheError> {
         let (name, length) = (name(key), bytes.len());
         let write = move |directory: &Directory| -> io::Result<Written> {
-            let _lock = directory.lock(FOLDER)?;
+            let _lock = directory.lock(&lock_of(&name))?;
             let is_expected = match expect {
                 Expect::Absent => directory.metadata(&name)?.is_none(),
                 Expect::State(expected) => directory.digest(&name)?.map(etag) == Some(expected),
@@ -207,6 +207,11 @@ impl Bucket for DirectoryBucket {
     }
 }
 
+/// The lock for conditional writes of an object: one of 256, so that many objects are written at once.
+fn lock_of(name: &str) -> String {
+    format!("{FOLDER}/{}", &Digest::of(name.as_bytes()).hex()[..2])
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
@@ -217,6 +222,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bucket = DirectoryBucket::new(Directory::open(folder.path()).unwrap());
         (folder, bucket)
+    }
+
+    #[tokio::test]
+    async fn conditional_write_waits_for_no_write_of_another_object() {
+        let (folder, bucket) = bucket();
+        let other = Directory::open(folder.path()).unwrap();
+        assert_ne!(lock_of(&name("a")), lock_of(&name("b")));
+        let _written = other.lock(&lock_of(&name("a"))).unwrap();
+        assert!(matches!(bucket.put_if("b", Bytes::new(), Expect::Absent).await.unwrap(), Written::Done(_)));
     }
 
     #[tokio::test]
