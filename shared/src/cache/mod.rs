@@ -159,7 +159,7 @@ pub struct Stat {
     pub modified: jiff::Timestamp,
 }
 
-/// Reads the state of an object that was settled upon, whatever becomes of the object meanwhile.
+/// Reads the state of an object that was opened, also when the object is replaced meanwhile.
 pub type Opened<'b> = BoxFuture<'b, Result<Object, CacheError>>;
 
 /// The calls of publishing to the bucket.

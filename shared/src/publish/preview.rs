@@ -181,7 +181,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Returns the object of a proposal's preview; `None` when the proposal changed since: it was closed, or has another head.
     ///
-    /// The object is read before the head. So whoever previews a later head replaces the object after that, and a conditional write
+    /// The object is read before the head. So a preview of a later head replaces the object after that, and a conditional write
     /// over this state of it fails.
     async fn unless_late(&self, proposed: &Proposed) -> Result<Option<Stored>, PublishError> {
         let stored = Preview::read(&self.bucket, proposed.number).await?;
