@@ -99,7 +99,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "/v2/devfile-catalog/{stack}/manifests/{reference}",
             operation(
                 "manifest",
-                "A manifest, for requests without `Accept` or with one that names its type",
+                "A manifest, for requests without `Accept` or with one that admits its type",
                 describe_manifest,
             ),
             |state: State<Arc<App>>,
