@@ -27,10 +27,10 @@ def run(command: Sequence[object], **options) -> int:
 
 
 def start(command: Sequence[object], **options) -> subprocess.Popen:
-    """Starts a program without input."""
+    """Starts a program without input, and with its messages on stdout: stderr is for the reason of a failure alone."""
     words = [str(word) for word in command]
     try:
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, **options)
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
     except OSError as error:
         raise Failure(f"cannot start {words[0]}: {error.strerror}") from None
 

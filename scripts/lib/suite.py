@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -80,7 +79,7 @@ class _Beside:
         step("test", f"scripts/test --checks, beside the build (log: {self._log})")
         with open(self._log, "wb") as log:
             command = [sys.executable, root / "scripts/test", "--checks"]
-            self._process = processes.start(command, cwd=root, stdout=log, stderr=subprocess.STDOUT)
+            self._process = processes.start(command, cwd=root, stdout=log)
 
     def finish(self) -> int:
         """Waits for their end, shows their output and returns their status."""
