@@ -4,7 +4,7 @@
 //!
 //! 1. [`source`] reads the repository from a folder or a Git host ([`git`]), as a [`tree`].
 //! 2. [`repository`] parses its stacks and samples with [`yaml`], [`devfile`] and [`validate`].
-//! 3. [`outside`] fetches upstream content with [`fetch`]: parents, icons, samples, starter projects.
+//! 3. [`upstream`] fetches upstream content with [`fetch`]: parents, icons, samples, starter projects.
 //! 4. [`release`] builds the release: [`artifact`]s, and entries of the [`index`].
 //! 5. [`publish`] writes it to the OCI registry ([`registry`]) and the bucket ([`cache`]), then swaps `index.json`.
 //!
@@ -38,7 +38,6 @@ pub mod limits;
 pub mod logging;
 mod media_type;
 pub mod open_in;
-pub mod outside;
 pub mod plain_http;
 pub mod preview;
 pub mod public_url;
@@ -60,6 +59,7 @@ pub mod text;
 pub mod timestamp;
 pub mod trace;
 pub mod tree;
+pub mod upstream;
 pub mod validate;
 pub mod version;
 pub mod yaml;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::outside::offline::Known;
 use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
@@ -15,6 +14,7 @@ use devfile_registry::registry::{ReadOnly, Record};
 use devfile_registry::source::feedback::{CommitState, CommitStatus, StatusContext};
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
+use devfile_registry::upstream::offline::Known;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ impl App {
                 source: settings.repository,
                 registry: ReadOnly(registry.clone()),
                 bucket: bucket.clone(),
-                outside: settings.outside,
+                fetcher: settings.fetcher,
                 strictness: config.strictness,
                 clock,
             };
@@ -106,7 +106,7 @@ impl App {
             source: config.repository,
             registry,
             bucket,
-            outside: config.outside,
+            fetcher: config.fetcher,
             strictness: config.strictness,
             clock,
         };
@@ -256,8 +256,8 @@ impl Core {
                     (self.announcement.0)().await;
                 }
             };
-            let record = self.publisher.record(requested, result.as_ref());
-            let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
+            let stored = self.publisher.store_outcome(requested, result.as_ref());
+            let (lag, in_time, ()) = tokio::join!(stored, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
                 tracing::warn!("cannot set the commit status: no answer within {} s", STATUS_TIME.as_secs());

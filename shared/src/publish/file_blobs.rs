@@ -12,9 +12,9 @@ use super::retention::Placed;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
-use crate::outside::offline::Keep;
 use crate::registry::Registry;
 use crate::source::Source;
+use crate::upstream::offline::Keep;
 
 impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
     type Error = PublishError;

@@ -18,13 +18,13 @@ use crate::cache::{Bucket, Expect, Object, PREVIEWS, Written, preview_key};
 use crate::diff::{Diff, Side};
 use crate::digest::Digest;
 use crate::limits::{KEPT_SECONDS, LISTED_CHANGES, LIVING_PREVIEWS, PREVIEW_SECONDS, WITHDRAWN_SECONDS};
-use crate::outside::offline::Known;
 use crate::preview::{Preview, Proposed};
 use crate::registry::Registry;
 use crate::release::{Changes, LiveIndex};
 use crate::repository::Quarantined;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
+use crate::upstream::offline::Known;
 
 /// The object of a preview: its content, unless it is damaged, and its state.
 type Stored = (Option<Preview>, Option<Object>);

@@ -1,6 +1,6 @@
 //! Releases: everything that is published for one commit.
 //!
-//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), its [`Upstream`], the dates of its history and, for
+//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), its [`Upstream`], the dates of its history and,
 //! for quarantined and unchanged stacks, the previous release; the same inputs give the same bytes on every machine (invariant 6).
 //! Its name is the digest of its outline, which names everything else.
 //!

@@ -72,7 +72,7 @@ impl Repository {
     }
 
     /// Reads a tree whose devfiles may have parents outside. The result is the same for any number of threads.
-    pub fn parse_among(tree: &Tree, outside: &dyn Parents) -> Self {
+    pub fn parse_among(tree: &Tree, external: &dyn Parents) -> Self {
         let mut repository = Self::default();
         let folders = tree.folders("stacks");
         let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
@@ -85,10 +85,10 @@ impl Repository {
                 invalid.push((listing, problems));
             }
         }
-        let parents = AllParents::new(tree, &listings, outside);
+        let parents = AllParents::new(tree, &listings, external);
         let files = |path: &str| tree.get(path).cloned();
         let known_parents = KnownParents::default();
-        let around = Surroundings { files: &files, outside: &parents, known_parents: Some(&known_parents) };
+        let around = Surroundings { files: &files, external: &parents, known_parents: Some(&known_parents) };
         let check = |listing: &StackListing| -> Vec<Option<CheckedDevfile>> {
             let file = listing.defining_file();
             let versions = listing.versions.par_iter();

@@ -62,8 +62,8 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
 pub(super) fn read_parent(origin: &DevfileOrigin, around: &Surroundings<'_>, read: Read) -> Parent {
     let found = match origin {
         DevfileOrigin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
-        DevfileOrigin::Web(url) => around.outside.fetch(&ExternalParent::Uri(url.to_string())),
-        DevfileOrigin::Registry(stack) => around.outside.fetch(stack),
+        DevfileOrigin::Web(url) => around.external.fetch(&ExternalParent::Uri(url.to_string())),
+        DevfileOrigin::Registry(stack) => around.external.fetch(stack),
     };
     match found {
         Found::Devfile(bytes) => {

@@ -7,7 +7,7 @@ use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
 use crate::limits::PREVIEW_SECONDS;
-use crate::outside::offline::Known;
+use crate::upstream::offline::Known;
 
 /// More time than any act takes.
 const DAY: Duration = Duration::from_secs(24 * 3600);

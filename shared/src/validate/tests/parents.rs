@@ -163,7 +163,7 @@ impl Parents for Web {
 #[test]
 fn fetched_parents() {
     let check = |web: &'static str, lines: &str| {
-        let around = Surroundings { outside: &Web(web), ..Surroundings::ALONE };
+        let around = Surroundings { external: &Web(web), ..Surroundings::ALONE };
         devfile("devfile.yaml", format!("{HEAD}{lines}").as_bytes(), &around)
     };
     let use_box = "commands: [{id: t, exec: {component: box, commandLine: x}}]\n";
@@ -326,7 +326,7 @@ fn devfile_is_judged_alike_whether_its_parents_are_shared_or_not() {
         };
         let known = KnownParents::default();
         let web = Web("schemaVersion: 2.0.0\ncomponents: [{name: far, volume: {}}]\n");
-        let alone = Surroundings { files: &files, outside: &web, known_parents: None };
+        let alone = Surroundings { files: &files, external: &web, known_parents: None };
         let together = Surroundings { known_parents: Some(&known), ..alone };
         for (index, text) in texts.iter().enumerate() {
             let path = format!("f{index}.yaml");

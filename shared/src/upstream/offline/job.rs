@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::plan::{FetchPlan, Starter};
 use crate::digest::Digest;
-use crate::outside::complete::Complete;
 use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, StoredFile};
 use crate::repository::Part;
+use crate::upstream::complete::Complete;
 
 /// The use of content that was fetched for the release before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -24,7 +24,7 @@ async fn icons() -> String {
 }
 
 #[tokio::test]
-async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
+async fn upstream_content_is_published_and_stays_when_it_is_no_longer_fetched() {
     let elsewhere = icons().await;
     let vase = TestRegistry::of(&TestRegistry::example()).await;
     vase.write(".devfile.yaml", DEVFILE);

@@ -9,10 +9,10 @@ use super::parents::ParentChain;
 use super::plan::{Starter, warning};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
-use crate::outside::complete::Complete;
-use crate::outside::unavailable::Unavailable;
 use crate::release::{OfflineVersion, StoredFile};
 use crate::tree::Tree;
+use crate::upstream::complete::Complete;
+use crate::upstream::unavailable::Unavailable;
 use crate::yaml::edit::{Swap, swap};
 
 /// A version on its way to be published with everything that it names elsewhere.

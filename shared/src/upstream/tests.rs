@@ -319,12 +319,12 @@ pub(super) fn of_environment(others: &[(&'static str, String)]) -> UpstreamFetch
     variables.extend(others.iter().cloned());
     let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
     let mut environment = Environment::new(of);
-    let outside = {
+    let fetcher = {
         let credentials = GitCredentials::from_environment(&mut environment);
         UpstreamFetcher::from_environment(&mut environment, credentials)
     };
     environment.finish().unwrap();
-    outside
+    fetcher
 }
 
 #[tokio::test]
