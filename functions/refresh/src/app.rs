@@ -291,9 +291,9 @@ impl Core {
 /// Returns the report as one line; `None` when nothing changed.
 fn summary(report: &Report) -> Option<(CommitState, String)> {
     let changed = format!("{} changed, {} removed", report.changed.len(), report.removed.len());
-    let first = report.quarantined.iter().flat_map(|held| &held.problems).next();
+    let first = report.quarantined.iter().flat_map(|quarantined| &quarantined.problems).next();
     let first = first.map(|problem| format!(": {problem}")).unwrap_or_default();
-    let held = report.quarantined.len();
+    let count = report.quarantined.len();
     match report.outcome {
         Outcome::Unchanged | Outcome::Superseded => None,
         Outcome::Continuing => {
@@ -301,8 +301,8 @@ fn summary(report: &Report) -> Option<(CommitState, String)> {
             let text = format!("publishing: {} of {} artifacts are pushed", progress.artifacts, progress.total);
             Some((CommitState::Pending, text))
         }
-        Outcome::Published if held == 0 => Some((CommitState::Success, format!("published: {changed}"))),
-        Outcome::Published => Some((CommitState::Failure, format!("{held} quarantined{first}; else {changed}"))),
-        Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {held} with errors{first}"))),
+        Outcome::Published if count == 0 => Some((CommitState::Success, format!("published: {changed}"))),
+        Outcome::Published => Some((CommitState::Failure, format!("{count} quarantined{first}; else {changed}"))),
+        Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {count} with errors{first}"))),
     }
 }

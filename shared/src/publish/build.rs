@@ -93,7 +93,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let known = before.map(|before| before.known).unwrap_or_default();
             self.fetcher.take_offline(&mut complete, &plan, release, known, self).await?;
             let taken_over = before.map_or(0, |before| plan.taken_over_bytes(&before.stored.outline));
-            complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
+            complete.repository.quarantine_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
             let entries = before.map(|before| &before.live.index.stacks);
             let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);
             let undated = draft.undated();

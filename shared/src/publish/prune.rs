@@ -92,11 +92,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(Vec::new());
         }
         let previews = self.previewed_releases().await?;
-        let kept =
+        let retained =
             index.recent.iter().map(|recent| recent.release).chain([index.release]).chain(previews).map(release_key);
-        let kept: BTreeSet<String> = kept.chain([PRUNE_KEY.to_owned()]).collect();
+        let retained: BTreeSet<String> = retained.chain([PRUNE_KEY.to_owned()]).collect();
         let stored = self.bucket.list(RELEASES).await?;
-        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !kept.contains(key);
+        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !retained.contains(key);
         Ok(stored.into_iter().filter(is_old).map(|(key, _)| key).collect())
     }
 

@@ -237,7 +237,7 @@ fn with_digest(schema: &mut schemars::Schema) {
 
 /// Since when each part that is quarantined has been so without a release between that published it.
 fn quarantined_since(outline: &Outline, at: &Timestamp, before: Option<&LiveIndex>) -> BTreeMap<String, Timestamp> {
-    let paths = outline.quarantined.iter().map(|held| held.part.path());
+    let paths = outline.quarantined.iter().map(|quarantined| quarantined.part.path());
     let since = |path: String| {
         let known = before.and_then(|before| before.quarantined.get(&path)).unwrap_or(at).clone();
         (path, known)
@@ -390,8 +390,9 @@ mod tests {
         let quarantined = |number: u64, parts: &[&str]| {
             let mut built = release(number);
             let part = |stack: &&str| Part::Stack { stack: (*stack).to_owned() };
-            let held = parts.iter().map(|stack| Quarantined { part: part(stack), problems: Vec::new() }).collect();
-            Arc::make_mut(&mut built.release).outline.quarantined = held;
+            let quarantined =
+                parts.iter().map(|stack| Quarantined { part: part(stack), problems: Vec::new() }).collect();
+            Arc::make_mut(&mut built.release).outline.quarantined = quarantined;
             built
         };
         let after = |built: &Built, seconds, before: Option<&LiveIndex>| {

@@ -63,7 +63,7 @@ pub(super) struct Extra {
     pub(super) samples: Vec<Sample>,
     pub(super) stacks: Vec<Entry>,
     /// Samples that cannot be published.
-    pub(super) held: Vec<(Part, Vec<Diagnostic>)>,
+    pub(super) quarantined: Vec<(Part, Vec<Diagnostic>)>,
     /// Devfiles of samples in the tree, not yet checked: name and version, path, content.
     pub(super) cached: Vec<((String, String), String, Bytes)>,
     /// Warnings for their owners.
@@ -99,7 +99,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
             let entry = Entry { entry_type: EntryType::Sample, ..entry };
             extra.samples.push(Sample { entry, devfiles: BTreeMap::new() });
         } else if is_entry_name(&name) {
-            extra.held.push((Part::Sample { name }, found));
+            extra.quarantined.push((Part::Sample { name }, found));
         } else {
             // Nobody can say which of the published samples this one was.
             problems.extend(found);

@@ -189,8 +189,8 @@ fn problems_of_a_parent_are_reported_once() {
         ("stacks/c/devfile.yaml", child("c", "")),
     ]);
     assert_eq!(errors(&repository), ["stacks/b/devfile.yaml parent/invalid", "stacks/base.yaml schema/unknownField"]);
-    let held: Vec<&Part> = repository.quarantined.iter().map(|held| &held.part).collect();
-    assert_eq!(held, [&Part::Stack { stack: "a".into() }, &Part::Stack { stack: "b".into() }]);
+    let parts: Vec<&Part> = repository.quarantined.iter().map(|quarantined| &quarantined.part).collect();
+    assert_eq!(parts, [&Part::Stack { stack: "a".into() }, &Part::Stack { stack: "b".into() }]);
     assert_eq!(repository.stacks.len(), 1);
 }
 

@@ -82,7 +82,9 @@ pub(super) async fn fetch(
         let message = format!("{}: {reason}", icon.what);
         let problem = Diagnostic::warning(icon.path, "index/icon", message, hint).at(position);
         match icons {
-            Icons::Strict => repository.hold(icon.part, vec![Diagnostic { severity: Severity::Error, ..problem }]),
+            Icons::Strict => {
+                repository.quarantine(icon.part, vec![Diagnostic { severity: Severity::Error, ..problem }])
+            }
             Icons::Lenient => repository.warnings.push(problem),
         }
     }

@@ -56,7 +56,7 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
         let errors = errors(&wanted.sample, &had);
         if !errors.is_empty() {
             let errors = errors.into_iter().map(|error| error.at(place)).collect();
-            repository.hold(Part::Sample { name: wanted.sample }, errors);
+            repository.quarantine(Part::Sample { name: wanted.sample }, errors);
             continue;
         }
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {

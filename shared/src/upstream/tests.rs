@@ -49,8 +49,8 @@ fn samples(icon: &str, rows: &str) -> Tree {
 
 /// Warnings, and the problems of quarantined parts.
 fn diagnostics(complete: &Complete) -> Vec<String> {
-    let held = complete.repository.quarantined.iter().flat_map(|held| &held.problems);
-    complete.repository.warnings.iter().chain(held).map(Diagnostic::to_string).collect()
+    let errors = complete.repository.quarantined.iter().flat_map(|quarantined| &quarantined.problems);
+    complete.repository.warnings.iter().chain(errors).map(Diagnostic::to_string).collect()
 }
 
 #[tokio::test]
@@ -168,8 +168,8 @@ async fn sample_devfile_comes_from_its_repository_on_any_host() {
         let devfiles: Vec<&str> = release.content.samples.iter().map(|devfile| devfile.name.as_str()).collect();
         assert_eq!(devfiles, ["pot", "vase"]);
         assert_eq!(release.content.samples[1].devfile, SAMPLE);
-        let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
-        assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
+        let parts: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
+        assert_eq!(parts, [&Part::Sample { name: "bad".into() }]);
         let error = first.repository.errors()[0].to_string();
         assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
         let warned: Vec<String> = first.repository.warnings.iter().map(Diagnostic::to_string).collect();
@@ -242,9 +242,13 @@ async fn version_of_another_repository_is_published_like_the_others() {
     let (_, moved) = complete(Icons::Lenient, &tree, Some(&release)).await;
     assert!(!moved.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"), "the branch is followed");
     host.git("clay/kiln", &["branch", "--move", "v2", "v4"]);
-    let (gone, kept) = complete(Icons::Lenient, &tree, Some(&moved)).await;
-    assert_eq!((&kept.content.versions, gone.repository.quarantined.len()), (&moved.content.versions, 1), "it stays");
-    let (_, reasons) = kept.outline.pending.iter().next().unwrap();
+    let (gone, retained) = complete(Icons::Lenient, &tree, Some(&moved)).await;
+    assert_eq!(
+        (&retained.content.versions, gone.repository.quarantined.len()),
+        (&moved.content.versions, 1),
+        "it stays"
+    );
+    let (_, reasons) = retained.outline.pending.iter().next().unwrap();
     assert!(reasons.contains(&PendingReason::Unreachable), "it is tried again");
 
     let offline = UpstreamFetcher::without_fetches().complete(tree.clone(), Some(&release)).await;

@@ -46,7 +46,7 @@ pub(in crate::upstream) async fn take<K: Keep>(
     let mut taken = Taken { settings: offline.settings.clone(), lacking: BTreeSet::new() };
     let jobs = jobs(&offline.settings, complete, run.previous, known);
     if run.reusable.is_none() {
-        taken.lacking.extend(kept(complete, &offline.settings.stacks));
+        taken.lacking.extend(retained_stacks(complete, &offline.settings.stacks));
     }
     let zips = starters(offline, &jobs, run.deadline, keep).await?;
     let mut parents =
@@ -81,8 +81,8 @@ pub(in crate::upstream) async fn take<K: Keep>(
 }
 
 /// Chosen stacks with versions that stay as they were published, when they were published in another way.
-fn kept<'c>(complete: &'c Complete, chosen: &'c OfflineStacks) -> impl Iterator<Item = String> + 'c {
-    let stacks = complete.repository.kept.iter().filter_map(|part| match part {
+fn retained_stacks<'c>(complete: &'c Complete, chosen: &'c OfflineStacks) -> impl Iterator<Item = String> + 'c {
+    let stacks = complete.repository.retained.iter().filter_map(|part| match part {
         Part::Version { stack, .. } | Part::Stack { stack } => Some(stack),
         _ => None,
     });

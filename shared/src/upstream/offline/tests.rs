@@ -240,9 +240,9 @@ async fn edit_that_names_a_missing_folder_of_a_starter_project_quarantines_the_v
     assert!(first.outline.quarantined.is_empty());
     let second = publish(&fetcher, &files(", subDir: none"), Some(&first), &keep).await;
     assert_eq!(second.content.versions, first.content.versions);
-    let [held] = &second.outline.quarantined[..] else { panic!("{:?}", second.outline.quarantined) };
-    assert_eq!(held.part, Part::Stack { stack: "kiln".to_owned() });
-    assert_eq!(held.problems[0].rule, "offline/starter");
+    let [quarantined] = &second.outline.quarantined[..] else { panic!("{:?}", second.outline.quarantined) };
+    assert_eq!(quarantined.part, Part::Stack { stack: "kiln".to_owned() });
+    assert_eq!(quarantined.problems[0].rule, "offline/starter");
     let third = publish(&fetcher, &files(""), Some(&second), &keep).await;
     assert_eq!((third.outline.quarantined.len(), &third.content.versions), (0, &first.content.versions));
 }

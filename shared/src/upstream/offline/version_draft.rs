@@ -103,10 +103,10 @@ impl<'a> VersionDraft<'a> {
             complete.upstream.versions.remove(&self.job.folder);
             if self.may_pass {
                 complete.repository.warnings.extend(self.missing);
-                complete.repository.keep(self.job.part.clone());
+                complete.repository.retain(self.job.part.clone());
             } else {
                 let as_error = |problem| Diagnostic { severity: Severity::Error, ..problem };
-                complete.repository.hold(self.job.part.clone(), self.missing.into_iter().map(as_error).collect());
+                complete.repository.quarantine(self.job.part.clone(), self.missing.into_iter().map(as_error).collect());
             }
             return;
         }
