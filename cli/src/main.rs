@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser};
 use devfile_registry::checker::{self, Arguments};
-use devfile_registry::terminal::{ProgressOutput, print, shown};
+use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use devfile_registry::text::printable;
 
 use crate::command::{Cli, Command, New, RefreshAction};
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Refresh { action: Some(RefreshAction::Invoke { event }) } => {
             let output = ProgressOutput::of_server();
             let action = refresh::run_action(&event, output.log_level());
-            block_on(shown(output, "running the action", action)).flatten().and_then(|report| print(&report))
+            block_on(with_progress(output, "running the action", action)).flatten().and_then(|report| print(&report))
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

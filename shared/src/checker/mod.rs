@@ -217,10 +217,11 @@ pub struct Form<'a> {
 pub fn report(registry: &str, complete: &Complete, mut problems: Vec<Diagnostic>, form: Form<'_>) -> String {
     let Form { format, colour, help_url } = form;
     let registry = Path::new(if registry.contains("://") { "." } else { registry });
-    let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
-    let prefix = shown("").display().to_string();
+    let openable =
+        |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
+    let prefix = openable("").display().to_string();
     for problem in &mut problems {
-        problem.path = shown(&problem.path).display().to_string();
+        problem.path = openable(&problem.path).display().to_string();
     }
     let sources = |path: &str| complete.tree.get(path.strip_prefix(&prefix)?.trim_start_matches('/')).cloned();
     render(format, &problems, Options { sources: &sources, colour, help_url })

@@ -288,8 +288,8 @@ impl Release {
             let (name, part) = match (entry.entry_type, folders.get(entry.name.as_str())) {
                 // The versions are parts of their own.
                 (EntryType::Stack, Some(folder)) => {
-                    let shown = Entry { versions: Vec::new(), ..entry.clone() };
-                    (format!("stacks/{folder}"), ComparedPart::Stack(Box::new(shown)))
+                    let entry = Entry { versions: Vec::new(), ..entry.clone() };
+                    (format!("stacks/{folder}"), ComparedPart::Stack(Box::new(entry)))
                 }
                 (EntryType::Stack, None) => (format!("stacks/{}", entry.name), ComparedPart::Entry(entry, Vec::new())),
                 (EntryType::Sample, _) => {

@@ -117,8 +117,8 @@ impl Discovery {
         let answer = self.client.get(url).send().await.and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(|error| format!("{url}: {error}"))?;
         let mut body = vec![];
-        while let Some(part) = answer.chunk().await.map_err(|error| format!("{url}: {error}"))? {
-            body.extend_from_slice(&part);
+        while let Some(chunk) = answer.chunk().await.map_err(|error| format!("{url}: {error}"))? {
+            body.extend_from_slice(&chunk);
             if body.len() > ANSWER_BYTES {
                 return Err(format!("{url} answers with more than {ANSWER_BYTES} bytes"));
             }

@@ -318,9 +318,9 @@ fn page(
         }
     }
     let end = start.saturating_add(count).min(names.len());
-    let shown = &names[start..end];
-    let mut response = listing(&document(shown), JSON, request);
-    if let Some(last) = shown.last()
+    let listed = &names[start..end];
+    let mut response = listing(&document(listed), JSON, request);
+    if let Some(last) = listed.last()
         && end < names.len()
     {
         let last = percent_encoding::utf8_percent_encode(last, percent_encoding::NON_ALPHANUMERIC);

@@ -133,14 +133,14 @@ impl Blobs {
         if size <= REDIRECT_BYTES || self.large == LargeBlobs::Redirected {
             return self.read(digest, size).await.map(Delivery::Bytes);
         }
-        match blob.asked(request) {
+        match blob.requested_range(request) {
             Ok(Some((first, last))) => {
-                let pieces = self.pieces(digest, first as u64, last as u64).await?;
-                Ok(Delivery::Stream(unchecked(pieces)))
+                let chunks = self.stream(digest, first as u64, last as u64).await?;
+                Ok(Delivery::Stream(unchecked(chunks)))
             }
             Ok(None) => {
-                let pieces = self.pieces(digest, 0, size - 1).await?;
-                Ok(Delivery::Stream(self.checked(digest, pieces)))
+                let chunks = self.stream(digest, 0, size - 1).await?;
+                Ok(Delivery::Stream(self.checked(digest, chunks)))
             }
             // An unsatisfiable range has no bytes; the answer has status 416.
             Err(_) => Ok(Delivery::Bytes(Bytes::new())),
@@ -148,11 +148,11 @@ impl Blobs {
     }
 
     /// Streams a blob, and sends the last chunk only after the digest matches.
-    pub(crate) fn checked(&self, digest: Digest, pieces: ByteStream) -> Body {
-        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
+    pub(crate) fn checked(&self, digest: Digest, chunks: ByteStream) -> Body {
+        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(chunks)
     }
 
-    async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
+    async fn stream(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
         self.cache.stream(&blob_key(digest), first, last).await.map_err(|error| Arc::new(error.into()))
     }
 
@@ -163,8 +163,8 @@ impl Blobs {
 }
 
 /// Streams bytes without verification.
-pub(crate) fn unchecked(pieces: ByteStream) -> Body {
-    Body::from_stream(stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) }))
+pub(crate) fn unchecked(chunks: ByteStream) -> Body {
+    Body::from_stream(stream::unfold(chunks, |mut chunks| async { Some((chunks.next().await?, chunks)) }))
 }
 
 /// The running digest of a streamed blob.
@@ -177,17 +177,17 @@ struct DigestCheck {
 impl DigestCheck {
     /// Streams the bytes, and sends the last chunk only after the digest matches; otherwise it
     /// aborts the answer.
-    fn whole(self, pieces: ByteStream) -> Body {
-        let state = Some((self, pieces, Bytes::new()));
+    fn whole(self, chunks: ByteStream) -> Body {
+        let state = Some((self, chunks, Bytes::new()));
         Body::from_stream(stream::try_unfold(state, |state| async {
-            let Some((mut check, mut pieces, held)) = state else { return Ok(None) };
-            match pieces.next().await {
-                Some(piece) => {
-                    let piece = piece.map_err(io::Error::other)?;
-                    check.hasher.update(&piece);
-                    Ok(Some((held, Some((check, pieces, piece)))))
+            let Some((mut check, mut chunks, last)) = state else { return Ok(None) };
+            match chunks.next().await {
+                Some(chunk) => {
+                    let chunk = chunk.map_err(io::Error::other)?;
+                    check.hasher.update(&chunk);
+                    Ok(Some((last, Some((check, chunks, chunk)))))
                 }
-                None => check.end().map(|()| Some((held, None))),
+                None => check.end().map(|()| Some((last, None))),
             }
         }))
     }

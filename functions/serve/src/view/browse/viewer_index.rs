@@ -79,7 +79,7 @@ impl ViewerIndex {
         let scores = self.words.scores(&query.search, order.len());
         let mut narrowed = self.facets.narrow(order.iter().copied().filter(|position| scores[*position] > 0), query);
         if query.sort == Sort::Relevance {
-            narrowed.kept.sort_by_key(|position| Reverse(scores[*position]));
+            narrowed.matches.sort_by_key(|position| Reverse(scores[*position]));
         }
         narrowed
     }
@@ -136,7 +136,7 @@ mod tests {
         let entries = fixture::entries();
         let viewer_index = ViewerIndex::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
         let query = ListQuery::parse(raw, |facet, value| viewer_index.is_known(facet, value));
-        viewer_index.browse(&query).kept.into_iter().map(|position| title(&entries[position]).to_owned()).collect()
+        viewer_index.browse(&query).matches.into_iter().map(|position| title(&entries[position]).to_owned()).collect()
     }
 
     #[test]

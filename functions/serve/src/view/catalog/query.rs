@@ -81,7 +81,7 @@ impl Query {
     /// A known parameter has an invalid value.
     pub fn parse(schema: IndexSchema, raw: &str) -> Result<Self, BadParameter> {
         let mut query = Self::default();
-        for (parameter, values) in given(Parameter::of_schema(schema), raw) {
+        for (parameter, values) in values_by_parameter(Parameter::of_schema(schema), raw) {
             check(parameter, &values)?;
             match filter(parameter, &values)? {
                 Some(filter) => query.filters.push(filter),
@@ -114,7 +114,7 @@ impl SchemaVersionRange {
     /// One of the two has an invalid value.
     pub(crate) fn parse(raw: &str) -> Result<Self, BadParameter> {
         let mut limits = Vec::new();
-        for (parameter, values) in given(Parameter::of_devfiles(), raw) {
+        for (parameter, values) in values_by_parameter(Parameter::of_devfiles(), raw) {
             check(parameter, &values)?;
             if let Some(Filter::SchemaVersion(bound, limit)) = filter(parameter, &values)? {
                 limits.push((bound, limit));
@@ -140,18 +140,18 @@ impl Bound {
     }
 }
 
-/// The parameters that are given, each with its values in order.
-fn given(
+/// Returns the known parameters of a query string, each with its values in order.
+fn values_by_parameter(
     known: impl Iterator<Item = &'static Parameter>,
     raw: &str,
 ) -> impl Iterator<Item = (&'static Parameter, Vec<Cow<'_, str>>)> {
-    let mut given: Vec<_> = known.map(|parameter| (parameter, Vec::new())).collect();
+    let mut found: Vec<_> = known.map(|parameter| (parameter, Vec::new())).collect();
     for (name, value) in pairs(raw) {
-        if let Some((_, values)) = given.iter_mut().find(|(parameter, _)| parameter.name == name) {
+        if let Some((_, values)) = found.iter_mut().find(|(parameter, _)| parameter.name == name) {
             values.push(value);
         }
     }
-    given.into_iter().filter(|(_, values)| !values.is_empty())
+    found.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
 /// Checks the rules for the values of every parameter.
