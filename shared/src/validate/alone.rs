@@ -9,7 +9,7 @@ use super::schema::Schema;
 use super::surroundings::Surroundings;
 use crate::yaml::{self, Data, Node};
 
-/// Reads the bytes of a devfile; `file` is its number in places. Returns `None` for other content.
+/// Reads the bytes of a devfile; `file` is its number in positions. Returns `None` for other content.
 pub(super) type Read = fn(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node>;
 
 /// A [`Read`] that checks nothing. A program that only uses this one has no schemas in it.

@@ -42,11 +42,11 @@ impl Findings {
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// Adds the files of another validation, the first of which is shown at a place, and gives the number of that one.
+    /// Adds the files of another validation, the first of which is shown at a position, and returns the number of that one.
     pub(crate) fn add_files(&mut self, files: &[ReadFile], shown_at: Option<FilePosition>) -> u16 {
         let first = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
         for (index, file) in files.iter().enumerate() {
-            let shown_at = if index == 0 { shown_at } else { file.shown_at.map(|place| place.shifted(first)) };
+            let shown_at = if index == 0 { shown_at } else { file.shown_at.map(|position| position.shifted(first)) };
             self.add_file(&file.path, shown_at);
         }
         first

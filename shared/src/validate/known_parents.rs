@@ -41,7 +41,7 @@ struct FlatParents {
 /// A parent with everything that it takes from others, without any problem.
 #[derive(Debug)]
 pub(super) struct FlatParent {
-    /// The whole; places count `files`.
+    /// The whole; positions count `files`.
     pub(super) root: Node,
     /// The parent itself, and the files that it takes from.
     pub(super) files: Vec<ReadFile>,

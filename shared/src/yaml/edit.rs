@@ -63,10 +63,10 @@ impl Swap {
     fn apply(&self, document: &mut Value) -> Result<(), NoSwap> {
         let missing = || NoSwap::Missing(self.at.clone());
         let entries = document.pointer_mut(&self.at).and_then(Value::as_object_mut).ok_or_else(missing)?;
-        let place = self.out.iter().find(|key| entries.contains_key(**key)).ok_or_else(missing)?;
+        let replaced = self.out.iter().find(|key| entries.contains_key(**key)).ok_or_else(missing)?;
         let old = std::mem::take(entries);
         for (key, value) in old {
-            if key == *place {
+            if key == *replaced {
                 entries.insert(self.key.to_owned(), self.value.clone());
             } else if !self.out.contains(&key.as_str()) && key != self.key {
                 entries.insert(key, value);
@@ -81,7 +81,7 @@ fn value_of(bytes: &[u8]) -> Result<Value, String> {
     parse("", bytes).map(|node| Value::from(&node)).map_err(|problems| first(problems).unwrap_or_default())
 }
 
-/// The changed text; none when the places to change cannot be told.
+/// The changed text; `None` when the positions of the changes are unknown.
 fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
     let outline = outline(text)?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -94,9 +94,9 @@ fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
             edits.push((range.clone(), flow_text(value.pointer(&swap.at)?)));
             continue;
         }
-        let place = swap.out.iter().find_map(|key| entries.iter().position(|entry| entry.key == **key))?;
+        let replaced = swap.out.iter().find_map(|key| entries.iter().position(|entry| entry.key == **key))?;
         for (index, entry) in entries.iter().enumerate() {
-            if index == place {
+            if index == replaced {
                 edits.push((entry.start..entry.value.range.end, format!("{}: {}", swap.key, flow_text(&swap.value))));
             } else if swap.out.contains(&entry.key.as_str()) || entry.key == swap.key {
                 let next = entries.get(index + 1).map(|entry| entry.start);

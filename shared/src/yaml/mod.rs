@@ -1,4 +1,4 @@
-//! YAML at the edge: bytes of a file into a tree that knows its places, and from there into typed values.
+//! YAML at the edge: bytes of a file into a tree that knows its positions, and from there into typed values.
 //!
 //! The grammar is the parser's; the meaning of scalars, the size limits and the refusals follow the
 //! readers that clients of a registry have (YAML 1.1), so that published devfiles load there.

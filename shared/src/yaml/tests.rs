@@ -39,17 +39,17 @@ fn values() {
 }
 
 #[test]
-fn places() {
+fn every_node_has_the_position_of_its_value_and_its_key() {
     let node = read(0, "a:\n  - b: 1\n    ü: x\n".as_bytes()).node.unwrap();
-    let place = |pointer: &str| {
+    let positions = |pointer: &str| {
         let node = node.pointer(pointer).unwrap();
         let Position { line, column } = node.at.position;
         (line, column, node.key_at.position.line, node.key_at.position.column)
     };
-    assert_eq!(place("/a"), (2, 3, 1, 1));
-    assert_eq!(place("/a/0"), (2, 5, 2, 5));
-    assert_eq!(place("/a/0/b"), (2, 8, 2, 5));
-    assert_eq!(place("/a/0/ü"), (3, 8, 3, 5));
+    assert_eq!(positions("/a"), (2, 3, 1, 1));
+    assert_eq!(positions("/a/0"), (2, 5, 2, 5));
+    assert_eq!(positions("/a/0/b"), (2, 8, 2, 5));
+    assert_eq!(positions("/a/0/ü"), (3, 8, 3, 5));
     assert!(node.pointer("/a/1").is_none() && node.pointer("/a/x").is_none() && node.pointer("a").is_none());
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
     }
 }
 
-/// The place after a text.
+/// The position after a text.
 pub(crate) fn position(before: &str) -> Position {
     let line_start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let breaks = before.matches('\n').count() + before.replace("\r\n", "").matches('\r').count();

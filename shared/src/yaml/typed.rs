@@ -1,4 +1,4 @@
-//! From the tree of a document to typed values, or diagnostics with their places.
+//! From the tree of a document to typed values, or diagnostics with their positions.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;

@@ -126,7 +126,7 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert_eq!(version.devfile.matches("127.0.0.1").count(), 3);
     assert!(keep.0.lock().unwrap().contains_key(&release.content.files["stacks/kiln/clay-offline.zip"].digest));
     assert_eq!(
-        release.places()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
+        release.blob_locations()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
         crate::release::BlobLocation::Index
     );
 

@@ -93,9 +93,13 @@ pub(super) fn duplicates<'a>(
     }
 }
 
-/// `line 12` for a place in the same file, `another file` for one elsewhere.
-pub(super) fn where_is(place: FilePosition, from: FilePosition) -> String {
-    if place.file == from.file { format!("on line {}", place.position.line) } else { "in another file".to_owned() }
+/// `on line 12` for a position in the same file, `in another file` for any other.
+pub(super) fn where_is(position: FilePosition, from: FilePosition) -> String {
+    if position.file == from.file {
+        format!("on line {}", position.position.line)
+    } else {
+        "in another file".to_owned()
+    }
 }
 
 /// The names of elements, for hints.

@@ -51,8 +51,8 @@ impl ViewerIndex {
         by_age.sort_by_key(|position| Reverse(history.entry(*position).added));
         let mut by_entry_name: HashMap<String, [Option<usize>; 2]> = HashMap::new();
         for (position, entry) in entries.iter().enumerate() {
-            let places = by_entry_name.entry(entry.name.clone()).or_default();
-            places[kind(entry.entry_type)].get_or_insert(position);
+            let positions = by_entry_name.entry(entry.name.clone()).or_default();
+            positions[kind(entry.entry_type)].get_or_insert(position);
         }
         Self {
             facets: Facets::new(entries),
@@ -94,19 +94,19 @@ impl ViewerIndex {
         self.facets.is_known(facet, value)
     }
 
-    /// The place of an entry: of the type that is asked for, else of the stack, else of the sample.
+    /// The position of an entry: of the type that is asked for, else of the stack, else of the sample.
     pub(crate) fn position(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
-        let places = self.by_entry_name.get(name)?;
+        let positions = self.by_entry_name.get(name)?;
         match only {
-            Some(only) => places[kind(only)],
-            None => places[0].or(places[1]),
+            Some(only) => positions[kind(only)],
+            None => positions[0].or(positions[1]),
         }
     }
 
     /// Whether a name alone does not lead to an entry, because a stack has the same name as this sample.
     pub(crate) fn is_shadowed(&self, entry: &Entry) -> bool {
-        let places = self.by_entry_name.get(&entry.name);
-        entry.entry_type == EntryType::Sample && places.is_some_and(|places| places[0].is_some())
+        let positions = self.by_entry_name.get(&entry.name);
+        entry.entry_type == EntryType::Sample && positions.is_some_and(|positions| positions[0].is_some())
     }
 
     /// The names of all entries.
