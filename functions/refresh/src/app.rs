@@ -163,7 +163,7 @@ impl App {
             }
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
-                let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
+                let verified = Context::child(span.position()).scope(publisher.verify().boxed()).await;
                 return Ok(Answer::Verification(verified?));
             }
         };
@@ -264,7 +264,7 @@ impl Core {
             }
             result
         };
-        Context::part(span.position()).scope(Box::pin(whole)).await
+        Context::child(span.position()).scope(Box::pin(whole)).await
     }
 
     /// Sets the commit status on the Git host.

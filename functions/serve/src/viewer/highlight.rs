@@ -12,7 +12,7 @@ use super::budget::{CODE_BYTES, Fitting, PageBudget};
 /// A range of a text in bytes, and its kind.
 type Token = (Range<usize>, TokenKind);
 
-/// The kind of a piece of a text; its name is the class.
+/// The kind of a token of a text; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenKind {
     Plain,

@@ -228,8 +228,9 @@ pub(crate) fn near_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>)
     let mut rated: Vec<(f64, &str)> = names
         .filter_map(|name| {
             let folded = fold(name);
-            let part = wanted.len() > 1 && (folded.contains(&wanted) || folded.len() > 1 && wanted.contains(&folded));
-            let rating = strsim::jaro_winkler(&wanted, &folded) + if part { 0.3 } else { 0.0 };
+            let is_part =
+                wanted.len() > 1 && (folded.contains(&wanted) || folded.len() > 1 && wanted.contains(&folded));
+            let rating = strsim::jaro_winkler(&wanted, &folded) + if is_part { 0.3 } else { 0.0 };
             (rating > 0.8).then_some((rating, name))
         })
         .collect();

@@ -1,4 +1,4 @@
-//! The JSON of an index in pieces that answers are put together from.
+//! The JSON of an index in fragments, of which answers are composed.
 //!
 //! The whole index is rendered once for a release and shape. Every entry and version knows where it stands in that
 //! text, where its icon stands, and the digest of its content, so an answer copies text and never serializes.
@@ -25,7 +25,7 @@ pub(super) struct Rendering {
     pub(super) versions: Vec<Fragment>,
 }
 
-/// A piece of the JSON.
+/// A range of the JSON.
 #[derive(Debug)]
 pub(super) struct Fragment {
     pub(super) range: Range<usize>,

@@ -8,8 +8,10 @@ fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> IndexAnswer {
 
 #[test]
 fn kinds_are_named_by_paths() {
-    for (part, kind) in [("stack", Some(IndexKind::Stack)), ("Stack", None), ("all ", None), ("", None), ("..", None)] {
-        assert_eq!(IndexKind::from_path(part), kind, "{part}");
+    for (segment, kind) in
+        [("stack", Some(IndexKind::Stack)), ("Stack", None), ("all ", None), ("", None), ("..", None)]
+    {
+        assert_eq!(IndexKind::from_path(segment), kind, "{segment}");
     }
 }
 
