@@ -41,6 +41,13 @@ impl RetryPolicy {
     }
 }
 
+/// The position of a bucket's name in the URLs of its objects. Servers other than S3 have no host name for each bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressing {
+    Host,
+    Path,
+}
+
 /// A bucket.
 #[derive(Clone)]
 pub struct S3Bucket {
@@ -61,23 +68,24 @@ impl fmt::Debug for S3Bucket {
 impl S3Bucket {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
     pub async fn from_env(bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
+        let is_aws = std::env::var_os("AWS_ENDPOINT_URL_S3").is_none();
+        let addressing = if is_aws { Addressing::Host } else { Addressing::Path };
+        Self::load(aws_config::from_env(), bucket, patience, addressing).await
     }
 
     /// The same at another endpoint.
     pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, true).await
+        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, Addressing::Path).await
     }
 
-    /// Servers other than S3 have no host name for each bucket.
     async fn load(
         loader: aws_config::ConfigLoader,
         bucket: impl Into<String>,
         patience: RetryPolicy,
-        other_server: bool,
+        addressing: Addressing,
     ) -> Self {
         let shared = loader.load().await;
-        Self::new(Builder::from(&shared).force_path_style(other_server), bucket, patience)
+        Self::new(Builder::from(&shared).force_path_style(addressing == Addressing::Path), bucket, patience)
     }
 
     /// Takes a bucket with a client of this configuration.

@@ -90,13 +90,15 @@ impl Damaged {
         self.lock().clear();
     }
 
-    fn note(&self, blob: Digest, is_damaged: bool) {
+    fn insert(&self, blob: Digest) {
         let mut damaged = self.lock();
-        if !is_damaged {
-            damaged.remove(&blob);
-        } else if damaged.len() < LISTED_DAMAGES {
+        if damaged.len() < LISTED_DAMAGES {
             damaged.insert(blob);
         }
+    }
+
+    fn remove(&self, blob: Digest) {
+        self.lock().remove(&blob);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
@@ -193,14 +195,14 @@ impl DigestCheck {
     }
 
     fn end(self) -> io::Result<()> {
-        let is_damaged = self.hasher.finish() != self.digest;
-        self.damaged.note(self.digest, is_damaged);
-        if is_damaged {
-            let error = BlobError::Damaged(self.digest);
-            tracing::warn!(%error, "aborted an answer");
-            return Err(io::Error::other(error));
+        if self.hasher.finish() == self.digest {
+            self.damaged.remove(self.digest);
+            return Ok(());
         }
-        Ok(())
+        self.damaged.insert(self.digest);
+        let error = BlobError::Damaged(self.digest);
+        tracing::warn!(%error, "aborted an answer");
+        Err(io::Error::other(error))
     }
 }
 
@@ -220,8 +222,8 @@ pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, si
         Err(error) => Err(error.into()),
     };
     match &read {
-        Ok(_) => damaged.note(digest, false),
-        Err(BlobError::Damaged(_)) => damaged.note(digest, true),
+        Ok(_) => damaged.remove(digest),
+        Err(BlobError::Damaged(_)) => damaged.insert(digest),
         Err(_) => {}
     }
     read
@@ -233,21 +235,21 @@ mod tests {
     use devfile_registry::cache::RetryPolicy;
 
     #[test]
-    fn list_of_damaged_blobs_is_bounded_and_forgets_those_that_are_well() {
+    fn list_of_damaged_blobs_is_bounded_and_loses_those_that_are_read_well_again() {
         let damaged = Damaged::default();
         for number in 0..10 * LISTED_DAMAGES {
-            damaged.note(Digest::of(&number.to_be_bytes()), true);
+            damaged.insert(Digest::of(&number.to_be_bytes()));
         }
         let listed = damaged.list();
         assert_eq!(listed.len(), LISTED_DAMAGES);
-        damaged.note(listed[0], false);
+        damaged.remove(listed[0]);
         assert_eq!(damaged.list(), listed[1..]);
         damaged.clear();
         assert_eq!(damaged.list(), []);
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_bounded() {
+    async fn memory_for_blobs_is_bounded() {
         let blobs = Blobs::new(Cache::from_env("nowhere", RetryPolicy::Reader).await, LargeBlobs::Sent);
         let blob = Bytes::from(vec![0; 1 << 20]);
         for number in 0..2 * BLOB_MEMORY_BYTES / (1 << 20) {

@@ -205,11 +205,11 @@ impl World {
 }
 
 /// A world with two releases; pinned to the first of them, or at the head.
-fn with_two_releases(pinned: bool) -> (World, Bytes) {
+fn with_two_releases(pin: Pin) -> (World, Bytes) {
     let world = published();
     world.branch.commit(with_owners(1));
     block_on(world.publisher().refresh(None)).unwrap();
-    if pinned {
+    if pin == Pin::Pinned {
         block_on(world.publisher().rollback(&Branch::named(0))).unwrap();
     }
     let good = world.bucket.object(INDEX_KEY).unwrap().bytes;
@@ -218,12 +218,10 @@ fn with_two_releases(pinned: bool) -> (World, Bytes) {
 
 #[test]
 fn damaged_index_is_restored_with_its_pin_by_whoever_comes_first() {
-    for (pinned, damage, by_refresh) in DAMAGES
-        .iter()
-        .flat_map(|damage| [(false, damage, false), (false, damage, true), (true, damage, false), (true, damage, true)])
-    {
-        let (world, good) = with_two_releases(pinned);
-        if !world.damage_index(*damage) {
+    let cases = [(Pin::Following, false), (Pin::Following, true), (Pin::Pinned, false), (Pin::Pinned, true)];
+    for ((pin, by_refresh), damage) in cases.into_iter().flat_map(|case| DAMAGES.map(|damage| (case, damage))) {
+        let (world, good) = with_two_releases(pin);
+        if !world.damage_index(damage) {
             continue;
         }
         let publisher = world.publisher();
@@ -264,9 +262,9 @@ fn refresh_pushes_what_the_registry_lost_and_its_manifests_name() {
 
 #[test]
 fn restoring_an_index_goes_on_after_it_was_killed_at_any_write() {
-    let (_, good) = with_two_releases(true);
+    let (_, good) = with_two_releases(Pin::Pinned);
     for writes in 0.. {
-        let (world, _) = with_two_releases(true);
+        let (world, _) = with_two_releases(Pin::Pinned);
         world.bucket.objects.lock().unwrap().clear();
         world.bucket.fuse.set(Some(writes));
         let result = block_on(world.publisher().refresh(None));
@@ -287,7 +285,7 @@ fn restoring_an_index_goes_on_after_it_was_killed_at_any_write() {
 #[test]
 fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged_one() {
     let killed = |writes| {
-        let (world, good) = with_two_releases(false);
+        let (world, good) = with_two_releases(Pin::Following);
         world.bucket.fuse.set(Some(writes));
         block_on(world.publisher().rollback(&Branch::named(0))).unwrap_err();
         world.bucket.fuse.set(None);
@@ -307,7 +305,7 @@ fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged
 
 #[test]
 fn damaged_index_that_was_never_recorded_is_left_alone() {
-    let (world, _) = with_two_releases(false);
+    let (world, _) = with_two_releases(Pin::Following);
     world.registry.manifests.lock().unwrap().clear();
     world.bucket.write(INDEX_KEY, Bytes::from_static(b"{"));
     let error = block_on(world.publisher().refresh(None)).unwrap_err();
