@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_known_ones() {
+    fn method_of_a_request_is_a_known_one_or_other() {
         assert_eq!((known(&Method::PATCH), known(&Method::from_bytes(b"BREW").unwrap())), ("PATCH", "other"));
     }
 }

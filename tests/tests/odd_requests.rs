@@ -19,7 +19,7 @@ async fn get(serve: &Serving, target: &str, headers: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn odd_paths_and_queries() {
+async fn odd_path_or_query_has_its_status() {
     let (_registry, serve) = example().await;
     let many = (0..400).map(|n| format!("tags=t{n}")).collect::<Vec<_>>().join("&");
     let long = "a".repeat(9_000);

@@ -63,7 +63,7 @@ async fn schedule_of_every_deployment_is_an_event_that_repairs_and_compares_a_sl
 
 /// A client asks for a tag, then for the digest behind it, and each request may meet another instance.
 #[tokio::test]
-async fn what_another_instance_told_of_can_be_pulled() {
+async fn digest_from_another_instance_can_be_pulled() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let old = registry.serve().await;

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn little_is_needed() {
+    async fn configuration_without_repository_and_secret_is_valid() {
         let config = read(&ENOUGH).unwrap();
         assert!(matches!(config.repository, Repository::Off));
         assert!(config.access.secret.is_none() && config.access.workflows.is_none());
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_can_be_set() {
+    async fn configuration_has_the_value_of_every_setting() {
         let config = read(&[
             ENOUGH[0],
             ENOUGH[1],
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_do_not_mix() {
+    async fn token_beside_an_app_is_refused() {
         let both = read(&[
             ENOUGH[0],
             ENOUGH[1],

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn address_of_a_registry_is_parsed_or_refused() {
         let address: RegistryAddress = "ghcr.io/acme/registry".parse().unwrap();
         assert_eq!(address.repository("devfile-index"), "acme/registry/devfile-index");
         assert!(!address.is_loopback());

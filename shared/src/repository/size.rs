@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn largest_devfiles_are_held_back_until_the_others_fit() {
+    fn largest_devfiles_are_quarantined_until_the_others_fit() {
         let padded = |name: &str, size: usize| format!("{}# {}\n", devfile(name, "1.0.0"), "x".repeat(size));
         let texts = [("a", 1000), ("b", 3000), ("c", 2000)].map(|(name, size)| (name, padded(name, size)));
         let files: Vec<_> = texts.iter().map(|(name, text)| (format!("stacks/{name}/devfile.yaml"), text)).collect();

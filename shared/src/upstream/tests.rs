@@ -54,7 +54,7 @@ fn diagnostics(complete: &Complete) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn icons_are_fetched_once_and_looked_at_again() {
+async fn icons_are_fetched_once_and_revalidated() {
     let server = TestServer::start(|path, head| match path {
         "/i" if head.contains("if-none-match: \"1\"") => status("304 Not Modified"),
         "/i" => ok(SVG, "etag: \"1\"\r\ncontent-type: text/plain\r\n"),
@@ -283,7 +283,7 @@ async fn versions_of_other_repositories_share_one_budget_of_bytes() {
 }
 
 #[tokio::test]
-async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
+async fn upstream_parents_are_fetched_and_the_unreachable_named_once() {
     let server = TestServer::start(|path, _| match path {
         "/base.yaml" => ok(b"schemaVersion: 2.2.0\nparent: {uri: deeper.yaml}\n", ""),
         "/deeper.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: box, container: {image: x}}]\n", ""),
@@ -370,7 +370,7 @@ async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn check_without_fetches_warns_of_nothing_that_it_does_not_look_at() {
+async fn check_without_fetches_warns_of_nothing_that_it_does_not_read() {
     let icon = "https://example.org/i.svg";
     let rows = "  - {version: 2.0.0, git: {remotes: {origin: \"https://git.example.org/a.git\"}}}\n";
     let parent = "parent: {uri: \"https://example.org/devfile.yaml\"}\n";

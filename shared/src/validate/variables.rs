@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts() {
+    fn variable_in_a_text_is_replaced_and_an_unknown_one_is_named() {
         let known = HashMap::from([("a".to_owned(), "{{b}}".to_owned()), ("b".to_owned(), "2".to_owned())]);
         for (text, expected, missing) in [
             ("x {{a}} {{ b }}", "x {{b}} 2", vec![]),

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_together_is_written_anew() {
+    fn text_with_shared_values_is_written_anew() {
         for text in [
             "starterProjects:\n- name: a\n  git: &g {remotes: {o: x}}\n- name: b\n  git: *g\n",
             "base: &b {name: a, git: {}}\nstarterProjects:\n- <<: *b\n",
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn missing_value_to_swap_is_named() {
         assert!(matches!(swap(b"a: [", &[parent()]), Err(NoSwap::Document(_))));
         for text in ["a: 1\n", "parent: text\n", "parent: {commands: []}\n"] {
             assert_eq!(swap(text.as_bytes(), &[parent()]), Err(NoSwap::Missing("/parent".into())), "{text}");
@@ -384,7 +384,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_what_is_meant_changes(one in written(1), two in written(2), which in 0_usize..2) {
+        fn swap_changes_its_value_and_nothing_else(one in written(1), two in written(2), which in 0_usize..2) {
             let text = format!("# top\nknown: &known {{remotes: {{o: z}}}}\nstarterProjects:\n{one}{two}# end\nlast: [1, 2]\n");
             let before = value_of(text.as_bytes()).unwrap();
             let changed = swap(text.as_bytes(), &[starter(which)]).unwrap();

@@ -16,7 +16,7 @@ fn faults(text: &str) -> Vec<(&'static str, u32, u32)> {
 }
 
 #[test]
-fn values() {
+fn document_is_read_as_its_value() {
     for (text, expected) in [
         ("", json!(null)),
         ("# nothing\n", json!(null)),
@@ -54,7 +54,7 @@ fn every_node_has_the_position_of_its_value_and_its_key() {
 }
 
 #[test]
-fn refused() {
+fn document_with_a_mistake_is_refused_at_its_position() {
     for (text, expected) in [
         ("a: 1\nb: 2\na: 3\n'b': 4\n", vec![("yaml/duplicateKey", 3, 1), ("yaml/duplicateKey", 4, 1)]),
         ("{\"a\": 1, \"a\": 2}", vec![("yaml/duplicateKey", 1, 10)]),

@@ -41,7 +41,7 @@ async fn published() -> Dynamic {
 }
 
 #[tokio::test]
-async fn git_host_in_trouble() {
+async fn git_host_that_fails_leaves_the_live_release() {
     let world = published().await;
     let pack = "*/git-upload-pack";
     let refuses = b"0027ERR upload-pack: not our ref 0123ab\n";
@@ -129,7 +129,7 @@ async fn content_that_arrives_changed_is_not_believed() {
 }
 
 #[tokio::test]
-async fn the_bucket_in_trouble() {
+async fn bucket_that_fails_leaves_the_live_release() {
     let world = published().await;
     let name = world.registry.name.clone();
     let (put, index) = (format!("PUT /{name}/blobs/*"), format!("PUT /{name}/index.json"));
@@ -159,7 +159,7 @@ async fn a_commit_whose_answer_is_lost_counts() {
 }
 
 #[tokio::test]
-async fn two_functions_of_different_software() {
+async fn release_of_a_newer_format_is_neither_served_nor_replaced() {
     let world = published().await;
     let serve = world.registry.serve().await;
     let before = serve.get("/devfiles/loom").await;

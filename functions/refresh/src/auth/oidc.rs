@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn good_tokens_are_taken() {
+    async fn token_with_good_claims_is_accepted() {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);
         for claims in [
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn claims_are_checked() {
+    async fn token_with_a_wrong_claim_is_denied_with_its_reason() {
         use Denied::{Forbidden, Unauthenticated};
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);

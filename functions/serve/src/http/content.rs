@@ -194,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ranges() {
+    fn range_header_is_read_or_refused() {
         let cases = [
             ("bytes=0-3", Span::Range(0, 3)),
             ("Bytes=0-3", Span::Range(0, 3)),
@@ -220,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_is_inside(range in "bytes=[0-9]{0,4}-[0-9]{0,25}", length in 0_usize..2_000) {
+        fn satisfiable_range_is_within_the_content(range in "bytes=[0-9]{0,4}-[0-9]{0,25}", length in 0_usize..2_000) {
             if let Span::Range(first, last) = span(&range, length) {
                 prop_assert!(first <= last && last < length);
             }

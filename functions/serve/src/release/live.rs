@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_for_what_is_lacking_shares_a_look_and_believes_only_a_later_one() {
+    async fn request_for_missing_content_shares_a_revalidation_and_trusts_only_a_later_one() {
         let inner = inner().await;
         let asked = Instant::now();
         assert_eq!(inner.next(asked, MissingContent::Digest), Next::Start(0));
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_panics_is_over() {
+    async fn revalidation_that_panics_is_over() {
         let inner = Arc::new(inner().await);
         assert_eq!(inner.begin(AGAIN), Some(Next::Start(0)));
         assert_eq!(inner.begin(AGAIN), Some(Next::Join(0)), "one at a time");

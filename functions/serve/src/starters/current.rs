@@ -415,7 +415,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn project_in_the_queue_is_told_from_one_that_is_packed() {
+    async fn queued_project_is_distinguished_from_one_that_is_packed() {
         let (turn, room) = (Turn::default(), Semaphore::new(1));
         let other = room.acquire().await.unwrap();
         let mut waiting = std::pin::pin!(turn.of(&room));
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_count_as_long_as_they_should() {
+    fn state_of_a_source_is_cached_as_long_as_its_freshness_allows() {
         let source = StarterProject::all(b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
         let source = source.source.unwrap();
         let state = State::Content(Digest::of(b""));

@@ -41,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_idempotent(text in "\\PC*|\\s*") {
+        fn fold_of_a_folded_text_changes_nothing(text in "\\PC*|\\s*") {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
         }

@@ -268,7 +268,7 @@ mod tests {
     use crate::viewer::fixture;
 
     #[test]
-    fn reads_what_is_shown() {
+    fn devfile_is_read_as_pages_show_it() {
         let devfile = Devfile::read(fixture::KILN).unwrap();
         let kinds: Vec<_> =
             devfile.components.iter().map(|part| (part.name.as_str(), part.kind(), part.what())).collect();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_no_error() {
+    fn devfile_with_gaps_is_read_and_a_malformed_one_is_not() {
         for text in ["{}", "components:\ncommands: []\n", "commands:\n  - id: a\n  - exec:\n"] {
             assert!(Devfile::read(text).is_some(), "{text}");
         }

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_shown_too() {
+    fn text_that_is_no_yaml_is_shown_too() {
         for text in ["a: [\n", "\tx: 1\n", "a: b: c\nd: e\n", "}{\n", "'\n", "a: \"\u{1}\"\n", "\"><b>&lt;\n"] {
             assert_eq!(shown(&yaml(text).rows.into_string()), text, "{text:?}");
         }
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_or_added(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
+        fn highlighted_text_has_exactly_the_characters_of_its_source(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
             let lines = |text: &str| text.trim_end_matches('\n').to_owned();
             prop_assert_eq!(lines(&shown(&yaml(&text).rows.into_string())), lines(&text));
         }

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_shell() {
+    fn text_with_special_characters_is_quoted_for_the_shell() {
         for (text, word) in [
             ("go", "go"),
             ("1.2.0-alpha", "1.2.0-alpha"),

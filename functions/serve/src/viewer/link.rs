@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_in_paths() {
+    fn name_of_a_registry_becomes_a_path_segment() {
         for (name, expected) in [
             ("Devfile Registry", "devfile-registry"),
             ("Community", "community"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_entries() {
+    fn link_to_an_entry_has_its_version_and_type() {
         let path = EntryPath { registry: "r", name: "a b/c", only: None };
         assert_eq!(path.page(), "/viewer/devfiles/r/a%20b%2Fc");
         assert_eq!(path.version("1.0&x"), "/viewer/devfiles/r/a%20b%2Fc?devfile-version=1.0%26x");

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_linked() {
+    fn list_links_the_pages_around_the_current_one() {
         for (page, pages, linked) in [
             (1, 1, vec![1]),
             (3, 7, vec![1, 2, 3, 4, 5, 6, 7]),

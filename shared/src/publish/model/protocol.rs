@@ -263,7 +263,7 @@ fn between_commits(pin: Pin) -> World {
 
 /// One act with another between any two of its writes: both succeed, the live release is whole, and no tag lags.
 #[test]
-fn whatever_comes_between_two_writes_leaves_all_in_order() {
+fn action_between_any_two_writes_of_another_leaves_all_in_order() {
     let acts = [Act::Refresh(None), Act::Rollback(0), Act::Rollback(1), Act::Unpin, Act::Repair, Act::Restore];
     let mut tried = 0;
     let (following, pinned) = (Pin::Following, Pin::Pinned);

@@ -72,7 +72,7 @@ fn release_of_newer_rules_is_left_to_newer_software() {
 }
 
 #[test]
-fn what_both_stores_lost_comes_from_the_repository() {
+fn content_that_both_stores_lost_comes_from_the_repository() {
     let world = published();
     world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
     world.registry.blobs.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
@@ -133,7 +133,7 @@ fn forgotten() -> (World, LiveIndex) {
 }
 
 #[test]
-fn what_is_built_again_is_what_was_live() {
+fn release_that_both_stores_lost_is_built_again_as_it_was() {
     let (world, live) = forgotten();
     world.branch.commit(with_owners(1));
     block_on(world.publisher().repair(CompareScope::All)).unwrap();
@@ -141,7 +141,7 @@ fn what_is_built_again_is_what_was_live() {
 }
 
 #[test]
-fn what_is_built_again_may_be_refused() {
+fn release_that_is_built_again_with_errors_is_refused_when_strict() {
     let world = World::new();
     let mut tree = tree_of(&[(1, 0)]);
     tree.insert(TreePath::parse("stacks/bad/devfile.yaml").unwrap(), File::plain("schemaVersion: [")).unwrap();
@@ -217,7 +217,7 @@ fn with_two_releases(pin: Pin) -> (World, Bytes) {
 }
 
 #[test]
-fn damaged_index_is_restored_with_its_pin_by_whoever_comes_first() {
+fn damaged_index_is_restored_with_its_pin_by_the_first_action() {
     let cases = [(Pin::Following, false), (Pin::Following, true), (Pin::Pinned, false), (Pin::Pinned, true)];
     for ((pin, by_refresh), damage) in cases.into_iter().flat_map(|case| DAMAGES.map(|damage| (case, damage))) {
         let (world, good) = with_two_releases(pin);

@@ -91,7 +91,7 @@ fn lacking(release: &Release) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
+async fn unavailable_content_is_named_and_the_rest_is_published() {
     let clay = zip("README.md", "clay");
     let server = TestServer::start(move |path, _| match path {
         "/clay.zip" => ok(&clay, ""),
@@ -188,7 +188,7 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
 }
 
 #[tokio::test]
-async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
+async fn fetched_starter_is_not_fetched_again_for_the_missing_one() {
     let (server, down) = server_of_two().await;
     let starter = |name: &str| format!("- {{name: {name}, zip: {{location: \"{}{name}.zip\"}}}}\n", server.url("/"));
     let devfile = format!("{}starterProjects:\n{}{}", devfile("kiln", "1.0.0"), starter("one"), starter("two"));

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_everything() {
+    fn query_without_filters_counts_every_value() {
         let (names, counts) = shown("");
         assert_eq!(names, ["kiln", "loom", "forge", "pot", "loom"]);
         insta::assert_snapshot!(counts, @"
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_a_facet_and_all_of_the_facets() {
+    fn entry_needs_one_picked_value_of_each_facet() {
         for (query, names) in [
             ("types=stack", vec!["kiln", "loom", "forge"]),
             ("types=stack,sample&tags=python", vec!["kiln", "pot"]),

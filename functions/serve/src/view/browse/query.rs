@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_out() {
+    fn meaningless_parameter_of_a_list_is_left_out() {
         for raw in ["", "page=0", "page=-1", "page=x", "search=+", "tags=,,&sort=up", "other=1", "&&=&%zz", "tags="] {
             assert_eq!(parse(raw), ListQuery { page: 1, ..ListQuery::default() }, "{raw}");
         }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_short() {
+    fn url_of_a_list_leaves_out_the_defaults() {
         assert_eq!(parse("page=1&sort=relevance").href(), "/viewer");
         assert_eq!(parse("tags=C%23,a&sort=modified").href(), "/viewer?tags=C%23&tags=a&sort=modified");
         assert_eq!(parse("search=a&tags=x&page=3").without(Facet::Tags, "x").href(), "/viewer?search=a");

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_in_every_text_the_best_first() {
+    fn search_finds_every_text_of_an_entry_best_first() {
         for (search, names) in [
             ("java", vec!["java-maven", "javascript-web", "python"]),
             ("JAVA  maven", vec!["java-maven"]),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_by_language_provider_type_and_other_names() {
+    fn search_finds_by_language_provider_type_and_other_names() {
         let entry = |name: &str, entry_type, language: &str, provider: &str, tags: &[&str]| Entry {
             name: name.into(),
             entry_type,
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_near() {
+    fn near_names_of_a_misspelt_name_are_the_similar_ones() {
         let names = ["nodejs", "nodejs-angular", "java-maven", "go", "python"];
         let near = |wanted: &str| near_names(wanted, names.into_iter());
         assert_eq!(near("nodjs"), ["nodejs", "nodejs-angular"]);
@@ -390,7 +390,7 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(search in "\\PC{0,60}") {
+        fn search_for_any_text_never_panics(search in "\\PC{0,60}") {
             found(&search);
         }
     }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn orders() {
+    fn list_has_the_order_that_its_query_names() {
         assert_eq!(browsed(""), ["Forge", "Kiln", "Loom", "Loom shop", "Pot"]);
         assert_eq!(browsed("sort=modified"), ["Pot", "Kiln", "Loom", "Loom shop", "Forge"]);
         assert_eq!(browsed("sort=newest"), ["Pot", "Loom", "Loom shop", "Kiln", "Forge"]);

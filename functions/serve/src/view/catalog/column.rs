@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_each_text_once() {
+    fn column_keeps_each_text_once() {
         let column = Column::new(Field::Tags, &fixture::entries());
         let mut texts: Vec<_> = column.texts.iter().collect();
         texts.sort();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_looked_for_in_the_rows_that_hold_those_before_it() {
+    fn text_is_searched_in_the_rows_that_match_those_before_it() {
         let entries = fixture::entries();
         let column = Column::new(Field::Tags, &entries);
         let asked = ["go", "deprecated"].map(str::to_owned);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_by_part_of_the_text() {
+    fn column_finds_a_text_by_a_part_of_it() {
         let entries = fixture::entries();
         let column = Column::new(Field::DisplayName, &entries);
         let found = &column.find_all(&["runtime".to_owned()])[0];

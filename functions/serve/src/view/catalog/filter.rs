@@ -212,7 +212,7 @@ mod tests {
     const ALL: &str = "go@2.10.0,2.9.0,1.2.0 java@1.3.0-rc,1.2.0 go@1.0.0,2.0.0 plain";
 
     #[test]
-    fn filters_in_schema_2() {
+    fn query_in_schema_2_keeps_the_matching_versions() {
         for (query, expected) in [
             ("", ALL),
             ("name=GO", "go@2.10.0,2.9.0,1.2.0 go@1.0.0,2.0.0"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_intersect() {
+    fn several_filters_keep_their_intersection() {
         for (query, expected) in [
             ("name=go&default=false&tags=deprecated", "go@2.9.0,1.2.0"),
             ("description=1.19&resources=archive.tar", "go@2.9.0"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_in_schema_1() {
+    fn query_in_schema_1_keeps_the_matching_entries() {
         for (query, expected) in [
             ("", "go java go plain"),
             ("minVersion=abc", "go java go plain"),

@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn filters_intersect(a in condition(), b in condition()) {
+    fn two_filters_keep_the_intersection_of_each(a in condition(), b in condition()) {
         // A scalar is given once, so only different parameters can be asked together.
         prop_assume!(a.0 != b.0);
         for schema in [IndexSchema::V1, IndexSchema::V2] {

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_form_encoding() {
+    fn query_string_is_read_as_a_form() {
         let go = v2("name=go").unwrap();
         for same in ["name=g%6F", "n%61me=go", "&&name=+GO%20&", "bogus=1&name=go&tags[]=x", "name=go&NAME=java"] {
             assert_eq!(v2(same).unwrap(), go, "{same}");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_a_parameter_does_not_take() {
+    fn value_that_a_parameter_does_not_take_is_refused() {
         for (raw, parameter) in [
             ("name=", "name"),
             ("name", "name"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_a_parameter_takes() {
+    fn value_that_a_parameter_takes_is_read() {
         for raw in [
             "tags=a&tags=a",
             "links=a&links=a",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_given_again_is_looked_for_once() {
+    fn repeated_text_is_searched_once() {
         let once = v2("tags=go&links=a").unwrap();
         assert_eq!(v2(&format!("links=a{}", "&tags=go&tags=+GO".repeat(500))).unwrap(), once);
         assert_eq!(once.texts(), 2);
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_taken() {
+    fn error_of_an_invalid_value_names_the_valid_ones() {
         assert_eq!(
             v2("minVersion=abc").unwrap_err().to_string(),
             "the parameter `minVersion` has an invalid value; it takes one version of two or three \
@@ -339,14 +339,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn query_of_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let raw = String::from_utf8_lossy(&bytes);
             let _ = Query::parse(IndexSchema::V1, &raw);
             let _ = Query::parse(IndexSchema::V2, &raw);
         }
 
         #[test]
-        fn never_panics_on_known_names(name in 0..32usize, value in "[%+;=&0-9a-zA-Z.é-]{0,12}") {
+        fn known_parameter_with_any_value_never_panics(name in 0..32usize, value in "[%+;=&0-9a-zA-Z.é-]{0,12}") {
             let name = super::super::parameter::PARAMETERS[name].name;
             let raw = format!("{name}={value}");
             if let Err(bad) = v2(&raw) { prop_assert!(bad.to_string().contains(bad.parameter())); }
