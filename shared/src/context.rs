@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn progress_of_a_part_is_that_of_the_whole() {
+    async fn progress_of_a_child_is_that_of_its_action() {
         let whole = Context::new(None);
         let progress = whole.progress();
         whole

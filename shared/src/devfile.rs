@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_the_index_needs() {
+    fn devfile_that_lacks_fields_of_the_index_is_refused() {
         let rules = |text: &str| -> Vec<String> {
             let problem = |problem: Diagnostic| {
                 let position = problem.position.unwrap();

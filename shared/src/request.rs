@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn x_ray_is_the_runtimes() {
+    fn x_ray_header_counts_only_in_lambda() {
         let headers = headers(&[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")]);
         assert!(RequestOrigin::of(&Method::GET, &headers, Some("id")).xray.is_some());
         assert!(RequestOrigin::of(&Method::GET, &headers, None).xray.is_none());

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_what_is_below_a_folder_and_not_beside_it() {
+    fn folder_of_a_tree_has_the_files_below_it_alone() {
         let tree =
             tree(&["stacks/go/1.0.0/devfile.yaml", "stacks/go/stack.yaml", "stacks/go-x/devfile.yaml", "stacks/go.md"]);
         let below: Vec<_> = tree.below("stacks/go").map(|(path, _)| path).collect();

@@ -120,7 +120,7 @@ async fn published_behind_a_proxy() -> (Proxy, Serving) {
 }
 
 #[tokio::test]
-async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
+async fn missing_manifest_without_a_read_of_the_bucket_is_not_cacheable() {
     let (proxy, serve) = published_behind_a_proxy().await;
     let missing = format!("/v2/devfile-catalog/loom/manifests/sha256:{}", "0".repeat(64));
     let looked = serve.ask("GET", &missing, &[]).await;
@@ -150,7 +150,7 @@ async fn status_reads_the_bucket_once_a_second_at_most() {
 }
 
 #[tokio::test]
-async fn a_bad_version_is_quarantined_with_its_place() {
+async fn bad_version_is_quarantined_with_its_position() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locations_are_told_apart_by_their_form() {
+    fn locations_are_distinguished_by_their_form() {
         let folder = tempfile::tempdir().unwrap();
         let here = folder.path().to_str().unwrap();
         let sha = "1".repeat(40);

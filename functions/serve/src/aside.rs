@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn pieces_run_in_the_order_in_which_they_came_and_survive_a_panic() {
+    async fn jobs_run_in_the_order_in_which_they_came_and_survive_a_panic() {
         let (sender, receiver) = mpsc::channel();
         for number in 0..100 {
             let sender = sender.clone();

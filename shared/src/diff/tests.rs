@@ -40,7 +40,7 @@ fn equal_sides_differ_in_nothing() {
 }
 
 #[test]
-fn entries_versions_defaults_and_fields_are_told_apart() {
+fn entries_versions_defaults_and_fields_are_compared_one_by_one() {
     let mut old = side(&[
         stack("gone", &[version("1.0.0", true)]),
         stack("kiln", &[version("1.0.0", true), version("0.9.0", false)]),

@@ -54,7 +54,7 @@ async fn get(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
 }
 
 #[tokio::test]
-async fn content_comes_whole_and_with_nothing_said_about_us() {
+async fn fetched_content_is_whole_and_its_request_names_no_user() {
     let server = faulty().await;
     assert_eq!(get_from(&server, "/ok").await.unwrap(), "hello");
     assert_eq!(get_from(&server, "/redirect//ok").await.unwrap(), "hello", "a relative redirect");

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_text_stays() {
+    fn swap_leaves_the_rest_of_the_text() {
         let zip = r#"zip: {"location": "https://r/x.zip"}"#;
         let cases = [
             (

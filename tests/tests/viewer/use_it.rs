@@ -18,7 +18,7 @@ async fn start() -> (TestRegistry, Serving, Browser) {
 const NAMES: &str = "[...document.querySelectorAll('.card h3')].map((name) => name.textContent).join()";
 
 #[tokio::test]
-async fn find_a_stack_and_open_it() {
+async fn stack_is_found_by_search_and_filter_and_opened() {
     let (_registry, serve, browser) = start().await;
     browser.open(&format!("{}/viewer", serve.url)).await;
     assert_eq!(browser.text("#results h2").await, "25 entries");

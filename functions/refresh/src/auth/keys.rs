@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn key_of_another_kind_with_the_same_id_closes_no_door() {
+    async fn key_of_another_kind_with_the_same_id_is_ignored() {
         let key = SigningKey::generate("a").unwrap();
         let other = serde_json::json!({"kty": "EC", "kid": "a", "crv": "P-256", "x": "AA", "y": "AA"});
         let set = serde_json::from_value(serde_json::json!({ "keys": [other, key.jwk()] })).unwrap();

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_workflow_will_do_where_none_is_configured() {
+    async fn token_of_any_workflow_is_accepted_when_none_is_configured() {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(Policy { job_workflow_ref: None, ..policy() }, &key);
         let token = key.sign(&but(json!({ "job_workflow_ref": "example/registry/other" }))).unwrap();

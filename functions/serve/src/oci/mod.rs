@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_link_to_the_next() {
+    fn page_of_a_list_links_the_next() {
         let ask = |query: &str| {
             let names = ["a", "b+", "c"].map(str::to_owned).to_vec();
             let (request, ()) = axum::http::Request::get(format!("/?{query}")).body(()).unwrap().into_parts();

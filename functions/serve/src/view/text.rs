@@ -25,7 +25,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn folds_case_and_white_space() {
+    fn fold_joins_case_and_white_space() {
         for (text, folded) in [
             ("", ""),
             (" \t\n", ""),

@@ -126,7 +126,7 @@ async fn list_of_forty_entries_has_pages_of_fifteen() {
 }
 
 #[tokio::test]
-async fn the_status_is_for_operators() {
+async fn status_page_names_problems_and_is_not_cached() {
     let response = get(&example(), "/viewer/status").await;
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let shown = text(response).await;

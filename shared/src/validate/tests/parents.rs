@@ -134,7 +134,7 @@ fn chain_of_parents_is_followed_and_a_cycle_is_reported() {
 }
 
 #[test]
-fn plugins_of_the_first_version() {
+fn plugin_of_schema_2_0_is_merged_and_its_mistakes_are_reported() {
     let head = HEAD.replace("2.2.2", "2.0.0");
     let plugin = "schemaVersion: 2.0.0\ncomponents: [{name: box, container: {image: i}}]\n";
     let lines = "components:\n  - name: p\n    plugin: {uri: p.yaml, components: [{name: zz, container: {memoryLimit: 1Gi}}]}\n  - {name: box, volume: {}}\n";

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn forgives_typos_only_where_nothing_is_spelled_so() {
+    fn search_forgives_typos_only_where_nothing_is_spelled_so() {
         for (search, names) in [
             ("pyhton", vec!["python"]),
             ("pythn", vec!["python"]),

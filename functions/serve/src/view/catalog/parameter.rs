@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn openapi_says_what_is_taken() {
+    fn openapi_parameter_has_the_values_that_are_valid() {
         let by_name = |name| PARAMETERS.iter().find(|parameter| parameter.name == name).unwrap().openapi();
         assert_eq!(
             by_name("arch"),

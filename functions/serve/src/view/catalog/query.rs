@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_ignores_what_it_does_not_know() {
+    fn query_in_schema_1_ignores_unknown_parameters() {
         let raw = "minVersion=abc&maxSchemaVersion=&default=x&commandGroups=x&deploymentScopes=x&minLastModified=x";
         assert!(Query::parse(IndexSchema::V1, raw).unwrap().is_empty());
     }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_schema_versions() {
+    fn range_of_schema_versions_admits_the_versions_within() {
         let range = SchemaVersionRange::parse("minSchemaVersion=2.1&maxSchemaVersion=2.2.0&name=").unwrap();
         for (version, inside) in [("2.1.0", true), ("2.2.0-alpha", true), ("2.2.1", false), ("", false)] {
             assert_eq!(range.admits(version), inside, "{version}");
