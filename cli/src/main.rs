@@ -1,7 +1,15 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. [`preview`], [`run`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`,
-//! `index`, `serve` and `refresh` are those of the libraries.
+//! `main` parses the arguments and runs one subcommand; start reading there. The modules are in the order in which somebody needs
+//! them:
+//!
+//! 1. `command` declares the subcommands with their options.
+//! 2. `new` writes the files of a stack or version.
+//! 3. `preview` serves a folder from this machine and follows its changes.
+//! 4. `check` and `index` are those of the library's [`checker`].
+//! 5. `diff` shows the changes for clients between two states; `compare` asks two live registries the same questions.
+//!    Both read live registries with `live`.
+//! 6. `run` has both functions and the schedule in one process; `serve` and `refresh` are those of their crates.
 
 mod command;
 mod compare;

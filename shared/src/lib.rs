@@ -15,7 +15,9 @@
 //! - [`directory`]: both stores in a directory
 //! - [`plain_http`], [`gateway`], [`request`]: HTTP servers and Lambda events
 //! - [`settings`], [`environment`], [`secret`]: configuration; [`limits`]: every bound with its reason
-//! - [`logging`], [`telemetry`], [`trace`], [`emf`], [`context`]: observability
+//! - [`logging`], [`telemetry`], [`trace`], [`emf`], [`context`]: observability; [`terminal`]: the output of commands
+//! - `retry`, `retry_after`, `aws`: calls to other servers; [`public_url`], [`open_in`]: links for clients
+//! - [`digest`], [`version`], [`timestamp`], [`text`], `media_type`, `error`: values that all others share
 
 pub mod artifact;
 mod aws;

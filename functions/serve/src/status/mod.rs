@@ -1,4 +1,4 @@
-//! The service itself: `/` links everything, `/health` and `/status` report the live release and its freshness.
+//! The service itself: `/` leads to the viewer or the index, `/health` and `/status` report the live release and its freshness.
 
 use std::sync::Arc;
 
