@@ -8,7 +8,7 @@
 //! allocated and registered anew for each.
 //!
 //! Start reading at [`Server::run`]. `connections` has the limits and timeouts of all connections, `activity` the party that one waits
-//! for, as `body` and `socket` note it; `host` checks the header `Host`.
+//! for, as `body` notes it; `socket` reads and writes, and `host` checks the header `Host`.
 
 mod activity;
 mod body;
