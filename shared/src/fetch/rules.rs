@@ -113,7 +113,7 @@ impl Rules {
         Self { hosts: Hosts::AnyPublic, loopback, trusted: [host].into() }
     }
 
-    /// Holds an address, as it was written or redirected to, against the rules. Names are looked at again when they are resolved.
+    /// Holds an address, as it was written or redirected to, against the rules. Names are checked again when they are resolved.
     pub(super) fn check(&self, url: &Url) -> Result<(), Reason> {
         let host = url.host().ok_or(Reason::NotAllowed("the URL names no host"))?;
         if !url.username().is_empty() || url.password().is_some() {

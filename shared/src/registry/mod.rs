@@ -199,7 +199,7 @@ impl RegistryError {
 
 /// An OCI registry, as publishing uses it. Repositories are named without the namespace.
 pub trait Registry: Send + Sync {
-    /// The address, by which registries are told apart.
+    /// The address, by which registries are distinguished.
     fn address(&self) -> String;
 
     /// Digest of the manifest with a name; none when there is no such manifest.

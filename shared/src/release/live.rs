@@ -18,7 +18,7 @@ use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{HISTORY_CHANGES, KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
 use crate::timestamp::Timestamp;
 
-/// The last field of `index.json`: the digest of all bytes before it. It tells a reader whether any byte changed, those of the
+/// The last field of `index.json`: the digest of all bytes before it. It shows a reader whether any byte changed, those of the
 /// pin included.
 const DIGEST: &str = ",\"digest\":\"";
 

@@ -53,7 +53,7 @@ pub(super) struct Recording(Option<Context>);
 #[derive(Debug)]
 pub(super) struct Exporter;
 
-/// The way to the collector. It tells the log when calls begin to fail, and not of each.
+/// The way to the collector. It logs when calls begin to fail, and not each failure.
 #[derive(Debug)]
 struct Collector {
     client: reqwest::Client,

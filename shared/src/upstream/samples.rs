@@ -106,7 +106,7 @@ async fn fetch_one(run: &Run<'_>, wanted: &WantedDevfile) -> Result<Had, Unavail
 /// Returns the errors of an upstream devfile, reported at the entry that names it.
 fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
     let checked = validate::sample(&had.name, &had.content, &Surroundings::ALONE);
-    // Its parents are not looked for: they are its own repository's business.
+    // Its parents are not fetched: they are its own repository's business.
     let errors = checked.diagnostics.into_iter().filter(|problem| {
         problem.severity == Severity::Error
             && !problem.rule.starts_with("parent/")

@@ -62,7 +62,7 @@ impl Findings {
         self.files.len()
     }
 
-    /// A reason not to publish.
+    /// Adds an error, a reason not to publish.
     pub(crate) fn error(&mut self, at: FilePosition, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.add(at, Diagnostic::error("", rule, message, hint), at.file != 0);
     }
@@ -72,7 +72,7 @@ impl Findings {
         self.add(at, Diagnostic::warning("", rule, message, hint), true);
     }
 
-    /// Something to look at.
+    /// Adds a warning.
     pub(crate) fn warning(
         &mut self,
         at: FilePosition,

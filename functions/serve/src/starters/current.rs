@@ -1,7 +1,7 @@
 //! Which zip of a starter project is the current one.
 //!
-//! The state of a source is looked at when somebody asks, at most every five minutes. A state whose zip is in the bucket costs
-//! that look alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
+//! The state of a source is checked when somebody asks, at most every five minutes. A state whose zip is in the bucket costs
+//! that check alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
 //! Requests that ask for one source at once share all of this.
 
 use std::collections::HashMap;

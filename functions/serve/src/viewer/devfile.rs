@@ -29,7 +29,7 @@ pub(super) struct Devfile {
 }
 
 /// Most components, commands and starter projects that are shown, and most names in a list of one of them. Published devfiles have
-/// below twenty; each command is looked for in all lists.
+/// below twenty; each command is searched in all lists.
 const SHOWN: usize = 200;
 
 /// Most events that are shown; the schema has four.

@@ -40,7 +40,7 @@ pub(super) fn short_url(url: &str) -> &str {
     rest.trim_end_matches('/')
 }
 
-/// A Git remote as a page to look at, where its host shows one under the same URL.
+/// A Git remote as a page for people, where its host shows one under the same URL.
 pub(super) fn repository_page(remote: &str) -> Option<&str> {
     let page = safe_link(remote).filter(|link| !link.starts_with('/'))?;
     Some(page.strip_suffix(".git").unwrap_or(page))

@@ -37,7 +37,7 @@ pub(super) struct RegistryInfo<'a> {
     pub(super) name: &'a str,
     /// Its name in paths.
     pub(super) slug: &'a str,
-    /// Its URL, if it is configured or the request tells.
+    /// Its URL, if it is configured or the request names it.
     pub(super) origin: Option<&'a PublicUrl>,
     /// The caching of its pages.
     pub(super) caching: Caching,

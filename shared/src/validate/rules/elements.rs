@@ -1,10 +1,10 @@
-//! The components and commands of a devfile, as the rules look at them.
+//! The components and commands of a devfile, as the rules see them.
 
 use std::collections::HashMap;
 
 use crate::yaml::{FilePosition, Node};
 
-/// The devfile after parents, plugins and variables, as the rules look at it.
+/// The devfile after parents, plugins and variables, as the rules see it.
 #[derive(Debug)]
 pub(super) struct FlatDevfile<'a> {
     /// All of it.

@@ -54,14 +54,14 @@ pub(crate) struct ListQuery {
     picked: [Vec<String>; FACETS],
 }
 
-/// Longest search that is looked at; the rest of a longer one is cut off.
+/// Longest search that is read; the rest of a longer one is cut off.
 const SEARCH_CHARS: usize = 200;
 
 impl ListQuery {
     /// Reads a query string. Nothing is an error: senseless values are ignored, and so are values after the first
     /// [`PICKED_VALUES`].
     ///
-    /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
+    /// `is_known` decides whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
     pub(crate) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
         for (name, value) in pairs(raw) {

@@ -34,7 +34,7 @@ impl Column {
 
     /// Looks for each of some texts; no entry or version is asked whether it holds more than these.
     ///
-    /// A row must hold them all, so each text is looked for only in the rows that hold the ones before it, and the search ends when
+    /// A row must hold them all, so each text is searched only in the rows that hold the ones before it, and the search ends when
     /// no row is left. A query of a thousand short texts costs little more than one of as many as some row can hold.
     pub(super) fn find_all(&self, folded: &[String]) -> Vec<Found> {
         let mut all = Vec::with_capacity(folded.len());
@@ -149,9 +149,9 @@ mod tests {
             let started = Instant::now();
             (column.find_all(texts).len(), started.elapsed())
         };
-        let ((looked_for, all), (_, few)) = (time(&texts), time(&texts[..20]));
-        println!("{looked_for} of {} texts looked for in {all:?}; 20 in {few:?}", texts.len());
-        assert!(looked_for < 100, "{looked_for}");
+        let ((searched, all), (_, few)) = (time(&texts), time(&texts[..20]));
+        println!("{searched} of {} texts searched in {all:?}; 20 in {few:?}", texts.len());
+        assert!(searched < 100, "{searched}");
         assert!(all < 10 * few + Duration::from_millis(20), "{all:?}, 20 of them {few:?}");
     }
 

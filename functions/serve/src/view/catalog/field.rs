@@ -1,4 +1,4 @@
-//! The texts that filters look at: where each stands in an entry and in a version.
+//! The texts that filters read: where each stands in an entry and in a version.
 
 use std::collections::BTreeMap;
 

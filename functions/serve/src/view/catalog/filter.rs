@@ -188,7 +188,7 @@ impl Test<'_> {
     }
 }
 
-/// Whether every text that was looked for stands in `texts`. Only a list of architectures that is empty means all.
+/// Whether every searched text stands in `texts`. Only a list of architectures that is empty means all.
 fn holds_all(field: Field, found: &[Found], texts: &[u32]) -> bool {
     if texts.is_empty() {
         return field == Field::Architectures;

@@ -176,7 +176,7 @@ fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParame
 fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filter>, BadParameter> {
     let bad = || refuse(parameter, "has an invalid value");
     let value = values.first().map_or("", |value| value.as_ref());
-    // To look for a text twice finds nothing else.
+    // A second search for a text finds nothing else.
     let texts = || values.iter().map(|value| fold(value)).collect::<BTreeSet<_>>().into_iter().collect();
     Ok(Some(match parameter.kind {
         Kind::Text(field) | Kind::Texts(field, _) => Filter::Texts(field, texts()),
