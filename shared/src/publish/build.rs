@@ -124,7 +124,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Plans a release upon the release before, if that was made in the same way and its index is whole.
     fn plan(&self, listing: Listing, before: Option<&Before<'_>>, due: &BTreeSet<String>) -> Plan {
-        let Some(before) = before.filter(|before| before.known == Known::Kept) else {
+        let Some(before) = before.filter(|before| before.known == Known::Reused) else {
             return Plan::everything(listing);
         };
         let outline = &before.stored.outline;

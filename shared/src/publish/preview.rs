@@ -94,7 +94,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let Some(stored) = self.unless_late(proposed).await? else { return superseded() };
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
         let outline = self.outline(&live.index).await?;
-        let before = outline.map(|stored| Before { live: &live, stored, known: Known::Kept });
+        let before = outline.map(|stored| Before { live: &live, stored, known: Known::Reused });
         let (mut timings, none) = (Timings::default(), BTreeSet::new());
         let made = self.build(&proposed.commit_hash, before.as_ref(), &none, Emptiness::Meant, &mut timings);
         let Made { built, previous, .. } = Box::pin(made).await?;

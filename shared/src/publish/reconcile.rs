@@ -122,7 +122,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
         let mut timings = Timings::default();
         let stored = self.outline(&live.index).await?;
-        let before = stored.map(|stored| Before { live, stored, known: Known::Kept });
+        let before = stored.map(|stored| Before { live, stored, known: Known::Reused });
         let (due, before) = (BTreeSet::new(), before.as_ref());
         let build = async |commit: &CommitSha, timings: &mut Timings| {
             self.build(commit, before, &due, Emptiness::Refused, timings).await

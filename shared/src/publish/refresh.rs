@@ -74,7 +74,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             timings.look = started.elapsed();
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
             let mut due = None;
-            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Kept && is_live(live)) {
+            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Reused && is_live(live)) {
                 let found = self.due(&live.index, None).await?;
                 if found.subjects.is_empty() {
                     return Ok(Report::nothing_new(&live.index, requested, timings));

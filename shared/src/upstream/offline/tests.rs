@@ -75,7 +75,7 @@ impl Keep for Full {
 async fn publish(fetcher: &UpstreamFetcher, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
     let mut complete = fetcher.complete(tree.clone(), previous).await;
     let plan = release::Plan::everything(Listing::of(tree));
-    fetcher.take_offline(&mut complete, &plan, previous, Known::Kept, keep).await.unwrap();
+    fetcher.take_offline(&mut complete, &plan, previous, Known::Reused, keep).await.unwrap();
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
@@ -137,7 +137,7 @@ async fn unavailable_content_is_named_and_the_rest_is_published() {
 
     let plan = release::Plan::everything(Listing::of(&tree));
     let mut complete = fetcher.complete(tree, None).await;
-    let full = fetcher.take_offline(&mut complete, &plan, None, Known::Kept, &Full).await;
+    let full = fetcher.take_offline(&mut complete, &plan, None, Known::Reused, &Full).await;
     assert_eq!(full, Err("full".to_owned()));
 }
 
