@@ -23,7 +23,7 @@ use crate::upstream::offline::Known;
 pub(super) struct Before<'a> {
     pub(super) live: &'a Live,
     pub(super) stored: StoredOutline,
-    /// Whether its content of other hosts is kept.
+    /// Whether its upstream content is reused.
     pub(super) known: Known,
 }
 

@@ -106,7 +106,7 @@ pub(crate) enum StarterError {
     #[error("the zip is not in the cache bucket any more")]
     Gone,
     /// All of it took too long. It goes on where it can.
-    #[error("the starter project could not be had and packed in time")]
+    #[error("the starter project could not be fetched and packed in time")]
     Slow,
     /// The work ended early.
     #[error("the work was ended: {0}")]

@@ -39,7 +39,7 @@ fn answer(schema: IndexSchema, query: &str) -> Vec<Entry> {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The versions that are kept of each entry that is.
+/// The matching versions of each matching entry.
 fn matches(schema: IndexSchema, query: &str) -> Matches {
     let versions = |entry: &Entry| entry.versions.iter().map(|version| version.version.clone()).collect();
     let key = |entry: &Entry| (entry.entry_type == EntryType::Sample, entry.name.clone());
