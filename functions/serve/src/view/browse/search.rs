@@ -32,7 +32,7 @@ const START: u32 = 4;
 const PART: u32 = 2;
 const TYPO: u32 = 1;
 
-/// Most words of a search that are searched.
+/// Most words of a search; the others are ignored.
 const SEARCHED_WORDS: usize = 12;
 
 /// Longest word that may have a typo, in characters; comparing two takes the product of their lengths.
