@@ -1,4 +1,4 @@
-"""The modules of the commands in `scripts/`. Standard library only, so that Python 3.9 or newer is all they need.
+"""The modules of the commands in `scripts/`. Standard library only, so that Python 3.11 or newer is all they need.
 
     console     what a person sees: steps, table, colours
     tools       fetches pinned tools into .tools/
