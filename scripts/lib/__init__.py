@@ -9,7 +9,7 @@
     snapshot    notices changes in a folder
     functions   the two functions, under the Lambda emulator or as plain HTTP servers
     report      a refresh report in words
-    stage, measures   what `scripts/bench` measures, and how
+    programs    builds, servers and start of the programs of `tests/` that measure others
     checks      lints of the template, the Kubernetes manifests and the licences of dependencies
     parameters, account, packages   what `scripts/deploy` is made of: parameters and their refusals, the AWS account, a release
     create_stack, fetch_packages, translate   the template for the console: what it is made of, the function in it, the transform

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable, Optional, Sequence
 
-from . import bench, dev, events, functions, measures, report, s3, servers, snapshot, soak, stage, suite, tools
+from . import bench, dev, events, programs, report, s3, servers, snapshot, soak, suite, tools
 from .console import Failure
 from .processes import Tail, free_ports
 
@@ -201,42 +201,6 @@ class Settings(Folder):
         self.assertEqual(environment["NO_PROXY"], "example.org,127.0.0.1,localhost")
 
 
-class Bench(unittest.TestCase):
-    SAID = """\
-Running 2s test @ http://127.0.0.1:1/
-  2 threads and 16 connections
-  Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency     1.17ms    0.93ms  12.12ms   74.12%
-  Latency Distribution
-     50%  810.00us
-     75%    1.20ms
-     90%    2.20ms
-     99%    4.41ms
-  27512 requests in 2.00s, 2.91GB read
-Requests/sec:  13702.51
-Transfer/sec:      1.45GB
-"""
-
-    def test_what_wrk_says_is_read(self) -> None:
-        self.assertEqual(stage.parse_wrk(self.SAID), stage.Load(13702.51, 0.81, 4.41, 0))
-        refused = self.SAID + "  Non-2xx or 3xx responses: 7\n"
-        self.assertEqual(stage.parse_wrk(refused).failed, 7)
-        with self.assertRaises(Failure):
-            stage.parse_wrk("unable to connect to 127.0.0.1:1 Connection refused\n")
-
-    def test_a_missed_target_is_shown(self) -> None:
-        rows = [measures._time("start", 0.051, 0.1), measures._time("the first", 3.21, 3.0), measures.Row("size", "", "2 MB")]
-        text = bench.text_table(rows)
-        self.assertEqual(text[1], "start      under 100 ms  51 ms     met")
-        self.assertEqual(text[2], "the first  under 3.0 s   3.2 s     missed")
-        self.assertEqual(text[3], "size                     2 MB")
-        self.assertEqual(bench.markdown(rows, ["Calm."])[-3:], ["| size |  | 2 MB |  |", "", "Calm."])
-
-    def test_only_known_parts_are_measured(self) -> None:
-        with self.assertRaises(Failure):
-            bench.main(Path("/nowhere"), ["everything"])
-
-
 class Suite(Folder):
     """`scripts/test`, with a supervisor that starts nothing."""
 
@@ -284,21 +248,34 @@ class Suite(Folder):
         self.assertEqual((failed, started), (("cargo build --workspace", 101), ["cargo build --workspace"]))
 
 
-class Soak(unittest.TestCase):
-    """`scripts/soak`, without running anything."""
+class Programs(unittest.TestCase):
+    """`scripts/soak` and `scripts/bench`, without running anything."""
 
     def test_programs_under_test_are_built_and_found(self) -> None:
-        own = ["cargo", "build", "--workspace", "--bin", "soak"]
-        for arguments, builds, programs in (
-            (["--dev", "--seconds", "30"], [["cargo", "build", "--workspace"]], "debug"),
-            (["--seconds", "30"], [functions.Plain.build, own], "release"),
-            (["--store", "--seconds", "30"], [["cargo", "build", "--release", "-p", "cli"], own], "release"),
+        functions, tool = programs.FUNCTIONS, programs.TOOL
+        for program, arguments, release in (
+            (soak, ["--dev", "--seconds", "30"], None),
+            (soak, ["--seconds", "30"], [functions]),
+            (soak, ["--store", "--seconds", "30"], [tool]),
+            (bench, ["--dev"], None),
+            (bench, ["--quick", "index", "large"], [functions]),
+            (bench, ["index", "tool"], [functions, tool]),
+            (bench, ["--markdown", "table.md"], [functions, tool]),
         ):
-            self.assertEqual(soak.builds(arguments), builds)
+            name = program.__name__.rpartition(".")[2]
+            own = ["cargo", "build", "--workspace", "--bin", name]
+            expected = [["cargo", "build", "--workspace"]] if release is None else [*release, own]
+            self.assertEqual(program.builds(arguments), expected)
             with unittest.mock.patch.dict(os.environ, CARGO_TARGET_DIR="/built"):
-                command = soak.command(Path("/nowhere"), arguments)
+                command = program.command(Path("/nowhere"), arguments)
             others = [argument for argument in arguments if argument != "--dev"]
-            self.assertEqual(command, ["/built/debug/soak", "--programs", f"/built/{programs}", *others])
+            folder = "debug" if release is None else "release"
+            self.assertEqual(command, [f"/built/debug/{name}", "--programs", f"/built/{folder}", *others])
+
+    def test_servers_are_started_unless_a_directory_is_the_store(self) -> None:
+        self.assertEqual(soak.SOAK.tools(["--store"]), [])
+        for wanted in (soak.SOAK.tools([]), bench.BENCH.tools(["index"])):
+            self.assertLessEqual({"weed", "docker-registry"}, set(wanted))
 
 
 class Tools(Folder):
