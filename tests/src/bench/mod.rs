@@ -109,7 +109,7 @@ pub async fn run(options: &BenchOptions) -> Result<()> {
     for part in parts {
         let (name, begin) = (part.name(), Instant::now());
         step("measure", &name);
-        part.measure(&stage, &mut table).await.with_context(|| format!("{name} cannot be measured"))?;
+        part.measure(&stage, &mut table).await.with_context(|| format!("cannot measure {name}"))?;
         step("", &format!("({:.0} s)", begin.elapsed().as_secs_f64()));
     }
     conditions.push(format!("Registry: {}.", stage.description()));

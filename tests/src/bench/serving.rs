@@ -40,7 +40,7 @@ pub(super) async fn start(stage: &Stage, table: &mut Table) -> Result<()> {
 
 pub(super) async fn cold_starts(stage: &Stage, table: &mut Table) -> Result<()> {
     let registry = stage.published().await?;
-    let (serve, runs) = (stage.program("serve"), stage.times(5, 20));
+    let (serve, runs) = (stage.program("serve")?, stage.times(5, 20));
     let cold = cold_start::measure(&serve, &registry.variables(), runs, "/v2index/all").await?;
     let seconds = cold.first_answer_ms.median / 1000.0;
     table.add(Measurement::time("serve: cold start, from its process to its first answer", seconds, 0.03));

@@ -72,11 +72,11 @@ impl Stage {
             );
         }
         let programs = std::path::absolute(programs)?;
-        for program in ["refresh", "serve", "index-generator"] {
-            let missing = || format!("{program} is not in {}; build it, or see --programs", programs.display());
-            ensure!(programs.join(program).is_file(), missing());
-        }
-        Ok(Self { quick, programs, published: OnceCell::new() })
+        let stage = Self { quick, programs, published: OnceCell::new() };
+        // Registries start these two.
+        stage.program("refresh")?;
+        stage.program("serve")?;
+        Ok(stage)
     }
 
     /// Returns one number for a quick run and another for a thorough one.
@@ -93,9 +93,11 @@ impl Stage {
         }
     }
 
-    /// Returns one of the programs.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+    /// Returns one of the programs, which must be there.
+    pub(super) fn program(&self, name: &str) -> Result<PathBuf> {
+        let program = self.programs.join(name);
+        ensure!(program.is_file(), "{name} is not in {}; build it, or see --programs", self.programs.display());
+        Ok(program)
     }
 
     /// Returns a copy of the registry that is not published yet.
@@ -126,7 +128,7 @@ impl Stage {
         let registry = self.of(empty.path()).await;
         let mut command = Command::new("python3");
         command.arg(generator).arg(registry.repository.path()).args(["--stacks", &stacks.to_string()]);
-        end(command, false).await.context("make-registry")?;
+        end("make-registry", command, false).await?;
         Ok(Some(registry))
     }
 
@@ -148,14 +150,14 @@ impl Stage {
 
     /// Starts `devfile-registry preview` and waits until it is healthy.
     pub(super) async fn preview(&self, registry: &TestRegistry) -> Result<Started> {
-        let mut command = Command::new(self.program("devfile-registry"));
+        let mut command = Command::new(self.program("devfile-registry")?);
         command.arg("preview").arg(registry.repository.path()).args(["--port", "0"]).env_remove("RUST_LOG");
         started(Serving::start_printing(command, "registry preview ")).await
     }
 
     /// Starts `devfile-registry run` with a directory and waits until it has published.
     pub(super) async fn run(&self, registry: &TestRegistry, store: &Path) -> Result<Started> {
-        let mut command = Command::new(self.program("devfile-registry"));
+        let mut command = Command::new(self.program("devfile-registry")?);
         command.arg("run").env("STORE", store).env("REGISTRY_REPO_URL", registry.repository.path());
         let settings = [("LISTEN_ADDR", "127.0.0.1:0"), ("FETCH", "false"), ("RUST_LOG", LEVELS)];
         command.env("WEBHOOK_SECRET", WEBHOOK_SECRET).envs(settings);
@@ -165,9 +167,9 @@ impl Stage {
     /// Runs `index-generator` with a registry repository, and watches its memory if wanted.
     pub(super) async fn generate_index(&self, registry: &TestRegistry, with_memory: bool) -> Result<Ended> {
         let index = tempfile::NamedTempFile::new()?;
-        let mut command = Command::new(self.program("index-generator"));
+        let mut command = Command::new(self.program("index-generator")?);
         command.args(["--force", "--offline"]).arg(registry.repository.path()).arg(index.path());
-        end(command, with_memory).await.context("index-generator")
+        end("index-generator", command, with_memory).await
     }
 
     /// Loads a path of a server with requests.
@@ -195,22 +197,20 @@ pub(super) async fn refresh(registry: &TestRegistry) -> Result<(f64, Value)> {
 /// Runs one refresh as a process, and watches its memory if wanted.
 pub(super) async fn refresh_process(registry: &TestRegistry, with_memory: bool) -> Result<Ended> {
     let command = registry.invocation(&json!({"action": "refresh"}));
-    tokio::time::timeout(REFRESH, end(command, with_memory))
-        .await
-        .context("a refresh takes too long")?
-        .context("refresh")
+    let ended = tokio::time::timeout(REFRESH, end("refresh", command, with_memory)).await;
+    ended.with_context(|| format!("refresh does not end within {REFRESH:?}"))?
 }
 
 /// Runs a program to its end, to the instant.
-async fn end(mut command: Command, with_memory: bool) -> Result<Ended> {
+async fn end(name: &str, mut command: Command, with_memory: bool) -> Result<Ended> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let begin = Instant::now();
-    let process = command.spawn().context("it does not start")?;
+    let process = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let peak = process.id().filter(|_| with_memory).map(Peak::of);
     let output = process.wait_with_output().await?;
     let seconds = begin.elapsed().as_secs_f64();
     let megabytes = megabytes(peak.map_or(0, |peak| peak.so_far()));
-    ensure!(output.status.success(), "it fails ({}): {}", output.status, last_line(&output.stderr));
+    ensure!(output.status.success(), "{name} fails ({}): {}", output.status, last_line(&output.stderr));
     Ok(Ended { seconds, megabytes, output: output.stdout })
 }
 
@@ -221,15 +221,19 @@ fn last_line(log: &[u8]) -> String {
 /// Starts a server and asks until it is healthy.
 async fn started(start: impl Future<Output = Serving>) -> Result<Started> {
     let begin = Instant::now();
-    let mut serving = start.await;
-    while serving.get("/health").await.0 != 200 {
-        if let Some(status) = serving.ended() {
-            bail!("a server ended ({status}) before it was healthy");
+    let started = async {
+        let mut serving = start.await;
+        let health = format!("{}/health", serving.url);
+        while !crate::http::get(&health).await.is_ok_and(|answer| answer.status() == 200) {
+            if let Some(status) = serving.ended() {
+                bail!("a server ended ({status}) before it was healthy");
+            }
+            tokio::time::sleep(POLL).await;
         }
-        ensure!(begin.elapsed() < START, "{} is not healthy after {START:?}", serving.url);
-        tokio::time::sleep(POLL).await;
-    }
-    Ok(Started { seconds: begin.elapsed().as_secs_f64(), serving })
+        Ok(Started { seconds: begin.elapsed().as_secs_f64(), serving })
+    };
+    let started = tokio::time::timeout(START, started).await;
+    started.with_context(|| format!("a server is not healthy within {START:?}"))?
 }
 
 /// Returns the body of an answer, which must be a good one.

@@ -8,9 +8,7 @@ use super::table::{Measurement, Table};
 use crate::figures::median;
 
 pub(super) async fn tool(stage: &Stage, table: &mut Table) -> Result<()> {
-    let program = stage.program("devfile-registry");
-    let missing = || format!("{}: build it, or see --programs", program.display());
-    let size = program.metadata().with_context(missing)?.len() as f64 / 1e6;
+    let size = stage.program("devfile-registry")?.metadata()?.len() as f64 / 1e6;
     table.add(Measurement::size("devfile-registry: size of the program", size, 30.0));
     preview(stage, table).await?;
     run(stage, table).await
