@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Answer clients from the release in a cache bucket, in plain HTTP
     #[command(after_help = help(Function::Serve))]
     Serve,
-    /// Publish a registry repository when told that it changed, in plain HTTP
+    /// Publish a registry repository after each trigger, in plain HTTP
     #[command(after_help = help(Function::Refresh))]
     Refresh {
         /// Do one thing and end

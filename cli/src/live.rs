@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_segments() {
+    fn name_with_a_space_is_encoded_in_its_segment() {
         assert_eq!(path_of("devfile-catalog/java maven"), "devfile-catalog/java%20maven");
     }
 

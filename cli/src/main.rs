@@ -1,7 +1,15 @@
 //! The command `devfile-registry`, for stack authors, operators and self-hosting.
 //!
-//! `command` declares the subcommands. [`preview`], [`run`], [`new`], [`diff`] and [`compare`] are modules of this crate; `check`,
-//! `index`, `serve` and `refresh` are those of the libraries.
+//! `main` parses the arguments and runs one subcommand; start reading there. The modules are in the order in which somebody needs
+//! them:
+//!
+//! 1. `command` declares the subcommands with their options.
+//! 2. `new` writes the files of a stack or version.
+//! 3. `preview` serves a folder from this machine and follows its changes.
+//! 4. `check` and `index` are those of the library's [`checker`].
+//! 5. `diff` shows the changes for clients between two states; `compare` asks two live registries the same questions.
+//!    Both read live registries with `live`.
+//! 6. `run` has both functions and the schedule in one process; `serve` and `refresh` are those of their crates.
 
 mod command;
 mod compare;
@@ -16,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser};
 use devfile_registry::checker::{self, Arguments};
-use devfile_registry::terminal::{ProgressOutput, print, shown};
+use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use devfile_registry::text::printable;
 
 use crate::command::{Cli, Command, New, RefreshAction};
@@ -46,7 +54,7 @@ fn main() -> ExitCode {
         Command::Refresh { action: Some(RefreshAction::Invoke { event }) } => {
             let output = ProgressOutput::of_server();
             let action = refresh::run_action(&event, output.log_level());
-            block_on(shown(output, "running the action", action)).flatten().and_then(|report| print(&report))
+            block_on(with_progress(output, "running the action", action)).flatten().and_then(|report| print(&report))
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -12,9 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Optional
 
-from . import tools
+from . import processes, tools
 from .console import step
-from .processes import Supervisor
 
 _TOOLS = ["sam", "cfn-lint", "kubernetes-validate", "cargo-deny", "maturin", "moto_server", "act"]
 
@@ -22,7 +21,7 @@ KUBERNETES_VERSION = "1.31"
 """The oldest version of Kubernetes that the manifests are for."""
 
 
-def run(root: Path, supervisor: Supervisor) -> Optional[tuple[str, int]]:
+def run(root: Path) -> Optional[tuple[str, int]]:
     """Runs all checks and gives the first that failed with its status."""
     binaries = tools.ensure(root / ".tools", _TOOLS)
     manifests = sorted((root / "deploy").glob("kubernetes*/*.yaml"))
@@ -43,12 +42,12 @@ def run(root: Path, supervisor: Supervisor) -> Optional[tuple[str, int]]:
         ):
             step("check", " ".join(str(part) for part in command[:3]))
             command = [binaries / command[0], *command[1:]]
-            if status := supervisor.run(command[0].name, command, cwd=root, env=environment):
+            if status := processes.run(command, cwd=root, env=environment):
                 return command[0].name, status
     for folder, top in (("scripts/lib", "scripts"), ("action", ".")):
         unittest = [sys.executable, "-B", "-m", "unittest", "discover", "-s", folder, "-t", top]
         step("test", folder)
-        if status := supervisor.run("unittest", unittest, cwd=root, env=_environment(root)):
+        if status := processes.run(unittest, cwd=root, env=_environment(root)):
             return f"the tests of {folder}", status
     return None
 

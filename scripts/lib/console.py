@@ -11,7 +11,6 @@ import signal
 import sys
 
 WIDTH = 10
-_COLOURS = {"serve": "36", "refresh": "35", "lambda": "34", "s3": "33", "oci": "33"}
 _WARNING, _PLAIN_STEP, _GOOD = "33", "1", "32"
 
 
@@ -56,11 +55,6 @@ def warn(name: str, text: str) -> None:
     line(f"{paint(name.ljust(WIDTH), _WARNING)}{text}")
 
 
-def log(origin: str, text: str) -> None:
-    """Prints a line of a child's log, saying whose it is."""
-    line(f"{paint(origin.ljust(WIDTH - 2), _COLOURS.get(origin, '37'))}| {text}")
-
-
 def good(text: str) -> None:
     """Prints a line that starts with good news."""
     word, _, rest = text.partition(" ")
@@ -75,8 +69,16 @@ def table(rows: list[tuple[str, str]]) -> None:
     line()
 
 
+def _stop(signum: int, _frame: object) -> None:
+    raise Stopped(signum)
+
+
 def run(main) -> int:
     """Runs a command's main function and turns how it ended into an exit status."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        # nohup means it.
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, _stop)
     try:
         return main()
     except Failure as failure:

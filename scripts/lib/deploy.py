@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
 
-from . import console, parameters, report, tools
+from . import console, parameters, processes, report, tools
 from .account import KEPT_UNRESERVED, Account, region_of
 from .console import Failure, step, warn
 from .packages import Packages
 from .parameters import Deployment
-from .processes import Supervisor
 
 HELP = """\
 Builds both functions and deploys them to AWS with everything they need, or brings a deployment up to date.
@@ -89,7 +88,7 @@ def main(root: Path, arguments: list[str]) -> int:
         raise Failure(f"{options.stack!r} is no name for a stack: letters, digits and dashes, at most 40, a letter first")
     binaries = tools.ensure(root / ".tools", _TOOLS)
     sys.path.insert(0, str(tools.libraries(root / ".tools", "sam")))
-    with tempfile.TemporaryDirectory(prefix="devfile-registry-deploy-") as scratch, Supervisor() as supervisor:
+    with tempfile.TemporaryDirectory(prefix="devfile-registry-deploy-") as scratch:
         packages = Packages(options.packages, Path(scratch)) if options.packages else None
         template = packages.take("template.yaml") if packages else root / "template.yaml"
         described = importlib.import_module("samcli.yamlhelper").yaml_parse(template.read_text())["Parameters"]
@@ -97,7 +96,7 @@ def main(root: Path, arguments: list[str]) -> int:
             parameters.show(described)
             return 0
         given, problems = parameters.check(described, options.parameter)
-        sam = _Sam(supervisor, root, binaries, Path(scratch))
+        sam = _Sam(root, binaries, Path(scratch))
         if options.dry_run:
             region = region_of(options.region) or "us-east-1"
             plan = _plan(options, region, described, given, {}, problems)
@@ -226,8 +225,8 @@ def _show(plan: Plan) -> int:
 class _Sam:
     """AWS's own tool, which builds, uploads and deploys."""
 
-    def __init__(self, supervisor: Supervisor, root: Path, binaries: Path, scratch: Path):
-        self._supervisor, self._root, self._binaries, self._scratch = supervisor, root, binaries, scratch
+    def __init__(self, root: Path, binaries: Path, scratch: Path):
+        self._root, self._binaries, self._scratch = root, binaries, scratch
 
     def validate(self, template: Path, region: str) -> None:
         """Fails if the template is not valid."""
@@ -248,7 +247,7 @@ class _Sam:
     def _run(self, command: list[str]) -> int:
         path = f"{self._binaries}{os.pathsep}{os.environ.get('PATH', '')}"
         environment = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
-        return self._supervisor.run("sam", [self._binaries / command[0], *command[1:]], cwd=self._root, env=environment)
+        return processes.run([self._binaries / command[0], *command[1:]], cwd=self._root, env=environment)
 
 
 def _explained(failure: Failure, account: Account, stack: str, began: datetime.datetime) -> Failure:

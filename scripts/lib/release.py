@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from . import console, tool_package, tools
+from . import console, processes, tool_package, tools
 from .console import Failure, step
 from .create_stack import packaged
 from .packages import ARCHITECTURES, FUNCTIONS, SUMS, TEMPLATE
-from .processes import Supervisor
 
 HELP = """\
 Builds everything that a release has into DIR: the packages of both functions for both architectures, the command-line tool for each
@@ -53,7 +52,8 @@ class Release(NamedTuple):
     root: Path
     folder: Path
     url: Optional[str]
-    supervisor: Supervisor
+    execute: Callable[..., int] = processes.run
+    """Runs a program to its end, and gives its status."""
 
     def run(self, *command: str, **variables: str) -> None:
         """Runs a program of `.tools/bin` or PATH in the checkout, with variables added to its environment."""
@@ -61,7 +61,7 @@ class Release(NamedTuple):
         step("run", " ".join(command))
         program = shutil.which(command[0], path=path) or command[0]
         environment = {**os.environ, "PATH": path, **variables}
-        status = self.supervisor.run(command[0], [program, *command[1:]], cwd=self.root, env=environment)
+        status = self.execute([program, *command[1:]], cwd=self.root, env=environment)
         if status != 0:
             raise Failure(f"cannot make the release: {' '.join(command[:3])} ended with status {status}; its reason is above")
 
@@ -231,22 +231,21 @@ def main(root: Path, arguments: list[str]) -> int:
         _list(options.folder)
         return 0
     options.folder.mkdir(parents=True, exist_ok=True)
-    with Supervisor() as supervisor:
-        release = Release(root, options.folder.resolve(), options.url, supervisor)
-        for name, one in STEPS.items():
-            if options.only and name not in options.only:
-                continue
-            if not one.runs_here:
-                if options.only:
-                    raise Failure(f"cannot run the step {name} on {sys.platform}: it needs Apple's SDK; the release workflow runs it")
-                console.warn("release", f"{name} is left out: it needs Apple's SDK; the release workflow builds it")
-                continue
-            step("release", name)
-            begin = time.monotonic()
-            one.run(release)
-            if lacking := [file for file in one.files if not (release.folder / file).is_file()]:
-                raise Failure(f"cannot make the release: the step {name} did not write {lacking[0]}")
-            step("release", f"{name} took {time.monotonic() - begin:.0f} s")
+    release = Release(root, options.folder.resolve(), options.url)
+    for name, one in STEPS.items():
+        if options.only and name not in options.only:
+            continue
+        if not one.runs_here:
+            if options.only:
+                raise Failure(f"cannot run the step {name} on {sys.platform}: it needs Apple's SDK; the release workflow runs it")
+            console.warn("release", f"{name} is left out: it needs Apple's SDK; the release workflow builds it")
+            continue
+        step("release", name)
+        begin = time.monotonic()
+        one.run(release)
+        if lacking := [file for file in one.files if not (release.folder / file).is_file()]:
+            raise Failure(f"cannot make the release: the step {name} did not write {lacking[0]}")
+        step("release", f"{name} took {time.monotonic() - begin:.0f} s")
     _list(options.folder)
     return 0
 

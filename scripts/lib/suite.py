@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
-from . import checks, servers, soak, tools
+from . import checks, processes, programs, tools
 from .console import Failure, line, step
-from .processes import Supervisor
 
 HELP = """\
 usage: scripts/test [ARGUMENT...]
@@ -24,10 +22,12 @@ Arguments go to the test runner (a part of a test's name, for instance); checks 
 With --checks, nothing but the checks and tests beside the workspace run; otherwise they run while cargo builds.
 """
 
-_TOOLS = [
+TOOLS = [
     *("cargo-lambda", "weed", "docker-registry", "moto_server", "skopeo", "schemathesis"),
     *("chromium", "chromedriver", "axe.min.js", "act", "webhooks-examples.json"),
 ]
+
+_LOGS = Path(".dev/test-logs")
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -38,8 +38,7 @@ def main(root: Path, arguments: list[str]) -> int:
     if not shutil.which("cargo"):
         raise Failure("cargo is not on PATH; install the Rust toolchain")
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="devfile-registry-") as data, Supervisor() as supervisor:
-        failed = _run(root, Path(data), supervisor, arguments)
+    failed = checks.run(root) if arguments == ["--checks"] else _run(root, arguments)
     seconds = time.monotonic() - begin
     if failed:
         step("test", f"FAILED: {failed[0]} (status {failed[1]}) after {seconds:.0f} s")
@@ -48,63 +47,73 @@ def main(root: Path, arguments: list[str]) -> int:
     return 0
 
 
-def _run(root: Path, data: Path, supervisor: Supervisor, arguments: list[str]) -> Optional[tuple[str, int]]:
+def _run(root: Path, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
-    if arguments == ["--checks"]:
-        return checks.run(root, supervisor)
-    logs = root / ".dev/test-logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    beside = None if arguments else _Beside(root, supervisor, logs / "checks.log")
-    for command in _build_commands(arguments):
-        step("build", " ".join(command))
-        if status := supervisor.run("cargo", command, cwd=root):
-            return " ".join(command), status
-    # Tests measure time and memory, so nothing else runs while they do.
-    if beside and (status := beside.finish()):
-        return "the checks", status
+    (root / _LOGS).mkdir(parents=True, exist_ok=True)
+    beside = None if arguments else _Beside(root)
+    try:
+        for command in _build_commands(arguments):
+            step("build", " ".join(command))
+            if status := processes.run(command, cwd=root):
+                return " ".join(command), status
+        # Tests measure time and memory, so nothing else runs while they do.
+        if beside and (status := beside.finish()):
+            return "the checks", status
+    finally:
+        if beside:
+            beside.end()
 
-    binaries = tools.ensure(root / ".tools", _TOOLS)
-    step("start", f"SeaweedFS and Distribution (logs: {logs})")
-    environment = servers.start_for_tests(supervisor, binaries, data, logs)
-    for command in _test_commands(arguments):
-        step("test", " ".join(command))
-        if status := supervisor.run("cargo", command, cwd=root, env=environment):
-            return f"{command[0]} {command[1]}", status
-    for options in [] if arguments else (["--dev", "--seconds", "30"], ["--dev", "--store", "--seconds", "12"]):
-        step("test", f"scripts/soak {' '.join(options)}")
-        if status := supervisor.run("soak", soak.command(root, options), cwd=root, env=environment):
-            return "scripts/soak", status
+    binaries = tools.ensure(root / ".tools", TOOLS)
+    for name, command in _test_commands(binaries, arguments):
+        step("test", name)
+        if status := processes.run(command, cwd=root):
+            return name, status
     return None
 
 
 class _Beside:
     """The checks beside the workspace, which wait more than they compute, while cargo builds."""
 
-    def __init__(self, root: Path, supervisor: Supervisor, log: Path):
-        step("test", f"scripts/test --checks, beside the build (log: {log})")
-        command = [sys.executable, root / "scripts/test", "--checks"]
-        self._supervisor, self._log = supervisor, log
-        self._child = supervisor.spawn("checks", command, cwd=root, log=log, lasting=False)
+    def __init__(self, root: Path):
+        self._log = root / _LOGS / "checks.log"
+        step("test", f"scripts/test --checks, beside the build (log: {self._log})")
+        with open(self._log, "wb") as log:
+            command = [sys.executable, root / "scripts/test", "--checks"]
+            self._process = processes.start(command, cwd=root, stdout=log)
 
     def finish(self) -> int:
         """Waits for their end, shows their output and returns their status."""
-        self._supervisor.wait(lambda: not self._child.alive)
+        status = self._process.wait()
         for text in self._log.read_text(errors="replace").splitlines():
             line(text)
-        return self._child.process.returncode
+        return status
+
+    def end(self) -> None:
+        """Ends them, if they have not ended."""
+        self._process.terminate()
+        self._process.wait()
 
 
 def _build_commands(arguments: list[str]) -> list[list[str]]:
     """All that the tests run. The programs are built apart: a test of one package does not build those of another."""
-    programs = ["cargo", "build", "--workspace"]
+    build = ["cargo", "build", "--workspace"]
     runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
-    return [programs] if arguments else [programs, ["cargo", *runner, "--workspace", "--no-run"]]
+    return [build] if arguments else [build, ["cargo", *runner, "--workspace", "--no-run"]]
 
 
-def _test_commands(arguments: list[str]) -> list[list[str]]:
+def _test_commands(binaries: Path, arguments: list[str]) -> list[tuple[str, Sequence[object]]]:
     """Always the whole workspace: choosing packages changes which features their dependencies are built with."""
-    if not shutil.which("cargo-nextest"):
-        return [["cargo", "test", "--workspace", *arguments]]
-    commands = [["cargo", "nextest", "run", "--workspace", *arguments]]
+    runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
+    test = ["cargo", *runner, "--workspace", *arguments]
+    commands = [(" ".join(test), programs.with_servers(binaries, test))]
+    if arguments:
+        return commands
     # nextest leaves the examples in the documentation out.
-    return commands if arguments else [*commands, ["cargo", "test", "--workspace", "--doc", "--quiet"]]
+    if "nextest" in runner:
+        documentation = ["cargo", "test", "--workspace", "--doc", "--quiet"]
+        commands.append((" ".join(documentation), documentation))
+    for options in (["--dev", "--seconds", "30"], ["--dev", "--store", "--seconds", "12"]):
+        start = programs.soak(options)
+        soak = [programs.program("soak"), *start.arguments]
+        commands.append((f"scripts/soak {' '.join(options)}", programs.with_servers(binaries, soak) if start.servers else soak))
+    return commands

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import importlib
 import json
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +21,6 @@ from typing import Any, Mapping
 
 from . import tools
 from .aws_names import UNKNOWN_CERTIFICATE
-from .processes import free_ports
 from .test_deploy import CERTIFICATE, SECRET, made_up_release
 from .test_policy import POLICY
 from .test_template import PARAMETERS, ROOT, TEMPLATE
@@ -39,6 +41,14 @@ def status(commit: str) -> dict[str, Any]:
     return {"statusCode": 200, "headers": {}, "body": json.dumps(document), "isBase64Encoded": False}
 
 
+def _free_port() -> int:
+    """A loopback port below those that systems hand out to outgoing connections, so that nothing takes it before its use."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("there is no free port")
+
+
 class AwsTest(unittest.TestCase):
     """Tests with a stand-in of their own, empty at the beginning of each test."""
 
@@ -52,7 +62,7 @@ class AwsTest(unittest.TestCase):
         cls.release = cls.folder / "release"
         cls.release.mkdir()
         made_up_release(cls.release)
-        (port,) = free_ports(1)
+        port = _free_port()
         # CloudFormation of moto reads templates from buckets of this name alone.
         cls.endpoint = f"http://localhost:{port}"
         home = ROOT / ".tools"

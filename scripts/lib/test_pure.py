@@ -1,27 +1,26 @@
-"""Tests of what needs no process: reports, snapshots, signatures, logs."""
+"""Tests of reports, tools and processes."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import hashlib
 import io
 import json
 import os
 import re
-import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import unittest
 import unittest.mock
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Callable, Optional, Sequence
+from typing import BinaryIO, Optional, Sequence
 
-from . import bench, dev, events, programs, report, s3, servers, snapshot, soak, suite, tools
+from . import processes, programs, report, suite, tools
 from .console import Failure
-from .processes import Tail, free_ports
 
 
 class Folder(unittest.TestCase):
@@ -34,17 +33,6 @@ class Folder(unittest.TestCase):
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-
-
-class Events(unittest.TestCase):
-    def test_an_event_becomes_one_line_for_people(self) -> None:
-        event = {"timestamp": "t", "level": "WARN", "message": "late", "commit": "1a2b", "why": "a b", "n": 2, "spans": []}
-        self.assertEqual(events.readable(json.dumps(event)), 'WARN late commit=1a2b why="a b" n=2')
-        self.assertEqual(events.readable('{"level": "INFO", "message": "up"}'), "up")
-
-    def test_other_lines_stay_as_they_are(self) -> None:
-        for text in ("thread 'main' panicked", "[1, 2]", '{"errorType": "x"}'):
-            self.assertEqual(events.readable(text), text)
 
 
 class Reports(unittest.TestCase):
@@ -79,160 +67,39 @@ class Reports(unittest.TestCase):
         self.assertEqual(report.describe("go 1.0.0"), "go 1.0.0")
 
 
-class Snapshots(Folder):
-    def setUp(self) -> None:
-        super().setUp()
-        self.write("stacks/go/stack.yaml", "name: go")
-        self.write(".git/index", "")
-        self.watcher = snapshot.Watcher(self.folder)
-
-    def test_nothing_is_nothing(self) -> None:
-        self.assertEqual(self.watcher.poll(0), [])
-        self.assertEqual(self.watcher.poll(10), [])
-
-    def test_a_change_is_told_once_and_only_when_it_is_quiet(self) -> None:
-        self.write("stacks/go/stack.yaml", "name: golang")
-        self.assertEqual(self.watcher.poll(0), [])
-        self.write("extraDevfileEntries.yaml", "")
-        self.assertEqual(self.watcher.poll(0.31), [], "it changed again, so it is not quiet yet")
-        self.assertEqual(self.watcher.poll(0.62), ["extraDevfileEntries.yaml", "stacks/go/stack.yaml"])
-        self.assertEqual(self.watcher.poll(5), [])
-
-    def test_removal_counts(self) -> None:
-        (self.folder / "stacks/go/stack.yaml").unlink()
-        self.watcher.poll(0)
-        self.assertEqual(self.watcher.poll(1), ["stacks/go/stack.yaml"])
-
-    def test_of_git_only_commits_count(self) -> None:
-        self.write(".git/index", "changed by git status")
-        self.watcher.poll(0)
-        self.assertEqual(self.watcher.poll(1), [])
-        self.write(".git/logs/HEAD", "a commit")
-        self.watcher.poll(2)
-        self.assertEqual(snapshot.describe(self.watcher.poll(3)), "the Git commit")
-
-    def test_a_vanished_folder_is_empty(self) -> None:
-        self.assertEqual(snapshot.look(self.folder / "gone"), {})
-
-    def test_description_is_short(self) -> None:
-        self.assertEqual(snapshot.describe(["a", "b", "c", "d", "e"]), "a, b, c and 2 more")
-
-
-class Tails(Folder):
-    def test_only_whole_lines_and_each_once(self) -> None:
-        tail = Tail(self.folder / "log")
-        self.assertEqual(tail.lines(), [], "a log that is not there yet is empty")
-        self.write("log", "one\ntw")
-        self.assertEqual(tail.lines(), ["one"])
-        with open(self.folder / "log", "a") as log:
-            log.write("o\n")
-        self.assertEqual(tail.lines(), ["two"])
-        self.write("log", "new\n")
-        self.assertEqual(tail.lines(), ["new"])
-
-
-class Signatures(unittest.TestCase):
-    def test_is_what_other_clients_make(self) -> None:
-        # Expected value: the signature by botocore of the same request.
-        headers = s3.sign(
-            "HEAD",
-            "127.0.0.1:9000",
-            "/bucket",
-            access_key="AKIDEXAMPLE",
-            secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            region="us-east-1",
-            now=datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.timezone.utc),
-        )
-        signature = headers["authorization"].rpartition("Signature=")[2]
-        self.assertEqual(signature, "46abc5fb919aa2fe4f861d0d5936d40bb7165a69114b4b3ff151d849c55a0007")
-
-
-class Ports(Folder):
-    def test_they_are_distinct(self) -> None:
-        self.assertEqual(len(set(free_ports(20))), 20)
-
-    def test_kept_ports_are_used_again_unless_they_make_no_sense(self) -> None:
-        kept = self.folder / "ports.json"
-        for text, expected in (("[1, 2", []), ('["a"]', []), ("[1]", []), ("{}", [])):
-            kept.write_text(text)
-            self.assertEqual(servers._kept_ports(kept, 2), expected)
-        ports = free_ports(2)
-        kept.write_text(json.dumps(ports))
-        self.assertEqual(servers._kept_ports(kept, 2), ports)
-
-
-class Disk(Folder):
-    def test_one_that_is_nearly_full_is_told_of_before_anything_starts(self) -> None:
-        full = unittest.mock.Mock(total=250_000_000_000, free=4_000_000_000)
-        with unittest.mock.patch.object(shutil, "disk_usage", return_value=full):
-            with self.assertRaisesRegex(Failure, r"nearly full: 4\.0 GB are free, .* below 2% of its 250 GB"):
-                servers.start_s3(unittest.mock.Mock(), self.folder, self.folder / "s3", self.folder / "log", "b", "key", "secret")
-
-
-class Settings(Folder):
-    def setUp(self) -> None:
-        super().setUp()
-        before = dict(os.environ)
-        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
-
-    def test_ports_that_are_none(self) -> None:
-        for text in ("", "x", "0", "65535", "-1", "9000.5", "٣"):
-            os.environ["DEV_PORT"] = text
-            with self.assertRaises(Failure, msg=text):
-                dev._port()
-
-    def test_a_source_is_a_registry_repository(self) -> None:
-        for source in (self.folder, self.folder / "gone"):
-            os.environ["DEV_SOURCE"] = str(source)
-            with self.assertRaises(Failure):
-                dev._source(self.folder)
-        self.write("stacks/go/stack.yaml", "")
-        os.environ["DEV_SOURCE"] = str(self.folder)
-        self.assertEqual(dev._source(self.folder), self.folder.resolve())
-
-    def test_secrets_are_private(self) -> None:
-        dev._write_private(self.folder / "secret", "x")
-        self.assertEqual((self.folder / "secret").stat().st_mode & 0o777, 0o600)
-
-    def test_functions_do_not_see_foreign_aws_settings_and_use_no_proxy(self) -> None:
-        os.environ.update(AWS_PROFILE="work", NO_PROXY="example.org")
-        environment = dev._environment({"AWS_REGION": "us-east-1"})
-        self.assertNotIn("AWS_PROFILE", environment)
-        self.assertEqual(environment["NO_PROXY"], "example.org,127.0.0.1,localhost")
-
-
 class Suite(Folder):
-    """`scripts/test`, with a supervisor that starts nothing."""
+    """`scripts/test`, without running anything."""
 
     def run_with(self, statuses: dict[str, int], arguments: Sequence[str] = ()) -> tuple[Optional[tuple[str, int]], list[str]]:
         started: list[str] = []
 
-        class Recorder:
-            def spawn(self, name: str, command: Sequence[object], log: Path, **_options: object) -> object:
-                started.append(f"spawn {name}")
-                log.write_text("said by the checks\n")
-                return SimpleNamespace(alive=False, process=SimpleNamespace(returncode=statuses.get(name, 0)))
+        def start(command: Sequence[object], stdout: BinaryIO, **_options: object) -> object:
+            started.append("checks")
+            stdout.write(b"said by the checks\n")
+            status = statuses.get("checks", 0)
+            return SimpleNamespace(wait=lambda: status, terminate=lambda: started.append("the end of the checks"))
 
-            def run(self, _name: str, command: Sequence[object], **_options: object) -> int:
-                started.append(" ".join(map(str, command)))
-                return statuses.get(started[-1], 0)
+        def run(command: Sequence[object], **_options: object) -> int:
+            started.append(" ".join(map(str, command)))
+            return statuses.get(started[-1], 0)
 
-            def wait(self, condition: Callable[[], bool]) -> None:
-                assert condition()
-
-        with contextlib.redirect_stdout(io.StringIO()), unittest.mock.patch.object(suite.shutil, "which", return_value="/x"):
-            failed = suite._run(self.folder, self.folder, Recorder(), list(arguments))  # type: ignore[arg-type]
-        return failed, started
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            unittest.mock.patch.object(suite.shutil, "which", return_value="/x"),
+            unittest.mock.patch.multiple(suite.processes, start=start, run=run),
+        ):
+            return suite._run(self.folder, list(arguments)), started
 
     def test_checks_run_beside_the_build_and_end_before_the_tests(self) -> None:
         failed, started = self.run_with({"checks": 3})
         self.assertEqual(failed, ("the checks", 3))
         builds = ["cargo build --workspace", "cargo nextest run --workspace --no-run"]
-        self.assertEqual(started, ["spawn checks", *builds])
+        self.assertEqual(started, ["checks", *builds, "the end of the checks"])
 
-    def test_failed_build_is_named_before_the_checks_have_ended(self) -> None:
+    def test_failed_build_is_named_and_ends_the_checks(self) -> None:
         failed, started = self.run_with({"cargo build --workspace": 101, "checks": 3})
-        self.assertEqual((failed, len(started)), (("cargo build --workspace", 101), 2))
+        self.assertEqual(failed, ("cargo build --workspace", 101))
+        self.assertEqual(started, ["checks", "cargo build --workspace", "the end of the checks"])
 
     def test_crate_without_tests_of_its_documentation_has_no_examples(self) -> None:
         root = Path(__file__).resolve().parents[2]
@@ -249,33 +116,53 @@ class Suite(Folder):
 
 
 class Programs(unittest.TestCase):
-    """`scripts/soak` and `scripts/bench`, without running anything."""
+    """`scripts/dev`, `scripts/soak` and `scripts/bench`, without running anything."""
 
     def test_programs_under_test_are_built_and_found(self) -> None:
-        functions, tool = programs.FUNCTIONS, programs.TOOL
-        for program, arguments, release in (
-            (soak, ["--dev", "--seconds", "30"], None),
-            (soak, ["--seconds", "30"], [functions]),
-            (soak, ["--store", "--seconds", "30"], [tool]),
-            (bench, ["--dev"], None),
-            (bench, ["--quick", "index", "large"], [functions]),
-            (bench, ["index", "tool"], [functions, tool]),
-            (bench, ["--markdown", "table.md"], [functions, tool]),
+        workspace = ("cargo", "build", "--workspace")
+        functions = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh", "-p", "devfile-registry")
+        tool = ("cargo", "build", "--release", "-p", "cli")
+        for command, arguments, release in (
+            (programs.soak, ["--dev", "--seconds", "30"], None),
+            (programs.soak, ["--seconds", "30"], [functions]),
+            (programs.soak, ["--store", "--seconds", "30"], [tool]),
+            (programs.bench, ["--dev"], None),
+            (programs.bench, ["--quick", "index", "large"], [functions]),
+            (programs.bench, ["index", "tool"], [functions, tool]),
+            (programs.bench, ["--markdown", "table.md"], [functions, tool]),
         ):
-            name = program.__name__.rpartition(".")[2]
-            own = ["cargo", "build", "--workspace", "--bin", name]
-            expected = [["cargo", "build", "--workspace"]] if release is None else [*release, own]
-            self.assertEqual(program.builds(arguments), expected)
             with unittest.mock.patch.dict(os.environ, CARGO_TARGET_DIR="/built"):
-                command = program.command(Path("/nowhere"), arguments)
+                start = command(arguments)
+            self.assertEqual(start.builds, [*(release or []), workspace])
             others = [argument for argument in arguments if argument != "--dev"]
             folder = "debug" if release is None else "release"
-            self.assertEqual(command, [f"/built/debug/{name}", "--programs", f"/built/{folder}", *others])
+            self.assertEqual(start.arguments, ["--programs", f"/built/{folder}", *others])
+            self.assertEqual(start.servers, "--store" not in arguments)
 
-    def test_servers_are_started_unless_a_directory_is_the_store(self) -> None:
-        self.assertEqual(soak.SOAK.tools(["--store"]), [])
-        for wanted in (soak.SOAK.tools([]), bench.BENCH.tools(["index"])):
-            self.assertLessEqual({"weed", "docker-registry"}, set(wanted))
+    def test_emulator_is_fetched_only_for_its_option(self) -> None:
+        with unittest.mock.patch.dict(os.environ, OCI_REGISTRY="127.0.0.1:5000"):
+            self.assertEqual(list(programs.dev(["--fresh"]).tools), ["weed"])
+            self.assertEqual(list(programs.dev(["--lambda"]).tools), ["weed", "cargo-lambda"])
+
+
+class Processes(unittest.TestCase):
+    def test_program_runs_to_its_end(self) -> None:
+        self.assertEqual(processes.run(["sh", "-c", "exit 7"]), 7)
+
+    def test_missing_program_is_one_sentence(self) -> None:
+        with self.assertRaisesRegex(Failure, "^cannot start /no/such/program: No such file"):
+            processes.run(["/no/such/program"])
+
+    def test_program_ends_with_its_command(self) -> None:
+        script = "import sys; from lib import console, processes; sys.exit(console.run(lambda: processes.run(sys.argv[1:])))"
+        # The trap tells the orderly end of the shell, and of nothing else.
+        child = ["sh", "-c", "trap 'echo ended; exit' TERM; echo up; while :; do sleep 0.1; done"]
+        scripts = Path(__file__).resolve().parent.parent
+        with subprocess.Popen([sys.executable, "-B", "-c", script, *child], cwd=scripts, stdout=subprocess.PIPE) as command:
+            self.assertEqual(command.stdout.readline(), b"up\n")
+            command.terminate()
+            self.assertEqual(command.stdout.read(), b"ended\n")
+            self.assertEqual(command.wait(), 143)
 
 
 class Tools(Folder):

@@ -145,12 +145,13 @@ class Release(unittest.TestCase):
 
 
 class Cargo:
-    """In place of a supervisor: cargo's programs, which write the requested files."""
+    """In place of programs: cargo's programs, which write the requested files."""
 
     def __init__(self, root: Path, size: int):
         self.root, self.size, self.commands = root, size, []
 
-    def run(self, name: str, command: list[Any], **_options: Any) -> int:
+    def run(self, command: list[Any], **_options: Any) -> int:
+        name = Path(command[0]).name
         self.commands.append([str(part) for part in command][1:])
         for function in ("serve", "refresh"):
             self.write(f"target/lambda/{function}/bootstrap.zip")
@@ -188,7 +189,7 @@ class Steps(unittest.TestCase):
 
     def run_step(self, name: str, size: int = 100) -> list[list[str]]:
         cargo = Cargo(self.root, size)
-        release.STEPS[name].run(release.Release(self.root, self.root / "dist", None, cargo))  # type: ignore[arg-type]
+        release.STEPS[name].run(release.Release(self.root, self.root / "dist", None, cargo.run))
         return cargo.commands
 
     def test_packages_are_linked_for_the_c_library_of_lambda(self) -> None:

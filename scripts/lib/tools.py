@@ -12,6 +12,7 @@ name in one step and complete; one lock keeps two commands from fetching the sam
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -28,7 +29,6 @@ from pathlib import Path
 from typing import NamedTuple, Sequence, Union
 
 from .console import Failure, step
-from .processes import exclusive
 
 
 class Wheel(NamedTuple):
@@ -149,8 +149,13 @@ def ensure(home: Path, names: Sequence[str]) -> Path:
     binaries = home / "bin"
     if all(_is_current(home, name) for name in names):
         return binaries
-    with exclusive(home / "lock", lambda _holder: step("tools", "waiting for another command that is fetching tools")):
-        binaries.mkdir(exist_ok=True)
+    binaries.mkdir(parents=True, exist_ok=True)
+    with open(home / "lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            step("tools", "waiting for another command that is fetching tools")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for stale in home.glob("tmp-*"):
             shutil.rmtree(stale, ignore_errors=True)
         for name in names:

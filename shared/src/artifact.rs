@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_to_too_much_is_an_error_wherever_it_is_cut() {
+    fn archive_that_unpacks_to_too_much_is_an_error_wherever_it_is_cut() {
         let list = files(&[("a", "x"), ("b", "y")]);
         let archive = archive(&list.iter().collect::<Vec<_>>());
         let length = 4 * 512 + 1024;

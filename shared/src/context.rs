@@ -50,11 +50,11 @@ impl Context {
 
     /// Creates the context of a part: a tally of its own in the current trace.
     pub fn within_current() -> Arc<Self> {
-        Self::part(trace())
+        Self::child(trace())
     }
 
-    /// Creates the context of a part at a position of a trace. Its progress is that of the whole.
-    pub fn part(trace: Option<TraceParent>) -> Arc<Self> {
+    /// Creates the context of a step at a position of a trace. It counts on the progress of the current context.
+    pub fn child(trace: Option<TraceParent>) -> Arc<Self> {
         let progress = CURRENT.try_with(|current| Arc::clone(&current.progress)).unwrap_or_default();
         Arc::new(Self { trace, progress, ..Self::default() })
     }
@@ -135,13 +135,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn progress_of_a_part_is_that_of_the_whole() {
+    async fn progress_of_a_child_is_that_of_its_action() {
         let whole = Context::new(None);
         let progress = whole.progress();
         whole
             .scope(async {
                 expect_steps(3);
-                Context::part(None).scope(tokio::spawn(inherit(async { count_step() }))).await.unwrap();
+                Context::child(None).scope(tokio::spawn(inherit(async { count_step() }))).await.unwrap();
                 Context::within_current().scope(async { count_step() }).await;
                 Context::new(None).scope(async { count_step() }).await;
             })

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_index_shows() {
+    fn devfile_is_read_as_the_index_shows_it() {
         let text = format!(
             "{KILN}starterProjects:\n  - name: clay\n    git: {{}}\ncommands:\n  - id: b\n    exec:\n      group: {{kind: \
              build}}\n  - id: d\n    composite:\n      group: {{kind: deploy, isDefault: true}}\n  - id: n\n    exec: {{}}\n"
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_the_index_needs() {
+    fn devfile_that_lacks_fields_of_the_index_is_refused() {
         let rules = |text: &str| -> Vec<String> {
             let problem = |problem: Diagnostic| {
                 let position = problem.position.unwrap();

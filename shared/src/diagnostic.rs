@@ -17,9 +17,9 @@ pub enum Severity {
     Warning,
 }
 
-/// One problem in one place of a registry repository.
+/// One problem at one position of a registry repository.
 ///
-/// The order is by place, so that a sorted list reads like the tree.
+/// The order is by position, so that a sorted list reads like the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Path of the file in the repository, with `/`.
@@ -39,7 +39,7 @@ pub struct Diagnostic {
     pub hint: String,
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// Line, from 1.
@@ -71,7 +71,7 @@ impl Diagnostic {
         Self { message: cut(message.into()), ..self }
     }
 
-    /// The same problem at a place in the file.
+    /// The same problem at a position in the file.
     pub fn at(self, position: impl Into<Option<Position>>) -> Self {
         Self { position: position.into(), ..self }
     }

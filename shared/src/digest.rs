@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn commits_are_full_hashes() {
+    fn commit_that_is_no_full_hash_is_refused() {
         assert!("0123456789abcdef0123456789abcdef01234567".parse::<CommitSha>().is_ok());
         for bad in [
             "",

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_all_mistakes_at_once_and_no_values() {
+    fn malformed_environment_names_all_mistakes_and_no_values() {
         let mut environment = Environment::new(|name| match name {
             "LISTEN_ADDR" => Some("s3cret".into()),
             "CACHE_BUCKET" => Some(String::new()),

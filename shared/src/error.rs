@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once_and_on_one_line() {
+    fn causes_are_named_once_and_on_one_line() {
         let errors = ["no answer", "no answer", "cannot connect\nto it", "connection refused\nby 127.0.0.1"];
         let caused =
             errors.into_iter().rev().fold(None, |source, text| Some(Box::new(Caused { text, source }))).unwrap();

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_as_good_as_missing() {
+    fn null_in_an_event_counts_as_missing() {
         let event = json!({
             "rawPath": null, "rawQueryString": null, "headers": {"a": null}, "cookies": null, "body": null,
             "requestContext": {"domainName": null, "http": {"method": "GET"}},

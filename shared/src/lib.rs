@@ -4,7 +4,7 @@
 //!
 //! 1. [`source`] reads the repository from a folder or a Git host ([`git`]), as a [`tree`].
 //! 2. [`repository`] parses its stacks and samples with [`yaml`], [`devfile`] and [`validate`].
-//! 3. [`outside`] fetches upstream content with [`fetch`]: parents, icons, samples, starter projects.
+//! 3. [`upstream`] fetches upstream content with [`fetch`]: parents, icons, samples, starter projects.
 //! 4. [`release`] builds the release: [`artifact`]s, and entries of the [`index`].
 //! 5. [`publish`] writes it to the OCI registry ([`registry`]) and the bucket ([`cache`]), then swaps `index.json`.
 //!
@@ -15,7 +15,9 @@
 //! - [`directory`]: both stores in a directory
 //! - [`plain_http`], [`gateway`], [`request`]: HTTP servers and Lambda events
 //! - [`settings`], [`environment`], [`secret`]: configuration; [`limits`]: every bound with its reason
-//! - [`logging`], [`telemetry`], [`trace`], [`emf`], [`context`]: observability
+//! - [`logging`], [`telemetry`], [`trace`], [`emf`], [`context`]: observability; [`terminal`]: the output of commands
+//! - `retry`, `retry_after`, `aws`: calls to other servers; [`public_url`], [`open_in`]: links for clients
+//! - [`digest`], [`version`], [`timestamp`], [`text`], `media_type`, `error`: values that all others share
 
 pub mod artifact;
 mod aws;
@@ -38,7 +40,6 @@ pub mod limits;
 pub mod logging;
 mod media_type;
 pub mod open_in;
-pub mod outside;
 pub mod plain_http;
 pub mod preview;
 pub mod public_url;
@@ -60,6 +61,7 @@ pub mod text;
 pub mod timestamp;
 pub mod trace;
 pub mod tree;
+pub mod upstream;
 pub mod validate;
 pub mod version;
 pub mod yaml;

@@ -1,7 +1,7 @@
 //! Every size and count limit of the project, each with its reason.
 //!
 //! Limits are constants, not options: they protect the functions' memory and time, and a registry that
-//! outgrows one of them needs a look at the whole, not a bigger number.
+//! outgrows one of them needs another design, not a bigger number.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub const TREE_FILES: usize = 50_000;
 /// Largest icon, in bytes. Those of published stacks are below 100 KiB.
 pub const ICON_BYTES: u64 = 512 << 10;
 
-/// Most bytes of the files of one stack or sample: one that is too large holds back itself and no other.
+/// Most bytes of the files of one stack or sample: one that is too large is quarantined, and no other.
 pub const FOLDER_BYTES: u64 = 32 << 20;
 
 /// Most bytes in the tree of a registry repository. They are in memory while a release is made, in a function of 512 MB.

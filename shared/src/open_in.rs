@@ -18,11 +18,11 @@ pub struct OpenIn(Vec<OpenTarget>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTarget {
     name: String,
-    pieces: Vec<Piece>,
+    segments: Vec<TemplateSegment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum TemplateSegment {
     Text(String),
     Value(Placeholder, Encoding),
 }
@@ -81,12 +81,12 @@ impl OpenTarget {
             Placeholder::Name => values.name,
             Placeholder::Version => values.version,
         };
-        self.pieces
+        self.segments
             .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => text.clone(),
-                Piece::Value(name, Encoding::AsItIs) => value(*name).to_owned(),
-                Piece::Value(name, Encoding::Encoded) => url_segment(value(*name)),
+            .map(|segment| match segment {
+                TemplateSegment::Text(text) => text.clone(),
+                TemplateSegment::Value(name, Encoding::AsItIs) => value(*name).to_owned(),
+                TemplateSegment::Value(name, Encoding::Encoded) => url_segment(value(*name)),
             })
             .collect()
     }
@@ -115,9 +115,9 @@ impl OpenTarget {
         if !(is_named && is_short && template.chars().all(is_plain) && is_host(authority)) {
             return None;
         }
-        let pieces = pieces(template)?;
-        let has_value = pieces.iter().any(|piece| matches!(piece, Piece::Value(..)));
-        has_value.then(|| Self { name: name.to_owned(), pieces })
+        let segments = segments(template)?;
+        let has_value = segments.iter().any(|segment| matches!(segment, TemplateSegment::Value(..)));
+        has_value.then(|| Self { name: name.to_owned(), segments })
     }
 }
 
@@ -138,31 +138,31 @@ fn is_host(authority: &str) -> bool {
         }
 }
 
-fn pieces(template: &str) -> Option<Vec<Piece>> {
-    let mut pieces = Vec::new();
+fn segments(template: &str) -> Option<Vec<TemplateSegment>> {
+    let mut segments = Vec::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (placeholder, after) = after.split_once('}')?;
         let value = match placeholder {
-            "devfile" => Piece::Value(Placeholder::Devfile, Encoding::Encoded),
-            "+devfile" => Piece::Value(Placeholder::Devfile, Encoding::AsItIs),
-            "registry" => Piece::Value(Placeholder::Registry, Encoding::Encoded),
-            "+registry" => Piece::Value(Placeholder::Registry, Encoding::AsItIs),
-            "name" => Piece::Value(Placeholder::Name, Encoding::Encoded),
-            "version" => Piece::Value(Placeholder::Version, Encoding::Encoded),
+            "devfile" => TemplateSegment::Value(Placeholder::Devfile, Encoding::Encoded),
+            "+devfile" => TemplateSegment::Value(Placeholder::Devfile, Encoding::AsItIs),
+            "registry" => TemplateSegment::Value(Placeholder::Registry, Encoding::Encoded),
+            "+registry" => TemplateSegment::Value(Placeholder::Registry, Encoding::AsItIs),
+            "name" => TemplateSegment::Value(Placeholder::Name, Encoding::Encoded),
+            "version" => TemplateSegment::Value(Placeholder::Version, Encoding::Encoded),
             _ => return None,
         };
         if before.contains('}') {
             return None;
         }
-        pieces.extend([Piece::Text(before.to_owned()), value]);
+        segments.extend([TemplateSegment::Text(before.to_owned()), value]);
         rest = after;
     }
     if rest.contains('}') {
         return None;
     }
-    pieces.push(Piece::Text(rest.to_owned()));
-    Some(pieces)
+    segments.push(TemplateSegment::Text(rest.to_owned()));
+    Some(segments)
 }
 
 #[cfg(test)]

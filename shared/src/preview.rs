@@ -214,12 +214,12 @@ impl Preview {
 /// Writes the comment on a proposal: the link to its preview, and what changes for clients.
 pub fn comment(preview: &Preview, link: Option<&str>, diff: &Diff) -> String {
     let commit = preview.commit_hash.short();
-    let place = match link {
+    let heading = match link {
         Some(link) => format!("[Preview of the registry with this change]({link})"),
         None => format!("Preview of the registry with this change: `{}/viewer`", preview.path()),
     };
     let base = preview.base_commit.short();
-    format!("{place}, built from {commit} upon {base}, until {}.\n\n{}", preview.expires_at, markdown(diff))
+    format!("{heading}, built from {commit} upon {base}, until {}.\n\n{}", preview.expires_at, markdown(diff))
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_and_nothing_else() {
+    fn authority_alone_becomes_a_url() {
         for (authority, url) in [
             ("registry.example", "http://registry.example"),
             ("Registry.Example:8080", "http://registry.example:8080"),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_without_a_path() {
+    fn public_url_without_a_path_is_parsed_and_any_other_refused() {
         for (text, url) in [
             ("https://registry.example", "https://registry.example"),
             ("https://registry.example/", "https://registry.example"),

@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn x_ray_is_the_runtimes() {
+    fn x_ray_header_counts_only_in_lambda() {
         let headers = headers(&[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")]);
         assert!(RequestOrigin::of(&Method::GET, &headers, Some("id")).xray.is_some());
         assert!(RequestOrigin::of(&Method::GET, &headers, None).xray.is_none());
     }
 
     #[test]
-    fn methods_are_known_ones() {
+    fn method_of_a_request_is_a_known_one_or_other() {
         assert_eq!((known(&Method::PATCH), known(&Method::from_bytes(b"BREW").unwrap())), ("PATCH", "other"));
     }
 }

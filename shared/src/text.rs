@@ -58,8 +58,8 @@ pub fn shortened(text: &str, limit_bytes: usize) -> Cow<'_, str> {
     if text.len() <= limit_bytes {
         return Cow::Borrowed(text);
     }
-    let shown = &text[..text.floor_char_boundary(limit_bytes)];
-    Cow::Owned(format!("{shown}... ({} more bytes)", text.len().saturating_sub(shown.len())))
+    let start = &text[..text.floor_char_boundary(limit_bytes)];
+    Cow::Owned(format!("{start}... ({} more bytes)", text.len().saturating_sub(start.len())))
 }
 
 /// Returns a text as a terminal or the log of a workflow's step may hold it: without control characters, and without the older form of

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_offset_and_orders_by_instant() {
+    fn timestamp_keeps_its_offset_and_is_ordered_by_instant() {
         let a: Timestamp = "2025-01-01T00:30:00+02:00".parse().unwrap();
         let b: Timestamp = "2024-12-31T23:00:00Z".parse().unwrap();
         assert!(a < b);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_spellings() {
+    fn timestamp_in_another_form_is_refused() {
         for text in ["", "yesterday", "2025-01-01", "2025-01-01T00:00", "2025-13-01T00:00:00Z", "2025-01-01 00:00:00Z"]
         {
             assert!(text.parse::<Timestamp>().is_err(), "{text:?}");

@@ -91,7 +91,7 @@ mod tests {
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn headers() {
+    fn traceparent_header_is_parsed_or_refused() {
         assert_eq!(GOOD.parse::<TraceParent>().unwrap().to_string(), GOOD);
         let later = format!("cc{}-what-comes", &GOOD[2..]);
         assert_eq!(later.parse::<TraceParent>().unwrap().to_string(), GOOD);

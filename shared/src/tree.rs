@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_paths_that_lead_elsewhere() {
+    fn path_that_leads_out_of_the_tree_is_refused() {
         for bad in ["", "/etc/passwd", "a//b", "a/../b", "..", ".", "a/./b", "a/", "a\0b", "a\nb", "a\\b"] {
             assert!(matches!(TreePath::parse(bad), Err(TreeError::Path(_))), "{bad:?}");
         }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_what_is_below_a_folder_and_not_beside_it() {
+    fn folder_of_a_tree_has_the_files_below_it_alone() {
         let tree =
             tree(&["stacks/go/1.0.0/devfile.yaml", "stacks/go/stack.yaml", "stacks/go-x/devfile.yaml", "stacks/go.md"]);
         let below: Vec<_> = tree.below("stacks/go").map(|(path, _)| path).collect();
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_limits() {
+    fn file_that_is_too_large_or_there_already_is_refused() {
         let mut tree = tree(&["a"]);
         let path = |text| TreePath::parse(text).unwrap();
         assert_eq!(tree.insert(path("a"), File::plain("")), Err(TreeError::Duplicate("a".into())));

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_by_number() {
+    fn versions_are_ordered_by_number() {
         let ordered = [
             "0.0.1",
             "0.9",
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_version() {
+    fn text_that_is_no_version_is_refused() {
         for text in ["", "v1.0", "1.", ".1", "1..2", "1.0-", "1.0-a..b", "1.0+b", "latest", "1.0 ", "-1", "1.0-ü"] {
             assert!(text.parse::<Version>().is_err(), "{text:?}");
         }

@@ -198,9 +198,17 @@ impl Browser {
         std::fs::read_to_string(&file).expect("the download is text")
     }
 
-    /// A picture of the page: of the window, or of its whole length.
-    pub async fn picture(&self, whole: bool) -> Vec<u8> {
-        let parameters = json!({"format": "png", "captureBeyondViewport": whole, "optimizeForSpeed": false});
+    /// Returns a picture of the window.
+    pub async fn picture(&self) -> Vec<u8> {
+        self.capture(json!({"format": "png", "captureBeyondViewport": false, "optimizeForSpeed": false})).await
+    }
+
+    /// Returns a picture of the page in its whole length.
+    pub async fn whole_picture(&self) -> Vec<u8> {
+        self.capture(json!({"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false})).await
+    }
+
+    async fn capture(&self, parameters: Value) -> Vec<u8> {
         let taken = self.command("Page.captureScreenshot", parameters).await;
         let text = taken["data"].as_str().expect("the picture is text");
         base64::engine::general_purpose::STANDARD.decode(text).expect("the picture is base64")

@@ -83,7 +83,7 @@ async fn three_mistakes_are_shown_with_carets() {
 }
 
 #[tokio::test]
-async fn every_form_says_the_same() {
+async fn report_in_every_format_has_the_same_errors() {
     let folder = with_mistakes();
     let above = folder.path().parent().unwrap();
     let name = folder.path().file_name().unwrap().to_str().unwrap();

@@ -56,21 +56,21 @@ fn run(seeds: Vec<Vec<u8>>, cases: u32, entry: impl Fn(&[u8])) {
 }
 
 #[test]
-fn devfiles() {
+fn mutated_devfile_never_panics() {
     run(seeds("devfile"), 1500, entry::devfile);
 }
 
 #[test]
-fn stacks() {
+fn mutated_stack_never_panics() {
     run(seeds("stack"), 700, entry::stack);
 }
 
 #[test]
-fn queries() {
+fn mutated_query_never_panics() {
     run(seeds("query"), 3000, entry::query);
 }
 
 #[test]
-fn viewer_queries() {
+fn mutated_query_of_the_viewer_never_panics() {
     run(seeds("viewer"), 150, entry::viewer);
 }

@@ -50,7 +50,7 @@ async fn distribution(folder: &std::path::Path) -> Distribution {
 }
 
 #[tokio::test]
-async fn a_registry_with_passwords() {
+async fn registry_with_passwords_takes_the_right_one_alone() {
     let folder = tempfile::tempdir().unwrap();
     let registry = distribution(folder.path()).await;
     works(&example(registry.address(), KNOWN.1).await).await;
@@ -58,7 +58,7 @@ async fn a_registry_with_passwords() {
 }
 
 #[tokio::test]
-async fn a_registry_with_tokens() {
+async fn registry_with_tokens_gets_one_for_each_repository() {
     let guard = Guard::start(&real(), Manners { calls: 1000, ..Manners::default() }).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
@@ -74,7 +74,7 @@ async fn tokens_that_do_not_last_are_renewed() {
 }
 
 #[tokio::test]
-async fn another_host_that_has_the_blobs_is_not_told_who_calls() {
+async fn another_host_that_has_the_blobs_gets_no_credentials() {
     let elsewhere = Proxy::start(&real(), Fuse::default()).await;
     let manners = Manners { calls: 1000, blobs_at: Some(elsewhere.address()), ..Manners::default() };
     let guard = Guard::start(&real(), manners).await;

@@ -58,7 +58,7 @@ fn noise() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn pull() {
+async fn manifest_and_blobs_are_pulled_by_tag_and_by_digest() {
     let (_registry, serve) = example().await;
     for root in ["/v2/", "/v2"] {
         let version = serve.ask("GET", root, &[]).await;
@@ -151,7 +151,7 @@ async fn writes_are_not_found() {
 }
 
 #[tokio::test]
-async fn discovery() {
+async fn tags_and_repositories_are_listed_in_pages() {
     let (registry, serve) = example().await;
     let tags = serve.ask("GET", &format!("{REPOSITORY}/tags/list"), &[]).await;
     assert_eq!(tags.json(), json!({"name": "devfile-catalog/kiln", "tags": ["1.0.0", "1.1.0"]}));
@@ -241,7 +241,7 @@ async fn archive_among_the_files_of_a_version_is_that_of_its_artifact() {
 }
 
 #[tokio::test]
-async fn ranges() {
+async fn range_of_a_blob_is_206_with_its_bytes() {
     let (_registry, serve) = example().await;
     let (digest, size) = layer(&serve, "archive.tar").await;
     let path = format!("{REPOSITORY}/blobs/{digest}");
@@ -279,7 +279,7 @@ async fn range_from_the_first_byte_is_206_without_encoding() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_never_leave() {
+async fn damaged_blob_is_502_and_never_leaves() {
     let (registry, serve) = example().await;
     let (digest, size) = layer(&serve, "archive.tar").await;
     let path = format!("{REPOSITORY}/blobs/{digest}");

@@ -19,7 +19,7 @@ async fn get(serve: &Serving, target: &str, headers: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn odd_paths_and_queries() {
+async fn odd_path_or_query_has_its_status() {
     let (_registry, serve) = example().await;
     let many = (0..400).map(|n| format!("tags=t{n}")).collect::<Vec<_>>().join("&");
     let long = "a".repeat(9_000);
@@ -138,7 +138,7 @@ async fn trailing_slash_on_any_route_answers_like_the_path_without_it() {
 }
 
 #[tokio::test]
-async fn requests_that_are_hardly_http() {
+async fn malformed_http_request_has_its_status() {
     let (_registry, serve) = example().await;
     let headers: String = (0..500).map(|n| format!("x-{n}: y\r\n")).collect();
     let large = format!("x: {}\r\n", "y".repeat(500_000));

@@ -63,7 +63,7 @@ async fn schedule_of_every_deployment_is_an_event_that_repairs_and_compares_a_sl
 
 /// A client asks for a tag, then for the digest behind it, and each request may meet another instance.
 #[tokio::test]
-async fn what_another_instance_told_of_can_be_pulled() {
+async fn digest_from_another_instance_can_be_pulled() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let old = registry.serve().await;
@@ -120,7 +120,7 @@ async fn published_behind_a_proxy() -> (Proxy, Serving) {
 }
 
 #[tokio::test]
-async fn missing_manifest_without_a_read_of_the_bucket_is_not_to_be_kept() {
+async fn missing_manifest_without_a_read_of_the_bucket_is_not_cacheable() {
     let (proxy, serve) = published_behind_a_proxy().await;
     let missing = format!("/v2/devfile-catalog/loom/manifests/sha256:{}", "0".repeat(64));
     let looked = serve.ask("GET", &missing, &[]).await;
@@ -150,7 +150,7 @@ async fn status_reads_the_bucket_once_a_second_at_most() {
 }
 
 #[tokio::test]
-async fn a_bad_version_is_quarantined_with_its_place() {
+async fn bad_version_is_quarantined_with_its_position() {
     let registry = TestRegistry::of(&TestRegistry::example()).await;
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;

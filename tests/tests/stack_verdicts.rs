@@ -10,9 +10,9 @@ use axum::routing::get;
 use devfile_registry::fetch::{Hosts, Loopback, Rules};
 use devfile_registry::git::Client;
 use devfile_registry::index::to_pretty_json;
-use devfile_registry::outside::{Icons, UpstreamFetcher};
 use devfile_registry::release::{Draft, Plan};
 use devfile_registry::source::{LocalSource, Scope, Source};
+use devfile_registry::upstream::{Icons, UpstreamFetcher};
 
 /// The folder of recorded verdicts, in any of the folders above.
 fn verdicts() -> Option<PathBuf> {

@@ -101,7 +101,7 @@ async fn a_refresh_and_its_calls_are_in_the_callers_trace() {
 }
 
 #[tokio::test]
-async fn what_the_caller_leaves_out_is_not_exported() {
+async fn trace_that_the_caller_does_not_sample_is_not_exported() {
     let collector = Collector::start(Mood::Well).await;
     let s3 = Proxy::start(&std::env::var("TEST_S3_ENDPOINT").unwrap(), Fuse::default()).await;
     let registry = exporting(&collector.endpoint, "50").await;

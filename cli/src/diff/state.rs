@@ -12,10 +12,10 @@ use devfile_registry::digest::{CommitSha, Digest};
 use devfile_registry::git::RepositoryUrl;
 use devfile_registry::index::{Entry, EntryType};
 use devfile_registry::limits;
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::release::{Built, Draft, Plan};
 use devfile_registry::source::{LocalCommit, LocalSource, Scope, Source};
 use devfile_registry::terminal::Progress;
+use devfile_registry::upstream::UpstreamFetcher;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use url::Url;
 
@@ -55,15 +55,15 @@ impl States {
     pub(super) async fn read(options: &command::Diff) -> anyhow::Result<Self> {
         let (old, new): (Location, Location) = (options.old.parse()?, options.new.parse()?);
         let opener = Opener::of_process()?;
-        let outside = if options.offline {
+        let fetcher = if options.offline {
             UpstreamFetcher::without_fetches()
         } else {
             UpstreamFetcher::of_index(opener.client())
         };
         let progress = Progress::start("reading", Some(2));
-        let before = release(&old, &opener, &outside, None).await?;
+        let before = release(&old, &opener, &fetcher, None).await?;
         progress.advance();
-        let after = release(&new, &opener, &outside, before.as_ref()).await?;
+        let after = release(&new, &opener, &fetcher, before.as_ref()).await?;
         progress.advance();
         drop(progress);
         let side = |built: &Option<Built>| built.as_ref().map(|built| Side::of(&built.release));
@@ -116,17 +116,17 @@ impl FromStr for Location {
 async fn release(
     location: &Location,
     opener: &Opener,
-    outside: &UpstreamFetcher,
+    fetcher: &UpstreamFetcher,
     before: Option<&Built>,
 ) -> anyhow::Result<Option<Built>> {
     let built = match location {
-        Location::Folder(folder) => build(&LocalSource::new(folder)?, None, outside, before).await?,
+        Location::Folder(folder) => build(&LocalSource::new(folder)?, None, fetcher, before).await?,
         Location::Revision(folder, revision) => {
-            build(&LocalCommit::new(folder, revision)?, None, outside, before).await?
+            build(&LocalCommit::new(folder, revision)?, None, fetcher, before).await?
         }
-        Location::Branch(repository) => build(&opener.git(repository.clone()), None, outside, before).await?,
+        Location::Branch(repository) => build(&opener.git(repository.clone()), None, fetcher, before).await?,
         Location::Commit(repository, commit) => {
-            build(&opener.git(repository.clone()), Some(commit), outside, before).await?
+            build(&opener.git(repository.clone()), Some(commit), fetcher, before).await?
         }
         Location::Live(_) => return Ok(None),
     };
@@ -136,7 +136,7 @@ async fn release(
 async fn build(
     source: &impl Source,
     commit: Option<&CommitSha>,
-    outside: &UpstreamFetcher,
+    fetcher: &UpstreamFetcher,
     before: Option<&Built>,
 ) -> anyhow::Result<Built> {
     let commit = match commit {
@@ -145,7 +145,7 @@ async fn build(
     };
     let tree = source.files(&commit, &Scope::All).await?;
     let previous = before.map(|built| built.release.as_ref());
-    let complete = outside.complete(tree, previous).await;
+    let complete = fetcher.complete(tree, previous).await;
     let plan = Plan::everything(source.listing(&commit).await?);
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     // Dates are not compared, so no history is read.
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locations_are_told_apart_by_their_form() {
+    fn locations_are_distinguished_by_their_form() {
         let folder = tempfile::tempdir().unwrap();
         let here = folder.path().to_str().unwrap();
         let sha = "1".repeat(40);

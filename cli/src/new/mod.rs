@@ -15,10 +15,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::report::{Colour, Format};
 use devfile_registry::terminal::print;
 use devfile_registry::tree::{File, Mode, Tree};
+use devfile_registry::upstream::UpstreamFetcher;
 
 pub(crate) use self::stack::new_stack;
 pub(crate) use self::version::new_version;

@@ -190,7 +190,7 @@ displayName: Kiln
     }
 
     #[test]
-    fn version_is_listed_last_and_the_default_moves_only_when_told() {
+    fn version_is_listed_last_and_the_default_moves_only_when_asked() {
         let kept = with_version("stack.yaml", LIST, &version("1.2.0"), false).unwrap();
         assert_eq!(kept, LIST.replace("displayName", "  - version: 1.2.0\ndisplayName"));
         let moved = with_version("stack.yaml", LIST, &version("1.2.0"), true).unwrap();

@@ -20,10 +20,10 @@ use anyhow::{Context, bail};
 use devfile_registry::environment::Environment;
 use devfile_registry::git::GitCredentials;
 use devfile_registry::logging;
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::plain_http::Server;
 use devfile_registry::settings;
 use devfile_registry::terminal::print;
+use devfile_registry::upstream::UpstreamFetcher;
 
 use self::pages::Pages;
 use self::watch::Changes;
@@ -46,7 +46,7 @@ pub(crate) async fn run(options: &Preview, started: Instant) -> anyhow::Result<(
     let _log = std::env::var_os("RUST_LOG").map(|_| logging::start("preview"));
     let server = listen(options.port).await?;
     let url = format!("http://{}", server.address()?);
-    let mut workshop = Workshop::new(&options.dir, outside(options.fetch)?)?;
+    let mut workshop = Workshop::new(&options.dir, fetcher(options.fetch)?)?;
     // Before the first publication, so that no change is missed.
     let mut changes = Changes::of(&options.dir)?;
     let published = workshop.publish().await;
@@ -108,15 +108,15 @@ async fn listen(port: u16) -> anyhow::Result<Server> {
 }
 
 /// Fetches from other hosts as the environment allows it, or not at all.
-fn outside(fetch: bool) -> anyhow::Result<UpstreamFetcher> {
+fn fetcher(fetch: bool) -> anyhow::Result<UpstreamFetcher> {
     if !fetch {
         return Ok(UpstreamFetcher::without_fetches());
     }
     let mut environment = Environment::of_process();
     let credentials = GitCredentials::from_environment(&mut environment);
-    let outside = UpstreamFetcher::from_environment(&mut environment, credentials);
+    let fetcher = UpstreamFetcher::from_environment(&mut environment, credentials);
     environment.finish()?;
-    Ok(outside)
+    Ok(fetcher)
 }
 
 /// The settings of `serve`: those of the process, but for its address and its bucket.

@@ -57,7 +57,7 @@ impl Pages {
         Self { app, observer, news: watch::Sender::new(News::Releases(0)) }
     }
 
-    /// Answers from the release that is live now, and tells the pages that are open.
+    /// Answers from the release that is live now, and notifies the pages that are open.
     pub(super) async fn release_changed(&self) {
         self.app.revalidate().await;
         self.news.send_modify(|news| {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use devfile_registry::cache::Cache;
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::publish::{Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::report::Format;
 use devfile_registry::source::{LocalSource, Scope, Source};
 use devfile_registry::terminal::print;
 use devfile_registry::text::printable;
 use devfile_registry::timestamp::Timestamp;
+use devfile_registry::upstream::UpstreamFetcher;
 
 use super::ledger::Ledger;
 use crate::PROGRAM;
@@ -34,12 +34,12 @@ pub(super) struct Published {
 
 impl Workshop {
     /// Takes a folder that has `stacks/`.
-    pub(super) fn new(folder: &Path, outside: UpstreamFetcher) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, fetcher: UpstreamFetcher) -> anyhow::Result<Self> {
         let publisher = Publisher {
             source: LocalSource::new(folder)?,
             registry: Ledger::default(),
             bucket: Cache::in_memory(),
-            outside,
+            fetcher,
             strictness: Strictness::Quarantine,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };
@@ -57,7 +57,7 @@ impl Workshop {
         let result = self.publisher.refresh(None).await;
         let elapsed = started.elapsed();
         // For the status page of the viewer.
-        self.publisher.record(None, result.as_ref()).await;
+        self.publisher.store_outcome(None, result.as_ref()).await;
         // A failure leaves objects that nobody needs; the next prune takes them.
         if let Err(error) = self.publisher.prune().await {
             tracing::warn!(%error, "old releases stay in memory");
@@ -67,11 +67,11 @@ impl Workshop {
 
     /// Prints the errors and warnings of the folder, unless they are those that were printed last.
     pub(super) async fn print_problems(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let Publisher { source, outside, .. } = &self.publisher;
+        let Publisher { source, fetcher, .. } = &self.publisher;
         let Ok(commit) = source.head().await else { return Ok(()) };
         // The next change is checked in its turn.
         let Ok(tree) = source.files(&commit, &Scope::All).await else { return Ok(()) };
-        let complete = outside.complete(tree, None).await;
+        let complete = fetcher.complete(tree, None).await;
         let problems = checker::problems(&complete);
         if self.printed.as_ref() == Some(&problems) {
             return Ok(());

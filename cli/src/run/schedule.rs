@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use devfile_registry::publish::{Outcome, PublishError, Report};
 use devfile_registry::source::SourceError;
-use devfile_registry::terminal::{ProgressOutput, print, shown};
+use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use refresh::action::Action;
 use refresh::app::App;
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutpu
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
 async fn publish(app: &App, output: ProgressOutput) -> bool {
     let began = Instant::now();
-    let refreshed = shown(output, "publishing", app.follow()).await;
+    let refreshed = with_progress(output, "publishing", app.follow()).await;
     match refreshed.as_deref() {
         Some(Ok(report)) => {
             let summary = format!("{}\n", summary(report, began.elapsed()));

@@ -200,8 +200,8 @@ impl Hint {
                 .iter()
                 .any(|part| part.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
         };
-        let held = |stack: &str| {
-            report.quarantined.iter().flat_map(|held| &held.problems).any(|problem| {
+        let is_quarantined = |stack: &str| {
+            report.quarantined.iter().flat_map(|quarantined| &quarantined.problems).any(|problem| {
                 problem
                     .path
                     .strip_prefix("stacks/")
@@ -210,7 +210,7 @@ impl Hint {
             })
         };
         let state = |stack: &String| {
-            if held(stack) {
+            if is_quarantined(stack) {
                 "quarantined"
             } else if about(&report.changed, stack) {
                 "changed"

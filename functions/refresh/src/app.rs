@@ -7,7 +7,6 @@ use std::time::Duration;
 use devfile_registry::cache::Cache;
 use devfile_registry::context::{self, Context};
 use devfile_registry::digest::CommitSha;
-use devfile_registry::outside::offline::Known;
 use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
@@ -15,6 +14,7 @@ use devfile_registry::registry::{ReadOnly, Record};
 use devfile_registry::source::feedback::{CommitState, CommitStatus, StatusContext};
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
+use devfile_registry::upstream::offline::Known;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ impl App {
                 source: settings.repository,
                 registry: ReadOnly(registry.clone()),
                 bucket: bucket.clone(),
-                outside: settings.outside,
+                fetcher: settings.fetcher,
                 strictness: config.strictness,
                 clock,
             };
@@ -106,7 +106,7 @@ impl App {
             source: config.repository,
             registry,
             bucket,
-            outside: config.outside,
+            fetcher: config.fetcher,
             strictness: config.strictness,
             clock,
         };
@@ -163,7 +163,7 @@ impl App {
             }
             Action::Verify {} => {
                 let span = Span::begin(Kind::Internal, "verify", context::trace());
-                let verified = Context::part(span.position()).scope(publisher.verify().boxed()).await;
+                let verified = Context::child(span.position()).scope(publisher.verify().boxed()).await;
                 return Ok(Answer::Verification(verified?));
             }
         };
@@ -256,15 +256,15 @@ impl Core {
                     (self.announcement.0)().await;
                 }
             };
-            let record = self.publisher.record(requested, result.as_ref());
-            let (lag, in_time, ()) = tokio::join!(record, report_status, announce);
+            let stored = self.publisher.store_outcome(requested, result.as_ref());
+            let (lag, in_time, ()) = tokio::join!(stored, report_status, announce);
             done.count(lag);
             if in_time.is_err() {
                 tracing::warn!("cannot set the commit status: no answer within {} s", STATUS_TIME.as_secs());
             }
             result
         };
-        Context::part(span.position()).scope(Box::pin(whole)).await
+        Context::child(span.position()).scope(Box::pin(whole)).await
     }
 
     /// Sets the commit status on the Git host.
@@ -291,9 +291,9 @@ impl Core {
 /// Returns the report as one line; `None` when nothing changed.
 fn summary(report: &Report) -> Option<(CommitState, String)> {
     let changed = format!("{} changed, {} removed", report.changed.len(), report.removed.len());
-    let first = report.quarantined.iter().flat_map(|held| &held.problems).next();
+    let first = report.quarantined.iter().flat_map(|quarantined| &quarantined.problems).next();
     let first = first.map(|problem| format!(": {problem}")).unwrap_or_default();
-    let held = report.quarantined.len();
+    let count = report.quarantined.len();
     match report.outcome {
         Outcome::Unchanged | Outcome::Superseded => None,
         Outcome::Continuing => {
@@ -301,8 +301,8 @@ fn summary(report: &Report) -> Option<(CommitState, String)> {
             let text = format!("publishing: {} of {} artifacts are pushed", progress.artifacts, progress.total);
             Some((CommitState::Pending, text))
         }
-        Outcome::Published if held == 0 => Some((CommitState::Success, format!("published: {changed}"))),
-        Outcome::Published => Some((CommitState::Failure, format!("{held} quarantined{first}; else {changed}"))),
-        Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {held} with errors{first}"))),
+        Outcome::Published if count == 0 => Some((CommitState::Success, format!("published: {changed}"))),
+        Outcome::Published => Some((CommitState::Failure, format!("{count} quarantined{first}; else {changed}"))),
+        Outcome::Rejected => Some((CommitState::Failure, format!("rejected, {count} with errors{first}"))),
     }
 }

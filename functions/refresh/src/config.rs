@@ -9,7 +9,6 @@ use devfile_registry::cache::{Cache, RetryPolicy};
 use devfile_registry::directory::Directory;
 use devfile_registry::environment::{Environment, InvalidEnvironment};
 use devfile_registry::git::{GitCredentials, RepositoryUrl};
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::preview::Policy as PreviewPolicy;
 use devfile_registry::public_url::PublicUrl;
 use devfile_registry::publish::Strictness;
@@ -19,6 +18,7 @@ use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::feedback::{self, Feedback};
 use devfile_registry::source::github::{self, AppKey, GitHub};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
+use devfile_registry::upstream::UpstreamFetcher;
 
 use crate::auth::gate::Access;
 use crate::auth::keys::Discovery;
@@ -38,7 +38,7 @@ pub struct Config {
     /// `STRICT`
     pub strictness: Strictness,
     /// `FETCH_HOSTS`, `FETCH_ALLOW_LOOPBACK`, `GIT_CREDENTIALS`, `STRICT_ICONS`, `OFFLINE`: limits on fetches of upstream content.
-    pub outside: UpstreamFetcher,
+    pub fetcher: UpstreamFetcher,
     /// `PREVIEWS`, `PUBLIC_URL`: previews of proposals; `None` when they are off.
     pub previews: Option<PreviewSettings>,
     /// `WEBHOOK_SECRET`; `OIDC_AUDIENCE`, `OIDC_REPOSITORY_ID`, `OIDC_ISSUER`, `OIDC_JOB_WORKFLOW_REF`
@@ -58,7 +58,7 @@ pub struct PreviewSettings {
     pub repository: Repository,
     /// Fetches of upstream content without the credentials of `GIT_CREDENTIALS`: a proposal chooses
     /// the URLs, and its preview is public.
-    pub outside: UpstreamFetcher,
+    pub fetcher: UpstreamFetcher,
     /// The URL of the registry, for links.
     pub public_url: Option<PublicUrl>,
 }
@@ -106,7 +106,7 @@ impl Config {
         let stores = stores(&mut environment);
         let strict: bool = environment.or_default(&settings::STRICT);
         let previews = previews(&mut environment, &hosts);
-        let outside = UpstreamFetcher::from_environment(&mut environment, hosts);
+        let fetcher = UpstreamFetcher::from_environment(&mut environment, hosts);
         let access = Access { secret: secret(&mut environment), workflows: workflows(&mut environment) };
         let listen = environment.or_default(&settings::LISTEN_ADDR);
         let metrics = environment.optional(&settings::METRICS_ADDR);
@@ -115,7 +115,7 @@ impl Config {
             repository: repository.unwrap_or(Repository::Off),
             stores: stores?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
-            outside,
+            fetcher,
             previews,
             access,
             listen,
@@ -155,8 +155,8 @@ fn previews(environment: &mut Environment, hosts: &GitCredentials) -> Option<Pre
         return None;
     }
     let repository = repository(environment, hosts)?;
-    let outside = UpstreamFetcher::from_environment(environment, GitCredentials::default());
-    Some(PreviewSettings { policy, repository, outside, public_url })
+    let fetcher = UpstreamFetcher::from_environment(environment, GitCredentials::default());
+    Some(PreviewSettings { policy, repository, fetcher, public_url })
 }
 
 /// Reads two settings that require each other, the second a secret.
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn little_is_needed() {
+    async fn configuration_without_repository_and_secret_is_valid() {
         let config = read(&ENOUGH).unwrap();
         assert!(matches!(config.repository, Repository::Off));
         assert!(config.access.secret.is_none() && config.access.workflows.is_none());
@@ -342,14 +342,14 @@ mod tests {
         let off = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts].leak()).unwrap();
         assert!(off.previews.is_none());
         let on = read(vec![ENOUGH[0], ENOUGH[1], repository, hosts, ("PREVIEWS", "members")].leak()).unwrap();
-        let has_credentials = |outside: &UpstreamFetcher| !format!("{outside:?}").contains("GitCredentials(None)");
-        assert!(has_credentials(&on.outside) && !has_credentials(&on.previews.unwrap().outside));
+        let has_credentials = |fetcher: &UpstreamFetcher| !format!("{fetcher:?}").contains("GitCredentials(None)");
+        assert!(has_credentials(&on.fetcher) && !has_credentials(&on.previews.unwrap().fetcher));
         let error = read(vec![ENOUGH[0], ENOUGH[1], ("PREVIEWS", "all")].leak()).unwrap_err();
         assert!(error.contains("PREVIEWS is malformed; set it to off, members or labelled"), "{error}");
     }
 
     #[tokio::test]
-    async fn everything_can_be_set() {
+    async fn configuration_has_the_value_of_every_setting() {
         let config = read(&[
             ENOUGH[0],
             ENOUGH[1],
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_do_not_mix() {
+    async fn token_beside_an_app_is_refused() {
         let both = read(&[
             ENOUGH[0],
             ENOUGH[1],

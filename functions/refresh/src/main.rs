@@ -1,4 +1,4 @@
-//! Publishes the registry repository when told that it changed; see [`refresh::run`].
+//! Publishes the registry repository after each trigger; see [`refresh::run`].
 
 // The futures below `main` nest deeper than the default limit.
 #![recursion_limit = "256"]
@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
         [] => refresh::run().await,
         ["invoke", event] => print(&refresh::run_action(event, tracing::Level::INFO).await?),
         ["--help" | "-h"] => print(&format!(
-            "Publishes a registry repository when told that it changed.\n\nusage: refresh [invoke EVENT]\n\n{}",
+            "Publishes a registry repository after each trigger.\n\nusage: refresh [invoke EVENT]\n\n{}",
             help(Function::Refresh)
         )),
         _ => bail!("usage: refresh [invoke EVENT]; an event is JSON such as {{\"action\":\"refresh\"}}"),

@@ -124,7 +124,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
     let trace_id = context.trace().map(|trace| tracing::field::display(trace.trace_id()));
     match result {
         Ok(report) => {
-            for problem in report.quarantined.iter().flat_map(|held| &held.problems) {
+            for problem in report.quarantined.iter().flat_map(|quarantined| &quarantined.problems) {
                 tracing::warn!(%problem, "quarantined");
             }
             for problem in &report.elsewhere {

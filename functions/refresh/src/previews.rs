@@ -140,12 +140,12 @@ impl Previewer {
         let (state, text, link) = match built {
             Ok(PreviewReport { preview: Some(preview), .. }) => {
                 let changes = &preview.changes;
-                let held = match preview.quarantined {
+                let errors = match preview.quarantined {
                     0 => String::new(),
-                    held => format!(", {held} with errors"),
+                    count => format!(", {count} with errors"),
                 };
                 let text =
-                    format!("preview: {} changed, {} removed{held}", changes.changed.len(), changes.removed.len());
+                    format!("preview: {} changed, {} removed{errors}", changes.changed.len(), changes.removed.len());
                 let state = if preview.quarantined == 0 { CommitState::Success } else { CommitState::Failure };
                 (state, text, self.link(preview))
             }

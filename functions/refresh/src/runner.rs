@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_while_the_second_runs_gets_a_third() {
+    async fn request_while_the_second_refresh_runs_gets_a_third() {
         let (runner, gate, seen) = gated();
         let first = runner.submit(None);
         let second = runner.submit(None);

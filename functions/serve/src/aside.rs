@@ -1,4 +1,4 @@
-//! Work that nobody waits for: one piece after the other, in the order in which it came, on a thread that serves no connection.
+//! Work that nobody waits for: one job after the other, in the order in which it came, on a thread that serves no connection.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,13 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
 /// The queue of the process.
-static QUEUE: Queue = Queue(Mutex::new(Pieces { waiting: VecDeque::new(), is_running: false }));
+static QUEUE: Queue = Queue(Mutex::new(QueueState { waiting: VecDeque::new(), is_running: false }));
 
 type Work = Box<dyn FnOnce() + Send>;
 
-struct Queue(Mutex<Pieces>);
+struct Queue(Mutex<QueueState>);
 
-struct Pieces {
+struct QueueState {
     waiting: VecDeque<Work>,
     is_running: bool,
 }
@@ -28,30 +28,30 @@ pub(crate) fn run(work: impl FnOnce() + Send + 'static) {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Pieces> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // No work runs while it is locked, so a panic leaves a consistent value behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds work; returns whether somebody must begin to [work](Self::work).
     fn add(&self, work: Work) -> bool {
-        let mut pieces = self.lock();
-        pieces.waiting.push_back(work);
-        !std::mem::replace(&mut pieces.is_running, true)
+        let mut state = self.lock();
+        state.waiting.push_back(work);
+        !std::mem::replace(&mut state.is_running, true)
     }
 
     /// Works until nothing waits.
     fn work(&self) {
         while let Some(work) = self.next() {
-            // A panic has been logged, and ends this piece alone.
+            // A panic has been logged, and ends this job alone.
             let _ended = catch_unwind(AssertUnwindSafe(work));
         }
     }
 
     fn next(&self) -> Option<Work> {
-        let mut pieces = self.lock();
-        let next = pieces.waiting.pop_front();
-        pieces.is_running = next.is_some();
+        let mut state = self.lock();
+        let next = state.waiting.pop_front();
+        state.is_running = next.is_some();
         next
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn pieces_run_in_the_order_in_which_they_came_and_survive_a_panic() {
+    async fn jobs_run_in_the_order_in_which_they_came_and_survive_a_panic() {
         let (sender, receiver) = mpsc::channel();
         for number in 0..100 {
             let sender = sender.clone();

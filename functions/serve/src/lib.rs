@@ -1,15 +1,30 @@
-//! The modules of the function `serve`, above the library that both functions share. A lower layer knows nothing of a higher one:
+//! The function `serve`: answers clients from the live release, which it holds in memory.
 //!
-//! - [`front`]: the front doors, the Lambda runtime and plain HTTP;
-//! - [`observe`]: records each request, in the log and in metrics;
-//! - [`router`]: from a request to its route, and the headers of all answers;
-//! - [`openapi`], [`viewer`], [`status`], [`oci`], [`starters`], [`files`], [`devfiles`], [`index`], [`previews`]: the APIs. Each declares its routes
-//!   with [`route`] and answers from the release in [`state`];
-//! - [`large_answers`]: answers that are too large for AWS Lambda;
-//! - [`release`]: the snapshot of the live release, how it stays up to date, and blobs;
-//! - [`view`]: derived once per release, the catalog and the index of the viewer;
-//! - [`http`]: paths, queries, bodies, conditional requests, ranges and problems;
-//! - [`config`]; [`workers`] and [`aside`]: work away from the threads that serve connections.
+//! A request goes through these modules in order; start reading at `router`:
+//!
+//! 1. `front`: [`run`], and the two entry points: the Lambda runtime and plain HTTP.
+//! 2. `observe`: the log line, the metrics and the usage event of the request.
+//! 3. `router`: one spelling of its path, the allowed methods, its route, and the headers that all answers have.
+//! 4. One API, a module each. It declares its routes with `route`, which `openapi` describes:
+//!    - `index`: `/index`, `/v2index` and `/index.json`, filtered or whole
+//!    - `devfiles`: `/devfiles/{name}`; `starters`: the starter projects below it, as zips
+//!    - `files`: `/stacks/...`, the files of stacks
+//!    - `oci`: `/v2/...`, the pull half of the OCI distribution API
+//!    - `status`: `/`, `/health` and `/status`
+//!    - `viewer`: pages for people
+//!    - `previews`: `/previews/{number}/...`, the routes above for the release of a proposal
+//! 5. `state`: the state that the APIs share; a request takes one snapshot from it and answers from that alone.
+//! 6. `view`: the indexes that are derived once per release, `catalog` for filters and `browse` for the viewer.
+//! 7. `release`: the snapshot, how it is revalidated, and the blobs that are not in it.
+//! 8. `http`: the bytes of the answer: codings, entity tags, ranges, redirects and errors.
+//! 9. `large_answers`: an answer above the limit of AWS Lambda, on its way back.
+//!
+//! Beside them:
+//!
+//! - `config`: the environment
+//! - `workers`: threads for work of more than a few milliseconds; `aside`: work that no request waits for
+//!
+//! `tests/layers.rs` has the layers: a lower one imports no higher one.
 
 mod aside;
 mod config;

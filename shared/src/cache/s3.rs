@@ -41,6 +41,13 @@ impl RetryPolicy {
     }
 }
 
+/// The position of a bucket's name in the URLs of its objects. Servers other than S3 have no host name for each bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressing {
+    Host,
+    Path,
+}
+
 /// A bucket.
 #[derive(Clone)]
 pub struct S3Bucket {
@@ -60,29 +67,30 @@ impl fmt::Debug for S3Bucket {
 
 impl S3Bucket {
     /// Takes a bucket, with endpoint, region and credentials from the environment as the AWS SDK finds them.
-    pub async fn from_env(bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::load(aws_config::from_env(), bucket, patience, std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()).await
+    pub async fn from_env(bucket: impl Into<String>, policy: RetryPolicy) -> Self {
+        let is_aws = std::env::var_os("AWS_ENDPOINT_URL_S3").is_none();
+        let addressing = if is_aws { Addressing::Host } else { Addressing::Path };
+        Self::load(aws_config::from_env(), bucket, policy, addressing).await
     }
 
     /// The same at another endpoint.
-    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, patience, true).await
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, policy: RetryPolicy) -> Self {
+        Self::load(aws_config::from_env().endpoint_url(endpoint), bucket, policy, Addressing::Path).await
     }
 
-    /// Servers other than S3 have no host name for each bucket.
     async fn load(
         loader: aws_config::ConfigLoader,
         bucket: impl Into<String>,
-        patience: RetryPolicy,
-        other_server: bool,
+        policy: RetryPolicy,
+        addressing: Addressing,
     ) -> Self {
         let shared = loader.load().await;
-        Self::new(Builder::from(&shared).force_path_style(other_server), bucket, patience)
+        Self::new(Builder::from(&shared).force_path_style(addressing == Addressing::Path), bucket, policy)
     }
 
     /// Takes a bucket with a client of this configuration.
-    fn new(config: Builder, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        let (tries, one, all) = patience.limits();
+    fn new(config: Builder, bucket: impl Into<String>, policy: RetryPolicy) -> Self {
+        let (tries, one, all) = policy.limits();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(one)
@@ -192,12 +200,12 @@ impl S3Bucket {
         let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
         let size = tokio::fs::metadata(file).await.map_err(|error| failed(error.to_string()))?.len();
         let time = write_time(size, time);
-        let patient = within(time, time)
+        let limits = within(time, time)
             // A checksum at the end of a stream changes its encoding, which some servers store along.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
         let request = request.content_type(media_type).cache_control(IMMUTABLE);
-        let sent = request.customize().config_override(patient).send().await;
+        let sent = request.customize().config_override(limits).send().await;
         self.written(key, sent.map_err(|error| failed(explain(error)))?.e_tag)?;
         Ok(())
     }

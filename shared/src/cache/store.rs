@@ -25,13 +25,13 @@ pub enum Cache {
 
 impl Cache {
     /// Takes a bucket at S3, with endpoint, region and credentials from the environment as the AWS SDK finds them.
-    pub async fn from_env(bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::S3(S3Bucket::from_env(bucket, patience).await)
+    pub async fn from_env(bucket: impl Into<String>, policy: RetryPolicy) -> Self {
+        Self::S3(S3Bucket::from_env(bucket, policy).await)
     }
 
     /// The same at another endpoint.
-    pub async fn at(endpoint: &str, bucket: impl Into<String>, patience: RetryPolicy) -> Self {
-        Self::S3(S3Bucket::at(endpoint, bucket, patience).await)
+    pub async fn at(endpoint: &str, bucket: impl Into<String>, policy: RetryPolicy) -> Self {
+        Self::S3(S3Bucket::at(endpoint, bucket, policy).await)
     }
 
     /// The bucket of a directory.

@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::to_pretty_json;
-use crate::outside::{Complete, Icons, UpstreamFetcher};
 use crate::release::{Draft, Plan};
 use crate::report::{Colour, Format, Options, UnknownRule, render, rule};
 use crate::source::{LocalSource, Scope, Source};
 use crate::terminal::{Progress, print};
 use crate::text::printable;
+use crate::upstream::{Complete, Icons, UpstreamFetcher};
 use anyhow::{Context, bail};
 use clap::Parser;
 use url::Url;
@@ -112,25 +112,25 @@ async fn execute(program: &str, arguments: &Arguments) -> anyhow::Result<Verdict
     }
     let opener = Opener::of_process()?;
     let client = opener.client();
-    let outside = match (arguments.offline, arguments.strict_icons) {
+    let fetcher = match (arguments.offline, arguments.strict_icons) {
         (true, _) => UpstreamFetcher::without_fetches(),
         (false, true) => UpstreamFetcher::new(client, Icons::Strict),
         (false, false) if arguments.check => UpstreamFetcher::new(client, Icons::Lenient),
         (false, false) => UpstreamFetcher::of_index(client),
     };
     if !is_url(arguments.registry()) {
-        return read(program, arguments, &outside, &LocalSource::new(Path::new(arguments.registry()))?).await;
+        return read(program, arguments, &fetcher, &LocalSource::new(Path::new(arguments.registry()))?).await;
     }
     if arguments.changed_since.is_some() {
         bail!("--changed-since compares a folder with a revision; clone the repository first");
     }
-    read(program, arguments, &outside, &opener.git(arguments.registry().parse()?)).await
+    read(program, arguments, &fetcher, &opener.git(arguments.registry().parse()?)).await
 }
 
 async fn read(
     program: &str,
     arguments: &Arguments,
-    outside: &UpstreamFetcher,
+    fetcher: &UpstreamFetcher,
     source: &impl Source,
 ) -> anyhow::Result<Verdict> {
     let progress = Progress::start("reading", None);
@@ -141,7 +141,7 @@ async fn read(
         changes.map(|revision| ChangedPaths::since(Path::new(arguments.registry()), &tree, revision)).transpose()?;
     drop(progress);
     let progress = Progress::start("checking", None);
-    let mut complete = outside.complete(tree, None).await;
+    let mut complete = fetcher.complete(tree, None).await;
     complete.repository.check_dates(&complete.tree);
     drop(progress);
     match &arguments.index {
@@ -217,10 +217,11 @@ pub struct Form<'a> {
 pub fn report(registry: &str, complete: &Complete, mut problems: Vec<Diagnostic>, form: Form<'_>) -> String {
     let Form { format, colour, help_url } = form;
     let registry = Path::new(if registry.contains("://") { "." } else { registry });
-    let shown = |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
-    let prefix = shown("").display().to_string();
+    let openable =
+        |path: &str| registry.join(path).strip_prefix(".").map_or_else(|_| registry.join(path), Path::to_owned);
+    let prefix = openable("").display().to_string();
     for problem in &mut problems {
-        problem.path = shown(&problem.path).display().to_string();
+        problem.path = openable(&problem.path).display().to_string();
     }
     let sources = |path: &str| complete.tree.get(path.strip_prefix(&prefix)?.trim_start_matches('/')).cloned();
     render(format, &problems, Options { sources: &sources, colour, help_url })

@@ -181,8 +181,8 @@ fn quarantined_part(quarantined: &Quarantined) -> Vec<OutlineLine> {
     let mut lines = vec![OutlineLine::new(0, None, title)];
     for problem in &quarantined.problems {
         let line = problem.position.map(|position| format!(":{}", position.line)).unwrap_or_default();
-        let place = Foreign(format!("{}{line}", problem.path));
-        lines.push(OutlineLine::new(1, None, vec![place, Words(": "), Foreign(problem.message.clone())]));
+        let location = Foreign(format!("{}{line}", problem.path));
+        lines.push(OutlineLine::new(1, None, vec![location, Words(": "), Foreign(problem.message.clone())]));
     }
     lines
 }

@@ -40,7 +40,7 @@ fn equal_sides_differ_in_nothing() {
 }
 
 #[test]
-fn entries_versions_defaults_and_fields_are_told_apart() {
+fn entries_versions_defaults_and_fields_are_compared_one_by_one() {
     let mut old = side(&[
         stack("gone", &[version("1.0.0", true)]),
         stack("kiln", &[version("1.0.0", true), version("0.9.0", false)]),
@@ -115,7 +115,7 @@ fn quarantined_parts_of_the_new_side_are_named_unless_the_old_one_has_them() {
 }
 
 #[test]
-fn quarantined_version_is_not_told_as_removed() {
+fn quarantined_version_is_not_reported_as_removed() {
     let linked = |number: &str, default| {
         let link = format!("devfile-catalog/kiln:{number}");
         VersionEntry { links: [("self".to_owned(), link)].into(), ..version(number, default) }

@@ -82,7 +82,7 @@ pub struct Body {
     /// Entity tag of this state, to ask for changes later.
     pub etag: Option<String>,
     response: Response,
-    place: FetchPosition,
+    position: FetchPosition,
     limit: u64,
     read: u64,
     deadline: Instant,
@@ -116,30 +116,30 @@ impl Fetcher {
     pub async fn ask(&self, request: &Request<'_>, message: Message<'_>) -> Result<FetchAnswer, FetchError> {
         let start = Instant::now();
         let deadline = start.checked_add(request.time).unwrap_or(start);
-        let mut place = FetchPosition::default();
-        let mut url = Url::parse(request.url).map_err(|_| place.error(Reason::NotAllowed("this is not a URL")))?;
+        let mut position = FetchPosition::default();
+        let mut url = Url::parse(request.url).map_err(|_| position.error(Reason::NotAllowed("this is not a URL")))?;
         let origin = url.origin();
         for _ in 0..=limits::REDIRECTS {
-            place.moved_to(&url);
-            self.rules.check(&url).map_err(|reason| place.error(reason))?;
+            position.moved_to(&url);
+            self.rules.check(&url).map_err(|reason| position.error(reason))?;
             let authorization = message.authorization.filter(|_| url.origin() == origin);
             let message = Message { authorization, ..message };
             let response =
-                self.send(&url, request.known, message, deadline).await.map_err(|reason| place.error(reason))?;
+                self.send(&url, request.known, message, deadline).await.map_err(|reason| position.error(reason))?;
             match response.status() {
                 StatusCode::OK => {
-                    let body = Body::new(response, place, request.limit, deadline)?;
+                    let body = Body::new(response, position, request.limit, deadline)?;
                     return Ok(FetchAnswer::Found(Box::new(body)));
                 }
                 StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(FetchAnswer::NotModified),
-                StatusCode::NOT_FOUND | StatusCode::GONE => return Err(place.error(Reason::NotFound)),
+                StatusCode::NOT_FOUND | StatusCode::GONE => return Err(position.error(Reason::NotFound)),
                 status => match redirect(status, response.headers(), &url) {
                     Some(next) => url = next,
-                    None => return Err(place.error(refusal(status, response.headers()))),
+                    None => return Err(position.error(refusal(status, response.headers()))),
                 },
             }
         }
-        Err(place.error(Reason::Redirects(limits::REDIRECTS)))
+        Err(position.error(Reason::Redirects(limits::REDIRECTS)))
     }
 
     async fn send(
@@ -198,13 +198,13 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> Reason {
 }
 
 impl Body {
-    fn new(response: Response, place: FetchPosition, limit: u64, deadline: Instant) -> Result<Self, FetchError> {
+    fn new(response: Response, position: FetchPosition, limit: u64, deadline: Instant) -> Result<Self, FetchError> {
         if response.content_length().is_some_and(|length| length > limit) {
-            return Err(place.error(Reason::TooLarge(limit)));
+            return Err(position.error(Reason::TooLarge(limit)));
         }
         let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
         let etag = etag.filter(|etag| etag.len() <= ETAG_BYTES).map(str::to_owned);
-        Ok(Self { etag, response, place, limit, read: 0, deadline })
+        Ok(Self { etag, response, position, limit, read: 0, deadline })
     }
 
     /// Returns the URL of the content, after all redirects.
@@ -218,35 +218,35 @@ impl Body {
     /// [`FetchError`] when it does not arrive whole, in time and within the limit.
     pub async fn bytes(mut self) -> Result<Bytes, FetchError> {
         let mut bytes = BytesMut::new();
-        while let Some(part) = self.part().await? {
-            bytes.extend_from_slice(&part);
+        while let Some(chunk) = self.chunk().await? {
+            bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.freeze())
     }
 
-    /// All of it, written piece by piece; gives the number of bytes.
+    /// Writes all of it, chunk by chunk; returns the number of bytes.
     ///
     /// # Errors
     /// As [`Body::bytes`], and [`Reason::NotStored`] when it cannot be written. Part of it may have been.
     pub async fn write_to(mut self, file: &mut (impl AsyncWrite + Unpin)) -> Result<u64, FetchError> {
-        while let Some(part) = self.part().await? {
-            let written = file.write_all(&part).await;
-            written.map_err(|error| self.place.error(Reason::NotStored(error.to_string())))?;
+        while let Some(chunk) = self.chunk().await? {
+            let written = file.write_all(&chunk).await;
+            written.map_err(|error| self.position.error(Reason::NotStored(error.to_string())))?;
         }
-        file.flush().await.map_err(|error| self.place.error(Reason::NotStored(error.to_string())))?;
+        file.flush().await.map_err(|error| self.position.error(Reason::NotStored(error.to_string())))?;
         Ok(self.read)
     }
 
-    /// The next piece; none at the end.
+    /// Returns the next chunk; `None` at the end.
     ///
     /// # Errors
     /// As [`Body::bytes`].
-    pub async fn part(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let part = timeout_at(self.deadline, self.response.chunk()).await;
-        let part = part.map_err(|_| self.place.error(Reason::Slow))?;
-        let part = part.map_err(|error| self.place.error(Reason::from(&error)))?;
-        self.read = self.read.saturating_add(part.as_ref().map_or(0, |part| part.len() as u64));
-        if self.read > self.limit { Err(self.place.error(Reason::TooLarge(self.limit))) } else { Ok(part) }
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let chunk = timeout_at(self.deadline, self.response.chunk()).await;
+        let chunk = chunk.map_err(|_| self.position.error(Reason::Slow))?;
+        let chunk = chunk.map_err(|error| self.position.error(Reason::from(&error)))?;
+        self.read = self.read.saturating_add(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        if self.read > self.limit { Err(self.position.error(Reason::TooLarge(self.limit))) } else { Ok(chunk) }
     }
 }
 

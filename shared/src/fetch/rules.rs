@@ -113,7 +113,7 @@ impl Rules {
         Self { hosts: Hosts::AnyPublic, loopback, trusted: [host].into() }
     }
 
-    /// Holds an address, as it was written or redirected to, against the rules. Names are looked at again when they are resolved.
+    /// Holds an address, as it was written or redirected to, against the rules. Names are checked again when they are resolved.
     pub(super) fn check(&self, url: &Url) -> Result<(), Reason> {
         let host = url.host().ok_or(Reason::NotAllowed("the URL names no host"))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_held_against_the_rules() {
+    fn address_is_checked_by_the_rules() {
         let rules = Rules::default();
         for url in
             ["https://example.org/i.svg", "https://example.org:8443/", "https://1.1.1.1/", "https://[2606:4700::1]/"]
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_can_be_listed() {
+    fn listed_hosts_are_the_only_ones_that_are_allowed() {
         let rules = Rules { hosts: "Example.org, raw.example.net".parse().unwrap(), ..Rules::default() };
         assert_eq!(verdict(&rules, "https://EXAMPLE.org/a"), None);
         assert_eq!(verdict(&rules, "https://raw.example.net/a"), None);

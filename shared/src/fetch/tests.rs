@@ -54,7 +54,7 @@ async fn get(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
 }
 
 #[tokio::test]
-async fn content_comes_whole_and_with_nothing_said_about_us() {
+async fn fetched_content_is_whole_and_its_request_names_no_user() {
     let server = faulty().await;
     assert_eq!(get_from(&server, "/ok").await.unwrap(), "hello");
     assert_eq!(get_from(&server, "/redirect//ok").await.unwrap(), "hello", "a relative redirect");
@@ -117,7 +117,7 @@ async fn every_fault_has_its_name() {
 }
 
 #[tokio::test]
-async fn no_redirect_leads_inside() {
+async fn redirect_to_a_private_address_is_refused() {
     let server = faulty().await;
     let other = faulty().await;
     for target in [
@@ -145,7 +145,7 @@ async fn no_redirect_leads_inside() {
 
 /// The name `localhost` passes as a name, and is refused once it is resolved.
 #[tokio::test]
-async fn names_are_looked_at_after_they_are_resolved() {
+async fn name_that_resolves_to_this_machine_is_refused() {
     let server = faulty().await;
     let url = format!("https://localhost:{}/ok", server.address.port());
     let error = get(&Fetcher::new(Rules::default()), &url).await.unwrap_err();

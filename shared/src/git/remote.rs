@@ -218,7 +218,7 @@ impl Remote {
         let mut file = tokio::fs::File::create(&path).await.map_err(|error| GitError::temporary(&error))?;
         let mut shallow = HashSet::new();
         let (mut lines, mut in_pack, mut is_whole) = (PacketLines::default(), false, false);
-        while let Some(chunk) = body.part().await? {
+        while let Some(chunk) = body.chunk().await? {
             lines.push(&chunk);
             while let Some(line) = self.line(lines.next())? {
                 match line {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_lines_and_refusals_are_told_apart() {
+    fn malformed_lines_and_refusals_are_distinct_errors() {
         for bytes in [&b"0003"[..], b"<html>", b"zzzz", b"\xff\xff\xff\xff"] {
             let mut lines = PacketLines::default();
             lines.push(bytes);

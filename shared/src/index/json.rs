@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_as_go_does() {
+    fn json_is_escaped_as_go_does_it() {
         let text = to_pretty_json(&serde_json::json!({"a": "1 < 2 & \"3\" > 2\u{2028}é", "b": [], "c": {}}));
         assert_eq!(
             String::from_utf8(text).unwrap(),

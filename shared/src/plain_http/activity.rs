@@ -1,4 +1,4 @@
-//! Whom a connection waits for: the server, or the client and since when.
+//! The party that a connection waits for: the server, or the client and since when.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

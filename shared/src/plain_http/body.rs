@@ -1,4 +1,4 @@
-//! Bodies that say whom their connection waits for.
+//! Bodies that note the party that their connection waits for.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -7,7 +7,8 @@
 //! accepts connections, sweeps them once a second and closes them. So a request costs no timer: the one that hyper offers is
 //! allocated and registered anew for each.
 //!
-//! Start reading at [`Server::run`].
+//! Start reading at [`Server::run`]. `connections` has the limits and timeouts of all connections, `activity` the party that one waits
+//! for, as `body` notes it; `socket` reads and writes, and `host` checks the header `Host`.
 
 mod activity;
 mod body;

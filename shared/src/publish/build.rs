@@ -13,17 +13,17 @@ use super::report::Timings;
 use crate::cache::Bucket;
 use crate::digest::{CommitSha, Digest};
 use crate::limits;
-use crate::outside::offline::Known;
 use crate::registry::Registry;
 use crate::release::{Built, Draft, Plan};
 use crate::source::{Listing, Scope, Source};
+use crate::upstream::offline::Known;
 
 /// The live release, upon which another is built.
 #[derive(Debug)]
 pub(super) struct Before<'a> {
     pub(super) live: &'a Live,
     pub(super) stored: StoredOutline,
-    /// Whether its content of other hosts is kept.
+    /// Whether its upstream content is reused.
     pub(super) known: Known,
 }
 
@@ -84,16 +84,16 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             }
             let building = Instant::now();
             let release = previous.as_ref().map(|previous| previous.release.as_ref());
-            let mut complete = self.outside.complete(tree, release).await;
+            let mut complete = self.fetcher.complete(tree, release).await;
             let wider = release.and_then(|release| plan.widened(&complete.tree, &complete.repository, release));
             if let Some(wider) = wider {
                 plan = wider;
                 continue;
             }
             let known = before.map(|before| before.known).unwrap_or_default();
-            self.outside.take_offline(&mut complete, &plan, release, known, self).await?;
+            self.fetcher.take_offline(&mut complete, &plan, release, known, self).await?;
             let taken_over = before.map_or(0, |before| plan.taken_over_bytes(&before.stored.outline));
-            complete.repository.hold_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
+            complete.repository.quarantine_largest(limits::DEVFILES_BYTES.saturating_sub(taken_over));
             let entries = before.map(|before| &before.live.index.stacks);
             let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, release, &plan);
             let undated = draft.undated();
@@ -124,11 +124,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
 
     /// Plans a release upon the release before, if that was made in the same way and its index is whole.
     fn plan(&self, listing: Listing, before: Option<&Before<'_>>, due: &BTreeSet<String>) -> Plan {
-        let Some(before) = before.filter(|before| before.known == Known::Kept) else {
+        let Some(before) = before.filter(|before| before.known == Known::Reused) else {
             return Plan::everything(listing);
         };
         let outline = &before.stored.outline;
-        if outline.offline.as_ref().map(|offline| &offline.settings) != self.outside.offline_settings() {
+        if outline.offline.as_ref().map(|offline| &offline.settings) != self.fetcher.offline_settings() {
             return Plan::everything(listing);
         }
         if before.live.index.stacks.digest() != outline.entries {

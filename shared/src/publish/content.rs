@@ -23,20 +23,20 @@ pub(super) struct Group<'a> {
     blob: Digest,
     /// The wanted digests: the blob itself, or files of the archive that it is.
     wanted: BTreeSet<Digest>,
-    place: BlobLocation<'a>,
+    location: BlobLocation<'a>,
 }
 
 /// Groups blobs of a release by the blob of the OCI registry that contains them.
 pub(super) fn groups<'a>(release: &'a Release, wanted: &BTreeSet<Digest>) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<(String, Digest, bool), Group<'a>> = BTreeMap::new();
-    for (digest, place) in release.places().into_iter().filter(|(digest, _)| wanted.contains(digest)) {
-        let (repository, blob) = match place {
+    for (digest, location) in release.blob_locations().into_iter().filter(|(digest, _)| wanted.contains(digest)) {
+        let (repository, blob) = match location {
             BlobLocation::Layer(stack) => (stack_repository(stack), digest),
             BlobLocation::Archived(stack, archive) => (stack_repository(stack), archive),
             BlobLocation::Index => (INDEX_REPOSITORY.to_owned(), digest),
         };
-        let key = (repository.clone(), blob, matches!(place, BlobLocation::Archived(..)));
-        let group = groups.entry(key).or_insert(Group { repository, blob, wanted: BTreeSet::new(), place });
+        let key = (repository.clone(), blob, matches!(location, BlobLocation::Archived(..)));
+        let group = groups.entry(key).or_insert(Group { repository, blob, wanted: BTreeSet::new(), location });
         group.wanted.insert(digest);
     }
     groups.into_values().collect()
@@ -65,7 +65,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let Some(bytes) = self.registry.blob(&group.repository, group.blob, limits::TREE_BYTES).await? else {
             return Ok(Vec::new());
         };
-        if !matches!(group.place, BlobLocation::Archived(..)) {
+        if !matches!(group.location, BlobLocation::Archived(..)) {
             return Ok(vec![(group.blob, bytes)]);
         }
         let damaged = |error: std::io::Error| {

@@ -12,16 +12,16 @@ use super::retention::Placed;
 use crate::cache::{Bucket, blob_key};
 use crate::digest::Digest;
 use crate::limits;
-use crate::outside::offline::Keep;
 use crate::registry::Registry;
 use crate::source::Source;
+use crate::upstream::offline::Keep;
 
 impl<S: Source, R: Registry, B: Bucket> Keep for Publisher<S, R, B> {
     type Error = PublishError;
 
     async fn keep(&self, digest: Digest, file: &Path) -> Result<(), PublishError> {
         let key = blob_key(digest);
-        if self.placing(&key).await? != Placed::Kept {
+        if self.placing(&key).await? != Placed::Present {
             self.bucket.put_file(&key, file).await?;
         }
         let size = file.metadata().map_err(PublishError::Temporary)?.len();
@@ -37,7 +37,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     pub(super) async fn write_file_backed(&self, blob: Digest) -> Result<Placed, PublishError> {
         let key = blob_key(blob);
         let placing = self.placing(&key).await?;
-        if placing != Placed::Kept {
+        if placing != Placed::Present {
             let file = self.file_backed(blob).await?.ok_or(PublishError::MissingBlob(blob))?;
             self.bucket.put_file(&key, file.path()).await?;
         }

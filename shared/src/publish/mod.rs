@@ -20,7 +20,7 @@
 //! - `restore`: `index.json` and the bucket from the OCI registry; `pending`: the times of further attempts
 //! - `target`, `refresh`: the commit that should be live, and the main action
 //! - `preview`: the release of a proposal, which never is live
-//! - `rollback`, `reconcile`, `verify`, `prune`: the other actions; `record`: the stored outcome of the last refresh
+//! - `rollback`, `reconcile`, `verify`, `prune`: the other actions; `last_refresh`: the stored outcome of the last refresh
 
 mod artifact_blobs;
 mod bucket_blobs;
@@ -34,6 +34,7 @@ mod error;
 mod file_blobs;
 mod index_artifact;
 mod invocation;
+mod last_refresh;
 mod live;
 #[cfg(test)]
 mod model;
@@ -44,7 +45,6 @@ mod prune;
 mod publisher;
 mod push;
 mod reconcile;
-mod record;
 mod refresh;
 mod report;
 mod restore;
@@ -59,9 +59,9 @@ pub use build::Emptiness;
 pub use compare_scope::CompareScope;
 pub use error::PublishError;
 pub use invocation::{Budget, INVOCATIONS, Invocation, PublicationProgress};
+pub use last_refresh::{LastRefresh, PublicReason};
 pub use preview::{PreviewOutcome, PreviewReport};
 pub use publisher::{Publisher, Strictness};
-pub use record::{LastRefresh, PublicReason};
 pub use refresh::Cause;
 pub use report::{Outcome, Report, Timings, Writes};
 pub use verify::{CheckedObjects, Verification};

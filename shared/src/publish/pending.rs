@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 const FIRST_SECONDS: i64 = 60;
 const LONGEST_SECONDS: i64 = 3600;
 
-/// The pause between two looks at a branch of another repository in seconds: a little less than the
+/// The pause between two polls of a branch of another repository in seconds: a little less than the
 /// usual pause of the schedule.
 const BRANCH_SECONDS: i64 = 240;
 

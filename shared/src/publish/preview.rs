@@ -18,13 +18,13 @@ use crate::cache::{Bucket, Expect, Object, PREVIEWS, Written, preview_key};
 use crate::diff::{Diff, Side};
 use crate::digest::Digest;
 use crate::limits::{KEPT_SECONDS, LISTED_CHANGES, LIVING_PREVIEWS, PREVIEW_SECONDS, WITHDRAWN_SECONDS};
-use crate::outside::offline::Known;
 use crate::preview::{Preview, Proposed};
 use crate::registry::Registry;
 use crate::release::{Changes, LiveIndex};
 use crate::repository::Quarantined;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
+use crate::upstream::offline::Known;
 
 /// The object of a preview: its content, unless it is damaged, and its state.
 type Stored = (Option<Preview>, Option<Object>);
@@ -94,7 +94,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let Some(stored) = self.unless_late(proposed).await? else { return superseded() };
         let live = self.live().await?.ok_or(PublishError::NothingLive)?;
         let outline = self.outline(&live.index).await?;
-        let before = outline.map(|stored| Before { live: &live, stored, known: Known::Kept });
+        let before = outline.map(|stored| Before { live: &live, stored, known: Known::Reused });
         let (mut timings, none) = (Timings::default(), BTreeSet::new());
         let made = self.build(&proposed.commit_hash, before.as_ref(), &none, Emptiness::Meant, &mut timings);
         let Made { built, previous, .. } = Box::pin(made).await?;

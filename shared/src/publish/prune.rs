@@ -1,4 +1,4 @@
-//! Removes objects that neither readers nor rollbacks need: old release objects, blobs that no kept
+//! Removes objects that neither readers nor rollbacks need: old release objects, blobs that no retained
 //! release names, and old zips of starter projects.
 //!
 //! A publication beside a prune may need objects that the prune is about to remove. Three rules keep such objects:
@@ -33,8 +33,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// publication may be about to name it. Removes old zips of starter projects, too, where the bucket
     /// has no rule that does so. Returns how many objects it removed.
     ///
-    /// # Errors [`PublishError`] when the bucket fails, or a kept release cannot be read: then it
-    /// is not known which blobs it needs.
+    /// # Errors
+    /// [`PublishError`] when the bucket fails, or a retained release cannot be read: its blobs are unknown then.
     pub async fn prune(&self) -> Result<usize, PublishError> {
         let age = jiff::SignedDuration::from_secs(KEPT_STARTER_SECONDS);
         let before = (self.clock)().instant().checked_sub(age).unwrap_or(jiff::Timestamp::MIN);
@@ -92,11 +92,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             return Ok(Vec::new());
         }
         let previews = self.previewed_releases().await?;
-        let kept =
+        let retained =
             index.recent.iter().map(|recent| recent.release).chain([index.release]).chain(previews).map(release_key);
-        let kept: BTreeSet<String> = kept.chain([PRUNE_KEY.to_owned()]).collect();
+        let retained: BTreeSet<String> = retained.chain([PRUNE_KEY.to_owned()]).collect();
         let stored = self.bucket.list(RELEASES).await?;
-        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !kept.contains(key);
+        let is_old = |(key, stat): &(String, Stat)| age(*stat, now) >= KEPT_SECONDS && !retained.contains(key);
         Ok(stored.into_iter().filter(is_old).map(|(key, _)| key).collect())
     }
 
@@ -115,7 +115,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         Ok(removed.await?.into_iter().sum())
     }
 
-    /// Keys of the blobs that the kept releases name.
+    /// Keys of the blobs that the retained releases name.
     async fn needed(&self, index: &LiveIndex) -> Result<BTreeSet<String>, PublishError> {
         let (mut needed, mut read) = (BTreeSet::new(), BTreeSet::new());
         let previews = self.previewed_releases().await?;

@@ -1,8 +1,8 @@
 //! The publisher: the source, both stores, and how errors in the repository are treated. Each
 //! action is an `impl` block in its own file.
 
-use crate::outside::UpstreamFetcher;
 use crate::timestamp::Timestamp;
+use crate::upstream::UpstreamFetcher;
 
 /// The treatment of a repository that has errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Publisher<S, R, B> {
     pub registry: R,
     /// The cache bucket, from which `serve` reads.
     pub bucket: B,
-    /// Fetches the external content of the repository.
-    pub outside: UpstreamFetcher,
+    /// Fetches the upstream content of the repository.
+    pub fetcher: UpstreamFetcher,
     /// The treatment of errors in the repository.
     pub strictness: Strictness,
     /// Time for `generated_at`, the only wall time in a publication.

@@ -14,10 +14,10 @@ use super::report::{Outcome, Report, Timings};
 use crate::cache::{Bucket, INDEX_KEY};
 use crate::digest::CommitSha;
 use crate::limits::{COMPARED_BLOBS, COMPARED_VERSIONS};
-use crate::outside::offline::Known;
 use crate::registry::Registry;
 use crate::release::Pin;
 use crate::source::{Source, SourceError};
+use crate::upstream::offline::Known;
 
 impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// Makes the head of the branch live, then compares the live release with both stores, repairs the differences, and prunes.
@@ -122,7 +122,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     async fn build_again(&self, live: &Live) -> Result<Report, PublishError> {
         let mut timings = Timings::default();
         let stored = self.outline(&live.index).await?;
-        let before = stored.map(|stored| Before { live, stored, known: Known::Kept });
+        let before = stored.map(|stored| Before { live, stored, known: Known::Reused });
         let (due, before) = (BTreeSet::new(), before.as_ref());
         let build = async |commit: &CommitSha, timings: &mut Timings| {
             self.build(commit, before, &due, Emptiness::Refused, timings).await

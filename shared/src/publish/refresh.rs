@@ -15,17 +15,17 @@ use super::report::{Outcome, Report, Timings};
 use super::target::Target;
 use crate::cache::Bucket;
 use crate::digest::CommitSha;
-use crate::outside::offline::Known;
 use crate::registry::Registry;
 use crate::release::{LiveIndex, Pin, RULES};
 use crate::source::Source;
+use crate::upstream::offline::Known;
 
 /// The cause of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cause<'a> {
     /// The commit that the caller knows of. The head is that commit or descends from it.
     pub requested: Option<&'a CommitSha>,
-    /// Whether the content of other hosts for [offline](crate::outside::offline) stacks is fetched again.
+    /// Whether the content of other hosts for [offline](crate::upstream::offline) stacks is fetched again.
     pub known: Known,
     /// Whether every stack may be removed.
     pub emptiness: Emptiness,
@@ -74,7 +74,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             timings.look = started.elapsed();
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
             let mut due = None;
-            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Kept && is_live(live)) {
+            if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Reused && is_live(live)) {
                 let found = self.due(&live.index, None).await?;
                 if found.subjects.is_empty() {
                     return Ok(Report::nothing_new(&live.index, requested, timings));
@@ -142,7 +142,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         if index.rules < RULES {
             return false;
         }
-        match (&index.offline, self.outside.offline_settings()) {
+        match (&index.offline, self.fetcher.offline_settings()) {
             (Some(has), Some(wanted)) => has.settings == *wanted,
             (has, wanted) => has.is_none() && wanted.is_none(),
         }

@@ -17,13 +17,13 @@ pub(super) enum Placed {
     /// It was there, and so old that a prune may remove it; it was written again.
     Renewed,
     /// It was there, and stays.
-    Kept,
+    Present,
 }
 
 impl Placed {
     /// Returns how many objects were written.
     pub(super) fn writes(self) -> u64 {
-        u64::from(self != Self::Kept)
+        u64::from(self != Self::Present)
     }
 
     /// Returns whether the publication found the object.
@@ -49,7 +49,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         let now = (self.clock)().instant();
         Ok(match self.bucket.stat(key).await? {
             None => Placed::New,
-            Some(stat) if stays(stat, now) => Placed::Kept,
+            Some(stat) if stays(stat, now) => Placed::Present,
             Some(_) => Placed::Renewed,
         })
     }

@@ -141,7 +141,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
         content: impl Future<Output = Result<Bytes, PublishError>>,
     ) -> Result<Placed, PublishError> {
         let placing = self.placing(key).await?;
-        if placing != Placed::Kept {
+        if placing != Placed::Present {
             self.bucket.put(key, content.await?).await?;
         }
         Ok(placing)

@@ -173,9 +173,10 @@ impl Calls {
     /// Sends a request once. The answer is a good one or a redirect.
     async fn send_once(&self, subject: &Subject, mut request: Request) -> Result<Response, CallError> {
         // Other hosts that the registry names get no credentials (CVE-2020-15157).
-        let shown = if self.address.is_at(request.url()) { self.access.of(&subject.repository).await? } else { None };
-        if let Some(shown) = &shown {
-            request.headers_mut().insert(AUTHORIZATION, shown.clone());
+        let authorization =
+            if self.address.is_at(request.url()) { self.access.of(&subject.repository).await? } else { None };
+        if let Some(authorization) = &authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
         let span = Span::begin(Kind::Client, subject.operation, context::trace());
         span.rename(format_args!("OCI: {}", subject.operation));
@@ -195,7 +196,7 @@ impl Calls {
             return Ok(answer);
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            self.access.refused(&subject.repository, shown.as_ref()).await;
+            self.access.refused(&subject.repository, authorization.as_ref()).await;
         }
         // That something is missing is an answer like any other.
         if status != StatusCode::NOT_FOUND {

@@ -158,9 +158,9 @@ impl Ecr {
         // Of no named type, because the futures of a refresh nest deeper than the compiler follows.
         async {
             let failed = |reason: &str| CallError::Final(format!("cannot get a token from ECR: {reason}"));
-            let given = self.client().await.get_authorization_token().send().await;
-            let given = given.map_err(|error| failed(&aws::explain(&error)))?;
-            let data = given.authorization_data().first().ok_or_else(|| failed("its answer has none"))?;
+            let answer = self.client().await.get_authorization_token().send().await;
+            let answer = answer.map_err(|error| failed(&aws::explain(&error)))?;
+            let data = answer.authorization_data().first().ok_or_else(|| failed("its answer has none"))?;
             let text = data.authorization_token().ok_or_else(|| failed("its answer has none"))?;
             let expires_at_seconds = data.expires_at().map_or(0, |end| end.secs());
             let header = HeaderValue::try_from(format!("Basic {text}"));

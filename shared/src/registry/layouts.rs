@@ -292,8 +292,8 @@ impl Registry for ImageLayouts {
 
     async fn has_blob(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {
         let of = repository.to_owned();
-        let look = move |directory: &Directory| has_blob(directory, &of, digest, size);
-        self.run(|| format!("look for the blob {repository}@{digest}"), look).await
+        let find = move |directory: &Directory| has_blob(directory, &of, digest, size);
+        self.run(|| format!("look for the blob {repository}@{digest}"), find).await
     }
 
     async fn is_intact(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {

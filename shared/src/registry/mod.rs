@@ -199,7 +199,7 @@ impl RegistryError {
 
 /// An OCI registry, as publishing uses it. Repositories are named without the namespace.
 pub trait Registry: Send + Sync {
-    /// The address, by which registries are told apart.
+    /// The address, by which registries are distinguished.
     fn address(&self) -> String;
 
     /// Digest of the manifest with a name; none when there is no such manifest.
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn address_of_a_registry_is_parsed_or_refused() {
         let address: RegistryAddress = "ghcr.io/acme/registry".parse().unwrap();
         assert_eq!(address.repository("devfile-index"), "acme/registry/devfile-index");
         assert!(!address.is_loopback());

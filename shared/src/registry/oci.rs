@@ -92,7 +92,7 @@ impl OciRegistry {
 
     /// Uploads a blob in one piece ("Pushing a blob monolithically", by POST and then PUT).
     async fn upload(&self, subject: &Subject, blob: Digest, size: u64, content: Body) -> Result<(), CallError> {
-        // Some registries want the length of nothing to be told.
+        // Some registries want the length of an empty body.
         let begin = self.calls.request(Method::POST, subject, "blobs/uploads/").header(CONTENT_LENGTH, 0);
         let mut upload = location(&self.calls.push(subject, begin, StatusCode::ACCEPTED).await?)?;
         upload.query_pairs_mut().append_pair("digest", &blob.to_string());
@@ -124,7 +124,7 @@ impl Registry for OciRegistry {
             let answer = self.ask_for_manifest(&subject, name, Method::HEAD).await?;
             match text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok()) {
                 Some(digest) => Ok(digest),
-                // It should be told, but need not be.
+                // Registries should send it, but need not.
                 None => Ok(Digest::of(&self.read_manifest(&subject, name).await?)),
             }
         };
@@ -142,7 +142,7 @@ impl Registry for OciRegistry {
         let look = || async {
             let request = self.calls.request(Method::HEAD, &subject, &format!("blobs/{blob}"));
             let answer = self.calls.send(&subject, request, StatusCode::OK).await?;
-            // It should be told, but need not be.
+            // Registries should send it, but need not.
             Ok(text(&answer, CONTENT_LENGTH).is_none_or(|length| length.parse() == Ok(size)))
         };
         Ok(self.calls.find(&subject, CALL_TIME, look).await?.unwrap_or(false))

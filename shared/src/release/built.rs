@@ -83,8 +83,8 @@ impl Built {
             texts.extend(before.stacks.keys().zip(entries.texts()));
             if count == before.shards.len() {
                 let changed = before.shards_of(read);
-                let kept = before.shards.iter().enumerate().filter(|(number, _)| !changed.contains(number));
-                kept.for_each(|(number, shard)| shards[number] = Some(shard.clone()));
+                let unchanged = before.shards.iter().enumerate().filter(|(number, _)| !changed.contains(number));
+                unchanged.for_each(|(number, shard)| shards[number] = Some(shard.clone()));
             }
         }
         let entry = |folder: &String| {

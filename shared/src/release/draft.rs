@@ -130,29 +130,29 @@ impl<'a> Draft<'a> {
     fn put_together(&self, commit: CommitSha, source: &str, history: &BTreeMap<String, Timestamp>) -> (About, Content) {
         let mut stacks: BTreeMap<String, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
         let mut quarantined = self.repository.quarantined.clone();
-        let mut kept: BTreeSet<&str> = BTreeSet::new();
-        let mut held: HashMap<&str, Vec<&String>> = HashMap::new();
-        for part in self.quarantined_parts() {
+        let mut retained_stacks: BTreeSet<&str> = BTreeSet::new();
+        let mut retained_versions: HashMap<&str, Vec<&String>> = HashMap::new();
+        for part in self.retained_parts() {
             match part {
-                Part::Stack { stack } => drop(kept.insert(stack)),
-                Part::Version { stack, version } => held.entry(stack).or_default().push(version),
+                Part::Stack { stack } => drop(retained_stacks.insert(stack)),
+                Part::Version { stack, version } => retained_versions.entry(stack).or_default().push(version),
                 Part::Sample { .. } | Part::ExtraEntries | Part::Dates => {}
             }
         }
         let mut made: BTreeMap<&str, (Entry, Vec<PublishedVersion>)> = BTreeMap::new();
         for stack in &self.repository.stacks {
-            let held = held.get(stack.folder.as_str()).map_or(&[][..], Vec::as_slice);
-            match self.stack(stack, held, history) {
+            let retained = retained_versions.get(stack.folder.as_str()).map_or(&[][..], Vec::as_slice);
+            match self.stack(stack, retained, history) {
                 Some(published) => drop(made.insert(&stack.folder, published)),
                 None => {
-                    kept.insert(&stack.folder);
+                    retained_stacks.insert(&stack.folder);
                     let default = Part::Version { stack: stack.folder.clone(), version: stack.default.clone() };
-                    let is_bad = !stack.versions.is_empty() && quarantined.iter().any(|held| held.part == default);
+                    let is_bad = !stack.versions.is_empty() && quarantined.iter().any(|other| other.part == default);
                     quarantined.extend(is_bad.then(|| without_default(stack)));
                 }
             }
         }
-        let newcomers = self.newcomers(&kept);
+        let newcomers = self.newcomers(&retained_stacks);
         for stack in &self.repository.stacks {
             if newcomers.contains(stack.folder.as_str()) {
                 let message = format!("another stack was published as `{}` and stays as it was", stack.fields.name);
@@ -160,13 +160,13 @@ impl<'a> Draft<'a> {
                 let problem = Diagnostic::error(stack.defining_file(), "stack/name", message, hint);
                 quarantined
                     .push(Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] });
-                kept.insert(&stack.folder);
+                retained_stacks.insert(&stack.folder);
             } else if let Some(published) = made.remove(stack.folder.as_str()) {
                 stacks.insert(stack.folder.clone(), published);
             }
         }
         let mut names: HashSet<String> = stacks.values().map(|(entry, _)| entry.name.clone()).collect();
-        for (folder, published) in self.published(|folder| kept.contains(folder.as_str())) {
+        for (folder, published) in self.published(|folder| retained_stacks.contains(folder.as_str())) {
             if names.insert(published.0.name.clone()) {
                 stacks.insert(folder, published);
             }
@@ -210,8 +210,8 @@ impl<'a> Draft<'a> {
             }
         }
         let most = (limits::QUARANTINE_PROBLEMS / quarantined.len().max(1)).clamp(1, limits::STACK_WARNINGS);
-        for held in &mut quarantined {
-            held.problems.truncate(most);
+        for part in &mut quarantined {
+            part.problems.truncate(most);
         }
         let icons = self.icons(&entries, &versions);
         let (warnings, others) = self.warnings();
@@ -229,9 +229,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Folders of stacks that take the name under which another was published that stays as it was.
-    fn newcomers(&self, kept: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    fn newcomers(&self, retained_stacks: &BTreeSet<&str>) -> BTreeSet<&'a str> {
         let before = self.previous.map(|previous| folders_by_name(&previous.content.versions)).unwrap_or_default();
-        let holder = |stack: &Stack| before.get(stack.fields.name.as_str()).filter(|holder| kept.contains(**holder));
+        let holder =
+            |stack: &Stack| before.get(stack.fields.name.as_str()).filter(|holder| retained_stacks.contains(**holder));
         let is_newcomer = |stack: &&Stack| holder(stack).is_some_and(|holder| *holder != stack.folder);
         self.repository.stacks.iter().filter(is_newcomer).map(|stack| stack.folder.as_str()).collect()
     }
@@ -239,21 +240,21 @@ impl<'a> Draft<'a> {
     /// Samples that are quarantined, as the release before had them.
     fn retained_samples(&self) -> impl Iterator<Item = (&Entry, impl Iterator<Item = &SampleDevfile>)> {
         let is_here = |entry: &&Entry| self.repository.samples.iter().any(|sample| sample.entry.name == entry.name);
-        let is_held = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
+        let is_quarantined = |entry: &&Entry| self.quarantines(&Part::Sample { name: entry.name.clone() });
         self.previous.into_iter().flat_map(move |previous| {
             let samples = previous.content.stacks.iter().filter(|entry| entry.entry_type == EntryType::Sample);
-            let kept = samples.filter(move |entry| is_held(entry) && !is_here(entry));
-            kept.map(|entry| (entry, previous.content.samples.iter().filter(|devfile| devfile.name == entry.name)))
+            let retained = samples.filter(move |entry| is_quarantined(entry) && !is_here(entry));
+            retained.map(|entry| (entry, previous.content.samples.iter().filter(|devfile| devfile.name == entry.name)))
         })
     }
 
     /// Parts that stay as they were.
-    fn quarantined_parts(&self) -> impl Iterator<Item = &Part> {
-        self.repository.quarantined.iter().map(|held| &held.part).chain(&self.repository.kept)
+    fn retained_parts(&self) -> impl Iterator<Item = &Part> {
+        self.repository.quarantined.iter().map(|quarantined| &quarantined.part).chain(&self.repository.retained)
     }
 
     fn quarantines(&self, part: &Part) -> bool {
-        self.repository.quarantined.iter().any(|held| held.part == *part)
+        self.repository.quarantined.iter().any(|quarantined| quarantined.part == *part)
     }
 
     fn keeps_extra_entries(&self) -> bool {
@@ -308,7 +309,7 @@ impl<'a> Draft<'a> {
     fn stack(
         &self,
         stack: &Stack,
-        held: &[&String],
+        retained: &[&String],
         history: &BTreeMap<String, Timestamp>,
     ) -> Option<(Entry, Vec<PublishedVersion>)> {
         let mut rows: Vec<(VersionEntry, PublishedVersion)> = Vec::new();
@@ -323,11 +324,11 @@ impl<'a> Draft<'a> {
             let published = published(stack, version, layers);
             rows.push((entry, PublishedVersion { fetched_from, fetched_at, offline, ..published }));
         }
-        for version in held {
-            if let Some(kept) = self.retained_version(stack, version)
-                && !rows.iter().any(|(entry, _)| entry.version == kept.0.version)
+        for version in retained {
+            if let Some(row) = self.retained_version(stack, version)
+                && !rows.iter().any(|(entry, _)| entry.version == row.0.version)
             {
-                rows.push(kept);
+                rows.push(row);
             }
         }
         rows.sort_by_cached_key(|(entry, _)| std::cmp::Reverse(entry.version.parse::<crate::version::Version>().ok()));
@@ -339,9 +340,9 @@ impl<'a> Draft<'a> {
     }
 
     fn retained_version(&self, stack: &Stack, version: &String) -> Option<(VersionEntry, PublishedVersion)> {
-        let (kept, entry) = *self.before.get(stack.version_folder(version).as_str())?;
+        let (published, entry) = *self.before.get(stack.version_folder(version).as_str())?;
         let entry = VersionEntry { default: *version == stack.default, ..entry.clone() };
-        Some((entry, PublishedVersion { name: stack.fields.name.clone(), ..kept.clone() }))
+        Some((entry, PublishedVersion { name: stack.fields.name.clone(), ..published.clone() }))
     }
 
     fn sample_entry(
@@ -403,11 +404,11 @@ impl<'a> Draft<'a> {
         let is_taken_over = |path: &str| stack_of(path).is_some_and(|stack| self.is_taken_over(stack));
         let others = previous.files.iter().filter(|(path, _)| is_taken_over(path));
         files.extend(others.map(|(path, file)| (path.clone(), file.clone())));
-        let held = |version: &&PublishedVersion| {
+        let is_retained = |version: &&PublishedVersion| {
             self.layers.get(&version.folder) != Some(&version.layers) && !self.is_taken_over(&version.stack)
         };
-        let kept = versions.iter().filter(held);
-        for folder in kept.map(|version| version.folder.as_str()) {
+        let retained = versions.iter().filter(is_retained);
+        for folder in retained.map(|version| version.folder.as_str()) {
             let old: Vec<(String, StoredFile)> =
                 files_below(&previous.files, folder).map(|(path, file)| (path.clone(), file.clone())).collect();
             let new: Vec<String> = files_below(&files, folder).map(|(path, _)| path.clone()).collect();

@@ -18,7 +18,7 @@ use crate::index::{Entry, EntryType, VersionEntry, to_compact_json};
 use crate::limits::{HISTORY_CHANGES, KEPT_RELEASES, KEPT_SECONDS, LISTED_CHANGES, LISTED_RELEASES};
 use crate::timestamp::Timestamp;
 
-/// The last field of `index.json`: the digest of all bytes before it. It tells a reader whether any byte changed, those of the
+/// The last field of `index.json`: the digest of all bytes before it. It shows a reader whether any byte changed, those of the
 /// pin included.
 const DIGEST: &str = ",\"digest\":\"";
 
@@ -237,7 +237,7 @@ fn with_digest(schema: &mut schemars::Schema) {
 
 /// Since when each part that is quarantined has been so without a release between that published it.
 fn quarantined_since(outline: &Outline, at: &Timestamp, before: Option<&LiveIndex>) -> BTreeMap<String, Timestamp> {
-    let paths = outline.quarantined.iter().map(|held| held.part.path());
+    let paths = outline.quarantined.iter().map(|quarantined| quarantined.part.path());
     let since = |path: String| {
         let known = before.and_then(|before| before.quarantined.get(&path)).unwrap_or(at).clone();
         (path, known)
@@ -288,8 +288,8 @@ impl Release {
             let (name, part) = match (entry.entry_type, folders.get(entry.name.as_str())) {
                 // The versions are parts of their own.
                 (EntryType::Stack, Some(folder)) => {
-                    let shown = Entry { versions: Vec::new(), ..entry.clone() };
-                    (format!("stacks/{folder}"), ComparedPart::Stack(Box::new(shown)))
+                    let entry = Entry { versions: Vec::new(), ..entry.clone() };
+                    (format!("stacks/{folder}"), ComparedPart::Stack(Box::new(entry)))
                 }
                 (EntryType::Stack, None) => (format!("stacks/{}", entry.name), ComparedPart::Entry(entry, Vec::new())),
                 (EntryType::Sample, _) => {
@@ -390,8 +390,9 @@ mod tests {
         let quarantined = |number: u64, parts: &[&str]| {
             let mut built = release(number);
             let part = |stack: &&str| Part::Stack { stack: (*stack).to_owned() };
-            let held = parts.iter().map(|stack| Quarantined { part: part(stack), problems: Vec::new() }).collect();
-            Arc::make_mut(&mut built.release).outline.quarantined = held;
+            let quarantined =
+                parts.iter().map(|stack| Quarantined { part: part(stack), problems: Vec::new() }).collect();
+            Arc::make_mut(&mut built.release).outline.quarantined = quarantined;
             built
         };
         let after = |built: &Built, seconds, before: Option<&LiveIndex>| {

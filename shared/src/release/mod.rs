@@ -1,6 +1,6 @@
 //! Releases: everything that is published for one commit.
 //!
-//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), its [`Upstream`], the dates of its history and, for
+//! A release is pure data. It follows from a [`Repository`](crate::repository::Repository), its [`Upstream`], the dates of its history and,
 //! for quarantined and unchanged stacks, the previous release; the same inputs give the same bytes on every machine (invariant 6).
 //! Its name is the digest of its outline, which names everything else.
 //!
@@ -21,10 +21,10 @@ mod entry;
 mod format;
 mod live;
 mod loaded;
+mod locations;
 mod offline;
 mod outline;
 mod pending;
-mod places;
 mod plan;
 mod upstream;
 mod warnings;
@@ -37,10 +37,10 @@ pub use entries::Entries;
 pub use format::{FORMAT, InvalidDocument, OLDEST_FORMAT, RULES, StoredFile};
 pub use live::{Changes, LiveIndex, Pin, Recent};
 pub use loaded::Release;
+pub use locations::BlobLocation;
 pub(crate) use offline::OFFLINE_RULES;
 pub use offline::{InvalidOfflineStacks, Offline, OfflineSettings, OfflineStacks, OfflineVersion};
 pub use outline::Outline;
 pub use pending::{Pending, PendingReason};
-pub use places::BlobLocation;
 pub use plan::Plan;
 pub use upstream::{FetchedVersion, Upstream};

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_stacks() {
+    fn list_of_offline_stacks_is_parsed_or_refused() {
         for (text, written) in [("all", "all"), ("go", "go"), ("nodejs, go,go", "go,nodejs")] {
             let stacks: OfflineStacks = text.parse().unwrap();
             assert_eq!(stacks.to_string(), written);

@@ -84,7 +84,7 @@ impl Outline {
         }
     }
 
-    /// Checks that its shards can be told apart, and that all of it can be read.
+    /// Checks that its shards can be distinguished, and that all of it can be read.
     ///
     /// # Errors
     /// [`InvalidDocument::TooLarge`], or a content that this software does not write.

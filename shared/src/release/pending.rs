@@ -52,9 +52,9 @@ impl Pending {
     }
 
     /// Adds the subjects of another release that a condition holds for.
-    pub(super) fn extend(&mut self, other: &Self, is_kept: impl Fn(&str) -> bool) {
-        let kept = other.0.iter().filter(|(subject, _)| is_kept(subject));
-        self.0.extend(kept.map(|(subject, reasons)| (subject.clone(), reasons.clone())));
+    pub(super) fn extend(&mut self, other: &Self, is_retained: impl Fn(&str) -> bool) {
+        let retained = other.0.iter().filter(|(subject, _)| is_retained(subject));
+        self.0.extend(retained.map(|(subject, reasons)| (subject.clone(), reasons.clone())));
     }
 
     /// The subjects with their reasons.

@@ -32,7 +32,7 @@ impl Plan {
     /// Takes over everything that did not change since the previous release. `due` are pending subjects that are tried again.
     pub fn upon(previous: &Outline, listing: Listing, due: &BTreeSet<String>) -> Self {
         let before = &previous.ids;
-        let dates_are_bad = previous.quarantined.iter().any(|held| held.part == Part::Dates);
+        let dates_are_bad = previous.quarantined.iter().any(|quarantined| quarantined.part == Part::Dates);
         // Dates may change anywhere.
         if previous.rules != RULES || dates_are_bad || !listing.has_same("last_modified.json", before) {
             return Self::everything(listing);
@@ -43,7 +43,7 @@ impl Plan {
         let removed = known.filter(|folder| !listing.stacks.contains_key(*folder));
         let mut stacks: BTreeSet<String> = changed.chain(removed).cloned().collect();
         let mut extra_entries = [EXTRA_ENTRIES, "samples"].iter().any(|path| !listing.has_same(path, before));
-        for part in previous.quarantined.iter().map(|held| &held.part) {
+        for part in previous.quarantined.iter().map(|quarantined| &quarantined.part) {
             if let Part::Version { stack, .. } | Part::Stack { stack } = part {
                 stacks.insert(stack.clone());
             }

@@ -45,8 +45,8 @@ mod tests {
             some("stacks/kiln/stack.yaml", 7),
             some("stacks/loom/devfile.yaml", 3),
         ];
-        let kept = first_of_each_stack(warnings.concat());
-        let of = |path: &str| kept.iter().filter(|warning| warning.path.starts_with(path)).count();
+        let retained = first_of_each_stack(warnings.concat());
+        let of = |path: &str| retained.iter().filter(|warning| warning.path.starts_with(path)).count();
         assert_eq!([of("extra"), of("stacks/kiln/"), of("stacks/kiln/stack.yaml"), of("stacks/loom")], [10, 10, 3, 3]);
     }
 }

@@ -34,25 +34,25 @@ fn report(format: Format, colour: Colour) -> String {
 }
 
 #[test]
-fn for_people() {
+fn report_for_people_has_lines_carets_and_help() {
     insta::assert_snapshot!(report(Format::Human, Colour::Never));
 }
 
 #[test]
-fn for_programs() {
+fn report_for_programs_has_every_problem() {
     insta::assert_snapshot!("json", report(Format::Json, Colour::Never));
     insta::assert_snapshot!("github", report(Format::Github, Colour::Never));
     insta::assert_snapshot!("sarif", report(Format::Sarif, Colour::Never));
 }
 
 #[test]
-fn colours_are_asked_for() {
+fn colours_are_used_only_when_asked_for() {
     assert!(report(Format::Human, Colour::Always).contains("\x1b[1;31merror[command/duplicate]\x1b[0m"));
     assert!(!report(Format::Human, Colour::Never).contains('\x1b'));
 }
 
 #[test]
-fn nothing_to_say() {
+fn report_without_problems_says_so() {
     assert_eq!(human(&[], &|_| None, Colour::Never), "no problems\n");
     assert_eq!(github(&[]), "");
 }
@@ -72,7 +72,7 @@ fn texts_of_a_devfile_stay_texts() {
 
 /// A place far out in a long line, beyond the line, beyond the file, and in a file that is gone.
 #[test]
-fn odd_places() {
+fn problem_at_an_odd_position_has_short_lines() {
     for (line, column) in [(1, 100_000), (1, 1_000_000), (2, 5), (9, 1), (0, 0), (u32::MAX, u32::MAX)] {
         let diagnostic = [Diagnostic::error("f", "r", "m", "").at(Position { line, column })];
         let long = Bytes::from("x ".repeat(100_000));

@@ -69,7 +69,7 @@ impl Repository {
             let versions = versions.into_iter().map(|version| (version, EXTRA_ENTRIES.to_owned())).collect();
             (sample.entry.name.clone(), Named { versions, ..Named::default() })
         });
-        let quarantined = self.quarantined.iter().filter_map(|held| match &held.part {
+        let quarantined = self.quarantined.iter().filter_map(|quarantined| match &quarantined.part {
             Part::Sample { name } => Some((name.clone(), Named { is_partial: true, ..Named::default() })),
             _ => None,
         });

@@ -1,4 +1,4 @@
-//! The devfiles of a tree, each checked, with parents from the tree, from its own stacks or from outside.
+//! The devfiles of a tree, each checked, with parents from the tree, from its own stacks or from upstream.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
@@ -108,14 +108,14 @@ impl CheckedDevfile {
 pub(super) struct AllParents<'a> {
     tree: &'a Tree,
     listings: &'a [StackListing],
-    outside: &'a dyn Parents,
+    external: &'a dyn Parents,
     /// Stacks by name. Most registries have no parents by name, so it is made when it is asked for.
     by_name: OnceLock<BTreeMap<String, &'a StackListing>>,
 }
 
 impl<'a> AllParents<'a> {
-    pub(super) fn new(tree: &'a Tree, listings: &'a [StackListing], outside: &'a dyn Parents) -> Self {
-        Self { tree, listings, outside, by_name: OnceLock::new() }
+    pub(super) fn new(tree: &'a Tree, listings: &'a [StackListing], external: &'a dyn Parents) -> Self {
+        Self { tree, listings, external, by_name: OnceLock::new() }
     }
 
     /// The devfile of a stack, in the default or a certain version.
@@ -163,7 +163,7 @@ impl Parents for AllParents<'_> {
     fn fetch(&self, parent: &ExternalParent) -> Found {
         match parent {
             ExternalParent::Stack { registry: None, .. } => Found::Missing,
-            _ => self.outside.fetch(parent),
+            _ => self.external.fetch(parent),
         }
     }
 }

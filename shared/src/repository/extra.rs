@@ -18,7 +18,7 @@ pub(crate) use crate::source::EXTRA_ENTRIES;
 const PATH: &str = EXTRA_ENTRIES;
 
 /// Returns the positions of the samples, and of the stacks of no sample's name, in [`EXTRA_ENTRIES`].
-pub(crate) fn places_in_extra_entries(tree: &Tree) -> HashMap<String, Position> {
+pub(crate) fn positions_in_extra_entries(tree: &Tree) -> HashMap<String, Position> {
     let Some(Ok(document)) = tree.get(PATH).map(|bytes| yaml::parse(PATH, bytes)) else { return HashMap::new() };
     // The last of a name stays: the first sample.
     let entries = ["stacks", "samples"].into_iter().flat_map(|list| document.items_of(list).iter().rev());
@@ -63,7 +63,7 @@ pub(super) struct Extra {
     pub(super) samples: Vec<Sample>,
     pub(super) stacks: Vec<Entry>,
     /// Samples that cannot be published.
-    pub(super) held: Vec<(Part, Vec<Diagnostic>)>,
+    pub(super) quarantined: Vec<(Part, Vec<Diagnostic>)>,
     /// Devfiles of samples in the tree, not yet checked: name and version, path, content.
     pub(super) cached: Vec<((String, String), String, Bytes)>,
     /// Warnings for their owners.
@@ -99,7 +99,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Extra, Vec<Diagnostic>> {
             let entry = Entry { entry_type: EntryType::Sample, ..entry };
             extra.samples.push(Sample { entry, devfiles: BTreeMap::new() });
         } else if is_entry_name(&name) {
-            extra.held.push((Part::Sample { name }, found));
+            extra.quarantined.push((Part::Sample { name }, found));
         } else {
             // Nobody can say which of the published samples this one was.
             problems.extend(found);
@@ -148,7 +148,7 @@ fn rows(
         if !entry.name.is_empty() && !names.insert(entry.name.clone()) {
             found.push(("sample/name", "an entry before has the same name".into(), "names are unique"));
         }
-        let found = found.into_iter().map(|problem| place(item, &entry.name, problem)).collect();
+        let found = found.into_iter().map(|problem| at_row(item, &entry.name, problem)).collect();
         entries.push((entry, found));
     }
     entries
@@ -183,7 +183,7 @@ fn warnings(list: &str, item: &Node) -> Vec<Diagnostic> {
 /// Rule, message and hint.
 type Problem = (&'static str, String, &'static str);
 
-fn place(row: &Node, name: &str, (rule, message, hint): Problem) -> Diagnostic {
+fn at_row(row: &Node, name: &str, (rule, message, hint): Problem) -> Diagnostic {
     let name = if name.is_empty() { "an entry".to_owned() } else { format!("`{}`", name.escape_debug()) };
     Diagnostic::error(PATH, rule, format!("{name}: {message}"), hint).at(row.at.position)
 }

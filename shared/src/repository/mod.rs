@@ -20,7 +20,7 @@ mod refused;
 mod size;
 mod stack;
 
-pub(crate) use extra::{EXTRA_ENTRIES, places_in_extra_entries};
+pub(crate) use extra::{EXTRA_ENTRIES, positions_in_extra_entries};
 pub use extra::{Sample, SampleOrigin, SampleSource};
 pub use last_modified::{Dates, SAMPLE_WITHOUT_VERSION};
 pub use parsed::{Repository, UpstreamVersion};

@@ -29,11 +29,11 @@ pub struct Repository {
     /// Dates from `last_modified.json`.
     pub dates: Dates,
     /// Versions whose files are in another Git repository and not in this tree.
-    pub elsewhere: Vec<UpstreamVersion>,
+    pub upstream_versions: Vec<UpstreamVersion>,
     /// Parts that cannot be published.
     pub quarantined: Vec<Quarantined>,
     /// Parts without errors that keep their last published state: unchanged, or unreachable for now.
-    pub kept: BTreeSet<Part>,
+    pub retained: BTreeSet<Part>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -49,7 +49,7 @@ pub struct UpstreamVersion {
     pub git: Git,
     /// The file that says so.
     pub path: String,
-    /// The place in it.
+    /// The position in it.
     pub position: Option<Position>,
 }
 
@@ -71,8 +71,8 @@ impl Repository {
         Self::parse_among(tree, &Unreachable)
     }
 
-    /// Reads a tree whose devfiles may have parents outside. The result is the same for any number of threads.
-    pub fn parse_among(tree: &Tree, outside: &dyn Parents) -> Self {
+    /// Reads a tree whose devfiles may have parents outside it. The result is the same for any number of threads.
+    pub fn parse_among(tree: &Tree, external: &dyn Parents) -> Self {
         let mut repository = Self::default();
         let folders = tree.folders("stacks");
         let read: Vec<_> = folders.par_iter().map(|folder| stack::list(tree, folder)).collect();
@@ -85,10 +85,10 @@ impl Repository {
                 invalid.push((listing, problems));
             }
         }
-        let parents = AllParents::new(tree, &listings, outside);
+        let parents = AllParents::new(tree, &listings, external);
         let files = |path: &str| tree.get(path).cloned();
         let known_parents = KnownParents::default();
-        let around = Surroundings { files: &files, outside: &parents, known_parents: Some(&known_parents) };
+        let around = Surroundings { files: &files, external: &parents, known_parents: Some(&known_parents) };
         let check = |listing: &StackListing| -> Vec<Option<CheckedDevfile>> {
             let file = listing.defining_file();
             let versions = listing.versions.par_iter();
@@ -104,7 +104,7 @@ impl Repository {
                 (Some(extra), checked)
             }
             Err(problems) => {
-                repository.quarantine(Part::ExtraEntries, problems);
+                repository.add_quarantined(Part::ExtraEntries, problems);
                 (None, Vec::new())
             }
         };
@@ -126,18 +126,18 @@ impl Repository {
                 repository.warnings.extend(warnings);
             }
             repository.warnings.extend(listing.warnings);
-            repository.quarantine(Part::Stack { stack: listing.folder }, problems);
+            repository.add_quarantined(Part::Stack { stack: listing.folder }, problems);
         }
         if let Some(extra) = extra {
             repository.add_extra(extra, checked_samples, &mut reported);
         }
         match dates {
             Ok(dates) => repository.dates = dates,
-            Err(problem) => repository.quarantine(Part::Dates, vec![*problem]),
+            Err(problem) => repository.add_quarantined(Part::Dates, vec![*problem]),
         }
-        let (held, warnings) = refused::problems(tree);
-        for (part, problems) in held {
-            repository.hold(part, problems);
+        let (refused_parts, warnings) = refused::problems(tree);
+        for (part, problems) in refused_parts {
+            repository.quarantine(part, problems);
         }
         repository.warnings.extend(warnings);
         repository.warnings.sort();
@@ -147,7 +147,7 @@ impl Repository {
 
     /// Shows a problem of a file as a whole at its beginning, so that every problem has a line.
     pub(crate) fn give_positions(&mut self) {
-        let errors = self.quarantined.iter_mut().flat_map(|held| &mut held.problems);
+        let errors = self.quarantined.iter_mut().flat_map(|quarantined| &mut quarantined.problems);
         for problem in errors.chain(&mut self.warnings) {
             problem.position.get_or_insert(START);
         }
@@ -173,7 +173,7 @@ impl Repository {
             let Some(checked) = checked else {
                 let git = listed.git.clone().unwrap_or_default();
                 let (folder, path) = (listed.folder.clone(), file.clone());
-                self.elsewhere.push(UpstreamVersion { part, folder, git, path, position: listed.position });
+                self.upstream_versions.push(UpstreamVersion { part, folder, git, path, position: listed.position });
                 continue;
             };
             let path = checked.path.clone();
@@ -181,7 +181,7 @@ impl Repository {
             if versions.iter().any(|version| version.devfile.version == devfile.version) {
                 let message = format!("another version has metadata.version {} already", devfile.version);
                 let hint = "let it name its folder's version";
-                self.quarantine(part, vec![Diagnostic::error(path, "stack/versionMismatch", message, hint)]);
+                self.add_quarantined(part, vec![Diagnostic::error(path, "stack/versionMismatch", message, hint)]);
                 continue;
             }
             versions.push(StackVersion { files: listed.files(tree), folder: listed.folder.clone(), devfile });
@@ -196,11 +196,11 @@ impl Repository {
         if !stack::is_entry_name(name) {
             let message = format!("`{}` cannot be a name in a URL", name.escape_debug());
             let hint = "use letters, digits and hyphens";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
+            self.add_quarantined(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else if !names.insert(name.clone()) {
             let message = format!("another stack has the name `{name}` already");
             let hint = "give every stack a name of its own";
-            self.quarantine(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
+            self.add_quarantined(whole, vec![Diagnostic::error(file, "stack/name", message, hint).at(name_at)]);
         } else {
             for field in stack.missing_facts() {
                 let (message, hint) = match field {
@@ -222,12 +222,12 @@ impl Repository {
         if let Some(taken) = extra.stacks.iter().find(is_here) {
             let message = format!("`{}`: a stack of this repository has that name already", taken.name);
             let problem = Diagnostic::error(EXTRA_ENTRIES, "extraStacks/name", message, "names of stacks are unique");
-            return self.quarantine(Part::ExtraEntries, vec![problem]);
+            return self.add_quarantined(Part::ExtraEntries, vec![problem]);
         }
         self.extra_stacks = extra.stacks;
         self.warnings.extend(extra.warnings);
-        for (part, problems) in extra.held {
-            self.quarantine(part, problems);
+        for (part, problems) in extra.quarantined {
+            self.add_quarantined(part, problems);
         }
         for ((name, path, content), checked) in extra.cached.into_iter().zip(checked) {
             let part = Part::Sample { name: name.0.clone() };
@@ -250,28 +250,28 @@ impl Repository {
         if errors.is_empty() {
             return devfile;
         }
-        self.quarantine(part.clone(), errors);
+        self.add_quarantined(part.clone(), errors);
         None
     }
 
-    fn quarantine(&mut self, part: Part, problems: Vec<Diagnostic>) {
+    fn add_quarantined(&mut self, part: Part, problems: Vec<Diagnostic>) {
         debug_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
         self.quarantined.push(Quarantined { part, problems });
     }
 
-    /// Holds back a part that was fine by itself: it stays as it was last published.
-    pub(crate) fn hold(&mut self, part: Part, problems: Vec<Diagnostic>) {
-        self.take_out(&part);
-        self.quarantine(part, problems);
+    /// Quarantines a part that was valid by itself.
+    pub(crate) fn quarantine(&mut self, part: Part, problems: Vec<Diagnostic>) {
+        self.remove(&part);
+        self.add_quarantined(part, problems);
     }
 
-    /// Leaves a part as it was last published, though nothing is wrong with it.
-    pub(crate) fn keep(&mut self, part: Part) {
-        self.take_out(&part);
-        self.kept.insert(part);
+    /// Leaves a part without errors as it was last published.
+    pub(crate) fn retain(&mut self, part: Part) {
+        self.remove(&part);
+        self.retained.insert(part);
     }
 
-    fn take_out(&mut self, part: &Part) {
+    fn remove(&mut self, part: &Part) {
         match part {
             Part::Stack { stack } => self.stacks.retain(|read| read.folder != *stack),
             Part::Version { stack, version } => {
@@ -291,7 +291,7 @@ impl Repository {
 
     /// Every error of the tree, in the order of the files.
     pub fn errors(&self) -> Vec<&Diagnostic> {
-        let mut errors: Vec<_> = self.quarantined.iter().flat_map(|held| &held.problems).collect();
+        let mut errors: Vec<_> = self.quarantined.iter().flat_map(|quarantined| &quarantined.problems).collect();
         errors.sort();
         errors.dedup();
         errors

@@ -19,13 +19,13 @@ const LFS_POINTER_BYTES: usize = 1024;
 
 /// The parts of a repository that cannot be published because of files that the tree does not take, and warnings about others.
 pub(super) fn problems(tree: &Tree) -> (BTreeMap<Part, Vec<Diagnostic>>, Vec<Diagnostic>) {
-    let mut held: BTreeMap<Part, Vec<Diagnostic>> = BTreeMap::new();
+    let mut quarantined: BTreeMap<Part, Vec<Diagnostic>> = BTreeMap::new();
     let mut warnings = Vec::new();
     for refused in tree.refused() {
         let (rule, hint) = rule(&refused.reason);
         let message = format!("the file cannot be published: {}", refused.reason);
         let problem = Diagnostic::error(&refused.path, rule, message, hint);
-        held.entry(part(tree, &refused.path)).or_default().push(problem);
+        quarantined.entry(part(tree, &refused.path)).or_default().push(problem);
     }
     let pointers = tree
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn problems(tree: &Tree) -> (BTreeMap<Part, Vec<Diagnostic>>, Vec<Dia
         let hint = "commit the file itself; `git lfs migrate export` replaces pointers";
         let message = "this is a pointer of Git LFS and not the file itself";
         if is_content(path) {
-            held.entry(part(tree, path)).or_default().push(Diagnostic::error(path, "tree/lfs", message, hint));
+            quarantined.entry(part(tree, path)).or_default().push(Diagnostic::error(path, "tree/lfs", message, hint));
         } else {
             warnings.push(Diagnostic::warning(path, "tree/lfs", message, hint));
         }
@@ -45,7 +45,7 @@ pub(super) fn problems(tree: &Tree) -> (BTreeMap<Part, Vec<Diagnostic>>, Vec<Dia
         let hint = "give it its content, or remove it";
         warnings.push(Diagnostic::warning(path.as_str(), "tree/empty", message, hint));
     }
-    (held, warnings)
+    (quarantined, warnings)
 }
 
 /// Whether a file is a layer of its own: in the folder of a version, or in that of a stack which has only one.

@@ -7,8 +7,8 @@ use crate::diagnostic::Diagnostic;
 use crate::limits;
 
 impl Repository {
-    /// Holds back the versions with the largest devfiles until the others have at most `budget` bytes together.
-    pub(crate) fn hold_largest(&mut self, budget: u64) {
+    /// Quarantines the versions with the largest devfiles until the others have at most `budget` bytes together.
+    pub(crate) fn quarantine_largest(&mut self, budget: u64) {
         let mut sizes: Vec<(u64, Part, String)> = self.stacks.iter().flat_map(sizes).collect();
         let mut total: u64 = sizes.iter().map(|(size, ..)| size).sum();
         // The order of equal sizes is that of the stacks, for any number of threads.
@@ -21,7 +21,7 @@ impl Repository {
             let message =
                 format!("the devfiles of the registry have more than {} bytes together", limits::DEVFILES_BYTES);
             let hint = "this is one of the largest; make it smaller";
-            self.hold(part, vec![Diagnostic::error(path, "tree/size", message, hint)]);
+            self.quarantine(part, vec![Diagnostic::error(path, "tree/size", message, hint)]);
         }
     }
 }
@@ -42,20 +42,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn largest_devfiles_are_held_back_until_the_others_fit() {
+    fn largest_devfiles_are_quarantined_until_the_others_fit() {
         let padded = |name: &str, size: usize| format!("{}# {}\n", devfile(name, "1.0.0"), "x".repeat(size));
         let texts = [("a", 1000), ("b", 3000), ("c", 2000)].map(|(name, size)| (name, padded(name, size)));
         let files: Vec<_> = texts.iter().map(|(name, text)| (format!("stacks/{name}/devfile.yaml"), text)).collect();
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
         let total: usize = texts.iter().map(|(_, text)| text.len()).sum();
-        let held = |budget: usize| {
+        let quarantined = |budget: usize| {
             let mut repository = Repository::parse(&tree(&files));
-            repository.hold_largest(budget as u64);
-            repository.quarantined.iter().map(|held| held.problems[0].path.clone()).collect::<Vec<_>>()
+            repository.quarantine_largest(budget as u64);
+            repository.quarantined.iter().map(|part| part.problems[0].path.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(held(total), [""; 0]);
-        assert_eq!(held(total - 1), ["stacks/b/devfile.yaml"]);
-        assert_eq!(held(2000), ["stacks/b/devfile.yaml", "stacks/c/devfile.yaml"]);
-        assert_eq!(held(0).len(), 3);
+        assert_eq!(quarantined(total), [""; 0]);
+        assert_eq!(quarantined(total - 1), ["stacks/b/devfile.yaml"]);
+        assert_eq!(quarantined(2000), ["stacks/b/devfile.yaml", "stacks/c/devfile.yaml"]);
+        assert_eq!(quarantined(0).len(), 3);
     }
 }

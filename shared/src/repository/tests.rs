@@ -64,7 +64,7 @@ fn one_bad_version_does_not_hide_the_others() {
 }
 
 #[test]
-fn stack_yaml_rules() {
+fn stack_yaml_with_a_mistake_breaks_its_rule() {
     let cases = [
         (STACK.replace("    default: true\n", ""), "stack/default"),
         (STACK.replace("1.9.0\n", "1.9.0\n    default: true\n"), "stack/default"),
@@ -85,7 +85,7 @@ fn stack_yaml_rules() {
 }
 
 #[test]
-fn devfile_names() {
+fn version_has_one_devfile_of_either_name() {
     let mut files = kiln(STACK);
     files[2].0 = "stacks/kiln/1.9.0/.devfile.yaml";
     assert_eq!(errors(&parse(&files)), [""; 0]);
@@ -134,7 +134,7 @@ fn samples_keep_their_order_attributes_and_devfiles() {
 }
 
 #[test]
-fn sample_rules() {
+fn sample_with_a_mistake_breaks_its_rule() {
     let cases = [
         (SAMPLES.replace("        default: true\n", ""), "sample/versions"),
         (SAMPLES.replace("        schemaVersion: 2.2.0\n", ""), "sample/versions"),
@@ -189,8 +189,8 @@ fn problems_of_a_parent_are_reported_once() {
         ("stacks/c/devfile.yaml", child("c", "")),
     ]);
     assert_eq!(errors(&repository), ["stacks/b/devfile.yaml parent/invalid", "stacks/base.yaml schema/unknownField"]);
-    let held: Vec<&Part> = repository.quarantined.iter().map(|held| &held.part).collect();
-    assert_eq!(held, [&Part::Stack { stack: "a".into() }, &Part::Stack { stack: "b".into() }]);
+    let parts: Vec<&Part> = repository.quarantined.iter().map(|quarantined| &quarantined.part).collect();
+    assert_eq!(parts, [&Part::Stack { stack: "a".into() }, &Part::Stack { stack: "b".into() }]);
     assert_eq!(repository.stacks.len(), 1);
 }
 
@@ -232,7 +232,7 @@ fn a_bad_sample_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_stack_that_lives_elsewhere_takes_no_name_from_here() {
+fn external_stack_takes_no_name_of_a_stack_here() {
     let entries = |name: &str| {
         format!(
             "stacks:\n  - name: {name}\n    versions:\n      - {{version: 1.0.0, schemaVersion: 2.2.0, default: true, links: {{self: x}}, \
@@ -388,7 +388,7 @@ fn devfile_with_errors_tells_what_the_index_lacks_as_well() {
 }
 
 #[test]
-fn stack_elsewhere_without_versions_or_links_is_refused() {
+fn external_stack_without_versions_or_links_is_refused() {
     for text in ["stacks:\n  - name: far\n", "stacks:\n  - name: far\n    versions: []\n"] {
         let found = errors(&parse(&[("extraDevfileEntries.yaml", text.to_owned())]));
         assert_eq!(found, ["extraDevfileEntries.yaml extraStacks/fields"], "{text}");

@@ -180,8 +180,8 @@ fn collect(root: &Path, relative: &str, tree: &mut Tree) -> Result<(), SourceErr
             match name.to_str() {
                 Some(name) => collect(root, &format!("{relative}/{name}"), tree)?,
                 None => {
-                    let shown = format!("{relative}/{}", name.to_string_lossy());
-                    tree.refuse(&shown, TreeError::NotUtf8(shown.clone()));
+                    let path = format!("{relative}/{}", name.to_string_lossy());
+                    tree.refuse(&path, TreeError::NotUtf8(path.clone()));
                 }
             }
         }

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn sources() {
+    fn project_with_a_source_is_read() {
         let hash = "0123456789abcdef0123456789abcdef01234567";
         let url = "https://example.org/clay";
         let cases = [
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_source() {
+    fn project_without_a_usable_source_is_refused_with_its_reason() {
         let remote = |remote: &str, revision: &str| {
             format!("git: {{remotes: {{origin: '{remote}'}}, checkoutFrom: {{revision: '{revision}'}}}}")
         };

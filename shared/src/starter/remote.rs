@@ -163,7 +163,7 @@ impl Remotes {
         };
         if let Some(tag) = body.etag.clone() {
             let state = State::Tag(tag);
-            // Some hosts give entity tags and do not look at those they are asked about.
+            // Some hosts give entity tags and ignore those of a request.
             return Ok(if known == Some(&state) {
                 Revalidated::Unchanged
             } else {

@@ -76,12 +76,12 @@ impl LastGood {
 impl SourceKey {
     /// The name of a source.
     pub fn of(source: &StarterSource) -> Self {
-        let (kind, place, revision) = match &source.origin {
+        let (kind, location, revision) = match &source.origin {
             Origin::Git { remote, revision } => ("git", remote.as_str(), revision.name().unwrap_or_default()),
             Origin::Zip(url) => ("zip", url.as_str(), ""),
             Origin::File(path) => ("file", path.as_str(), ""),
         };
-        Self(Digest::of(&to_compact_json(&(FORMAT, kind, place, revision, folder(source)))))
+        Self(Digest::of(&to_compact_json(&(FORMAT, kind, location, revision, folder(source)))))
     }
 }
 
@@ -93,14 +93,14 @@ impl ZipKey {
 
     /// The name of the zip of a source in a state.
     pub fn of(source: &StarterSource, state: &State) -> Self {
-        let place = match &source.origin {
+        let location = match &source.origin {
             // Branches that are on one commit share its zip.
             Origin::Git { remote, .. } => remote.as_str(),
             Origin::Zip(url) => url.as_str(),
             // The content says it all, wherever the file is.
             Origin::File(_) => "",
         };
-        let digest = Digest::of(&to_compact_json(&(FORMAT, place, state, folder(source))));
+        let digest = Digest::of(&to_compact_json(&(FORMAT, location, state, folder(source))));
         Self { digest, maker: Maker::Serve }
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Recording(Option<Context>);
 #[derive(Debug)]
 pub(super) struct Exporter;
 
-/// The way to the collector. It tells the log when calls begin to fail, and not of each.
+/// The way to the collector. It logs when calls begin to fail, and not each failure.
 #[derive(Debug)]
 struct Collector {
     client: reqwest::Client,
@@ -151,8 +151,8 @@ fn provider(service: &'static str, variable_name: &str, endpoint: &str) -> anyho
     // The SDK finds it again, but its error would repeat a malformed value, which may have a password in it.
     let known = url::Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     anyhow::ensure!(known, "{variable_name} is not a URL of http or https");
-    let given = TIMEOUTS.iter().find_map(|name| variable(name)?.parse().ok()).map(Duration::from_millis);
-    let time = given.unwrap_or(CALL);
+    let configured = TIMEOUTS.iter().find_map(|name| variable(name)?.parse().ok()).map(Duration::from_millis);
+    let time = configured.unwrap_or(CALL);
     let (time, retries) = if is_lambda() {
         // Spans that one answer did not wait for, the next need not wait for either.
         (time.min(FLUSH), RetryPolicy::disabled())

@@ -2,7 +2,7 @@
 
 mod progress;
 
-pub use self::progress::{Progress, ProgressOutput, shown};
+pub use self::progress::{Progress, ProgressOutput, with_progress};
 
 use std::io::{ErrorKind, Write};
 

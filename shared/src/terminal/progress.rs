@@ -80,7 +80,7 @@ impl ProgressOutput {
 /// The progress of one piece of work. The bar goes away when this is dropped.
 pub struct Progress {
     steps: Arc<Steps>,
-    shown: Option<(Sender<()>, JoinHandle<()>)>,
+    display: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 struct Steps {
@@ -105,16 +105,16 @@ impl Progress {
             started: Instant::now(),
         });
         let (sender, end) = channel();
-        let shown = Arc::clone(&steps);
+        let drawn = Arc::clone(&steps);
         let thread = std::thread::spawn(move || match writer {
-            Writer::Bar(target) => draw(target, pace, &shown, &end),
+            Writer::Bar(target) => draw(target, pace, &drawn, &end),
             Writer::Lines(mut write) => {
                 while goes_on(&end, pace.line) {
-                    write(&shown.line());
+                    write(&drawn.line());
                 }
             }
         });
-        Self { steps, shown: Some((sender, thread)) }
+        Self { steps, display: Some((sender, thread)) }
     }
 
     /// A step ended.
@@ -131,7 +131,7 @@ impl fmt::Debug for Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.shown.take() {
+        if let Some((end, thread)) = self.display.take() {
             drop(end);
             let _ = thread.join();
         }
@@ -139,11 +139,11 @@ impl Drop for Progress {
 }
 
 /// Does some work, and shows its calls to the stores under a name such as `publishing`.
-pub async fn shown<T>(output: ProgressOutput, name: &str, work: impl Future<Output = T>) -> T {
-    shown_by(output.writer(), PACE, name, work).await
+pub async fn with_progress<T>(output: ProgressOutput, name: &str, work: impl Future<Output = T>) -> T {
+    run_with(output.writer(), PACE, name, work).await
 }
 
-async fn shown_by<T>(writer: Writer, pace: Pace, name: &str, work: impl Future<Output = T>) -> T {
+async fn run_with<T>(writer: Writer, pace: Pace, name: &str, work: impl Future<Output = T>) -> T {
     let context = Context::within_current();
     let calls = context.progress();
     let mut work = pin!(context.scope(work));
@@ -278,8 +278,8 @@ mod tests {
     }
 
     fn terminal() -> (Writer, Receiver<Option<String>>) {
-        let (sender, shown) = channel();
-        (Writer::Bar(ProgressDrawTarget::term_like(Box::new(Terminal(sender)))), shown)
+        let (sender, drawn) = channel();
+        (Writer::Bar(ProgressDrawTarget::term_like(Box::new(Terminal(sender)))), drawn)
     }
 
     fn lines() -> (Writer, Receiver<String>) {
@@ -319,23 +319,23 @@ mod tests {
 
     #[test]
     fn bar_shows_the_steps_and_is_cleared_in_the_end() {
-        let (writer, shown) = terminal();
+        let (writer, drawn) = terminal();
         let progress = Progress::begin(writer, SOON, "comparing", None);
-        let next = || shown.recv_timeout(PATIENCE).unwrap().unwrap_or_default();
+        let next = || drawn.recv_timeout(PATIENCE).unwrap().unwrap_or_default();
         await_text("comparing", next);
         progress.steps.total.store(4, Ordering::Relaxed);
         progress.advance();
         await_text(" 1 of 4, ", next);
         drop(progress);
-        assert_eq!(shown.iter().last(), Some(None), "the line is cleared");
+        assert_eq!(drawn.iter().last(), Some(None), "the line is cleared");
     }
 
     #[test]
     fn work_that_ends_before_the_delay_shows_nothing() {
         let slow = Pace { delay: HOUR, frame: HOUR, line: HOUR };
-        let (writer, shown) = terminal();
+        let (writer, drawn) = terminal();
         drop(Progress::begin(writer, slow, "reading", Some(4)));
-        assert_eq!(shown.iter().count(), 0);
+        assert_eq!(drawn.iter().count(), 0);
         let (writer, lines) = lines();
         drop(Progress::begin(writer, slow, "reading", Some(4)));
         assert_eq!(lines.iter().count(), 0);
@@ -351,7 +351,7 @@ mod tests {
             while !lines.recv().await.unwrap().starts_with("publishing: 1 of 2, ") {}
             7
         };
-        let done = tokio::time::timeout(PATIENCE, shown_by(writer, SOON, "publishing", work));
+        let done = tokio::time::timeout(PATIENCE, run_with(writer, SOON, "publishing", work));
         assert_eq!(done.await.unwrap(), 7);
     }
 }

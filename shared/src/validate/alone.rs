@@ -9,7 +9,7 @@ use super::schema::Schema;
 use super::surroundings::Surroundings;
 use crate::yaml::{self, Data, Node};
 
-/// Reads the bytes of a devfile; `file` is its number in places. Returns `None` for other content.
+/// Reads the bytes of a devfile; `file` is its number in positions. Returns `None` for other content.
 pub(super) type Read = fn(file: u16, bytes: &[u8], findings: &mut Findings) -> Option<Node>;
 
 /// A [`Read`] that checks nothing. A program that only uses this one has no schemas in it.
@@ -62,8 +62,8 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
 pub(super) fn read_parent(origin: &DevfileOrigin, around: &Surroundings<'_>, read: Read) -> Parent {
     let found = match origin {
         DevfileOrigin::Tree(path) => (around.files)(path).map_or(Found::Missing, Found::Devfile),
-        DevfileOrigin::Web(url) => around.outside.fetch(&ExternalParent::Uri(url.to_string())),
-        DevfileOrigin::Registry(stack) => around.outside.fetch(stack),
+        DevfileOrigin::Web(url) => around.external.fetch(&ExternalParent::Uri(url.to_string())),
+        DevfileOrigin::Registry(stack) => around.external.fetch(stack),
     };
     match found {
         Found::Devfile(bytes) => {

@@ -42,11 +42,11 @@ impl Findings {
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// Adds the files of another validation, the first of which is shown at a place, and gives the number of that one.
+    /// Adds the files of another validation, the first of which is shown at a position, and returns the number of that one.
     pub(crate) fn add_files(&mut self, files: &[ReadFile], shown_at: Option<FilePosition>) -> u16 {
         let first = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
         for (index, file) in files.iter().enumerate() {
-            let shown_at = if index == 0 { shown_at } else { file.shown_at.map(|place| place.shifted(first)) };
+            let shown_at = if index == 0 { shown_at } else { file.shown_at.map(|position| position.shifted(first)) };
             self.add_file(&file.path, shown_at);
         }
         first
@@ -62,7 +62,7 @@ impl Findings {
         self.files.len()
     }
 
-    /// A reason not to publish.
+    /// Adds an error, a reason not to publish.
     pub(crate) fn error(&mut self, at: FilePosition, rule: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.add(at, Diagnostic::error("", rule, message, hint), at.file != 0);
     }
@@ -72,7 +72,7 @@ impl Findings {
         self.add(at, Diagnostic::warning("", rule, message, hint), true);
     }
 
-    /// Something to look at.
+    /// Adds a warning.
     pub(crate) fn warning(
         &mut self,
         at: FilePosition,

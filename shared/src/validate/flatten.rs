@@ -95,7 +95,7 @@ impl<'a, 'b> Flattening<'a, 'b> {
     fn resolve(&mut self, reference: &Node, kind: &str, version: Option<&str>) -> Option<Resolved> {
         let (origin, at) = match self.locate(reference, kind) {
             Ok(Some((DevfileOrigin::Registry(stack), at))) => {
-                (self.around.outside.in_tree(&stack).map_or(DevfileOrigin::Registry(stack), DevfileOrigin::Tree), at)
+                (self.around.external.in_tree(&stack).map_or(DevfileOrigin::Registry(stack), DevfileOrigin::Tree), at)
             }
             Ok(Some(located)) => located,
             Ok(None) => return Some(Resolved::Nothing),

@@ -41,7 +41,7 @@ struct FlatParents {
 /// A parent with everything that it takes from others, without any problem.
 #[derive(Debug)]
 pub(super) struct FlatParent {
-    /// The whole; places count `files`.
+    /// The whole; positions count `files`.
     pub(super) root: Node,
     /// The parent itself, and the files that it takes from.
     pub(super) files: Vec<ReadFile>,
@@ -84,7 +84,7 @@ impl KnownParents {
         flat.by_origin.get(origin).cloned()
     }
 
-    /// Keeps a flattened parent, if there is room for it, and returns it as it is kept. Threads that flatten one at once do so
+    /// Keeps a flattened parent, if there is room for it, and returns it as it is stored. Threads that flatten one at once do so
     /// without waiting for each other: parents that name each other would never end.
     pub(super) fn keep(&self, origin: DevfileOrigin, parent: Option<FlatParent>) -> Option<Arc<FlatParent>> {
         let size = parent.as_ref().map(|parent| parent.root.measure());
@@ -95,13 +95,13 @@ impl KnownParents {
         let (nodes, bytes) = size.map_or((0, 0), |size| (size.nodes, size.bytes));
         let has_room =
             flat.nodes + nodes <= limits::FLAT_PARENTS_NODES && flat.bytes + bytes <= limits::FLAT_PARENTS_BYTES;
-        let kept = parent.filter(|_| has_room).map(Arc::new);
-        if kept.is_some() {
+        let stored = parent.filter(|_| has_room).map(Arc::new);
+        if stored.is_some() {
             flat.nodes += nodes;
             flat.bytes += bytes;
         }
-        flat.by_origin.insert(origin, kept.clone());
-        kept
+        flat.by_origin.insert(origin, stored.clone());
+        stored
     }
 }
 

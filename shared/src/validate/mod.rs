@@ -1,7 +1,7 @@
 //! All problems of a devfile, each with its position and its remedy.
 //!
 //! [`devfile`] goes through these steps, and each adds to the findings:
-//! - [`yaml`] reads the bytes into a tree whose keys and values know their places;
+//! - [`yaml`] reads the bytes into a tree whose keys and values know their positions;
 //! - `schema` holds it against the published JSON schema of its version (`alone` does both, for parents once a run);
 //! - `flatten` brings in parents and plugins (`merge`), and `variables` replaces `{{name}}`;
 //! - `rules` checks the rules that a schema cannot express, with `quantity` and `uri` to read those.
@@ -91,9 +91,9 @@ fn check(path: &str, bytes: &[u8], around: &Surroundings<'_>, check_metadata: fn
 /// A devfile with everything that it takes from its parents and plugins.
 #[derive(Debug)]
 pub struct Flattened {
-    /// The whole; the place of each node names the file that it is from.
+    /// The whole; the position of each node names the file that it is from.
     pub root: Node,
-    /// The files by the numbers in places; the devfile itself is the first.
+    /// The files by the numbers in positions; the devfile itself is the first.
     pub files: Vec<String>,
     /// Whether every parent and plugin could be read.
     pub is_complete: bool,

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_and_bad() {
+    fn quantity_is_parsed_or_refused() {
         for text in [
             "0",
             "1",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn order() {
+    fn quantities_are_ordered_by_their_values() {
         for (less, more) in [
             ("1Mi", "1Gi"),
             ("1000m", "1.0001"),
@@ -174,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_integers(one in 0u64..1 << 40, other in 0u64..1 << 40, kilos in 0usize..4) {
+        fn quantity_of_an_integer_agrees_with_it(one in 0u64..1 << 40, other in 0u64..1 << 40, kilos in 0usize..4) {
             let suffix = ["", "Ki", "Mi", "Gi"][kilos];
             let exact = (u128::from(one) << (10 * kilos)).cmp(&u128::from(other));
             let parsed = Quantity::parse(&format!("{one}{suffix}")).unwrap();
@@ -182,7 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(text in "\\PC*") {
+        fn quantity_of_any_text_never_panics(text in "\\PC*") {
             let _ = Quantity::parse(&text);
         }
     }

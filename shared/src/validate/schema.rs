@@ -1,4 +1,4 @@
-//! The published JSON schemas of the devfile versions, and their errors told so that an author can act on them.
+//! The published JSON schemas of the devfile versions, and their errors worded so that an author can act on them.
 
 use std::sync::LazyLock;
 

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names() {
+    fn nearest_name_of_a_misspelt_one_is_suggested() {
         let known = ["image", "memoryLimit", "commandLine", "env"];
         for (written, expected) in [
             ("imgae", Some("image")),

@@ -13,7 +13,7 @@ pub struct Surroundings<'a> {
     /// The files of the tree by path, as the devfile's own path is written.
     pub files: &'a (dyn Fn(&str) -> Option<Bytes> + Sync),
     /// Everything else.
-    pub outside: &'a dyn Parents,
+    pub external: &'a dyn Parents,
     /// Parents that other devfiles of the same run name as well; `None` for a devfile that is checked by itself.
     pub known_parents: Option<&'a KnownParents>,
 }
@@ -21,7 +21,7 @@ pub struct Surroundings<'a> {
 impl Surroundings<'_> {
     /// A devfile that stands alone: no files beside it, nothing reachable.
     pub const ALONE: Surroundings<'static> =
-        Surroundings { files: &|_| None, outside: &Unreachable, known_parents: None };
+        Surroundings { files: &|_| None, external: &Unreachable, known_parents: None };
 }
 
 impl fmt::Debug for Surroundings<'_> {

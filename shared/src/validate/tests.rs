@@ -47,7 +47,7 @@ fn a_good_devfile_is_handed_on() {
 }
 
 #[test]
-fn all_problems_at_once() {
+fn devfile_with_many_problems_reports_all_at_once() {
     let text = format!(
         "{HEAD}components:
   - name: runtime
@@ -63,7 +63,7 @@ commands:
 
 /// However many problems there are, the report stays short and an error is among them.
 #[test]
-fn floods_are_bounded() {
+fn flood_of_problems_is_bounded() {
     let mut warnings = format!("{HEAD}starterProjects:\n");
     for _ in 0..500 {
         warnings.push_str("  - {name: s, git: {remotes: {o: https://e.org/a}}}\n");
@@ -81,13 +81,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn devfile_of_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         devfile("d", &bytes, &Surroundings::ALONE);
     }
 
     /// Texts that are nearly devfiles get further than arbitrary ones.
     #[test]
-    fn nearly_devfiles(
+    fn nearly_valid_devfile_never_panics(
         version in prop_oneof![Just("2.0.0"), Just("2.1.0"), Just("2.2.0"), Just("2.2.2")],
         pieces in proptest::collection::vec(prop_oneof![
             Just("components:\n"), Just("  - name: a\n"), Just("    container: {image: x}\n"), Just("commands:\n"),

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uris() {
+    fn uri_is_valid_or_has_a_problem() {
         for good in [
             "a.yaml",
             "my file.yaml",
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(uri in "\\PC*") {
+        fn uri_of_any_text_never_panics(uri in "\\PC*") {
             let _ = problem(&uri);
         }
     }

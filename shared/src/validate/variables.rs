@@ -7,7 +7,7 @@ use crate::limits;
 use crate::yaml::{Data, FilePosition, Node};
 
 /// The positions at which variables are replaced; `*` is every item or entry. Names, references and CPU quantities are not among them.
-const PLACES: [&[&str]; 42] = [
+const TEXTS: [&[&str]; 42] = [
     &["components", "*", "container", "image"],
     &["components", "*", "container", "sourceMapping"],
     &["components", "*", "container", "command", "*"],
@@ -90,16 +90,16 @@ pub(crate) fn replace(root: &mut Node, complete: bool, findings: &mut Findings) 
         }
         Some(replaced)
     };
-    for place in PLACES {
-        visit(root, place, &mut |node| {
+    for path in TEXTS {
+        visit(root, path, &mut |node| {
             let Data::Text(text) = &node.data else { return };
             if let Some(text) = replaced(text, node.at) {
                 node.data = Data::Text(text);
             }
         });
     }
-    for place in KEYS {
-        visit(root, place, &mut |node| {
+    for path in KEYS {
+        visit(root, path, &mut |node| {
             let Data::Map(entries) = &mut node.data else { return };
             for (key, value) in entries {
                 if let Some(text) = replaced(key, value.key_at) {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts() {
+    fn variable_in_a_text_is_replaced_and_an_unknown_one_is_named() {
         let known = HashMap::from([("a".to_owned(), "{{b}}".to_owned()), ("b".to_owned(), "2".to_owned())]);
         for (text, expected, missing) in [
             ("x {{a}} {{ b }}", "x {{b}} 2", vec![]),

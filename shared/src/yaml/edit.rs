@@ -63,10 +63,10 @@ impl Swap {
     fn apply(&self, document: &mut Value) -> Result<(), NoSwap> {
         let missing = || NoSwap::Missing(self.at.clone());
         let entries = document.pointer_mut(&self.at).and_then(Value::as_object_mut).ok_or_else(missing)?;
-        let place = self.out.iter().find(|key| entries.contains_key(**key)).ok_or_else(missing)?;
+        let replaced = self.out.iter().find(|key| entries.contains_key(**key)).ok_or_else(missing)?;
         let old = std::mem::take(entries);
         for (key, value) in old {
-            if key == *place {
+            if key == *replaced {
                 entries.insert(self.key.to_owned(), self.value.clone());
             } else if !self.out.contains(&key.as_str()) && key != self.key {
                 entries.insert(key, value);
@@ -81,7 +81,7 @@ fn value_of(bytes: &[u8]) -> Result<Value, String> {
     parse("", bytes).map(|node| Value::from(&node)).map_err(|problems| first(problems).unwrap_or_default())
 }
 
-/// The changed text; none when the places to change cannot be told.
+/// The changed text; `None` when the positions of the changes are unknown.
 fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
     let outline = outline(text)?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -94,9 +94,9 @@ fn changed(text: &str, swaps: &[Swap]) -> Option<String> {
             edits.push((range.clone(), flow_text(value.pointer(&swap.at)?)));
             continue;
         }
-        let place = swap.out.iter().find_map(|key| entries.iter().position(|entry| entry.key == **key))?;
+        let replaced = swap.out.iter().find_map(|key| entries.iter().position(|entry| entry.key == **key))?;
         for (index, entry) in entries.iter().enumerate() {
-            if index == place {
+            if index == replaced {
                 edits.push((entry.start..entry.value.range.end, format!("{}: {}", swap.key, flow_text(&swap.value))));
             } else if swap.out.contains(&entry.key.as_str()) || entry.key == swap.key {
                 let next = entries.get(index + 1).map(|entry| entry.start);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_text_stays() {
+    fn swap_leaves_the_rest_of_the_text() {
         let zip = r#"zip: {"location": "https://r/x.zip"}"#;
         let cases = [
             (
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_together_is_written_anew() {
+    fn text_with_shared_values_is_written_anew() {
         for text in [
             "starterProjects:\n- name: a\n  git: &g {remotes: {o: x}}\n- name: b\n  git: *g\n",
             "base: &b {name: a, git: {}}\nstarterProjects:\n- <<: *b\n",
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn missing_value_to_swap_is_named() {
         assert!(matches!(swap(b"a: [", &[parent()]), Err(NoSwap::Document(_))));
         for text in ["a: 1\n", "parent: text\n", "parent: {commands: []}\n"] {
             assert_eq!(swap(text.as_bytes(), &[parent()]), Err(NoSwap::Missing("/parent".into())), "{text}");
@@ -384,7 +384,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_what_is_meant_changes(one in written(1), two in written(2), which in 0_usize..2) {
+        fn swap_changes_its_value_and_nothing_else(one in written(1), two in written(2), which in 0_usize..2) {
             let text = format!("# top\nknown: &known {{remotes: {{o: z}}}}\nstarterProjects:\n{one}{two}# end\nlast: [1, 2]\n");
             let before = value_of(text.as_bytes()).unwrap();
             let changed = swap(text.as_bytes(), &[starter(which)]).unwrap();

@@ -1,4 +1,4 @@
-//! A document as a tree in which every key and value knows its place.
+//! A document as a tree in which every key and value knows its position.
 
 use serde_json::{Map, Number, Value};
 
@@ -14,7 +14,7 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// The same place in a validation where files have higher numbers.
+    /// The same position in a validation where files have higher numbers.
     pub(crate) fn shifted(self, by: u16) -> Self {
         Self { file: self.file.saturating_add(by), ..self }
     }
@@ -49,7 +49,7 @@ pub enum Data {
 }
 
 impl Node {
-    /// A value at a place of its own.
+    /// A value at a position of its own.
     pub(crate) fn new(at: FilePosition, data: Data) -> Self {
         Self { at, key_at: at, data }
     }
@@ -119,7 +119,7 @@ impl Node {
         })
     }
 
-    /// The place to show when the value is meant: an empty value has none, so its key stands for it.
+    /// The position to show when the value is meant: an empty value has none, so its key stands for it.
     pub(crate) fn file_position(&self) -> FilePosition {
         if matches!(self.data, Data::Null) { self.key_at } else { self.at }
     }

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_scalars() {
+    fn plain_scalar_is_read_as_clients_read_it() {
         for (text, expected) in [
             ("", json!(null)),
             ("~", json!(null)),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn tagged_scalars() {
+    fn tagged_scalar_has_the_type_of_its_tag() {
         for (tag, text, expected) in [
             (Some("str"), "12", json!("12")),
             (Some("int"), "12", json!(12)),

@@ -16,7 +16,7 @@ fn faults(text: &str) -> Vec<(&'static str, u32, u32)> {
 }
 
 #[test]
-fn values() {
+fn document_is_read_as_its_value() {
     for (text, expected) in [
         ("", json!(null)),
         ("# nothing\n", json!(null)),
@@ -39,22 +39,22 @@ fn values() {
 }
 
 #[test]
-fn places() {
+fn every_node_has_the_position_of_its_value_and_its_key() {
     let node = read(0, "a:\n  - b: 1\n    ü: x\n".as_bytes()).node.unwrap();
-    let place = |pointer: &str| {
+    let positions = |pointer: &str| {
         let node = node.pointer(pointer).unwrap();
         let Position { line, column } = node.at.position;
         (line, column, node.key_at.position.line, node.key_at.position.column)
     };
-    assert_eq!(place("/a"), (2, 3, 1, 1));
-    assert_eq!(place("/a/0"), (2, 5, 2, 5));
-    assert_eq!(place("/a/0/b"), (2, 8, 2, 5));
-    assert_eq!(place("/a/0/ü"), (3, 8, 3, 5));
+    assert_eq!(positions("/a"), (2, 3, 1, 1));
+    assert_eq!(positions("/a/0"), (2, 5, 2, 5));
+    assert_eq!(positions("/a/0/b"), (2, 8, 2, 5));
+    assert_eq!(positions("/a/0/ü"), (3, 8, 3, 5));
     assert!(node.pointer("/a/1").is_none() && node.pointer("/a/x").is_none() && node.pointer("a").is_none());
 }
 
 #[test]
-fn refused() {
+fn document_with_a_mistake_is_refused_at_its_position() {
     for (text, expected) in [
         ("a: 1\nb: 2\na: 3\n'b': 4\n", vec![("yaml/duplicateKey", 3, 1), ("yaml/duplicateKey", 4, 1)]),
         ("{\"a\": 1, \"a\": 2}", vec![("yaml/duplicateKey", 1, 10)]),

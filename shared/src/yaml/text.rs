@@ -27,7 +27,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
     }
 }
 
-/// The place after a text.
+/// The position after a text.
 pub(crate) fn position(before: &str) -> Position {
     let line_start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let breaks = before.matches('\n').count() + before.replace("\r\n", "").matches('\r').count();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encodings() {
+    fn text_in_a_known_encoding_is_decoded_and_any_other_refused() {
         let le: Vec<u8> = [0xff, 0xfe].into_iter().chain("a: ü".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         let be: Vec<u8> = [0xfe, 0xff].into_iter().chain("a: ü".encode_utf16().flat_map(u16::to_be_bytes)).collect();
         for bytes in ["a: ü".as_bytes(), "\u{feff}a: ü".as_bytes(), &le, &be] {

@@ -1,4 +1,4 @@
-//! From the tree of a document to typed values, or diagnostics with their places.
+//! From the tree of a document to typed values, or diagnostics with their positions.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_where_it_went_wrong() {
+    fn field_of_a_wrong_type_is_reported_at_its_position() {
         let node = parse("f", b"a: {x: [one, 2]}\nb:\n").unwrap();
         let problem = decode::<BTreeMap<String, BTreeMap<String, Vec<String>>>>("f", node.get("a").unwrap());
         assert!(problem.is_err());

@@ -45,7 +45,7 @@ const LAYERS: [Layer; 20] = [
     ("release", &["release"], &["repository"]),
     ("diff", &["diff"], &["release"]),
     ("stores", &["directory", "registry", "cache"], &["calls", "observe"]),
-    ("upstream", &["starter", "outside"], &["release", "stores"]),
+    ("upstream", &["starter", "upstream"], &["release", "stores"]),
     ("preview", &["preview"], &["diff", "stores"]),
     ("publish", &["publish"], &["upstream", "preview"]),
     ("checker", &["checker"], &["upstream", "terminal"]),

@@ -38,7 +38,7 @@ async fn preview_answers_as_a_registry_and_names_its_clients() {
 }
 
 #[tokio::test]
-async fn change_on_disk_is_served_and_a_mistake_is_named_until_it_is_mended() {
+async fn change_on_disk_is_served_and_a_mistake_is_named_until_it_is_corrected() {
     let folder = example();
     let mut preview = Preview::start(folder.path(), &["--port", "0"]).await;
     preview.prints("warning").await;
@@ -170,7 +170,7 @@ async fn diagnostics_are_on_the_page_of_their_stack_until_the_file_is_repaired()
 }
 
 #[tokio::test]
-async fn nothing_on_other_hosts_is_asked_for() {
+async fn preview_without_fetch_asks_no_other_host() {
     let folder = example();
     let preview = Preview::start(folder.path(), &["--port", "0"]).await;
     let (status, body) = preview.get("/devfiles/kiln/starter-projects/kiln-starter").await;

@@ -92,7 +92,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/operators/operate.md", "act '{\"action\":\"rollback\"", PLACEHOLDER),
     ("docs/contributors/performance.md", "cargo build --release --workspace", BUILD),
     ("docs/contributors/performance.md", "scripts/bench", "takes ten minutes"),
-    ("docs/stack-authors/validation.md", "index-generator --check DIR", PLACEHOLDER),
+    ("docs/stack-authors/validation.md", "devfile-registry check DIR", PLACEHOLDER),
     (
         "docs/operators/follow-a-repository.md",
         "BODY=",

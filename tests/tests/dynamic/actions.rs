@@ -63,7 +63,7 @@ async fn a_forced_push_is_followed_to_the_head_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_broken_devfile_is_told_everywhere_and_the_rest_goes_live() {
+async fn broken_devfile_is_reported_everywhere_and_the_rest_goes_live() {
     let world = Dynamic::new().await;
     world.act(json!({"action": "refresh"})).await;
     let serve = world.registry.serve().await;
@@ -123,7 +123,7 @@ async fn registry_call(world: &Dynamic, method: reqwest::Method, path: &str) -> 
 }
 
 #[tokio::test]
-async fn what_lags_is_found_repaired_and_named() {
+async fn store_that_lags_is_repaired_and_the_repairs_are_named() {
     let world = Dynamic::new().await;
     world.act(json!({"action": "refresh"})).await;
     let intact = world.act(json!({"action": "verify"})).await;

@@ -41,7 +41,7 @@ async fn published() -> Dynamic {
 }
 
 #[tokio::test]
-async fn git_host_in_trouble() {
+async fn git_host_that_fails_leaves_the_live_release() {
     let world = published().await;
     let pack = "*/git-upload-pack";
     let refuses = b"0027ERR upload-pack: not our ref 0123ab\n";
@@ -72,7 +72,7 @@ async fn a_devfile_that_is_not_text_is_quarantined() {
 }
 
 #[tokio::test]
-async fn the_oci_registry_in_trouble() {
+async fn oci_registry_that_fails_leaves_the_live_release() {
     let world = published().await;
     let put = "PUT /v2/*";
     for (name, path, fault, expected) in [
@@ -129,7 +129,7 @@ async fn content_that_arrives_changed_is_not_believed() {
 }
 
 #[tokio::test]
-async fn the_bucket_in_trouble() {
+async fn bucket_that_fails_leaves_the_live_release() {
     let world = published().await;
     let name = world.registry.name.clone();
     let (put, index) = (format!("PUT /{name}/blobs/*"), format!("PUT /{name}/index.json"));
@@ -159,7 +159,7 @@ async fn a_commit_whose_answer_is_lost_counts() {
 }
 
 #[tokio::test]
-async fn two_functions_of_different_software() {
+async fn release_of_a_newer_format_is_neither_served_nor_replaced() {
     let world = published().await;
     let serve = world.registry.serve().await;
     let before = serve.get("/devfiles/loom").await;
@@ -182,7 +182,7 @@ async fn two_functions_of_different_software() {
 
 /// The time for which the registry has been behind outlives the processes that find it so, and its end is reported.
 #[tokio::test]
-async fn how_long_it_is_behind_is_remembered() {
+async fn time_behind_the_branch_is_counted_from_the_first_failure() {
     let world = published().await;
     let serve = world.registry.serve().await;
     let since = async || serve.json("/status").await["last_refresh"]["behind_since"].clone();

@@ -6,11 +6,11 @@ use std::path::Path;
 use devfile_registry::cache::{Bucket, Cache, RetryPolicy};
 use devfile_registry::digest::CommitSha;
 use devfile_registry::directory::Directory;
-use devfile_registry::outside::UpstreamFetcher;
 use devfile_registry::publish::{CompareScope, Outcome, PublishError, Publisher, Report, Strictness};
 use devfile_registry::registry::{ImageLayouts, OciRegistry, Registry};
 use devfile_registry::source::{GitAccess, GitSource};
 use devfile_registry::timestamp::Timestamp;
+use devfile_registry::upstream::UpstreamFetcher;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use registry_tests::bounded::property;
@@ -62,7 +62,7 @@ fn publisher<R, B>(world: &Dynamic, registry: R, bucket: B) -> Real<R, B> {
         source: GitSource::new(url.parse().unwrap(), GitAccess::Anonymous),
         registry,
         bucket,
-        outside: UpstreamFetcher::without_fetches(),
+        fetcher: UpstreamFetcher::without_fetches(),
         strictness: Strictness::Quarantine,
         clock: || Timestamp::from_instant(jiff::Timestamp::now()),
     }

@@ -54,7 +54,7 @@ async fn webhooks_of_a_renamed_repository_are_followed() {
 }
 
 #[tokio::test]
-async fn link_in_one_stack_holds_back_no_other() {
+async fn link_in_one_stack_quarantines_no_other() {
     for has_filters in [true, false] {
         let world = Dynamic::new().await;
         if !has_filters {

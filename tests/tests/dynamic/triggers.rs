@@ -138,7 +138,7 @@ async fn push_of_many_commits_is_taken() {
 
 /// GitHub sends a ping when a webhook is made, which is the time to say that its settings are wrong.
 #[tokio::test]
-async fn webhook_that_sends_forms_is_told_so_by_its_first_delivery() {
+async fn webhook_that_sends_forms_is_refused_with_the_remedy() {
     let world = Dynamic::new().await;
     let refresh = world.registry.refreshing().await;
     let body = "payload=%7B%22zen%22%3A%22Design+for+failure.%22%7D";
@@ -249,7 +249,7 @@ async fn a_workflow_of_the_branch_refreshes_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_burst_ends_in_one_publish_and_few_looks() {
+async fn burst_of_triggers_ends_in_one_publication_and_few_reads() {
     let world = Dynamic::new().await;
     let refresh = world.registry.refreshing().await;
     let commit = world.registry.git(&["rev-parse", "HEAD"]);

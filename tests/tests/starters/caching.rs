@@ -5,7 +5,7 @@ use crate::fixture::{Files, Project, download, get, git_starter, noise, publishe
 const CLAY: &str = "/devfiles/loom/starter-projects/clay";
 
 #[tokio::test]
-async fn work_is_done_once() {
+async fn project_is_packed_once_for_concurrent_requests_and_instances() {
     let project = Project::new("clay").await;
     let registry = registry(&git_starter("clay", &project.remote(), "", "")).await;
     let serve = published(&registry).await;

@@ -46,7 +46,7 @@ async fn every_step_that_fails_is_named() {
 }
 
 #[tokio::test]
-async fn what_a_remote_does_not_have_is_said() {
+async fn revision_or_folder_that_a_remote_lacks_is_named() {
     let project = Project::new("clay").await;
     let cases = [
         ("none", "", "no branch or tag `none`"),
@@ -87,7 +87,7 @@ async fn the_last_good_zip_outlives_its_host() {
 }
 
 #[tokio::test]
-async fn nothing_inside_is_reached() {
+async fn remote_at_a_private_address_is_not_reached() {
     let project = Project::new("clay").await;
     let starter = git_starter("clay", &project.remote(), "main", "");
     for remote in ["https://169.254.169.254/a/b", "https://10.0.0.1/a/b", "https://me:secret@github.com/a/b"] {

@@ -94,7 +94,7 @@ async fn warnings(registry: &TestRegistry, rule: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn nothing_elsewhere_is_needed_afterwards() {
+async fn offline_registry_needs_no_other_host_afterwards() {
     let project = Project::new("clay").await;
     project.write("noise", &noise(12 << 20));
     project.commit();
@@ -236,7 +236,7 @@ async fn parents_of_parents_are_this_registrys() {
 }
 
 #[tokio::test]
-async fn what_does_not_arrive_leaves_the_old_state_and_is_tried_again() {
+async fn project_that_does_not_arrive_leaves_the_old_state_and_is_retried() {
     let project = Project::new("clay").await;
     let starter = git_starter("clay", &project.remote(), "main", "");
     let registry = offline(&starter, "loom").await;
@@ -280,7 +280,7 @@ async fn what_does_not_arrive_leaves_the_old_state_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_asked_for_again() {
+async fn refused_project_is_not_fetched_again() {
     let project = Project::new("clay").await;
     std::os::unix::fs::symlink("/etc/passwd", project.path().join("link")).unwrap();
     project.commit();
@@ -293,7 +293,7 @@ async fn what_is_refused_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn only_what_changed_is_fetched() {
+async fn unchanged_project_is_not_fetched_again() {
     let project = Project::new("clay").await;
     let registry = offline(&git_starter("clay", &project.remote(), "main", ""), "all").await;
     registry.commit();

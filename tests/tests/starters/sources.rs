@@ -37,7 +37,7 @@ async fn revision_and_folder_give_the_files_that_git_checks_out() {
 }
 
 #[tokio::test]
-async fn zips_of_the_registry_and_of_elsewhere() {
+async fn zip_of_the_registry_or_of_another_host_is_served() {
     let project = Project::new("zipped").await;
     let zip = |arguments: &[&str]| {
         let file = project.path().join("out.zip");
@@ -69,7 +69,7 @@ async fn zips_of_the_registry_and_of_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_has_no_source() {
+async fn missing_project_or_source_has_its_status_and_reason() {
     let starters = "  - name: nothing\n    zip: {}\n  - name: ssh\n    git: {remotes: {origin: 'ssh://git@example.com/a/b.git'}}\n  \
                     - name: lost\n    zip: {location: lost.zip}\n";
     let registry = registry(starters).await;

@@ -79,7 +79,7 @@ fn hex_of(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn damage_is_found_and_repaired() {
+async fn damaged_blob_of_a_directory_is_found_and_repaired() {
     let world = World::published().await;
     let blob = |folder: &str| {
         let folder = world.store().join(folder).join("blobs/sha256");

@@ -83,7 +83,7 @@ async fn pushed_change_is_live_by_its_webhook() {
 }
 
 #[tokio::test]
-async fn schedule_finds_a_change_that_no_webhook_told_of_and_repairs_the_store() {
+async fn schedule_publishes_a_change_without_a_webhook_and_repairs_the_store() {
     let world = World::published().await;
     let mut command = world.run_command();
     command.env("SCHEDULE_SECONDS", "1");

@@ -158,7 +158,7 @@ async fn taken(
         "[...document.images].every((image) => image.complete || image.getBoundingClientRect().top >= innerHeight)";
     browser.until(&format!("document.fonts.status === 'loaded' && {loaded}")).await;
     browser.script(change).await;
-    browser.picture(false).await
+    browser.picture().await
 }
 
 fn kept(name: &str) -> PathBuf {

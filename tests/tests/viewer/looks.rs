@@ -55,7 +55,7 @@ async fn every_page_in_every_look() {
         browser.open(&format!("{}{path}", serve.url)).await;
         for (look, look_name) in Appearance::ALL {
             browser.show_as(look).await;
-            let whole = browser.picture(true).await;
+            let whole = browser.whole_picture().await;
             std::fs::write(folder.join(format!("{page}-{look_name}.png")), whole).unwrap();
             let wide = browser.script("return document.documentElement.scrollWidth - innerWidth").await;
             if wide.as_i64().unwrap() > 0 {
@@ -70,7 +70,7 @@ async fn every_page_in_every_look() {
     {
         browser.show_as(look).await;
         browser.open(&format!("{}{path}", serve.url)).await;
-        readme_picture(name, &browser.picture(false).await);
+        readme_picture(name, &browser.picture().await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -18,7 +18,7 @@ async fn start() -> (TestRegistry, Serving, Browser) {
 const NAMES: &str = "[...document.querySelectorAll('.card h3')].map((name) => name.textContent).join()";
 
 #[tokio::test]
-async fn find_a_stack_and_open_it() {
+async fn stack_is_found_by_search_and_filter_and_opened() {
     let (_registry, serve, browser) = start().await;
     browser.open(&format!("{}/viewer", serve.url)).await;
     assert_eq!(browser.text("#results h2").await, "25 entries");
@@ -90,7 +90,7 @@ async fn search_by_keys_suggests_and_announces() {
 }
 
 #[tokio::test]
-async fn use_a_version() {
+async fn chosen_version_and_client_are_shown_and_remembered() {
     let (_registry, serve, browser) = start().await;
     browser
         .command("Browser.grantPermissions", json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}))
@@ -137,7 +137,7 @@ async fn use_a_version() {
 }
 
 #[tokio::test]
-async fn colours_are_kept() {
+async fn chosen_colours_stay_on_the_next_page() {
     let (_registry, serve, browser) = start().await;
     browser.show_as(Appearance::Light).await;
     browser.open(&format!("{}/viewer", serve.url)).await;
@@ -153,7 +153,7 @@ async fn colours_are_kept() {
 }
 
 #[tokio::test]
-async fn everything_works_without_javascript() {
+async fn viewer_works_without_javascript() {
     let (_registry, serve, browser) = start().await;
     browser.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     browser.open(&format!("{}/viewer", serve.url)).await;
@@ -232,7 +232,7 @@ async fn keys_alone_lead_from_a_search_to_a_client_and_a_tab() {
 }
 
 #[tokio::test]
-async fn keys_lead_everywhere() {
+async fn every_control_is_reached_by_keys() {
     let (_registry, serve, browser) = start().await;
     browser.open(&format!("{}/viewer", serve.url)).await;
     let tab = || browser.client.active_element();
@@ -329,7 +329,7 @@ async fn icon_is_whole_in_its_frame() {
 }
 
 #[tokio::test]
-async fn no_viewer_without_a_head() {
+async fn headless_registry_has_no_viewer() {
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("REGISTRY_HEADLESS", "true");
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;

@@ -117,8 +117,8 @@ impl Discovery {
         let answer = self.client.get(url).send().await.and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(|error| format!("{url}: {error}"))?;
         let mut body = vec![];
-        while let Some(part) = answer.chunk().await.map_err(|error| format!("{url}: {error}"))? {
-            body.extend_from_slice(&part);
+        while let Some(chunk) = answer.chunk().await.map_err(|error| format!("{url}: {error}"))? {
+            body.extend_from_slice(&chunk);
             if body.len() > ANSWER_BYTES {
                 return Err(format!("{url} answers with more than {ANSWER_BYTES} bytes"));
             }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn key_of_another_kind_with_the_same_id_closes_no_door() {
+    async fn key_of_another_kind_with_the_same_id_is_ignored() {
         let key = SigningKey::generate("a").unwrap();
         let other = serde_json::json!({"kty": "EC", "kid": "a", "crv": "P-256", "x": "AA", "y": "AA"});
         let set = serde_json::from_value(serde_json::json!({ "keys": [other, key.jwk()] })).unwrap();

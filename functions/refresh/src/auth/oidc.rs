@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn good_tokens_are_taken() {
+    async fn token_with_good_claims_is_accepted() {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);
         for claims in [
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn claims_are_checked() {
+    async fn token_with_a_wrong_claim_is_denied_with_its_reason() {
         use Denied::{Forbidden, Unauthenticated};
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(policy(), &key);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_workflow_will_do_where_none_is_configured() {
+    async fn token_of_any_workflow_is_accepted_when_none_is_configured() {
         let key = SigningKey::generate("k").unwrap();
         let verifier = verifier(Policy { job_workflow_ref: None, ..policy() }, &key);
         let token = key.sign(&but(json!({ "job_workflow_ref": "example/registry/other" }))).unwrap();
@@ -378,13 +378,13 @@ mod tests {
         let signed = key.sign(&good()).unwrap();
         let (header, rest) = signed.split_once('.').unwrap();
         let (claims, signature) = rest.split_once('.').unwrap();
-        let part = |value: &Value| {
+        let encoded = |value: &Value| {
             use base64::Engine;
             base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(value.to_string())
         };
         // No algorithm, in every spelling.
         for none in ["none", "None", "NONE", "nOnE", ""] {
-            let header = part(&json!({ "alg": none, "typ": "JWT", "kid": "k" }));
+            let header = encoded(&json!({ "alg": none, "typ": "JWT", "kid": "k" }));
             refused(&format!("{header}.{claims}.")).await;
             refused(&format!("{header}.{claims}.{signature}")).await;
         }
@@ -408,12 +408,12 @@ mod tests {
         refused(&stranger.sign(&good()).unwrap()).await;
         let without = Header::new(Algorithm::RS256);
         refused(&jsonwebtoken::encode(&without, &good(), &private).unwrap()).await;
-        let own = part(&json!({ "alg": "RS256", "kid": "k", "jwk": stranger.jwk() }));
+        let own = encoded(&json!({ "alg": "RS256", "kid": "k", "jwk": stranger.jwk() }));
         let by_stranger = stranger.sign(&good()).unwrap();
         let (_, rest) = by_stranger.split_once('.').unwrap();
         refused(&format!("{own}.{rest}")).await;
         // Other claims under a valid signature, and malformed tokens.
-        refused(&format!("{header}.{}.{signature}", part(&but(json!({ "actor": "mallory" }))))).await;
+        refused(&format!("{header}.{}.{signature}", encoded(&but(json!({ "actor": "mallory" }))))).await;
         for token in ["", ".", "..", "a.b.c", "Bearer x", &format!("{header}.{claims}"), &signed.repeat(20)] {
             refused(token).await;
         }

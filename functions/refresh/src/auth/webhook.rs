@@ -88,8 +88,8 @@ impl Scheme {
             }
             Self::Token { .. } => Ok(Proof::Token(value.into())),
             Self::Standard => {
-                let part = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-                let (Some(id), Some(time)) = (part("webhook-id"), part("webhook-timestamp")) else {
+                let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+                let (Some(id), Some(time)) = (header("webhook-id"), header("webhook-timestamp")) else {
                     return Err(Denied::Unauthenticated(
                         "the signature comes without the id or the time of its delivery",
                     ));

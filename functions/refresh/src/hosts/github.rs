@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn issuer_of_github_is_told_from_others() {
+    fn issuer_of_github_is_distinguished_from_others() {
         for (url, is_github) in [
             ("https://token.actions.githubusercontent.com", true),
             ("https://token.actions.githubusercontent.com/acme", true),

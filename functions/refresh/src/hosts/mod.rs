@@ -3,6 +3,9 @@
 //! A delivery arrives at `/webhooks/NAME`. One of the host's [`Scheme`]s checks it, and `read` makes an [`Event`] of it, the same type
 //! for all hosts. [`Claims`] name the claims of the tokens that the host gives to its jobs. A new host is a file here and a line in
 //! [`ALL`].
+//!
+//! - `github`, `gitlab`, `gitea`, `bitbucket`: the hosts
+//! - `event`: the events of all hosts; `recorded`: tests of every host with recorded deliveries
 
 mod bitbucket;
 mod event;

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_types() {
+    fn media_type_follows_from_the_name_of_a_file() {
         let cases = [
             ("stacks/go/1.0.0/logo.SVG", "image/svg+xml"),
             ("stacks/go/1.0.0/archive.tar", BINARY),

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn codings_by_preference() {
+    fn coding_is_the_best_that_the_client_accepts() {
         let cases = [
             ("", Coding::Identity),
             ("identity", Coding::Identity),
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn if_none_match() {
+    fn if_none_match_with_a_known_tag_is_recognised() {
         for (value, known) in
             [("\"a\"", true), ("W/\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("\"b\"", false), ("a", false)]
         {

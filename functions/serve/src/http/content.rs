@@ -44,7 +44,7 @@ enum Span {
     /// All of it: several ranges at once may be answered so.
     Whole,
     /// The bytes from the first to the last of these.
-    Part(usize, usize),
+    Range(usize, usize),
     /// A range that the content does not have.
     Unsatisfiable,
 }
@@ -89,9 +89,9 @@ impl Content {
         let bytes = match delivery {
             Delivery::Bytes(bytes) => bytes,
             Delivery::Stream(body) => {
-                let part = self.asked(request)?;
-                let length = part.map_or(self.size, |(first, last)| (last - first + 1) as u64);
-                let mut response = self.respond(part, body);
+                let range = self.requested_range(request)?;
+                let length = range.map_or(self.size, |(first, last)| (last - first + 1) as u64);
+                let mut response = self.respond(range, body);
                 response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
                 return Ok(response);
             }
@@ -103,33 +103,32 @@ impl Content {
                 return Ok(response);
             }
         };
-        let part = self.asked(request)?;
-        let bytes = part.map_or(bytes.clone(), |(first, last)| bytes.slice(first..=last));
-        Ok(self.respond(part, Body::from(bytes)))
+        let range = self.requested_range(request)?;
+        let bytes = range.map_or(bytes.clone(), |(first, last)| bytes.slice(first..=last));
+        Ok(self.respond(range, Body::from(bytes)))
     }
 
-    /// First and last of the bytes that are asked for; none: all of them. A part of another state (`If-Range`) is no use, so
-    /// then it is all of them.
+    /// Returns the first and the last requested byte; `None` when all are requested, or the range is of another state (`If-Range`).
     ///
     /// # Errors
     /// A range that the content does not have.
-    pub(crate) fn asked(&self, request: &HeaderMap) -> Result<Option<(usize, usize)>, OutOfRange> {
+    pub(crate) fn requested_range(&self, request: &HeaderMap) -> Result<Option<(usize, usize)>, OutOfRange> {
         let length = self.size as usize;
         let same = request.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == self.etag().as_bytes());
         let range = request.get(RANGE).filter(|_| same);
         match range.map(|range| range.to_str().map_or(Span::Unsatisfiable, |range| span(range, length))) {
             None | Some(Span::Whole) => Ok(None),
-            Some(Span::Part(first, last)) => Ok(Some((first, last))),
+            Some(Span::Range(first, last)) => Ok(Some((first, last))),
             Some(Span::Unsatisfiable) => Err(OutOfRange(length)),
         }
     }
 
-    /// The answer with the bytes that were [asked](Self::asked) for.
-    fn respond(&self, part: Option<(usize, usize)>, body: Body) -> Response<Body> {
-        let Some((first, last)) = part else { return self.response(StatusCode::OK, body) };
+    /// The answer with the bytes of the [requested range](Self::requested_range).
+    fn respond(&self, range: Option<(usize, usize)>, body: Body) -> Response<Body> {
+        let Some((first, last)) = range else { return self.response(StatusCode::OK, body) };
         let mut response = self.response(StatusCode::PARTIAL_CONTENT, body);
-        let range = format!("bytes {first}-{last}/{}", self.size);
-        response.headers_mut().insert(CONTENT_RANGE, header(&range));
+        let content_range = format!("bytes {first}-{last}/{}", self.size);
+        response.headers_mut().insert(CONTENT_RANGE, header(&content_range));
         response
     }
 
@@ -168,10 +167,10 @@ fn span(range: &str, length: usize) -> Span {
     if ranges.contains(',') {
         return Span::Whole;
     }
-    part(ranges, length).map_or(Span::Unsatisfiable, |(first, last)| Span::Part(first, last))
+    bounds(ranges, length).map_or(Span::Unsatisfiable, |(first, last)| Span::Range(first, last))
 }
 
-fn part(range: &str, length: usize) -> Option<(usize, usize)> {
+fn bounds(range: &str, length: usize) -> Option<(usize, usize)> {
     let last = length.checked_sub(1)?;
     match range.trim().split_once('-')? {
         ("", count) => number(count).filter(|count| *count > 0).map(|count| (length.saturating_sub(count), last)),
@@ -195,15 +194,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ranges() {
+    fn range_header_is_read_or_refused() {
         let cases = [
-            ("bytes=0-3", Span::Part(0, 3)),
-            ("Bytes=0-3", Span::Part(0, 3)),
-            ("bytes=5-", Span::Part(5, 9)),
-            ("bytes=-4", Span::Part(6, 9)),
-            ("bytes=-40", Span::Part(0, 9)),
-            ("bytes=8-99", Span::Part(8, 9)),
-            ("bytes=0-99999999999999999999999", Span::Part(0, 9)),
+            ("bytes=0-3", Span::Range(0, 3)),
+            ("Bytes=0-3", Span::Range(0, 3)),
+            ("bytes=5-", Span::Range(5, 9)),
+            ("bytes=-4", Span::Range(6, 9)),
+            ("bytes=-40", Span::Range(0, 9)),
+            ("bytes=8-99", Span::Range(8, 9)),
+            ("bytes=0-99999999999999999999999", Span::Range(0, 9)),
             ("bytes=10-", Span::Unsatisfiable),
             ("bytes=10-12", Span::Unsatisfiable),
             ("bytes=-0", Span::Unsatisfiable),
@@ -221,8 +220,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_is_inside(range in "bytes=[0-9]{0,4}-[0-9]{0,25}", length in 0_usize..2_000) {
-            if let Span::Part(first, last) = span(&range, length) {
+        fn satisfiable_range_is_within_the_content(range in "bytes=[0-9]{0,4}-[0-9]{0,25}", length in 0_usize..2_000) {
+            if let Span::Range(first, last) = span(&range, length) {
                 prop_assert!(first <= last && last < length);
             }
         }

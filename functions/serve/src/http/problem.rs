@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn problem_is_one_document() {
+    async fn problem_is_one_json_document() {
         assert_eq!(shown(Problem::not_found("no")).await, (404, r#"{"status":"no"}"#.into()));
         let bad = Problem::new(StatusCode::BAD_REQUEST, "bad").because("why");
         assert_eq!(shown(bad).await, (400, r#"{"status":"bad","error":"why"}"#.into()));

@@ -55,7 +55,7 @@ impl Metrics {
         registry.register("requests", "Answers by route and class of status", requests.clone());
         registry.register("request_duration_seconds", "Time until an answer was ready", durations.clone());
         registry.register("response_body_bytes", "Bytes in the bodies of answers", bytes.clone());
-        registry.register("stale_answers", "Answers while the last look at the bucket failed", stale.clone());
+        registry.register("stale_answers", "Answers while the last read of the bucket failed", stale.clone());
         registry.register("usage_events", "Usage events, if they are counted", usage.clone());
         registry.register_collector(Box::new(State(app)));
         Self { registry, requests, durations, bytes, stale, usage }

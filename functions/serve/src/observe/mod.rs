@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cache_results() {
+    fn cache_result_follows_from_status_and_calls() {
         for (status, calls, result) in [
             (StatusCode::OK, 0, Some("hit")),
             (StatusCode::OK, 1, Some("miss")),

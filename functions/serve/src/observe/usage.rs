@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events() {
+    async fn path_of_a_counted_route_names_its_event() {
         for (path, event) in [
             ("/index", Some(("list devfile", "stack", None))),
             ("/v2index/all", Some(("list devfile", "all", None))),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn callers() {
+    fn caller_is_read_from_the_headers() {
         let who = |headers: &[(&'static str, &'static str)]| {
             let mut request = Request::builder().uri("/index");
             for (name, value) in headers {

@@ -318,9 +318,9 @@ fn page(
         }
     }
     let end = start.saturating_add(count).min(names.len());
-    let shown = &names[start..end];
-    let mut response = listing(&document(shown), JSON, request);
-    if let Some(last) = shown.last()
+    let listed = &names[start..end];
+    let mut response = listing(&document(listed), JSON, request);
+    if let Some(last) = listed.last()
         && end < names.len()
     {
         let last = percent_encoding::utf8_percent_encode(last, percent_encoding::NON_ALPHANUMERIC);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_link_to_the_next() {
+    fn page_of_a_list_links_the_next() {
         let ask = |query: &str| {
             let names = ["a", "b+", "c"].map(str::to_owned).to_vec();
             let (request, ()) = axum::http::Request::get(format!("/?{query}")).body(()).unwrap().into_parts();

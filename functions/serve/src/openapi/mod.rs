@@ -109,7 +109,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[tokio::test]
-    async fn the_document_is_as_committed() {
+    async fn openapi_document_is_as_committed() {
         let declarations = crate::router::declarations().await;
         insta::assert_json_snapshot!("document", document(&declarations));
     }

@@ -90,13 +90,15 @@ impl Damaged {
         self.lock().clear();
     }
 
-    fn note(&self, blob: Digest, is_damaged: bool) {
+    fn insert(&self, blob: Digest) {
         let mut damaged = self.lock();
-        if !is_damaged {
-            damaged.remove(&blob);
-        } else if damaged.len() < LISTED_DAMAGES {
+        if damaged.len() < LISTED_DAMAGES {
             damaged.insert(blob);
         }
+    }
+
+    fn remove(&self, blob: Digest) {
+        self.lock().remove(&blob);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
@@ -133,14 +135,14 @@ impl Blobs {
         if size <= REDIRECT_BYTES || self.large == LargeBlobs::Redirected {
             return self.read(digest, size).await.map(Delivery::Bytes);
         }
-        match blob.asked(request) {
+        match blob.requested_range(request) {
             Ok(Some((first, last))) => {
-                let pieces = self.pieces(digest, first as u64, last as u64).await?;
-                Ok(Delivery::Stream(unchecked(pieces)))
+                let chunks = self.stream(digest, first as u64, last as u64).await?;
+                Ok(Delivery::Stream(unchecked(chunks)))
             }
             Ok(None) => {
-                let pieces = self.pieces(digest, 0, size - 1).await?;
-                Ok(Delivery::Stream(self.checked(digest, pieces)))
+                let chunks = self.stream(digest, 0, size - 1).await?;
+                Ok(Delivery::Stream(self.checked(digest, chunks)))
             }
             // An unsatisfiable range has no bytes; the answer has status 416.
             Err(_) => Ok(Delivery::Bytes(Bytes::new())),
@@ -148,11 +150,11 @@ impl Blobs {
     }
 
     /// Streams a blob, and sends the last chunk only after the digest matches.
-    pub(crate) fn checked(&self, digest: Digest, pieces: ByteStream) -> Body {
-        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(pieces)
+    pub(crate) fn checked(&self, digest: Digest, chunks: ByteStream) -> Body {
+        DigestCheck { digest, hasher: Hasher::default(), damaged: self.damaged.clone() }.whole(chunks)
     }
 
-    async fn pieces(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
+    async fn stream(&self, digest: Digest, first: u64, last: u64) -> Result<ByteStream, Arc<BlobError>> {
         self.cache.stream(&blob_key(digest), first, last).await.map_err(|error| Arc::new(error.into()))
     }
 
@@ -163,8 +165,8 @@ impl Blobs {
 }
 
 /// Streams bytes without verification.
-pub(crate) fn unchecked(pieces: ByteStream) -> Body {
-    Body::from_stream(stream::unfold(pieces, |mut pieces| async { Some((pieces.next().await?, pieces)) }))
+pub(crate) fn unchecked(chunks: ByteStream) -> Body {
+    Body::from_stream(stream::unfold(chunks, |mut chunks| async { Some((chunks.next().await?, chunks)) }))
 }
 
 /// The running digest of a streamed blob.
@@ -177,30 +179,30 @@ struct DigestCheck {
 impl DigestCheck {
     /// Streams the bytes, and sends the last chunk only after the digest matches; otherwise it
     /// aborts the answer.
-    fn whole(self, pieces: ByteStream) -> Body {
-        let state = Some((self, pieces, Bytes::new()));
+    fn whole(self, chunks: ByteStream) -> Body {
+        let state = Some((self, chunks, Bytes::new()));
         Body::from_stream(stream::try_unfold(state, |state| async {
-            let Some((mut check, mut pieces, held)) = state else { return Ok(None) };
-            match pieces.next().await {
-                Some(piece) => {
-                    let piece = piece.map_err(io::Error::other)?;
-                    check.hasher.update(&piece);
-                    Ok(Some((held, Some((check, pieces, piece)))))
+            let Some((mut check, mut chunks, last)) = state else { return Ok(None) };
+            match chunks.next().await {
+                Some(chunk) => {
+                    let chunk = chunk.map_err(io::Error::other)?;
+                    check.hasher.update(&chunk);
+                    Ok(Some((last, Some((check, chunks, chunk)))))
                 }
-                None => check.end().map(|()| Some((held, None))),
+                None => check.end().map(|()| Some((last, None))),
             }
         }))
     }
 
     fn end(self) -> io::Result<()> {
-        let is_damaged = self.hasher.finish() != self.digest;
-        self.damaged.note(self.digest, is_damaged);
-        if is_damaged {
-            let error = BlobError::Damaged(self.digest);
-            tracing::warn!(%error, "aborted an answer");
-            return Err(io::Error::other(error));
+        if self.hasher.finish() == self.digest {
+            self.damaged.remove(self.digest);
+            return Ok(());
         }
-        Ok(())
+        self.damaged.insert(self.digest);
+        let error = BlobError::Damaged(self.digest);
+        tracing::warn!(%error, "aborted an answer");
+        Err(io::Error::other(error))
     }
 }
 
@@ -220,8 +222,8 @@ pub(crate) async fn checked(cache: &Cache, damaged: &Damaged, digest: Digest, si
         Err(error) => Err(error.into()),
     };
     match &read {
-        Ok(_) => damaged.note(digest, false),
-        Err(BlobError::Damaged(_)) => damaged.note(digest, true),
+        Ok(_) => damaged.remove(digest),
+        Err(BlobError::Damaged(_)) => damaged.insert(digest),
         Err(_) => {}
     }
     read
@@ -233,21 +235,21 @@ mod tests {
     use devfile_registry::cache::RetryPolicy;
 
     #[test]
-    fn list_of_damaged_blobs_is_bounded_and_forgets_those_that_are_well() {
+    fn list_of_damaged_blobs_is_bounded_and_loses_those_that_are_read_well_again() {
         let damaged = Damaged::default();
         for number in 0..10 * LISTED_DAMAGES {
-            damaged.note(Digest::of(&number.to_be_bytes()), true);
+            damaged.insert(Digest::of(&number.to_be_bytes()));
         }
         let listed = damaged.list();
         assert_eq!(listed.len(), LISTED_DAMAGES);
-        damaged.note(listed[0], false);
+        damaged.remove(listed[0]);
         assert_eq!(damaged.list(), listed[1..]);
         damaged.clear();
         assert_eq!(damaged.list(), []);
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_bounded() {
+    async fn memory_for_blobs_is_bounded() {
         let blobs = Blobs::new(Cache::from_env("nowhere", RetryPolicy::Reader).await, LargeBlobs::Sent);
         let blob = Bytes::from(vec![0; 1 << 20]);
         for number in 0..2 * BLOB_MEMORY_BYTES / (1 << 20) {

@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_for_what_is_lacking_shares_a_look_and_believes_only_a_later_one() {
+    async fn request_for_missing_content_shares_a_revalidation_and_trusts_only_a_later_one() {
         let inner = inner().await;
         let asked = Instant::now();
         assert_eq!(inner.next(asked, MissingContent::Digest), Next::Start(0));
@@ -461,7 +461,7 @@ mod tests {
         drop(RunningCheck { inner: &inner, outcome: Ok(()) });
         assert_eq!(*inner.checks.borrow(), 1, "waiting requests wake");
         assert_eq!(inner.next(asked, MissingContent::Name), Next::Confirmed);
-        assert!(matches!(inner.next(late, MissingContent::Name), Next::Pause(_)), "the look began before the request");
+        assert!(matches!(inner.next(late, MissingContent::Name), Next::Pause(_)), "the check began before the request");
         assert_eq!(inner.begin(Duration::from_secs(5)), None);
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)));
         assert_eq!(inner.begin(Duration::from_secs(5)), Some(Next::Join(1)));
@@ -479,14 +479,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_panics_is_over() {
+    async fn revalidation_that_panics_is_over() {
         let inner = Arc::new(inner().await);
         assert_eq!(inner.begin(AGAIN), Some(Next::Start(0)));
         assert_eq!(inner.begin(AGAIN), Some(Next::Join(0)), "one at a time");
-        let looking = Arc::clone(&inner);
+        let checking = Arc::clone(&inner);
         let check_bucket = async move {
-            let _look = RunningCheck { inner: &looking, outcome: Err(Failure::Ended) };
-            panic!("a look that a test ends");
+            let _check = RunningCheck { inner: &checking, outcome: Err(Failure::Ended) };
+            panic!("a check that a test ends");
         };
         assert!(tokio::spawn(check_bucket).await.is_err());
         assert!(matches!(inner.lock().outcome, Err(Failure::Ended)));

@@ -201,8 +201,8 @@ fn too_long(error: Value) -> Answer {
 
 /// A range of the content of an answer.
 fn part_of(good: &Answer) -> Answer {
-    let part = Answer { status: 206, description: "The range that was asked for", ..good.clone() };
-    with(part, &[("Content-Range", "#/components/headers/ContentRange")])
+    let partial = Answer { status: 206, description: "The range that was asked for", ..good.clone() };
+    with(partial, &[("Content-Range", "#/components/headers/ContentRange")])
 }
 
 fn at_the_store() -> Answer {

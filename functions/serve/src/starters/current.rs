@@ -1,7 +1,7 @@
 //! Which zip of a starter project is the current one.
 //!
-//! The state of a source is looked at when somebody asks, at most every five minutes. A state whose zip is in the bucket costs
-//! that look alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
+//! The state of a source is checked when somebody asks, at most every five minutes. A state whose zip is in the bucket costs
+//! that check alone. When the source does not answer, the zip of its last known state goes on being given, and says so.
 //! Requests that ask for one source at once share all of this.
 
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ pub(crate) enum StarterError {
     #[error("the zip is not in the cache bucket any more")]
     Gone,
     /// All of it took too long. It goes on where it can.
-    #[error("the starter project could not be had and packed in time")]
+    #[error("the starter project could not be fetched and packed in time")]
     Slow,
     /// The work ended early.
     #[error("the work was ended: {0}")]
@@ -415,7 +415,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn project_in_the_queue_is_told_from_one_that_is_packed() {
+    async fn queued_project_is_distinguished_from_one_that_is_packed() {
         let (turn, room) = (Turn::default(), Semaphore::new(1));
         let other = room.acquire().await.unwrap();
         let mut waiting = std::pin::pin!(turn.of(&room));
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_count_as_long_as_they_should() {
+    fn state_of_a_source_is_cached_as_long_as_its_freshness_allows() {
         let source = StarterProject::all(b"starterProjects: [{name: a, zip: {location: a.zip}}]").unwrap().remove(0);
         let source = source.source.unwrap();
         let state = State::Content(Digest::of(b""));

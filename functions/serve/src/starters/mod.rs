@@ -126,12 +126,12 @@ impl Starters {
             let url = url.map_err(|error| failed(error.into()))?;
             content.delivered(Delivery::Redirect(url), &request.headers).map_err(Problem::from)?
         } else {
-            let part = content.asked(&request.headers).map_err(Problem::from)?;
-            let (first, last) = part.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
-            let pieces = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
-            let body = match (part, zip.content()) {
-                (None, Some(digest)) => blobs.checked(digest, pieces),
-                _ => unchecked(pieces),
+            let range = content.requested_range(&request.headers).map_err(Problem::from)?;
+            let (first, last) = range.map_or((0, size - 1), |(first, last)| (first as u64, last as u64));
+            let chunks = self.store.stream(zip, first, last).await.map_err(|error| failed(error.into()))?;
+            let body = match (range, zip.content()) {
+                (None, Some(digest)) => blobs.checked(digest, chunks),
+                _ => unchecked(chunks),
             };
             content.delivered(Delivery::Stream(body), &request.headers).map_err(Problem::from)?
         };

@@ -1,4 +1,4 @@
-//! The service itself: `/` links everything, `/health` and `/status` report the live release and its freshness.
+//! The service itself: `/` leads to the viewer or the index, `/health` and `/status` report the live release and its freshness.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ fn front(headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// Whether a browser asks, told as the reference does: by the exact letters of the media type.
+/// Whether a browser asks, decided as the reference does: by the exact letters of the media type.
 fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
 }

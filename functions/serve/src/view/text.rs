@@ -25,7 +25,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn folds_case_and_white_space() {
+    fn fold_joins_case_and_white_space() {
         for (text, folded) in [
             ("", ""),
             (" \t\n", ""),
@@ -41,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_idempotent(text in "\\PC*|\\s*") {
+        fn fold_of_a_folded_text_changes_nothing(text in "\\PC*|\\s*") {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
         }

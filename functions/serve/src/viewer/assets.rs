@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_found_by_their_urls_alone() {
+    fn assets_are_found_by_their_urls_alone() {
         for asset in [&STYLE, &SCRIPT, &MARK] {
             let name = asset.url.rsplit('/').next().unwrap();
             assert_eq!(find(name).map(|found| &found.url), Some(&asset.url));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn are_small() {
+    fn assets_are_small() {
         let styles = STYLES.len() + include_str!("assets/embed.css").len();
         assert!(styles < 30_000, "{styles} bytes of style sheets");
         assert!(SCRIPTS.len() < 20_000, "{} bytes of scripts", SCRIPTS.len());

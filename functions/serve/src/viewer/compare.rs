@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_lines_and_words() {
+    fn changed_devfile_shows_its_lines_and_words() {
         let markup = devfile("a: 1\nb: 2\nc: 3\n", "a: 1\nb: two\nc: 3\nd: <4>\n").0.into_string();
         assert!(markup.contains("2 lines added") && markup.contains("1 line removed"), "{markup}");
         assert!(markup.contains("<mark>two</mark>") && markup.contains("d: &lt;4&gt;"), "{markup}");

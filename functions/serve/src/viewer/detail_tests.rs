@@ -318,7 +318,7 @@ async fn configured_environment_opens_the_version_shown() {
 }
 
 #[tokio::test]
-async fn page_keeps_the_budget() {
+async fn pages_of_the_example_have_less_than_60_kilobytes() {
     let snapshot = example();
     for path in ["/viewer", "/viewer/status", "/viewer/devfiles/clay-works/pot"] {
         let bytes = page(&snapshot, path).await.len();

@@ -29,7 +29,7 @@ pub(super) struct Devfile {
 }
 
 /// Most components, commands and starter projects that are shown, and most names in a list of one of them. Published devfiles have
-/// below twenty; each command is looked for in all lists.
+/// below twenty; each command is searched in all lists.
 const SHOWN: usize = 200;
 
 /// Most events that are shown; the schema has four.
@@ -268,7 +268,7 @@ mod tests {
     use crate::viewer::fixture;
 
     #[test]
-    fn reads_what_is_shown() {
+    fn devfile_is_read_as_pages_show_it() {
         let devfile = Devfile::read(fixture::KILN).unwrap();
         let kinds: Vec<_> =
             devfile.components.iter().map(|part| (part.name.as_str(), part.kind(), part.what())).collect();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_no_error() {
+    fn devfile_with_gaps_is_read_and_a_malformed_one_is_not() {
         for text in ["{}", "components:\ncommands: []\n", "commands:\n  - id: a\n  - exec:\n"] {
             assert!(Devfile::read(text).is_some(), "{text}");
         }

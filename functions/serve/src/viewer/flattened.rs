@@ -54,7 +54,7 @@ fn flattened(detail: &Detail<'_>) -> Markup {
     let path = devfile_path(detail.visit.snapshot, &detail.shown);
     let around = Release { snapshot: detail.visit.snapshot, public_url: detail.visit.viewer.own_url() };
     let files = |path: &str| around.file(path);
-    let surroundings = Surroundings { files: &files, outside: &around, known_parents: None };
+    let surroundings = Surroundings { files: &files, external: &around, known_parents: None };
     let flat = detail.shown.text().and_then(|text| validate::flatten(&path, text.as_bytes(), &surroundings));
     let Some(flat) = flat else {
         return html! { p.empty-note { "The devfile cannot be read as one, so it cannot be flattened." } };

@@ -146,7 +146,7 @@ mod tests {
     use crate::viewer::fixture;
 
     #[test]
-    fn connects_commands_and_components() {
+    fn picture_connects_commands_with_their_components() {
         let devfile = Devfile::read(fixture::KILN).unwrap();
         let edges = edges(&devfile);
         assert_eq!(edges.len(), 6, "two commands on containers, two applied, a composite of two");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_connect_is_no_picture() {
+    fn devfile_without_connections_has_no_picture() {
         for text in ["{}", "commands:\n  - id: a\n    exec:\n      component: gone\n", "components:\n  - name: a\n"] {
             assert!(picture(&Devfile::read(text).unwrap()).is_none(), "{text}");
         }

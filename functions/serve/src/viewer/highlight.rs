@@ -10,9 +10,9 @@ use maud::{PreEscaped, Render, html};
 use super::budget::{CODE_BYTES, Fitting, PageBudget};
 
 /// A range of a text in bytes, and its kind.
-type Piece = (Range<usize>, TokenKind);
+type Token = (Range<usize>, TokenKind);
 
-/// The kind of a piece of a text; its name is the class.
+/// The kind of a token of a text; its name is the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenKind {
     Plain,
@@ -45,7 +45,7 @@ const READ_BYTES: usize = CODE_BYTES / 2;
 
 /// A YAML text as numbered lines, each an element with the id `L<number>`, as many as there is room for.
 pub(super) fn yaml(text: &str) -> Fitting {
-    numbered(lines(text, pieces))
+    numbered(lines(text, tokens))
 }
 
 /// A file as numbered lines, in the colours of YAML and JSON by its name; in others, comments after `#` have a colour.
@@ -57,7 +57,7 @@ pub(super) fn file(path: &str, text: &str) -> Fitting {
         || name.contains("containerfile")
         || matches!(name.as_str(), "makefile" | "owners" | ".gitignore" | ".dockerignore");
     numbered(match (is_yaml, has_comments) {
-        (true, _) => lines(text, pieces),
+        (true, _) => lines(text, tokens),
         (_, true) => lines(text, comments),
         _ => lines(text, |text| vec![(0..text.len(), TokenKind::Plain)]),
     })
@@ -72,11 +72,11 @@ fn numbered((lines, is_cut): (Vec<String>, bool)) -> Fitting {
 
 /// The lines of a YAML text in colour, and whether there are more.
 pub(super) fn yaml_lines(text: &str) -> (Vec<String>, bool) {
-    lines(text, pieces)
+    lines(text, tokens)
 }
 
 /// Comments and words of instructions: the first word of a line in capitals.
-fn comments(text: &str) -> Vec<Piece> {
+fn comments(text: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -96,19 +96,19 @@ fn comments(text: &str) -> Vec<Piece> {
     found
 }
 
-fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
+fn lines(text: &str, tokens: fn(&str) -> Vec<Token>) -> (Vec<String>, bool) {
     let read = &text[..text.floor_char_boundary(READ_BYTES)];
     let mut lines = vec![String::new()];
-    for (range, kind) in pieces(read) {
-        for (position, part) in read[range].split('\n').enumerate() {
+    for (range, kind) in tokens(read) {
+        for (position, segment) in read[range].split('\n').enumerate() {
             if position > 0 {
                 lines.push(String::new());
             }
-            let part = part.trim_end_matches('\r');
-            let Some(line) = lines.last_mut().filter(|_| !part.is_empty()) else { continue };
+            let segment = segment.trim_end_matches('\r');
+            let Some(line) = lines.last_mut().filter(|_| !segment.is_empty()) else { continue };
             match kind.class() {
-                Some(class) => html! { span class=(class) { (part) } }.render_to(line),
-                None => part.render_to(line),
+                Some(class) => html! { span class=(class) { (segment) } }.render_to(line),
+                None => segment.render_to(line),
             }
         }
     }
@@ -120,9 +120,9 @@ fn lines(text: &str, pieces: fn(&str) -> Vec<Piece>) -> (Vec<String>, bool) {
     (lines, is_cut)
 }
 
-/// The whole text in pieces, in order and without gaps.
-fn pieces(text: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// The whole text in tokens, in order and without gaps.
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
     let mut end = 0;
     let mut key = false;
     for token in Scanner::new(StrInput::new(text)) {
@@ -151,28 +151,28 @@ fn pieces(text: &str) -> Vec<Piece> {
         };
         let Some(mut range) = token.span().byte_range() else { break };
         // A block scalar ends with the line break before the next element.
-        let shown = text.get(range.clone()).map(str::trim_end);
-        range.end = range.start + shown.map_or(0, str::len);
+        let trimmed = text.get(range.clone()).map(str::trim_end);
+        range.end = range.start + trimmed.map_or(0, str::len);
         if range.start < end || range.is_empty() {
             continue;
         }
-        between(text, end..range.start, &mut pieces);
+        between(text, end..range.start, &mut tokens);
         end = range.end;
-        pieces.push((range, kind));
+        tokens.push((range, kind));
     }
-    between(text, end..text.len(), &mut pieces);
-    pieces
+    between(text, end..text.len(), &mut tokens);
+    tokens
 }
 
 /// Adds the text between tokens: space, comments and, after an error, everything else.
-fn between(text: &str, range: Range<usize>, pieces: &mut Vec<Piece>) {
+fn between(text: &str, range: Range<usize>, tokens: &mut Vec<Token>) {
     let mut start = range.start;
     for line in text[range].split_inclusive('\n') {
         let length = line.trim_end().len();
         let comment = line.find('#').filter(|at| line[..*at].trim().is_empty()).unwrap_or(length);
-        pieces.push((start..start + comment, TokenKind::Plain));
-        pieces.push((start + comment..start + length.max(comment), TokenKind::Comment));
-        pieces.push((start + length.max(comment)..start + line.len(), TokenKind::Plain));
+        tokens.push((start..start + comment, TokenKind::Plain));
+        tokens.push((start + comment..start + length.max(comment), TokenKind::Comment));
+        tokens.push((start + length.max(comment)..start + line.len(), TokenKind::Plain));
         start += line.len();
     }
 }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_shown_too() {
+    fn text_that_is_no_yaml_is_shown_too() {
         for text in ["a: [\n", "\tx: 1\n", "a: b: c\nd: e\n", "}{\n", "'\n", "a: \"\u{1}\"\n", "\"><b>&lt;\n"] {
             assert_eq!(shown(&yaml(text).rows.into_string()), text, "{text:?}");
         }
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_or_added(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
+        fn highlighted_text_has_exactly_the_characters_of_its_source(text in "([a-z:#&*|>'\"\\[\\]{}<, \\-\n\té0-9]{0,80}\n)?") {
             let lines = |text: &str| text.trim_end_matches('\n').to_owned();
             prop_assert_eq!(lines(&shown(&yaml(&text).rows.into_string())), lines(&text));
         }

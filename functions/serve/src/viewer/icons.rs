@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders() {
+    fn placeholder_has_the_initials_of_the_name() {
         for (name, letters) in
             [("Go Runtime", "GR"), ("kiln", "KI"), (".NET 8.0", "N8"), ("", "?"), ("<b>", "B"), ("élan vital", "ÉV")]
         {

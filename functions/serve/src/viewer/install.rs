@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_to_use_a_version() {
+    fn version_has_a_way_for_each_client() {
         insta::assert_snapshot!(commands("kiln", None, Some("registry.example:8080")), @"
         odo:
         odo preference add registry clay http://registry.example:8080
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_shell() {
+    fn text_with_special_characters_is_quoted_for_the_shell() {
         for (text, word) in [
             ("go", "go"),
             ("1.2.0-alpha", "1.2.0-alpha"),

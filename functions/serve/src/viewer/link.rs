@@ -40,7 +40,7 @@ pub(super) fn short_url(url: &str) -> &str {
     rest.trim_end_matches('/')
 }
 
-/// A Git remote as a page to look at, where its host shows one under the same URL.
+/// A Git remote as a page for people, where its host shows one under the same URL.
 pub(super) fn repository_page(remote: &str) -> Option<&str> {
     let page = safe_link(remote).filter(|link| !link.starts_with('/'))?;
     Some(page.strip_suffix(".git").unwrap_or(page))
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_in_paths() {
+    fn name_of_a_registry_becomes_a_path_segment() {
         for (name, expected) in [
             ("Devfile Registry", "devfile-registry"),
             ("Community", "community"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_entries() {
+    fn link_to_an_entry_has_its_version_and_type() {
         let path = EntryPath { registry: "r", name: "a b/c", only: None };
         assert_eq!(path.page(), "/viewer/devfiles/r/a%20b%2Fc");
         assert_eq!(path.version("1.0&x"), "/viewer/devfiles/r/a%20b%2Fc?devfile-version=1.0%26x");

@@ -36,7 +36,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: RegistryInfo<'_>, raw: &str,
     let viewer_index = &snapshot.viewer_index;
     let query = ListQuery::parse(raw, |facet, value| viewer_index.is_known(facet, value));
     let found = viewer_index.browse(&query);
-    let pages = found.kept.len().div_ceil(PAGE).max(1);
+    let pages = found.matches.len().div_ceil(PAGE).max(1);
     let query = query.on_page(query.page.min(pages));
     let about = &snapshot.about;
     let description = format!(
@@ -69,12 +69,12 @@ pub(super) fn render(snapshot: &Snapshot, registry: RegistryInfo<'_>, raw: &str,
                 (filters(viewer_index, &found, &query))
                 section.results #results aria-label="Results" data-part {
                     (toolbar(&query, &found, snapshot))
-                    @if query.is_open() && query.page == 1 && found.kept.len() > PAGE { (updated(snapshot, registry)) }
-                    @if found.kept.is_empty() {
+                    @if query.is_open() && query.page == 1 && found.matches.len() > PAGE { (updated(snapshot, registry)) }
+                    @if found.matches.is_empty() {
                         (nothing(&query))
                     } @else {
                         ol.cards {
-                            @for position in found.kept.iter().skip((query.page - 1) * PAGE).take(PAGE) {
+                            @for position in found.matches.iter().skip((query.page - 1) * PAGE).take(PAGE) {
                                 li { (card(snapshot, *position, registry, now)) }
                             }
                         }
@@ -94,7 +94,7 @@ pub(super) fn render(snapshot: &Snapshot, registry: RegistryInfo<'_>, raw: &str,
 }
 
 fn toolbar(query: &ListQuery, found: &Narrowed, snapshot: &Snapshot) -> Markup {
-    let (hits, all) = (found.kept.len(), snapshot.catalog.len());
+    let (hits, all) = (found.matches.len(), snapshot.catalog.len());
     html! {
         div.toolbar {
             h2 {
@@ -156,7 +156,7 @@ fn filters(viewer_index: &ViewerIndex, found: &Narrowed, query: &ListQuery) -> M
                         (choices(facet, viewer_index.facets.choices(facet, found), found, query))
                     }
                     button.primary.no-script type="submit" { "Apply filters" }
-                    a.primary.script.show-results href="#results" data-show-results { "Show " (count(found.kept.len(), "result", "results")) }
+                    a.primary.script.show-results href="#results" data-show-results { "Show " (count(found.matches.len(), "result", "results")) }
                 }
             }
         }
@@ -251,7 +251,7 @@ fn suggestions(snapshot: &Snapshot, found: &Narrowed, query: &ListQuery) -> Vec<
     if wanted.is_empty() {
         return Vec::new();
     }
-    let titles = found.kept.iter().map(|position| title(&snapshot.catalog.head(*position)).to_owned());
+    let titles = found.matches.iter().map(|position| title(&snapshot.catalog.head(*position)).to_owned());
     let values = snapshot.viewer_index.facets.beginning(&wanted).map(str::to_owned);
     let mut texts: Vec<String> = Vec::new();
     for text in values.take(SUGGESTED / 2).chain(titles.take(SUGGESTED)) {
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_linked() {
+    fn list_links_the_pages_around_the_current_one() {
         for (page, pages, linked) in [
             (1, 1, vec![1]),
             (3, 7, vec![1, 2, 3, 4, 5, 6, 7]),

@@ -4,6 +4,15 @@
 //! [`ViewerIndex`](crate::view::browse::viewer_index::ViewerIndex), and [`content`] caches everything that depends on a devfile's text alone. Pages work without
 //! JavaScript, and nothing in them runs, loads or links unsafe content: texts are escaped by `maud`, links pass
 //! [`link::safe_link`], and the policy in [`page`] forbids the rest.
+//!
+//! A request for a page becomes a `visit`: the registry, the release and the query. From there:
+//!
+//! - `list`, `status`, `compare` and `missing` are pages in the frame of `page`; that of a preview is `frame`.
+//! - `detail` is the frame of the pages of a version: `overview`, `tabs`, `flattened` and `file_pages`. `shown` is the version.
+//! - They are composed of `summary`, `tables`, `flow`, `install`, `readme`, `devfile`, `files` and `highlight`.
+//! - `history` and `quarantine` are for owners and operators; `feed`, `badge`, `share` and `sitemap` for other sites and programs.
+//! - `link`, `source`, `origin` and `icons` decide the targets of links and pictures; `assets` has style sheets and scripts.
+//! - `budget` cuts texts and lists off, so that every page is bounded.
 
 mod assets;
 mod badge;

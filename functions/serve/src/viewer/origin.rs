@@ -1,4 +1,4 @@
-//! The URL of this registry, as far as a request tells it.
+//! The URL of this registry, as far as a request names it.
 
 use axum::http::header::{HOST, HeaderMap, HeaderName};
 use devfile_registry::public_url::PublicUrl;

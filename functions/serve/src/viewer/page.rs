@@ -37,7 +37,7 @@ pub(super) struct RegistryInfo<'a> {
     pub(super) name: &'a str,
     /// Its name in paths.
     pub(super) slug: &'a str,
-    /// Its URL, if it is configured or the request tells.
+    /// Its URL, if it is configured or the request names it.
     pub(super) origin: Option<&'a PublicUrl>,
     /// The caching of its pages.
     pub(super) caching: Caching,
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days() {
+    fn day_is_shown_in_utc_and_an_unknown_one_is_not() {
         let moment: Timestamp = "2025-09-02T23:30:00-04:00".parse().unwrap();
         let shown = day(&moment).unwrap().into_string();
         assert!(shown.contains(">3 Sep 2025<") && shown.contains("2025-09-02T23:30:00-04:00"), "{shown}");
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_of_time() {
+    fn age_is_written_in_its_largest_unit() {
         for (seconds, text) in [
             (-5, "0 seconds ago"),
             (1, "1 second ago"),
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_without_exceptions() {
+    fn content_security_policy_has_no_exceptions() {
         assert!(!POLICY.contains("unsafe") && !POLICY.contains('*') && !POLICY.contains("data:"));
     }
 }

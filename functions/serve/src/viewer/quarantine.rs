@@ -73,10 +73,10 @@ pub(super) fn notice_of_missing(snapshot: &Snapshot, name: &str) -> Markup {
 
 fn notice_of(snapshot: &Snapshot, is_its: impl Fn(&Part) -> bool, consequence: &str) -> Markup {
     let about = &snapshot.about;
-    let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|held| is_its(&held.part)).collect();
+    let parts: Vec<&Quarantined> = about.quarantined.iter().filter(|quarantined| is_its(&quarantined.part)).collect();
     let context = Context::new(about, &about.commit_hash);
-    let problems = parts.iter().flat_map(|held| &held.problems).take(NOTICED);
-    let since = parts.iter().filter_map(|held| context.since.get(&held.part.path())).min().and_then(day);
+    let problems = parts.iter().flat_map(|quarantined| &quarantined.problems).take(NOTICED);
+    let since = parts.iter().filter_map(|quarantined| context.since.get(&quarantined.part.path())).min().and_then(day);
     html! {
         @if let [first, rest @ ..] = parts.as_slice() {
             div.notice #quarantined {

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn change_has_words() {
+    fn change_of_a_devfile_is_summarised_in_words() {
         let new = KILN
             .replace("schemaVersion: 2.2.2", "schemaVersion: 2.3.0")
             .replace("python:3.13-slim", "python:3.14-slim")

@@ -102,7 +102,7 @@ async fn a_search_without_hits_says_what_to_relax() {
 }
 
 #[tokio::test]
-async fn pages_of_fifteen() {
+async fn list_of_forty_entries_has_pages_of_fifteen() {
     let entry = &fixture::entries()[0];
     let many = (0..40).map(|number| devfile_registry::index::Entry {
         name: format!("kiln-{number}"),
@@ -126,7 +126,7 @@ async fn pages_of_fifteen() {
 }
 
 #[tokio::test]
-async fn the_status_is_for_operators() {
+async fn status_page_names_problems_and_is_not_cached() {
     let response = get(&example(), "/viewer/status").await;
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let shown = text(response).await;
@@ -188,7 +188,7 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_kindly() {
+async fn missing_page_is_404_and_names_what_is_near() {
     let snapshot = example();
     for (path, parts) in [
         ("/viewer/devfiles/clay-works/kilm", vec!["no “kilm” here", "href=\"/viewer/devfiles/clay-works/kiln\""]),
@@ -248,7 +248,7 @@ fn assert_harmless(path: &str, shown: &str) {
 }
 
 #[tokio::test]
-async fn nothing_of_a_devfile_or_entry_is_more_than_text() {
+async fn hostile_text_of_a_devfile_or_entry_stays_text() {
     let snapshot = Arc::new(fixture::hostile());
     let entry = snapshot.catalog.entry(0);
     let name = link::segment(&entry.name);
@@ -333,7 +333,7 @@ async fn pages_have_entity_tags_and_codings() {
 }
 
 #[tokio::test]
-async fn files_are_for_ever() {
+async fn assets_are_cached_for_ever() {
     let snapshot = example();
     for (asset, media_type) in [
         (&assets::STYLE, "text/css; charset=utf-8"),
@@ -382,7 +382,7 @@ fn icon(media_type: &str, content: &'static str) -> Image {
 }
 
 #[tokio::test]
-async fn crawlers_find_the_pages() {
+async fn sitemap_and_robots_lead_crawlers_to_every_page() {
     let snapshot = example();
     let sitemap = text(get(&snapshot, "/sitemap.xml").await).await;
     assert!(sitemap.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><urlset"), "{sitemap}");

@@ -1,4 +1,4 @@
-//! The bucket against a server that answers as it is told.
+//! The bucket against a server with prepared answers.
 
 use aws_sdk_s3::config::{Config, Credentials, Region};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

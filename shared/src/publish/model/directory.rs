@@ -49,7 +49,7 @@ impl Disk {
             source: self.branch.clone(),
             registry: ImageLayouts::new(directory.clone()),
             bucket: DirectoryBucket::new(directory.clone()),
-            outside: UpstreamFetcher::without_fetches(),
+            fetcher: UpstreamFetcher::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: || Timestamp::from_instant(jiff::Timestamp::now()),
         };

@@ -70,13 +70,13 @@ fn rejected(parts: usize) -> Report {
 }
 
 #[test]
-fn lag_is_counted_on_whatever_the_last_refresh_had_to_say() {
+fn lag_is_counted_from_the_first_rejected_refresh_however_large_its_report() {
     let report = rejected(1800);
     let world = World::new();
-    let record = || block_on(world.publisher().record(None, Ok(&report)));
-    assert_eq!(record(), Duration::ZERO);
+    let store = || block_on(world.publisher().store_outcome(None, Ok(&report)));
+    assert_eq!(store(), Duration::ZERO);
     wait(100);
-    assert_eq!(record(), Duration::from_secs(100));
+    assert_eq!(store(), Duration::from_secs(100));
     let stored = world.bucket.object(LAST_REFRESH_KEY).unwrap().bytes;
     assert!(stored.len() as u64 <= LAST_REFRESH_BYTES && stored.len() as u64 > LAST_REFRESH_BYTES / 3);
     let last = block_on(LastRefresh::read(&world.bucket)).unwrap();
@@ -91,7 +91,7 @@ fn lag_is_counted_on_whatever_the_last_refresh_had_to_say() {
 fn last_refresh_below_its_limit_names_everything() {
     let report = rejected(100);
     let world = World::new();
-    block_on(world.publisher().record(None, Ok(&report)));
+    block_on(world.publisher().store_outcome(None, Ok(&report)));
     assert_eq!(block_on(LastRefresh::read(&world.bucket)).unwrap().quarantined, report.quarantined);
 }
 
@@ -100,19 +100,19 @@ fn idle_refresh_stores_no_outcome_unless_the_last_one_failed() {
     let world = published();
     let idle = block_on(world.publisher().refresh(None)).unwrap();
     assert_eq!(idle.outcome, Outcome::Unchanged);
-    let record = |result: Result<&Report, &PublishError>| {
+    let store = |result: Result<&Report, &PublishError>| {
         wait(60);
-        let lag = block_on(world.publisher().record(None, result));
+        let lag = block_on(world.publisher().store_outcome(None, result));
         (lag.as_secs(), world.bucket.objects.lock().unwrap().get(LAST_REFRESH_KEY).map(|(_, at)| *at))
     };
-    assert_eq!(record(Ok(&idle)), (0, None));
-    assert_eq!(record(Err(&PublishError::Races)), (0, Some(now().instant())));
-    assert_eq!(record(Err(&PublishError::Races)), (60, Some(now().instant())));
-    assert_eq!(record(Ok(&idle)), (0, Some(now().instant())), "it made the head live");
+    assert_eq!(store(Ok(&idle)), (0, None));
+    assert_eq!(store(Err(&PublishError::Races)), (0, Some(now().instant())));
+    assert_eq!(store(Err(&PublishError::Races)), (60, Some(now().instant())));
+    assert_eq!(store(Ok(&idle)), (0, Some(now().instant())), "it made the head live");
     let stored = now().instant();
-    assert_eq!(record(Ok(&idle)), (0, Some(stored)));
+    assert_eq!(store(Ok(&idle)), (0, Some(stored)));
     let superseded = Report { outcome: Outcome::Superseded, ..idle.clone() };
-    assert_eq!(record(Ok(&superseded)), (0, Some(stored)));
+    assert_eq!(store(Ok(&superseded)), (0, Some(stored)));
     let repaired = Report { repaired: vec!["bucket: x".to_owned()], ..idle.clone() };
-    assert_eq!(record(Ok(&repaired)), (0, Some(now().instant())));
+    assert_eq!(store(Ok(&repaired)), (0, Some(now().instant())));
 }

@@ -28,13 +28,13 @@ use self::registry::MemoryRegistry;
 use super::*;
 use crate::cache::{INDEX_KEY, blob_key, release_key};
 use crate::digest::{CommitSha, Digest};
-use crate::outside::UpstreamFetcher;
 use crate::release::{Draft, InvalidDocument, LiveIndex, Outline, Pin, Plan, Release};
 use crate::repository::Repository;
 use crate::repository::tests::{devfile, tree};
 use crate::source::{Listing, Scope, Source, SourceError};
 use crate::timestamp::Timestamp;
 use crate::tree::{File, Tree, TreePath};
+use crate::upstream::UpstreamFetcher;
 
 /// The faults of writes.
 #[derive(Debug, Clone, Default)]
@@ -273,7 +273,7 @@ impl World {
             source: self.branch.clone(),
             registry: self.registry.clone(),
             bucket: self.bucket.clone(),
-            outside: UpstreamFetcher::without_fetches(),
+            fetcher: UpstreamFetcher::without_fetches(),
             strictness: Strictness::Quarantine,
             clock: now,
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fetch::server::{TestServer, ok};
-use crate::outside::offline::tests::{outside, zip};
+use crate::upstream::offline::tests::{fetcher, zip};
 
 #[tokio::test]
 async fn a_publisher_that_is_killed_while_it_fetches_leaves_nothing_half() {
@@ -26,7 +26,7 @@ async fn a_publisher_that_is_killed_while_it_fetches_leaves_nothing_half() {
         world
             .branch
             .commit(tree(&[("stacks/stack-1/devfile.yaml", &text), ("stacks/stack-2/devfile.yaml", "not read")]));
-        let publisher = || Publisher { outside: outside("stack-1"), ..world.publisher() };
+        let publisher = || Publisher { fetcher: fetcher("stack-1"), ..world.publisher() };
         world.bucket.fuse.set(Some(writes));
         let killed = publisher().refresh(None).await.is_err();
         world.check();

@@ -7,7 +7,7 @@ use super::prune::with_old_releases;
 use super::*;
 use crate::cache::RELEASES;
 use crate::limits::PREVIEW_SECONDS;
-use crate::outside::offline::Known;
+use crate::upstream::offline::Known;
 
 /// More time than any act takes.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -247,7 +247,7 @@ proptest! {
 }
 
 /// Two commits that were live, the second still is, and a third that is the head.
-fn between_commits(pinned: bool) -> World {
+fn between_commits(pin: Pin) -> World {
     let world = World::new();
     for edit in 0..3 {
         world.branch.commit(tree_of(&[(0, edit), (1, 0), (2 + edit, 0)]));
@@ -255,7 +255,7 @@ fn between_commits(pinned: bool) -> World {
             block_on(world.publisher().refresh(None)).unwrap();
         }
     }
-    if pinned {
+    if pin == Pin::Pinned {
         block_on(world.publisher().rollback(&Branch::named(1))).unwrap();
     }
     world
@@ -263,14 +263,15 @@ fn between_commits(pinned: bool) -> World {
 
 /// One act with another between any two of its writes: both succeed, the live release is whole, and no tag lags.
 #[test]
-fn whatever_comes_between_two_writes_leaves_all_in_order() {
+fn action_between_any_two_writes_of_another_leaves_all_in_order() {
     let acts = [Act::Refresh(None), Act::Rollback(0), Act::Rollback(1), Act::Unpin, Act::Repair, Act::Restore];
     let mut tried = 0;
-    let states = [(false, ""), (true, ""), (false, "registry"), (false, "index"), (true, "no index")];
-    for (pinned, damaged) in states {
+    let (following, pinned) = (Pin::Following, Pin::Pinned);
+    let states = [(following, ""), (pinned, ""), (following, "registry"), (following, "index"), (pinned, "no index")];
+    for (pin, damaged) in states {
         for (first, second) in acts.iter().flat_map(|first| acts.map(|second| (*first, second))) {
             for write in 0.. {
-                let world = between_commits(pinned);
+                let world = between_commits(pin);
                 match damaged {
                     "registry" if !matches!(first, Act::Repair) => break,
                     "registry" => {
@@ -282,8 +283,7 @@ fn whatever_comes_between_two_writes_leaves_all_in_order() {
                     "no index" => drop(world.bucket.objects.lock().unwrap().remove(INDEX_KEY)),
                     _ => {}
                 }
-                let doing =
-                    format!("{first:?}, with {second:?} before write {write}, pinned: {pinned}, damaged: {damaged}");
+                let doing = format!("{first:?}, with {second:?} before write {write}, {pin:?}, damaged: {damaged}");
                 let other = Arc::new(Mutex::new(None));
                 let (meanwhile, result) = (world.clone(), Arc::clone(&other));
                 let act = Box::pin(async move {
@@ -307,14 +307,14 @@ fn whatever_comes_between_two_writes_leaves_all_in_order() {
 
 #[test]
 fn a_commit_whose_answer_got_lost_is_a_commit() {
-    for (pinned, act, live) in [
-        (false, Act::Refresh(None), 2),
-        (false, Act::Rollback(0), 0),
-        (false, Act::Rollback(1), 1),
-        (true, Act::Unpin, 1),
-        (false, Act::Restore, 1),
+    for (pin, act, live) in [
+        (Pin::Following, Act::Refresh(None), 2),
+        (Pin::Following, Act::Rollback(0), 0),
+        (Pin::Following, Act::Rollback(1), 1),
+        (Pin::Pinned, Act::Unpin, 1),
+        (Pin::Following, Act::Restore, 1),
     ] {
-        let world = between_commits(pinned);
+        let world = between_commits(pin);
         if matches!(act, Act::Restore) {
             world.bucket.objects.lock().unwrap().remove(INDEX_KEY);
         }
@@ -332,7 +332,7 @@ fn a_commit_whose_answer_got_lost_is_a_commit() {
 fn release_object_is_written_after_all_that_it_names() {
     let mut found = 0;
     for writes in 0.. {
-        let world = between_commits(false);
+        let world = between_commits(Pin::Following);
         let before = world.bucket.live().unwrap();
         let done = block_on(world.dropped_after(writes, async |world| world.act(Act::Refresh(None)).await));
         let objects = world.bucket.objects.lock().unwrap().clone();

@@ -72,7 +72,7 @@ fn release_of_newer_rules_is_left_to_newer_software() {
 }
 
 #[test]
-fn what_both_stores_lost_comes_from_the_repository() {
+fn content_that_both_stores_lost_comes_from_the_repository() {
     let world = published();
     world.bucket.objects.lock().unwrap().retain(|key, _| !key.starts_with("blobs/"));
     world.registry.blobs.lock().unwrap().retain(|(repository, _), _| repository == "devfile-index");
@@ -133,7 +133,7 @@ fn forgotten() -> (World, LiveIndex) {
 }
 
 #[test]
-fn what_is_built_again_is_what_was_live() {
+fn release_that_both_stores_lost_is_built_again_as_it_was() {
     let (world, live) = forgotten();
     world.branch.commit(with_owners(1));
     block_on(world.publisher().repair(CompareScope::All)).unwrap();
@@ -141,7 +141,7 @@ fn what_is_built_again_is_what_was_live() {
 }
 
 #[test]
-fn what_is_built_again_may_be_refused() {
+fn release_that_is_built_again_with_errors_is_refused_when_strict() {
     let world = World::new();
     let mut tree = tree_of(&[(1, 0)]);
     tree.insert(TreePath::parse("stacks/bad/devfile.yaml").unwrap(), File::plain("schemaVersion: [")).unwrap();
@@ -205,11 +205,11 @@ impl World {
 }
 
 /// A world with two releases; pinned to the first of them, or at the head.
-fn with_two_releases(pinned: bool) -> (World, Bytes) {
+fn with_two_releases(pin: Pin) -> (World, Bytes) {
     let world = published();
     world.branch.commit(with_owners(1));
     block_on(world.publisher().refresh(None)).unwrap();
-    if pinned {
+    if pin == Pin::Pinned {
         block_on(world.publisher().rollback(&Branch::named(0))).unwrap();
     }
     let good = world.bucket.object(INDEX_KEY).unwrap().bytes;
@@ -217,13 +217,11 @@ fn with_two_releases(pinned: bool) -> (World, Bytes) {
 }
 
 #[test]
-fn damaged_index_is_restored_with_its_pin_by_whoever_comes_first() {
-    for (pinned, damage, by_refresh) in DAMAGES
-        .iter()
-        .flat_map(|damage| [(false, damage, false), (false, damage, true), (true, damage, false), (true, damage, true)])
-    {
-        let (world, good) = with_two_releases(pinned);
-        if !world.damage_index(*damage) {
+fn damaged_index_is_restored_with_its_pin_by_the_first_action() {
+    let cases = [(Pin::Following, false), (Pin::Following, true), (Pin::Pinned, false), (Pin::Pinned, true)];
+    for ((pin, by_refresh), damage) in cases.into_iter().flat_map(|case| DAMAGES.map(|damage| (case, damage))) {
+        let (world, good) = with_two_releases(pin);
+        if !world.damage_index(damage) {
             continue;
         }
         let publisher = world.publisher();
@@ -264,9 +262,9 @@ fn refresh_pushes_what_the_registry_lost_and_its_manifests_name() {
 
 #[test]
 fn restoring_an_index_goes_on_after_it_was_killed_at_any_write() {
-    let (_, good) = with_two_releases(true);
+    let (_, good) = with_two_releases(Pin::Pinned);
     for writes in 0.. {
-        let (world, _) = with_two_releases(true);
+        let (world, _) = with_two_releases(Pin::Pinned);
         world.bucket.objects.lock().unwrap().clear();
         world.bucket.fuse.set(Some(writes));
         let result = block_on(world.publisher().refresh(None));
@@ -287,7 +285,7 @@ fn restoring_an_index_goes_on_after_it_was_killed_at_any_write() {
 #[test]
 fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged_one() {
     let killed = |writes| {
-        let (world, good) = with_two_releases(false);
+        let (world, good) = with_two_releases(Pin::Following);
         world.bucket.fuse.set(Some(writes));
         block_on(world.publisher().rollback(&Branch::named(0))).unwrap_err();
         world.bucket.fuse.set(None);
@@ -307,7 +305,7 @@ fn index_of_a_publication_that_did_not_end_is_not_restored_in_place_of_a_damaged
 
 #[test]
 fn damaged_index_that_was_never_recorded_is_left_alone() {
-    let (world, _) = with_two_releases(false);
+    let (world, _) = with_two_releases(Pin::Following);
     world.registry.manifests.lock().unwrap().clear();
     world.bucket.write(INDEX_KEY, Bytes::from_static(b"{"));
     let error = block_on(world.publisher().refresh(None)).unwrap_err();

@@ -94,9 +94,9 @@ fn a_name_stays_with_the_stack_that_was_published_under_it() {
     let first = release(&tree(&[(old.0, &old.1)]), None);
     let second = release(&tree(&[(old.0, &old.1), (new.0, &new.1)]), Some(&first));
     assert_eq!(second.content.stacks, first.content.stacks);
-    let held: Vec<_> = second.outline.quarantined.iter().map(|held| held.part.clone()).collect();
+    let parts: Vec<_> = second.outline.quarantined.iter().map(|quarantined| quarantined.part.clone()).collect();
     let stack = |stack: &str| Part::Stack { stack: stack.to_owned() };
-    assert_eq!(held, [stack("b"), stack("a")]);
+    assert_eq!(parts, [stack("b"), stack("a")]);
     let third = release(&tree(&[(new.0, &new.1)]), Some(&second));
     let entries = third.content.stacks;
     assert_eq!((entries[0].versions[0].version.as_str(), entries.len()), ("2.0.0", 1));
@@ -128,9 +128,9 @@ fn no_name_is_given_twice() {
     let second = built(&tree_of(&bad), Some(&first));
     assert_eq!(second.release.content.stacks, first.content.stacks);
     assert_eq!(second.entries, Entries::of(&first.content.stacks));
-    let held: Vec<_> = second.release.outline.quarantined.iter().map(|held| held.part.clone()).collect();
+    let parts: Vec<_> = second.release.outline.quarantined.iter().map(|quarantined| quarantined.part.clone()).collect();
     let version = Part::Version { stack: "a".to_owned(), version: "2.0.0".to_owned() };
-    assert_eq!(held, [version, Part::Stack { stack: "b".to_owned() }]);
+    assert_eq!(parts, [version, Part::Stack { stack: "b".to_owned() }]);
 }
 
 #[test]

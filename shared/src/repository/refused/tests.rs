@@ -11,7 +11,7 @@ fn stack_yaml(name: &str) -> String {
 }
 
 #[test]
-fn file_that_is_refused_holds_back_its_version_and_nothing_else() {
+fn file_that_is_refused_quarantines_its_version_and_nothing_else() {
     let mut files = tree(&[
         ("stacks/kiln/stack.yaml", &stack_yaml("kiln")),
         ("stacks/kiln/1.0.0/devfile.yaml", &devfile("kiln", "1.0.0")),
@@ -23,10 +23,10 @@ fn file_that_is_refused_holds_back_its_version_and_nothing_else() {
     files.refuse("stacks/loom/caf\u{fffd}", TreeError::NotUtf8("stacks/loom/caf\u{fffd}".into()));
     files.refuse("stacks/wheel", TreeError::NotAFile("stacks/wheel".into()));
     let repository = Repository::parse(&files);
-    let held: Vec<_> = repository.quarantined.iter().map(|held| &held.part).collect();
+    let parts: Vec<_> = repository.quarantined.iter().map(|quarantined| &quarantined.part).collect();
     let stack = |stack: &str| Part::Stack { stack: stack.into() };
     let version = Part::Version { stack: "kiln".into(), version: "1.0.0".into() };
-    assert_eq!(held, [&version, &stack("loom"), &stack("wheel")]);
+    assert_eq!(parts, [&version, &stack("loom"), &stack("wheel")]);
     let problem = &repository.quarantined[0].problems[0];
     assert_eq!((problem.path.as_str(), problem.rule.as_str()), ("stacks/kiln/1.0.0/link", "tree/link"));
     let published: Vec<_> =
@@ -35,7 +35,7 @@ fn file_that_is_refused_holds_back_its_version_and_nothing_else() {
 }
 
 #[test]
-fn pointer_of_git_lfs_holds_back_its_version_where_its_content_is_needed() {
+fn pointer_of_git_lfs_quarantines_its_version_where_its_content_is_needed() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n";
     let repository = Repository::parse(&tree(&[
         ("stacks/kiln/devfile.yaml", &devfile("kiln", "1.0.0")),

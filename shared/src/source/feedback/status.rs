@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptions_fit() {
+    fn description_that_is_too_long_is_shortened() {
         assert_eq!(shortened("published"), "published");
         assert_eq!(shortened(&"é".repeat(140)).chars().count(), 140);
         let long = shortened(&"é".repeat(141));

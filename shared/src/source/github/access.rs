@@ -246,25 +246,25 @@ async fn install(app: &Octocrab, repository: &Repository) -> Result<Installed, F
     })?;
     let route = repository.api_route(&format!("/app/installations/{id}/access_tokens"));
     let by_name = json!({ "repositories": [repository.name] });
-    let mut given = once(app, &Call::post(&what, route.clone(), by_name)).await?;
-    if given.status() == StatusCode::UNPROCESSABLE_ENTITY {
+    let mut answer = once(app, &Call::post(&what, route.clone(), by_name)).await?;
+    if answer.status() == StatusCode::UNPROCESSABLE_ENTITY {
         let metadata = json!({ "permissions": { "metadata": "read" } });
         let reader = once(app, &Call::post(&what, route.clone(), metadata)).await?;
         let reader = installed(app, &what, &reader)?;
         let found = once(&reader.client, &Call::get(&what, repository.route(""))).await?;
         let Found { id } = found.json(&what).map_err(Failure::Final)?;
-        given = once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
+        answer = once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
     }
-    installed(app, &what, &given)
+    installed(app, &what, &answer)
 }
 
-fn installed(app: &Octocrab, what: &str, given: &Answer) -> Result<Installed, Failure> {
+fn installed(app: &Octocrab, what: &str, answer: &Answer) -> Result<Installed, Failure> {
     #[derive(Deserialize)]
     struct Token {
         token: String,
         expires_at: Timestamp,
     }
-    let Token { token, expires_at } = given.json(what).map_err(Failure::Final)?;
+    let Token { token, expires_at } = answer.json(what).map_err(Failure::Final)?;
     let client = app
         .user_access_token(token.clone())
         .map_err(|_| Failure::Final(SourceError::unavailable(what, "the token is not a header value")))?;

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shows_no_secrets() {
+    async fn debug_form_and_errors_of_the_client_have_no_secret() {
         let url = "https://github.com/example/registry".to_owned();
         let repository = Repository { owner: "example".into(), name: "registry".into(), url, api: String::new() };
         let credentials = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_secret"));

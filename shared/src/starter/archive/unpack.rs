@@ -27,7 +27,7 @@ struct Overview {
     below_top: bool,
 }
 
-/// Packs the files of a zip anew: those of `folder`, or all. The folder is looked for at the top, and else below the one folder at the
+/// Packs the files of a zip anew: those of `folder`, or all. The folder is searched at the top, and else below the one folder at the
 /// top, where clients look for it.
 ///
 /// # Errors

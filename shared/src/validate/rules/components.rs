@@ -155,8 +155,8 @@ fn check_annotations(components: &[Element<'_>], findings: &mut Findings) {
                 if let (Data::Text(one), Data::Text(other)) = (data, &value.data)
                     && one != other
                 {
-                    let place = where_is(at, value.at);
-                    let message = format!("the {kind} annotation `{key}` has another value {place}");
+                    let first_position = where_is(at, value.at);
+                    let message = format!("the {kind} annotation `{key}` has another value {first_position}");
                     let hint = "use one value, or give the container a pod of its own (dedicatedPod: true)";
                     findings.error(value.at, "annotation/conflict", message, hint);
                 }

@@ -1,10 +1,10 @@
-//! The components and commands of a devfile, as the rules look at them.
+//! The components and commands of a devfile, as the rules see them.
 
 use std::collections::HashMap;
 
 use crate::yaml::{FilePosition, Node};
 
-/// The devfile after parents, plugins and variables, as the rules look at it.
+/// The devfile after parents, plugins and variables, as the rules see it.
 #[derive(Debug)]
 pub(super) struct FlatDevfile<'a> {
     /// All of it.
@@ -93,9 +93,13 @@ pub(super) fn duplicates<'a>(
     }
 }
 
-/// `line 12` for a place in the same file, `another file` for one elsewhere.
-pub(super) fn where_is(place: FilePosition, from: FilePosition) -> String {
-    if place.file == from.file { format!("on line {}", place.position.line) } else { "in another file".to_owned() }
+/// `on line 12` for a position in the same file, `in another file` for any other.
+pub(super) fn where_is(position: FilePosition, from: FilePosition) -> String {
+    if position.file == from.file {
+        format!("on line {}", position.position.line)
+    } else {
+        "in another file".to_owned()
+    }
 }
 
 /// The names of elements, for hints.

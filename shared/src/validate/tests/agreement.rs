@@ -15,7 +15,7 @@ fn verdicts() -> Option<PathBuf> {
 }
 
 #[test]
-fn agrees_with_the_reference() {
+fn verdicts_on_devfiles_agree_with_the_reference() {
     let Some(folder) = verdicts() else {
         println!("no recorded verdicts above {}: nothing to agree with", env!("CARGO_MANIFEST_DIR"));
         return;

@@ -21,7 +21,7 @@ fn with(lines: &str) -> Vec<String> {
 }
 
 #[test]
-fn found_and_merged() {
+fn parent_in_the_tree_is_found_and_merged() {
     let nothing: [&str; 0] = [];
     for uri in ["base.yaml", "./base.yaml", "../../base.yaml", "x/../base.yaml"] {
         let lines = format!(
@@ -41,7 +41,7 @@ components:
 }
 
 #[test]
-fn wrong() {
+fn wrong_parent_is_reported_at_its_position() {
     for (lines, expected) in [
         ("parent: {uri: nowhere.yaml}\n", vec!["parent/missing 3:15"]),
         ("parent: {uri: ../../../../base.yaml}\n", vec!["parent/missing 3:15"]),
@@ -116,7 +116,7 @@ fn volume_of_a_parent_gets_another_size_below_parent_and_nowhere_else() {
 }
 
 #[test]
-fn chains_and_cycles() {
+fn chain_of_parents_is_followed_and_a_cycle_is_reported() {
     let own = "stacks/s/1.0.0/devfile.yaml";
     let child = format!("{HEAD}parent: {{uri: a.yaml}}\n");
     let a = "schemaVersion: 2.2.0\nparent: {uri: sub/b.yaml}\n";
@@ -134,7 +134,7 @@ fn chains_and_cycles() {
 }
 
 #[test]
-fn plugins_of_the_first_version() {
+fn plugin_of_schema_2_0_is_merged_and_its_mistakes_are_reported() {
     let head = HEAD.replace("2.2.2", "2.0.0");
     let plugin = "schemaVersion: 2.0.0\ncomponents: [{name: box, container: {image: i}}]\n";
     let lines = "components:\n  - name: p\n    plugin: {uri: p.yaml, components: [{name: zz, container: {memoryLimit: 1Gi}}]}\n  - {name: box, volume: {}}\n";
@@ -161,9 +161,9 @@ impl Parents for Web {
 }
 
 #[test]
-fn fetched_parents() {
+fn fetched_parent_is_merged_and_a_missing_one_is_reported() {
     let check = |web: &'static str, lines: &str| {
-        let around = Surroundings { outside: &Web(web), ..Surroundings::ALONE };
+        let around = Surroundings { external: &Web(web), ..Surroundings::ALONE };
         devfile("devfile.yaml", format!("{HEAD}{lines}").as_bytes(), &around)
     };
     let use_box = "commands: [{id: t, exec: {component: box, commandLine: x}}]\n";
@@ -194,7 +194,7 @@ events: {postStart: [four]}
 }
 
 #[test]
-fn what_is_taken_from_others_is_bounded() {
+fn content_of_parents_is_bounded() {
     let plugins = |count: usize, uri: &str| -> String {
         (0..count).map(|index| format!("- {{name: q{index}, plugin: {{uri: {uri}}}}}\n")).collect()
     };
@@ -326,7 +326,7 @@ fn devfile_is_judged_alike_whether_its_parents_are_shared_or_not() {
         };
         let known = KnownParents::default();
         let web = Web("schemaVersion: 2.0.0\ncomponents: [{name: far, volume: {}}]\n");
-        let alone = Surroundings { files: &files, outside: &web, known_parents: None };
+        let alone = Surroundings { files: &files, external: &web, known_parents: None };
         let together = Surroundings { known_parents: Some(&known), ..alone };
         for (index, text) in texts.iter().enumerate() {
             let path = format!("f{index}.yaml");

@@ -14,7 +14,7 @@ fn table(cases: &[(&str, &[&str])]) {
 }
 
 #[test]
-fn schema() {
+fn mistake_against_the_schema_is_reported_at_its_position() {
     table(&[
         ("colour: red\n", &["schema/unknownField 3:1"]),
         ("components: 5\n", &["schema/type 3:13"]),
@@ -45,7 +45,7 @@ fn schema() {
 
 /// The hints that need more than the schema.
 #[test]
-fn hints() {
+fn problem_has_a_hint_with_its_remedy() {
     let hint = |text: &str| check_among(text, &[]).diagnostics[0].hint.clone();
     assert_eq!(hint(&format!("{HEAD}componets: []\n")), "did you mean `components`?");
     let old = HEAD.replace("2.2.2", "2.1.0");
@@ -59,7 +59,7 @@ fn hints() {
 }
 
 #[test]
-fn schema_versions() {
+fn wrong_schema_version_is_reported_at_its_position() {
     for (line, expected) in [
         ("schemaVersion: 2.2.9", "schemaVersion/value 1:16"),
         ("schemaVersion: 2.2.0-", "schemaVersion/value 1:16"),
@@ -79,7 +79,7 @@ fn schema_versions() {
 }
 
 #[test]
-fn metadata() {
+fn mistake_in_metadata_is_reported_at_its_position() {
     for (from, to, expected) in [
         ("name: m, ", "", "metadata/name 2:1"),
         ("displayName: d", "displayName: ''", "metadata/displayName 2:21"),
@@ -104,7 +104,7 @@ fn metadata() {
 }
 
 #[test]
-fn components() {
+fn mistake_in_a_component_is_reported_at_its_position() {
     table(&[
         ("components: [{name: a, volume: {}}, {name: a, volume: {}}]\n", &["component/duplicate 3:44"]),
         (
@@ -132,7 +132,7 @@ fn components() {
 }
 
 #[test]
-fn endpoints_and_annotations() {
+fn conflict_of_endpoints_or_annotations_is_reported_at_its_position() {
     let pair = |first: &str, second: &str| {
         format!(
             "components:\n  - {{name: a, container: {{image: x, {first}}}}}\n  - {{name: b, container: {{image: x, {second}}}}}\n"
@@ -153,7 +153,7 @@ fn endpoints_and_annotations() {
 
 /// Commands over a container `t` and a volume `v`.
 #[test]
-fn commands() {
+fn mistake_in_a_command_is_reported_at_its_position() {
     for (commands, expected) in [
         (
             "[{id: a, exec: {component: t, commandLine: x}}, {id: a, apply: {component: t}}]",
@@ -188,7 +188,7 @@ fn commands() {
 }
 
 #[test]
-fn events() {
+fn event_with_a_wrong_command_is_reported_at_its_position() {
     let commands = "components: [{name: t, container: {image: x}}]
 commands:
   - {id: ap, apply: {component: t}}
@@ -213,7 +213,7 @@ commands:
 }
 
 #[test]
-fn projects() {
+fn mistake_in_a_project_is_reported_at_its_position() {
     table(&[
         ("projects: [{name: p, git: {remotes: {}}}]\n", &["projects/remotes 3:28"]),
         ("projects: [{name: p, git: {remotes: {a: x, b: z}}}]\n", &["projects/remotes 3:28"]),
@@ -231,7 +231,7 @@ fn projects() {
 }
 
 #[test]
-fn variables() {
+fn mistake_in_a_variable_is_reported_at_its_position() {
     table(&[
         ("variables: {m: 1Gi}\ncomponents: [{name: v, volume: {size: \"{{ m }}\"}}]\n", &[]),
         (

@@ -26,7 +26,7 @@ pub(super) const ENTRY_VALUES: usize = 100;
 pub(crate) const FACETS: usize = 7;
 
 impl Facet {
-    /// All facets, each at the place that its number names.
+    /// All facets, each at the position that its number names.
     pub(crate) const ALL: [Self; FACETS] = [
         Self::Types,
         Self::Tags,

@@ -47,11 +47,11 @@ pub(crate) struct Choice<'a> {
     pub(crate) picked: bool,
 }
 
-/// The entries that a query keeps, and the counts beside them.
+/// The entries that match a query, and the counts beside them.
 #[derive(Debug)]
 pub(crate) struct Narrowed {
-    /// Entries by their place in the index.
-    pub(crate) kept: Vec<usize>,
+    /// Entries by their position in the index.
+    pub(crate) matches: Vec<usize>,
     counts: [Vec<usize>; FACETS],
     picked: [Vec<Option<u32>>; FACETS],
 }
@@ -117,7 +117,7 @@ impl Facets {
             query.picked(facet).iter().map(|value| self.columns[facet as usize].number(value)).collect()
         });
         let mut narrowed = Narrowed {
-            kept: Vec::new(),
+            matches: Vec::new(),
             counts: Facet::ALL.map(|facet| vec![0; self.columns[facet as usize].values.len()]),
             picked,
         };
@@ -126,7 +126,7 @@ impl Facets {
             match (failed.next(), failed.next()) {
                 (None, _) => {
                     drop(failed);
-                    narrowed.kept.push(entry);
+                    narrowed.matches.push(entry);
                     Facet::ALL.into_iter().for_each(|facet| self.count(facet, entry, &mut narrowed.counts));
                 }
                 (Some(facet), None) => {
@@ -200,11 +200,11 @@ mod tests {
             });
             format!("{}[{}]", facet.parameter(), texts.collect::<Vec<_>>().join(" "))
         });
-        (narrowed.kept.iter().map(|entry| entries[*entry].name.clone()).collect(), counts.join("\n"))
+        (narrowed.matches.iter().map(|entry| entries[*entry].name.clone()).collect(), counts.join("\n"))
     }
 
     #[test]
-    fn counts_of_everything() {
+    fn query_without_filters_counts_every_value() {
         let (names, counts) = shown("");
         assert_eq!(names, ["kiln", "loom", "forge", "pot", "loom"]);
         insta::assert_snapshot!(counts, @"
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_a_facet_and_all_of_the_facets() {
+    fn entry_needs_one_picked_value_of_each_facet() {
         for (query, names) in [
             ("types=stack", vec!["kiln", "loom", "forge"]),
             ("types=stack,sample&tags=python", vec!["kiln", "pot"]),

@@ -62,7 +62,7 @@ pub(crate) struct DevfileSource<'a> {
 }
 
 impl Lineage {
-    /// Reads the references of all devfiles, which come in the order of the index. `entry` finds an entry and its place by a name,
+    /// Reads the references of all devfiles, which come in the order of the index. `entry` finds an entry and its position by a name,
     /// `is_own` says whether an address is this registry's.
     pub(crate) fn new(
         devfiles: &[DevfileSource<'_>],

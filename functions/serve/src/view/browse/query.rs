@@ -54,14 +54,14 @@ pub(crate) struct ListQuery {
     picked: [Vec<String>; FACETS],
 }
 
-/// Longest search that is looked at; the rest of a longer one is cut off.
+/// Longest search that is read; the rest of a longer one is cut off.
 const SEARCH_CHARS: usize = 200;
 
 impl ListQuery {
     /// Reads a query string. Nothing is an error: senseless values are ignored, and so are values after the first
     /// [`PICKED_VALUES`].
     ///
-    /// `is_known` tells whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
+    /// `is_known` decides whether a text is a value of a facet as a whole, so that a comma in it does not divide it.
     pub(crate) fn parse(raw: &str, is_known: impl Fn(Facet, &str) -> bool) -> Self {
         let mut query = Self { page: 1, ..Self::default() };
         for (name, value) in pairs(raw) {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_out() {
+    fn meaningless_parameter_of_a_list_is_left_out() {
         for raw in ["", "page=0", "page=-1", "page=x", "search=+", "tags=,,&sort=up", "other=1", "&&=&%zz", "tags="] {
             assert_eq!(parse(raw), ListQuery { page: 1, ..ListQuery::default() }, "{raw}");
         }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_short() {
+    fn url_of_a_list_leaves_out_the_defaults() {
         assert_eq!(parse("page=1&sort=relevance").href(), "/viewer");
         assert_eq!(parse("tags=C%23,a&sort=modified").href(), "/viewer?tags=C%23&tags=a&sort=modified");
         assert_eq!(parse("search=a&tags=x&page=3").without(Facet::Tags, "x").href(), "/viewer?search=a");

@@ -32,7 +32,7 @@ const START: u32 = 4;
 const PART: u32 = 2;
 const TYPO: u32 = 1;
 
-/// Most words of a search that are looked for.
+/// Most words of a search; the others are ignored.
 const SEARCHED_WORDS: usize = 12;
 
 /// Longest word that may have a typo, in characters; comparing two takes the product of their lengths.
@@ -228,8 +228,9 @@ pub(crate) fn near_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>)
     let mut rated: Vec<(f64, &str)> = names
         .filter_map(|name| {
             let folded = fold(name);
-            let part = wanted.len() > 1 && (folded.contains(&wanted) || folded.len() > 1 && wanted.contains(&folded));
-            let rating = strsim::jaro_winkler(&wanted, &folded) + if part { 0.3 } else { 0.0 };
+            let is_part =
+                wanted.len() > 1 && (folded.contains(&wanted) || folded.len() > 1 && wanted.contains(&folded));
+            let rating = strsim::jaro_winkler(&wanted, &folded) + if is_part { 0.3 } else { 0.0 };
             (rating > 0.8).then_some((rating, name))
         })
         .collect();
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_in_every_text_the_best_first() {
+    fn search_finds_every_text_of_an_entry_best_first() {
         for (search, names) in [
             ("java", vec!["java-maven", "javascript-web", "python"]),
             ("JAVA  maven", vec!["java-maven"]),
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_by_language_provider_type_and_other_names() {
+    fn search_finds_by_language_provider_type_and_other_names() {
         let entry = |name: &str, entry_type, language: &str, provider: &str, tags: &[&str]| Entry {
             name: name.into(),
             entry_type,
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn forgives_typos_only_where_nothing_is_spelled_so() {
+    fn search_forgives_typos_only_where_nothing_is_spelled_so() {
         for (search, names) in [
             ("pyhton", vec!["python"]),
             ("pythn", vec!["python"]),
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_near() {
+    fn near_names_of_a_misspelt_name_are_the_similar_ones() {
         let names = ["nodejs", "nodejs-angular", "java-maven", "go", "python"];
         let near = |wanted: &str| near_names(wanted, names.into_iter());
         assert_eq!(near("nodjs"), ["nodejs", "nodejs-angular"]);
@@ -389,7 +390,7 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(search in "\\PC{0,60}") {
+        fn search_for_any_text_never_panics(search in "\\PC{0,60}") {
             found(&search);
         }
     }

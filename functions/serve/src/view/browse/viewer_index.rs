@@ -51,8 +51,8 @@ impl ViewerIndex {
         by_age.sort_by_key(|position| Reverse(history.entry(*position).added));
         let mut by_entry_name: HashMap<String, [Option<usize>; 2]> = HashMap::new();
         for (position, entry) in entries.iter().enumerate() {
-            let places = by_entry_name.entry(entry.name.clone()).or_default();
-            places[kind(entry.entry_type)].get_or_insert(position);
+            let positions = by_entry_name.entry(entry.name.clone()).or_default();
+            positions[kind(entry.entry_type)].get_or_insert(position);
         }
         Self {
             facets: Facets::new(entries),
@@ -79,7 +79,7 @@ impl ViewerIndex {
         let scores = self.words.scores(&query.search, order.len());
         let mut narrowed = self.facets.narrow(order.iter().copied().filter(|position| scores[*position] > 0), query);
         if query.sort == Sort::Relevance {
-            narrowed.kept.sort_by_key(|position| Reverse(scores[*position]));
+            narrowed.matches.sort_by_key(|position| Reverse(scores[*position]));
         }
         narrowed
     }
@@ -94,19 +94,19 @@ impl ViewerIndex {
         self.facets.is_known(facet, value)
     }
 
-    /// The place of an entry: of the type that is asked for, else of the stack, else of the sample.
+    /// The position of an entry: of the type that is asked for, else of the stack, else of the sample.
     pub(crate) fn position(&self, name: &str, only: Option<EntryType>) -> Option<usize> {
-        let places = self.by_entry_name.get(name)?;
+        let positions = self.by_entry_name.get(name)?;
         match only {
-            Some(only) => places[kind(only)],
-            None => places[0].or(places[1]),
+            Some(only) => positions[kind(only)],
+            None => positions[0].or(positions[1]),
         }
     }
 
     /// Whether a name alone does not lead to an entry, because a stack has the same name as this sample.
     pub(crate) fn is_shadowed(&self, entry: &Entry) -> bool {
-        let places = self.by_entry_name.get(&entry.name);
-        entry.entry_type == EntryType::Sample && places.is_some_and(|places| places[0].is_some())
+        let positions = self.by_entry_name.get(&entry.name);
+        entry.entry_type == EntryType::Sample && positions.is_some_and(|positions| positions[0].is_some())
     }
 
     /// The names of all entries.
@@ -136,11 +136,11 @@ mod tests {
         let entries = fixture::entries();
         let viewer_index = ViewerIndex::new(&entries, &crate::view::icons::Icons::new(), &[], &[]);
         let query = ListQuery::parse(raw, |facet, value| viewer_index.is_known(facet, value));
-        viewer_index.browse(&query).kept.into_iter().map(|position| title(&entries[position]).to_owned()).collect()
+        viewer_index.browse(&query).matches.into_iter().map(|position| title(&entries[position]).to_owned()).collect()
     }
 
     #[test]
-    fn orders() {
+    fn list_has_the_order_that_its_query_names() {
         assert_eq!(browsed(""), ["Forge", "Kiln", "Loom", "Loom shop", "Pot"]);
         assert_eq!(browsed("sort=modified"), ["Pot", "Kiln", "Loom", "Loom shop", "Forge"]);
         assert_eq!(browsed("sort=newest"), ["Pot", "Loom", "Loom shop", "Kiln", "Forge"]);

@@ -6,13 +6,13 @@ use sha2::{Digest as _, Sha256};
 use super::fragment::{EntryFragment, Fragment, IconData, Rendering};
 use super::query::IconForm;
 
-/// The entries that a query keeps, as pieces of the rendered index.
+/// The entries that match a query, as slices of the rendered index.
 ///
 /// The entity tag is made from the digests of the matches: another release that answers the same has the same tag,
 /// and a client that has the answer already costs no body.
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
-    pieces: Vec<&'a [u8]>,
+    slices: Vec<&'a [u8]>,
     digest: Sha256,
     whole: Option<&'a Bytes>,
 }
@@ -35,7 +35,7 @@ impl Selection<'_> {
     pub(crate) fn body(&self) -> Bytes {
         match self.whole {
             Some(json) => json.clone(),
-            None => self.pieces.concat().into(),
+            None => self.slices.concat().into(),
         }
     }
 }
@@ -54,7 +54,7 @@ impl<'a> Collector<'a> {
         Self {
             rendering,
             icons: (icons == IconForm::Data).then_some(data),
-            selection: Selection { pieces: vec![b"["], digest: Sha256::new(), whole: None },
+            selection: Selection { slices: vec![b"["], digest: Sha256::new(), whole: None },
             all: icons == IconForm::Urls,
         }
     }
@@ -64,33 +64,33 @@ impl<'a> Collector<'a> {
         self.all = false;
     }
 
-    /// Keeps an entry with these of its versions, which has `versions` of them in all.
-    pub(super) fn keep(&mut self, entry: usize, kept: &[usize], versions: usize) {
+    /// Adds an entry with these of its `versions` versions.
+    pub(super) fn add(&mut self, entry: usize, matches: &[usize], versions: usize) {
         let rendering = self.rendering;
         let EntryFragment { head, tail } = &rendering.entries[entry];
-        if self.selection.pieces.len() > 1 {
-            self.selection.pieces.push(b",");
+        if self.selection.slices.len() > 1 {
+            self.selection.slices.push(b",");
         }
-        if kept.len() == versions && self.icons.is_none() {
-            self.selection.pieces.push(&rendering.json[head.range.start..tail.end]);
+        if matches.len() == versions && self.icons.is_none() {
+            self.selection.slices.push(&rendering.json[head.range.start..tail.end]);
             self.digest(head);
-            kept.iter().for_each(|&version| self.digest(&rendering.versions[version]));
+            matches.iter().for_each(|&version| self.digest(&rendering.versions[version]));
             return;
         }
         self.all = false;
         self.write(head);
-        for (place, &version) in kept.iter().enumerate() {
-            if place > 0 {
-                self.selection.pieces.push(b",");
+        for (position, &version) in matches.iter().enumerate() {
+            if position > 0 {
+                self.selection.slices.push(b",");
             }
             self.write(&rendering.versions[version]);
         }
-        self.selection.pieces.push(&rendering.json[tail.clone()]);
+        self.selection.slices.push(&rendering.json[tail.clone()]);
     }
 
-    /// The kept entries.
+    /// The entries that were added.
     pub(super) fn finish(mut self) -> Selection<'a> {
-        self.selection.pieces.push(b"]");
+        self.selection.slices.push(b"]");
         self.selection.whole = self.all.then_some(&self.rendering.json);
         self.selection
     }
@@ -98,14 +98,14 @@ impl<'a> Collector<'a> {
     /// A fragment, with the data of its icon if that is asked for and known.
     fn write(&mut self, fragment: &Fragment) {
         self.digest(fragment);
-        let (json, pieces) = (&self.rendering.json, &mut self.selection.pieces);
+        let (json, slices) = (&self.rendering.json, &mut self.selection.slices);
         let Some((url, icons)) = fragment.icon.as_ref().zip(self.icons) else {
-            pieces.push(&json[fragment.range.clone()]);
+            slices.push(&json[fragment.range.clone()]);
             return;
         };
         let (data, digest) = icons.get(url.icon);
         self.selection.digest.update(digest);
-        pieces.extend([&json[fragment.range.start..url.range.start], data, &json[url.range.end..fragment.range.end]]);
+        slices.extend([&json[fragment.range.start..url.range.start], data, &json[url.range.end..fragment.range.end]]);
     }
 
     fn digest(&mut self, fragment: &Fragment) {

@@ -34,7 +34,7 @@ impl Column {
 
     /// Looks for each of some texts; no entry or version is asked whether it holds more than these.
     ///
-    /// A row must hold them all, so each text is looked for only in the rows that hold the ones before it, and the search ends when
+    /// A row must hold them all, so each text is searched only in the rows that hold the ones before it, and the search ends when
     /// no row is left. A query of a thousand short texts costs little more than one of as many as some row can hold.
     pub(super) fn find_all(&self, folded: &[String]) -> Vec<Found> {
         let mut all = Vec::with_capacity(folded.len());
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_each_text_once() {
+    fn column_keeps_each_text_once() {
         let column = Column::new(Field::Tags, &fixture::entries());
         let mut texts: Vec<_> = column.texts.iter().collect();
         texts.sort();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_looked_for_in_the_rows_that_hold_those_before_it() {
+    fn text_is_searched_in_the_rows_that_match_those_before_it() {
         let entries = fixture::entries();
         let column = Column::new(Field::Tags, &entries);
         let asked = ["go", "deprecated"].map(str::to_owned);
@@ -149,14 +149,14 @@ mod tests {
             let started = Instant::now();
             (column.find_all(texts).len(), started.elapsed())
         };
-        let ((looked_for, all), (_, few)) = (time(&texts), time(&texts[..20]));
-        println!("{looked_for} of {} texts looked for in {all:?}; 20 in {few:?}", texts.len());
-        assert!(looked_for < 100, "{looked_for}");
+        let ((searched, all), (_, few)) = (time(&texts), time(&texts[..20]));
+        println!("{searched} of {} texts searched in {all:?}; 20 in {few:?}", texts.len());
+        assert!(searched < 100, "{searched}");
         assert!(all < 10 * few + Duration::from_millis(20), "{all:?}, 20 of them {few:?}");
     }
 
     #[test]
-    fn finds_by_part_of_the_text() {
+    fn column_finds_a_text_by_a_part_of_it() {
         let entries = fixture::entries();
         let column = Column::new(Field::DisplayName, &entries);
         let found = &column.find_all(&["runtime".to_owned()])[0];

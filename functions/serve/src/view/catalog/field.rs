@@ -1,4 +1,4 @@
-//! The texts that filters look at: where each stands in an entry and in a version.
+//! The texts that filters read: where each stands in an entry and in a version.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// All fields, each at the place that its number names.
+    /// All fields, each at the position that its number names.
     pub(super) const ALL: [Self; 23] = [
         Self::Name,
         Self::DisplayName,
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn fields_stand_where_their_numbers_say() {
-        for (place, field) in Field::ALL.into_iter().enumerate() {
-            assert_eq!(field as usize, place, "{field:?}");
+        for (position, field) in Field::ALL.into_iter().enumerate() {
+            assert_eq!(field as usize, position, "{field:?}");
         }
     }
 

@@ -61,19 +61,19 @@ impl Facts {
         }
     }
 
-    /// The type of an entry, by its place.
-    pub(super) fn entry_type(&self, place: usize) -> EntryType {
-        self.entries[place].entry_type
+    /// The type of an entry, by its position.
+    pub(super) fn entry_type(&self, position: usize) -> EntryType {
+        self.entries[position].entry_type
     }
 
     /// Whether an entry is deprecated.
-    pub(super) fn is_deprecated(&self, place: usize) -> bool {
-        self.entries[place].deprecated
+    pub(super) fn is_deprecated(&self, position: usize) -> bool {
+        self.entries[position].deprecated
     }
 
     /// The number of an entry's versions.
-    pub(super) fn versions(&self, place: usize) -> usize {
-        self.entries[place].versions.len()
+    pub(super) fn versions(&self, position: usize) -> usize {
+        self.entries[position].versions.len()
     }
 }
 
@@ -127,25 +127,25 @@ impl<'a> FilterPlan<'a> {
         Self { facts, schema, tests: filters.iter().map(test).collect() }
     }
 
-    /// Whether `entry` is kept; `kept` holds the versions that are kept of it.
+    /// Whether `entry` matches; fills `matches` with those of its versions that do.
     ///
     /// In schema 2 a filter keeps the versions that meet it; if there is none but the entry's own field meets it, all;
     /// otherwise the entry is out. Several filters must all match. In schema 1 an entry has no versions.
-    pub(super) fn keep(&self, entry: usize, kept: &mut Vec<usize>) -> bool {
+    pub(super) fn keep(&self, entry: usize, matches: &mut Vec<usize>) -> bool {
         let EntryFacts { versions, .. } = &self.facts.entries[entry];
-        kept.clear();
+        matches.clear();
         if self.schema == IndexSchema::V1 {
             return self.tests.iter().all(|test| test.of_shown_entry(self.facts, entry));
         }
-        kept.extend(versions.clone());
+        matches.extend(versions.clone());
         let met = self.tests.iter().all(|test| {
             if versions.clone().any(|version| test.of_version(self.facts, version)) {
-                kept.retain(|&version| test.of_version(self.facts, version));
+                matches.retain(|&version| test.of_version(self.facts, version));
                 return true;
             }
             test.of_entry(self.facts, entry)
         });
-        met && (versions.is_empty() || !kept.is_empty())
+        met && (versions.is_empty() || !matches.is_empty())
     }
 }
 
@@ -188,7 +188,7 @@ impl Test<'_> {
     }
 }
 
-/// Whether every text that was looked for stands in `texts`. Only a list of architectures that is empty means all.
+/// Whether every searched text stands in `texts`. Only a list of architectures that is empty means all.
 fn holds_all(field: Field, found: &[Found], texts: &[u32]) -> bool {
     if texts.is_empty() {
         return field == Field::Architectures;
@@ -212,8 +212,8 @@ mod tests {
     const ALL: &str = "go@2.10.0,2.9.0,1.2.0 java@1.3.0-rc,1.2.0 go@1.0.0,2.0.0 plain";
 
     #[test]
-    fn filters_in_schema_2() {
-        for (query, kept) in [
+    fn query_in_schema_2_keeps_the_matching_versions() {
+        for (query, expected) in [
             ("", ALL),
             ("name=GO", "go@2.10.0,2.9.0,1.2.0 go@1.0.0,2.0.0"),
             ("name=%20", ALL),
@@ -260,26 +260,26 @@ mod tests {
             ("minLastModified=2026-02-18", ""),
             ("minLastModified=2024-01-02&maxLastModified=2024-02-29", "java@1.3.0-rc go@2.0.0"),
         ] {
-            assert_eq!(v2(query), kept, "{query}");
+            assert_eq!(v2(query), expected, "{query}");
         }
     }
 
     #[test]
-    fn filters_intersect() {
-        for (query, kept) in [
+    fn several_filters_keep_their_intersection() {
+        for (query, expected) in [
             ("name=go&default=false&tags=deprecated", "go@2.9.0,1.2.0"),
             ("description=1.19&resources=archive.tar", "go@2.9.0"),
             ("description=1.19&default=true", ""),
             ("deprecated=true&default=true", "java@1.2.0"),
             ("icon=base64&default=true&language=go", "go@2.10.0 go@2.0.0"),
         ] {
-            assert_eq!(v2(query), kept, "{query}");
+            assert_eq!(v2(query), expected, "{query}");
         }
     }
 
     #[test]
-    fn filters_in_schema_1() {
-        for (query, kept) in [
+    fn query_in_schema_1_keeps_the_matching_entries() {
+        for (query, expected) in [
             ("", "go java go plain"),
             ("minVersion=abc", "go java go plain"),
             ("resources=archive.tar", "go"),
@@ -293,7 +293,7 @@ mod tests {
             ("deprecated=true", "java"),
             ("description=1.18", ""),
         ] {
-            assert_eq!(v1(query), kept, "{query}");
+            assert_eq!(v1(query), expected, "{query}");
         }
         assert_eq!(names(IndexSchema::V1, IndexKind::Sample, "name=go"), "go");
         assert_eq!(names(IndexSchema::V2, IndexKind::Stack, "name=go"), "go@2.10.0,2.9.0,1.2.0");

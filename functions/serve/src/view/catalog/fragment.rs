@@ -1,4 +1,4 @@
-//! The JSON of an index in pieces that answers are put together from.
+//! The JSON of an index in fragments, of which answers are composed.
 //!
 //! The whole index is rendered once for a release and shape. Every entry and version knows where it stands in that
 //! text, where its icon stands, and the digest of its content, so an answer copies text and never serializes.
@@ -25,7 +25,7 @@ pub(super) struct Rendering {
     pub(super) versions: Vec<Fragment>,
 }
 
-/// A piece of the JSON.
+/// A range of the JSON.
 #[derive(Debug)]
 pub(super) struct Fragment {
     pub(super) range: Range<usize>,
@@ -113,8 +113,8 @@ impl Rendering {
                 page.json.extend_from_slice(VERSIONS);
             }
             head.range.end = page.json.len();
-            for (place, version) in versions.iter().enumerate() {
-                if place > 0 {
+            for (position, version) in versions.iter().enumerate() {
+                if position > 0 {
                     page.separate();
                 }
                 all_versions.push(page.write(&to_compact_json(version), None));
@@ -130,15 +130,15 @@ impl Rendering {
         Self { json: page.finish(), entries: fragments, versions: all_versions }
     }
 
-    /// The JSON of an entry, by its place.
-    pub(super) fn entry(&self, place: usize) -> &[u8] {
-        let EntryFragment { head, tail } = &self.entries[place];
+    /// The JSON of an entry, by its position.
+    pub(super) fn entry(&self, position: usize) -> &[u8] {
+        let EntryFragment { head, tail } = &self.entries[position];
         &self.json[head.range.start..tail.end]
     }
 
     /// The JSON of an entry without its versions.
-    pub(super) fn head(&self, place: usize) -> Vec<u8> {
-        let EntryFragment { head, tail } = &self.entries[place];
+    pub(super) fn head(&self, position: usize) -> Vec<u8> {
+        let EntryFragment { head, tail } = &self.entries[position];
         let (start, end) = (&self.json[head.range.clone()], &self.json[tail.clone()]);
         let start = start.strip_suffix(VERSIONS).unwrap_or(start);
         [start, end.strip_prefix(b"]").unwrap_or(end)].concat()

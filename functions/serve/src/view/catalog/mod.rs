@@ -76,28 +76,28 @@ impl Catalog {
         self.v2.entries.len()
     }
 
-    /// An entry by its place in the order of the index, read from its JSON: thousands of them would take more memory than all else,
+    /// An entry by its position in the index, read from its JSON: thousands of them would take more memory than all else,
     /// and few are asked for at a time.
     ///
     /// # Panics
-    /// When there is no such place.
-    pub(crate) fn entry(&self, place: usize) -> Entry {
-        serde_json::from_slice(self.v2.entry(place)).expect("the JSON was made from an entry")
+    /// When there is no such position.
+    pub(crate) fn entry(&self, position: usize) -> Entry {
+        serde_json::from_slice(self.v2.entry(position)).expect("the JSON was made from an entry")
     }
 
     /// The same without its versions, of which there may be hundreds.
-    pub(crate) fn head(&self, place: usize) -> Entry {
-        serde_json::from_slice(&self.v2.head(place)).expect("the JSON was made from an entry")
+    pub(crate) fn head(&self, position: usize) -> Entry {
+        serde_json::from_slice(&self.v2.head(position)).expect("the JSON was made from an entry")
     }
 
     /// The number of an entry's versions.
-    pub(crate) fn versions(&self, place: usize) -> usize {
-        self.facts.versions(place)
+    pub(crate) fn versions(&self, position: usize) -> usize {
+        self.facts.versions(position)
     }
 
     /// Whether an entry is deprecated.
-    pub(crate) fn is_deprecated(&self, place: usize) -> bool {
-        self.facts.is_deprecated(place)
+    pub(crate) fn is_deprecated(&self, position: usize) -> bool {
+        self.facts.is_deprecated(position)
     }
 
     /// The work of a query, in bytes that could be compressed in the same time: for each text, a part of the index is searched.
@@ -110,7 +110,7 @@ impl Catalog {
         (rendering.json.len() / 64).saturating_mul(query.texts().saturating_add(1)).saturating_add(icons)
     }
 
-    /// The entries that `query` keeps: the entity tag at once, the body when it is wanted.
+    /// The entries that match `query`: the entity tag at once, the body when it is wanted.
     pub(crate) fn select(&self, schema: IndexSchema, kind: IndexKind, query: &Query) -> Selection<'_> {
         let rendering = match schema {
             IndexSchema::V1 => &self.v1,
@@ -118,14 +118,14 @@ impl Catalog {
         };
         let filter_plan = FilterPlan::new(&self.facts, schema, &query.filters);
         let mut collector = Collector::new(rendering, query.icons, &self.icons);
-        let mut kept = Vec::new();
-        for place in 0..self.len() {
-            if kind.holds(self.facts.entry_type(place)) && filter_plan.keep(place, &mut kept) {
+        let mut versions = Vec::new();
+        for position in 0..self.len() {
+            if kind.holds(self.facts.entry_type(position)) && filter_plan.keep(position, &mut versions) {
                 let all = match schema {
                     IndexSchema::V1 => 0,
-                    IndexSchema::V2 => self.facts.versions(place),
+                    IndexSchema::V2 => self.facts.versions(position),
                 };
-                collector.keep(place, &kept, all);
+                collector.add(position, &versions, all);
             } else {
                 collector.skip();
             }

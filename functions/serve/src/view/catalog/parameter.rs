@@ -22,11 +22,11 @@ pub(super) struct Parameter {
 /// The values of a parameter and their effects.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// One text, looked for in a field.
+    /// One text, searched in a field.
     Text(Field),
-    /// Texts, all looked for in a field.
+    /// Texts, all searched in a field.
     Texts(Field, Repeats),
-    /// Some of a few words, all looked for in a field.
+    /// Some of a few words, all searched in a field.
     Words(Field, &'static [&'static str], Repeats),
     /// The form of icons.
     Icon,
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn openapi_says_what_is_taken() {
+    fn openapi_parameter_has_the_values_that_are_valid() {
         let by_name = |name| PARAMETERS.iter().find(|parameter| parameter.name == name).unwrap().openapi();
         assert_eq!(
             by_name("arch"),

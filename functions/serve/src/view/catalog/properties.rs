@@ -32,15 +32,15 @@ fn condition() -> impl Strategy<Value = (usize, String)> {
     })
 }
 
-type Kept = BTreeMap<(bool, String), Vec<String>>;
+type Matches = BTreeMap<(bool, String), Vec<String>>;
 
 fn answer(schema: IndexSchema, query: &str) -> Vec<Entry> {
     let body = fixture::answer(catalog(), schema, IndexKind::All, &parse(schema, query)).body;
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The versions that are kept of each entry that is.
-fn kept(schema: IndexSchema, query: &str) -> Kept {
+/// The matching versions of each matching entry.
+fn matches(schema: IndexSchema, query: &str) -> Matches {
     let versions = |entry: &Entry| entry.versions.iter().map(|version| version.version.clone()).collect();
     let key = |entry: &Entry| (entry.entry_type == EntryType::Sample, entry.name.clone());
     answer(schema, query).iter().map(|entry| (key(entry), versions(entry))).collect()
@@ -59,33 +59,33 @@ proptest! {
         let part = answer(IndexSchema::V2, &query);
         let own = |entries: &[Entry]| -> Vec<Entry> { entries.iter().map(without_versions).collect() };
         prop_assert!(is_subsequence(&own(&part), &own(&whole)), "{}", query);
-        let all = kept(IndexSchema::V2, "");
-        for (entry, versions) in kept(IndexSchema::V2, &query) {
+        let all = matches(IndexSchema::V2, "");
+        for (entry, versions) in matches(IndexSchema::V2, &query) {
             prop_assert!(is_subsequence(&versions, &all[&entry]), "{}", query);
         }
     }
 
     #[test]
-    fn filters_intersect(a in condition(), b in condition()) {
+    fn two_filters_keep_the_intersection_of_each(a in condition(), b in condition()) {
         // A scalar is given once, so only different parameters can be asked together.
         prop_assume!(a.0 != b.0);
         for schema in [IndexSchema::V1, IndexSchema::V2] {
-            let (of_a, of_b) = (kept(schema, &a.1), kept(schema, &b.1));
+            let (of_a, of_b) = (matches(schema, &a.1), matches(schema, &b.1));
             let common = |(entry, versions): (&(bool, String), &Vec<String>)| {
                 let other = of_b.get(entry)?;
                 let both: Vec<_> = versions.iter().filter(|version| other.contains(version)).cloned().collect();
                 (versions.is_empty() || !both.is_empty()).then(|| (entry.clone(), both))
             };
-            let expected: Kept = of_a.iter().filter_map(common).collect();
-            prop_assert_eq!(kept(schema, &format!("{}&{}", a.1, b.1)), expected.clone());
-            prop_assert_eq!(kept(schema, &format!("{}&{}", b.1, a.1)), expected);
+            let expected: Matches = of_a.iter().filter_map(common).collect();
+            prop_assert_eq!(matches(schema, &format!("{}&{}", a.1, b.1)), expected.clone());
+            prop_assert_eq!(matches(schema, &format!("{}&{}", b.1, a.1)), expected);
         }
     }
 
     #[test]
     fn asking_for_more_texts_keeps_less(first in "[a-z.]{1,2}", second in "[a-z.]{1,2}") {
-        let both = kept(IndexSchema::V1, &format!("tags={first}&tags={second}"));
-        let one = kept(IndexSchema::V1, &format!("tags={first}"));
+        let both = matches(IndexSchema::V1, &format!("tags={first}&tags={second}"));
+        let one = matches(IndexSchema::V1, &format!("tags={first}"));
         prop_assert!(both.keys().all(|entry| one.contains_key(entry)));
     }
 

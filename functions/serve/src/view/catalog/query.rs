@@ -81,7 +81,7 @@ impl Query {
     /// A known parameter has an invalid value.
     pub fn parse(schema: IndexSchema, raw: &str) -> Result<Self, BadParameter> {
         let mut query = Self::default();
-        for (parameter, values) in given(Parameter::of_schema(schema), raw) {
+        for (parameter, values) in values_by_parameter(Parameter::of_schema(schema), raw) {
             check(parameter, &values)?;
             match filter(parameter, &values)? {
                 Some(filter) => query.filters.push(filter),
@@ -114,7 +114,7 @@ impl SchemaVersionRange {
     /// One of the two has an invalid value.
     pub(crate) fn parse(raw: &str) -> Result<Self, BadParameter> {
         let mut limits = Vec::new();
-        for (parameter, values) in given(Parameter::of_devfiles(), raw) {
+        for (parameter, values) in values_by_parameter(Parameter::of_devfiles(), raw) {
             check(parameter, &values)?;
             if let Some(Filter::SchemaVersion(bound, limit)) = filter(parameter, &values)? {
                 limits.push((bound, limit));
@@ -140,18 +140,18 @@ impl Bound {
     }
 }
 
-/// The parameters that are given, each with its values in order.
-fn given(
+/// Returns the known parameters of a query string, each with its values in order.
+fn values_by_parameter(
     known: impl Iterator<Item = &'static Parameter>,
     raw: &str,
 ) -> impl Iterator<Item = (&'static Parameter, Vec<Cow<'_, str>>)> {
-    let mut given: Vec<_> = known.map(|parameter| (parameter, Vec::new())).collect();
+    let mut found: Vec<_> = known.map(|parameter| (parameter, Vec::new())).collect();
     for (name, value) in pairs(raw) {
-        if let Some((_, values)) = given.iter_mut().find(|(parameter, _)| parameter.name == name) {
+        if let Some((_, values)) = found.iter_mut().find(|(parameter, _)| parameter.name == name) {
             values.push(value);
         }
     }
-    given.into_iter().filter(|(_, values)| !values.is_empty())
+    found.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
 /// Checks the rules for the values of every parameter.
@@ -176,7 +176,7 @@ fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParame
 fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filter>, BadParameter> {
     let bad = || refuse(parameter, "has an invalid value");
     let value = values.first().map_or("", |value| value.as_ref());
-    // To look for a text twice finds nothing else.
+    // A second search for a text finds nothing else.
     let texts = || values.iter().map(|value| fold(value)).collect::<BTreeSet<_>>().into_iter().collect();
     Ok(Some(match parameter.kind {
         Kind::Text(field) | Kind::Texts(field, _) => Filter::Texts(field, texts()),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_form_encoding() {
+    fn query_string_is_read_as_a_form() {
         let go = v2("name=go").unwrap();
         for same in ["name=g%6F", "n%61me=go", "&&name=+GO%20&", "bogus=1&name=go&tags[]=x", "name=go&NAME=java"] {
             assert_eq!(v2(same).unwrap(), go, "{same}");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_a_parameter_does_not_take() {
+    fn value_that_a_parameter_does_not_take_is_refused() {
         for (raw, parameter) in [
             ("name=", "name"),
             ("name", "name"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_a_parameter_takes() {
+    fn value_that_a_parameter_takes_is_read() {
         for raw in [
             "tags=a&tags=a",
             "links=a&links=a",
@@ -302,20 +302,20 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_given_again_is_looked_for_once() {
+    fn repeated_text_is_searched_once() {
         let once = v2("tags=go&links=a").unwrap();
         assert_eq!(v2(&format!("links=a{}", "&tags=go&tags=+GO".repeat(500))).unwrap(), once);
         assert_eq!(once.texts(), 2);
     }
 
     #[test]
-    fn schema_1_ignores_what_it_does_not_know() {
+    fn query_in_schema_1_ignores_unknown_parameters() {
         let raw = "minVersion=abc&maxSchemaVersion=&default=x&commandGroups=x&deploymentScopes=x&minLastModified=x";
         assert!(Query::parse(IndexSchema::V1, raw).unwrap().is_empty());
     }
 
     #[test]
-    fn says_what_is_taken() {
+    fn error_of_an_invalid_value_names_the_valid_ones() {
         assert_eq!(
             v2("minVersion=abc").unwrap_err().to_string(),
             "the parameter `minVersion` has an invalid value; it takes one version of two or three \
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_schema_versions() {
+    fn range_of_schema_versions_admits_the_versions_within() {
         let range = SchemaVersionRange::parse("minSchemaVersion=2.1&maxSchemaVersion=2.2.0&name=").unwrap();
         for (version, inside) in [("2.1.0", true), ("2.2.0-alpha", true), ("2.2.1", false), ("", false)] {
             assert_eq!(range.admits(version), inside, "{version}");
@@ -339,14 +339,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn query_of_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let raw = String::from_utf8_lossy(&bytes);
             let _ = Query::parse(IndexSchema::V1, &raw);
             let _ = Query::parse(IndexSchema::V2, &raw);
         }
 
         #[test]
-        fn never_panics_on_known_names(name in 0..32usize, value in "[%+;=&0-9a-zA-Z.é-]{0,12}") {
+        fn known_parameter_with_any_value_never_panics(name in 0..32usize, value in "[%+;=&0-9a-zA-Z.é-]{0,12}") {
             let name = super::super::parameter::PARAMETERS[name].name;
             let raw = format!("{name}={value}");
             if let Err(bad) = v2(&raw) { prop_assert!(bad.to_string().contains(bad.parameter())); }

@@ -14,7 +14,7 @@ pub enum IndexSchema {
 /// Which entries an index route is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum IndexKind {
-    /// Stacks; a route without a last part means these.
+    /// Stacks; a route without a last segment means these.
     Stack,
     /// Samples.
     Sample,
@@ -27,9 +27,9 @@ impl IndexKind {
     pub(crate) const NAMES: [(&'static str, Self); 3] =
         [("stack", Self::Stack), ("sample", Self::Sample), ("all", Self::All)];
 
-    /// The kind that the last part of a path names, case-sensitive.
-    pub(crate) fn from_path(part: &str) -> Option<Self> {
-        Self::NAMES.into_iter().find(|(name, _)| *name == part).map(|(_, kind)| kind)
+    /// The kind that the last segment of a path names, case-sensitive.
+    pub(crate) fn from_path(segment: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(name, _)| *name == segment).map(|(_, kind)| kind)
     }
 
     pub(super) fn holds(self, entry_type: EntryType) -> bool {

@@ -8,22 +8,24 @@ fn ask(schema: IndexSchema, kind: IndexKind, query: &str) -> IndexAnswer {
 
 #[test]
 fn kinds_are_named_by_paths() {
-    for (part, kind) in [("stack", Some(IndexKind::Stack)), ("Stack", None), ("all ", None), ("", None), ("..", None)] {
-        assert_eq!(IndexKind::from_path(part), kind, "{part}");
+    for (segment, kind) in
+        [("stack", Some(IndexKind::Stack)), ("Stack", None), ("all ", None), ("", None), ("..", None)]
+    {
+        assert_eq!(IndexKind::from_path(segment), kind, "{segment}");
     }
 }
 
 #[test]
 fn a_stack_and_a_sample_may_share_a_name() {
     let catalog = catalog();
-    let read: Vec<Entry> = (0..catalog.len()).map(|place| catalog.entry(place)).collect();
+    let read: Vec<Entry> = (0..catalog.len()).map(|position| catalog.entry(position)).collect();
     assert_eq!(read, entries());
-    for (place, entry) in read.into_iter().enumerate() {
+    for (position, entry) in read.into_iter().enumerate() {
         assert_eq!(
-            (catalog.versions(place), catalog.is_deprecated(place)),
+            (catalog.versions(position), catalog.is_deprecated(position)),
             (entry.versions.len(), is_deprecated(&entry))
         );
-        assert_eq!(catalog.head(place), Entry { versions: Vec::new(), ..entry });
+        assert_eq!(catalog.head(position), Entry { versions: Vec::new(), ..entry });
     }
 }
 
@@ -91,11 +93,11 @@ fn schema_1_shows_and_filters_tags_and_architectures_of_the_default_version() {
     let of_default = ("new".to_owned(), "amd64".to_owned());
     assert_eq!(shown, [of_default.clone(), of_default, ("new old".to_owned(), "amd64 s390x".to_owned())]);
     let names = |schema, query| -> String {
-        let kept: Vec<Entry> = serde_json::from_slice(&ask(schema, query)).unwrap();
-        kept.iter().map(fixture::label).collect::<Vec<_>>().join(" ")
+        let matches: Vec<Entry> = serde_json::from_slice(&ask(schema, query)).unwrap();
+        matches.iter().map(fixture::label).collect::<Vec<_>>().join(" ")
     };
-    for (query, kept) in [("arch=s390x", "silent"), ("arch=amd64", "stack sample silent"), ("tags=old", "silent")] {
-        assert_eq!(names(IndexSchema::V1, query), kept, "{query}");
+    for (query, expected) in [("arch=s390x", "silent"), ("arch=amd64", "stack sample silent"), ("tags=old", "silent")] {
+        assert_eq!(names(IndexSchema::V1, query), expected, "{query}");
     }
     assert_eq!(names(IndexSchema::V2, "tags=old"), "stack@0.1.0 sample@0.1.0 silent@0.1.0");
 }

@@ -159,7 +159,7 @@ mod tests {
     const OWN: &str = "https://r.example.org";
 
     #[test]
-    fn parents_that_are_elsewhere() {
+    fn plan_has_the_parent_on_another_host() {
         let uri = |uri: &str| Location::External(ExternalParent::Uri(uri.to_owned()));
         let stack = |version: Option<&str>| {
             let registry = Some("https://o.example.org".to_owned());
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn starters_that_are_elsewhere() {
+    fn plan_has_the_starter_projects_on_other_hosts() {
         let devfile = "starterProjects:\n- {name: git, git: {remotes: {o: 'https://x/y'}}}\n- {name: here, zip: {location: a.zip}}\n- \
                        {name: own, zip: {location: 'https://r.example.org/stacks/x/a.zip'}}\n- {name: ../up, zip: {location: \
                        'https://x/a.zip'}}\n- {name: zip, zip: {location: 'https://x/a.zip'}}\n- {name: zip, zip: {location: \

@@ -54,10 +54,10 @@ impl UpstreamFetcher {
         if !fetch {
             return Self::without_fetches();
         }
-        let outside = Self::new(client, if strict { Icons::Strict } else { Icons::Lenient });
+        let fetcher = Self::new(client, if strict { Icons::Strict } else { Icons::Lenient });
         match (stacks, public_url) {
-            (Some(stacks), Some(public_url)) => outside.offline(stacks, &public_url),
-            _ => outside,
+            (Some(stacks), Some(public_url)) => fetcher.offline(stacks, &public_url),
+            _ => fetcher,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The positions of a release's content in the OCI registry, so that the bucket can be rebuilt from it alone.
+//! The locations of a release's content in the OCI registry, so that the bucket can be rebuilt from it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::artifact::{self, ARCHIVE};
 use crate::digest::Digest;
 use crate::limits;
 
-/// The position of a blob in the OCI registry.
+/// The location of a blob in the OCI registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlobLocation<'a> {
     /// It is a layer of an artifact of this stack.
@@ -20,36 +20,36 @@ pub enum BlobLocation<'a> {
 }
 
 impl Release {
-    /// The place of every blob but those that need none: the config of all artifacts, and no bytes at all.
-    pub fn places(&self) -> BTreeMap<Digest, BlobLocation<'_>> {
+    /// The location of every blob but those that need none: the config of all artifacts, and no bytes at all.
+    pub fn blob_locations(&self) -> BTreeMap<Digest, BlobLocation<'_>> {
         let content = &self.content;
-        let mut places = BTreeMap::new();
+        let mut locations = BTreeMap::new();
         for version in &content.versions {
             for layer in &version.layers {
-                places.insert(layer.digest, BlobLocation::Layer(version.stack.as_str()));
+                locations.insert(layer.digest, BlobLocation::Layer(version.stack.as_str()));
             }
         }
         for version in &content.versions {
             let Some(archive) = version.layers.iter().find(|layer| layer.title == ARCHIVE) else { continue };
             for (_, file) in files_below(&content.files, &version.folder).filter(|(path, _)| version.archives(path)) {
-                places.entry(file.digest).or_insert(BlobLocation::Archived(&version.stack, archive.digest));
+                locations.entry(file.digest).or_insert(BlobLocation::Archived(&version.stack, archive.digest));
             }
         }
         let files = content.files.values().map(|file| file.digest);
         let icons = content.icons.values().map(|icon| icon.digest);
         for digest in files.chain(icons).chain(self.read_from.keys().copied()) {
-            places.entry(digest).or_insert(BlobLocation::Index);
+            locations.entry(digest).or_insert(BlobLocation::Index);
         }
-        places.retain(|digest, _| artifact::known(*digest).is_none());
-        places
+        locations.retain(|digest, _| artifact::known(*digest).is_none());
+        locations
     }
 
     /// The blobs that are copied through files, one at a time; all others are copied in memory, several at a time. Files of a
     /// repository, layers and documents always fit into memory; starter projects of offline stacks need not.
     pub fn file_backed(&self) -> BTreeSet<Digest> {
-        let places = self.places();
+        let locations = self.blob_locations();
         let is_file =
-            |blob: &Digest| places.get(blob) == Some(&BlobLocation::Index) && !self.read_from.contains_key(blob);
+            |blob: &Digest| locations.get(blob) == Some(&BlobLocation::Index) && !self.read_from.contains_key(blob);
         let blobs = self.blobs().into_iter().filter(|(blob, size)| *size > limits::FILE_BYTES && is_file(blob));
         blobs.map(|(blob, _)| blob).collect()
     }

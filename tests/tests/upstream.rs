@@ -24,8 +24,8 @@ async fn icons() -> String {
 }
 
 #[tokio::test]
-async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
-    let elsewhere = icons().await;
+async fn upstream_content_is_published_and_stays_when_it_is_no_longer_fetched() {
+    let host_url = icons().await;
     let vase = TestRegistry::of(&TestRegistry::example()).await;
     vase.write(".devfile.yaml", DEVFILE);
     vase.commit();
@@ -36,8 +36,8 @@ async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
     std::fs::remove_dir_all(registry.repository.path().join("samples")).unwrap();
     let entries = |broken: &str| {
         format!(
-            "samples:\n  - name: vase\n    displayName: Vase\n    icon: {elsewhere}/icon\n    git: {{remotes: {{origin: \
-             {git_host}/example/registry.git}}, revision: v1}}\n  - name: bowl\n    icon: {elsewhere}/{broken}\n    git: {{remotes: \
+            "samples:\n  - name: vase\n    displayName: Vase\n    icon: {host_url}/icon\n    git: {{remotes: {{origin: \
+             {git_host}/example/registry.git}}, revision: v1}}\n  - name: bowl\n    icon: {host_url}/{broken}\n    git: {{remotes: \
              {{origin: {git_host}/clay/bowl}}}}\n"
         )
     };
@@ -58,7 +58,7 @@ async fn what_is_elsewhere_is_published_and_stays_when_it_goes_away() {
     let strict = closed.with("FETCH", "true").with("STRICT_ICONS", "true");
     strict.write("extraDevfileEntries.yaml", format!("{}# again\n", entries("other")));
     let report = strict.refresh().await.unwrap();
-    let held: Vec<&str> =
-        report["quarantined"].as_array().unwrap().iter().filter_map(|held| held["name"].as_str()).collect();
-    assert!(held.contains(&"bowl") && !held.contains(&"vase"), "{report}");
+    let quarantined: Vec<&str> =
+        report["quarantined"].as_array().unwrap().iter().filter_map(|part| part["name"].as_str()).collect();
+    assert!(quarantined.contains(&"bowl") && !quarantined.contains(&"vase"), "{report}");
 }

@@ -16,7 +16,7 @@ use crate::validate::{ExternalParent, Found};
 /// Most rounds of fetching parents, each of which may name further ones.
 const ROUNDS: usize = 5;
 
-/// Reads the tree, and fetches versions that live elsewhere and parents, until nothing is missing. The parents are given along.
+/// Reads the tree, and fetches upstream versions and parents, until nothing is missing. Returns the parents, too.
 pub(super) async fn bring_in(
     run: &Run<'_>,
     tree: &mut Tree,
@@ -24,12 +24,12 @@ pub(super) async fn bring_in(
 ) -> (Repository, BTreeMap<ExternalParent, Found>) {
     let mut parents = FetchedParents::default();
     let mut repository = Repository::parse_among(tree, &parents);
-    let elsewhere = repository.elsewhere.clone();
-    let outcomes = each(&elsewhere, |version| fetch(run, version)).await;
-    let mut kept = BTreeSet::new();
+    let versions = repository.upstream_versions.clone();
+    let outcomes = each(&versions, |version| fetch(run, version)).await;
+    let mut retained = BTreeSet::new();
     let mut problems = Vec::new();
     let mut fetched = Vec::new();
-    for (version, outcome) in elsewhere.iter().zip(outcomes) {
+    for (version, outcome) in versions.iter().zip(outcomes) {
         let subject = Pending::of_part(&version.part);
         note_pending(run, &version.git, outcome.as_ref().err(), &subject, &mut upstream.pending);
         match outcome {
@@ -37,7 +37,7 @@ pub(super) async fn bring_in(
                 Ok(()) => fetched.push((version, origin)),
                 Err(error) => problems.push((version, Unavailable::lasting(error))),
             },
-            Ok(None) => drop(kept.insert(version.part.clone())),
+            Ok(None) => drop(retained.insert(version.part.clone())),
             Err(unavailable) => problems.push((version, unavailable)),
         }
     }
@@ -49,19 +49,19 @@ pub(super) async fn bring_in(
         }
         repository = Repository::parse_among(tree, &parents);
     }
-    repository.kept.extend(kept);
+    repository.retained.extend(retained);
     let published: BTreeSet<&str> =
         run.previous.into_iter().flat_map(|p| &p.content.versions).map(|version| version.folder.as_str()).collect();
     for (version, Unavailable { reason, is_temporary }) in problems {
         let problem = problem(version, reason);
         if run.client.is_none() {
-            repository.kept.insert(version.part.clone());
+            repository.retained.insert(version.part.clone());
         } else if is_temporary || published.contains(version.folder.as_str()) {
-            repository.kept.insert(version.part.clone());
+            repository.retained.insert(version.part.clone());
             repository.warnings.push(problem);
             upstream.pending.add(Pending::of_part(&version.part), PendingReason::Unreachable);
         } else {
-            repository.hold(version.part.clone(), vec![Diagnostic { severity: Severity::Error, ..problem }]);
+            repository.quarantine(version.part.clone(), vec![Diagnostic { severity: Severity::Error, ..problem }]);
         }
     }
     // An invalid version is fetched again, so that it is reported again.

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devfiles_of_registries() {
+    fn url_of_a_parent_by_id_is_below_its_registry() {
         let url = |registry, version| of_registry(registry, "go", version).unwrap();
         assert_eq!(url("https://r.example.org", None), "https://r.example.org/devfiles/go");
         assert_eq!(url("https://r.example.org/base/?q", Some("1.0.0")), "https://r.example.org/base/devfiles/go/1.0.0");

@@ -16,13 +16,13 @@ use crate::fetch::server::{TestServer, ok, status};
 use crate::fetch::{Hosts, Loopback, Rules};
 use crate::git::Client;
 use crate::git::server::{Filters, GitHost};
-use crate::outside::tests::of_environment;
-use crate::outside::{Icons, UpstreamFetcher};
 use crate::release::{self, Draft, Release};
 use crate::repository::Part;
 use crate::repository::tests::{devfile, tree};
 use crate::source::Listing;
 use crate::tree::Tree;
+use crate::upstream::tests::of_environment;
+use crate::upstream::{Icons, UpstreamFetcher};
 
 const URL: &str = "https://r.example.org";
 
@@ -39,10 +39,10 @@ pub(crate) fn zip(name: &str, content: &str) -> Vec<u8> {
 }
 
 /// Asks the own machine alone.
-pub(crate) fn outside(stacks: &str) -> UpstreamFetcher {
+pub(crate) fn fetcher(stacks: &str) -> UpstreamFetcher {
     let rules = Rules { hosts: Hosts::Only([].into()), loopback: Loopback::Allowed, ..Rules::default() };
-    let outside = UpstreamFetcher::new(Client::anonymous(rules), Icons::Lenient);
-    outside.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
+    let fetcher = UpstreamFetcher::new(Client::anonymous(rules), Icons::Lenient);
+    fetcher.offline(stacks.parse().unwrap(), &URL.parse().unwrap())
 }
 
 /// The stored content by digest.
@@ -72,10 +72,10 @@ impl Keep for Full {
     }
 }
 
-async fn publish(outside: &UpstreamFetcher, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
-    let mut complete = outside.complete(tree.clone(), previous).await;
+async fn publish(fetcher: &UpstreamFetcher, tree: &Tree, previous: Option<&Release>, keep: &Memory) -> Release {
+    let mut complete = fetcher.complete(tree.clone(), previous).await;
     let plan = release::Plan::everything(Listing::of(tree));
-    outside.take_offline(&mut complete, &plan, previous, Known::Kept, keep).await.unwrap();
+    fetcher.take_offline(&mut complete, &plan, previous, Known::Reused, keep).await.unwrap();
     let draft = Draft::new((&complete.repository, &complete.upstream), &complete.tree, previous, &plan);
     let built = draft.finish("0".repeat(40).parse().unwrap(), "test", &Default::default(), None);
     Release::clone(&built.release)
@@ -91,7 +91,7 @@ fn lacking(release: &Release) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
+async fn unavailable_content_is_named_and_the_rest_is_published() {
     let clay = zip("README.md", "clay");
     let server = TestServer::start(move |path, _| match path {
         "/clay.zip" => ok(&clay, ""),
@@ -106,8 +106,8 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     );
     let devfile = devfile("kiln", "1.0.0") + &starters;
     let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile), ("stacks/kiln/taken-offline.zip", "committed")]);
-    let (outside, keep) = (outside("all"), Memory::default());
-    let release = publish(&outside, &tree, None, &keep).await;
+    let (fetcher, keep) = (fetcher("all"), Memory::default());
+    let release = publish(&fetcher, &tree, None, &keep).await;
     let expected = [
         "the component `k` of",
         "the starter project `taken` was not fetched: the folder has a file taken-offline.zip already",
@@ -126,18 +126,18 @@ async fn what_cannot_be_had_is_said_and_the_rest_is_had() {
     assert_eq!(version.devfile.matches("127.0.0.1").count(), 3);
     assert!(keep.0.lock().unwrap().contains_key(&release.content.files["stacks/kiln/clay-offline.zip"].digest));
     assert_eq!(
-        release.places()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
+        release.blob_locations()[&release.content.files["stacks/kiln/clay-offline.zip"].digest],
         crate::release::BlobLocation::Index
     );
 
     server.asked();
-    let again = publish(&outside, &tree, Some(&release), &keep).await;
+    let again = publish(&fetcher, &tree, Some(&release), &keep).await;
     assert_eq!(again, release);
     assert_eq!(server.asked(), ["/beside.yaml"], "to check the devfile with it");
 
     let plan = release::Plan::everything(Listing::of(&tree));
-    let mut complete = outside.complete(tree, None).await;
-    let full = outside.take_offline(&mut complete, &plan, None, Known::Kept, &Full).await;
+    let mut complete = fetcher.complete(tree, None).await;
+    let full = fetcher.take_offline(&mut complete, &plan, None, Known::Reused, &Full).await;
     assert_eq!(full, Err("full".to_owned()));
 }
 
@@ -172,35 +172,35 @@ async fn a_version_of_another_repository_waits_for_its_starter_projects() {
         host.url("kiln")
     );
     let tree = tree(&[("stacks/kiln/stack.yaml", &stack)]);
-    let (outside, keep) = (outside("kiln"), Memory::default());
-    let first = publish(&outside, &tree, None, &keep).await;
+    let (fetcher, keep) = (fetcher("kiln"), Memory::default());
+    let first = publish(&fetcher, &tree, None, &keep).await;
     assert!(first.content.versions[0].devfile.contains("one-offline.zip"));
     push("two");
-    let second = publish(&outside, &tree, Some(&first), &keep).await;
+    let second = publish(&fetcher, &tree, Some(&first), &keep).await;
     assert_eq!((&second.content.versions, &second.content.files), (&first.content.versions, &first.content.files));
     assert_eq!((lacking(&second), warned(&second).len()), (vec!["kiln"], 1));
     down.store(0, Ordering::Relaxed);
-    let third = publish(&outside, &tree, Some(&second), &keep).await;
+    let third = publish(&fetcher, &tree, Some(&second), &keep).await;
     assert!(third.content.versions[0].devfile.contains("two-offline.zip"), "{}", third.content.versions[0].devfile);
     assert_eq!((lacking(&third), warned(&third)), (Vec::new(), Vec::new()));
-    let fourth = publish(&outside, &tree, Some(&third), &keep).await;
+    let fourth = publish(&fetcher, &tree, Some(&third), &keep).await;
     assert_eq!((fourth.content.versions, fourth.content.files), (third.content.versions, third.content.files));
 }
 
 #[tokio::test]
-async fn what_has_arrived_is_not_fetched_again_for_the_rest() {
+async fn fetched_starter_is_not_fetched_again_for_the_missing_one() {
     let (server, down) = server_of_two().await;
     let starter = |name: &str| format!("- {{name: {name}, zip: {{location: \"{}{name}.zip\"}}}}\n", server.url("/"));
     let devfile = format!("{}starterProjects:\n{}{}", devfile("kiln", "1.0.0"), starter("one"), starter("two"));
     let tree = tree(&[("stacks/kiln/devfile.yaml", &devfile)]);
-    let (outside, keep) = (outside("all"), Memory::default());
-    let first = publish(&outside, &tree, None, &keep).await;
+    let (fetcher, keep) = (fetcher("all"), Memory::default());
+    let first = publish(&fetcher, &tree, None, &keep).await;
     assert_eq!((server.asked(), lacking(&first)), (vec!["/one.zip".to_owned(), "/two.zip".to_owned()], vec!["kiln"]));
     assert!(first.content.versions[0].devfile.contains("stacks/kiln/one-offline.zip"));
-    let second = publish(&outside, &tree, Some(&first), &keep).await;
+    let second = publish(&fetcher, &tree, Some(&first), &keep).await;
     assert_eq!((server.asked(), &second), (vec!["/two.zip".to_owned()], &first));
     down.store(0, Ordering::Relaxed);
-    let third = publish(&outside, &tree, Some(&second), &keep).await;
+    let third = publish(&fetcher, &tree, Some(&second), &keep).await;
     assert_eq!((server.asked(), lacking(&third)), (vec!["/two.zip".to_owned()], Vec::new()));
     let names: Vec<_> = third.content.versions[0].offline.as_ref().unwrap().files.keys().collect();
     assert_eq!(names, ["one-offline.zip", "two-offline.zip"]);
@@ -216,12 +216,12 @@ async fn starter_project_of_a_host_with_credentials_is_fetched_with_them() {
     let tree = tree(&[("stacks/kiln/devfile.yaml", &(devfile("kiln", "1.0.0") + &starters))]);
     let name = host.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     for (credentials, count) in [(format!("{name}=ci:s3cret"), 0), (String::new(), 1)] {
-        let outside = of_environment(&[
+        let fetcher = of_environment(&[
             ("GIT_CREDENTIALS", credentials),
             ("OFFLINE", "all".to_owned()),
             ("PUBLIC_URL", URL.to_owned()),
         ]);
-        let release = publish(&outside, &tree, None, &Memory::default()).await;
+        let release = publish(&fetcher, &tree, None, &Memory::default()).await;
         assert_eq!((warned(&release).len(), lacking(&release).len()), (count, count));
     }
 }
@@ -235,14 +235,14 @@ async fn edit_that_names_a_missing_folder_of_a_starter_project_quarantines_the_v
         let starters = format!("starterProjects:\n- {{name: one, zip: {{location: \"{location}\"}}{rest}}}\n");
         tree(&[("stacks/kiln/devfile.yaml", &(devfile("kiln", "1.0.0") + &starters))])
     };
-    let (outside, keep) = (outside("all"), Memory::default());
-    let first = publish(&outside, &files(""), None, &keep).await;
+    let (fetcher, keep) = (fetcher("all"), Memory::default());
+    let first = publish(&fetcher, &files(""), None, &keep).await;
     assert!(first.outline.quarantined.is_empty());
-    let second = publish(&outside, &files(", subDir: none"), Some(&first), &keep).await;
+    let second = publish(&fetcher, &files(", subDir: none"), Some(&first), &keep).await;
     assert_eq!(second.content.versions, first.content.versions);
-    let [held] = &second.outline.quarantined[..] else { panic!("{:?}", second.outline.quarantined) };
-    assert_eq!(held.part, Part::Stack { stack: "kiln".to_owned() });
-    assert_eq!(held.problems[0].rule, "offline/starter");
-    let third = publish(&outside, &files(""), Some(&second), &keep).await;
+    let [quarantined] = &second.outline.quarantined[..] else { panic!("{:?}", second.outline.quarantined) };
+    assert_eq!(quarantined.part, Part::Stack { stack: "kiln".to_owned() });
+    assert_eq!(quarantined.problems[0].rule, "offline/starter");
+    let third = publish(&fetcher, &files(""), Some(&second), &keep).await;
     assert_eq!((third.outline.quarantined.len(), &third.content.versions), (0, &first.content.versions));
 }

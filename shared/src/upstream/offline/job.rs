@@ -6,16 +6,16 @@ use bytes::Bytes;
 
 use super::plan::{FetchPlan, Starter};
 use crate::digest::Digest;
-use crate::outside::complete::Complete;
 use crate::release::{Offline, OfflineSettings, PublishedVersion, Release, StoredFile};
 use crate::repository::Part;
+use crate::upstream::complete::Complete;
 
 /// The use of content that was fetched for the release before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Known {
     /// It stays, as long as the devfile that names it is the same.
     #[default]
-    Kept,
+    Reused,
     /// It is fetched again.
     FetchedAgain,
 }
@@ -61,7 +61,7 @@ pub(super) fn jobs(
         let Some(content) = complete.tree.get(&path).cloned() else { continue };
         let published = before.get(version.folder.as_str()).map(|(published, _)| *published);
         let known = published.and_then(|published| Some((published, published.offline.as_ref()?)));
-        let known = known.filter(|(_, known)| is_known == Known::Kept && known.committed == Digest::of(&content));
+        let known = known.filter(|(_, known)| is_known == Known::Reused && known.committed == Digest::of(&content));
         match known {
             Some((published, known)) if is_like && (known.missing.is_empty() || !lacks(&stack.folder)) => {
                 same.push((version.folder.clone(), path, published.devfile.clone(), known.clone()));

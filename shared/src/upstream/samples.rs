@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::CommitSha;
 use crate::index::Git;
 use crate::release::Pending;
-use crate::repository::{EXTRA_ENTRIES, Part, Repository, SampleOrigin, SampleSource, places_in_extra_entries};
+use crate::repository::{EXTRA_ENTRIES, Part, Repository, SampleOrigin, SampleSource, positions_in_extra_entries};
 use crate::tree::Tree;
 use crate::validate::{self, Surroundings};
 
@@ -40,23 +40,25 @@ pub(super) async fn fetch(run: &Run<'_>, tree: &Tree, repository: &mut Repositor
     }
     let wanted: Vec<WantedDevfile> = repository.samples.iter().flat_map(|sample| wanted(&sample.entry)).collect();
     let results = each(&wanted, |wanted| fetch_one(run, wanted)).await;
-    let places = places_in_extra_entries(tree);
+    let positions = positions_in_extra_entries(tree);
     for (wanted, result) in wanted.into_iter().zip(results) {
-        let place = places.get(&wanted.sample).copied();
+        let position = positions.get(&wanted.sample).copied();
         note_pending(run, &wanted.git, result.as_ref().err(), EXTRA_ENTRIES, pending);
         let had = result.map(Some).unwrap_or_else(|Unavailable { reason, .. }| {
             if run.client.is_some() {
                 let message = format!("`{}`: its devfile could not be fetched: {reason}", wanted.sample);
                 let hint = "the one that was last published stays, if there is one";
-                repository.warnings.push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(place));
+                repository
+                    .warnings
+                    .push(Diagnostic::warning(EXTRA_ENTRIES, "sample/devfile", message, hint).at(position));
             }
             published(run, &wanted)
         });
         let Some(had) = had else { continue };
         let errors = errors(&wanted.sample, &had);
         if !errors.is_empty() {
-            let errors = errors.into_iter().map(|error| error.at(place)).collect();
-            repository.hold(Part::Sample { name: wanted.sample }, errors);
+            let errors = errors.into_iter().map(|error| error.at(position)).collect();
+            repository.quarantine(Part::Sample { name: wanted.sample }, errors);
             continue;
         }
         if let Some(sample) = repository.samples.iter_mut().find(|sample| sample.entry.name == wanted.sample) {
@@ -104,7 +106,7 @@ async fn fetch_one(run: &Run<'_>, wanted: &WantedDevfile) -> Result<Had, Unavail
 /// Returns the errors of an upstream devfile, reported at the entry that names it.
 fn errors(sample: &str, had: &Had) -> Vec<Diagnostic> {
     let checked = validate::sample(&had.name, &had.content, &Surroundings::ALONE);
-    // Its parents are not looked for: they are its own repository's business.
+    // Its parents are not fetched: they are its own repository's business.
     let errors = checked.diagnostics.into_iter().filter(|problem| {
         problem.severity == Severity::Error
             && !problem.rule.starts_with("parent/")

@@ -9,10 +9,10 @@ use super::parents::ParentChain;
 use super::plan::{Starter, warning};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::digest::Digest;
-use crate::outside::complete::Complete;
-use crate::outside::unavailable::Unavailable;
 use crate::release::{OfflineVersion, StoredFile};
 use crate::tree::Tree;
+use crate::upstream::complete::Complete;
+use crate::upstream::unavailable::Unavailable;
 use crate::yaml::edit::{Swap, swap};
 
 /// A version on its way to be published with everything that it names elsewhere.
@@ -103,10 +103,10 @@ impl<'a> VersionDraft<'a> {
             complete.upstream.versions.remove(&self.job.folder);
             if self.may_pass {
                 complete.repository.warnings.extend(self.missing);
-                complete.repository.keep(self.job.part.clone());
+                complete.repository.retain(self.job.part.clone());
             } else {
                 let as_error = |problem| Diagnostic { severity: Severity::Error, ..problem };
-                complete.repository.hold(self.job.part.clone(), self.missing.into_iter().map(as_error).collect());
+                complete.repository.quarantine(self.job.part.clone(), self.missing.into_iter().map(as_error).collect());
             }
             return;
         }

@@ -49,12 +49,12 @@ fn samples(icon: &str, rows: &str) -> Tree {
 
 /// Warnings, and the problems of quarantined parts.
 fn diagnostics(complete: &Complete) -> Vec<String> {
-    let held = complete.repository.quarantined.iter().flat_map(|held| &held.problems);
-    complete.repository.warnings.iter().chain(held).map(Diagnostic::to_string).collect()
+    let errors = complete.repository.quarantined.iter().flat_map(|quarantined| &quarantined.problems);
+    complete.repository.warnings.iter().chain(errors).map(Diagnostic::to_string).collect()
 }
 
 #[tokio::test]
-async fn icons_are_fetched_once_and_looked_at_again() {
+async fn icons_are_fetched_once_and_revalidated() {
     let server = TestServer::start(|path, head| match path {
         "/i" if head.contains("if-none-match: \"1\"") => status("304 Not Modified"),
         "/i" => ok(SVG, "etag: \"1\"\r\ncontent-type: text/plain\r\n"),
@@ -168,8 +168,8 @@ async fn sample_devfile_comes_from_its_repository_on_any_host() {
         let devfiles: Vec<&str> = release.content.samples.iter().map(|devfile| devfile.name.as_str()).collect();
         assert_eq!(devfiles, ["pot", "vase"]);
         assert_eq!(release.content.samples[1].devfile, SAMPLE);
-        let held: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
-        assert_eq!(held, [&Part::Sample { name: "bad".into() }]);
+        let parts: Vec<&Part> = first.repository.quarantined.iter().map(|Quarantined { part, .. }| part).collect();
+        assert_eq!(parts, [&Part::Sample { name: "bad".into() }]);
         let error = first.repository.errors()[0].to_string();
         assert!(error.starts_with("extraDevfileEntries.yaml:8:5: error[schema/unknownField]: `bad`: "), "{error}");
         let warned: Vec<String> = first.repository.warnings.iter().map(Diagnostic::to_string).collect();
@@ -242,9 +242,13 @@ async fn version_of_another_repository_is_published_like_the_others() {
     let (_, moved) = complete(Icons::Lenient, &tree, Some(&release)).await;
     assert!(!moved.content.files.contains_key("stacks/kiln/2.0.0/deploy/app.yaml"), "the branch is followed");
     host.git("clay/kiln", &["branch", "--move", "v2", "v4"]);
-    let (gone, kept) = complete(Icons::Lenient, &tree, Some(&moved)).await;
-    assert_eq!((&kept.content.versions, gone.repository.quarantined.len()), (&moved.content.versions, 1), "it stays");
-    let (_, reasons) = kept.outline.pending.iter().next().unwrap();
+    let (gone, retained) = complete(Icons::Lenient, &tree, Some(&moved)).await;
+    assert_eq!(
+        (&retained.content.versions, gone.repository.quarantined.len()),
+        (&moved.content.versions, 1),
+        "it stays"
+    );
+    let (_, reasons) = retained.outline.pending.iter().next().unwrap();
     assert!(reasons.contains(&PendingReason::Unreachable), "it is tried again");
 
     let offline = UpstreamFetcher::without_fetches().complete(tree.clone(), Some(&release)).await;
@@ -279,7 +283,7 @@ async fn versions_of_other_repositories_share_one_budget_of_bytes() {
 }
 
 #[tokio::test]
-async fn parents_elsewhere_are_fetched_and_the_unreachable_named_once() {
+async fn upstream_parents_are_fetched_and_the_unreachable_named_once() {
     let server = TestServer::start(|path, _| match path {
         "/base.yaml" => ok(b"schemaVersion: 2.2.0\nparent: {uri: deeper.yaml}\n", ""),
         "/deeper.yaml" => ok(b"schemaVersion: 2.2.0\ncomponents: [{name: box, container: {image: x}}]\n", ""),
@@ -319,12 +323,12 @@ pub(super) fn of_environment(others: &[(&'static str, String)]) -> UpstreamFetch
     variables.extend(others.iter().cloned());
     let of = move |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
     let mut environment = Environment::new(of);
-    let outside = {
+    let fetcher = {
         let credentials = GitCredentials::from_environment(&mut environment);
         UpstreamFetcher::from_environment(&mut environment, credentials)
     };
     environment.finish().unwrap();
-    outside
+    fetcher
 }
 
 #[tokio::test]
@@ -366,7 +370,7 @@ async fn credentials_of_a_host_are_sent_to_it_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn check_without_fetches_warns_of_nothing_that_it_does_not_look_at() {
+async fn check_without_fetches_warns_of_nothing_that_it_does_not_read() {
     let icon = "https://example.org/i.svg";
     let rows = "  - {version: 2.0.0, git: {remotes: {origin: \"https://git.example.org/a.git\"}}}\n";
     let parent = "parent: {uri: \"https://example.org/devfile.yaml\"}\n";

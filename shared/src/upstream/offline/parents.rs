@@ -10,10 +10,10 @@ use url::Url;
 
 use super::plan::{self, Base, Location};
 use crate::digest::Digest;
-use crate::outside::parents;
-use crate::outside::run::Run;
-use crate::outside::unavailable::Unavailable;
 use crate::release::StoredFile;
+use crate::upstream::parents;
+use crate::upstream::run::Run;
+use crate::upstream::unavailable::Unavailable;
 use crate::validate::{ExternalParent, Found};
 use crate::yaml::edit::{Swap, swap};
 use crate::yaml::{self, Node};

@@ -9,17 +9,17 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt::VersionDraft;
 use super::job::{Job, Known, jobs};
 use super::parents::{FetchedFiles, Keep};
+use super::version_draft::VersionDraft;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
-use crate::outside::complete::Complete;
-use crate::outside::run::Run;
-use crate::outside::unavailable::Unavailable;
 use crate::release::{Offline as Taken, OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, StoredFile};
 use crate::repository::Part;
 use crate::starter::{Origin, RemoteSource, Remotes, Revalidated, SourceKey, StarterSource};
+use crate::upstream::complete::Complete;
+use crate::upstream::run::Run;
+use crate::upstream::unavailable::Unavailable;
 
 /// Time for everything; a function has five minutes. The next refresh fetches the rest.
 const BUDGET: Duration = Duration::from_secs(180);
@@ -29,13 +29,13 @@ const AT_ONCE: usize = 2;
 
 /// The stacks to fetch for, and the remotes to fetch from.
 #[derive(Debug)]
-pub(in crate::outside) struct OfflineFetcher {
-    pub(in crate::outside) settings: OfflineSettings,
-    pub(in crate::outside) remotes: Remotes,
+pub(in crate::upstream) struct OfflineFetcher {
+    pub(in crate::upstream) settings: OfflineSettings,
+    pub(in crate::upstream) remotes: Remotes,
 }
 
 /// Fetches the upstream content of the chosen stacks, and makes their devfiles name this registry.
-pub(in crate::outside) async fn take<K: Keep>(
+pub(in crate::upstream) async fn take<K: Keep>(
     offline: &OfflineFetcher,
     mut run: Run<'_>,
     complete: &mut Complete,
@@ -46,27 +46,27 @@ pub(in crate::outside) async fn take<K: Keep>(
     let mut taken = Taken { settings: offline.settings.clone(), lacking: BTreeSet::new() };
     let jobs = jobs(&offline.settings, complete, run.previous, known);
     if run.reusable.is_none() {
-        taken.lacking.extend(kept(complete, &offline.settings.stacks));
+        taken.lacking.extend(retained_stacks(complete, &offline.settings.stacks));
     }
     let zips = starters(offline, &jobs, run.deadline, keep).await?;
     let mut parents =
         FetchedFiles::new(&run, std::mem::take(&mut complete.parents), &offline.settings.public_url, keep);
     for job in jobs {
-        let mut attempt = VersionDraft::new(&job, &offline.settings.public_url);
+        let mut draft = VersionDraft::new(&job, &offline.settings.public_url);
         for starter in &job.plan.starters {
             let had = job.had.get(&starter.file()).cloned().map(Ok);
             let zip = had.or_else(|| zips.get(&SourceKey::of(&starter.source)).cloned());
             let zip = zip.unwrap_or_else(|| Err(Unavailable::temporary("it was not fetched")));
-            attempt.starter(starter, zip, &complete.tree);
+            draft.starter(starter, zip, &complete.tree);
         }
         if let Some((parent, at)) = &job.plan.parent {
-            let found = parents.take(parent, |name| attempt.location(name)).await?;
-            attempt.parent(*at, found, &complete.tree);
+            let found = parents.take(parent, |name| draft.location(name)).await?;
+            draft.parent(*at, found, &complete.tree);
         }
-        if attempt.may_pass {
+        if draft.may_pass {
             taken.lacking.insert(job.stack.clone());
         }
-        attempt.finish(complete);
+        draft.finish(complete);
     }
     let names = run.previous.map(|previous| &previous.outline.stacks);
     let warnings = unknown_stacks(&offline.settings.stacks, complete, plan, names);
@@ -81,8 +81,8 @@ pub(in crate::outside) async fn take<K: Keep>(
 }
 
 /// Chosen stacks with versions that stay as they were published, when they were published in another way.
-fn kept<'c>(complete: &'c Complete, chosen: &'c OfflineStacks) -> impl Iterator<Item = String> + 'c {
-    let stacks = complete.repository.kept.iter().filter_map(|part| match part {
+fn retained_stacks<'c>(complete: &'c Complete, chosen: &'c OfflineStacks) -> impl Iterator<Item = String> + 'c {
+    let stacks = complete.repository.retained.iter().filter_map(|part| match part {
         Part::Version { stack, .. } | Part::Stack { stack } => Some(stack),
         _ => None,
     });

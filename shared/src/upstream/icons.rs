@@ -13,7 +13,7 @@ use crate::fetch::Reason;
 use crate::git::GitError;
 use crate::limits;
 use crate::release::{Icon, Pending, PendingReason, Upstream};
-use crate::repository::{EXTRA_ENTRIES, Part, Repository, places_in_extra_entries};
+use crate::repository::{EXTRA_ENTRIES, Part, Repository, positions_in_extra_entries};
 use crate::tree::Tree;
 use crate::yaml;
 
@@ -64,7 +64,7 @@ pub(super) async fn fetch(
         }
         broken.extend(problem.map(|problem| ((*url).to_owned(), problem)));
     }
-    let places = places_in_extra_entries(tree);
+    let positions = positions_in_extra_entries(tree);
     for icon in named {
         let reason = match broken.get(&icon.url) {
             Some(problem) => {
@@ -77,12 +77,14 @@ pub(super) async fn fetch(
             None => continue,
         };
         let is_extra = icon.path == EXTRA_ENTRIES;
-        let position = if is_extra { places.get(&icon.entry).copied() } else { position(tree, &icon.path) };
+        let position = if is_extra { positions.get(&icon.entry).copied() } else { position(tree, &icon.path) };
         let hint = "name a PNG, JPEG, SVG, GIF or WebP that is on the internet over https";
         let message = format!("{}: {reason}", icon.what);
         let problem = Diagnostic::warning(icon.path, "index/icon", message, hint).at(position);
         match icons {
-            Icons::Strict => repository.hold(icon.part, vec![Diagnostic { severity: Severity::Error, ..problem }]),
+            Icons::Strict => {
+                repository.quarantine(icon.part, vec![Diagnostic { severity: Severity::Error, ..problem }])
+            }
             Icons::Lenient => repository.warnings.push(problem),
         }
     }

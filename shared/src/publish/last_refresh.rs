@@ -168,7 +168,11 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
     /// release has lagged behind the branch.
     ///
     /// A failure to store it is only logged.
-    pub async fn record(&self, requested: Option<&CommitSha>, result: Result<&Report, &PublishError>) -> Duration {
+    pub async fn store_outcome(
+        &self,
+        requested: Option<&CommitSha>,
+        result: Result<&Report, &PublishError>,
+    ) -> Duration {
         let at = (self.clock)();
         let was_behind = LastRefresh::read(&self.bucket).await.and_then(|last| last.behind_since);
         let ends_behind = |report: &Report| matches!(report.outcome, Outcome::Rejected | Outcome::Continuing);
