@@ -16,6 +16,9 @@ _RELEASE_TOOL = ("cargo", "build", "--release", "-p", "cli")
 _WORKSPACE = ("cargo", "build", "--workspace")
 _SERVERS = ("weed", "docker-registry")
 
+PARTS = ("index", "refresh", "git", "start", "cold-start", "http", "nginx", "viewer", "starters", "tool", "large")
+"""The parts of `scripts/bench`."""
+
 
 class Start(NamedTuple):
     """The tools and builds that a command needs before it starts, and its arguments."""
@@ -37,16 +40,27 @@ def dev(arguments: Sequence[str]) -> Start:
 def soak(arguments: Sequence[str]) -> Start:
     """`scripts/soak`."""
     store = "--store" in arguments
-    # The soak itself is not under test.
-    builds = [_RELEASE_TOOL if store else _RELEASE, _WORKSPACE]
-    if "--dev" in arguments:
-        builds = [_WORKSPACE]
-    programs = "debug" if "--dev" in arguments else "release"
+    own = () if store else _SERVERS
+    return Start(own, *_under_test(arguments, [_RELEASE_TOOL if store else _RELEASE]), servers=not store)
+
+
+def bench(arguments: Sequence[str]) -> Start:
+    """`scripts/bench`."""
+    chosen = set(arguments) & set(PARTS)
+    release = [_RELEASE, *([_RELEASE_TOOL] if not chosen or "tool" in chosen else [])]
+    return Start((*_SERVERS, "wrk", "nginx"), *_under_test(arguments, release), servers=True)
+
+
+def _under_test(arguments: Sequence[str], release: Sequence[Sequence[str]]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+    """The builds and the arguments of a program that runs others: those of a release, or with `--dev` those of development."""
+    is_dev = "--dev" in arguments
+    # The program itself is not under test.
+    builds = [_WORKSPACE] if is_dev else [*release, _WORKSPACE]
     others = [argument for argument in arguments if argument != "--dev"]
-    return Start(() if store else _SERVERS, builds, ["--programs", str(target() / programs), *others], servers=not store)
+    return builds, ["--programs", str(target() / ("debug" if is_dev else "release")), *others]
 
 
-_STARTS = {"dev": dev, "soak": soak}
+_STARTS = {"dev": dev, "soak": soak, "bench": bench}
 
 _HELP = {
     "dev": """\
@@ -81,6 +95,18 @@ Reads a registry while the bucket, the OCI registry and GitHub fail and heal in 
   --dev            development binaries instead of release ones
   --seconds N      how long (default: 600)
   --store          one process with a directory, instead of both functions with servers
+  --markdown FILE  write the table to a file, as Markdown
+""",
+    "bench": f"""\
+usage: scripts/bench [--dev] [--quick] [--markdown FILE] [PART...]
+
+Measures the release binaries in plain HTTP, with a real S3 server and a real OCI registry, and prints one table of the
+measurements beside their targets (docs/contributors/performance.md). Where the recorded registry (../shared/community) is
+missing, the example of tests/fixtures is measured instead, and the table says so.
+
+  PART             parts to measure (default: all): {", ".join(PARTS)}
+  --dev            development binaries instead of release ones
+  --quick          shorter and fewer measurements, and a smaller large registry
   --markdown FILE  write the table to a file, as Markdown
 """,
 }

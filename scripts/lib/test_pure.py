@@ -116,20 +116,26 @@ class Suite(Folder):
 
 
 class Programs(unittest.TestCase):
-    """`scripts/dev` and `scripts/soak`, without running anything."""
+    """`scripts/dev`, `scripts/soak` and `scripts/bench`, without running anything."""
 
     def test_programs_under_test_are_built_and_found(self) -> None:
-        workspace = ["cargo", "build", "--workspace"]
-        release = ["cargo", "build", "--release"]
-        for arguments, builds, folder in (
-            (["--dev", "--seconds", "30"], [workspace], "debug"),
-            (["--seconds", "30"], [[*release, "-p", "serve", "-p", "refresh", "-p", "devfile-registry"], workspace], "release"),
-            (["--store", "--seconds", "30"], [[*release, "-p", "cli"], workspace], "release"),
+        workspace = ("cargo", "build", "--workspace")
+        functions = ("cargo", "build", "--release", "-p", "serve", "-p", "refresh", "-p", "devfile-registry")
+        tool = ("cargo", "build", "--release", "-p", "cli")
+        for command, arguments, release in (
+            (programs.soak, ["--dev", "--seconds", "30"], None),
+            (programs.soak, ["--seconds", "30"], [functions]),
+            (programs.soak, ["--store", "--seconds", "30"], [tool]),
+            (programs.bench, ["--dev"], None),
+            (programs.bench, ["--quick", "index", "large"], [functions]),
+            (programs.bench, ["index", "tool"], [functions, tool]),
+            (programs.bench, ["--markdown", "table.md"], [functions, tool]),
         ):
             with unittest.mock.patch.dict(os.environ, CARGO_TARGET_DIR="/built"):
-                start = programs.soak(arguments)
-            self.assertEqual([list(build) for build in start.builds], builds)
+                start = command(arguments)
+            self.assertEqual(start.builds, [*(release or []), workspace])
             others = [argument for argument in arguments if argument != "--dev"]
+            folder = "debug" if release is None else "release"
             self.assertEqual(start.arguments, ["--programs", f"/built/{folder}", *others])
             self.assertEqual(start.servers, "--store" not in arguments)
 

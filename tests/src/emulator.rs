@@ -63,7 +63,8 @@ pub fn tool(name: &str) -> PathBuf {
     tool
 }
 
-fn free_port() -> u16 {
+/// A port of the loopback that is free now.
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a listener has an address").port()
 }

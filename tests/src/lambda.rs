@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::registry::{TestRegistry, binary};
+use crate::registry::TestRegistry;
 
 /// Longest that an event may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,7 +104,7 @@ impl Function {
     /// When it cannot be started.
     pub async fn of(registry: &TestRegistry, name: &str) -> Result<Self> {
         let level = ("RUST_LOG".to_owned(), "info".to_owned());
-        Self::start(&binary(name), registry.variables().into_iter().chain([level])).await
+        Self::start(&registry.program(name), registry.variables().into_iter().chain([level])).await
     }
 
     /// Hands over an event and waits for the answer.

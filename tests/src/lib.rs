@@ -1,14 +1,17 @@
 //! Real servers to test against, and stand-ins for those that cannot be run here.
 
 pub mod answer;
+pub mod bench;
 pub mod bounded;
 pub mod browser;
+pub mod cold_start;
 pub mod collector;
 pub mod dev;
 pub mod distribution;
 pub mod ecr;
 pub mod emulator;
 pub mod feedback;
+pub mod figures;
 pub mod fused;
 pub mod git;
 pub mod github;
@@ -16,6 +19,7 @@ pub mod guard;
 pub mod http;
 pub mod lambda;
 pub mod large;
+pub mod memory;
 pub mod moto;
 pub mod processes;
 pub mod proxy;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::git::git;
+use crate::memory::{Peak, resident};
 
 /// A registry that nobody else uses.
 #[derive(Debug)]
@@ -20,24 +21,12 @@ pub struct TestRegistry {
     /// The S3 server, to look behind the scenes.
     pub s3: aws_sdk_s3::Client,
     variables: Vec<(String, String)>,
+    programs: Option<PathBuf>,
     limited: bool,
 }
 
 /// Memory of the functions in kB, as the deployment gives it (template.yaml, `MemorySize`).
 const MEMORY_KB: [(&str, u64); 2] = [("refresh", 512 << 10), ("serve", 256 << 10)];
-
-/// The command that starts a function, with a limit of its memory if one is wanted: an allocation beyond fails (setrlimit(2),
-/// `RLIMIT_DATA`).
-fn command(name: &str, limited: bool) -> Command {
-    let program = binary(name);
-    let limit = MEMORY_KB.iter().find(|(limited, _)| *limited == name).filter(|_| limited);
-    let Some((_, kilobytes)) = limit else { return Command::new(program) };
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("ulimit -d {kilobytes} && exec \"$0\" \"$@\"")).arg(program);
-    // One arena of malloc: each reserves 64 MiB, used or not.
-    command.env("MALLOC_ARENA_MAX", "1");
-    command
-}
 
 /// A running function in plain HTTP; it ends when this is dropped.
 #[derive(Debug)]
@@ -88,7 +77,7 @@ impl TestRegistry {
         let client = aws_sdk_s3::Client::from_conf(config);
         client.create_bucket().bucket(&name).send().await.expect("the S3 server makes a bucket");
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { name, repository, s3: client, variables, limited: false }
+        Self { name, repository, s3: client, variables, programs: None, limited: false }
     }
 
     /// The environment of its functions.
@@ -100,6 +89,18 @@ impl TestRegistry {
     pub fn with(mut self, variable: &str, value: &str) -> Self {
         self.variables.retain(|(name, _)| name != variable);
         self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same registry without a value of a variable, so that its default counts.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.variables.retain(|(name, _)| name != variable);
+        self
+    }
+
+    /// The same registry, whose programs are those in a folder instead of those beside the test.
+    pub fn with_programs(mut self, folder: &Path) -> Self {
+        self.programs = Some(folder.to_owned());
         self
     }
 
@@ -121,6 +122,24 @@ impl TestRegistry {
         std::fs::write(path, content).expect("a file can be written");
     }
 
+    /// The program of the workspace with a name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| binary(name), |folder| folder.join(name))
+    }
+
+    /// The command that starts a function, with a limit of its memory if one is wanted: an allocation beyond fails
+    /// (setrlimit(2), `RLIMIT_DATA`).
+    fn command(&self, name: &str) -> Command {
+        let program = self.program(name);
+        let limit = MEMORY_KB.iter().find(|(limited, _)| *limited == name).filter(|_| self.limited);
+        let Some((_, kilobytes)) = limit else { return Command::new(program) };
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -d {kilobytes} && exec \"$0\" \"$@\"")).arg(program);
+        // One arena of malloc: each reserves 64 MiB, used or not.
+        command.env("MALLOC_ARENA_MAX", "1");
+        command
+    }
+
     /// Runs one refresh and returns its report, or its error message.
     pub async fn refresh(&self) -> Result<serde_json::Value, String> {
         self.invoke(&serde_json::json!({"action": "refresh"})).await
@@ -138,7 +157,7 @@ impl TestRegistry {
 
     /// The command that invokes `refresh` with an event.
     pub fn invocation(&self, event: &serde_json::Value) -> Command {
-        let mut command = command("refresh", self.limited);
+        let mut command = self.command("refresh");
         command.args(["invoke", &event.to_string()]).envs(self.variables.clone()).env("RUST_LOG", "off");
         command.kill_on_drop(true);
         command
@@ -160,7 +179,7 @@ impl TestRegistry {
     }
 
     async fn start(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Serving {
-        let mut command = command(program, self.limited);
+        let mut command = self.command(program);
         command.envs(self.variables.clone()).envs(variables.iter().copied());
         Serving::start(command, announcement).await
     }
@@ -217,11 +236,25 @@ impl TestRegistry {
 }
 
 impl Serving {
-    /// Starts a server and waits until its log says where it listens.
+    /// Starts a server and waits until its log says where it listens. `RUST_LOG` of the command must allow that line.
     pub async fn start(mut command: Command, announcement: &str) -> Self {
-        command.env("RUST_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().expect("the function starts");
-        let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
+        if command.as_std().get_envs().all(|(name, _)| name != "RUST_LOG") {
+            command.env("RUST_LOG", "info");
+        }
+        let mut process = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("the function starts");
+        let log = process.stderr.take().expect("its log is piped");
+        Self::announced(process, log, announcement).await
+    }
+
+    /// Starts a server and waits until its standard output, which is kept as its log, says where it listens.
+    pub async fn start_printing(mut command: Command, announcement: &str) -> Self {
+        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("the program starts");
+        let output = process.stdout.take().expect("its output is piped");
+        Self::announced(process, output, announcement).await
+    }
+
+    async fn announced(process: Child, log: impl AsyncRead + Unpin + Send + 'static, announcement: &str) -> Self {
+        let mut log = BufReader::new(log).lines();
         let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
         let url = loop {
             let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
@@ -293,12 +326,14 @@ impl Serving {
         self.process.id().expect("it runs")
     }
 
-    /// The most memory that it ever had, in bytes (proc(5), `VmHWM`).
-    pub fn peak_memory(&self) -> u64 {
-        let id = self.process_id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux says");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    /// The memory that it holds now, in bytes; 0 once it has ended.
+    pub fn memory(&self) -> u64 {
+        resident(self.process_id()).unwrap_or_default()
+    }
+
+    /// Watches its memory from now on.
+    pub fn peak_memory(&self) -> Peak {
+        Peak::of(self.process_id())
     }
 
     /// Kills it, and waits for its end.

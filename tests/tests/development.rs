@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
+use clap::ValueEnum;
+use registry_tests::bench::Part;
 use registry_tests::bounded::within_a_minute;
 use registry_tests::processes::free_ports;
 use registry_tests::registry::{TestRegistry, binary, copy};
@@ -106,7 +108,7 @@ async fn command_with_servers_gives_its_status_and_all_that_it_started_ends() {
 async fn help_of_a_script_names_every_option_of_its_program() {
     // Variables, or the script, set these.
     const OTHERS: [&str; 7] = ["help", "source", "port", "home", "tools", "oci-registry", "programs"];
-    for name in ["dev", "soak"] {
+    for name in ["dev", "soak", "bench"] {
         let help = |command: &mut Command| {
             let output = command.current_dir(root()).arg("--help").output();
             async move { String::from_utf8(output.await.unwrap().stdout).unwrap() }
@@ -120,5 +122,8 @@ async fn help_of_a_script_names_every_option_of_its_program() {
         for option in options {
             assert!(script.contains(&format!("--{option}")), "scripts/{name} --help lacks --{option}");
         }
+        let parts = if name == "bench" { Part::value_variants() } else { &[] };
+        let parts: Vec<_> = parts.iter().map(|part| part.to_possible_value().unwrap().get_name().to_owned()).collect();
+        assert!(script.contains(&parts.join(", ")), "scripts/{name} --help lists other parts than {parts:?}");
     }
 }

@@ -1,15 +1,14 @@
 //! Reads a registry while everything around it fails in turn; `scripts/soak` builds and starts it.
 
-use anyhow::{Result, bail};
+use std::process::ExitCode;
+
 use clap::Parser;
+use registry_tests::processes::run_until_stopped;
 use registry_tests::soak::{Options, run};
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let options = Options::parse();
     // A run that is dropped ends its programs and removes its folders.
-    tokio::select! {
-        ended = run(&options) => ended,
-        () = devfile_registry::logging::stop_signal() => bail!("interrupted"),
-    }
+    run_until_stopped(async { run(&options).await.map(|()| 0) }).await
 }

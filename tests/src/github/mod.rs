@@ -23,11 +23,12 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -48,8 +49,8 @@ use self::access::Grants;
 use self::reply::Refusal;
 use crate::feedback::Written;
 
-/// Largest body of a request, in bytes.
-const BODY: usize = 1 << 20;
+/// Largest body of a request, in bytes. One that wants all objects of a large repository has 50 bytes for each.
+const BODY: usize = 4 << 20;
 
 /// A running stand-in. It ends when this is dropped.
 #[derive(Debug)]
@@ -76,6 +77,7 @@ struct GitHubState {
     /// Statuses and comments by the APIs of other hosts, as which it serves as well.
     written: Written,
     requests: Mutex<Vec<String>>,
+    sent_bytes: AtomicU64,
     /// The commit that so many next questions about references are answered with, as by a server that lags behind.
     late: Mutex<Option<(String, usize)>>,
     has_filters: AtomicBool,
@@ -110,6 +112,7 @@ impl GitHub {
             comments: Mutex::default(),
             written: Written::default(),
             requests: Mutex::default(),
+            sent_bytes: AtomicU64::default(),
             late: Mutex::default(),
             has_filters: AtomicBool::new(true),
         });
@@ -154,6 +157,11 @@ impl GitHub {
     /// The requests so far, as `METHOD /path`, those to the control endpoint left out; the list starts anew.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.shared.requests))
+    }
+
+    /// The bytes of the bodies of all answers so far; the count starts anew.
+    pub fn take_sent_bytes(&self) -> u64 {
+        self.shared.sent_bytes.swap(0, Ordering::Relaxed)
     }
 
     /// Commit statuses, the oldest first.
@@ -307,6 +315,7 @@ async fn answer(State(shared): State<Arc<GitHubState>>, request: Request<axum::b
         Ok(answer) => answer,
         Err(Refusal(status, message)) => reply::message(status, &message),
     };
+    shared.sent_bytes.fetch_add(answer.body().size_hint().lower(), Ordering::Relaxed);
     for (name, value) in [("x-ratelimit-limit", 5000), ("x-ratelimit-remaining", 4999)] {
         answer.headers_mut().insert(name, HeaderValue::from(value));
     }

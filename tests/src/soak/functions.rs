@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::process::Command;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -104,11 +103,7 @@ impl RunningFunction {
 
     /// Returns the memory that it holds now, in MB.
     pub(super) fn memory_mb(&self) -> f64 {
-        let id = Pid::from_u32(self.serving.process_id());
-        let mut system = System::new();
-        let memory = ProcessRefreshKind::nothing().with_memory();
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, memory);
-        system.process(id).map_or(0.0, |process| process.memory() as f64 / f64::from(1 << 20))
+        self.serving.memory() as f64 / f64::from(1 << 20)
     }
 
     /// Fails if it has ended.

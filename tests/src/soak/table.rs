@@ -2,6 +2,8 @@
 
 use std::ops::Sub;
 
+use crate::figures::grouped;
+
 const HEAD: &str = "\
 | fault | seconds | answers | 5xx | bucket only, 5xx | stale | p99 ms | slowest ms | refreshes | failed |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
@@ -96,14 +98,6 @@ pub(super) fn markdown(rows: &[Row]) -> String {
     format!("{HEAD}\n{}", rows.join("\n"))
 }
 
-/// Renders a number with a comma before each group of three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,13 +114,6 @@ mod tests {
         ] {
             let tally = Tally { milliseconds, ..Tally::default() };
             assert_eq!(tally.percentile(percent), expected, "{percent} of {tally:?}");
-        }
-    }
-
-    #[test]
-    fn digits_are_in_groups_of_three() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (2_517_370, "2,517,370")] {
-            assert_eq!(grouped(number), expected);
         }
     }
 

@@ -39,15 +39,16 @@ async fn memory_of_serve_holds_eight_previews_and_one_beyond_fifty_ends_the_olde
     }
 
     let serve = registry.serve().await;
+    let peak = serve.peak_memory();
     let visit = async |numbers: std::ops::RangeInclusive<u64>| {
         for number in numbers {
             let (status, page) = serve.get(&format!("/previews/{number}/devfiles/loom")).await;
             assert_eq!(status, 200, "{number}: {page}");
         }
-        serve.peak_memory()
+        peak.so_far()
     };
     serve.get("/devfiles/loom").await;
-    let alone = serve.peak_memory();
+    let alone = peak.so_far();
     let full = visit(1..=LOADED).await;
     let after_all = visit(LOADED + 1..=LIVING).await;
     let (of_loaded, of_others) = (full - alone, after_all - full);

@@ -57,3 +57,15 @@ async fn push_events_are_delivered_signed() {
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["after"], head.as_str());
 }
+
+#[tokio::test]
+async fn bytes_of_answers_are_counted_anew_after_each_question() {
+    let fixture = Fixture::new().await;
+    let references = format!("{}/example/registry/info/refs?service=git-upload-pack", fixture.github.url());
+    for _ in 0..2 {
+        let body = registry_tests::http::get(&references).await.unwrap().bytes().await.unwrap();
+        assert!(!body.is_empty());
+        assert_eq!(fixture.github.take_sent_bytes(), body.len() as u64);
+    }
+    assert_eq!(fixture.github.take_sent_bytes(), 0);
+}

@@ -1,0 +1,14 @@
+//! Measures programs against the targets; `scripts/bench` builds and starts it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use registry_tests::bench::{BenchOptions, run};
+use registry_tests::processes::run_until_stopped;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = BenchOptions::parse();
+    // A run that is dropped ends its programs and removes its folders.
+    run_until_stopped(async { run(&options).await.map(|()| 0) }).await
+}
