@@ -79,7 +79,8 @@ async fn health_answers_while_600_heads_are_half_sent() {
         let took = health(&server).await;
         println!("/health answered in {took:?}");
         server.logs("connection limit").await;
-        until_closed(&mut held[0], PROMPT).await;
+        let closed = held.iter_mut().map(|stream| Box::pin(until_closed(stream, PROMPT)));
+        futures_util::future::select_all(closed).await;
     }
 }
 
