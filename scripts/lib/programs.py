@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
 def dev(arguments: Sequence[str]) -> Start:
     """`scripts/dev`, which starts servers itself: their data is kept."""
-    own = _SERVERS if not os.environ.get("OCI_REGISTRY") else ("weed",)
+    own = _SERVERS if not os.environ.get("DEV_OCI_REGISTRY") else ("weed",)
     emulator = ("cargo-lambda",) if "--lambda" in arguments else ()
     return Start((*own, *emulator), [_WORKSPACE], arguments, servers=False)
 
@@ -64,7 +64,7 @@ _STARTS = {"dev": dev, "soak": soak, "bench": bench}
 
 _HELP = {
     "dev": """\
-usage: scripts/dev [--github | --gitlab] [--lambda] [--fresh]
+usage: scripts/dev [--github | --gitlab | --lambda] [--fresh]
 
 Runs a devfile registry on this machine, with an S3 server and an OCI registry. Publishes a registry repository from a folder, and
 again whenever a file in it changes. Prints `ready URL` once the registry answers, then shows logs until it is told to end, and takes
@@ -77,10 +77,10 @@ along everything that it started.
   --fresh             start with an empty bucket and an empty OCI registry
 
 environment:
-  DEV_SOURCE     the folder of the registry repository (default: tests/fixtures/registry)
-  DEV_PORT       the port of the registry (default: 9000)
-  DEV_DIR        the folder of data, logs and secrets (default: .dev)
-  OCI_REGISTRY   an OCI registry to use instead of one that is started, host:port
+  DEV_SOURCE        the folder of the registry repository (default: tests/fixtures/registry)
+  DEV_PORT          the port of the registry (default: 9000)
+  DEV_DIR           the folder of data, logs and secrets (default: .dev)
+  DEV_OCI_REGISTRY  an OCI registry to use instead of one that is started, host:port
 
 The tools that it needs are fetched into .tools/ the first time. Data is kept between runs, so a restart is quick.
 `. .dev/env` gives a shell the environment that the functions run in.

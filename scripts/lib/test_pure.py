@@ -140,7 +140,7 @@ class Programs(unittest.TestCase):
             self.assertEqual(start.servers, "--store" not in arguments)
 
     def test_emulator_is_fetched_only_for_its_option(self) -> None:
-        with unittest.mock.patch.dict(os.environ, OCI_REGISTRY="127.0.0.1:5000"):
+        with unittest.mock.patch.dict(os.environ, DEV_OCI_REGISTRY="127.0.0.1:5000"):
             self.assertEqual(list(programs.dev(["--fresh"]).tools), ["weed"])
             self.assertEqual(list(programs.dev(["--lambda"]).tools), ["weed", "cargo-lambda"])
 

@@ -106,7 +106,7 @@ TOOLS: dict[str, Tool] = {
     "docker-registry": Debian(
         "docker-registry",
         names_on_path=("docker-registry", "registry"),
-        otherwise="put Distribution on PATH as docker-registry or registry, or (scripts/dev) set OCI_REGISTRY",
+        otherwise="put Distribution on PATH as docker-registry or registry, or (scripts/dev) set DEV_OCI_REGISTRY",
     ),
     "nginx": Debian("nginx", names_on_path=("nginx",), otherwise="put nginx on PATH", program="usr/sbin/nginx"),
     "wrk": Debian("wrk", names_on_path=("wrk",), otherwise="put wrk on PATH"),

@@ -33,7 +33,7 @@ fn dev(folder: &Path, port: u16) -> Command {
         .arg("--tools")
         .arg(std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test"));
     command.env("DEV_DIR", folder.join("home")).env("DEV_SOURCE", source).env("DEV_PORT", port.to_string());
-    command.env_remove("OCI_REGISTRY").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.env_remove("DEV_OCI_REGISTRY").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }
 

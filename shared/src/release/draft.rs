@@ -426,7 +426,7 @@ fn without_default(stack: &Stack) -> Quarantined {
     let message =
         format!("the default version {} is quarantined, so the stack stays as it was last published", stack.default);
     let hint = "correct the default version, or make another version the default";
-    let problem = Diagnostic::error(stack.defining_file(), "stack/default", message, hint);
+    let problem = Diagnostic::error(stack.defining_file(), "stack/default", message, hint).at(stack.default_at);
     Quarantined { part: Part::Stack { stack: stack.folder.clone() }, problems: vec![problem] }
 }
 

@@ -30,6 +30,8 @@ pub struct Stack {
     pub fields: Metadata,
     /// The version that clients get when they name none, as listed: the name of its folder.
     pub default: String,
+    /// The position of the default version in the file that defines the stack.
+    pub default_at: Position,
     /// Versions that can be published, newest first.
     pub versions: Vec<StackVersion>,
     /// Whether the fields come from a `stack.yaml`.
@@ -55,6 +57,8 @@ pub(super) struct StackListing {
     pub(super) fields: Option<Metadata>,
     /// Number of the default version; empty without `stack.yaml`.
     pub(super) default: String,
+    /// The position of the default version in `stack.yaml`.
+    pub(super) default_at: Position,
     /// Newest first.
     pub(super) versions: Vec<Listed>,
     /// The position of the name.
@@ -90,6 +94,7 @@ impl StackListing {
             folder: folder.to_owned(),
             fields: Some(Metadata::default()),
             default: String::new(),
+            default_at: START,
             versions: Vec::new(),
             name_at: START,
             warnings: Vec::new(),
@@ -118,10 +123,12 @@ impl Listed {
 impl Stack {
     /// Puts a stack together from its listing and those of its versions that can be published.
     pub(super) fn new(listing: StackListing, versions: Vec<StackVersion>) -> Self {
-        let StackListing { folder, fields, default, .. } = listing;
+        let StackListing { folder, fields, default, default_at, .. } = listing;
         match (fields, versions.first()) {
-            (Some(fields), _) => Self { folder, fields, default, versions, has_stack_yaml: true },
-            (None, None) => Self { folder, fields: Metadata::default(), default, versions, has_stack_yaml: false },
+            (Some(fields), _) => Self { folder, fields, default, default_at, versions, has_stack_yaml: true },
+            (None, None) => {
+                Self { folder, fields: Metadata::default(), default, default_at, versions, has_stack_yaml: false }
+            }
             (None, Some(only)) => {
                 let metadata = &only.devfile.metadata;
                 let fields = Metadata {
@@ -133,7 +140,7 @@ impl Stack {
                     ..Metadata::default()
                 };
                 let default = only.devfile.version.to_string();
-                Self { folder, fields, default, versions, has_stack_yaml: false }
+                Self { folder, fields, default, default_at, versions, has_stack_yaml: false }
             }
         }
     }
@@ -314,10 +321,11 @@ fn with_stack_yaml(folder: &str, path: &str, document: &Node, problems: &mut Vec
         git,
     });
     let versions: Vec<Listed> = versions.collect();
+    let default_at = defaults.first().map_or(START, |(row, _)| row.at.position);
     let default = defaults.into_iter().next().map(|(_, number)| number).unwrap_or_default();
     let name_at = document.get("name").map_or(START, |name| name.at.position);
     let fields = Some(fields.unwrap_or_default());
-    StackListing { folder: folder.to_owned(), fields, default, versions, name_at, warnings }
+    StackListing { folder: folder.to_owned(), fields, default, default_at, versions, name_at, warnings }
 }
 
 /// Warns of `checkoutFrom` in the `git` of a version or sample: it belongs to projects of devfiles, and nothing reads it here.

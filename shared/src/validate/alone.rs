@@ -49,7 +49,8 @@ fn schema_of(node: &Node, findings: &mut Findings) -> Option<&'static Schema> {
     let schema = Schema::for_version(text);
     if schema.is_none() {
         let message = format!("there is no schema for version `{}`", text.escape_debug());
-        let hint = super::suggest::nearest(text.trim(), known()).map_or_else(
+        let newest_first = known().rev();
+        let hint = super::suggest::nearest(text.trim(), newest_first).map_or_else(
             || format!("use one of {}", super::suggest::quoted(known(), "or")),
             |near| format!("did you mean `{near}`?"),
         );

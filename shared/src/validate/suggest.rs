@@ -6,8 +6,8 @@ const CANDIDATES: usize = 300;
 /// Longest name to compare, in bytes; nothing that a devfile can refer to is longer.
 const LONGEST: usize = 63;
 
-/// The nearest of some names, when it is near enough to be meant: the same in another case, or within a third of its
-/// letters.
+/// The nearest of some names, the first of equally near ones, when it is near enough to be meant: the same in another case, or within a
+/// third of its letters.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.len() > LONGEST {
         return None;
@@ -20,7 +20,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
         .filter(|name| *name != written && name.len().abs_diff(written.len()) <= allowed + 1)
         .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
-        .min()
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 
@@ -62,6 +62,7 @@ mod tests {
         ] {
             assert_eq!(nearest(written, known), expected, "{written}");
         }
+        assert_eq!(nearest("2.2.9", ["2.2.2", "2.2.1", "2.2.0"]), Some("2.2.2"), "the first of equally near ones");
         assert_eq!(hint("x", ["a", "bcd", "efg"]), "there is `a`, `bcd` and `efg`");
         assert_eq!(hint("zzzzz", []), "");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 
-use super::log;
+use super::log::{self, Unchanged};
 use super::settings::DevSettings;
 use super::step;
 use crate::processes::Processes;
@@ -75,7 +75,8 @@ impl Functions {
         settings.apply(&mut command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().with_context(|| format!("cannot start {}", runtime.describe()))?;
-        let readers = log::follow(&mut process, name, &folders.logs.join(format!("{name}.log")))?;
+        let unchanged = if settings.follows_host() { Unchanged::Shown } else { Unchanged::Hidden };
+        let readers = log::follow(&mut process, name, &folders.logs.join(format!("{name}.log")), unchanged)?;
         Ok(Self { runtime, url: settings.url(), name, process, _readers: readers })
     }
 

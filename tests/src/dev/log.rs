@@ -23,38 +23,53 @@ const NOISE: [&str; 6] = [
     r#"{"_aws""#,
 ];
 
+/// Refreshes that change nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unchanged {
+    /// Someone asked for each.
+    Shown,
+    /// A schedule of seconds asks for them.
+    Hidden,
+}
+
 /// Shows the output of a program, whose pipes are taken, until it ends, and writes it to a file.
-pub(super) fn follow(program: &mut Child, name: &'static str, file: &Path) -> Result<JoinSet<()>> {
+pub(super) fn follow(
+    program: &mut Child,
+    name: &'static str,
+    file: &Path,
+    unchanged: Unchanged,
+) -> Result<JoinSet<()>> {
     let file = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
     let mut readers = JoinSet::new();
     if let Some(output) = program.stdout.take() {
-        readers.spawn(copy(output, name, file.try_clone()?));
+        readers.spawn(copy(output, name, file.try_clone()?, unchanged));
     }
     if let Some(output) = program.stderr.take() {
-        readers.spawn(copy(output, name, file));
+        readers.spawn(copy(output, name, file, unchanged));
     }
     Ok(readers)
 }
 
-async fn copy(output: impl AsyncRead + Unpin, name: &'static str, mut file: File) {
+async fn copy(output: impl AsyncRead + Unpin, name: &'static str, mut file: File, unchanged: Unchanged) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // The terminal shows it in any case.
         let _ = writeln!(file, "{line}");
-        if let Some(line) = readable(&line) {
+        if let Some(line) = readable(&line, unchanged) {
             println!("{name:8}| {line}");
         }
     }
 }
 
 /// Returns a line for people, or none for a line that only says that nothing has happened.
-fn readable(line: &str) -> Option<String> {
+fn readable(line: &str, unchanged: Unchanged) -> Option<String> {
     if NOISE.iter().any(|noise| line.contains(noise)) {
         return None;
     }
     let Ok(Value::Object(event)) = serde_json::from_str(line) else { return Some(line.to_owned()) };
     let Some(message) = event.get("message").and_then(Value::as_str) else { return Some(line.to_owned()) };
-    if message == "refresh" && event.get("outcome").is_some_and(|outcome| outcome == "unchanged") {
+    let is_unchanged = message == "refresh" && event.get("outcome").is_some_and(|outcome| outcome == "unchanged");
+    if is_unchanged && unchanged == Unchanged::Hidden {
         return None;
     }
     Some(
@@ -99,7 +114,9 @@ mod tests {
             ("[1, 2]", Some("[1, 2]")),
             (r#"{"errorType": "x"}"#, Some(r#"{"errorType": "x"}"#)),
         ] {
-            assert_eq!(readable(line).as_deref(), shown, "{line}");
+            assert_eq!(readable(line, Unchanged::Hidden).as_deref(), shown, "{line}");
         }
+        let line = r#"{"message":"refresh","outcome":"unchanged"}"#;
+        assert_eq!(readable(line, Unchanged::Shown).as_deref(), Some("refresh outcome=unchanged"));
     }
 }

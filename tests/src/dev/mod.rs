@@ -40,7 +40,7 @@ const DELIVER: &str = r#"curl "$HOST_CONTROL/deliver" -d '{"url": "'$WEBHOOK_URL
 )]
 pub struct DevOptions {
     /// Run both functions behind the Lambda emulator, which builds them again when their code changes, and loses answers meanwhile.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["github", "gitlab"])]
     lambda: bool,
     /// Take the folder, a Git work tree, for a repository on GitHub: publish what is committed when a push is delivered, and preview
     /// proposals.
@@ -65,7 +65,7 @@ pub struct DevOptions {
     #[arg(long, value_name = "DIR", default_value = ".tools/bin")]
     tools: PathBuf,
     /// An OCI registry, `host:port`, to use instead of one that is started here.
-    #[arg(long, env = "OCI_REGISTRY", value_name = "ADDRESS")]
+    #[arg(long, env = "DEV_OCI_REGISTRY", value_name = "ADDRESS")]
     oci_registry: Option<String>,
 }
 
@@ -176,7 +176,7 @@ pub async fn run(options: &DevOptions) -> Result<u8> {
     show(&[
         ("registry", format!("{} ({})", settings.url(), runtime.describe())),
         ("bucket", format!("{} at {} (SeaweedFS)", s3.bucket.name, s3.endpoint)),
-        ("OCI", format!("{oci_address} ({})", if oci.is_some() { "Distribution" } else { "OCI_REGISTRY" })),
+        ("OCI", format!("{oci_address} ({})", if oci.is_some() { "Distribution" } else { "DEV_OCI_REGISTRY" })),
         ("source", format!("{} ({})", source.display(), settings.get("REGISTRY_REPO_URL"))),
         ("logs", format!("{} (environment: {})", logs.display(), home.join("env").display())),
     ]);

@@ -64,6 +64,11 @@ impl DevSettings {
         });
     }
 
+    /// Returns whether the functions follow a Git host.
+    pub(super) fn follows_host(&self) -> bool {
+        !self.get("HOST_CONTROL").is_empty()
+    }
+
     /// Returns the URL of the registry.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
