@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from typing import Mapping, NoReturn, Optional, Sequence
 
 from .console import Failure
 
-_PATIENCE = 8.0
-"""Seconds that a program has to end when this process is told to."""
+_PATIENCE = 20.0
+"""Seconds that a program has to end when this process is asked to: longer than the programs of `tests/` give theirs (processes.rs)."""
 
 
 def run(command: Sequence[object], **options) -> int:
@@ -17,22 +19,29 @@ def run(command: Sequence[object], **options) -> int:
     process = start(command, **options)
     try:
         return process.wait()
-    except BaseException:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        raise
+    finally:
+        end(process)
 
 
 def start(command: Sequence[object], **options) -> subprocess.Popen:
-    """Starts a program without input, and with its messages on stdout: stderr is for the reason of a failure alone."""
+    """Starts a program in a session of its own, without input, and with its messages on stdout: stderr is for the reason of a failure alone."""
     words = [str(word) for word in command]
+    options.setdefault("stdin", subprocess.DEVNULL)
     try:
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
+        return subprocess.Popen(words, stderr=subprocess.STDOUT, start_new_session=True, **options)
     except OSError as error:
         raise Failure(f"cannot start {words[0]}: {error.strerror}") from None
+
+
+def end(process: subprocess.Popen) -> None:
+    """Asks the processes of a program's session to end, insists after a while, and waits for the program."""
+    for signum, patience in ((signal.SIGTERM, _PATIENCE), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
 
 
 def become(command: Sequence[object], env: Optional[Mapping[str, str]] = None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -26,38 +27,37 @@ class Start(NamedTuple):
     tools: Sequence[str]
     builds: Sequence[Sequence[str]]
     arguments: Sequence[str]
-    servers: bool
-    """Whether it finds servers that run already."""
 
 
-def dev(arguments: Sequence[str]) -> Start:
-    """`scripts/dev`, which starts servers itself: their data is kept."""
-    own = _SERVERS if not os.environ.get("DEV_OCI_REGISTRY") else ("weed",)
+def dev(root: Path, arguments: Sequence[str]) -> Start:
+    """`scripts/dev`."""
+    own = ("weed",) if os.environ.get("DEV_OCI_REGISTRY") else _SERVERS
     emulator = ("cargo-lambda",) if "--lambda" in arguments else ()
-    return Start((*own, *emulator), [_WORKSPACE], arguments, servers=False)
+    return Start((*own, *emulator), [_WORKSPACE], ["--tools", str(root / ".tools/bin"), *arguments])
 
 
-def soak(arguments: Sequence[str]) -> Start:
+def soak(root: Path, arguments: Sequence[str]) -> Start:
     """`scripts/soak`."""
-    store = "--store" in arguments
-    own = () if store else _SERVERS
-    return Start(own, *_under_test(arguments, [_RELEASE_TOOL if store else _RELEASE]), servers=not store)
+    release = [_RELEASE_TOOL if "--store" in arguments else _RELEASE]
+    return Start(_SERVERS, *_under_test(root, arguments, release))
 
 
-def bench(arguments: Sequence[str]) -> Start:
+def bench(root: Path, arguments: Sequence[str]) -> Start:
     """`scripts/bench`."""
     chosen = set(arguments) & set(PARTS)
     release = [_RELEASE, *([_RELEASE_TOOL] if not chosen or "tool" in chosen else [])]
-    return Start((*_SERVERS, "wrk", "nginx"), *_under_test(arguments, release), servers=True)
+    return Start((*_SERVERS, "wrk", "nginx"), *_under_test(root, arguments, release))
 
 
-def _under_test(arguments: Sequence[str], release: Sequence[Sequence[str]]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+def _under_test(
+    root: Path, arguments: Sequence[str], release: Sequence[Sequence[str]]
+) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
     """The builds and the arguments of a program that runs others: those of a release, or with `--dev` those of development."""
     is_dev = "--dev" in arguments
     # The program itself is not under test.
     builds = [_WORKSPACE] if is_dev else [*release, _WORKSPACE]
     others = [argument for argument in arguments if argument != "--dev"]
-    return builds, ["--programs", str(target() / ("debug" if is_dev else "release")), *others]
+    return builds, ["--programs", str(target(root) / ("debug" if is_dev else "release")), *others]
 
 
 _STARTS = {"dev": dev, "soak": soak, "bench": bench}
@@ -67,8 +67,8 @@ _HELP = {
 usage: scripts/dev [--github | --gitlab | --lambda] [--fresh]
 
 Runs a devfile registry on this machine, with an S3 server and an OCI registry. Publishes a registry repository from a folder, and
-again whenever a file in it changes. Prints `ready URL` once the registry answers, then shows logs until it is told to end, and takes
-along everything that it started.
+again after each change of a file. Prints `ready URL` once the registry answers, then shows logs. When it ends, everything ends that
+it started.
 
   --github, --gitlab  take the folder, a Git work tree, for a repository on this host: publish what is committed when a push is
                       delivered, and preview proposals
@@ -117,28 +117,43 @@ def main(root: Path, name: str, arguments: Sequence[str]) -> int:
     if any(argument in ("-h", "--help") for argument in arguments):
         print(_HELP[name], end="")
         return 0
-    os.chdir(root)
+    check(name, arguments)
     tools.require_toolchain()
-    start = _STARTS[name](arguments)
+    start = _STARTS[name](root, arguments)
     for build in start.builds:
         step("build", f"{' '.join(build)} (minutes on a new machine, seconds later)")
-        if processes.run(build) != 0:
+        if processes.run(build, cwd=root) != 0:
             raise Failure(f"the build failed; see the messages of the compiler above ({' '.join(build)})")
     binaries = tools.ensure(root / ".tools", start.tools)
-    own = [program(name), *start.arguments]
-    processes.become(with_servers(binaries, own) if start.servers else own)
+    own = [program(root, name), *start.arguments]
+    if name != "dev":
+        processes.become(with_servers(root, binaries, own))
+    defaults = {"DEV_SOURCE": str(root / "tests/fixtures/registry"), "DEV_DIR": str(root / ".dev")}
+    processes.become(own, {**defaults, **os.environ})
 
 
-def target() -> Path:
+def check(name: str, arguments: Sequence[str]) -> None:
+    """Refuses options and parts that are unknown, before a build of minutes."""
+    for before, argument in zip(("", *arguments), arguments):
+        option = argument.partition("=")[0]
+        if option.startswith("-") and not re.search(rf"{re.escape(option)}\b", _HELP[name]):
+            raise Failure(f"there is no option {option}; scripts/{name} --help lists all")
+        is_value = before in ("--seconds", "--markdown") or argument.startswith("-")
+        if not is_value and (name != "bench" or argument not in PARTS):
+            raise Failure(f"{argument!r} is not understood; see scripts/{name} --help")
+
+
+def target(root: Path) -> Path:
     """The folder that cargo builds in."""
-    return Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    return root / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
-def program(name: str) -> Path:
+def program(root: Path, name: str) -> Path:
     """A program of `tests/`."""
-    return target() / "debug" / name
+    return target(root) / "debug" / name
 
 
-def with_servers(binaries: Path, command: Sequence[object]) -> list[object]:
+def with_servers(root: Path, binaries: Path, command: Sequence[object], *options: str) -> list[object]:
     """The command that runs another one with an S3 server and an OCI registry beside it."""
-    return [program("with-servers"), "--tools", binaries, "--", *command]
+    folders = ["--tools", binaries, "--logs", root / ".dev/test-logs"]
+    return [program(root, "with-servers"), *folders, *options, "--", *command]

@@ -23,18 +23,6 @@ def headline(report: dict[str, Any], milliseconds: float) -> str:
     return f"{' '.join(words)} in {milliseconds:.0f} ms"
 
 
-def details(report: dict[str, Any]) -> list[str]:
-    """The changes, for a person to see at a glance; a whole registry is not listed."""
-    lines = []
-    for part in ("changed", "removed"):
-        items = [describe(item) for item in report.get(part) or []]
-        shown = items[:8]
-        lines += [f"{part} {item}" for item in shown]
-        if len(items) > len(shown):
-            lines.append(f"{part} {len(items) - len(shown)} more")
-    return lines
-
-
 def quarantined(report: dict[str, Any]) -> list[str]:
     """The parts that were left as they were, each with its reasons."""
     lines = []

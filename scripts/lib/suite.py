@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Optional, Sequence
 
 from . import checks, processes, programs, tools
-from .console import Failure, line, step
+from .console import line, step
 
 HELP = """\
 usage: scripts/test [ARGUMENT...]
@@ -35,8 +36,7 @@ def main(root: Path, arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         print(HELP, end="")
         return 0
-    if not shutil.which("cargo"):
-        raise Failure("cargo is not on PATH; install the Rust toolchain")
+    tools.require_toolchain()
     begin = time.monotonic()
     failed = checks.run(root) if arguments == ["--checks"] else _run(root, arguments)
     seconds = time.monotonic() - begin
@@ -61,12 +61,13 @@ def _run(root: Path, arguments: list[str]) -> Optional[tuple[str, int]]:
             return "the checks", status
     finally:
         if beside:
-            beside.end()
+            processes.end(beside.process)
 
     binaries = tools.ensure(root / ".tools", TOOLS)
-    for name, command in _test_commands(binaries, arguments):
+    for name, command in _test_commands(root, binaries, arguments):
         step("test", name)
-        if status := processes.run(command, cwd=root):
+        # The other end of this input ends with this process, however that ends.
+        if status := processes.run(command, cwd=root, stdin=subprocess.PIPE):
             return name, status
     return None
 
@@ -79,19 +80,14 @@ class _Beside:
         step("test", f"scripts/test --checks, beside the build (log: {self._log})")
         with open(self._log, "wb") as log:
             command = [sys.executable, root / "scripts/test", "--checks"]
-            self._process = processes.start(command, cwd=root, stdout=log)
+            self.process = processes.start(command, cwd=root, stdout=log)
 
     def finish(self) -> int:
         """Waits for their end, shows their output and returns their status."""
-        status = self._process.wait()
+        status = self.process.wait()
         for text in self._log.read_text(errors="replace").splitlines():
             line(text)
         return status
-
-    def end(self) -> None:
-        """Ends them, if they have not ended."""
-        self._process.terminate()
-        self._process.wait()
 
 
 def _build_commands(arguments: list[str]) -> list[list[str]]:
@@ -101,11 +97,11 @@ def _build_commands(arguments: list[str]) -> list[list[str]]:
     return [build] if arguments else [build, ["cargo", *runner, "--workspace", "--no-run"]]
 
 
-def _test_commands(binaries: Path, arguments: list[str]) -> list[tuple[str, Sequence[object]]]:
+def _test_commands(root: Path, binaries: Path, arguments: list[str]) -> list[tuple[str, Sequence[object]]]:
     """Always the whole workspace: choosing packages changes which features their dependencies are built with."""
     runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
     test = ["cargo", *runner, "--workspace", *arguments]
-    commands = [(" ".join(test), programs.with_servers(binaries, test))]
+    commands = [(" ".join(test), programs.with_servers(root, binaries, test, "--tied"))]
     if arguments:
         return commands
     # nextest leaves the examples in the documentation out.
@@ -113,7 +109,6 @@ def _test_commands(binaries: Path, arguments: list[str]) -> list[tuple[str, Sequ
         documentation = ["cargo", "test", "--workspace", "--doc", "--quiet"]
         commands.append((" ".join(documentation), documentation))
     for options in (["--dev", "--seconds", "30"], ["--dev", "--store", "--seconds", "12"]):
-        start = programs.soak(options)
-        soak = [programs.program("soak"), *start.arguments]
-        commands.append((f"scripts/soak {' '.join(options)}", programs.with_servers(binaries, soak) if start.servers else soak))
+        soak = [programs.program(root, "soak"), *programs.soak(root, options).arguments]
+        commands.append((f"scripts/soak {' '.join(options)}", programs.with_servers(root, binaries, soak, "--tied")))
     return commands

@@ -44,11 +44,6 @@ class Reports(unittest.TestCase):
         )
         self.assertEqual(report.headline({"outcome": "unchanged"}, 9), "unchanged in 9 ms")
 
-    def test_details_of_a_whole_registry_are_cut(self) -> None:
-        lines = report.details({"changed": [f"go {n}" for n in range(20)], "removed": [{"stack": "php"}]})
-        self.assertEqual(lines[0], "changed go 0")
-        self.assertEqual(lines[-2:], ["changed 12 more", "removed php"])
-
     def test_a_quarantined_version_comes_with_place_reason_and_advice(self) -> None:
         place = {"path": "stacks/go/stack.yaml", "line": 3, "column": 5}
         problem = {**place, "message": "two defaults", "hint": "keep one"}
@@ -77,7 +72,7 @@ class Suite(Folder):
             started.append("checks")
             stdout.write(b"said by the checks\n")
             status = statuses.get("checks", 0)
-            return SimpleNamespace(wait=lambda: status, terminate=lambda: started.append("the end of the checks"))
+            return SimpleNamespace(wait=lambda: status)
 
         def run(command: Sequence[object], **_options: object) -> int:
             started.append(" ".join(map(str, command)))
@@ -86,7 +81,7 @@ class Suite(Folder):
         with (
             contextlib.redirect_stdout(io.StringIO()),
             unittest.mock.patch.object(suite.shutil, "which", return_value="/x"),
-            unittest.mock.patch.multiple(suite.processes, start=start, run=run),
+            unittest.mock.patch.multiple(suite.processes, start=start, run=run, end=lambda _: started.append("the end of the checks")),
         ):
             return suite._run(self.folder, list(arguments)), started
 
@@ -132,17 +127,30 @@ class Programs(unittest.TestCase):
             (programs.bench, ["--markdown", "table.md"], [functions, tool]),
         ):
             with unittest.mock.patch.dict(os.environ, CARGO_TARGET_DIR="/built"):
-                start = command(arguments)
+                start = command(Path("/nowhere"), arguments)
             self.assertEqual(start.builds, [*(release or []), workspace])
             others = [argument for argument in arguments if argument != "--dev"]
             folder = "debug" if release is None else "release"
             self.assertEqual(start.arguments, ["--programs", f"/built/{folder}", *others])
-            self.assertEqual(start.servers, "--store" not in arguments)
+
+    def test_mistakes_in_arguments_are_named_before_a_build(self) -> None:
+        for name, arguments, message in (
+            ("dev", ["--relese"], "there is no option --relese; scripts/dev --help lists all"),
+            ("dev", ["--fresh", "kiln"], "'kiln' is not understood"),
+            ("soak", ["30"], "'30' is not understood"),
+            ("bench", ["--quick", "everything"], "'everything' is not understood"),
+            ("bench", ["--quick=yes", "--markdown"], None),
+            ("bench", ["index", "--markdown", "table.md", "cold-start"], None),
+            ("soak", ["--dev", "--seconds", "30", "--store"], None),
+            ("dev", ["--github", "--fresh"], None),
+        ):
+            with self.assertRaisesRegex(Failure, message) if message else contextlib.nullcontext():
+                programs.check(name, arguments)
 
     def test_emulator_is_fetched_only_for_its_option(self) -> None:
         with unittest.mock.patch.dict(os.environ, DEV_OCI_REGISTRY="127.0.0.1:5000"):
-            self.assertEqual(list(programs.dev(["--fresh"]).tools), ["weed"])
-            self.assertEqual(list(programs.dev(["--lambda"]).tools), ["weed", "cargo-lambda"])
+            self.assertEqual(list(programs.dev(Path("/nowhere"), ["--fresh"]).tools), ["weed"])
+            self.assertEqual(list(programs.dev(Path("/nowhere"), ["--lambda"]).tools), ["weed", "cargo-lambda"])
 
 
 class Processes(unittest.TestCase):

@@ -62,13 +62,6 @@ impl Drop for Browser {
     }
 }
 
-fn tool(name: &str) -> PathBuf {
-    let folder = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-    let path = PathBuf::from(folder).join(name);
-    assert!(path.exists(), "{} is missing; run the tests with scripts/test", path.display());
-    path
-}
-
 impl Browser {
     /// Starts a browser.
     pub async fn start() -> Self {

@@ -27,8 +27,7 @@ impl Distribution {
             "auth": auth,
         });
         std::fs::write(folder.join("config.json"), config.to_string()).expect("the configuration can be written");
-        let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-        let mut command = Command::new(format!("{tools}/docker-registry"));
+        let mut command = Command::new(crate::tools::tool("docker-registry"));
         command.arg("serve").arg(folder.join("config.json")).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("Distribution starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();

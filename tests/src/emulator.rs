@@ -1,6 +1,6 @@
 //! A function behind the Lambda emulator of cargo-lambda, as it runs behind the gateway.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::ports::free_port;
 use crate::registry::{TestRegistry, binary};
+use crate::tools::tool;
 
 /// Longest that emulator and function may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +36,7 @@ impl TestRegistry {
 
     /// The emulator is told not to start functions itself: it would build them first.
     async fn emulated(&self, name: &str, path: &str) -> Emulated {
-        let port = free_port();
+        let port = free_port().expect("a port is free");
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace");
         let mut command = Command::new(tool("cargo-lambda"));
         command.args(["lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P", &port.to_string()]);
@@ -53,20 +55,6 @@ impl TestRegistry {
         answer.expect("the function answers in time").expect("the function answers");
         Emulated { url, _processes: [function, emulator] }
     }
-}
-
-/// A program that `scripts/test` has fetched.
-pub fn tool(name: &str) -> PathBuf {
-    let folder = std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-    let tool = PathBuf::from(folder).join(name);
-    assert!(tool.exists(), "{} is missing; run the tests with scripts/test, which fetches it", tool.display());
-    tool
-}
-
-/// A port of the loopback that is free now.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a listener has an address").port()
 }
 
 /// Waits until the emulator listens. It says so a moment before it does.

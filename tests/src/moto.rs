@@ -22,8 +22,7 @@ pub struct Moto {
 impl Moto {
     /// Starts moto on a free port.
     pub async fn start() -> Self {
-        let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-        let mut command = Command::new(format!("{tools}/moto_server"));
+        let mut command = Command::new(crate::tools::tool("moto_server"));
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("moto starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();

@@ -1,37 +1,39 @@
-//! Processes that end with the program that starts them, however that ends.
+//! Processes that end with the program that starts them, even if that one is killed.
 //!
 //! Each carries a mark in its environment. All that it starts inherit the mark, also those that open a session of their own, as the
 //! functions of the Lambda emulator do. A guardian (`bin/guardian.rs`) waits for the end of a pipe whose other end only the starter
-//! has, and then ends whatever carries the mark.
+//! has, and then ends all that carry the mark.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
+use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, Signal, System, UpdateKind};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ports::random;
 use crate::registry::binary;
 
-/// The variable that carries the mark.
-const MARK: &str = "DEVFILE_REGISTRY_RUN";
+/// The variable that carries the marks: of this program, after those of the programs that started it, with slashes between.
+const MARKS: &str = "DEVFILE_REGISTRY_RUN";
 
-/// Time that marked processes have to end. An orderly end of the S3 server takes two seconds, more when the machine is busy.
+/// Time that marked processes have to end. An orderly end of the S3 server takes two seconds, more when the machine is busy. A caller that ends
+/// this program must wait for longer (scripts/lib/processes.py).
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Time between two looks for marked processes.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two lists of the marked processes.
+const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The processes of a program. All that they have started have ended once this is dropped.
+/// A group of processes. All that they have started have ended once this is dropped.
 #[derive(Debug)]
 pub struct Processes {
-    mark: String,
+    marks: String,
     guardian: std::process::Child,
 }
 
@@ -51,23 +53,22 @@ impl Processes {
     pub fn start(lock: Option<File>) -> Result<Self> {
         let mark = format!("{}-{:x}", std::process::id(), random());
         let mut command = std::process::Command::new(binary("guardian"));
-        command
-            .arg(&mark)
-            .stdin(Stdio::piped())
-            .stdout(lock.map_or_else(Stdio::null, Stdio::from))
-            .stderr(Stdio::null());
-        let guardian = own_group(&mut command).spawn().context("cannot start the guardian of processes")?;
-        Ok(Self { mark, guardian })
+        command.arg(&mark).env_remove(MARKS).stdin(Stdio::piped()).process_group(0);
+        command.stdout(lock.map_or_else(Stdio::null, Stdio::from)).stderr(Stdio::null());
+        let guardian = command.spawn().context("cannot start the guardian of processes")?;
+        let marks = std::env::var(MARKS).into_iter().chain([mark]).collect::<Vec<_>>().join("/");
+        Ok(Self { marks, guardian })
     }
 
     /// Returns the command that starts a marked process. It gets no input, and no signal from the terminal.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = std::process::Command::new(program);
-        own_group(&mut command).env(MARK, &self.mark).stdin(Stdio::null());
+        command.process_group(0).env(MARKS, &self.marks).stdin(Stdio::null());
         Command::from(command)
     }
 
-    /// Starts a marked process, with no variables but the few that every server needs and its own, and with its output in a file.
+    /// Starts a marked process, with the few variables that every server needs and its own, and with its output in a file. Servers take
+    /// other variables for settings: Distribution any that begins with `REGISTRY_`, and some of those are ours.
     ///
     /// # Errors
     /// It does not start, or the file cannot be written.
@@ -80,10 +81,10 @@ impl Processes {
     ) -> Result<Logged> {
         let (program, arguments) = command.split_first().context("a command has a program")?;
         let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let inherited =
-            ["PATH", "HOME", "TMPDIR", "LANG"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let inherited = ["PATH", "HOME", "TMPDIR", "LANG"];
+        let inherited = inherited.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut command = self.command(program);
-        command.env_clear().env(MARK, &self.mark).envs(inherited).envs(variables.iter().copied()).args(arguments);
+        command.env_clear().env(MARKS, &self.marks).envs(inherited).envs(variables.iter().copied()).args(arguments);
         command.stdout(output.try_clone()?).stderr(output);
         let process = command.spawn().with_context(|| format!("cannot start {name} ({})", program.display()))?;
         Ok(Logged { name, process, log: log.to_owned() })
@@ -93,7 +94,7 @@ impl Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         drop(self.guardian.stdin.take());
-        // It ends by itself, and has no status that says something.
+        // Its status says nothing.
         let _ = self.guardian.wait();
     }
 }
@@ -104,33 +105,33 @@ impl Logged {
         format!("{} (log: {})", self.name, self.log.display())
     }
 
-    /// Waits for its end, which is an error.
-    ///
-    /// # Errors
-    /// It has ended; the message has its status and the last line of its log.
-    pub async fn lasts<T>(&mut self) -> Result<T> {
-        let status = self.process.wait().await?;
+    /// Waits for its end, and returns an error with its status and the last line of its log.
+    pub async fn ended(&mut self) -> Error {
+        let status = match self.process.wait().await {
+            Ok(status) => status,
+            Err(error) => return error.into(),
+        };
         let log = std::fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("its log is empty");
-        bail!("{} ended ({status}): {}", self.describe(), last.trim())
+        anyhow!("{} ended ({status}): {}", self.describe(), last.trim())
     }
 }
 
 /// Waits for the end of standard input, and then ends every process with a mark: asks first, insists after [`GRACE`].
 ///
 /// # Errors
-/// Signals cannot be ignored.
+/// Standard input cannot be read.
 pub async fn guard(mark: &str) -> Result<()> {
     // A signal with a receiver does not end the process.
-    let _ignored = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let _received = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     let (begin, mut asked, mut system) = (Instant::now(), HashSet::new(), System::new());
-    loop {
+    let mut empty = 0;
+    // A process that ends while the list is made can hide the one that it has just started.
+    while empty < 2 {
         let marked = marked(&mut system, mark);
-        if marked.is_empty() {
-            return Ok(());
-        }
+        empty = if marked.is_empty() { empty + 1 } else { 0 };
         for process in marked {
             if begin.elapsed() > GRACE {
                 process.kill();
@@ -138,87 +139,39 @@ pub async fn guard(mark: &str) -> Result<()> {
                 process.kill_with(Signal::Term);
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(INTERVAL).await;
     }
+    Ok(())
 }
 
 /// Returns the processes that carry a mark. Those that have ended (zombies) have no environment any more.
 fn marked<'a>(system: &'a mut System, mark: &str) -> Vec<&'a Process> {
     let environment = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always).without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, environment);
-    let wanted = OsString::from(format!("{MARK}={mark}"));
-    system.processes().values().filter(|process| process.environ().contains(&wanted)).collect()
+    let carries = |process: &&Process| process.environ().iter().any(|variable| has_mark(variable, mark));
+    system.processes().values().filter(carries).collect()
 }
 
-/// Waits for a signal that asks this program to end, and returns the exit status that shells expect then.
-async fn stopped() -> Result<u8> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
-        _ = hangup.recv() => 129,
-    })
+fn has_mark(variable: &OsStr, mark: &str) -> bool {
+    let marks = variable.to_str().and_then(|variable| variable.strip_prefix(MARKS)?.strip_prefix('='));
+    marks.is_some_and(|marks| marks.split('/').any(|other| other == mark))
 }
 
-/// Runs a program until it ends or is asked to, and returns its exit status. The reason of a failure is one line on standard error.
-pub async fn run_until_stopped(program: impl Future<Output = Result<u8>>) -> ExitCode {
-    let status = tokio::select! {
-        status = program => status,
-        status = stopped() => status,
-    };
-    ExitCode::from(status.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        1
-    }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Returns the exit status of a process as a shell shows it.
-pub fn shell_status(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt;
-    let signal = status.signal().map(|signal| 128 + signal);
-    signal.or(status.code()).and_then(|status| u8::try_from(status).ok()).unwrap_or(1)
-}
-
-/// Takes a lock on a file, which ends with the file's last holder.
-///
-/// # Errors
-/// Another process has it, or the file cannot be written.
-pub fn lock(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-    file.try_lock().with_context(|| format!("{} is locked by another process", path.display()))?;
-    Ok(file)
-}
-
-/// Returns loopback ports that are free, below those that systems hand out to outgoing connections: nothing but another server takes
-/// them between this look and their use.
-///
-/// # Errors
-/// There are not so many.
-pub fn free_ports(count: usize) -> Result<Vec<u16>> {
-    const RANGE: std::ops::Range<u16> = 20_000..32_000;
-    let start = u16::try_from(random() % 12_000)?;
-    let ports = RANGE.map(|port| RANGE.start + (port - RANGE.start + start) % (RANGE.end - RANGE.start));
-    let ports: Vec<u16> = ports.filter(|port| is_free(*port)).take(count).collect();
-    if ports.len() < count {
-        bail!("there are no free ports on 127.0.0.1");
+    #[test]
+    fn mark_is_one_of_those_in_the_variable() {
+        for (variable, has) in [
+            ("DEVFILE_REGISTRY_RUN=7-a", true),
+            ("DEVFILE_REGISTRY_RUN=1-b/7-a", true),
+            ("DEVFILE_REGISTRY_RUN=7-a/9-c", true),
+            ("DEVFILE_REGISTRY_RUN=17-a", false),
+            ("DEVFILE_REGISTRY_RUN=", false),
+            ("OTHER=7-a", false),
+        ] {
+            assert_eq!(has_mark(OsStr::new(variable), "7-a"), has, "{variable}");
+        }
     }
-    Ok(ports)
-}
-
-/// Returns whether a server could listen on a loopback port now.
-pub fn is_free(port: u16) -> bool {
-    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
-}
-
-/// Returns a number that differs with each call.
-fn random() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
-fn own_group(command: &mut std::process::Command) -> &mut std::process::Command {
-    use std::os::unix::process::CommandExt;
-    command.process_group(0)
 }

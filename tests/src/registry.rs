@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use anyhow::{Context, Result};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+
+use devfile_registry::settings::OF_SERVERS;
 
 use crate::git::git;
 use crate::memory::{Peak, resident};
@@ -46,7 +49,7 @@ pub(crate) fn server(variable: &str) -> String {
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
-    folder.unwrap_or_else(|| panic!("{name} is not built; run the tests with scripts/test")).join(name)
+    folder.unwrap_or_else(|| panic!("{name} is not built; run cargo build --workspace")).join(name)
 }
 
 impl TestRegistry {
@@ -170,18 +173,26 @@ impl TestRegistry {
 
     /// Starts `serve` with other values of some variables.
     pub async fn serve_with(&self, variables: &[(&str, &str)]) -> Serving {
-        self.start("serve", "serving on ", variables).await
+        self.launch_serve(variables).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Starts `serve` with other values of some variables.
+    ///
+    /// # Errors
+    /// As of [`Serving::launch`].
+    pub async fn launch_serve(&self, variables: &[(&str, &str)]) -> Result<Serving> {
+        self.launch("serve", "serving on ", variables).await
     }
 
     /// Starts `refresh` as a server and waits until it listens.
     pub async fn refreshing(&self) -> Serving {
-        self.start("refresh", "listening on ", &[]).await
+        self.launch("refresh", "listening on ", &[]).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    async fn start(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Serving {
+    async fn launch(&self, program: &str, announcement: &str, variables: &[(&str, &str)]) -> Result<Serving> {
         let mut command = self.command(program);
         command.envs(self.variables.clone()).envs(variables.iter().copied());
-        Serving::start(command, announcement).await
+        Serving::launch(command, announcement).await
     }
 
     /// The keys of the bucket that begin with a prefix.
@@ -236,32 +247,48 @@ impl TestRegistry {
 }
 
 impl Serving {
-    /// Starts a server and waits until its log says where it listens. `RUST_LOG` of the command must allow that line.
-    pub async fn start(mut command: Command, announcement: &str) -> Self {
+    /// Starts a server of a test; see [`launch`](Self::launch).
+    pub async fn start(command: Command, announcement: &str) -> Self {
+        Self::launch(command, announcement).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Starts a server and waits until its log announces its URL. `RUST_LOG` of the command must allow that line.
+    ///
+    /// # Errors
+    /// It does not start, or ends before that line; the message has the last one.
+    pub async fn launch(mut command: Command, announcement: &str) -> Result<Self> {
         if command.as_std().get_envs().all(|(name, _)| name != "RUST_LOG") {
             command.env("RUST_LOG", "info");
         }
-        let mut process = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("the function starts");
-        let log = process.stderr.take().expect("its log is piped");
+        let mut process = spawn(command.stderr(Stdio::piped()))?;
+        let log = process.stderr.take().context("its log is piped")?;
         Self::announced(process, log, announcement).await
     }
 
-    /// Starts a server and waits until its standard output, which is kept as its log, says where it listens.
-    pub async fn start_printing(mut command: Command, announcement: &str) -> Self {
-        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("the program starts");
-        let output = process.stdout.take().expect("its output is piped");
+    /// Starts a server and waits until its standard output, which is retained as its log, announces its URL.
+    ///
+    /// # Errors
+    /// As of [`launch`](Self::launch).
+    pub async fn launch_printing(mut command: Command, announcement: &str) -> Result<Self> {
+        let mut process = spawn(command.stdout(Stdio::piped()))?;
+        let output = process.stdout.take().context("its output is piped")?;
         Self::announced(process, output, announcement).await
     }
 
-    async fn announced(process: Child, log: impl AsyncRead + Unpin + Send + 'static, announcement: &str) -> Self {
+    async fn announced(
+        process: Child,
+        log: impl AsyncRead + Unpin + Send + 'static,
+        announcement: &str,
+    ) -> Result<Self> {
         let mut log = BufReader::new(log).lines();
         let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        let mut last = String::new();
         let url = loop {
-            let line = log.next_line().await.expect("its log is text").expect("the function says where it listens");
-            let url = announced(&line, announcement);
+            let line = log.next_line().await.context("its log is text")?;
+            last = line.with_context(|| format!("a server ended before it listened; its last line: {last}"))?;
             // Its receiver is still here.
-            let _ = sender.send(line);
-            if let Some(url) = url {
+            let _ = sender.send(last.clone());
+            if let Some(url) = announced(&last, announcement) {
                 break url;
             }
         };
@@ -271,7 +298,7 @@ impl Serving {
                 let _ = sender.send(line);
             }
         });
-        Self { url, process, lines }
+        Ok(Self { url, process, lines })
     }
 
     /// Answers a GET: status, and the body as text.
@@ -348,6 +375,18 @@ impl Serving {
         assert!(sent.success());
         self.process.wait().await.expect("it ends");
     }
+}
+
+/// Removes the settings of servers, which are refused beside a directory (`STORE`), from the environment of a command.
+pub fn without_servers(command: &mut Command) {
+    for variable in OF_SERVERS.iter().flat_map(|setting| setting.variables()) {
+        command.env_remove(variable);
+    }
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let spawned = command.kill_on_drop(true).spawn();
+    spawned.with_context(|| format!("cannot start {}", command.as_std().get_program().display()))
 }
 
 /// The URL that a line of a log announces.

@@ -1,32 +1,32 @@
 //! The two servers that a registry stores into: SeaweedFS for S3, and Distribution for OCI.
 //!
 //! Each gets free loopback ports of its own, so that any number of pairs runs side by side. A port can be lost between its choice and
-//! its use, so a server that ends at once is started again with others. A server is ready when it answers what its users ask.
+//! its use, so a server that ends at once is started again with others. A server is ready once it answers the requests of its users.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::config::{Credentials, Region};
 use serde_json::json;
 
-use crate::processes::{Logged, Processes, free_ports, is_free};
+use crate::ports::{free_ports, is_free};
+use crate::processes::{Logged, Processes};
 
 const REGION: &str = "us-east-1";
 
 /// Longest that a server may take to get ready.
 const START: Duration = Duration::from_secs(60);
 
-/// Time between two questions to a server that is not ready.
+/// Time between two requests to a server that is not ready.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts of a server, each with other ports.
 const STARTS: usize = 3;
 
-/// Part of the disk that must be free. Below half of it SeaweedFS stores nothing, and answers every write with an inner error.
+/// Part of the disk that must be free. Below half of this part SeaweedFS stores nothing, and answers every write with an inner error.
 const LEAST_FREE: f64 = 0.02;
 
 /// The ports of SeaweedFS. Without an option each is a well-known one, and two servers could not run at once.
@@ -94,17 +94,10 @@ impl Folders {
         for folder in [&self.data, &self.logs] {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let disk =
-            rustix::fs::statvfs(&self.data).with_context(|| format!("cannot look at {}", self.data.display()))?;
-        let free = disk.f_bavail as f64 / disk.f_blocks.max(1) as f64;
-        ensure!(
-            free >= LEAST_FREE,
-            "the disk of {} is nearly full: {:.1} % are free, and the S3 server stores nothing below {:.0} %; make room, for example \
-             with `cargo clean`",
-            self.data.display(),
-            free * 100.0,
-            LEAST_FREE * 100.0
-        );
+        let cannot = || format!("cannot find the free space of {}", self.data.display());
+        let disk = rustix::fs::statvfs(&self.data).with_context(cannot)?;
+        let problem = lack_of_space(disk.f_bavail, disk.f_blocks);
+        ensure!(problem.is_none(), "the disk of {} {}", self.data.display(), problem.unwrap_or_default());
         Ok(())
     }
 }
@@ -136,13 +129,11 @@ impl S3Server {
             processes.start_logged("SeaweedFS", &command, &key, &folders.logs.join("s3.log"))
         };
         // An S3 server answers unsigned requests long before it is of use, and so does another server on the same port.
-        let is_ready = |port: u16| {
-            let client = client(&endpoint(port), &bucket);
-            let name = bucket.name.clone();
-            async move { client.head_bucket().bucket(name).send().await.is_ok() }
-        };
+        let connect = |port: u16| client(&endpoint(port), &bucket);
+        let is_ready =
+            async |client: &aws_sdk_s3::Client| client.head_bucket().bucket(&bucket.name).send().await.is_ok();
         // SeaweedFS files its state under its ports.
-        let (port, process) = start_on(&data.join("ports.json"), WEED_PORTS.len(), start, is_ready).await?;
+        let (port, process) = start_on(&data.join("ports.json"), WEED_PORTS.len(), start, connect, is_ready).await?;
         Ok(Self { endpoint: endpoint(port), bucket, process })
     }
 
@@ -179,35 +170,48 @@ impl OciServer {
             // It makes much garbage with each request; collecting that seldom halves the pauses and costs some megabytes.
             processes.start_logged("Distribution", &command, &[("GOGC", "400")], &folders.logs.join("oci.log"))
         };
-        let is_ready = |port: u16| async move {
-            let answer = crate::http::get(format!("http://127.0.0.1:{port}/v2/")).await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        };
-        let (port, process) = start_on(&data.join("ports.json"), 1, start, is_ready).await?;
+        let connect = |port: u16| format!("{}/v2/", endpoint(port));
+        let is_ready =
+            async |url: &String| crate::http::get(url).await.is_ok_and(|answer| answer.status().is_success());
+        let (port, process) = start_on(&data.join("ports.json"), 1, start, connect, is_ready).await?;
         Ok(Self { address: format!("127.0.0.1:{port}"), process })
     }
 }
 
+/// Describes a disk that is too full for the S3 server, by its free blocks and all of them.
+fn lack_of_space(free: u64, total: u64) -> Option<String> {
+    let free = free as f64 / total.max(1) as f64;
+    (free < LEAST_FREE).then(|| {
+        format!(
+            "is nearly full: {:.1} % are free, and the S3 server needs {:.0} %; make room, for example with `cargo clean`",
+            free * 100.0,
+            LEAST_FREE * 100.0
+        )
+    })
+}
+
 /// Starts a server on the ports of the last time, or on new ones, and waits until it is ready. Returns its first port.
-async fn start_on<R: Future<Output = bool>>(
+async fn start_on<C>(
     ports_of_last_time: &Path,
     count: usize,
     start: impl Fn(&[u16]) -> Result<Logged>,
-    is_ready: impl Fn(u16) -> R,
+    connect: impl Fn(u16) -> C,
+    is_ready: impl AsyncFn(&C) -> bool,
 ) -> Result<(u16, Logged)> {
     let mut ports = recorded(ports_of_last_time, count).map_or_else(|| free_ports(count), Ok)?;
     let mut starts = 1;
     loop {
         let mut server = start(&ports)?;
         let first = *ports.first().context("a server listens on a port")?;
+        let connection = connect(first);
         let ready = async {
-            while !is_ready(first).await {
+            while !is_ready(&connection).await {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        let ended = tokio::select! {
+        let ended: Option<Error> = tokio::select! {
             biased;
-            ended = server.lasts::<()>() => ended.err(),
+            ended = server.ended() => Some(ended),
             ready = tokio::time::timeout(START, ready) => match ready {
                 Ok(()) => None,
                 Err(_) => bail!("{} does not get ready within {START:?}", server.describe()),
@@ -250,4 +254,49 @@ fn client(endpoint: &str, bucket: &Bucket) -> aws_sdk_s3::Client {
         .retry_config(RetryConfig::disabled())
         .force_path_style(true);
     aws_sdk_s3::Client::from_conf(config.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disk_below_two_percent_is_too_full() {
+        assert_eq!(lack_of_space(2, 100), None);
+        let problem = lack_of_space(16, 1000).unwrap();
+        assert!(problem.starts_with("is nearly full: 1.6 % are free, and the S3 server needs 2 %"), "{problem}");
+    }
+
+    #[test]
+    fn ports_of_the_last_time_are_used_again_unless_they_make_no_sense_or_are_taken() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let ports = free_ports(2).unwrap();
+        for (content, expected) in [
+            ("[1, 2".to_owned(), None),
+            (r#"["a", "b"]"#.to_owned(), None),
+            ("[1]".to_owned(), None),
+            (json!(ports).to_string(), Some(ports.clone())),
+        ] {
+            std::fs::write(file.path(), &content).unwrap();
+            assert_eq!(recorded(file.path(), 2), expected, "{content}");
+        }
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", ports[1])).unwrap();
+        assert_eq!(recorded(file.path(), 2), None);
+    }
+
+    #[tokio::test]
+    async fn server_that_ends_at_once_is_started_on_other_ports_and_its_last_line_is_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let processes = Processes::start(None).unwrap();
+        let starts = std::cell::RefCell::new(Vec::new());
+        let start = |ports: &[u16]| {
+            starts.borrow_mut().push(ports.to_vec());
+            let command = ["sh", "-c", "echo starting; echo address in use >&2; exit 3"].map(OsString::from);
+            processes.start_logged("server", &command, &[], &folder.path().join("log"))
+        };
+        let started = start_on(&folder.path().join("ports.json"), 1, start, |_| (), async |()| false).await;
+        let error = started.unwrap_err().to_string();
+        assert!(error.ends_with("ended (exit status: 3): address in use"), "{error}");
+        assert_eq!(starts.borrow().len(), STARTS);
+    }
 }

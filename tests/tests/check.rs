@@ -12,9 +12,9 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
 use devfile_registry::digest::Digest;
-use registry_tests::emulator::tool;
 use registry_tests::git::git;
 use registry_tests::registry::{TestRegistry, binary, copy};
+use registry_tests::tools::tool;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 

@@ -1,6 +1,5 @@
 //! `scripts/dev` and `scripts/test`: the programs that start servers, and take them along at their end.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -8,19 +7,15 @@ use std::process::Stdio;
 use clap::ValueEnum;
 use registry_tests::bench::Part;
 use registry_tests::bounded::within_a_minute;
-use registry_tests::processes::free_ports;
+use registry_tests::ports::free_port;
 use registry_tests::registry::{TestRegistry, binary, copy};
+use registry_tests::tools;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// The folder that a command of `scripts` is run in.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a workspace")
-}
-
-/// The folder of the tools that `scripts/test` has fetched.
-fn tools() -> OsString {
-    std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test")
 }
 
 /// The command that runs the example registry on a port, with its data in a folder.
@@ -29,9 +24,7 @@ fn dev(folder: &Path, port: u16) -> Command {
     std::fs::create_dir_all(&source).expect("a folder can be made");
     copy(&TestRegistry::example(), &source);
     let mut command = Command::new(binary("dev"));
-    command
-        .arg("--tools")
-        .arg(std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test"));
+    command.arg("--tools").arg(tools::folder());
     command.env("DEV_DIR", folder.join("home")).env("DEV_SOURCE", source).env("DEV_PORT", port.to_string());
     command.env_remove("DEV_OCI_REGISTRY").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
@@ -39,16 +32,16 @@ fn dev(folder: &Path, port: u16) -> Command {
 
 #[tokio::test]
 async fn dev_publishes_a_change_and_leaves_nothing_when_it_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = free_ports(1).unwrap()[0];
-    let mut child = dev(folder.path(), port).spawn().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port().unwrap();
+    let mut child = dev(home.path(), port).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     within_a_minute("the registry is ready", async {
         while lines.next_line().await.unwrap().expect("it goes on") != format!("ready http://127.0.0.1:{port}") {}
     })
     .await;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    let devfile = folder.path().join("source/stacks/kiln/1.1.0/devfile.yaml");
+    let devfile = home.path().join("source/stacks/kiln/1.1.0/devfile.yaml");
     let changed = format!("{}# a new glaze\n", std::fs::read_to_string(&devfile).unwrap());
     std::fs::write(devfile, &changed).unwrap();
     let url = format!("http://127.0.0.1:{port}/devfiles/kiln/1.1.0");
@@ -58,7 +51,7 @@ async fn dev_publishes_a_change_and_leaves_nothing_when_it_is_killed() {
     .await;
 
     child.kill().await.unwrap();
-    let lock = File::open(folder.path().join("home/lock")).unwrap();
+    let lock = File::open(home.path().join("home/lock")).unwrap();
     let ended = tokio::task::spawn_blocking(move || lock.lock());
     within_a_minute("the guardian gives the lock back", ended).await.unwrap().unwrap();
     assert!(registry_tests::http::get(&url).await.is_err());
@@ -66,10 +59,10 @@ async fn dev_publishes_a_change_and_leaves_nothing_when_it_is_killed() {
 
 #[tokio::test]
 async fn dev_whose_port_is_taken_says_so_in_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let output = dev(folder.path(), port).stderr(Stdio::piped()).output().await.unwrap();
+    let output = dev(home.path(), port).stderr(Stdio::piped()).output().await.unwrap();
     let message =
         format!("error: port {port} is taken; end the process that listens there, or set DEV_PORT to another port\n");
     assert_eq!((String::from_utf8(output.stderr).unwrap(), output.status.code()), (message, Some(1)));
@@ -78,29 +71,58 @@ async fn dev_whose_port_is_taken_says_so_in_one_sentence() {
 
 #[tokio::test]
 async fn dev_of_a_folder_without_stacks_refuses_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = dev(folder.path(), free_ports(1).unwrap()[0]);
-    let output = command.env("DEV_SOURCE", folder.path()).stderr(Stdio::piped()).output().await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut command = dev(home.path(), free_port().unwrap());
+    let output = command.env("DEV_SOURCE", home.path()).stderr(Stdio::piped()).output().await.unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("is no registry repository: it has neither stacks/ nor"), "{message}");
+}
+
+/// The command that runs a script with servers beside it, with their logs in a folder.
+fn with_servers(logs: &Path, options: &[&str], script: &str) -> Command {
+    let mut command = Command::new(binary("with-servers"));
+    command.arg("--tools").arg(tools::folder()).arg("--logs").arg(logs).args(options).args(["--", "sh", "-c", script]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Reads the output of a command until the last process has ended that holds it, and returns it with the command's status.
+async fn end(child: &mut Child) -> (String, Option<i32>) {
+    let (mut output, mut pipe) = (String::new(), child.stdout.take().unwrap());
+    within_a_minute("the pipe ends with its last holder", pipe.read_to_string(&mut output)).await.unwrap();
+    (output, child.wait().await.unwrap().code())
 }
 
 #[tokio::test]
 async fn command_with_servers_gives_its_status_and_all_that_it_started_ends() {
     let logs = tempfile::tempdir().unwrap();
-    let mut command = Command::new(binary("with-servers"));
-    command.arg("--tools").arg(tools()).arg("--logs").arg(logs.path());
     // A process in a session of its own, which no signal to a group reaches. It keeps the pipe open until it has ended.
     let script = "setsid sleep 600 & echo $TEST_S3_ENDPOINT $TEST_OCI_REGISTRY; exit 7";
-    command.args(["--", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
-    let mut output = String::new();
-    let pipe = child.stdout.as_mut().unwrap();
-    within_a_minute("the pipe ends with its last holder", pipe.read_to_string(&mut output)).await.unwrap();
-    assert_eq!(child.wait().await.unwrap().code(), Some(7));
+    let (output, status) = end(&mut with_servers(logs.path(), &[], script).spawn().unwrap()).await;
+    assert_eq!(status, Some(7));
     let (s3, oci) = output.trim().split_once(' ').unwrap();
     for url in [s3, &format!("http://{oci}/v2/")] {
         assert!(url.starts_with("http://127.0.0.1:") && registry_tests::http::get(url).await.is_err(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn command_with_servers_ends_on_a_signal_with_its_caller_and_with_a_server() {
+    let logs = tempfile::tempdir().unwrap();
+    let signal = with_servers(logs.path(), &[], "kill -TERM $PPID; sleep 600");
+    let tied = with_servers(logs.path(), &["--tied"], "echo up; exec sleep 600");
+    // The parent of a server is the program that started it.
+    let server = with_servers(logs.path(), &[], "pkill -KILL -P $PPID weed; sleep 600");
+    for (mut command, expected, message) in [(signal, 143, ""), (tied, 143, ""), (server, 1, "error: SeaweedFS (log: ")]
+    {
+        let mut child = command.spawn().unwrap();
+        drop(child.stdin.take());
+        let mut errors = child.stderr.take().unwrap();
+        let (_, status) = end(&mut child).await;
+        let mut error = String::new();
+        errors.read_to_string(&mut error).await.unwrap();
+        assert_eq!(status, Some(expected), "{error}");
+        assert!(error.starts_with(message) && error.lines().count() <= 1, "{error}");
     }
 }
 

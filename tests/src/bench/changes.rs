@@ -82,14 +82,21 @@ pub(super) async fn reload(registry: &TestRegistry, preview: &Serving, page: &st
         let changed = described(&std::fs::read_to_string(&devfile)?, &text);
         let begin = Instant::now();
         std::fs::write(&devfile, changed)?;
-        let mut received = String::new();
-        while !received.contains("event: release\n") {
-            let chunk = events.chunk().await?.context("a preview ends its events")?;
-            received.push_str(std::str::from_utf8(&chunk)?);
-        }
-        let body = read(preview, page, &[]).await?;
-        let is_new = String::from_utf8_lossy(&body).contains(&text);
-        ensure!(is_new, "a preview asks for a reload of {page} before it has {text}");
+        let reloaded = async {
+            loop {
+                let mut received = String::new();
+                while !received.contains("event: release\n") {
+                    let chunk = events.chunk().await?.context("a preview ends its events")?;
+                    received.push_str(std::str::from_utf8(&chunk)?);
+                }
+                // A late event of the change before asks for the page as well.
+                if String::from_utf8_lossy(&read(preview, page, &[]).await?).contains(&text) {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let reloaded = tokio::time::timeout(LIVE, reloaded).await;
+        reloaded.with_context(|| format!("{page} does not have {text} within {LIVE:?}"))??;
         seconds.push(begin.elapsed().as_secs_f64());
     }
     Ok(seconds)

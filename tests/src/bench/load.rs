@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
 use super::table::{Measurement, whole};
-use crate::emulator::tool;
+use crate::tools::tool;
 
 /// The results of `wrk`.
 #[derive(Debug, Clone, Copy, PartialEq)]

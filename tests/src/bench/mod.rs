@@ -26,7 +26,8 @@ use clap::{Parser, ValueEnum};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use self::stage::Stage;
-use self::table::{Table, step, whole};
+use self::table::{Table, whole};
+use crate::console::step;
 
 /// Measure programs against the targets.
 ///

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::emulator::{free_port, tool};
+use crate::ports::free_port;
+use crate::tools::tool;
 
 /// A running nginx; it ends when this is dropped.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Nginx {
             std::fs::create_dir_all(file.parent().unwrap_or(folder.path()))?;
             std::fs::write(file, content)?;
         }
-        let port = free_port();
+        let port = free_port()?;
         let settings = folder.path().join("nginx.conf");
         std::fs::write(&settings, configuration(folder.path(), port))?;
         let mut command = Command::new(tool("nginx"));

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::load::Load;
 use super::table::megabytes;
 use crate::memory::Peak;
-use crate::registry::{Serving, TestRegistry};
+use crate::registry::{Serving, TestRegistry, without_servers};
 
 /// The folder `shared` beside the project, with the recorded registry; see `build.rs`.
 const SHARED: Option<&str> = option_env!("COMMUNITY");
@@ -140,28 +140,29 @@ impl Stage {
 
     /// Starts `serve` and waits until it is healthy.
     pub(super) async fn serve(&self, registry: &TestRegistry) -> Result<Started> {
-        started(registry.serve()).await
+        started(registry.launch_serve(&[])).await
     }
 
     /// Starts `serve`, which revalidates with every request, and waits until it is healthy.
     pub(super) async fn serve_following(&self, registry: &TestRegistry) -> Result<Started> {
-        started(registry.serve_with(&[("REVALIDATE_SECONDS", "0")])).await
+        started(registry.launch_serve(&[("REVALIDATE_SECONDS", "0")])).await
     }
 
     /// Starts `devfile-registry preview` and waits until it is healthy.
     pub(super) async fn preview(&self, registry: &TestRegistry) -> Result<Started> {
         let mut command = Command::new(self.program("devfile-registry")?);
         command.arg("preview").arg(registry.repository.path()).args(["--port", "0"]).env_remove("RUST_LOG");
-        started(Serving::start_printing(command, "registry preview ")).await
+        started(Serving::launch_printing(command, "registry preview ")).await
     }
 
     /// Starts `devfile-registry run` with a directory and waits until it has published.
     pub(super) async fn run(&self, registry: &TestRegistry, store: &Path) -> Result<Started> {
         let mut command = Command::new(self.program("devfile-registry")?);
+        without_servers(&mut command);
         command.arg("run").env("STORE", store).env("REGISTRY_REPO_URL", registry.repository.path());
         let settings = [("LISTEN_ADDR", "127.0.0.1:0"), ("FETCH", "false"), ("RUST_LOG", LEVELS)];
         command.env("WEBHOOK_SECRET", WEBHOOK_SECRET).envs(settings);
-        started(Serving::start(command, "serving on ")).await
+        started(Serving::launch(command, "serving on ")).await
     }
 
     /// Runs `index-generator` with a registry repository, and watches its memory if wanted.
@@ -219,10 +220,10 @@ fn last_line(log: &[u8]) -> String {
 }
 
 /// Starts a server and asks until it is healthy.
-async fn started(start: impl Future<Output = Serving>) -> Result<Started> {
+async fn started(start: impl Future<Output = Result<Serving>>) -> Result<Started> {
     let begin = Instant::now();
     let started = async {
-        let mut serving = start.await;
+        let mut serving = start.await?;
         let health = format!("{}/health", serving.url);
         while !crate::http::get(&health).await.is_ok_and(|answer| answer.status() == 200) {
             if let Some(status) = serving.ended() {

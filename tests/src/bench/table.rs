@@ -1,5 +1,6 @@
 //! The table: each measurement beside its target.
 
+use crate::console::step;
 use crate::figures::grouped;
 
 /// A measurement.
@@ -80,11 +81,6 @@ impl Table {
             .map(|row| format!("| {} | {} | {} | {} |\n", row.subject, row.target, row.measured, row.mark()));
         std::iter::once(head).chain(rows).collect()
     }
-}
-
-/// Prints a line in the form of the scripts.
-pub(super) fn step(name: &str, text: &str) {
-    println!("{name:10}{text}");
 }
 
 /// Renders a time in seconds.

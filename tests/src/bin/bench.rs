@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use registry_tests::bench::{BenchOptions, run};
-use registry_tests::processes::run_until_stopped;
+use registry_tests::command;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = BenchOptions::parse();
     // A run that is dropped ends its programs and removes its folders.
-    run_until_stopped(async { run(&options).await.map(|()| 0) }).await
+    command::run(async { run(&options).await.map(|()| 0) }).await
 }

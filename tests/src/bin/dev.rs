@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use registry_tests::command;
 use registry_tests::dev::{DevOptions, run};
-use registry_tests::processes::run_until_stopped;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = DevOptions::parse();
-    run_until_stopped(run(&options)).await
+    command::run(async { match run(&options).await? {} }).await
 }

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use registry_tests::processes::run_until_stopped;
+use registry_tests::command;
 use registry_tests::soak::{Options, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
     // A run that is dropped ends its programs and removes its folders.
-    run_until_stopped(async { run(&options).await.map(|()| 0) }).await
+    command::run(async { run(&options).await.map(|()| 0) }).await
 }

@@ -1,22 +1,30 @@
 //! The functions of `scripts/dev`: one program in plain HTTP, or two behind the Lambda emulator.
 
+use std::convert::Infallible;
+use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use tokio::process::Child;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use super::log::{self, Unchanged};
 use super::settings::DevSettings;
-use super::step;
+use crate::console::step;
 use crate::processes::Processes;
 use crate::registry::binary;
 use crate::servers::Folders;
 
 /// Time between two refreshes that the schedule of the emulator's functions asks for.
 const SCHEDULE: Duration = Duration::from_secs(2);
+
+/// Longest until the emulator gives a report, with the build of a changed function.
+const REPORT: Duration = Duration::from_secs(900);
+
+/// Longest until the rest of the output of a program is shown that has ended.
+const REST: Duration = Duration::from_secs(2);
 
 /// The way in which the functions run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +48,9 @@ impl Runtime {
 /// The functions, running.
 #[derive(Debug)]
 pub(super) struct Functions {
-    runtime: Runtime,
-    url: String,
     name: &'static str,
     process: Child,
-    /// Readers of its output.
-    _readers: JoinSet<()>,
+    output: Vec<JoinHandle<()>>,
 }
 
 impl Functions {
@@ -69,6 +74,8 @@ impl Functions {
                 let mut command = processes.command(folders.tools.join("cargo-lambda"));
                 command.args(["lambda", "watch", "-A", "127.0.0.1", "-P", &settings.port().to_string()]);
                 command.env("AWS_ENDPOINT_URL_LAMBDA", settings.url());
+                command
+                    .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace has a folder")?);
                 ("lambda", command)
             }
         };
@@ -76,60 +83,51 @@ impl Functions {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().with_context(|| format!("cannot start {}", runtime.describe()))?;
         let unchanged = if settings.follows_host() { Unchanged::Shown } else { Unchanged::Hidden };
-        let readers = log::follow(&mut process, name, &folders.logs.join(format!("{name}.log")), unchanged)?;
-        Ok(Self { runtime, url: settings.url(), name, process, _readers: readers })
+        let output = log::show(&mut process, name, &folders.logs.join(format!("{name}.log")), unchanged)?;
+        Ok(Self { name, process, output })
     }
 
-    /// Publishes for the first time.
-    ///
-    /// # Errors
-    /// The functions have ended.
-    pub(super) async fn publish(&mut self) -> Result<()> {
-        if self.runtime == Runtime::Emulated {
-            self.invoke().await?;
+    /// Waits for their end, and returns it as an error.
+    pub(super) async fn ended(&mut self) -> Error {
+        let status = self.process.wait().await;
+        for reader in &mut self.output {
+            // A process that it has started may hold the pipe.
+            let _ = tokio::time::timeout(REST, reader).await;
         }
-        Ok(())
-    }
-
-    /// Publishes changes, for ever.
-    ///
-    /// # Errors
-    /// The functions have ended.
-    pub(super) async fn follow<T>(&mut self) -> Result<T> {
-        loop {
-            tokio::select! {
-                biased;
-                ended = self.process.wait() => bail!("{} ended ({}); its log is above", self.name, ended?),
-                () = tokio::time::sleep(SCHEDULE), if self.runtime == Runtime::Emulated => {}
-            }
-            self.invoke().await?;
-        }
-    }
-
-    /// Asks the emulator for refreshes until one gives a report. It loses answers while it starts a function.
-    async fn invoke(&mut self) -> Result<()> {
-        let mut last = String::new();
-        loop {
-            let answer = tokio::select! {
-                biased;
-                ended = self.process.wait() => bail!("{} ended ({}); its log is above", self.name, ended?),
-                answer = invocation(&self.url) => answer,
-            };
-            match answer {
-                Ok(()) => return Ok(()),
-                Err(error) if error.to_string() == last => {}
-                Err(error) => {
-                    last = error.to_string();
-                    step("publish", &format!("failed, and is tried again: {last}"));
-                }
-            }
-            tokio::time::sleep(SCHEDULE).await;
+        match status {
+            Ok(status) => anyhow!("{} ended ({status}); its log is above", self.name),
+            Err(error) => error.into(),
         }
     }
 }
 
-/// Invokes `refresh` behind the emulator.
-async fn invocation(url: &str) -> Result<()> {
+/// Invokes `refresh` behind the emulator again and again, in place of a schedule.
+///
+/// # Errors
+/// There is no report for too long.
+pub(super) async fn publish_by_schedule(url: &str) -> Result<Infallible> {
+    loop {
+        publish(url).await?;
+        tokio::time::sleep(SCHEDULE).await;
+    }
+}
+
+/// Invokes `refresh` until it gives a report. The emulator loses answers while it starts a function.
+async fn publish(url: &str) -> Result<()> {
+    let (begin, mut last) = (Instant::now(), String::new());
+    while let Err(error) = invoke(url).await {
+        ensure!(begin.elapsed() < REPORT, "there is no report within {REPORT:?}: {error:#}");
+        let message = error.to_string();
+        if message != last {
+            step("publish", &format!("failed, and is tried again: {message}"));
+        }
+        last = message;
+        tokio::time::sleep(SCHEDULE).await;
+    }
+    Ok(())
+}
+
+async fn invoke(url: &str) -> Result<()> {
     let url = format!("{url}/2015-03-31/functions/refresh/invocations");
     let event = json!({"action": "refresh"}).to_string();
     let answer = crate::http::client().post(url).body(event).send().await.context("the emulator does not answer")?;

@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
+
+use crate::console;
 
 /// Fields that a terminal need not show: time passes at the same speed there, and nobody looks ids up.
 const LEFT_OUT: [&str; 8] = ["timestamp", "level", "message", "span", "spans", "target", "request_id", "xray"];
@@ -33,30 +35,34 @@ pub(super) enum Unchanged {
 }
 
 /// Shows the output of a program, whose pipes are taken, until it ends, and writes it to a file.
-pub(super) fn follow(
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn show(
     program: &mut Child,
     name: &'static str,
     file: &Path,
     unchanged: Unchanged,
-) -> Result<JoinSet<()>> {
+) -> Result<Vec<JoinHandle<()>>> {
     let file = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
-    let mut readers = JoinSet::new();
+    let mut readers = Vec::new();
     if let Some(output) = program.stdout.take() {
-        readers.spawn(copy(output, name, file.try_clone()?, unchanged));
+        readers.push(tokio::spawn(copy(output, name, file.try_clone()?, unchanged)));
     }
     if let Some(output) = program.stderr.take() {
-        readers.spawn(copy(output, name, file, unchanged));
+        readers.push(tokio::spawn(copy(output, name, file, unchanged)));
     }
     Ok(readers)
 }
 
 async fn copy(output: impl AsyncRead + Unpin, name: &'static str, mut file: File, unchanged: Unchanged) {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    let mut lines = BufReader::new(output).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line);
         // The terminal shows it in any case.
         let _ = writeln!(file, "{line}");
         if let Some(line) = readable(&line, unchanged) {
-            println!("{name:8}| {line}");
+            console::line(&format!("{name:8}| {line}"));
         }
     }
 }

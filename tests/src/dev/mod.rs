@@ -2,12 +2,13 @@
 //!
 //! - `settings`: the settings of the functions, and the Git host that they ask
 //! - `functions`: the programs, in plain HTTP or behind the Lambda emulator
-//! - `log`: their lines, as people read them
+//! - `log`: their output, as people read it
 
 mod functions;
 mod log;
 mod settings;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,22 +16,25 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde_json::Value;
 
-use self::functions::Functions;
+use self::functions::{Functions, Runtime, publish_by_schedule};
 use self::settings::{DevSettings, secret, write_private};
+use crate::command::lock;
+use crate::console::{line, step, table};
 use crate::github::GitHub;
-use crate::processes::{Processes, is_free, lock};
+use crate::ports::is_free;
+use crate::processes::Processes;
 use crate::servers::{Bucket, Folders, OciServer, S3Server};
 
-/// Time between two looks at whether `serve` answers.
-const LOOK: Duration = Duration::from_millis(500);
+/// Time between two requests until `serve` answers.
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Delivers the push of the branch's head, with the proof of its host.
 const DELIVER: &str = r#"curl "$HOST_CONTROL/deliver" -d '{"url": "'$WEBHOOK_URL'", "secret": "'$WEBHOOK_SECRET'"}'"#;
 
 /// Run a devfile registry on this machine, with an S3 server and an OCI registry.
 ///
-/// Publishes a registry repository from a folder, and again whenever a file in it changes. Prints `ready URL` once the registry answers,
-/// then shows logs until it is told to end, and takes along everything that it started.
+/// Publishes a registry repository from a folder, and again after each change of a file. Prints `ready URL` once the registry answers,
+/// then shows logs. When it ends, everything ends that it started.
 ///
 /// Data is kept between runs, so a restart is quick. `. .dev/env` gives a shell the environment that the functions run in.
 #[derive(Debug, Parser)]
@@ -92,7 +96,10 @@ impl DevOptions {
         hosts.into_iter().find_map(|(is_wanted, host)| is_wanted.then_some(host))
     }
 
-    /// Checks what can be wrong before anything is started, and returns the absolute path of the folder to publish.
+    /// Checks the options before anything is started, and returns the absolute path of the folder to publish.
+    ///
+    /// # Errors
+    /// The folder cannot be published, or the port is taken.
     fn check(&self) -> Result<PathBuf> {
         let source = self.source.canonicalize();
         let source = source.with_context(|| {
@@ -120,16 +127,16 @@ impl DevOptions {
     }
 }
 
-/// Starts everything, and shows logs for ever.
+/// Starts everything, and shows logs.
 ///
 /// # Errors
 /// Something does not start, or ends by itself.
-pub async fn run(options: &DevOptions) -> Result<u8> {
+pub async fn run(options: &DevOptions) -> Result<Infallible> {
     let source = options.check()?;
     let home = &options.home;
     std::fs::create_dir_all(home).with_context(|| format!("cannot make {}", home.display()))?;
-    let lock =
-        lock(&home.join("lock")).context("scripts/dev is running already, or ends just now; end it, or set DEV_DIR")?;
+    let lock = lock(&home.join("lock"));
+    let lock = lock.context("scripts/dev is running already, or ends just now; end it, or set DEV_DIR")?;
     if options.fresh {
         for part in ["s3", "oci"] {
             let folder = home.join(part);
@@ -141,39 +148,37 @@ pub async fn run(options: &DevOptions) -> Result<u8> {
     let logs = std::path::absolute(home.join("logs"))?;
     let folders = Folders { tools: std::path::absolute(&options.tools)?, data: home.clone(), logs: logs.clone() };
     folders.create()?;
+    // Dropped after the functions, which use the servers.
     let processes = Processes::start(Some(lock))?;
-
-    step("start", if options.oci_registry.is_some() { "SeaweedFS" } else { "SeaweedFS and Distribution" });
+    let other_registry = options.oci_registry.as_ref().filter(|address| !address.is_empty());
+    step("start", if other_registry.is_some() { "SeaweedFS" } else { "SeaweedFS and Distribution" });
     let bucket = Bucket {
         name: "devfile-registry".to_owned(),
         access_key: "devfile".to_owned(),
         secret_key: secret(&home.join("s3-secret"))?,
     };
     let mut s3 = S3Server::start(&processes, &folders, bucket).await?;
-    let mut oci = match options.oci_registry {
+    let mut oci = match other_registry {
         Some(_) => None,
         None => Some(OciServer::start(&processes, &folders).await?),
     };
-    let oci_address = options
-        .oci_registry
-        .clone()
-        .or(oci.as_ref().map(|oci| oci.address.clone()))
-        .context("there is an OCI registry")?;
+    let oci_address = other_registry.or(oci.as_ref().map(|oci| &oci.address)).context("there is an OCI registry")?;
 
-    let mut settings =
-        DevSettings::new(&s3, &oci_address, &source, &secret(&home.join("webhook-secret"))?, options.port);
-    let github = match options.host() {
+    let webhook_secret = secret(&home.join("webhook-secret"))?;
+    let mut settings = DevSettings::new(&s3, oci_address, &source, &webhook_secret, options.port);
+    let _github = match options.host() {
         Some(host) => {
             let github = GitHub::start_example(&source).await?;
-            settings.follow(host, &github);
+            settings.set_host(host, &github);
             Some(github)
         }
         None => None,
     };
     write_private(&home.join("env"), &settings.shell())?;
-    let runtime = if options.lambda { functions::Runtime::Emulated } else { functions::Runtime::Plain };
-    let mut functions = Functions::start(runtime, &processes, &folders, &settings)?;
-    show(&[
+    let runtime = if options.lambda { Runtime::Emulated } else { Runtime::Plain };
+    let of_functions = Processes::start(None)?;
+    let mut functions = Functions::start(runtime, &of_functions, &folders, &settings)?;
+    table(&[
         ("registry", format!("{} ({})", settings.url(), runtime.describe())),
         ("bucket", format!("{} at {} (SeaweedFS)", s3.bucket.name, s3.endpoint)),
         ("OCI", format!("{oci_address} ({})", if oci.is_some() { "Distribution" } else { "DEV_OCI_REGISTRY" })),
@@ -181,32 +186,38 @@ pub async fn run(options: &DevOptions) -> Result<u8> {
         ("logs", format!("{} (environment: {})", logs.display(), home.join("env").display())),
     ]);
 
-    let follow = async {
-        functions.publish().await?;
-        ready(&settings.url()).await;
-        if github.is_some() {
-            let env = home.join("env");
-            step(
-                "push",
-                &format!("commit in {}, then deliver the push: `. {}; {DELIVER}`", source.display(), env.display()),
-            );
+    let url = settings.url();
+    let publish = async {
+        match runtime {
+            Runtime::Plain => std::future::pending().await,
+            Runtime::Emulated => publish_by_schedule(&url).await,
         }
-        functions.follow().await
     };
-    let oci_lasts = async {
+    let announce = async {
+        ready(&url).await;
+        if settings.follows_host() {
+            let (folder, env) = (source.display(), home.join("env"));
+            step("push", &format!("commit in {folder}, then deliver the push: `. {}; {DELIVER}`", env.display()));
+        }
+        std::future::pending().await
+    };
+    let oci_ended = async {
         match &mut oci {
-            Some(oci) => oci.process.lasts().await,
+            Some(oci) => oci.process.ended().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        ended = follow => ended,
-        ended = s3.process.lasts() => ended,
-        ended = oci_lasts => ended,
+        biased;
+        ended = s3.process.ended() => Err(ended),
+        ended = oci_ended => Err(ended),
+        ended = functions.ended() => Err(ended),
+        failed = publish => failed,
+        never = announce => never,
     }
 }
 
-/// Waits until `serve` answers with the index, and says what is in it.
+/// Waits until `serve` answers with the index, and prints its size.
 async fn ready(url: &str) {
     let index = loop {
         if let Ok(answer) = crate::http::get(format!("{url}/v2index/all")).await
@@ -216,23 +227,9 @@ async fn ready(url: &str) {
         {
             break entries;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(INTERVAL).await;
     };
     let versions: usize = index.iter().filter_map(|entry| Some(entry.get("versions")?.as_array()?.len())).sum();
     step("serve", &format!("answers with {} entries, {versions} versions", index.len()));
-    println!("ready {url}");
-}
-
-/// Prints what the command does next.
-fn step(name: &str, text: &str) {
-    println!("{name:10}{text}");
-}
-
-/// Prints names and values in two columns.
-fn show(rows: &[(&str, String)]) {
-    println!();
-    for (name, value) in rows {
-        println!("  {name:10}{value}");
-    }
-    println!();
+    line(&format!("ready {url}"));
 }

@@ -1,11 +1,10 @@
 //! The settings of the functions of `scripts/dev`.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
 
 use super::Host;
 use crate::github::GitHub;
@@ -42,7 +41,7 @@ impl DevSettings {
     }
 
     /// Has the functions follow a Git host, which reports pushes itself.
-    pub(super) fn follow(&mut self, host: Host, github: &GitHub) {
+    pub(super) fn set_host(&mut self, host: Host, github: &GitHub) {
         let url = github.url();
         self.variables.retain(|(name, _)| !matches!(*name, "REGISTRY_REPO_URL" | "SCHEDULE_SECONDS"));
         self.variables.extend([
@@ -90,7 +89,7 @@ impl DevSettings {
         self.variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
     }
 
-    /// Gives a command the settings, and takes those that would lead it to other servers.
+    /// Gives a command the settings, and removes variables that would lead it to other servers.
     pub(super) fn apply(&self, command: &mut tokio::process::Command) {
         for name in FOREIGN {
             command.env_remove(name);
@@ -115,17 +114,19 @@ pub(super) fn secret(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file that only its owner can read, from the first moment on.
+/// Writes a file that only its owner can read. It is there whole, or not at all.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
-    if path.exists() {
-        std::fs::remove_file(path).with_context(cannot)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(cannot)?;
-    file.write_all(text.as_bytes()).with_context(cannot)
+    let write = || {
+        // Temporary files are private.
+        let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path)?;
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -150,5 +151,17 @@ mod tests {
         assert_eq!(first.len(), 64);
         assert_eq!(secret(&path).unwrap(), first);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn functions_get_no_foreign_setting_of_aws_and_use_no_proxy() {
+        let settings = DevSettings { port: 9000, variables: vec![("AWS_REGION", "us-east-1".to_owned())] };
+        let mut command = tokio::process::Command::new("true");
+        settings.apply(&mut command);
+        let variables: Vec<_> = command.as_std().get_envs().collect();
+        let value = |name: &str| variables.iter().find(|(variable, _)| *variable == name).unwrap().1;
+        assert_eq!(value("AWS_PROFILE"), None);
+        assert_eq!(value("AWS_REGION").unwrap(), "us-east-1");
+        assert!(value("NO_PROXY").unwrap().to_str().unwrap().ends_with("127.0.0.1,localhost"));
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::answer::Answer;
-use crate::registry::{Serving, announced};
+use crate::registry::{Serving, announced, without_servers};
 
 /// Longest that a program may take to end, and its log.
 const END: Duration = Duration::from_secs(30);
@@ -69,8 +69,11 @@ impl RunningFunction {
         secrets: &[Secret],
     ) -> Result<Self> {
         let mut command = Command::new(program);
+        if variables.iter().any(|(variable, _)| variable == "STORE") {
+            without_servers(&mut command);
+        }
         command.args(arguments).envs(variables.iter().cloned()).env("METRICS_ADDR", "127.0.0.1:0");
-        let mut serving = Serving::start(command, announcement).await;
+        let mut serving = Serving::launch(command, announcement).await?;
         let mut lines = serving.take_log();
         let mut log = Log::default();
         let metrics = loop {

@@ -83,7 +83,7 @@ pub async fn run(options: &Options) -> Result<()> {
         std::fs::write(file, &report).with_context(|| format!("cannot write {}", file.display()))?;
     }
     for problem in &verdict.problems {
-        step(problem);
+        step("soak", problem);
     }
     ensure!(verdict.problems.is_empty(), "{} of the soak's promises did not hold", verdict.problems.len());
     println!("soak: everything held");
@@ -99,7 +99,7 @@ async fn follow(mut world: World, plan: &[Phase]) -> Result<(Vec<Row>, Verdict)>
     let begin = Instant::now();
     let (mut rows, mut memory) = (Vec::new(), Vec::new());
     for phase in plan {
-        step(&format!("{} ({:.1} s)", phase.name(), phase.length.as_secs_f64()));
+        step("soak", &format!("{} ({:.1} s)", phase.name(), phase.length.as_secs_f64()));
         rows.push(enact(phase, &mut world, &readers, || begin.elapsed().as_secs_f64(), &mut memory).await?);
     }
     let seconds = begin.elapsed().as_secs_f64();
@@ -184,9 +184,4 @@ fn environment(options: &Options) -> String {
     format!(
         "{kind} binaries. Machine: {cores} cores, shared by readers, servers, proxies and functions; its load was {load:.1} at the end."
     )
-}
-
-/// Prints a line in the form of the scripts.
-fn step(text: &str) {
-    println!("{:10}{text}", "soak");
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use devfile_registry::digest::Digest;
-use registry_tests::emulator::tool;
 use registry_tests::registry::{Serving, TestRegistry};
+use registry_tests::tools::tool;
 use tokio::process::Command;
 
 #[tokio::test]

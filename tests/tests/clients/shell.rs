@@ -49,7 +49,12 @@ impl<'s> Shell<'s> {
             }
         }
         let mut variables = registry.variables();
-        let path = [programs.path().display().to_string(), tools(), std::env::var("PATH").unwrap()].join(":");
+        let path = [
+            programs.path().display().to_string(),
+            registry_tests::tools::folder().display().to_string(),
+            std::env::var("PATH").unwrap(),
+        ]
+        .join(":");
         let own = [
             ("PATH", path),
             ("HOME", home.path().display().to_string()),
@@ -122,10 +127,6 @@ impl std::fmt::Debug for Shell<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shell").field("folder", &self.folder).field("home", &self.home).finish_non_exhaustive()
     }
-}
-
-fn tools() -> String {
-    std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test")
 }
 
 /// The client that a command runs.

@@ -85,8 +85,7 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
 /// Deliveries that GitHub sent once, of every event: npm's `@octokit/webhooks-examples`.
 #[tokio::test]
 async fn every_recorded_delivery_is_answered_without_a_fault() {
-    let tools = std::env::var("TEST_TOOLS").expect("TEST_TOOLS is not set; run the tests with scripts/test");
-    let recorded = std::path::Path::new(&tools).join("webhooks-examples.json");
+    let recorded = registry_tests::tools::tool("webhooks-examples.json");
     let recorded = std::fs::read(&recorded).unwrap_or_else(|error| {
         panic!("cannot read {}: {error}; run scripts/tools webhooks-examples.json", recorded.display())
     });

@@ -1,7 +1,7 @@
 //! The functions as processes of their own, and programs of others, on one directory.
 
 use devfile_registry::digest::Digest;
-use registry_tests::emulator::tool;
+use registry_tests::tools::tool;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
