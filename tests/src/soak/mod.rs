@@ -30,6 +30,7 @@ use self::readers::Readers;
 use self::table::Row;
 use self::verdict::Verdict;
 use self::world::{World, address};
+use crate::console::step;
 
 /// Time between two samples of memory.
 const SAMPLE: Duration = Duration::from_millis(100);

@@ -54,7 +54,7 @@ fn problem_has_a_hint_with_its_remedy() {
         "`dependentProjects` needs schemaVersion 2.2.2 or later"
     );
     assert!(hint(&HEAD.replace("language: l", "language: no")).contains("quotes"));
-    assert_eq!(hint(&HEAD.replace("2.2.2", "2.2.9")), "did you mean `2.2.0`?");
+    assert_eq!(hint(&HEAD.replace("2.2.2", "2.2.9")), "did you mean `2.2.2`?");
     assert_eq!(hint(&HEAD.replace("schemaVersion", "schemaversion")), "rename `schemaversion`");
 }
 
