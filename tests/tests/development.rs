@@ -88,9 +88,10 @@ fn with_servers(logs: &Path, options: &[&str], script: &str) -> Command {
 
 /// Reads the output of a command until the last process has ended that holds it, and returns it with the command's status.
 async fn end(child: &mut Child) -> (String, Option<i32>) {
-    let (mut output, mut pipe) = (String::new(), child.stdout.take().unwrap());
-    within_a_minute("the pipe ends with its last holder", pipe.read_to_string(&mut output)).await.unwrap();
-    (output, child.wait().await.unwrap().code())
+    let (mut output, mut pipe) = (String::new(), child.stdout.take().expect("its output is piped"));
+    let read = within_a_minute("the pipe ends with its last holder", pipe.read_to_string(&mut output)).await;
+    read.expect("its output is text");
+    (output, child.wait().await.expect("it has ended").code())
 }
 
 #[tokio::test]
