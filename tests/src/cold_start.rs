@@ -48,7 +48,7 @@ impl Spread {
 /// # Errors
 /// No run is asked for, `serve` does not start or answer with 200, or it had not loaded the release before the first request.
 pub async fn measure(serve: &Path, variables: &[(String, String)], runs: usize, path: &str) -> Result<ColdStarts> {
-    ensure!(runs > 0, "--runs must be at least 1");
+    ensure!(runs > 0, "a cold start is measured at least once");
     let (mut answers, mut body_bytes) = (Vec::new(), 0);
     let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for _ in 0..runs {

@@ -29,7 +29,11 @@ pub(crate) async fn new_stack(options: &NewStack) -> anyhow::Result<()> {
     }
     let folder = options.dir.join("stacks").join(name);
     if folder.exists() {
-        bail!("cannot create {}: it exists; `new version {name}` adds a version", folder.display());
+        let remedy = match folder.join("stack.yaml").exists() {
+            true => format!("`new version {name}` adds a version"),
+            false => "choose another name".to_owned(),
+        };
+        bail!("cannot create {}: it exists; {remedy}", folder.display());
     }
     let facts = facts(options)?;
     let version = options.version.as_deref().unwrap_or(FIRST_VERSION);

@@ -26,7 +26,11 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     let tree = source.files(&source.head().await?, &Scope::All).await?;
     let list = format!("stacks/{stack}/stack.yaml");
     let Some(text) = tree.get(&list) else {
-        bail!("cannot read {}: new versions need a stack.yaml that lists them", options.dir.join(&list).display());
+        if tree.below(&format!("stacks/{stack}")).next().is_none() {
+            bail!("there is no stack `{stack}`; `new stack {stack}` creates it");
+        }
+        let remedy = "write one, and move the devfile and its files into a folder that has the version as its name";
+        bail!("cannot read {}: it lists the versions of a stack; {remedy}", options.dir.join(&list).display());
     };
     let text = std::str::from_utf8(text).with_context(|| format!("cannot read {list}: it is not UTF-8"))?;
     let listed = versions(&list, text)?;

@@ -61,7 +61,7 @@ pub enum Part {
     Git,
     /// Start of serve on a filled bucket, and its memory.
     Start,
-    /// A cold start in AWS Lambda, whose runtime is played on this machine.
+    /// A cold start in AWS Lambda, with a stand-in for its runtime API.
     ColdStart,
     /// Requests per second and latencies, beside the reference.
     Http,

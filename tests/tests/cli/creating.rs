@@ -25,7 +25,16 @@ async fn new_stack_is_accepted_without_warnings() {
     let checked = run(folder.path(), &["check", "--offline"]).await;
     assert_eq!((checked.status, checked.stdout.as_str()), (0, "no problems\n"));
     let again = run(folder.path(), &STACK).await;
-    assert!(again.status == 2 && again.stderr.contains("it exists"), "{}", again.stderr);
+    assert!(again.status == 2 && again.stderr.contains("it exists; `new version "), "{}", again.stderr);
+}
+
+#[tokio::test]
+async fn new_stack_with_the_name_of_a_stack_of_one_devfile_asks_for_another_name() {
+    let folder = example();
+    let mut stack = STACK;
+    stack[2] = "loom";
+    let ran = run(folder.path(), &stack).await;
+    assert!(ran.status == 2 && ran.stderr.contains("it exists; choose another name"), "{}", ran.stderr);
 }
 
 #[tokio::test]
@@ -87,7 +96,10 @@ async fn new_version_copies_the_newest_one_and_keeps_the_default() {
 #[tokio::test]
 async fn new_version_of_an_unlisted_stack_writes_nothing() {
     let folder = example();
-    for (stack, reason) in [("loom", "need a stack.yaml"), ("nowhere", "need a stack.yaml")] {
+    for (stack, reason) in [
+        ("loom", "it lists the versions of a stack; write one"),
+        ("nowhere", "there is no stack `nowhere`; `new stack nowhere` creates it"),
+    ] {
         let ran = run(folder.path(), &["new", "version", stack]).await;
         assert!(ran.status == 2 && ran.stderr.contains(reason), "{}", ran.stderr);
     }
