@@ -43,9 +43,7 @@ pub(crate) enum Command {
         action: Option<RefreshAction>,
     },
     /// Write a completion script for a shell to standard output
-    #[command(
-        after_help = "Example:\n  devfile-registry completions bash > ~/.local/share/bash-completion/completions/devfile-registry"
-    )]
+    #[command(after_help = "Example:\n  source <(devfile-registry completions bash)")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -57,7 +55,9 @@ fn run_help() -> String {
     let own = help(Function::Run);
     let command =
         "STORE=/var/lib/devfile-registry REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry run";
-    format!("Example:\n  {command}\n\n{own}\n`run` also reads the settings of `serve` and `refresh`.")
+    format!(
+        "Example:\n  {command}\n\n{own}\n`run` also reads the settings of `serve` and `refresh`: `devfile-registry serve --help` and `devfile-registry refresh --help` list them."
+    )
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser};
 use devfile_registry::checker::{self, Arguments};
+use devfile_registry::environment::InvalidEnvironment;
 use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use devfile_registry::text::printable;
 
@@ -54,7 +55,12 @@ fn main() -> ExitCode {
         Command::Refresh { action: Some(RefreshAction::Invoke { event }) } => {
             let output = ProgressOutput::of_server();
             let action = refresh::run_action(&event, output.log_level());
-            block_on(with_progress(output, "running the action", action)).flatten().and_then(|report| print(&report))
+            let answer = block_on(with_progress(output, "running the action", action)).flatten();
+            let printed = answer.and_then(|answer| {
+                print(&answer.line()?)?;
+                Ok(ExitCode::from(u8::from(answer.names_damage())))
+            });
+            return verdict(Ok(printed));
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -80,7 +86,13 @@ fn verdict(result: anyhow::Result<anyhow::Result<ExitCode>>) -> ExitCode {
 
 fn failure(error: &anyhow::Error) -> ExitCode {
     // A reason may repeat names of a repository, which somebody chose.
-    eprintln!("{PROGRAM}: {}", printable(&format!("{error:#}")));
+    match error.downcast_ref() {
+        Some(InvalidEnvironment(problems)) => {
+            eprintln!("{PROGRAM}: invalid environment:");
+            problems.iter().for_each(|problem| eprintln!("  {}", printable(problem)));
+        }
+        None => eprintln!("{PROGRAM}: {}", printable(&format!("{error:#}"))),
+    }
     ExitCode::from(2)
 }
 

@@ -151,7 +151,8 @@ impl TestRegistry {
     /// Invokes `refresh` with an event and returns its answer, or its error message.
     pub async fn invoke(&self, event: &serde_json::Value) -> Result<serde_json::Value, String> {
         let output = self.invocation(event).output().await.expect("refresh starts");
-        if output.status.success() {
+        // A verification that found damage has a status of its own.
+        if output.status.success() || !output.stdout.is_empty() {
             Ok(serde_json::from_slice(&output.stdout).expect("the answer is JSON"))
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())

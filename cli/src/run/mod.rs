@@ -50,7 +50,7 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
         Some(listener) => {
             Server::from_listener(listener).context("cannot listen on the socket of the service manager")?
         }
-        None => Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?,
+        None => Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?,
     };
     let app = Arc::new(serve::App::open(serve).await);
     let refresh = {

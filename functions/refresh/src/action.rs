@@ -103,6 +103,19 @@ impl Answer {
     pub(crate) fn preview(report: PreviewReport) -> Self {
         Self::Preview(Box::new(report))
     }
+
+    /// Returns it as a line of JSON, for the output of a command.
+    ///
+    /// # Errors
+    /// None is known: it consists of texts and numbers.
+    pub fn line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|json| format!("{json}\n"))
+    }
+
+    /// Returns whether it is a verification that found damage.
+    pub fn names_damage(&self) -> bool {
+        matches!(self, Self::Verification(verification) if !verification.intact)
+    }
 }
 
 /// The reason why an event is not an [`Action`].
@@ -115,7 +128,7 @@ pub enum UnknownEvent {
     NoAction,
     /// The event has an unknown action or field.
     #[error("cannot read the event: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(serde_json::Error),
 }
 
 impl Action {
@@ -131,7 +144,7 @@ impl Action {
         if event.get("action").is_none() {
             return Err(UnknownEvent::NoAction);
         }
-        Ok(serde_json::from_value(event)?)
+        serde_json::from_value(event).map_err(UnknownEvent::Malformed)
     }
 
     /// Returns the publication that the action continues.

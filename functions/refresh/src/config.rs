@@ -221,6 +221,9 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
     let status_token = Secret::from_environment(environment, &settings::STATUS_TOKEN, feedback::check_token);
     let url = url?;
     if !url.contains("://") && !url.contains('@') {
+        if branch.is_some() {
+            environment.reject("REGISTRY_REPO_BRANCH needs the URL of a repository; a folder is published as it is");
+        }
         let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
         return Some(Repository::Local(source));
     }
@@ -372,6 +375,14 @@ mod tests {
             !shown.contains("ghp_token") && !shown.contains("status_token") && !shown.contains("some length"),
             "{shown}"
         );
+    }
+
+    #[tokio::test]
+    async fn branch_of_a_folder_is_refused() {
+        let folder = ("REGISTRY_REPO_URL", concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/registry"));
+        let error = read(vec![ENOUGH[0], ENOUGH[1], folder, ("REGISTRY_REPO_BRANCH", "stable")].leak()).unwrap_err();
+        assert!(error.contains("REGISTRY_REPO_BRANCH needs the URL of a repository"), "{error}");
+        assert!(read(vec![ENOUGH[0], ENOUGH[1], folder].leak()).is_ok());
     }
 
     #[tokio::test]

@@ -46,7 +46,7 @@ pub async fn run() -> anyhow::Result<()> {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
-    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?;
     tracing::info!("listening on http://{}", server.address()?);
     if let Some(address) = metrics {
         let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
@@ -68,16 +68,16 @@ pub async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs one action, the event of a direct invocation, and returns its report as a line of JSON.
+/// Runs one action, the event of a direct invocation, and returns its result.
 /// `level` is the log level when `RUST_LOG` is unset.
 ///
 /// # Errors
 /// Fails when the environment is incomplete, the event is no action, or the action fails.
-pub async fn run_action(event: &str, level: Level) -> anyhow::Result<String> {
+pub async fn run_action(event: &str, level: Level) -> anyhow::Result<crate::action::Answer> {
     let _log = logging::start_at(env!("CARGO_PKG_NAME"), level);
     let app = App::new(Config::from_env()?).await;
-    let action = Action::of_event(serde_json::from_str(event).context("the event is not JSON")?)?;
-    Ok(format!("{}\n", serde_json::to_string(&app.act(action, None).await?)?))
+    let event = serde_json::from_str(event).context(r#"the event is not JSON such as {"action":"refresh"}"#)?;
+    Ok(app.act(Action::of_event(event)?, None).await?)
 }
 
 /// Answers a request and logs it.

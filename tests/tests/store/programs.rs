@@ -1,5 +1,7 @@
 //! The functions as processes of their own, and programs of others, on one directory.
 
+use std::process::Stdio;
+
 use devfile_registry::digest::Digest;
 use registry_tests::tools::tool;
 use serde_json::{Value, json};
@@ -93,6 +95,10 @@ async fn damaged_blob_of_a_directory_is_found_and_repaired() {
     for path in [blob("bucket"), blob("oci/devfile-catalog/loom"), world.store().join("bucket/index.json")] {
         let length = path.metadata().unwrap().len();
         std::fs::write(&path, vec![b'x'; usize::try_from(length).unwrap() / 2]).unwrap();
+        if !path.ends_with("index.json") {
+            let status = world.invocation(":", &json!({"action": "verify"})).stdout(Stdio::null()).status();
+            assert_eq!(status.await.unwrap().code(), Some(1), "{}", path.display());
+        }
         let report = world.invoke(&json!({"action": "reconcile"})).await.unwrap();
         assert_ne!(report["repaired"], json!([]), "{}", path.display());
         world.verify().await;
@@ -109,7 +115,11 @@ async fn store_and_servers_exclude_each_other() {
         assert!(!output.status.success() && error.contains("STORE excludes CACHE_BUCKET"), "{program}: {error}");
     }
     let world = World::new().await;
-    let output = world.run_command().env("OCI_REGISTRY", "127.0.0.1:5000").output().await.unwrap();
+    let output =
+        world.run_command().env("OCI_REGISTRY", "127.0.0.1:5000").env("STRICT", "maybe").output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines[0], "devfile-registry: invalid environment:");
+    assert!(lines.iter().any(|line| line.starts_with("  STRICT is malformed")), "{error}");
     assert_eq!(error.matches("STORE excludes").count(), 1, "{error}");
 }

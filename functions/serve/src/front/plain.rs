@@ -27,7 +27,7 @@ pub(super) async fn run(
     listen: SocketAddr,
     metrics: Option<SocketAddr>,
 ) -> anyhow::Result<()> {
-    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?;
     tracing::info!("serving on http://{}", server.address()?);
     if let Some(address) = metrics {
         let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;

@@ -10,7 +10,7 @@ pub static REGISTRY_REPO_URL: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "https URL of the registry repository on any Git host, with `/tree/BRANCH` for another branch; or a local folder",
+        meaning: "https URL of the registry repository on any Git host, with `/tree/BRANCH` for another branch; or a local folder, as it is on disk",
         unset: "unset: dynamic updates are off",
     }],
 };
