@@ -179,7 +179,12 @@ async fn new_stack_without_a_sound_default_version_is_quarantined_as_a_whole() {
     let report = registry.refresh().await.unwrap();
     let parts: Vec<_> = report["quarantined"].as_array().unwrap().iter().map(|held| held["part"].clone()).collect();
     assert_eq!(parts, ["version", "stack"], "{report}");
-    assert_eq!(report["quarantined"][1]["problems"][0]["rule"], "stack/default");
+    let problem = &report["quarantined"][1]["problems"][0];
+    assert_eq!(
+        (&problem["rule"], &problem["line"]),
+        (&"stack/default".into(), &json!(9)),
+        "the row of the default version"
+    );
     registry.write("stacks/anvil/2.0.0/devfile.yaml", devfile("2.0.0"));
     let report = registry.refresh().await.unwrap();
     assert_eq!((&report["outcome"], &report["quarantined"]), (&"published".into(), &json!([])), "{report}");

@@ -225,11 +225,13 @@ async fn started(start: impl Future<Output = Result<Serving>>) -> Result<Started
     let started = async {
         let mut serving = start.await?;
         let health = format!("{}/health", serving.url);
+        let mut requests = tokio::time::interval(POLL);
+        requests.tick().await;
         while !crate::http::get(&health).await.is_ok_and(|answer| answer.status() == 200) {
             if let Some(status) = serving.ended() {
                 bail!("a server ended ({status}) before it was healthy");
             }
-            tokio::time::sleep(POLL).await;
+            requests.tick().await;
         }
         Ok(Started { seconds: begin.elapsed().as_secs_f64(), serving })
     };

@@ -9,6 +9,7 @@ use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::log::{self, Unchanged};
 use super::settings::DevSettings;
@@ -106,27 +107,27 @@ impl Functions {
 /// # Errors
 /// There is no report for too long.
 pub(super) async fn publish_by_schedule(url: &str) -> Result<Infallible> {
+    let mut schedule = interval(SCHEDULE);
+    schedule.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut since, mut last) = (Instant::now(), String::new());
     loop {
-        publish(url).await?;
-        tokio::time::sleep(SCHEDULE).await;
-    }
-}
-
-/// Invokes `refresh` until it gives a report. The emulator loses answers while it starts a function.
-async fn publish(url: &str) -> Result<()> {
-    let (begin, mut last) = (Instant::now(), String::new());
-    while let Err(error) = invoke(url).await {
-        ensure!(begin.elapsed() < REPORT, "there is no report within {REPORT:?}: {error:#}");
-        let message = error.to_string();
-        if message != last {
-            step("publish", &format!("failed, and is tried again: {message}"));
+        schedule.tick().await;
+        // The emulator loses answers while it starts a function.
+        match invoke(url).await {
+            Ok(()) => (since, last) = (Instant::now(), String::new()),
+            Err(error) => {
+                ensure!(since.elapsed() < REPORT, "there is no report within {REPORT:?}: {error:#}");
+                let message = error.to_string();
+                if message != last {
+                    step("publish", &format!("failed, and is tried again: {message}"));
+                }
+                last = message;
+            }
         }
-        last = message;
-        tokio::time::sleep(SCHEDULE).await;
     }
-    Ok(())
 }
 
+/// Invokes `refresh` behind the emulator, once.
 async fn invoke(url: &str) -> Result<()> {
     let url = format!("{url}/2015-03-31/functions/refresh/invocations");
     let event = json!({"action": "refresh"}).to_string();

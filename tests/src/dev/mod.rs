@@ -219,7 +219,9 @@ pub async fn run(options: &DevOptions) -> Result<Infallible> {
 
 /// Waits until `serve` answers with the index, and prints its size.
 async fn ready(url: &str) {
+    let mut requests = tokio::time::interval(INTERVAL);
     let index = loop {
+        requests.tick().await;
         if let Ok(answer) = crate::http::get(format!("{url}/v2index/all")).await
             && answer.status().is_success()
             && let Ok(text) = answer.text().await
@@ -227,7 +229,6 @@ async fn ready(url: &str) {
         {
             break entries;
         }
-        tokio::time::sleep(INTERVAL).await;
     };
     let versions: usize = index.iter().filter_map(|entry| Some(entry.get("versions")?.as_array()?.len())).sum();
     step("serve", &format!("answers with {} entries, {versions} versions", index.len()));
