@@ -78,10 +78,12 @@ async fn dev_of_a_folder_without_stacks_refuses_it() {
     assert!(message.contains("is no registry repository: it has neither stacks/ nor"), "{message}");
 }
 
-/// The command that runs a script with servers beside it, with their logs in a folder.
+/// The command that runs a script with servers beside it, with their logs in a folder. The shell, which reports the signals that end its
+/// commands, writes no messages, so that standard error holds those of the program alone.
 fn with_servers(logs: &Path, options: &[&str], script: &str) -> Command {
     let mut command = Command::new(binary("with-servers"));
-    command.arg("--tools").arg(tools::folder()).arg("--logs").arg(logs).args(options).args(["--", "sh", "-c", script]);
+    let script = format!("exec 2>/dev/null; {script}");
+    command.arg("--tools").arg(tools::folder()).arg("--logs").arg(logs).args(options).args(["--", "sh", "-c", &script]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
