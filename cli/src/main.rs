@@ -38,7 +38,11 @@ const LAST_WORK: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if let Command::Preview(_) | Command::Run = command {
+        heap::keep_together();
+    }
+    let result = match command {
         Command::Preview(options) => block_on(preview::run(&options, started)).flatten(),
         Command::Check(check) => return report(&check.into()),
         Command::Index(index) => return report(&index.into()),

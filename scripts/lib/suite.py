@@ -100,7 +100,8 @@ def _build_commands(arguments: list[str]) -> list[list[str]]:
 def _test_commands(root: Path, binaries: Path, arguments: list[str]) -> list[tuple[str, Sequence[object]]]:
     """Always the whole workspace: choosing packages changes which features their dependencies are built with."""
     runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
-    test = ["cargo", *runner, "--workspace", *arguments]
+    # A full run shows all failures: one that needs another machine's load is rarely seen twice.
+    test = ["cargo", *runner, "--workspace", *(arguments or ["--no-fail-fast"])]
     commands = [(" ".join(test), programs.with_servers(root, binaries, test, "--tied"))]
     if arguments:
         return commands

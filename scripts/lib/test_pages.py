@@ -8,8 +8,6 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from . import api_reference
-
 ROOT = Path(__file__).resolve().parents[2]
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)|(?:href|src|srcset)=\"([^\"]+)\"", re.MULTILINE)
@@ -52,12 +50,6 @@ def anchors(page: Path) -> set[str]:
     headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^[ ]*```.*?^[ ]*```", "", text))
     own = set(re.findall(r'<a id="([^"]+)">', text))
     return own | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-class ApiReference(unittest.TestCase):
-    def test_page_is_made_from_the_openapi_document(self) -> None:
-        made = api_reference.page(api_reference.document())
-        self.assertTrue(api_reference.PAGE.read_text() == made, "run `python3 -m lib.api_reference` in scripts/")
 
 
 class Links(unittest.TestCase):

@@ -52,8 +52,10 @@ pub fn start(service: &'static str) -> Log {
 
 /// As [`start`], with this level where `RUST_LOG` sets none.
 pub fn start_at(service: &'static str, level: tracing::Level) -> Log {
-    let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
-    let levels: Targets = levels.unwrap_or_else(|| Targets::new().with_default(level));
+    let levels = std::env::var("RUST_LOG").ok().filter(|levels| !levels.is_empty());
+    let levels = levels.map(|levels| levels.parse::<Targets>());
+    let is_malformed = matches!(levels, Some(Err(_)));
+    let levels = levels.and_then(Result::ok).unwrap_or_else(|| Targets::new().with_default(level));
     let for_people = std::io::stderr().is_terminal();
     let (writer, guard) = if for_people || is_lambda() {
         (BoxMakeWriter::new(std::io::stderr), None)
@@ -69,6 +71,9 @@ pub fn start_at(service: &'static str, level: tracing::Level) -> Log {
         log.with(lines).init();
     } else {
         log.with(lines.json().flatten_event(true).with_span_list(false)).init();
+    }
+    if is_malformed {
+        tracing::warn!("RUST_LOG is malformed; set it to a level such as debug; the level is {level}");
     }
     Log { _export: telemetry::start(service), _writer: guard }
 }

@@ -75,6 +75,13 @@ async fn every_request_is_a_line_and_a_number() {
 }
 
 #[tokio::test]
+async fn malformed_levels_are_named_and_the_log_has_its_own() {
+    let registry = TestRegistry::of(&TestRegistry::example()).await;
+    let mut serve = registry.serve_with(&[("RUST_LOG", "serve=loud")]).await;
+    assert!(serve.logs("RUST_LOG is malformed").await.contains("the level is INFO"));
+}
+
+#[tokio::test]
 async fn a_trace_goes_on_to_the_bucket() {
     let bucket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", bucket.local_addr().unwrap());

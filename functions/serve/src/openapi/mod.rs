@@ -4,6 +4,8 @@
 //! them, schemas of the index from the serialized types, error codes from the errors.
 
 mod components;
+#[cfg(test)]
+mod page;
 
 use std::sync::{Arc, OnceLock};
 
@@ -105,13 +107,27 @@ fn of_method(operation: &Operation, id: &str, parameters: &[Value], answers: Map
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
 
     #[tokio::test]
     async fn openapi_document_is_as_committed() {
         let declarations = crate::router::declarations().await;
         insta::assert_json_snapshot!("document", document(&declarations));
+    }
+
+    #[tokio::test]
+    async fn page_of_the_interface_is_made_from_the_document() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/clients/api.md");
+        let made = page::page(&document(&crate::router::declarations().await));
+        // Snapshots are written anew by the same variable.
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap();
+        assert!(committed == made, "run INSTA_UPDATE=always scripts/test openapi");
     }
 
     #[tokio::test]
