@@ -95,7 +95,10 @@ fn failure(error: &anyhow::Error) -> ExitCode {
             eprintln!("{PROGRAM}: invalid environment:");
             problems.iter().for_each(|problem| eprintln!("  {}", printable(problem)));
         }
-        None => eprintln!("{PROGRAM}: {}", printable(&format!("{error:#}"))),
+        None => match error.downcast_ref::<new::Refused>() {
+            Some(refused) => eprint!("{PROGRAM}: {refused}"),
+            None => eprintln!("{PROGRAM}: {}", printable(&format!("{error:#}"))),
+        },
     }
     ExitCode::from(2)
 }

@@ -7,7 +7,7 @@ use devfile_registry::tree::File;
 use devfile_registry::yaml::parse;
 use serde_json::{Map, Value};
 
-use super::FileDigests;
+use super::Files;
 
 /// The file with the dates of all versions.
 pub(super) const DATES: &str = "last_modified.json";
@@ -17,7 +17,7 @@ type Rows = BTreeMap<String, Vec<Map<String, Value>>>;
 
 /// Adds the file with one more row to the files, written like the first row of its `stacks`. A file
 /// without such a row stays as it is: the checker warns of the missing date.
-pub(super) fn add_date(files: &mut FileDigests, dates: &[u8], name: &str, version: &str, now: &Timestamp) {
+pub(super) fn add_date(files: &mut Files, dates: &[u8], name: &str, version: &str, now: &Timestamp) {
     if let Some(text) = std::str::from_utf8(dates).ok().and_then(|text| with_row(text, name, version, now)) {
         files.insert(DATES.to_owned(), File::plain(text));
     }
@@ -56,7 +56,7 @@ mod tests {
 
     fn added(dates: &str) -> Option<String> {
         let now = "2026-02-18T16:55:18Z".parse().unwrap();
-        let mut files = FileDigests::new();
+        let mut files = Files::new();
         add_date(&mut files, dates.as_bytes(), "loom", "1.0.0", &now);
         files.remove(DATES).map(|file| String::from_utf8(file.content.to_vec()).unwrap())
     }

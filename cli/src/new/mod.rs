@@ -12,7 +12,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use devfile_registry::checker::{self, Form};
 use devfile_registry::diagnostic::Diagnostic;
 use devfile_registry::report::{Colour, Format};
@@ -27,15 +27,18 @@ pub(crate) use self::version::new_version;
 const FIRST_VERSION: &str = "1.0.0";
 
 /// Files by path below the registry repository.
-type FileDigests = BTreeMap<String, File>;
+type Files = BTreeMap<String, File>;
+
+/// The checker would find problems in the result. Their report, which has a line for each and more, is printable.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing is written, because the result would have problems:\n\n{report}")]
+pub(crate) struct Refused {
+    report: String,
+}
 
 /// Refuses problems that the checker finds in a stack with the new files, those for which `is_refused` says so. `others` are the files
 /// of the stack that stay.
-async fn check(
-    files: &FileDigests,
-    others: &FileDigests,
-    is_refused: impl Fn(&Diagnostic) -> bool,
-) -> anyhow::Result<()> {
+async fn check(files: &Files, others: &Files, is_refused: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<()> {
     let mut tree = Tree::default();
     for (path, file) in others.iter().filter(|(path, _)| !files.contains_key(*path)).chain(files) {
         tree.add(path, file.clone());
@@ -52,11 +55,11 @@ async fn check(
         problems,
         Form { format: Format::Human, colour: Colour::Never, help_url: None },
     );
-    bail!("nothing is written, because the result would have problems:\n\n{report}")
+    Err(Refused { report }.into())
 }
 
 /// Writes files below a folder and names them.
-fn write(root: &Path, files: &FileDigests) -> anyhow::Result<()> {
+fn write(root: &Path, files: &Files) -> anyhow::Result<()> {
     for (path, file) in files {
         let target = root.join(path);
         let written = target.parent().map_or(Ok(()), std::fs::create_dir_all);

@@ -1,12 +1,15 @@
 //! `new stack`: a stack with one version that builds and runs a project in a container.
 
 use anyhow::bail;
+use devfile_registry::terminal::print;
 use devfile_registry::timestamp::Timestamp;
 use devfile_registry::tree::File;
+use url::Url;
 
 use super::answers::Answers;
 use super::dates::{DATES, add_date};
-use super::{FIRST_VERSION, FileDigests, check, write};
+use super::{FIRST_VERSION, Files, check, write};
+use crate::PROGRAM;
 use crate::command::NewStack;
 
 /// The icon of a stack that has none of its own yet: the one of the devfile project.
@@ -20,34 +23,57 @@ const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 64 6
 /// Writes a new stack.
 ///
 /// # Errors
-/// The stack exists, facts are missing, or the checker would find problems.
+/// There is no such folder, the stack exists, facts are missing, or the checker would find problems.
 pub(crate) async fn new_stack(options: &NewStack) -> anyhow::Result<()> {
-    let name = &options.name;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || !name.chars().all(plain) {
-        bail!("cannot create the stack `{name}`: use lower-case letters, digits and hyphens");
+    if !options.dir.is_dir() {
+        bail!("cannot write to {}: there is no such folder", options.dir.display());
     }
+    let mut answers = Answers::about::<NewStack>();
+    let name = &answers.take("name", options.name.as_deref(), None, is_stack_name);
     let folder = options.dir.join("stacks").join(name);
-    if folder.exists() {
+    if is_stack_name(name).is_ok() && folder.exists() {
         let remedy = match folder.join("stack.yaml").exists() {
             true => format!("`new version {name}` adds a version"),
             false => "choose another name".to_owned(),
         };
         bail!("cannot create {}: it exists; {remedy}", folder.display());
     }
-    let facts = facts(options)?;
+    let facts = facts(options, name, answers)?;
     let version = options.version.as_deref().unwrap_or(FIRST_VERSION);
     let path = |file: &str| format!("stacks/{name}/{file}");
-    let mut files = FileDigests::from([
+    let mut files = Files::from([
         (path("stack.yaml"), File::plain(stack_yaml(name, version, &facts))),
         (path(&format!("{version}/devfile.yaml")), File::plain(devfile(name, version, &facts))),
         (path(&format!("{version}/logo.svg")), File::plain(LOGO)),
     ]);
-    check(&files, &FileDigests::new(), |_| true).await?;
+    check(&files, &Files::new(), |_| true).await?;
     if let Ok(dates) = std::fs::read(options.dir.join(DATES)) {
         add_date(&mut files, &dates, name, version, &Timestamp::from_instant(jiff::Timestamp::now()));
     }
-    write(&options.dir, &files)
+    write(&options.dir, &files)?;
+    let devfile = options.dir.join(path(&format!("{version}/devfile.yaml")));
+    let dir = options.dir.display();
+    print(&format!(
+        "\nReplace both command lines and the icon in {}, then see the stack: {PROGRAM} preview {dir}\n",
+        devfile.display()
+    ))
+}
+
+/// Accepts the name of a stack.
+pub(super) fn is_stack_name(name: &str) -> Result<(), &'static str> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.is_empty() && name.chars().all(plain) { Ok(()) } else { Err("use lower-case letters, digits and hyphens") }
+}
+
+/// Accepts the URL of a page or a picture.
+fn is_web_url(text: &str) -> Result<(), &'static str> {
+    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if is_web { Ok(()) } else { Err("use a URL that begins with https://") }
+}
+
+/// Accepts any text.
+fn is_text(_: &str) -> Result<(), &'static str> {
+    Ok(())
 }
 
 /// The facts by which people know a stack.
@@ -63,18 +89,17 @@ struct Facts {
     icon: String,
 }
 
-fn facts(options: &NewStack) -> anyhow::Result<Facts> {
-    let mut answers = Answers::default();
-    let display_name = answers.take("display-name", options.display_name.as_deref(), Some(&title(&options.name)));
-    let language = answers.take("language", options.language.as_deref(), None);
+fn facts(options: &NewStack, name: &str, mut answers: Answers) -> anyhow::Result<Facts> {
+    let display_name = answers.take("display_name", options.display_name.as_deref(), Some(&title(name)), is_text);
+    let language = answers.take("language", options.language.as_deref(), None, is_text);
     let description = format!("Builds and runs {display_name} projects");
     let facts = Facts {
-        description: answers.take("description", options.description.as_deref(), Some(&description)),
-        project_type: answers.take("project-type", options.project_type.as_deref(), Some(&language)),
-        provider: answers.take("provider", options.provider.as_deref(), None),
-        support_url: answers.take("support-url", options.support_url.as_deref(), None),
-        image: answers.take("image", options.image.as_deref(), None),
-        icon: answers.take("icon", options.icon.as_deref(), Some(ICON)),
+        description: answers.take("description", options.description.as_deref(), Some(&description), is_text),
+        project_type: answers.take("project_type", options.project_type.as_deref(), Some(&language), is_text),
+        provider: answers.take("provider", options.provider.as_deref(), None, is_text),
+        support_url: answers.take("support_url", options.support_url.as_deref(), None, is_web_url),
+        image: answers.take("image", options.image.as_deref(), None, is_text),
+        icon: answers.take("icon", options.icon.as_deref(), Some(ICON), is_web_url),
         display_name,
         language,
     };

@@ -13,7 +13,8 @@ use devfile_registry::version::Version;
 use devfile_registry::yaml::{Data, Node, parse};
 
 use super::dates::{DATES, add_date};
-use super::{FileDigests, check, write};
+use super::stack::is_stack_name;
+use super::{Files, check, write};
 use crate::command::NewVersion;
 
 /// Writes a new version.
@@ -27,10 +28,12 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     let list = format!("stacks/{stack}/stack.yaml");
     let Some(text) = tree.get(&list) else {
         if tree.below(&format!("stacks/{stack}")).next().is_none() {
-            bail!("there is no stack `{stack}`; `new stack {stack}` creates it");
+            let remedy = is_stack_name(stack).map(|()| format!("; `new stack {stack}` creates it"));
+            bail!("there is no stack `{stack}`{}", remedy.unwrap_or_default());
         }
         let remedy = "write one, and move the devfile and its files into a folder that has the version as its name";
-        bail!("cannot read {}: it lists the versions of a stack; {remedy}", options.dir.join(&list).display());
+        let folder = options.dir.join("stacks").join(stack);
+        bail!("cannot add a version: {} has no stack.yaml, which lists versions; {remedy}", folder.display());
     };
     let text = std::str::from_utf8(text).with_context(|| format!("cannot read {list}: it is not UTF-8"))?;
     let listed = versions(&list, text)?;
@@ -43,7 +46,7 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
         bail!("cannot add the version {new}: {list} has it already");
     }
     let from = format!("stacks/{stack}/{newest}");
-    let mut files: FileDigests =
+    let mut files: Files =
         tree.below(&from).map(|(path, file)| (format!("stacks/{stack}/{new}/{path}"), file.clone())).collect();
     if files.is_empty() {
         bail!("cannot copy {}: there is no such folder", options.dir.join(&from).display());
@@ -66,7 +69,7 @@ pub(crate) async fn new_version(options: &NewVersion) -> anyhow::Result<()> {
     name_leftovers(&options.dir, &files, newest)
 }
 
-fn of_stack(tree: &Tree, stack: &str) -> FileDigests {
+fn of_stack(tree: &Tree, stack: &str) -> Files {
     let folder = format!("stacks/{stack}");
     tree.below(&folder).map(|(path, file)| (format!("{folder}/{path}"), file.clone())).collect()
 }
@@ -165,7 +168,7 @@ fn with_version(path: &str, text: &str, new: &Version, default: bool) -> anyhow:
 }
 
 /// Names the lines of new files that still have the old number: only their author knows their meaning.
-fn name_leftovers(root: &Path, files: &FileDigests, old: &Version) -> anyhow::Result<()> {
+fn name_leftovers(root: &Path, files: &Files, old: &Version) -> anyhow::Result<()> {
     for (path, file) in files.iter().filter(|(path, _)| *path != DATES && !path.ends_with("/stack.yaml")) {
         let Ok(text) = std::str::from_utf8(&file.content) else { continue };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(old.as_str())) {

@@ -21,7 +21,8 @@ async fn new_stack_is_accepted_without_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(folder.path(), &STACK).await;
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("wrote ./stacks/spindle/").count(), 3, "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("then see the stack: devfile-registry preview .\n"), "{}", ran.stdout);
     let checked = run(folder.path(), &["check", "--offline"]).await;
     assert_eq!((checked.status, checked.stdout.as_str()), (0, "no problems\n"));
     let again = run(folder.path(), &STACK).await;
@@ -58,13 +59,41 @@ async fn new_stack_and_version_have_a_date_where_the_registry_lists_dates() {
 }
 
 #[tokio::test]
+async fn problems_of_a_new_stack_are_reported_line_by_line_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &[&STACK[..], &["--version", "1"]].concat()).await;
+    assert_eq!(ran.status, 2, "{}", ran.stdout);
+    let mut lines = ran.stderr.lines();
+    let first = "devfile-registry: nothing is written, because the result would have problems:";
+    assert_eq!((lines.next(), lines.next()), (Some(first), Some("")), "{}", ran.stderr);
+    assert!(lines.any(|line| line.starts_with("error[stack/semver]: ")), "{}", ran.stderr);
+    assert!(lines.any(|line| line == " --> stacks/spindle/stack.yaml:6:5"), "{}", ran.stderr);
+    assert!(!folder.path().join("stacks").exists());
+}
+
+#[tokio::test]
 async fn new_stack_names_everything_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(folder.path(), &["new", "stack", "spindle", "--language", "Go"]).await;
     assert_eq!(ran.status, 2);
     assert!(ran.stderr.contains("--provider, --support-url, --image not given"), "{}", ran.stderr);
-    let ran = run(folder.path(), &["new", "stack", "../spindle"]).await;
-    assert!(ran.status == 2 && ran.stderr.contains("lower-case letters"), "{}", ran.stderr);
+    for (argument, value, reason) in [
+        (2, "../spindle", "NAME `../spindle`: use lower-case letters, digits and hyphens"),
+        (8, "help", "--support-url `help`: use a URL that begins with https://"),
+    ] {
+        let mut stack = STACK;
+        stack[argument] = value;
+        let ran = run(folder.path(), &stack).await;
+        assert!(ran.status == 2 && ran.stderr.contains(reason), "{}", ran.stderr);
+    }
+    let ran = run(folder.path(), &["new", "stack"]).await;
+    assert!(ran.status == 2 && ran.stderr.contains(": NAME, --language, "), "{}", ran.stderr);
+    let ran = run(folder.path(), &[&STACK[..], &["--dir", "nowhere"]].concat()).await;
+    assert!(
+        ran.status == 2 && ran.stderr.contains("cannot write to nowhere: there is no such folder"),
+        "{}",
+        ran.stderr
+    );
     assert!(!folder.path().join("stacks").exists());
 }
 
@@ -97,8 +126,9 @@ async fn new_version_copies_the_newest_one_and_keeps_the_default() {
 async fn new_version_of_an_unlisted_stack_writes_nothing() {
     let folder = example();
     for (stack, reason) in [
-        ("loom", "it lists the versions of a stack; write one"),
-        ("nowhere", "there is no stack `nowhere`; `new stack nowhere` creates it"),
+        ("loom", "cannot add a version: ./stacks/loom has no stack.yaml, which lists versions; write one"),
+        ("nowhere", "there is no stack `nowhere`; `new stack nowhere` creates it\n"),
+        ("../kiln", "there is no stack `../kiln`\n"),
     ] {
         let ran = run(folder.path(), &["new", "version", stack]).await;
         assert!(ran.status == 2 && ran.stderr.contains(reason), "{}", ran.stderr);
