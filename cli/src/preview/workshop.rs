@@ -1,5 +1,6 @@
 //! The publications of a preview, and the problems of the folder.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,9 @@ impl Published {
                 print(&format!("published in {} ms{}\n", self.elapsed.as_millis(), changes(report)))
             }
             Ok(_) => Ok(()),
+            Err(PublishError::NoStacks(_)) => {
+                print(&format!("nothing to publish: there is no stack yet; `{PROGRAM} new stack` creates one\n"))
+            }
             Err(error) => {
                 eprintln!("{PROGRAM}: cannot publish: {}", printable(&error.to_string()));
                 Ok(())
@@ -105,14 +109,15 @@ impl Published {
     }
 }
 
-/// The changed and removed parts of a publication that was not the first.
+/// The parts that were changed and removed since the last publication, and those that are not published as the folder has them.
 fn changes(report: &Report) -> String {
-    if report.previous.is_none() {
-        return String::new();
-    }
-    let named = |word: &str, parts: &std::collections::BTreeSet<String>| {
+    let named = |word: &str, parts: BTreeSet<String>| {
         let parts: Vec<_> = parts.iter().map(|part| printable(part)).collect();
         if parts.is_empty() { String::new() } else { format!("; {word} {}", parts.join(", ")) }
     };
-    named("changed", &report.changed) + &named("removed", &report.removed)
+    let quarantined = named("quarantined", report.quarantined.iter().map(|one| one.part.path()).collect());
+    if report.previous.is_none() {
+        return quarantined;
+    }
+    named("changed", report.changed.clone()) + &named("removed", report.removed.clone()) + &quarantined
 }

@@ -31,11 +31,15 @@ impl LocalSource {
     /// Takes a folder that holds `stacks/`.
     ///
     /// # Errors
-    /// [`SourceError::NotFound`] when there is no such folder, or no `stacks/` in it.
+    /// [`SourceError::Unavailable`] when there is no such folder, or no `stacks/` in it.
     pub fn new(folder: &Path) -> Result<Self, SourceError> {
-        let stacks = folder.join("stacks");
-        if !stacks.is_dir() {
-            return Err(SourceError::NotFound(format!("the folder {} of a registry repository", stacks.display())));
+        let reason = match (folder.is_dir(), folder.join("stacks").is_dir()) {
+            (true, true) => None,
+            (true, false) => Some("it has no folder stacks; name the folder of a registry repository, which has one"),
+            (false, _) => Some("there is no such folder"),
+        };
+        if let Some(reason) = reason {
+            return Err(SourceError::unavailable(format!("cannot read {}", folder.display()), reason));
         }
         let folder = folder.canonicalize().map_err(|error| unavailable(folder, &error))?;
         Ok(Self { url: format!("file://{}", folder.display()), folder, read: Mutex::default() })
@@ -337,6 +341,7 @@ pub(super) mod tests {
     #[test]
     fn folder_without_stacks_is_no_registry_repository() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(LocalSource::new(folder.path()), Err(SourceError::NotFound(_))));
+        let error = LocalSource::new(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("it has no folder stacks; name the folder of a registry repository, which has one"));
     }
 }
