@@ -18,7 +18,7 @@ pub(super) struct Outcome {
     pub(super) differences: Vec<String>,
     /// Deliberate differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) known: Vec<String>,
+    pub(super) deliberate: Vec<String>,
 }
 
 impl Outcome {
@@ -26,15 +26,15 @@ impl Outcome {
         self.differences.push(difference.into());
     }
 
-    pub(super) fn note_known(&mut self, reason: &str) {
-        self.known.push(reason.to_owned());
+    pub(super) fn note_deliberate(&mut self, reason: &str) {
+        self.deliberate.push(reason.to_owned());
     }
 
     /// Counts the differences, if there are any, as one that is deliberate.
-    pub(super) fn note_deliberate(&mut self, reason: &str) {
+    pub(super) fn take_as_deliberate(&mut self, reason: &str) {
         if !self.differences.is_empty() {
             self.differences.clear();
-            self.note_known(reason);
+            self.note_deliberate(reason);
         }
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn indexes(old: &Answer, new: &Answer, outcome: &mut Outcome) {
     let differences = differences.into_iter().filter(|(_, names)| !names.is_empty());
     let differences: Vec<_> = differences.map(|(word, names)| format!("{word}: {names}")).collect();
     if differences.is_empty() {
-        outcome.note_known("entries in another order");
+        outcome.note_deliberate("entries in another order");
     }
     outcome.differences.extend(differences);
 }
@@ -106,8 +106,25 @@ fn different(before: &BTreeMap<String, &Value>, after: &BTreeMap<String, &Value>
 fn fields(old: &Value, new: &Value) -> String {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return "not an object".to_owned() };
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs: Vec<_> = names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect();
-    named(differs)
+    let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    let field = |name: &String| {
+        let versions = (name == "versions").then(|| versions(old.get(name)?, new.get(name)?)).flatten();
+        versions.unwrap_or_else(|| name.clone())
+    };
+    named(differs.map(field).collect::<Vec<_>>().iter().collect())
+}
+
+/// The versions that differ, with their fields; `None` when the lists are not of the same versions.
+fn versions(old: &Value, new: &Value) -> Option<String> {
+    let [old, new] = [old, new].map(|versions| {
+        let versions = versions.as_array()?.iter();
+        versions.map(|version| Some((version["version"].as_str()?, version))).collect::<Option<Vec<_>>>()
+    });
+    let (old, new) = (old?, new?);
+    let is_same = old.iter().map(|(number, _)| number).eq(new.iter().map(|(number, _)| number));
+    let changed = old.iter().zip(&new).filter(|((_, old), (_, new))| old != new);
+    let changed = changed.map(|((number, old), (_, new))| format!("version {number}: {}", fields(old, new)));
+    is_same.then(|| named(changed.collect::<Vec<_>>().iter().collect()))
 }
 
 /// The first few names, and how many more there are.
@@ -139,7 +156,7 @@ pub(super) fn zips(old: &Answer, new: &Answer, outcome: &mut Outcome) {
         return;
     }
     match (zipped(&old.body), zipped(&new.body)) {
-        (Some(old), Some(new)) if old == new => outcome.note_known("zip packed in another way"),
+        (Some(old), Some(new)) if old == new => outcome.note_deliberate("zip packed in another way"),
         (Some(old), Some(new)) => {
             let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect();
@@ -192,7 +209,7 @@ mod tests {
         let same = answer(200, "application/json; charset=utf-8", std::str::from_utf8(&old.body).unwrap());
         assert_eq!(compared(indexes, &old, &same), Outcome::default());
         let order = json(r#"[{"name": "b"}, {"type": "stack", "name": "a", "tags": ["x"]}, {"name": "c"}]"#);
-        assert_eq!(compared(indexes, &old, &order).known, ["entries in another order"]);
+        assert_eq!(compared(indexes, &old, &order).deliberate, ["entries in another order"]);
         let other = json(r#"[{"type": "stack", "name": "a", "tags": []}, {"name": "b"}, {"name": "d"}]"#);
         let outcome = compared(indexes, &old, &other);
         assert_eq!(outcome.differences, ["missing:  c", "added:  d", "different: stack a (tags)"]);

@@ -44,7 +44,7 @@ impl Registries {
         let (limit, compare): (u64, fn(&Answer, &Answer, &mut Outcome)) = match question.area {
             Area::Index | Area::Filters => (limits::RELEASE_BYTES, indexes),
             Area::Devfiles => (limits::DEVFILE_BYTES as u64, bytes),
-            Area::FileDigests => (limits::FILE_BYTES, bytes),
+            Area::Files => (limits::FILE_BYTES, bytes),
             Area::Starters => (limits::STARTER_BYTES, zips),
             Area::Artifacts => {
                 let (repository, tag) = subject.rsplit_once(':').unwrap_or((subject, "latest"));
@@ -55,7 +55,7 @@ impl Registries {
         let (old, new) = self.both(|registry| registry.get(subject, limit)).await?;
         compare(&old, &new, &mut outcome);
         if question.has_changed_filter() && is_reference(&old) != is_reference(&new) {
-            outcome.note_deliberate("a filter that the reference server answers in another way");
+            outcome.take_as_deliberate("a filter that the reference server answers in another way");
         }
         Ok(outcome)
     }
@@ -127,7 +127,7 @@ impl Registries {
         Ok(())
     }
 
-    /// Compares the layers of manifests that differ. Archives of the same files, packed in another way, are a known difference.
+    /// Compares the layers of manifests that differ. Archives of the same files, packed in another way, differ deliberately.
     async fn layers(
         &self,
         repository: &str,
@@ -153,7 +153,7 @@ impl Registries {
             }
         }
         if before == after {
-            outcome.note_known("archive.tar packed in another way");
+            outcome.note_deliberate("archive.tar packed in another way");
             return Ok(());
         }
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

@@ -50,7 +50,7 @@ pub(super) enum Area {
     /// A manifest by tag and digest, with its blobs.
     Artifacts,
     /// A file by its path.
-    FileDigests,
+    Files,
     /// A zip.
     Starters,
 }
@@ -58,7 +58,7 @@ pub(super) enum Area {
 impl Area {
     /// All of them, in the order of a report.
     pub(super) const ALL: [Self; 6] =
-        [Self::Index, Self::Filters, Self::Devfiles, Self::Artifacts, Self::FileDigests, Self::Starters];
+        [Self::Index, Self::Filters, Self::Devfiles, Self::Artifacts, Self::Files, Self::Starters];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Area {
             Self::Filters => "filters",
             Self::Devfiles => "devfiles",
             Self::Artifacts => "artifacts",
-            Self::FileDigests => "files",
+            Self::Files => "files",
             Self::Starters => "starter projects",
         }
     }
@@ -106,7 +106,7 @@ pub(super) fn questions(entries: &[Entry], with_starters: bool) -> BTreeSet<Ques
             ask(Area::Artifacts, format!("{repository}:{tag}"));
             let folder = repository.rsplit('/').next().unwrap_or_default();
             for file in version.resources.iter().filter(|file| !file.ends_with(".tar")) {
-                ask(Area::FileDigests, format!("/stacks/{}/{}/{}", segment(folder), segment(tag), path_of(file)));
+                ask(Area::Files, format!("/stacks/{}/{}/{}", segment(folder), segment(tag), path_of(file)));
             }
         }
     }
@@ -225,7 +225,7 @@ mod tests {
         let of = |area| all.iter().filter(|one| one.area == area).map(|one| one.subject.as_str()).collect::<Vec<_>>();
         assert_eq!(of(Area::Artifacts), ["devfile-catalog/kiln:1.0.0"]);
         assert_eq!(of(Area::Devfiles), ["/devfiles/kiln", "/devfiles/kiln/1.0.0"]);
-        assert_eq!(of(Area::FileDigests), ["/stacks/kiln/1.0.0/devfile.yaml"]);
+        assert_eq!(of(Area::Files), ["/stacks/kiln/1.0.0/devfile.yaml"]);
         assert_eq!(of(Area::Starters), ["/devfiles/kiln/1.0.0/starter-projects/a%20b"]);
         let tags: Vec<_> = of(Area::Filters).into_iter().filter(|path| path.starts_with("/index/all?tags")).collect();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! The result of a comparison, for people and for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use devfile_registry::text::{printable, shortened};
@@ -25,7 +25,7 @@ pub(super) struct Report {
     areas: BTreeMap<&'static str, Counts>,
     differences: Vec<Difference>,
     /// The number of times that each deliberate difference was met.
-    known: BTreeMap<String, usize>,
+    deliberate: BTreeMap<String, usize>,
     failures: Vec<Difference>,
 }
 
@@ -35,7 +35,7 @@ struct Counts {
     alike: usize,
     different: usize,
     /// Those that differ deliberately, and in nothing else.
-    known: usize,
+    deliberate: usize,
     failed: usize,
 }
 
@@ -53,7 +53,7 @@ impl Report {
             new: new.clone(),
             areas: BTreeMap::new(),
             differences: Vec::new(),
-            known: BTreeMap::new(),
+            deliberate: BTreeMap::new(),
             failures: Vec::new(),
         }
     }
@@ -62,14 +62,14 @@ impl Report {
     pub(super) fn add(&mut self, question: &Question, outcome: &Outcome) {
         let counts = self.areas.entry(question.area.name()).or_default();
         counts.asked += 1;
-        match (outcome.differences.is_empty(), outcome.known.is_empty()) {
+        match (outcome.differences.is_empty(), outcome.deliberate.is_empty()) {
             (false, _) => counts.different += 1,
-            (true, false) => counts.known += 1,
+            (true, false) => counts.deliberate += 1,
             (true, true) => counts.alike += 1,
         }
         self.differences.extend(outcome.differences.iter().map(|reason| difference(question, reason.clone())));
-        for reason in &outcome.known {
-            *self.known.entry(reason.clone()).or_default() += 1;
+        for reason in &outcome.deliberate {
+            *self.deliberate.entry(reason.clone()).or_default() += 1;
         }
     }
 
@@ -93,14 +93,18 @@ impl Report {
         Ok(format!("{:#}\n", serde_json::to_value(self)?))
     }
 
-    /// A table of all areas, then the differences in the order of their subjects.
+    /// A table of all areas, then the differences. One change of a stack is in many lists: those that differ alike have one line.
     pub(super) fn table(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{:18}{:>8}{:>8}{:>11}{:>8}{:>8}", "", "asked", "alike", "different", "known", "failed");
+        let _ = writeln!(
+            out,
+            "{:18}{:>8}{:>8}{:>11}{:>12}{:>8}",
+            "", "asked", "alike", "different", "deliberate", "failed"
+        );
         let mut row = |name: &str, counts: Counts| {
-            let Counts { asked, alike, different, known, failed } = counts;
-            let _ = writeln!(out, "{name:18}{asked:>8}{alike:>8}{different:>11}{known:>8}{failed:>8}");
+            let Counts { asked, alike, different, deliberate, failed } = counts;
+            let _ = writeln!(out, "{name:18}{asked:>8}{alike:>8}{different:>11}{deliberate:>12}{failed:>8}");
         };
         for area in Area::ALL {
             if let Some(counts) = self.areas.get(area.name()) {
@@ -112,8 +116,7 @@ impl Report {
                 continue;
             }
             let _ = writeln!(out, "\n{title}:");
-            let mut lines: Vec<_> = found.iter().map(|one| format!("{}: {}", one.subject, one.reason)).collect();
-            lines.sort();
+            let lines = lines_of(found);
             for line in lines.iter().take(LINES) {
                 let _ = writeln!(out, "  {}", printable(&shortened(line, LINE_BYTES)));
             }
@@ -121,9 +124,9 @@ impl Report {
                 let _ = writeln!(out, "  ... and {more} more; --json has all");
             }
         }
-        if !self.known.is_empty() {
+        if !self.deliberate.is_empty() {
             let _ = writeln!(out, "\ndeliberate differences, by how often they were met:");
-            for (reason, count) in &self.known {
+            for (reason, count) in &self.deliberate {
                 let _ = writeln!(out, "{count:>8}  {}", printable(reason));
             }
         }
@@ -135,6 +138,29 @@ impl Report {
         let _ = writeln!(out, "\n{verdict}: {} and {}", printable(&self.old), printable(&self.new));
         out
     }
+}
+
+/// A line for each subject and reason, in the order of the subjects. Indexes and filters with the same reason are in one line.
+fn lines_of(found: &[Difference]) -> Vec<String> {
+    let lists = [Area::Index, Area::Filters].map(Area::name);
+    let mut alike = BTreeMap::<&str, BTreeSet<&str>>::new();
+    let mut lines = Vec::new();
+    for Difference { area, subject, reason } in found {
+        if lists.contains(area) {
+            alike.entry(reason).or_default().insert(subject);
+        } else {
+            lines.push(format!("{subject}: {reason}"));
+        }
+    }
+    lines.extend(alike.into_iter().filter_map(|(reason, subjects)| {
+        let more = match subjects.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        Some(format!("{}{more}: {reason}", subjects.first()?))
+    }));
+    lines.sort();
+    lines
 }
 
 fn difference(question: &Question, reason: String) -> Difference {

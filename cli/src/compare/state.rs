@@ -144,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let question = |number: u32| Question { area: Area::Devfiles, subject: format!("/devfiles/{number}") };
-        let outcome = Outcome { differences: vec!["x".to_owned()], known: Vec::new() };
+        let outcome = Outcome { differences: vec!["x".to_owned()], deliberate: Vec::new() };
         let mut state = State::open(Some(&path), &comparison("one")).unwrap();
         state.keep(&question(1), outcome.clone()).unwrap();
         drop(state);
