@@ -64,9 +64,9 @@ fn entries_versions_defaults_and_fields_are_compared_one_by_one() {
 ~ stack kiln
   ~ default version: 1.0.0 to 1.1.0
   ~ deprecated
-  ~ field description: About kiln to Bakes
-  ~ field tags: added Deprecated, removed Go
-  + field provider: Weavers
+  ~ field description: \"About kiln\" to \"Bakes\"
+  ~ field tags: added \"Deprecated\", removed \"Go\"
+  + field provider: \"Weavers\"
   + new version 1.10.0
   + new version 1.1.0
   ~ version 1.0.0
