@@ -101,7 +101,7 @@ fn rule_is_explained_and_an_unknown_one_is_status_two() {
     let known = explain("stack/default");
     assert_eq!(known.status.code(), Some(0));
     let text = String::from_utf8(known.stdout).unwrap();
-    assert!(text.starts_with("stack/default (error)\n") && text.contains("#stack-default"), "{text}");
+    assert!(text.starts_with("stack/default (error)\n") && text.contains("\nright: one, without quotes\n"), "{text}");
     let unknown = explain("stack/defualt");
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("did you mean `stack/default`?"));

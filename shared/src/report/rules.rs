@@ -8,9 +8,6 @@ use crate::validate::suggest;
 /// The page of all rules. It is the only declaration of their texts.
 const PAGE: &str = include_str!("../../../docs/stack-authors/validation.md");
 
-/// The path of that page in the repository of this software.
-const PAGE_PATH: &str = "docs/stack-authors/validation.md";
-
 /// A rule of diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -49,7 +46,10 @@ pub fn rule(name: &str) -> Result<&'static Rule, UnknownRule> {
     let wanted = of_parent.as_deref().unwrap_or(name);
     rules().iter().find(|rule| rule.name == wanted).ok_or_else(|| {
         let near = suggest::nearest(name, rules().iter().map(|rule| rule.name));
-        let remedy = near.map_or_else(|| format!("{PAGE_PATH} lists them"), |near| format!("did you mean `{near}`?"));
+        let remedy = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "a report names the rule of each problem in brackets".to_owned(),
+        };
         UnknownRule { name: name.to_owned(), remedy }
     })
 }
@@ -60,7 +60,7 @@ impl Rule {
         self.name.replace('/', "-")
     }
 
-    /// Everything that the page says about it, as plain text.
+    /// Everything that the page says about it, as plain text: links to other pages are left out.
     pub fn explanation(&self) -> String {
         let severity = if self.is_warning { "warning" } else { "error" };
         let mut text = format!("{} ({severity})\n{}\n", self.name, self.section);
@@ -73,8 +73,7 @@ impl Rule {
                 let _ = writeln!(text, "right: {right}");
             }
         }
-        let _ = write!(text, "\n{PAGE_PATH}#{}\n", self.anchor());
-        text
+        without_links(&text)
     }
 
     /// The name in the form that SARIF wants beside the id.
@@ -125,6 +124,26 @@ fn parse(page: &'static str) -> Vec<Rule> {
     rules
 }
 
+/// A text of the page without its links, which lead to other pages: the words of each stay.
+fn without_links(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('[') {
+        plain.push_str(before);
+        let link = after.split_once("](").filter(|(words, _)| !words.contains(['[', ']', '\n']));
+        match link.and_then(|(words, target)| Some((words, target.split_once(')')?.1))) {
+            Some((words, behind)) => {
+                plain.push_str(words);
+                rest = behind;
+            }
+            None => {
+                plain.push('[');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
 /// The first three cells of a row.
 fn cells(row: &'static str) -> [&'static str; 3] {
     let mut cells = row.trim_end().trim_end_matches('|').splitn(3, " |").map(str::trim);
@@ -140,11 +159,25 @@ mod tests {
         let default = rule("stack/default").unwrap();
         assert_eq!((default.section, default.is_warning, default.title().as_str()), ("Stacks", false, "StackDefault"));
         let text = default.explanation();
-        for expected in ["stack/default (error)", "wrong: no version, or two", "right: one", "#stack-default"] {
+        for expected in ["stack/default (error)", "wrong: no version, or two", "right: one"] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert!(rule("index/tags").unwrap().is_warning);
         assert_eq!(rule("plugin/override").unwrap().examples.len(), 2);
+    }
+
+    #[test]
+    fn explanation_has_the_words_of_links_and_not_their_targets() {
+        for (text, plain) in [
+            ("[another version](versions.md#x), or [one](#y)", "another version, or one"),
+            ("`[a]` and [b](c)", "`[a]` and b"),
+            ("a [ b](c", "a [ b](c"),
+        ] {
+            assert_eq!(without_links(text), plain);
+        }
+        for rule in rules() {
+            assert!(!rule.explanation().contains("]("), "{}", rule.explanation());
+        }
     }
 
     #[test]
@@ -153,7 +186,7 @@ mod tests {
             rule("stack/defualt").unwrap_err().to_string(),
             "no rule has the name `stack/defualt`; did you mean `stack/default`?"
         );
-        assert!(rule("x").unwrap_err().to_string().ends_with("docs/stack-authors/validation.md lists them"));
+        assert!(rule("x").unwrap_err().to_string().ends_with("; a report names the rule of each problem in brackets"));
     }
 
     #[test]
