@@ -25,7 +25,10 @@ pub(crate) enum Command {
     Diff(Diff),
     Compare(Compare),
     /// Create a stack, or a version of a stack
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  devfile-registry new stack loom\n  devfile-registry new version loom 1.1.0"
+    )]
     New(New),
     /// Run a whole registry: publish a registry repository, follow it, and answer clients
     ///
@@ -33,10 +36,10 @@ pub(crate) enum Command {
     #[command(after_help = run_help())]
     Run,
     /// Answer clients from the release in a cache bucket, in plain HTTP
-    #[command(after_help = help(Function::Serve))]
+    #[command(after_help = function_help(Function::Serve, "CACHE_BUCKET=registry-cache devfile-registry serve"))]
     Serve,
     /// Publish a registry repository after each trigger, in plain HTTP
-    #[command(after_help = help(Function::Refresh))]
+    #[command(after_help = function_help(Function::Refresh, REFRESH_EXAMPLE))]
     Refresh {
         /// Do one thing and end
         #[command(subcommand)]
@@ -50,13 +53,21 @@ pub(crate) enum Command {
     },
 }
 
+const REFRESH_EXAMPLE: &str = "CACHE_BUCKET=registry-cache OCI_REGISTRY=registry.example.org:5000 \\\n    \
+                               REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry refresh";
+
+/// The end of the help of a function.
+fn function_help(function: Function, example: &str) -> String {
+    format!("Example:\n  {example}\n\n{}", help(function))
+}
+
 /// The end of the help of `run`.
 fn run_help() -> String {
-    let own = help(Function::Run);
-    let command =
+    let example =
         "STORE=/var/lib/devfile-registry REGISTRY_REPO_URL=https://github.com/acme/registry devfile-registry run";
+    let own = function_help(Function::Run, example);
     format!(
-        "Example:\n  {command}\n\n{own}\n`run` also reads the settings of `serve` and `refresh`: `devfile-registry serve --help` and `devfile-registry refresh --help` list them."
+        "{own}\n`run` also reads the settings of `serve` and `refresh`: `devfile-registry serve --help` and `devfile-registry refresh --help` list them."
     )
 }
 
@@ -102,8 +113,11 @@ pub(crate) struct Check {
     #[arg(default_value = ".")]
     registry: String,
     /// Form of the report: human, json, github (annotations of a pull request) or sarif
-    #[arg(long, default_value = "human")]
+    #[arg(long, default_value = "human", conflicts_with = "json")]
     format: Format,
+    /// Write one JSON document: --format json
+    #[arg(long)]
+    json: bool,
     /// Report only on stacks and entries that differ from a Git revision, such as origin/main
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
@@ -218,7 +232,7 @@ pub(crate) enum New {
 )]
 pub(crate) struct NewStack {
     /// Name of the stack, in lower-case letters, digits and hyphens
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     /// Folder of the registry repository
     #[arg(long, default_value = ".")]
     pub(crate) dir: PathBuf,
@@ -271,7 +285,8 @@ pub(crate) struct NewVersion {
 
 impl From<Check> for Arguments {
     fn from(check: Check) -> Self {
-        let Check { registry, format, changed_since, ignore, explain, help_url, upstream } = check;
+        let Check { registry, format, json, changed_since, ignore, explain, help_url, upstream } = check;
+        let format = if json { Format::Json } else { format };
         let check = explain.is_none();
         Self { check, format, changed_since, ignore, explain, help_url, ..of(registry, upstream) }
     }

@@ -16,9 +16,12 @@ async fn help_of_every_subcommand_is_as_recorded() {
         &["index", "--help"],
         &["diff", "--help"],
         &["compare", "--help"],
+        &["new", "--help"],
         &["new", "stack", "--help"],
         &["new", "version", "--help"],
         &["run", "--help"],
+        &["serve", "--help"],
+        &["refresh", "--help"],
         &["completions", "--help"],
         &["refresh", "invoke", "--help"],
     ] {
@@ -55,6 +58,8 @@ async fn unknown_arguments_are_errors() {
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
     }
+    let ran = run(Path::new("."), &["preveiw"]).await;
+    assert!(ran.status == 2 && ran.stderr.contains("'preview'"), "{}", ran.stderr);
 }
 
 #[tokio::test]
