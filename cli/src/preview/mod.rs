@@ -127,14 +127,12 @@ fn configuration(fetch: bool) -> anyhow::Result<serve::Config> {
         _ if name == settings::REDIRECT_BLOBS.name => Some("false".to_owned()),
         // Each release is announced.
         _ if name == settings::REVALIDATE_SECONDS.name => Some("60".to_owned()),
-        // A name that no host can have (RFC 2606, section 2).
-        _ if name == settings::FETCH_HOSTS.name && !fetch => Some("use-the-option-fetch.invalid".to_owned()),
-        _ if name == settings::FETCH_ALLOW_LOOPBACK.name && !fetch => None,
         _ if name == settings::STORE.name => None,
         _ if name == settings::LISTEN_ADDR.name || name == settings::PUBLIC_URL.name => None,
         _ => std::env::var(name).ok(),
     };
-    Ok(serve::Config::read(Environment::new(lookup))?.for_owners())
+    let config = serve::Config::read(Environment::new(lookup))?.for_owners();
+    Ok(if fetch { config } else { config.without_fetches("this preview fetches nothing; start it with --fetch") })
 }
 
 /// The address of the preview, and the commands of clients that use it.

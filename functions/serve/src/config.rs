@@ -100,6 +100,12 @@ impl Config {
     pub fn for_owners(self) -> Self {
         Self { readers: Readers::Owners, ..self }
     }
+
+    /// The same without fetches from other hosts, which get this reason as their answer.
+    #[must_use]
+    pub fn without_fetches(self, reason: &'static str) -> Self {
+        Self { fetches: Rules::refusing(reason), ..self }
+    }
 }
 
 /// The bucket to read.

@@ -43,6 +43,8 @@ pub enum Hosts {
     AnyPublic,
     /// Only those of these names, in lower case, and only on public addresses.
     Only(BTreeSet<String>),
+    /// None, for this reason.
+    Nobody(&'static str),
 }
 
 /// Whether servers on the own machine may be asked, without TLS too.
@@ -105,6 +107,11 @@ impl Rules {
         Self { hosts, loopback, trusted: BTreeSet::new() }
     }
 
+    /// The rules of a program that fetches nothing, for this reason.
+    pub fn refusing(reason: &'static str) -> Self {
+        Self { hosts: Hosts::Nobody(reason), ..Self::default() }
+    }
+
     /// The rules for a URL that the operator chose: its host may have a private address, and be the own machine.
     pub fn of_operator(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -140,7 +147,8 @@ impl Rules {
             Hosts::Only(names) if !url.host_str().is_some_and(|host| names.contains(host)) => {
                 Err(Reason::NotAllowed("it is not among the hosts in FETCH_HOSTS"))
             }
-            _ => Ok(()),
+            Hosts::Nobody(reason) => Err(Reason::NotAllowed(reason)),
+            Hosts::AnyPublic | Hosts::Only(_) => Ok(()),
         }
     }
 }
