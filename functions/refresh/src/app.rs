@@ -27,7 +27,7 @@ use crate::handover::Handover;
 use crate::observe;
 use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
-use crate::source::Repository;
+use crate::source::RegistryRepository;
 
 /// Time limit for the commit status. It is optional, and a caller may be waiting for the answer.
 const STATUS_TIME: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub struct App {
 /// The publisher, and the announcement of its successful actions.
 #[derive(Debug)]
 struct Core {
-    publisher: Publisher<Repository, Record, Cache>,
+    publisher: Publisher<RegistryRepository, Record, Cache>,
     announcement: Announcement,
 }
 
@@ -87,7 +87,7 @@ impl App {
     /// Builds the clients, with an announcement of each successful action.
     pub async fn announcing(config: Config, announcement: Announcement) -> Self {
         let (registry, bucket) = config.stores.open().await;
-        if matches!(config.repository, Repository::Off) {
+        if matches!(config.repository, RegistryRepository::Off) {
             tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
         }
         let clock = || Timestamp::from_instant(jiff::Timestamp::now());
@@ -123,7 +123,7 @@ impl App {
     }
 
     /// Returns the registry repository.
-    pub(crate) fn repository(&self) -> &Repository {
+    pub(crate) fn repository(&self) -> &RegistryRepository {
         &self.core.publisher.source
     }
 
@@ -152,7 +152,7 @@ impl App {
             Action::Unpin {} => {
                 let unpinned = self.core.run("unpin", None, publisher.unpin().boxed()).await?;
                 match &publisher.source {
-                    Repository::Off => Ok(unpinned),
+                    RegistryRepository::Off => Ok(unpinned),
                     _ => self.core.refresh(None, cause).await,
                 }
             }
@@ -269,7 +269,7 @@ impl Core {
 
     /// Sets the commit status on the Git host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
-        let Repository::Git(hosted) = &self.publisher.source else { return };
+        let RegistryRepository::Git(hosted) = &self.publisher.source else { return };
         let Some(feedback) = &hosted.feedback else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {

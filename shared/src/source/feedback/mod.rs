@@ -19,7 +19,7 @@ use serde::Deserialize;
 use self::rest::Rest;
 use self::status::shortened;
 pub use self::status::{CommitState, CommitStatus, StatusContext};
-use self::table::{Api, ApiAnswer, GITHUB, Write, message};
+use self::table::{ApiAnswer, GITHUB, HostApi, Write, message};
 pub use self::table::{InvalidStatusToken, check_token};
 use super::SourceError;
 use super::github::GitHub;
@@ -83,7 +83,7 @@ impl Feedback {
         let what = format!("the status of {} in {}", commit.short(), self.repository);
         let description = shortened(status.description);
         let status = CommitStatus { description: &description, ..*status };
-        let call = |api: &Api| Some(api.status(commit, &status, &self.repository));
+        let call = |api: &HostApi| Some(api.status(commit, &status, &self.repository));
         let Some((api, answer)) = self.write(&what, call).await? else { return Ok(()) };
         match answer.status() {
             status if status.is_success() => Ok(()),
@@ -135,7 +135,11 @@ impl Feedback {
     }
 
     /// Makes a call of the host's API. `None` without credentials, or when the API has no such call.
-    async fn write(&self, what: &str, call: impl Fn(&Api) -> Option<Write>) -> Result<Option<ApiAnswer>, SourceError> {
+    async fn write(
+        &self,
+        what: &str,
+        call: impl Fn(&HostApi) -> Option<Write>,
+    ) -> Result<Option<ApiAnswer>, SourceError> {
         match &self.client {
             FeedbackClient::GitHub(github) => match call(&GITHUB).filter(|_| !github.is_anonymous()) {
                 Some(Write { method, path, body }) => {
@@ -154,7 +158,7 @@ impl Feedback {
     }
 }
 
-fn unexpected(what: &str, api: &Api, answer: &Response<Bytes>) -> SourceError {
+fn unexpected(what: &str, api: &HostApi, answer: &Response<Bytes>) -> SourceError {
     let (code, message) = (answer.status().as_u16(), message(answer.body()));
     SourceError::unavailable(what, format!("{} answered {code} {message}", api.title).trim_end())
 }

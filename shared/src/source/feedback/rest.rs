@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
-use super::table::{Api, ApiAnswer, Write, message, split};
+use super::table::{ApiAnswer, HostApi, Write, message, split};
 use crate::error::chain;
 use crate::git::RepositoryUrl;
 use crate::limits;
@@ -73,7 +73,7 @@ impl Rest {
     pub(super) async fn write(
         &self,
         what: &str,
-        call: impl Fn(&Api) -> Option<Write>,
+        call: impl Fn(&HostApi) -> Option<Write>,
     ) -> Result<Option<ApiAnswer>, SourceError> {
         let attempt = || async {
             let failed = |reason: String| Failure::Final(SourceError::unavailable(what, reason));
@@ -100,7 +100,7 @@ impl Rest {
     async fn send(
         &self,
         what: &str,
-        api: &Api,
+        api: &HostApi,
         token: &str,
         mut url: Url,
         write: &Write,
@@ -133,7 +133,7 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<String> {
 }
 
 /// Reads an answer, unless another attempt may give a better one.
-async fn read(api: &Api, mut answer: reqwest::Response) -> Result<Response<Bytes>, Failure<SourceError, String>> {
+async fn read(api: &HostApi, mut answer: reqwest::Response) -> Result<Response<Bytes>, Failure<SourceError, String>> {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = Vec::new();
     // A body that is cut off changes little: the call took effect or not.
