@@ -150,7 +150,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 artifacts,
                 bytes,
                 duration_ms,
-                look_ms = milliseconds(timings.look),
+                poll_ms = milliseconds(timings.poll),
                 fetch_ms = milliseconds(timings.fetch),
                 build_ms = milliseconds(timings.build),
                 upload_ms = milliseconds(timings.upload),

@@ -94,7 +94,7 @@ pub struct Writes {
 pub struct Timings {
     /// Reading the live release and the branch.
     #[serde(serialize_with = "milliseconds")]
-    pub look: Duration,
+    pub poll: Duration,
     /// Reading the tree.
     #[serde(serialize_with = "milliseconds")]
     pub fetch: Duration,
