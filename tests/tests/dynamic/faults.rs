@@ -80,7 +80,7 @@ async fn oci_registry_that_fails_leaves_the_live_release() {
         ("403", put, Fault::Status { status: 403 }, "failed to take"),
         ("500", put, Fault::Status { status: 500 }, "failed to take"),
         ("disk full", put, Fault::Status { status: 507 }, "failed to take"),
-        ("no blobs", "HEAD /v2/*/blobs/*", Fault::Status { status: 502 }, "failed to look for the blob"),
+        ("no blobs", "HEAD /v2/*/blobs/*", Fault::Status { status: 502 }, "failed to check the blob"),
     ] {
         survives(&world, name, |world| world.oci.faults().add(path, fault.clone(), 200), expected).await;
     }

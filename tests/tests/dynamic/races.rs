@@ -133,7 +133,7 @@ async fn serve_outlives_the_bucket_and_says_so() {
     assert!(begin.elapsed() < Duration::from_secs(2), "a bucket that does not answer holds requests up");
     let stale = async {
         loop {
-            // The look that hangs takes its time to be given up.
+            // The poll that hangs takes its time to be given up.
             let answer = registry_tests::http::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
             if answer.headers().contains_key("devfile-registry-stale") {
                 break answer;

@@ -46,7 +46,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The client; none where it cannot be an event. To look whether something is there is not to use it.
+    /// The client; none where it cannot be an event. A check for existence does not count.
     pub(super) fn of(request: &Request) -> Option<Self> {
         if request.method() != Method::GET {
             return None;
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             usage(Method::HEAD, "/index", &[]).await,
             None,
-            "to look whether something is there is not to use it"
+            "a check for existence does not count"
         );
     }
 

@@ -50,7 +50,7 @@ pub(crate) enum Unavailable {
 
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
-        tracing::warn!(%error, "cannot look for a digest in earlier releases");
+        tracing::warn!(%error, "cannot search the earlier releases for a digest");
         Self::new(StatusCode::BAD_GATEWAY, BUCKET_FAILS)
     }
 }
