@@ -127,7 +127,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
             for problem in report.quarantined.iter().flat_map(|quarantined| &quarantined.problems) {
                 tracing::warn!(%problem, "quarantined");
             }
-            for problem in &report.elsewhere {
+            for problem in &report.upstream {
                 tracing::warn!(%problem, "upstream content is unavailable");
             }
             let timings = &report.timings_ms;

@@ -154,11 +154,7 @@ mod tests {
             let found = found.as_ref().map(|usage| (usage.event, usage.subject.as_str(), usage.project.as_deref()));
             assert_eq!(found, event, "{path}");
         }
-        assert_eq!(
-            usage(Method::HEAD, "/index", &[]).await,
-            None,
-            "a check for existence does not count"
-        );
+        assert_eq!(usage(Method::HEAD, "/index", &[]).await, None, "a check for existence does not count");
     }
 
     #[test]
