@@ -96,7 +96,7 @@ impl Source for LocalCommit {
 }
 
 fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
-    SourceError::unavailable(format!("reading {}", path.display()), reason)
+    SourceError::unavailable(path.display().to_string(), reason)
 }
 
 #[cfg(test)]

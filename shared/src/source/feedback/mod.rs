@@ -55,7 +55,7 @@ impl Feedback {
     /// Creates the feedback of a repository on another host. `token` is a secret `KIND:TOKEN`. Connects nothing yet.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] when the repository's URL is plain HTTP to another machine, which would show the token to the
+    /// [`SourceError::Setting`] when the repository's URL is plain HTTP to another machine, which would show the token to the
     /// network, or there is no TLS.
     pub fn with_token(repository: &RepositoryUrl, token: Secret) -> Result<Self, SourceError> {
         let url = repository.url().as_str().to_owned();
@@ -124,7 +124,7 @@ impl Feedback {
         match answer.status() {
             status if status.is_success() => serde_json::from_slice(answer.body())
                 .map(|Comment { id }| Some(id))
-                .map_err(|error| SourceError::unavailable(what, format!("unexpected answer: {error}"))),
+                .map_err(|error| SourceError::not_written(what, format!("unexpected answer: {error}"))),
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let permission = api.comments.as_ref().map(|comments| comments.permission).unwrap_or_default();
                 self.denied(&self.comments_are_off, "comments on proposals", permission);
@@ -140,7 +140,7 @@ impl Feedback {
         what: &str,
         call: impl Fn(&HostApi) -> Option<Write>,
     ) -> Result<Option<ApiAnswer>, SourceError> {
-        match &self.client {
+        let answered = match &self.client {
             FeedbackClient::GitHub(github) => match call(&GITHUB).filter(|_| !github.is_anonymous()) {
                 Some(Write { method, path, body }) => {
                     github.write(what, method, &path, body).await.map(|answer| Some((&GITHUB, answer)))
@@ -148,7 +148,8 @@ impl Feedback {
                 None => Ok(None),
             },
             FeedbackClient::Rest(rest) => rest.write(what, call).await,
-        }
+        };
+        answered.map_err(|error| error.on_write(what))
     }
 
     fn denied(&self, is_off: &AtomicBool, subject: &str, permission: &str) {
@@ -160,5 +161,5 @@ impl Feedback {
 
 fn unexpected(what: &str, api: &HostApi, answer: &Response<Bytes>) -> SourceError {
     let (code, message) = (answer.status().as_u16(), message(answer.body()));
-    SourceError::unavailable(what, format!("{} answered {code} {message}", api.title).trim_end())
+    SourceError::not_written(what, format!("{} answered {code} {message}", api.title).trim_end())
 }

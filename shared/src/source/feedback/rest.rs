@@ -50,9 +50,8 @@ impl Rest {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
-        let invalid = |reason: String| SourceError::unavailable("the configuration of STATUS_TOKEN", reason);
         if !is_safe {
-            return Err(invalid("REGISTRY_REPO_URL does not begin with https://".to_owned()));
+            return Err(SourceError::setting("REGISTRY_REPO_URL does not begin with https://"));
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
@@ -60,7 +59,7 @@ impl Rest {
             .redirect(Policy::none())
             .user_agent(USER_AGENT)
             .build()
-            .map_err(|error| invalid(chain(&error)))?;
+            .map_err(|error| SourceError::setting(chain(&error)))?;
         Ok(Self { repository: repository.clone(), token, http, budget: BUDGET })
     }
 

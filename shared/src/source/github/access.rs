@@ -129,21 +129,21 @@ pub(in crate::source) fn with_plain<T>(token: &str, with: impl FnOnce(&str) -> O
     let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     is_plain.then(|| with(token)).flatten().ok_or_else(|| {
         let reason = "GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces";
-        SourceError::unavailable("the configuration of GitHub", reason)
+        SourceError::setting(reason)
     })
 }
 
 /// Checks that a token can stand in a header.
 ///
 /// # Errors
-/// [`SourceError::Unavailable`] when it cannot.
+/// [`SourceError::Setting`] when it cannot.
 pub fn check_token(token: &str) -> Result<(), SourceError> {
     with_plain(token.trim(), |_| Some(()))
 }
 
 /// Reads a token.
 pub(in crate::source) async fn token_value(token: &Secret) -> Result<Arc<str>, SourceError> {
-    token.value().await.map_err(|error| SourceError::unavailable("the configuration of GitHub", error))
+    token.value().await.map_err(SourceError::setting)
 }
 
 /// The clients that calls are made with.

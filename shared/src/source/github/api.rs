@@ -33,15 +33,14 @@ impl GitHubApi {
         credentials: GitHubCredentials,
         budget: Duration,
     ) -> Result<Self, SourceError> {
-        let invalid = |reason: String| SourceError::unavailable("the configuration of GitHub", reason);
-        let (host, api) = split_api_url(api_url).map_err(|reason| invalid(reason.to_owned()))?;
+        let (host, api) = split_api_url(api_url).map_err(SourceError::setting)?;
         let builder = Octocrab::builder()
             .set_connect_timeout(Some(CONNECT))
             .set_read_timeout(Some(SILENCE))
             .set_write_timeout(Some(SILENCE))
             .base_uri(host)
-            .map_err(|error| invalid(chain(&error)))?;
-        let client = builder.build().map_err(|error| invalid(chain(&error)))?;
+            .map_err(|error| SourceError::setting(chain(&error)))?;
+        let client = builder.build().map_err(|error| SourceError::setting(chain(&error)))?;
         Ok(Self {
             access: AuthorizedClients::new(client, credentials),
             repository: GitHubRepository { api, ..repository },

@@ -49,19 +49,18 @@ impl GitHub {
     /// `api_url` replaces the usual URL of the host's REST API; it must be https, or http on the own machine.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] when `api_url` or the path of the repository cannot be used.
+    /// [`SourceError::Setting`] when `api_url` or the path of the repository cannot be used.
     pub fn new(
         repository: &RepositoryUrl,
         api_url: Option<&str>,
         credentials: GitHubCredentials,
     ) -> Result<Self, SourceError> {
-        let invalid = |reason| SourceError::unavailable("the configuration of GitHub", reason);
         let host = repository.host();
         let usual =
             if Self::is_host_of(repository) { format!("https://api.{host}") } else { format!("https://{host}/api/v3") };
         let (owner, name) =
             repository.path().split_once('/').filter(|(_, name)| !name.contains('/')).ok_or_else(|| {
-                invalid(
+                SourceError::setting(
                     "the repository URL does not name an owner and a repository; write https://github.com/OWNER/REPO",
                 )
             })?;
