@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use devfile_registry::publish::{Outcome, PublishError, Report};
-use devfile_registry::source::SourceError;
+use devfile_registry::publish::{Outcome, Report};
 use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use refresh::action::Action;
 use refresh::app::App;
@@ -16,7 +15,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
 pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutput, mut stopped: watch::Receiver<()>) {
-    let mut is_published = false;
+    // The schedule needs no repository.
+    let mut is_published = !app.follows_repository();
     loop {
         let is_well = if is_published {
             // Two at once would harm nothing, and double the memory.
@@ -47,8 +47,6 @@ async fn publish(app: &App, output: ProgressOutput) -> bool {
             }
             true
         }
-        // The schedule needs no repository.
-        Some(Err(PublishError::Source(SourceError::Off))) => true,
         Some(Err(_)) | None => false,
     }
 }

@@ -11,6 +11,7 @@ use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
 use devfile_registry::registry::{ReadOnly, Record};
+use devfile_registry::source::SourceError;
 use devfile_registry::source::feedback::{CommitState, CommitStatus, StatusContext};
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
@@ -87,9 +88,6 @@ impl App {
     /// Builds the clients, with an announcement of each successful action.
     pub async fn announcing(config: Config, announcement: Announcement) -> Self {
         let (registry, bucket) = config.stores.open().await;
-        if matches!(config.repository, RegistryRepository::Off) {
-            tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
-        }
         let clock = || Timestamp::from_instant(jiff::Timestamp::now());
         let previews = config.previews.map(|settings| {
             let publisher = Publisher {
@@ -120,6 +118,15 @@ impl App {
         });
         let (gate, bodies) = (Gate::new(config.access), Bodies::new());
         Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
+    }
+
+    /// Returns whether there is a registry repository to follow; logs a warning when there is none.
+    pub fn follows_repository(&self) -> bool {
+        let is_off = matches!(self.repository(), RegistryRepository::Off);
+        if is_off {
+            tracing::warn!("{}", SourceError::Off);
+        }
+        !is_off
     }
 
     /// Returns the registry repository.
