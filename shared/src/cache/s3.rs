@@ -238,7 +238,7 @@ impl S3Bucket {
     }
 
     pub(crate) fn error(&self, operation: String, reason: String) -> CacheError {
-        CacheError::new(&self.bucket, operation, reason)
+        CacheError::new(format!("the cache bucket {}", self.bucket), operation, reason)
     }
 }
 

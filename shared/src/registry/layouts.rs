@@ -199,7 +199,7 @@ impl ImageLayouts {
     }
 
     fn error(&self, operation: String, reason: String) -> RegistryError {
-        RegistryError::new(self.0.root().join(FOLDER).display().to_string(), operation, reason)
+        RegistryError::new(format!("the store {}", self.0.root().join(FOLDER).display()), operation, reason)
     }
 
     async fn run<T: Send + 'static>(

@@ -144,7 +144,7 @@ async fn serve_outlives_the_bucket_and_says_so() {
     assert_eq!(answer.status(), 200);
     let status = serve.json("/status").await;
     assert_eq!(status["snapshot"]["stale"], true);
-    assert!(status["snapshot"]["failure"].as_str().unwrap().contains("the cache bucket"), "{status}");
+    assert!(status["snapshot"]["failure"].as_str().unwrap().contains("the store"), "{status}");
     world.s3.faults().clear();
     within_a_minute("serve is fresh again", async {
         while serve.json("/status").await["snapshot"]["stale"] == true {}

@@ -44,7 +44,7 @@ pub(crate) enum Unavailable {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The bucket was too slow, or failed within the last second.
-    #[error("cannot read the recent releases from the cache bucket in time")]
+    #[error("cannot read the recent releases from the store in time")]
     Late,
 }
 

@@ -103,7 +103,7 @@ pub(crate) enum StarterError {
     #[error(transparent)]
     Store(#[from] CacheError),
     /// The zip is not in the bucket any more.
-    #[error("the zip is not in the cache bucket any more")]
+    #[error("the zip is not in the store any more")]
     Gone,
     /// All of it took too long. It goes on where it can.
     #[error("the starter project could not be fetched and packed in time")]
