@@ -50,7 +50,7 @@ async fn lasting_faults_of_the_host_are_reported() {
         (Fault::Status { status: 500 }, "status 500 (tried 6 times)"),
         (Fault::Status { status: 451 }, "status 451"),
         (Fault::Status { status: 418 }, "status 418"),
-        (Fault::Page, "not version 2 of the Git protocol"),
+        (Fault::Page, "does not speak version 2 of the Git protocol"),
     ] {
         fixture.github.faults().add(GIT, fault.clone(), 6);
         let error = source.head().await.unwrap_err();

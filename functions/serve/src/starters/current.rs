@@ -97,7 +97,7 @@ pub(crate) enum StarterError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// Its file in the registry repository is refused.
-    #[error("the file of the starter project in the registry repository: {0}")]
+    #[error("cannot read the file of the starter project in the registry repository: {0}")]
     File(#[from] ArchiveError),
     /// The bucket failed.
     #[error(transparent)]
