@@ -15,8 +15,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
 pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutput, mut stopped: watch::Receiver<()>) {
-    // The schedule needs no repository.
-    let mut is_published = !app.follows_repository();
+    let mut is_published = false;
     loop {
         let is_well = if is_published {
             // Two at once would harm nothing, and double the memory.
@@ -35,6 +34,10 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutpu
 
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
 async fn publish(app: &App, output: ProgressOutput) -> bool {
+    if !app.follows_repository() {
+        // The schedule needs no repository.
+        return true;
+    }
     let began = Instant::now();
     let refreshed = with_progress(output, "publishing", app.follow()).await;
     match refreshed.as_deref() {
