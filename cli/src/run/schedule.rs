@@ -15,6 +15,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
 pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutput, mut stopped: watch::Receiver<()>) {
+    app.warn_without_repository();
     let mut is_published = false;
     loop {
         let is_well = if is_published {
@@ -34,7 +35,7 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutpu
 
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
 async fn publish(app: &App, output: ProgressOutput) -> bool {
-    if !app.follows_repository() {
+    if !app.has_repository() {
         // The schedule needs no repository.
         return true;
     }

@@ -120,13 +120,16 @@ impl App {
         Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
-    /// Returns whether there is a registry repository to follow; logs a warning when there is none.
-    pub fn follows_repository(&self) -> bool {
-        let is_off = matches!(self.repository(), RegistryRepository::Off);
-        if is_off {
+    /// Whether there is a registry repository to follow.
+    pub fn has_repository(&self) -> bool {
+        !matches!(self.repository(), RegistryRepository::Off)
+    }
+
+    /// Logs that dynamic updates are off, when they are. For servers: an action that needs no repository is no reason to warn.
+    pub fn warn_without_repository(&self) {
+        if !self.has_repository() {
             tracing::warn!("{}", SourceError::Off);
         }
-        !is_off
     }
 
     /// Returns the registry repository.

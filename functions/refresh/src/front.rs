@@ -42,7 +42,7 @@ pub async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
-    app.follows_repository();
+    app.warn_without_repository();
     if logging::is_lambda() {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));

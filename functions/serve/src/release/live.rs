@@ -411,7 +411,7 @@ impl Drop for RunningCheck<'_> {
         let now = Instant::now();
         let confirmed = match &outcome {
             Ok(()) => now,
-            // Another process may be about to publish.
+            // The first publication may follow in a moment.
             Err(Failure::Empty) if check.checks == 0 => {
                 tracing::info!("{NO_RELEASE}");
                 check.confirmed
