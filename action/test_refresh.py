@@ -139,7 +139,7 @@ class Case(unittest.TestCase):
 class Pushes(Case):
     def test_a_change_of_a_stack_is_told_and_its_result_shown(self) -> None:
         self.push({"stacks/go/devfile.yaml": "new", "stacks/java/1.0.0/devfile.yaml": "java", "docs/x": ""})
-        report = {"outcome": "published", "commit_hash": self.after, "changed": ["stacks/go"], "timings_ms": {"look": 7}}
+        report = {"outcome": "published", "commit_hash": self.after, "changed": ["stacks/go"], "timings_ms": {"poll": 7}}
         self.registry.will("/refresh", 200, report)
         status, _ = self.run_action()
         self.assertEqual(status, 0)

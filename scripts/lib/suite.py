@@ -17,7 +17,7 @@ usage: scripts/test [ARGUMENT...]
        scripts/test --checks
 
 Runs every check and test: those of the deployment, of the scripts and of the GitHub Action, then the workspace's, with
-`cargo nextest run` where that is installed and `cargo test` elsewhere, and three quarters of a minute of scripts/soak. Starts an S3
+`cargo nextest run` where that is installed, otherwise `cargo test`, and three quarters of a minute of scripts/soak. Starts an S3
 server and an OCI registry for them, on ports of their own, and ends both.
 Arguments go to the test runner (a part of a test's name, for instance); checks outside of the workspace are left out then.
 With --checks, nothing but the checks and tests beside the workspace run; otherwise they run while cargo builds.

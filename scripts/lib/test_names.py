@@ -18,11 +18,7 @@ DECLARATION = re.compile(r"^(?: {4})?(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait
 ASSOCIATED = re.compile(r"^    type \w+ = ", re.MULTILINE)
 """An associated type, whose name the trait decides."""
 
-EXEMPT = (
-    # The names of the fields and objects of each host's API.
-    "functions/refresh/src/hosts/",
-    "shared/src/source/github/",
-    "shared/src/source/statuses/",
+SEPARATE = (
     # The build without tracing has the types of the build with it.
     "shared/src/telemetry/off.rs",
     # Test files are crates of their own.
@@ -30,7 +26,16 @@ EXEMPT = (
     "tests/tests/",
     "tests/src/bin/",
 )
-"""Files that may repeat a name, each with its reason."""
+"""Files that are never compiled together with the others of their crate."""
+
+HOSTS = "functions/refresh/src/hosts/"
+"""The folder with a module for the events of each Git host."""
+
+PRESCRIBED = {
+    *("Change", "Changes", "Commit", "Project", "PullRequest", "PullRequestEvent", "PushEvent"),
+    *("Reference", "Repository", "Side", "User"),
+}
+"""The objects that the documentation of several hosts has. Each host gives them other fields."""
 
 
 def crate(file: Path) -> Path:
@@ -43,9 +48,12 @@ def repeated(sources: list[Path]) -> list[str]:
     found = defaultdict(list)
     for file in sources:
         name = file.relative_to(ROOT).as_posix()
-        if not name.startswith(EXEMPT):
-            for declared in DECLARATION.findall(ASSOCIATED.sub("", read(file))):
-                found[crate(file), declared].append(name)
+        if name.startswith(SEPARATE):
+            continue
+        for declared in DECLARATION.findall(ASSOCIATED.sub("", read(file))):
+            location = HOSTS if name.startswith(HOSTS) and declared in PRESCRIBED else name
+            if location != HOSTS or HOSTS not in found[crate(file), declared]:
+                found[crate(file), declared].append(location)
     return [f"{declared}: {', '.join(names)}" for (_, declared), names in sorted(found.items()) if len(names) > 1]
 
 

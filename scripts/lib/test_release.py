@@ -71,10 +71,10 @@ class Release(unittest.TestCase):
                 Packages(str(self.folder), Path(scratch)).take(name)
 
     def test_files_that_another_system_makes_count_once_they_are_there(self) -> None:
-        elsewhere = [name for one in release.STEPS.values() if not one.runs_here for name in one.files]
+        made_by_others = [name for one in release.STEPS.values() if not one.runs_here for name in one.files]
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            for name in set(NAMES) - {SUMS, *elsewhere[:2]}:
+            for name in set(NAMES) - {SUMS, *made_by_others[:2]}:
                 (folder / name).write_text("{}")
             made = make(folder, "--only", "sums")
             self.assertEqual(made.returncode, 0, made.stderr)

@@ -13,7 +13,7 @@ use crate::text::shortened;
 pub enum Severity {
     /// The version or entry cannot be published.
     Error,
-    /// It is published, but somebody should look.
+    /// It is published; its owner should check it.
     Warning,
 }
 

@@ -274,7 +274,7 @@ pub const ICON_DATA_BYTES: usize = 24 << 20;
 
 /// Most bytes of documents that `serve` reads of earlier releases, for clients that have begun to pull from them: a hundred changes
 /// of a large registry.
-pub const EARLIER_BYTES: u64 = 16 << 20;
+pub const RECENT_RELEASES_BYTES: u64 = 16 << 20;
 
 /// Most damaged blobs that `/status` lists: the schedule repairs all of them.
 pub const LISTED_DAMAGES: usize = 20;

@@ -40,7 +40,7 @@ pub fn lost_lines() -> u64 {
     LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
 
-/// Starts logging to standard error: lines for people on a terminal, JSON elsewhere. `RUST_LOG` sets the levels. Spans are
+/// Starts logging to standard error: lines for people on a terminal, otherwise JSON. `RUST_LOG` sets the levels. Spans are
 /// exported under the service's name.
 ///
 /// A process that goes on between requests writes from a thread of its own, many lines at a time, and gives lines up

@@ -128,17 +128,17 @@ async fn pass(State(shared): State<Arc<GuardState>>, request: Request<Body>) -> 
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     }
     let path = request.uri().path();
-    if let Some(elsewhere) = &shared.manners.blobs_at
+    if let Some(other_host) = &shared.manners.blobs_at
         && *request.method() == Method::GET
         && path.contains("/blobs/sha256:")
     {
-        return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("http://{elsewhere}{path}"))]).into_response();
+        return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("http://{other_host}{path}"))]).into_response();
     }
     let mut answer = forward(&shared.client, &shared.target, request).await;
-    if let (Some(elsewhere), Some(place)) = (&shared.manners.blobs_at, answer.headers().get(LOCATION))
+    if let (Some(other_host), Some(place)) = (&shared.manners.blobs_at, answer.headers().get(LOCATION))
         && let Ok(place) = place.to_str()
         && place.contains("/blobs/uploads/")
-        && let Ok(place) = HeaderValue::from_str(&place.replace(&shared.address.to_string(), elsewhere))
+        && let Ok(place) = HeaderValue::from_str(&place.replace(&shared.address.to_string(), other_host))
     {
         answer.headers_mut().insert(LOCATION, place);
     }

@@ -92,7 +92,7 @@ async fn a_trace_goes_on_to_the_bucket() {
             let length = connection.read(&mut head).await.unwrap();
             let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             connection.write_all(refusal.as_bytes()).await.unwrap();
-            // Nobody need look.
+            // The test may have ended.
             let _ = heads.send(String::from_utf8_lossy(&head[..length]).into_owned());
         }
     });

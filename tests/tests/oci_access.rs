@@ -75,15 +75,15 @@ async fn tokens_that_do_not_last_are_renewed() {
 
 #[tokio::test]
 async fn another_host_that_has_the_blobs_gets_no_credentials() {
-    let elsewhere = Proxy::start(&real(), Fuse::default()).await;
-    let manners = Manners { calls: 1000, blobs_at: Some(elsewhere.address()), ..Manners::default() };
+    let blob_host = Proxy::start(&real(), Fuse::default()).await;
+    let manners = Manners { calls: 1000, blobs_at: Some(blob_host.address()), ..Manners::default() };
     let guard = Guard::start(&real(), manners).await;
     let registry = example(&guard.address(), KNOWN.1).await;
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     assert_eq!(registry.invoke(&json!({"action": "verify"})).await.unwrap()["problems"], json!([]));
-    let requests = elsewhere.take_requests();
+    let requests = blob_host.take_requests();
     for method in ["PUT ", "GET "] {
         assert!(requests.iter().any(|request| request.starts_with(method)), "{method}: {requests:?}");
     }
-    assert_eq!(elsewhere.take_headers("authorization"), [""; 0]);
+    assert_eq!(blob_host.take_headers("authorization"), [""; 0]);
 }

@@ -115,19 +115,19 @@ async fn trace_that_the_caller_does_not_sample_is_not_exported() {
         assert_eq!(serve.ask("GET", "/devfiles/kiln?secret=hush", &headers).await.status, 200);
     }
     serve.ask("GET", "/nobody%22knows/this", &[]).await;
-    let is_look = |span: &Span| span.trace == TRACE && span.name == "S3.GetObject";
-    collector.until(|spans| spans.iter().any(is_look) && !named(spans, "GET other").is_empty()).await;
+    let is_read = |span: &Span| span.trace == TRACE && span.name == "S3.GetObject";
+    collector.until(|spans| spans.iter().any(is_read) && !named(spans, "GET other").is_empty()).await;
     serve.stop().await;
 
     let spans = collector.spans();
     let [request] = named(&spans, "GET /devfiles/{name}")[..] else { panic!("{spans:#?}") };
     assert_eq!((&*request.trace, &*request.parent, request.failed), (TRACE, CALLER, false));
     assert_eq!(request.resource["service.name"], "serve");
-    let look = spans.iter().find(|span| is_look(span)).unwrap();
-    assert_eq!(look.parent, request.id);
+    let read = spans.iter().find(|span| is_read(span)).unwrap();
+    assert_eq!(read.parent, request.id);
     assert!(spans.iter().all(|span| span.trace != left_out), "{spans:#?}");
     let passed_on = s3.take_headers("traceparent");
-    assert!(passed_on.contains(&format!("00-{TRACE}-{}-01", look.id)), "{passed_on:?}");
+    assert!(passed_on.contains(&format!("00-{TRACE}-{}-01", read.id)), "{passed_on:?}");
     let still_known = passed_on.iter().any(|trace| trace.contains(&left_out) && trace.ends_with("-00"));
     assert!(still_known, "an unsampled trace is still passed on: {passed_on:?}");
     let [other] = named(&spans, "GET other")[..] else { panic!("{spans:#?}") };

@@ -21,6 +21,7 @@ use axum::http::Request;
 use axum::response::Response;
 use devfile_registry::logging;
 use devfile_registry::plain_http::{RequestBody, Server};
+use devfile_registry::settings;
 use devfile_registry::terminal::{ProgressOutput, print};
 use futures_util::FutureExt;
 use refresh::app::Announcement;
@@ -50,7 +51,11 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
         Some(listener) => {
             Server::from_listener(listener).context("cannot listen on the socket of the service manager")?
         }
-        None => Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?,
+        None => Server::of_setting(listen, settings::LISTEN_ADDR.name).await?,
+    };
+    let metrics = match metrics {
+        Some(address) => Some(Server::of_setting(address, settings::METRICS_ADDR.name).await?),
+        None => None,
     };
     let app = Arc::new(serve::App::open(serve).await);
     let refresh = {
@@ -67,8 +72,7 @@ pub(crate) async fn run(started: Instant, inherited: Option<TcpListener>) -> any
     if output == ProgressOutput::Terminal {
         print(&format!("registry on {url}; the viewer is at {url}/viewer. Ctrl-C ends it.\n"))?;
     }
-    if let Some(address) = metrics {
-        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+    if let Some(server) = metrics {
         tracing::info!("metrics at http://{}/metrics", server.address()?);
         let dispatcher = Arc::clone(&dispatcher);
         let answer = move |request: Request<_>| std::future::ready(dispatcher.metrics(request.uri().path()));

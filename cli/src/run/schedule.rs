@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use devfile_registry::publish::{Outcome, PublishError, Report};
-use devfile_registry::source::SourceError;
+use devfile_registry::publish::{Outcome, Report};
 use devfile_registry::terminal::{ProgressOutput, print, with_progress};
 use refresh::action::Action;
 use refresh::app::App;
@@ -16,6 +15,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Publishes at once, and runs the schedule from time to time until the sender of `stopped` is gone.
 pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutput, mut stopped: watch::Receiver<()>) {
+    app.warn_without_repository();
     let mut is_published = false;
     loop {
         let is_well = if is_published {
@@ -35,6 +35,10 @@ pub(super) async fn follow(app: Arc<App>, every: Duration, output: ProgressOutpu
 
 /// Publishes the head of the branch, and says on a terminal that it did. The log has failures in any case.
 async fn publish(app: &App, output: ProgressOutput) -> bool {
+    if !app.has_repository() {
+        // The schedule needs no repository.
+        return true;
+    }
     let began = Instant::now();
     let refreshed = with_progress(output, "publishing", app.follow()).await;
     match refreshed.as_deref() {
@@ -47,8 +51,6 @@ async fn publish(app: &App, output: ProgressOutput) -> bool {
             }
             true
         }
-        // The schedule needs no repository.
-        Some(Err(PublishError::Source(SourceError::Off))) => true,
         Some(Err(_)) | None => false,
     }
 }

@@ -11,6 +11,7 @@ use devfile_registry::publish::{
     Budget, Cause, CompareScope, Emptiness, Invocation, Outcome, PublishError, Publisher, Report,
 };
 use devfile_registry::registry::{ReadOnly, Record};
+use devfile_registry::source::SourceError;
 use devfile_registry::source::feedback::{CommitState, CommitStatus, StatusContext};
 use devfile_registry::telemetry::{Kind, Span};
 use devfile_registry::timestamp::Timestamp;
@@ -27,7 +28,7 @@ use crate::handover::Handover;
 use crate::observe;
 use crate::previews::Previewer;
 use crate::runner::{Run, Runner};
-use crate::source::Repository;
+use crate::source::RegistryRepository;
 
 /// Time limit for the commit status. It is optional, and a caller may be waiting for the answer.
 const STATUS_TIME: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub struct App {
 /// The publisher, and the announcement of its successful actions.
 #[derive(Debug)]
 struct Core {
-    publisher: Publisher<Repository, Record, Cache>,
+    publisher: Publisher<RegistryRepository, Record, Cache>,
     announcement: Announcement,
 }
 
@@ -87,9 +88,6 @@ impl App {
     /// Builds the clients, with an announcement of each successful action.
     pub async fn announcing(config: Config, announcement: Announcement) -> Self {
         let (registry, bucket) = config.stores.open().await;
-        if matches!(config.repository, Repository::Off) {
-            tracing::warn!("dynamic updates are off: REGISTRY_REPO_URL is not set");
-        }
         let clock = || Timestamp::from_instant(jiff::Timestamp::now());
         let previews = config.previews.map(|settings| {
             let publisher = Publisher {
@@ -122,8 +120,20 @@ impl App {
         Self { core, previews, gate, bodies, handover: Handover::from_env().await, runner }
     }
 
+    /// Whether there is a registry repository to follow.
+    pub fn has_repository(&self) -> bool {
+        !matches!(self.repository(), RegistryRepository::Off)
+    }
+
+    /// Logs that dynamic updates are off, when they are. For servers: an action that needs no repository is no reason to warn.
+    pub fn warn_without_repository(&self) {
+        if !self.has_repository() {
+            tracing::warn!("{}", SourceError::Off);
+        }
+    }
+
     /// Returns the registry repository.
-    pub(crate) fn repository(&self) -> &Repository {
+    pub(crate) fn repository(&self) -> &RegistryRepository {
         &self.core.publisher.source
     }
 
@@ -152,7 +162,7 @@ impl App {
             Action::Unpin {} => {
                 let unpinned = self.core.run("unpin", None, publisher.unpin().boxed()).await?;
                 match &publisher.source {
-                    Repository::Off => Ok(unpinned),
+                    RegistryRepository::Off => Ok(unpinned),
                     _ => self.core.refresh(None, cause).await,
                 }
             }
@@ -269,7 +279,7 @@ impl Core {
 
     /// Sets the commit status on the Git host.
     async fn report_status(&self, requested: Option<&CommitSha>, result: &Result<Report, PublishError>) {
-        let Repository::Git(hosted) = &self.publisher.source else { return };
+        let RegistryRepository::Git(hosted) = &self.publisher.source else { return };
         let Some(feedback) = &hosted.feedback else { return };
         let (commit, state, text) = match result {
             Ok(report) => match summary(report) {

@@ -16,7 +16,7 @@ use devfile_registry::registry::{Credentials, EcrRepositories, ImageLayouts, Oci
 use devfile_registry::secret::Secret;
 use devfile_registry::settings::{self, Setting};
 use devfile_registry::source::feedback::{self, Feedback};
-use devfile_registry::source::github::{self, AppKey, GitHub};
+use devfile_registry::source::github::{self, AppKey, GitHub, GitHubCredentials};
 use devfile_registry::source::{GitAccess, GitSource, LocalSource};
 use devfile_registry::upstream::UpstreamFetcher;
 
@@ -25,14 +25,14 @@ use crate::auth::keys::Discovery;
 use crate::auth::oidc::{OidcVerifier, Policy};
 use crate::auth::webhook::WebhookSecret;
 use crate::hosts;
-use crate::source::{Hosted, Repository};
+use crate::source::{Hosted, RegistryRepository};
 
 /// The configuration of `refresh`.
 #[derive(Debug)]
 pub struct Config {
     /// `REGISTRY_REPO_URL`, `REGISTRY_REPO_BRANCH`, `GIT_CREDENTIALS`, `GITHUB_API_URL`, and `GITHUB_TOKEN` or `GITHUB_APP_ID` with
     /// `GITHUB_APP_KEY`, `STATUS_TOKEN`: the registry repository.
-    pub repository: Repository,
+    pub repository: RegistryRepository,
     /// `STORE`; or `CACHE_BUCKET`, `OCI_REGISTRY`, `OCI_ENDPOINT`, `ECR_KMS_KEY`, `ECR_TAGS`, `OCI_USERNAME` and `OCI_PASSWORD`
     pub stores: Stores,
     /// `STRICT`
@@ -55,7 +55,7 @@ pub struct PreviewSettings {
     /// The proposals that get a preview.
     pub policy: PreviewPolicy,
     /// A separate client of the registry repository.
-    pub repository: Repository,
+    pub repository: RegistryRepository,
     /// Fetches of upstream content without the credentials of `GIT_CREDENTIALS`: a proposal chooses
     /// the URLs, and its preview is public.
     pub fetcher: UpstreamFetcher,
@@ -112,7 +112,7 @@ impl Config {
         let metrics = environment.optional(&settings::METRICS_ADDR);
         environment.finish()?;
         Ok(Self {
-            repository: repository.unwrap_or(Repository::Off),
+            repository: repository.unwrap_or(RegistryRepository::Off),
             stores: stores?,
             strictness: if strict { Strictness::Strict } else { Strictness::Quarantine },
             fetcher,
@@ -213,7 +213,7 @@ fn workflows(environment: &mut Environment) -> Option<OidcVerifier<Discovery>> {
 }
 
 /// Returns `None` when the variable is unset or invalid.
-fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<Repository> {
+fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<RegistryRepository> {
     let url: Option<String> = environment.optional(&settings::REGISTRY_REPO_URL);
     let branch: Option<String> = environment.optional(&settings::REGISTRY_REPO_BRANCH);
     let api_url: Option<String> = environment.optional(&settings::GITHUB_API_URL);
@@ -225,14 +225,14 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
             environment.reject("REGISTRY_REPO_BRANCH needs the URL of a repository; a folder is published as it is");
         }
         let source = accept(environment, settings::REGISTRY_REPO_URL.name, LocalSource::new(Path::new(&url)))?;
-        return Some(Repository::Local(source));
+        return Some(RegistryRepository::Local(source));
     }
     let mut repository: RepositoryUrl = accept(environment, settings::REGISTRY_REPO_URL.name, url.parse())?;
     if let Some(branch) = branch {
         repository = accept(environment, settings::REGISTRY_REPO_BRANCH.name, repository.on_branch(&branch))?;
     }
     let credentials = credentials?;
-    let has_credentials = !matches!(credentials, github::Credentials::Anonymous);
+    let has_credentials = !matches!(credentials, GitHubCredentials::Anonymous);
     let github = if GitHub::is_host_of(&repository) || api_url.is_some() || has_credentials {
         let github = GitHub::new(&repository, api_url.as_deref(), credentials.clone());
         Some(Arc::new(accept(environment, settings::REGISTRY_REPO_URL.name, github)?))
@@ -240,8 +240,8 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
         None
     };
     let access = match (credentials, &github) {
-        (github::Credentials::Token(token), _) => GitAccess::Token(token),
-        (github::Credentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
+        (GitHubCredentials::Token(token), _) => GitAccess::Token(token),
+        (GitHubCredentials::App(_), Some(github)) => GitAccess::App(Arc::clone(github)),
         _ => GitAccess::of_host(hosts, &repository),
     };
     let feedback = match (status_token, &github) {
@@ -252,10 +252,10 @@ fn repository(environment: &mut Environment, hosts: &GitCredentials) -> Option<R
         (None, Some(github)) => Some(Feedback::on_github(Arc::clone(github))),
         (None, None) => None,
     };
-    Some(Repository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, feedback })))
+    Some(RegistryRepository::Git(Box::new(Hosted { source: GitSource::new(repository, access), github, feedback })))
 }
 
-fn github_credentials(environment: &mut Environment) -> Option<github::Credentials> {
+fn github_credentials(environment: &mut Environment) -> Option<GitHubCredentials> {
     let token = Secret::from_environment(environment, &settings::GITHUB_TOKEN, github::check_token);
     let id: Option<String> = environment.optional(&settings::GITHUB_APP_ID);
     let key = Secret::from_environment(environment, &settings::GITHUB_APP_KEY, AppKey::check);
@@ -263,11 +263,11 @@ fn github_credentials(environment: &mut Environment) -> Option<github::Credentia
         environment.reject("GITHUB_TOKEN and GITHUB_APP_ID exclude each other; set one of them");
     }
     match (token, pair(environment, (&settings::GITHUB_APP_ID, id), (&settings::GITHUB_APP_KEY, key))) {
-        (Some(token), _) => Some(github::Credentials::Token(token)),
+        (Some(token), _) => Some(GitHubCredentials::Token(token)),
         (None, Some((id, key))) => {
-            accept(environment, settings::GITHUB_APP_ID.name, AppKey::new(&id, key)).map(github::Credentials::App)
+            accept(environment, settings::GITHUB_APP_ID.name, AppKey::new(&id, key)).map(GitHubCredentials::App)
         }
-        (None, None) => Some(github::Credentials::Anonymous),
+        (None, None) => Some(GitHubCredentials::Anonymous),
     }
 }
 
@@ -334,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn configuration_without_repository_and_secret_is_valid() {
         let config = read(&ENOUGH).unwrap();
-        assert!(matches!(config.repository, Repository::Off));
+        assert!(matches!(config.repository, RegistryRepository::Off));
         assert!(config.access.secret.is_none() && config.access.workflows.is_none());
     }
 
@@ -365,7 +365,7 @@ mod tests {
             ("OIDC_REPOSITORY_ID", "42"),
         ])
         .unwrap();
-        let Repository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
+        let RegistryRepository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
         let repository = hosted.source.repository();
         assert_eq!((repository.branch(), repository.path()), (Some("stable"), "example/registry"));
         assert!(hosted.github.is_some());
@@ -425,7 +425,7 @@ mod tests {
             read(Box::leak(variables.into_boxed_slice()))
         };
         let config = of("https://git.example.org/team/group/registry.git/tree/next").unwrap();
-        let Repository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
+        let RegistryRepository::Git(hosted) = &config.repository else { panic!("{:?}", config.repository) };
         assert_eq!((hosted.source.repository().branch(), hosted.github.is_none()), (Some("next"), true));
         let shown = format!("{:?}", config.repository);
         assert!(!shown.contains("s3cret") && !shown.contains("Y2k6"), "{shown}");

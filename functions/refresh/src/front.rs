@@ -13,7 +13,7 @@ use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use devfile_registry::gateway::{Answer, Event};
 use devfile_registry::plain_http::{RequestBody, Server};
-use devfile_registry::{logging, telemetry};
+use devfile_registry::{logging, settings, telemetry};
 use lambda_http::{LambdaEvent, RequestExt};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -42,14 +42,18 @@ pub async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     let (listen, metrics) = (config.listen, config.metrics);
     let app = Arc::new(App::new(config).await);
+    app.warn_without_repository();
     if logging::is_lambda() {
         let handler = |event: LambdaEvent<Value>| invoke(Arc::clone(&app), event);
         return lambda_runtime::run(lambda_runtime::service_fn(handler)).await.map_err(|error| anyhow::anyhow!(error));
     }
-    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?;
+    let server = Server::of_setting(listen, settings::LISTEN_ADDR.name).await?;
+    let metrics = match metrics {
+        Some(address) => Some(Server::of_setting(address, settings::METRICS_ADDR.name).await?),
+        None => None,
+    };
     tracing::info!("listening on http://{}", server.address()?);
-    if let Some(address) = metrics {
-        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+    if let Some(server) = metrics {
         tracing::info!("metrics at http://{}/metrics", server.address()?);
         let answer = |request: http::Request<RequestBody>| ready(show_metrics(request.uri().path()));
         tokio::spawn(server.run(answer, pending(), LAST_WORK));

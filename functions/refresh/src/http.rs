@@ -24,7 +24,7 @@ use crate::auth::gate::Credential;
 use crate::bodies::{HeldBody, Unread};
 use crate::hosts::{self, Event, Host, MalformedEvent, Proposal, Push, RefUpdate};
 use crate::previews::Full;
-use crate::source::Repository;
+use crate::source::RegistryRepository;
 
 /// Longest wait for a refresh, from the start of the request. The gateway ends requests after 30 s.
 const WAIT: Duration = Duration::from_secs(25);
@@ -171,7 +171,7 @@ impl App {
     async fn verify_token(&self, token: &str) -> Result<(), Denied> {
         // An unauthenticated request causes no call to GitHub.
         let caller = self.gate.verify_token(token).await?;
-        let Repository::Git(hosted) = self.repository() else {
+        let RegistryRepository::Git(hosted) = self.repository() else {
             return Err(Denied::Forbidden("no branch is monitored"));
         };
         let branch = hosted.branch().await.map_err(|error| Denied::Undecided(error.to_string()))?;
@@ -210,7 +210,7 @@ impl App {
     /// Returns the action that a proposal event causes, or the reason for ignoring the event.
     async fn wanted(&self, proposal: &Proposal) -> Result<Action, &'static str> {
         let previews = self.previews.as_ref().ok_or(PREVIEWS_OFF)?;
-        let Repository::Git(hosted) = self.repository() else {
+        let RegistryRepository::Git(hosted) = self.repository() else {
             return Err("the registry repository is on no Git host");
         };
         let is_called = tokio::time::timeout(NAME_TIME, hosted.is_called(&proposal.repository));
@@ -226,7 +226,7 @@ impl App {
     /// Returns the commit of a push to the monitored branch, or the reason for ignoring the push.
     async fn relevant(&self, push: &Push) -> Result<CommitSha, &'static str> {
         let mut updates = push.updates.iter();
-        let update = if let Repository::Git(hosted) = self.repository() {
+        let update = if let RegistryRepository::Git(hosted) = self.repository() {
             // An unneeded refresh costs one poll of the branch, so an unanswered question counts as
             // yes.
             let is_called = hosted.is_called(&push.repository);

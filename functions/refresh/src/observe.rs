@@ -127,7 +127,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
             for problem in report.quarantined.iter().flat_map(|quarantined| &quarantined.problems) {
                 tracing::warn!(%problem, "quarantined");
             }
-            for problem in &report.elsewhere {
+            for problem in &report.upstream {
                 tracing::warn!(%problem, "upstream content is unavailable");
             }
             let timings = &report.timings_ms;
@@ -150,7 +150,7 @@ fn log<E: std::error::Error>(result: &Result<Report, E>, context: &Context, dura
                 artifacts,
                 bytes,
                 duration_ms,
-                look_ms = milliseconds(timings.look),
+                poll_ms = milliseconds(timings.poll),
                 fetch_ms = milliseconds(timings.fetch),
                 build_ms = milliseconds(timings.build),
                 upload_ms = milliseconds(timings.upload),

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::action::Action;
 use crate::hosts::{Association, Proposal, ProposalAction};
-use crate::source::Repository;
+use crate::source::RegistryRepository;
 
 /// The label by which a maintainer asks for a preview.
 const LABEL: &str = "preview";
@@ -31,7 +31,7 @@ const REPORT_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Previewer {
     policy: Policy,
-    publisher: Publisher<Repository, ReadOnly<Record>, Cache>,
+    publisher: Publisher<RegistryRepository, ReadOnly<Record>, Cache>,
     public_url: Option<PublicUrl>,
     one: Mutex<()>,
     waiting: Arc<Semaphore>,
@@ -44,7 +44,7 @@ pub(crate) struct Full;
 impl Previewer {
     pub(crate) fn new(
         policy: Policy,
-        publisher: Publisher<Repository, ReadOnly<Record>, Cache>,
+        publisher: Publisher<RegistryRepository, ReadOnly<Record>, Cache>,
         public_url: Option<PublicUrl>,
     ) -> Self {
         Self { policy, publisher, public_url, one: Mutex::default(), waiting: Arc::new(Semaphore::new(WAITING)) }
@@ -82,7 +82,7 @@ impl Previewer {
     pub(crate) async fn build(&self, proposed: &Proposed) -> Result<PreviewReport, PublishError> {
         let _one = self.one.lock().await;
         let number = proposed.number;
-        if let (Repository::Git(hosted), false) = (&self.publisher.source, proposed.base_branch.is_empty())
+        if let (RegistryRepository::Git(hosted), false) = (&self.publisher.source, proposed.base_branch.is_empty())
             && hosted.branch().await? != proposed.base_branch
         {
             tracing::info!(number, "a proposal for another branch gets no preview");
@@ -135,7 +135,7 @@ impl Previewer {
 
     /// Shows a preview at the commit and in a comment.
     async fn report(&self, commit: &CommitSha, built: &Result<PreviewReport, PublishError>) {
-        let Repository::Git(hosted) = &self.publisher.source else { return };
+        let RegistryRepository::Git(hosted) = &self.publisher.source else { return };
         let Some(feedback) = &hosted.feedback else { return };
         let (state, text, link) = match built {
             Ok(PreviewReport { preview: Some(preview), .. }) => {

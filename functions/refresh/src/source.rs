@@ -14,7 +14,7 @@ use crate::hosts::RepositoryName;
 
 /// The source that `REGISTRY_REPO_URL` names.
 #[derive(Debug)]
-pub enum Repository {
+pub enum RegistryRepository {
     /// The setting is unset, and the live release stays live.
     Off,
     /// A folder.
@@ -60,7 +60,7 @@ impl Hosted {
     }
 }
 
-impl Source for Repository {
+impl Source for RegistryRepository {
     fn url(&self) -> &str {
         match self {
             Self::Off => "",

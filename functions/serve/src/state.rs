@@ -82,7 +82,7 @@ impl App {
         if self.live.is_empty() {
             "nothing is published yet; run refresh to publish the registry repository"
         } else {
-            "the cache bucket does not answer and no release is loaded; try again in a moment"
+            "the store does not answer and no release is loaded; try again in a moment"
         }
     }
 }

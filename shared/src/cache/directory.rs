@@ -76,7 +76,7 @@ impl DirectoryBucket {
     }
 
     pub(super) fn error(&self, operation: String, reason: String) -> CacheError {
-        CacheError::new(self.0.root().join(FOLDER).display().to_string(), operation, reason)
+        CacheError::new(format!("the store {}", self.0.root().join(FOLDER).display()), operation, reason)
     }
 
     async fn read<T: Send + 'static>(

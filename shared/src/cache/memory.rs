@@ -87,7 +87,7 @@ impl MemoryBucket {
     }
 
     pub(super) fn error(&self, operation: String, reason: String) -> CacheError {
-        CacheError::new("in memory", operation, reason)
+        CacheError::new("the bucket in memory", operation, reason)
     }
 }
 

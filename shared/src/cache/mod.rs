@@ -125,7 +125,7 @@ pub enum Written {
 
 /// The reason why a call to the bucket failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the cache bucket {bucket} failed to {operation}: {reason}")]
+#[error("{bucket} failed to {operation}: {reason}")]
 pub struct CacheError {
     bucket: String,
     operation: String,
@@ -203,7 +203,9 @@ pub trait Bucket: Send + Sync {
     fn put_file(&self, key: &str, file: &Path) -> impl Future<Output = Result<(), CacheError>> + Send {
         async move {
             let read = tokio::fs::read(file).await;
-            let failed = |error: std::io::Error| CacheError::new("", format!("write {key}"), error.to_string());
+            let failed = |error: std::io::Error| {
+                CacheError::new("the temporary folder", format!("write {key}"), error.to_string())
+            };
             self.put(key, read.map_err(failed)?.into()).await
         }
     }
@@ -213,7 +215,9 @@ pub trait Bucket: Send + Sync {
     fn get_file(&self, key: &str, limit: u64, into: &Path) -> impl Future<Output = Result<bool, CacheError>> + Send {
         async move {
             let Some(object) = self.get(key, limit).await? else { return Ok(false) };
-            let failed = |error: std::io::Error| CacheError::new("", format!("read {key}"), error.to_string());
+            let failed = |error: std::io::Error| {
+                CacheError::new("the temporary folder", format!("read {key}"), error.to_string())
+            };
             tokio::fs::write(into, &object.bytes).await.map_err(failed)?;
             Ok(true)
         }

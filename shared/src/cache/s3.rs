@@ -238,7 +238,7 @@ impl S3Bucket {
     }
 
     pub(crate) fn error(&self, operation: String, reason: String) -> CacheError {
-        CacheError::new(&self.bucket, operation, reason)
+        CacheError::new(format!("the cache bucket {}", self.bucket), operation, reason)
     }
 }
 
@@ -257,11 +257,11 @@ impl Bucket for S3Bucket {
     async fn stat(&self, key: &str) -> Result<Option<Stat>, CacheError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(found) if found.e_tag.is_none() => {
-                Err(self.error(format!("look for {key}"), "the server answered 200 without an ETag".to_owned()))
+                Err(self.error(format!("check {key}"), "the server answered 200 without an ETag".to_owned()))
             }
             Ok(found) => Ok(Some(stat(found.content_length, found.last_modified))),
             Err(error) if error.as_service_error().is_some_and(|reason| reason.is_not_found()) => Ok(None),
-            Err(error) => Err(self.error(format!("look for {key}"), explain(error))),
+            Err(error) => Err(self.error(format!("check {key}"), explain(error))),
         }
     }
 

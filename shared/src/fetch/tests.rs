@@ -162,10 +162,10 @@ async fn authorization_stays_with_the_origin_of_the_url() {
     let shown =
         |_: &str, head: &str| ok(if head.contains("authorization: Basic eA==") { &b"shown"[..] } else { b"none" }, "");
     let other = TestServer::start(shown).await;
-    let elsewhere = other.url("/x");
+    let location = other.url("/x");
     let server = TestServer::start(move |path, head| match path {
         "/there" => {
-            format!("HTTP/1.1 307 T\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into()
+            format!("HTTP/1.1 307 T\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into()
         }
         "/here" => b"HTTP/1.1 307 T\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
         _ => shown(path, head),

@@ -9,7 +9,7 @@ pub enum GitError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// The host answered something else than version 2 of the protocol.
-    #[error("{host}: not version 2 of the Git protocol: {reason}")]
+    #[error("{host} does not speak version 2 of the Git protocol: {reason}")]
     Protocol {
         /// The host.
         host: String,

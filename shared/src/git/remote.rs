@@ -64,7 +64,7 @@ pub struct Wanted<'w> {
     pub known: Option<&'w CommitSha>,
     /// Most commits in a row of each history; none: all.
     pub depth: Option<u32>,
-    /// The objects that are left out where the host can do so. Elsewhere the pack has more.
+    /// The objects that are left out where the host can do so. Other hosts send more.
     pub filter: Filter,
     /// Most bytes of the pack.
     pub limit_bytes: u64,

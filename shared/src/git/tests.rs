@@ -205,9 +205,9 @@ async fn answer_that_is_not_git_is_named() {
     .await;
     let fetcher = fetcher();
     for (path, expected) in [
-        ("html", "127.0.0.1: not version 2 of the Git protocol: its answer is not in lines"),
+        ("html", "127.0.0.1 does not speak version 2 of the Git protocol: its answer is not in lines"),
         ("err", "127.0.0.1 refused the request: go away, [1m"),
-        ("cut", "127.0.0.1: not version 2 of the Git protocol: its list of references ends early"),
+        ("cut", "127.0.0.1 does not speak version 2 of the Git protocol: its list of references ends early"),
         ("none", "127.0.0.1: not found"),
     ] {
         let remote = Remote::new(&fetcher, server.url(&format!("/{path}")).parse().unwrap(), None);

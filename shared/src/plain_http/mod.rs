@@ -43,6 +43,15 @@ pub struct Server {
     connections: usize,
 }
 
+/// The address of a setting cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({setting}): {error}")]
+pub struct ListenError {
+    address: SocketAddr,
+    setting: &'static str,
+    error: io::Error,
+}
+
 impl Server {
     /// Listens on an address.
     ///
@@ -51,6 +60,14 @@ impl Server {
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         Ok(Self { listener, timeouts: Timeouts::DEFAULT, connections: connection_limit() })
+    }
+
+    /// Listens on the address that a setting has.
+    ///
+    /// # Errors
+    /// [`ListenError`] names the address and the setting.
+    pub async fn of_setting(address: SocketAddr, setting: &'static str) -> Result<Self, ListenError> {
+        Self::bind(address).await.map_err(|error| ListenError { address, setting, error })
     }
 
     /// Takes a socket that listens already, such as one of systemd.

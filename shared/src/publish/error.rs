@@ -26,13 +26,13 @@ pub enum PublishError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// `index.json` in the bucket is not one.
-    #[error("index.json in the cache bucket is damaged; reconcile restores it from the OCI registry: {0}")]
+    #[error("index.json in the store is damaged; run reconcile to restore it: {0}")]
     DamagedIndex(InvalidDocument),
     /// The live release was made by other software.
     #[error("the live release {0} cannot be read: {1}")]
     ForeignRelease(Digest, InvalidDocument),
     /// Content that should be there is not.
-    #[error("the blob {0} is neither in the repository, nor in the cache bucket, nor in the OCI registry")]
+    #[error("the blob {0} is neither in the repository nor in the store")]
     MissingBlob(Digest),
     /// The OCI registry keeps a damaged blob.
     #[error(
@@ -51,7 +51,7 @@ pub enum PublishError {
     #[error("the temporary folder failed: {0}")]
     Temporary(std::io::Error),
     /// There is nothing to go back to.
-    #[error("the OCI registry has no release {name}; {advice}")]
+    #[error("the store has no release {name}; {advice}")]
     NoSuchRelease {
         /// The commit or tag.
         name: String,
@@ -59,7 +59,7 @@ pub enum PublishError {
         advice: String,
     },
     /// The OCI registry has other content under a name than was pushed.
-    #[error("the artifact {name} in the OCI registry cannot be used: {reason}")]
+    #[error("the artifact {name} in the store cannot be used: {reason}")]
     DamagedArtifact {
         /// Repository and tag or digest.
         name: String,

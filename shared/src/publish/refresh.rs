@@ -71,7 +71,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 Target::Pinned(live) => return Ok(Report::pinned(&live.index, requested)),
                 Target::At { live, head } => (live, head),
             };
-            timings.look = started.elapsed();
+            timings.poll = started.elapsed();
             let is_live = |live: &&Live| live.index.commit_hash == head && self.is_settled(&live.index);
             let mut due = None;
             if let Some(live) = live.as_ref().filter(|live| cause.known == Known::Reused && is_live(live)) {
@@ -90,7 +90,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             let confirmed = self.is_confirmed(live.as_ref(), &head);
             let claim = async { Ok(self.claim_publication(publication).await) };
             let (is_confirmed, before, claim) = try_join3(confirmed, outline, claim).await?;
-            timings.look = started.elapsed();
+            timings.poll = started.elapsed();
             if !is_confirmed {
                 continue;
             }

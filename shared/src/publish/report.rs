@@ -49,7 +49,7 @@ pub struct Report {
     pub quarantined: Vec<Quarantined>,
     /// References to other hosts that remain in stacks of the setting `OFFLINE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub elsewhere: Vec<Diagnostic>,
+    pub upstream: Vec<Diagnostic>,
     /// Whether a chosen release stays live until `unpin`, independent of the branch.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
@@ -94,7 +94,7 @@ pub struct Writes {
 pub struct Timings {
     /// Reading the live release and the branch.
     #[serde(serialize_with = "milliseconds")]
-    pub look: Duration,
+    pub poll: Duration,
     /// Reading the tree.
     #[serde(serialize_with = "milliseconds")]
     pub fetch: Duration,
@@ -128,7 +128,7 @@ impl Report {
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
             quarantined: Vec::new(),
-            elsewhere: Vec::new(),
+            upstream: Vec::new(),
             pinned: false,
             repaired: Vec::new(),
             pruned: 0,
@@ -152,13 +152,13 @@ impl Report {
     pub(super) fn new(live: Option<&Live>, built: &Built, previous: Option<&Loaded>) -> Self {
         let changes = built.release.changes_since(previous.map(|previous| previous.release.as_ref()));
         let outline = &built.release.outline;
-        let elsewhere = outline.warnings.iter().filter(|warning| warning.rule.starts_with(OFFLINE_RULES));
+        let upstream = outline.warnings.iter().filter(|warning| warning.rule.starts_with(OFFLINE_RULES));
         Self {
             changed: changes.changed,
             added: changes.added,
             removed: changes.removed,
             quarantined: outline.quarantined.clone(),
-            elsewhere: elsewhere.cloned().collect(),
+            upstream: upstream.cloned().collect(),
             ..Self::empty(Outcome::Published, outline.commit_hash.clone()).after(live.map(|live| &live.index))
         }
     }

@@ -79,7 +79,8 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
                 None => None,
             };
             let Some((index, loaded)) = self.recorded_of(found.as_ref()).await? else {
-                let advice = "index.json in the cache bucket is damaged; remove it and run refresh to publish the head of the branch".to_owned();
+                let advice =
+                    "index.json is damaged; remove it and run refresh to publish the head of the branch".to_owned();
                 let lost = |_| Err(PublishError::NoSuchRelease { name: LATEST.to_owned(), advice });
                 return damage.map_or(Ok(None), lost);
             };
@@ -90,7 +91,7 @@ impl<S: Source, R: Registry, B: Bucket> Publisher<S, R, B> {
             if self.commit(index.to_bytes(), Expect::unchanged(found.as_ref())).await? {
                 written.push(format!("bucket: {INDEX_KEY}"));
                 let reason = damage.map_or("it was missing".to_owned(), |damage| damage.to_string());
-                tracing::warn!(reason, commit = %index.commit_hash, "index.json was restored from the OCI registry");
+                tracing::warn!(reason, commit = %index.commit_hash, "index.json was restored from its index artifact");
             }
             repaired.append(&mut written);
             found = self.bucket.get(INDEX_KEY, limits::RELEASE_BYTES).await?;

@@ -214,7 +214,7 @@ impl Calls {
     fn error(&self, subject: &Subject, call: &RetryError<CallError>) -> RegistryError {
         let Subject { operation, repository, name } = subject;
         let operation = format!("{operation} {}/{repository}{name}", self.address.host);
-        let error = RegistryError::new(self.address.to_string(), operation, call.to_string());
+        let error = RegistryError::new(format!("the OCI registry {}", self.address), operation, call.to_string());
         match call {
             RetryError::Exhausted(CallError::LacksBlobs(_), _) => error.lacking_blobs(),
             RetryError::Exhausted(CallError::Refused { wait: Some(_), .. }, _)

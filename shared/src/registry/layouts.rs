@@ -199,7 +199,7 @@ impl ImageLayouts {
     }
 
     fn error(&self, operation: String, reason: String) -> RegistryError {
-        RegistryError::new(self.0.root().join(FOLDER).display().to_string(), operation, reason)
+        RegistryError::new(format!("the store {}", self.0.root().join(FOLDER).display()), operation, reason)
     }
 
     async fn run<T: Send + 'static>(
@@ -268,7 +268,7 @@ impl Registry for ImageLayouts {
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
         let (own, of) = (OwnName::from(name), repository.to_owned());
         let find = move |directory: &Directory| read_manifest(directory, &of, own.as_name());
-        let found = self.run(|| described("look for", repository, name), find).await?;
+        let found = self.run(|| described("check", repository, name), find).await?;
         Ok(found.map(|(digest, _)| digest))
     }
 
@@ -293,7 +293,7 @@ impl Registry for ImageLayouts {
     async fn has_blob(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {
         let of = repository.to_owned();
         let find = move |directory: &Directory| has_blob(directory, &of, digest, size);
-        self.run(|| format!("look for the blob {repository}@{digest}"), find).await
+        self.run(|| format!("check the blob {repository}@{digest}"), find).await
     }
 
     async fn is_intact(&self, repository: &str, digest: Digest, size: u64) -> Result<bool, RegistryError> {

@@ -159,7 +159,7 @@ pub enum Name<'a> {
 
 /// A call to the registry that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the OCI registry {registry} failed to {operation}: {reason}")]
+#[error("{registry} failed to {operation}: {reason}")]
 pub struct RegistryError {
     registry: String,
     operation: String,
@@ -261,7 +261,9 @@ pub trait Registry: Send + Sync {
     ) -> impl Future<Output = Result<bool, RegistryError>> + Send {
         async move {
             let Some(content) = self.blob(repository, blob, limit).await? else { return Ok(false) };
-            let failed = |error: io::Error| RegistryError::new("", format!("give the blob {blob}"), error.to_string());
+            let failed = |error: io::Error| {
+                RegistryError::new("the temporary folder", format!("give the blob {blob}"), error.to_string())
+            };
             tokio::fs::write(into, &content).await.map_err(failed)?;
             Ok(true)
         }
@@ -275,7 +277,9 @@ pub trait Registry: Send + Sync {
         file: &Path,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send {
         async move {
-            let failed = |error: io::Error| RegistryError::new("", format!("take the blob {blob}"), error.to_string());
+            let failed = |error: io::Error| {
+                RegistryError::new("the temporary folder", format!("take the blob {blob}"), error.to_string())
+            };
             self.push_blob(repository, blob, tokio::fs::read(file).await.map_err(failed)?.into()).await
         }
     }

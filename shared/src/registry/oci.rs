@@ -119,8 +119,8 @@ impl Registry for OciRegistry {
     }
 
     async fn manifest_digest(&self, repository: &str, name: Name<'_>) -> Result<Option<Digest>, RegistryError> {
-        let subject = self.calls.subject("look for the manifest", repository, name);
-        let look = || async {
+        let subject = self.calls.subject("check the manifest", repository, name);
+        let check = || async {
             let answer = self.ask_for_manifest(&subject, name, Method::HEAD).await?;
             match text(&answer, CONTENT_DIGEST).and_then(|digest| digest.parse().ok()) {
                 Some(digest) => Ok(digest),
@@ -128,7 +128,7 @@ impl Registry for OciRegistry {
                 None => Ok(Digest::of(&self.read_manifest(&subject, name).await?)),
             }
         };
-        self.calls.find(&subject, CALL_TIME, look).await
+        self.calls.find(&subject, CALL_TIME, check).await
     }
 
     async fn blob(&self, repository: &str, blob: Digest, limit: u64) -> Result<Option<Bytes>, RegistryError> {
@@ -138,14 +138,14 @@ impl Registry for OciRegistry {
     }
 
     async fn has_blob(&self, repository: &str, blob: Digest, size: u64) -> Result<bool, RegistryError> {
-        let subject = self.calls.subject("look for the blob", repository, Name::Digest(blob));
-        let look = || async {
+        let subject = self.calls.subject("check the blob", repository, Name::Digest(blob));
+        let check = || async {
             let request = self.calls.request(Method::HEAD, &subject, &format!("blobs/{blob}"));
             let answer = self.calls.send(&subject, request, StatusCode::OK).await?;
             // Registries should send it, but need not.
             Ok(text(&answer, CONTENT_LENGTH).is_none_or(|length| length.parse() == Ok(size)))
         };
-        Ok(self.calls.find(&subject, CALL_TIME, look).await?.unwrap_or(false))
+        Ok(self.calls.find(&subject, CALL_TIME, check).await?.unwrap_or(false))
     }
 
     async fn push_blob(&self, repository: &str, blob: Digest, content: Bytes) -> Result<(), RegistryError> {

@@ -14,7 +14,7 @@ use crate::index::Entry;
 /// The content of a release, without its [`Outline`](super::Outline).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Content {
-    /// The index: stacks in the order of their folders, then samples and stacks that live elsewhere.
+    /// The index: stacks in the order of their folders, then samples and stacks in other repositories.
     pub stacks: Vec<Entry>,
     /// Published versions, in the order of the index.
     pub versions: Vec<PublishedVersion>,

@@ -120,7 +120,7 @@ impl<'a> ByStack<'a> {
         self.stacks.get(folder)?.entry.as_deref()
     }
 
-    /// Entries of no stack here: samples, and stacks that live elsewhere.
+    /// Entries of no stack here: samples, and stacks in other repositories.
     pub(super) fn other_entries(&self) -> impl Iterator<Item = &Entry> {
         self.common.entries.iter().map(Cow::as_ref)
     }

@@ -11,7 +11,7 @@ use super::format::StoredFile;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 
-/// Which stacks are published with everything that their devfiles name elsewhere, and under which URL.
+/// Which stacks are published with all upstream content that their devfiles name, and under which URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfflineSettings {
     /// The registry's own URL, without a slash at its end.
@@ -42,7 +42,7 @@ pub struct Offline {
     /// The settings that it was built with.
     #[serde(flatten)]
     pub settings: OfflineSettings,
-    /// Folders of stacks of which something did not arrive and may the next time.
+    /// The stacks of which some upstream content is missing. The next refresh tries again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lacking: BTreeSet<String>,
 }

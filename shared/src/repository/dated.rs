@@ -113,7 +113,7 @@ fn unmatched(row: &Row<'_>, list: &str, named: &BTreeMap<String, Named>, source:
     Some(Diagnostic::warning(PATH, "lastModified/unknown", message, hint).at(position))
 }
 
-/// The position of a text that was borrowed from its source; `None` for one that is elsewhere in memory.
+/// The position of a text that was borrowed from its source; `None` for one in other memory.
 fn position_of(text: &str, source: &[u8]) -> Option<Position> {
     let offset = (text.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
     let before = std::str::from_utf8(source.get(..offset)?).ok()?;

@@ -1,4 +1,4 @@
-//! `extraDevfileEntries.yaml`: samples, and stacks that live elsewhere; `samples/`: cached devfiles of the samples.
+//! `extraDevfileEntries.yaml`: samples, and stacks in other repositories; `samples/`: cached devfiles of the samples.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -232,11 +232,11 @@ fn check_stack(row: &Entry) -> Vec<Problem> {
     check_versions(row, &mut problems);
     if row.versions.is_empty() {
         let message = "versions are missing";
-        problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists them itself"));
+        problems.push(("extraStacks/fields", message.into(), "a stack in another repository lists them itself"));
     }
     if row.versions.iter().any(|version| version.links.is_empty() || version.resources.is_empty()) {
         let message = "a version has no links or no resources";
-        problems.push(("extraStacks/fields", message.into(), "a stack that lives elsewhere lists both itself"));
+        problems.push(("extraStacks/fields", message.into(), "a stack in another repository lists both itself"));
     }
     problems
 }

@@ -24,7 +24,7 @@ pub struct Repository {
     pub stacks: Vec<Stack>,
     /// Samples, in the order of `extraDevfileEntries.yaml`.
     pub samples: Vec<Sample>,
-    /// Stacks that live elsewhere, from the same file.
+    /// Stacks in other repositories, from the same file.
     pub extra_stacks: Vec<Entry>,
     /// Dates from `last_modified.json`.
     pub dates: Dates,

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 use url::Url;
 
-use super::github::{Failure, GitHub, InstallationToken, given_up, token_value, with_plain};
+use super::github::{CallFailure, GitHub, InstallationToken, given_up, token_value, with_plain};
 use super::{Listing, Scope, Source, SourceError};
 use crate::digest::CommitSha;
 use crate::fetch::{Fetcher, Reason, Rules};
@@ -76,16 +76,20 @@ impl GitAccess {
         Self::Host(credentials.clone(), repository.url().clone())
     }
 
-    async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
+    async fn header(&self) -> Result<Option<HeaderValue>, CallFailure> {
         match self {
             Self::Anonymous => Ok(None),
             Self::Host(credentials, url) => {
                 let header = credentials.authorization(url).await;
-                header.map_err(|error| Failure::Final(SourceError::unavailable("the credentials of Git hosts", error)))
+                header.map_err(|error| {
+                    CallFailure::Final(SourceError::unavailable("the credentials of Git hosts", error))
+                })
             }
             Self::Token(token) => {
-                let token = token_value(token).await.map_err(Failure::Final)?;
-                with_plain(token.trim(), |token| GitCredentials::basic(USER, token)).map(Some).map_err(Failure::Final)
+                let token = token_value(token).await.map_err(CallFailure::Final)?;
+                with_plain(token.trim(), |token| GitCredentials::basic(USER, token))
+                    .map(Some)
+                    .map_err(CallFailure::Final)
             }
             Self::App(app) => {
                 let InstallationToken(token) = app.installation_token().await?;
@@ -160,25 +164,25 @@ impl GitSource {
         })
     }
 
-    async fn failure(&self, what: &str, error: GitError) -> Failure {
+    async fn failure(&self, what: &str, error: GitError) -> CallFailure {
         let reason = match &error {
             GitError::Fetch(error) => Some(&error.reason),
             _ => None,
         };
         let is_denied = matches!(reason, Some(Reason::Status(401 | 403)));
         match reason {
-            _ if is_denied && self.access.refused().await => Failure::Passing(error.to_string()),
+            _ if is_denied && self.access.refused().await => CallFailure::Passing(error.to_string()),
             _ if is_denied => {
                 let help = "set GIT_CREDENTIALS, or for GitHub GITHUB_TOKEN or a GitHub App, to read the repository";
-                Failure::Final(SourceError::unavailable(what, format!("{error}; {help}")))
+                CallFailure::Final(SourceError::unavailable(what, format!("{error}; {help}")))
             }
-            Some(Reason::Wait(_, wait)) => Failure::Wait(error.to_string(), *wait),
-            _ if error.is_temporary() => Failure::Passing(error.to_string()),
-            Some(Reason::NotFound) => Failure::Final(SourceError::NotFound(what.to_owned())),
+            Some(Reason::Wait(_, wait)) => CallFailure::Wait(error.to_string(), *wait),
+            _ if error.is_temporary() => CallFailure::Passing(error.to_string()),
+            Some(Reason::NotFound) => CallFailure::Final(SourceError::NotFound(what.to_owned())),
             _ if matches!(error, GitError::NoSuchRevision { .. } | GitError::Empty(_)) => {
-                Failure::Final(SourceError::NotFound(format!("{what} ({error})")))
+                CallFailure::Final(SourceError::NotFound(format!("{what} ({error})")))
             }
-            _ => Failure::Final(SourceError::unavailable(what, error)),
+            _ => CallFailure::Final(SourceError::unavailable(what, error)),
         }
     }
 

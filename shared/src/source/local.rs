@@ -76,7 +76,7 @@ impl LocalSource {
             return Ok(tree);
         }
         let reason = "the folder changed while it was read; run refresh again";
-        Err(SourceError::unavailable(format!("reading {}", self.folder.display()), reason))
+        Err(SourceError::unavailable(self.folder.display().to_string(), reason))
     }
 
     /// Reads the disk where it keeps nobody waiting.
@@ -159,7 +159,7 @@ fn clean_head(folder: &Path, tree: &Tree) -> Option<CommitSha> {
 }
 
 fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
-    SourceError::unavailable(format!("reading {}", path.display()), reason)
+    SourceError::unavailable(path.display().to_string(), reason)
 }
 
 fn exists(path: &Path) -> Result<bool, SourceError> {

@@ -96,7 +96,7 @@ impl Source for LocalCommit {
 }
 
 fn unavailable(path: &Path, reason: &dyn std::error::Error) -> SourceError {
-    SourceError::unavailable(format!("reading {}", path.display()), reason)
+    SourceError::unavailable(path.display().to_string(), reason)
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(source.last_modified(&head, &["stacks/go".to_owned()]).await.unwrap().len(), 1);
         }
         assert!(matches!(LocalCommit::new(&registry, "nothing"), Err(SourceError::NotFound(_))));
-        let elsewhere = tempfile::tempdir().unwrap();
-        assert!(matches!(LocalCommit::new(elsewhere.path(), "HEAD"), Err(SourceError::NotFound(_))));
+        let other = tempfile::tempdir().unwrap();
+        assert!(matches!(LocalCommit::new(other.path(), "HEAD"), Err(SourceError::NotFound(_))));
     }
 }

@@ -71,14 +71,25 @@ pub enum SourceError {
     /// There is no registry repository to read.
     #[error("dynamic updates are off: REGISTRY_REPO_URL is not set")]
     Off,
-    /// The source does not answer as it should; `what` names it and the call.
-    #[error("{what}: {reason}")]
+    /// The source does not answer as it should.
+    #[error("cannot read {what}: {reason}")]
     Unavailable {
-        /// The source and the call.
+        /// The content that was requested, and the source.
         what: String,
         /// The reason of the failure.
         reason: String,
     },
+    /// The host does not take a status or a comment.
+    #[error("cannot write {what}: {reason}")]
+    NotWritten {
+        /// The status or comment, and the repository.
+        what: String,
+        /// The reason of the failure.
+        reason: String,
+    },
+    /// A setting has a value that cannot be used; the reason names it.
+    #[error("{0}")]
+    Setting(String),
     /// The repository, branch or commit does not exist, or not for these credentials.
     #[error("{0} was not found")]
     NotFound(String),
@@ -87,5 +98,21 @@ pub enum SourceError {
 impl SourceError {
     pub(crate) fn unavailable(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Unavailable { what: what.into(), reason: reason.to_string() }
+    }
+
+    fn not_written(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::NotWritten { what: what.into(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn setting(reason: impl ToString) -> Self {
+        Self::Setting(reason.to_string())
+    }
+
+    /// The same error of a call that writes `subject`.
+    fn on_write(self, subject: &str) -> Self {
+        match self {
+            Self::Unavailable { what, reason } if what == subject => Self::NotWritten { what, reason },
+            other => other,
+        }
     }
 }

@@ -64,7 +64,7 @@ pub enum NoSource {
     /// The revision cannot be the name of a branch or tag.
     #[error("`{0}` is neither a branch, a tag nor a commit")]
     Revision(String),
-    /// The folder or file leads elsewhere.
+    /// The folder or file is not below the root of the project.
     #[error("the path `{0}` is not a plain relative path")]
     Path(String),
 }

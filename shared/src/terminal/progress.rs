@@ -1,4 +1,4 @@
-//! The progress of work that takes longer than a second: a bar with the time left on a terminal, elsewhere a line now and then.
+//! The progress of work that takes longer than a second: a bar with the time left on a terminal, otherwise a line now and then.
 //!
 //! Bars and lines go to standard error, and work that ends within a second shows neither.
 

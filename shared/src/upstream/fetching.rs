@@ -30,7 +30,7 @@ impl UpstreamFetcher {
         Self { client: Some(client), icons: Some(icons), offline: None }
     }
 
-    /// Publishes some stacks with all that their devfiles name elsewhere, by the registry's own URL.
+    /// Publishes some stacks with all upstream content that their devfiles name, by the registry's own URL.
     pub fn offline(self, stacks: OfflineStacks, public_url: &PublicUrl) -> Self {
         let settings = OfflineSettings { public_url: public_url.to_string(), stacks };
         let offline = self.client.clone().map(|client| OfflineFetcher { settings, remotes: Remotes::new(client) });

@@ -16,7 +16,7 @@ use crate::git::{Client, GitError};
 use crate::limits;
 use crate::release::{OfflineSettings, Release};
 
-/// Time for everything from elsewhere; a refresh has 25 s.
+/// Time for all upstream content; a refresh has 25 s.
 const BUDGET: Duration = Duration::from_secs(10);
 
 /// Time for one fetch.

@@ -52,7 +52,7 @@ pub trait Parents: Sync {
         None
     }
 
-    /// Looks for one elsewhere.
+    /// Fetches one from its host.
     fn fetch(&self, parent: &ExternalParent) -> Found {
         match parent {
             ExternalParent::Stack { registry: None, .. } => Found::Missing,

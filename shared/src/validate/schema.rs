@@ -112,7 +112,7 @@ impl Schema {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 for key in unexpected.iter().take(limits::REPORTED_PROBLEMS) {
                     let at = node.get(key).map_or(node.key_at, |value| value.key_at);
-                    let hint = elsewhere(path, key).unwrap_or_else(|| findings.hint(key, known()));
+                    let hint = schema_version_hint(path, key).unwrap_or_else(|| findings.hint(key, known()));
                     findings.error(at, "schema/unknownField", format!("{what} has no field `{key}`"), hint);
                 }
             }
@@ -198,7 +198,7 @@ fn latest() -> &'static Schema {
 }
 
 /// The hint for a field that the same object has in another schema version.
-fn elsewhere(path: &str, key: &str) -> Option<String> {
+fn schema_version_hint(path: &str, key: &str) -> Option<String> {
     let has = |(_, schema): &&(&str, LazyLock<Schema>)| schema.fields(path).any(|field| field == key);
     match SCHEMAS.iter().find(has)? {
         ("2.0.0", _) => Some(format!("`{key}` is in schema version 2.0.0 only")),

@@ -105,7 +105,7 @@ impl Publisher {
         *self.refreshes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits the next release and returns its number. Other tasks of this thread go on elsewhere.
+    /// Commits the next release and returns its number. Other tasks of this thread go on meanwhile.
     pub(super) fn commit(&self) -> Result<u32> {
         tokio::task::block_in_place(|| self.repository.commit())
     }

@@ -195,7 +195,7 @@ async fn the_bucket_is_rebuilt_from_the_oci_registry_alone() {
     for action in ["reconcile", "restore"] {
         registry.put("index.json", "{\"damaged\":").await;
         let error = registry.invoke(&json!({"action": "verify"})).await.unwrap_err();
-        assert!(error.contains("reconcile restores it"), "{error}");
+        assert!(error.contains("run reconcile to restore it"), "{error}");
         registry.invoke(&json!({ "action": action })).await.unwrap();
         assert_eq!(registry.live().await, live, "{action}");
     }

@@ -49,8 +49,8 @@ async fn git_host_that_fails_leaves_the_live_release() {
         ("an error", pack, Fault::Status { status: 500 }, "status 500 (tried 6 times)"),
         ("unavailable for legal reasons", pack, Fault::Status { status: 451 }, "status 451"),
         ("cut off", pack, Fault::CutOff, "the answer is broken"),
-        ("a page", pack, Fault::Page, "not version 2 of the Git protocol"),
-        ("no discovery", "*/info/refs", Fault::Malformed, "not version 2 of the Git protocol"),
+        ("a page", pack, Fault::Page, "does not speak version 2 of the Git protocol"),
+        ("no discovery", "*/info/refs", Fault::Malformed, "does not speak version 2 of the Git protocol"),
         ("not our ref", pack, Fault::Body(Bytes::from_static(refuses)), "not our ref"),
     ] {
         survives(&world, name, |world| world.github.faults().add(path, fault.clone(), 20), expected).await;
@@ -80,7 +80,7 @@ async fn oci_registry_that_fails_leaves_the_live_release() {
         ("403", put, Fault::Status { status: 403 }, "failed to take"),
         ("500", put, Fault::Status { status: 500 }, "failed to take"),
         ("disk full", put, Fault::Status { status: 507 }, "failed to take"),
-        ("no blobs", "HEAD /v2/*/blobs/*", Fault::Status { status: 502 }, "failed to look for the blob"),
+        ("no blobs", "HEAD /v2/*/blobs/*", Fault::Status { status: 502 }, "failed to check the blob"),
     ] {
         survives(&world, name, |world| world.oci.faults().add(path, fault.clone(), 200), expected).await;
     }

@@ -81,14 +81,14 @@ async fn other_events_branches_and_repositories_of_every_host_are_ignored_with_a
     for recorded in &PUSHES {
         let feature = recorded.body.replace("refs/heads/main", "refs/heads/feature").replace("\"main\"", "\"feature\"");
         let tag = recorded.body.replace("refs/heads/main", "refs/tags/v1").replace("\"branch\"", "\"tag\"");
-        let elsewhere = recorded.body.replace("example/registry", "mallory/registry").replace("EXAMPLE", "MALLORY");
+        let of_another = recorded.body.replace("example/registry", "mallory/registry").replace("EXAMPLE", "MALLORY");
         let other = Recorded { event: (recorded.event.0, "something else"), ..*recorded };
         // The stand-in has no path of Bitbucket Data Center, so every repository there is another one.
         let branch = if is_data_center(recorded) { "another repository" } else { "another branch" };
         for (recorded, body, word) in [
             (recorded, feature.as_str(), branch),
             (recorded, &tag, branch),
-            (recorded, &elsewhere, "another repository"),
+            (recorded, &of_another, "another repository"),
             (&other, "neither read nor JSON", "another event"),
         ] {
             assert_eq!(signed(&refresh, recorded, body).await, (200, word.to_owned()), "{recorded:?}");

@@ -211,7 +211,7 @@ async fn previews_that_are_off_answer_no_proposal() {
 #[tokio::test]
 async fn proposal_to_another_branch_or_repository_gets_no_preview() {
     let world = World::new("members").await;
-    let head = world.propose("elsewhere");
+    let head = world.propose("other");
     let mut event = world.dynamic.github.pull_request_event(&opened(&head));
     event["pull_request"]["base"]["ref"] = json!("next");
     let act = json!({"action": "preview", "number": 7, "commit_hash": head, "base_branch": "next"});

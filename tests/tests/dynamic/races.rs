@@ -133,7 +133,7 @@ async fn serve_outlives_the_bucket_and_says_so() {
     assert!(begin.elapsed() < Duration::from_secs(2), "a bucket that does not answer holds requests up");
     let stale = async {
         loop {
-            // The look that hangs takes its time to be given up.
+            // The poll that hangs takes its time to be given up.
             let answer = registry_tests::http::get(format!("{}/devfiles/loom", serve.url)).await.unwrap();
             if answer.headers().contains_key("devfile-registry-stale") {
                 break answer;
@@ -144,7 +144,7 @@ async fn serve_outlives_the_bucket_and_says_so() {
     assert_eq!(answer.status(), 200);
     let status = serve.json("/status").await;
     assert_eq!(status["snapshot"]["stale"], true);
-    assert!(status["snapshot"]["failure"].as_str().unwrap().contains("the cache bucket"), "{status}");
+    assert!(status["snapshot"]["failure"].as_str().unwrap().contains("the store"), "{status}");
     world.s3.faults().clear();
     within_a_minute("serve is fresh again", async {
         while serve.json("/status").await["snapshot"]["stale"] == true {}

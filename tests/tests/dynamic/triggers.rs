@@ -31,7 +31,7 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     assert_eq!(status["live"]["recent"][1]["commit_hash"], first.as_str());
     assert_eq!(status["last_refresh"]["outcome"], "published");
 
-    // Replays of both cost a look at the head each.
+    // Replays of both cost a poll of the head each.
     refresh.logs("\"outcome\":\"published\"").await;
     refresh.logs("\"outcome\":\"published\"").await;
     within_a_minute("both commits get a status", async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use devfile_registry::digest::CommitSha;
 use devfile_registry::secret::Secret;
 use devfile_registry::source::feedback::{CommitState, CommitStatus, Feedback, StatusContext};
-use devfile_registry::source::github::{AppKey, Credentials, GitHub, InvalidAppKey, check_token};
+use devfile_registry::source::github::{AppKey, GitHub, GitHubCredentials, InvalidAppKey, check_token};
 use devfile_registry::source::{GitAccess, Scope, Source, SourceError};
 use registry_tests::github::{APP_ID, Access, CLIENT_ID, Fault};
 
@@ -19,8 +19,8 @@ fn token(value: &str) -> GitAccess {
     GitAccess::Token(Secret::fixed("GITHUB_TOKEN", value))
 }
 
-fn app(fixture: &Fixture) -> Credentials {
-    Credentials::App(AppKey::parse(&APP_ID.to_string(), fixture.github.app_key_pem()).unwrap())
+fn app(fixture: &Fixture) -> GitHubCredentials {
+    GitHubCredentials::App(AppKey::parse(&APP_ID.to_string(), fixture.github.app_key_pem()).unwrap())
 }
 
 async fn report(api: &Arc<GitHub>, commit: &CommitSha, state: CommitState, text: &str) -> Result<(), SourceError> {
@@ -74,7 +74,7 @@ async fn app_is_named_by_its_client_id_as_well() {
     let fixture = Fixture::new().await;
     fixture.github.set_access(private());
     let key = AppKey::parse(CLIENT_ID, fixture.github.app_key_pem()).unwrap();
-    let api = Arc::new(fixture.api(Credentials::App(key)));
+    let api = Arc::new(fixture.api(GitHubCredentials::App(key)));
     let source = fixture.source_as(GitAccess::App(api));
     assert_eq!(source.head().await.unwrap(), fixture.head());
     for id in ["", "Iv1 8a61f9b3a7aba766", "Iv1/8a61", &"1".repeat(65)] {
@@ -117,7 +117,7 @@ async fn app_that_is_not_installed_or_not_the_one_is_named() {
     assert!(error.ends_with("the App is not installed there"), "{error}");
 
     let other = AppKey::parse("999", fixture.github.app_key_pem()).unwrap();
-    let error = fixture.api(Credentials::App(other)).repository_id().await.unwrap_err().to_string();
+    let error = fixture.api(GitHubCredentials::App(other)).repository_id().await.unwrap_err().to_string();
     assert!(error.contains("401"), "{error}");
 
     assert_eq!(AppKey::parse("registry", fixture.github.app_key_pem()).unwrap_err(), InvalidAppKey::Id);
@@ -131,7 +131,7 @@ async fn app_that_is_not_installed_or_not_the_one_is_named() {
 async fn statuses_show_on_the_commit() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
-    let api = Arc::new(fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
+    let api = Arc::new(fixture.api(GitHubCredentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
     let long = "x".repeat(200);
     report(&api, &head, CommitState::Pending, "publishing").await.unwrap();
     report(&api, &head, CommitState::Failure, &long).await.unwrap();
@@ -148,10 +148,10 @@ async fn statuses_are_off_without_the_permission() {
     let fixture = Fixture::new().await;
     let head = fixture.head();
     fixture.github.set_access(Access::ReadOnly);
-    let api = Arc::new(fixture.api(Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
+    let api = Arc::new(fixture.api(GitHubCredentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"))));
     report(&api, &head, CommitState::Success, "published").await.unwrap();
     fixture.github.set_access(private());
-    let anonymous = Arc::new(fixture.api(Credentials::Anonymous));
+    let anonymous = Arc::new(fixture.api(GitHubCredentials::Anonymous));
     report(&anonymous, &head, CommitState::Success, "published").await.unwrap();
     assert!(fixture.github.statuses().is_empty());
 
@@ -165,7 +165,7 @@ async fn statuses_are_off_without_the_permission() {
 #[tokio::test]
 async fn comment_is_changed_in_place_and_needs_credentials_with_the_permission() {
     let fixture = Fixture::new().await;
-    let token = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"));
+    let token = GitHubCredentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_of_a_test"));
     let feedback = Feedback::on_github(Arc::new(fixture.api(token)));
     assert_eq!(feedback.comment(7, None, "first").await.unwrap(), Some(1));
     assert_eq!(feedback.comment(7, Some(1), "second").await.unwrap(), Some(1));
@@ -174,7 +174,7 @@ async fn comment_is_changed_in_place_and_needs_credentials_with_the_permission()
     assert_eq!(texts, ["second", "that one is gone"]);
     fixture.github.set_access(Access::ReadOnly);
     assert_eq!(feedback.comment(7, Some(1), "third").await.unwrap(), None);
-    let anonymous = Feedback::on_github(Arc::new(fixture.api(Credentials::Anonymous)));
+    let anonymous = Feedback::on_github(Arc::new(fixture.api(GitHubCredentials::Anonymous)));
     assert_eq!(anonymous.comment(7, None, "third").await.unwrap(), None);
     assert_eq!(fixture.github.comments().len(), 2);
 }

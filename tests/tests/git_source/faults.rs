@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use devfile_registry::source::github::Credentials;
+use devfile_registry::source::github::GitHubCredentials;
 use devfile_registry::source::{Scope, Source, SourceError};
 use registry_tests::github::Fault;
 
@@ -50,7 +50,7 @@ async fn lasting_faults_of_the_host_are_reported() {
         (Fault::Status { status: 500 }, "status 500 (tried 6 times)"),
         (Fault::Status { status: 451 }, "status 451"),
         (Fault::Status { status: 418 }, "status 418"),
-        (Fault::Page, "not version 2 of the Git protocol"),
+        (Fault::Page, "does not speak version 2 of the Git protocol"),
     ] {
         fixture.github.faults().add(GIT, fault.clone(), 6);
         let error = source.head().await.unwrap_err();
@@ -80,7 +80,7 @@ async fn passing_faults_of_the_api_are_outlived() {
         Fault::RateLimit { status: 403, retry_after: None, reset: Some(past) },
     ];
     for fault in passing().into_iter().filter(|fault| !matches!(fault, Fault::Status { status: 409 })).chain(limits) {
-        let api = fixture.api(Credentials::Anonymous);
+        let api = fixture.api(GitHubCredentials::Anonymous);
         fixture.github.faults().add(API, fault.clone(), 1);
         let id = api.repository_id().await;
         assert!(id.as_ref().is_ok_and(|id| *id == fixture.github.repository_id()), "{fault:?}: {id:?}");
@@ -90,7 +90,7 @@ async fn passing_faults_of_the_api_are_outlived() {
 #[tokio::test]
 async fn rate_limit_beyond_the_budget_is_reported_at_once_with_its_end() {
     let fixture = Fixture::new().await;
-    let api = fixture.api(Credentials::Anonymous);
+    let api = fixture.api(GitHubCredentials::Anonymous);
     let reset = jiff::Timestamp::now().as_second() + 1800;
     let end = jiff::Timestamp::from_second(reset).unwrap().to_string();
     fixture.github.faults().add(API, Fault::RateLimit { status: 403, retry_after: None, reset: Some(reset) }, 1);
@@ -104,7 +104,7 @@ async fn rate_limit_beyond_the_budget_is_reported_at_once_with_its_end() {
 #[tokio::test]
 async fn call_without_an_answer_ends_with_its_budget() {
     let fixture = Fixture::new().await;
-    let api = fixture.api(Credentials::Anonymous).with_budget(Duration::from_millis(200));
+    let api = fixture.api(GitHubCredentials::Anonymous).with_budget(Duration::from_millis(200));
     fixture.github.faults().add("*", Fault::Hang, 2);
     let error = api.repository_id().await.unwrap_err().to_string();
     assert!(error.ends_with("no answer within 0.2 s"), "{error}");
@@ -114,6 +114,6 @@ async fn call_without_an_answer_ends_with_its_budget() {
 async fn answer_of_the_api_has_a_limit() {
     let fixture = Fixture::new().await;
     fixture.github.faults().add(API, Fault::Body(Bytes::from(vec![b' '; 2 << 20])), 1);
-    let error = fixture.api(Credentials::Anonymous).repository_id().await.unwrap_err().to_string();
+    let error = fixture.api(GitHubCredentials::Anonymous).repository_id().await.unwrap_err().to_string();
     assert!(error.ends_with("the answer has more than 1048576 bytes"), "{error}");
 }

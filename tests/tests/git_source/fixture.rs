@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use devfile_registry::digest::CommitSha;
 use devfile_registry::git::RepositoryUrl;
-use devfile_registry::source::github::{Credentials, GitHub as Api};
+use devfile_registry::source::github::{GitHub as Api, GitHubCredentials};
 use devfile_registry::source::{GitAccess, GitSource};
 use registry_tests::git::git;
 use registry_tests::github::GitHub;
@@ -74,7 +74,7 @@ impl Fixture {
     }
 
     /// GitHub's API for the repository.
-    pub(crate) fn api(&self, credentials: Credentials) -> Api {
+    pub(crate) fn api(&self, credentials: GitHubCredentials) -> Api {
         let api = Api::new(&self.url(""), Some(self.github.url()), credentials);
         // Some of these tests wait until the time is up.
         api.unwrap().with_budget(Duration::from_secs(10))

@@ -84,15 +84,15 @@ async fn retry_after_beyond_any_clock_is_a_named_error() {
 
 #[tokio::test]
 async fn token_realm_on_another_host_over_http_gets_no_credentials() {
-    let elsewhere = Proxy::start(&real(), Fuse::default()).await;
-    let manners = Manners { calls: 1000, realm_at: Some(elsewhere.address()), ..Manners::default() };
+    let realm = Proxy::start(&real(), Fuse::default()).await;
+    let manners = Manners { calls: 1000, realm_at: Some(realm.address()), ..Manners::default() };
     let guard = Guard::start(&real(), manners).await;
     let registry = example_at(&guard.address()).await;
     let registry = registry.with("OCI_USERNAME", KNOWN.0).with("OCI_PASSWORD", KNOWN.1);
     let error = registry.refresh().await.unwrap_err();
-    assert_eq!(elsewhere.take_headers("authorization"), [""; 0]);
-    assert_eq!(elsewhere.take_requests(), [""; 0]);
-    let realm = format!("http://{}", elsewhere.address());
+    assert_eq!(realm.take_headers("authorization"), [""; 0]);
+    assert_eq!(realm.take_requests(), [""; 0]);
+    let realm = format!("http://{}", realm.address());
     assert!(error.contains("token realm") && error.contains(&realm) && error.contains("https"), "{error}");
     assert!(error.contains(&guard.address()) && !error.contains(KNOWN.1), "{error}");
 }

@@ -86,7 +86,7 @@ async fn bucket_that_answers_with_its_names_tells_strangers_nothing() {
     let (registry, proxy) = behind_proxy().await;
     let error = denied(&registry.name, &proxy.address());
     let secrets = [registry.name.as_str(), &proxy.address()];
-    let reason = "the cache bucket cannot be read";
+    let reason = "the store cannot be read";
     for status in [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST, StatusCode::OK] {
         let mut serve = registry.serve().await;
         assert_silent(&serve, &secrets).await;
@@ -113,7 +113,7 @@ async fn damaged_index_tells_strangers_nothing() {
     registry.put("index.json", denied(&registry.name, &proxy.address())).await;
     assert_eq!(stale(&serve).await["snapshot"]["failure"], "the live release cannot be read");
     assert_silent(&serve, &secrets).await;
-    serve.logs("index.json in the cache bucket cannot be used").await;
+    serve.logs("index.json in the store cannot be used").await;
     assert_silent(&registry.serve().await, &secrets).await;
 }
 

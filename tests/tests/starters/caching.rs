@@ -26,7 +26,7 @@ async fn project_is_packed_once_for_concurrent_requests_and_instances() {
     project.write("README.md", "new clay");
     project.commit();
     assert_eq!(download(&registry.serve().await, "clay").await, project.files("main", ""));
-    assert_eq!(get(&serve, "clay").await.body, all[0].body, "a look counts for five minutes");
+    assert_eq!(get(&serve, "clay").await.body, all[0].body, "a check counts for five minutes");
 }
 
 #[tokio::test]

@@ -119,11 +119,11 @@ async fn offline_registry_needs_no_other_host_afterwards() {
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "unchanged");
     assert_eq!((project.host.take_requests().len(), host.take_asked().len()), (0, 0), "nothing is fetched again");
 
-    let (remote, elsewhere) = (project.remote(), host.url.clone());
+    let (remote, upstream) = (project.remote(), host.url.clone());
     drop((project, host));
     let serve = alone(&registry).await;
     let (_, devfile) = serve.get("/devfiles/loom").await;
-    assert!(!devfile.contains(&remote) && !devfile.contains(&elsewhere), "{devfile}");
+    assert!(!devfile.contains(&remote) && !devfile.contains(&upstream), "{devfile}");
     let rewritten = format!(
         "  # at the potter's\n  - name: zip # this one\n    zip: {{\"location\": \"{PUBLIC_URL}/stacks/loom/zip-offline.zip\"}}\n"
     );
@@ -332,7 +332,7 @@ async fn the_present_state_is_fetched_when_it_is_asked_for() {
     let files = project.files("main", "app");
     assert_eq!(download(&serve, "clay").await, files);
     project.host.faults().add("*", Fault::Status { status: 500 }, usize::MAX);
-    assert_eq!(refetch().await["elsewhere"].as_array().unwrap().len(), 1);
+    assert_eq!(refetch().await["upstream"].as_array().unwrap().len(), 1);
     assert_eq!(download(&serve, "clay").await, files);
 }
 
@@ -341,7 +341,7 @@ async fn stacks_can_be_chosen_and_the_choice_changed() {
     let project = Project::new("clay").await;
     let registry = offline(&git_starter("clay", &project.remote(), "main", ""), "kiln,nosuch").await;
     let report = registry.refresh().await.unwrap();
-    assert_eq!(report["elsewhere"][0]["message"], "there is no stack `nosuch`");
+    assert_eq!(report["upstream"][0]["message"], "there is no stack `nosuch`");
     assert_eq!(project.host.take_requests(), Vec::<String>::new());
     let serve = registry.serve().await;
     let committed = std::fs::read_to_string(registry.repository.path().join("stacks/loom/devfile.yaml")).unwrap();

@@ -46,11 +46,11 @@ async fn zip_of_the_registry_or_of_another_host_is_served() {
         std::fs::read(file).unwrap()
     };
     let commit = project.git(&["rev-parse", "HEAD"]);
-    let elsewhere = format!("{}/-/archive/{}/x.zip", project.remote(), commit.trim());
+    let upstream = format!("{}/-/archive/{}/x.zip", project.remote(), commit.trim());
     let starters = format!(
         "  - name: here\n    zip: {{location: loom-offline.zip}}\n  - name: here-app\n    subDir: app\n    zip: {{location: \
-         loom-offline.zip}}\n  - name: there\n    zip: {{location: '{elsewhere}'}}\n  - name: there-app\n    subDir: app\n    \
-         zip: {{location: '{elsewhere}'}}\n"
+         loom-offline.zip}}\n  - name: there\n    zip: {{location: '{upstream}'}}\n  - name: there-app\n    subDir: app\n    \
+         zip: {{location: '{upstream}'}}\n"
     );
     let registry = registry(&starters).await;
     registry.write("stacks/loom/loom-offline.zip", zip(&["HEAD"]));

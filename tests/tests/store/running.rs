@@ -4,9 +4,10 @@ use std::process::Stdio;
 
 use registry_tests::bounded::within_a_minute;
 use registry_tests::github::Fault;
-use registry_tests::registry::{binary, copy};
+use registry_tests::registry::{Serving, binary, copy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 use crate::fixture::{World, refresh, until_live, until_ready};
 
@@ -33,22 +34,67 @@ async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() 
     world.verify().await;
 }
 
-#[tokio::test]
-async fn serve_on_a_missing_folder_says_so_when_it_starts() {
-    let world = World::new().await;
-    let mut command = world.command(binary("serve"));
-    let mut serve = command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines();
-    let said = within_a_minute("a line about the folder", async {
+/// The first line of the log of a program that has a text.
+async fn first_line(mut command: Command, text: &str) -> String {
+    let mut program = command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let found = within_a_minute(text, async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("serve runs");
-            if line.contains("cannot find the folder of STORE") {
+            let line = lines.next_line().await.unwrap().expect("the program runs");
+            if line.contains(text) {
                 break line;
             }
         }
     });
-    let said = said.await;
+    found.await
+}
+
+#[tokio::test]
+async fn serve_on_a_missing_folder_says_so_when_it_starts() {
+    let world = World::new().await;
+    let said = first_line(world.command(binary("serve")), "cannot find the folder of STORE").await;
     assert!(said.contains(&world.store().display().to_string()) && said.contains("WARN"), "{said}");
+}
+
+#[tokio::test]
+async fn store_without_a_release_is_no_warning_when_a_registry_starts() {
+    let world = World::new().await;
+    let said = first_line(world.run_command(), "the store has no release yet").await;
+    assert!(said.contains("INFO"), "{said}");
+}
+
+#[tokio::test]
+async fn registry_without_a_repository_warns_of_it_and_its_schedule_succeeds() {
+    let world = World::published().await;
+    let mut command = world.run_command();
+    command.env_remove("REGISTRY_REPO_URL").env("SCHEDULE_SECONDS", "1");
+    let mut registry = Serving::start(command, "serving on ").await;
+    let said = registry.logs("dynamic updates are off").await;
+    assert!(said.contains("WARN"), "{said}");
+    let first = registry.logs("\"message\":\"refresh\"").await;
+    assert!(first.contains("\"outcome\":\"unchanged\"") && first.contains("INFO"), "{first}");
+}
+
+#[tokio::test]
+async fn action_that_needs_no_repository_warns_of_none() {
+    let world = World::published().await;
+    let mut command = world.invocation(":", &json!({"action": "verify"}));
+    let output = command.env_remove("REGISTRY_REPO_URL").env("RUST_LOG", "info").output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !log.contains("dynamic updates are off"), "{log}");
+}
+
+#[tokio::test]
+async fn address_of_metrics_that_is_taken_is_named_before_anything_is_served() {
+    let world = World::published().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for mut command in [world.run_command(), world.command(binary("serve")), world.command(binary("refresh"))] {
+        let output = command.env("METRICS_ADDR", &address).env("RUST_LOG", "info").output().await.unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(log.contains(&format!("cannot listen on {address} (METRICS_ADDR): ")), "{log}");
+        assert!(!output.status.success() && !log.contains(" on http://"), "{log}");
+    }
 }
 
 #[tokio::test]
@@ -87,7 +133,7 @@ async fn schedule_publishes_a_change_without_a_webhook_and_repairs_the_store() {
     let world = World::published().await;
     let mut command = world.run_command();
     command.env("SCHEDULE_SECONDS", "1");
-    let mut registry = registry_tests::registry::Serving::start(command, "serving on ").await;
+    let mut registry = Serving::start(command, "serving on ").await;
     until_ready(&registry).await;
     let commit = world.edit("without a word");
     until_live(&registry, &commit).await;
@@ -192,7 +238,7 @@ async fn metrics_of_both_functions_are_on_one_page() {
     let world = World::published().await;
     let mut command = world.run_command();
     command.env("METRICS_ADDR", "127.0.0.1:0");
-    let mut registry = registry_tests::registry::Serving::start(command, "serving on ").await;
+    let mut registry = Serving::start(command, "serving on ").await;
     let line = registry.logs("metrics at ").await;
     let url = line.split_once("metrics at ").unwrap().1.split('"').next().unwrap();
     refresh(&registry).await;

@@ -285,7 +285,7 @@ async fn a_first_view_is_light() {
     assert!(shift < 0.001, "something moves: {shift}");
     assert!(serve.get("/viewer").await.1.len() < 60_000);
     let foreign = "return performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith(location.origin)).length";
-    assert_eq!(browser.script(foreign).await, 0, "nothing comes from elsewhere");
+    assert_eq!(browser.script(foreign).await, 0, "nothing comes from other hosts");
 }
 
 /// The first paint waits for the page and for the resources that block it. A time would be that of the machine, so the line is reckoned:

@@ -29,8 +29,8 @@ fn read(event: &str, body: &[u8]) -> serde_json::Result<Event> {
     let of_data_center = |action| Ok(serde_json::from_slice::<data_center::PullRequestEvent>(body)?.proposal(action));
     match event {
         "diagnostics:ping" => Ok(Event::Ping),
-        "repo:push" => Ok(serde_json::from_slice::<cloud::Pushed>(body)?.push()),
-        "repo:refs_changed" => Ok(serde_json::from_slice::<data_center::Pushed>(body)?.push()),
+        "repo:push" => Ok(serde_json::from_slice::<cloud::PushEvent>(body)?.push()),
+        "repo:refs_changed" => Ok(serde_json::from_slice::<data_center::PushEvent>(body)?.push()),
         "pullrequest:created" => of_cloud(Opened),
         "pullrequest:updated" => of_cloud(Updated),
         "pullrequest:rejected" => of_cloud(Closed),
@@ -48,7 +48,7 @@ mod cloud {
     use super::*;
 
     #[derive(Deserialize)]
-    pub(super) struct Pushed {
+    pub(super) struct PushEvent {
         repository: Repository,
         push: Changes,
     }
@@ -150,7 +150,7 @@ mod cloud {
         }
     }
 
-    impl Pushed {
+    impl PushEvent {
         pub(super) fn push(self) -> Event {
             let updates = self.push.changes.into_iter().filter_map(Change::update).collect();
             Event::Push(Push { repository: self.repository.name(), updates, default_branch: None })
@@ -185,7 +185,7 @@ mod data_center {
     use super::*;
 
     #[derive(Deserialize)]
-    pub(super) struct Pushed {
+    pub(super) struct PushEvent {
         repository: Repository,
         changes: Vec<Change>,
     }
@@ -253,7 +253,7 @@ mod data_center {
         }
     }
 
-    impl Pushed {
+    impl PushEvent {
         pub(super) fn push(self) -> Event {
             let update = |Change { r#ref, to_hash }| RefUpdate { reference: r#ref.id, after: existing(to_hash) };
             let updates = self.changes.into_iter().map(update).collect();

@@ -35,7 +35,7 @@ pub(crate) static FORGEJO: Host = Host {
 };
 
 #[derive(Deserialize)]
-struct Pushed {
+struct PushEvent {
     r#ref: String,
     after: CommitSha,
     repository: Repository,
@@ -86,7 +86,7 @@ impl Repository {
 fn read(host: &'static str, event: &str, body: &[u8]) -> serde_json::Result<Event> {
     match event {
         "push" => {
-            let Pushed { r#ref, after, repository } = serde_json::from_slice(body)?;
+            let PushEvent { r#ref, after, repository } = serde_json::from_slice(body)?;
             Ok(Event::Push(Push::of_one(repository.name(), r#ref, after, repository.default_branch)))
         }
         "pull_request" => Ok(serde_json::from_slice::<PullRequestEvent>(body)?.proposal(host)),

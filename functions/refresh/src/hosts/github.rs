@@ -45,7 +45,7 @@ fn is_issuer(url: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Pushed {
+struct PushEvent {
     r#ref: String,
     after: CommitSha,
     repository: Repository,
@@ -60,7 +60,7 @@ struct Repository {
 
 /// A `pull_request` event, as far as its action says whether the rest is needed.
 #[derive(Deserialize)]
-struct Action {
+struct PullRequestAction {
     action: String,
 }
 
@@ -113,12 +113,12 @@ fn read(event: &str, body: &[u8]) -> serde_json::Result<Event> {
     match event {
         "ping" => Ok(Event::Ping),
         "push" => {
-            let Pushed { r#ref, after, mut repository } = serde_json::from_slice(body)?;
+            let PushEvent { r#ref, after, mut repository } = serde_json::from_slice(body)?;
             let default_branch = repository.default_branch.take();
             Ok(Event::Push(Push::of_one(repository.name(), r#ref, after, default_branch)))
         }
         "pull_request" => {
-            let Action { action } = serde_json::from_slice(body)?;
+            let PullRequestAction { action } = serde_json::from_slice(body)?;
             let kind = match action.as_str() {
                 "opened" | "reopened" => ProposalAction::Opened,
                 "synchronize" => ProposalAction::Updated,

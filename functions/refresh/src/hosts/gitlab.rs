@@ -37,7 +37,7 @@ pub(crate) static GITLAB: Host = Host {
 };
 
 #[derive(Deserialize)]
-struct Pushed {
+struct PushEvent {
     r#ref: String,
     after: CommitSha,
     project: Project,
@@ -120,7 +120,7 @@ impl Project {
 fn read(event: &str, body: &[u8]) -> serde_json::Result<Event> {
     match event {
         "Push Hook" => {
-            let Pushed { r#ref, after, project } = serde_json::from_slice(body)?;
+            let PushEvent { r#ref, after, project } = serde_json::from_slice(body)?;
             Ok(Event::Push(Push::of_one(project.name(), r#ref, after, project.default_branch)))
         }
         "Merge Request Hook" => Ok(serde_json::from_slice::<MergeRequestEvent>(body)?.proposal()),

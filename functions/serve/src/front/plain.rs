@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use devfile_registry::logging;
 use devfile_registry::plain_http::{RequestBody, Server};
+use devfile_registry::settings;
 
 use crate::observe::Observer;
 
@@ -27,10 +27,13 @@ pub(super) async fn run(
     listen: SocketAddr,
     metrics: Option<SocketAddr>,
 ) -> anyhow::Result<()> {
-    let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen} (LISTEN_ADDR)"))?;
+    let server = Server::of_setting(listen, settings::LISTEN_ADDR.name).await?;
+    let metrics = match metrics {
+        Some(address) => Some(Server::of_setting(address, settings::METRICS_ADDR.name).await?),
+        None => None,
+    };
     tracing::info!("serving on http://{}", server.address()?);
-    if let Some(address) = metrics {
-        let server = Server::bind(address).await.with_context(|| format!("METRICS_ADDR {address}"))?;
+    if let Some(server) = metrics {
         tracing::info!("metrics at http://{}/metrics", server.address()?);
         let observer = Arc::clone(&observer);
         let answer = move |request: Request<RequestBody>| ready(show_metrics(&observer, request.uri().path()));

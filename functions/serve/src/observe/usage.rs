@@ -46,7 +46,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The client; none where it cannot be an event. To look whether something is there is not to use it.
+    /// The client; none where it cannot be an event. A check for existence does not count.
     pub(super) fn of(request: &Request) -> Option<Self> {
         if request.method() != Method::GET {
             return None;
@@ -154,11 +154,7 @@ mod tests {
             let found = found.as_ref().map(|usage| (usage.event, usage.subject.as_str(), usage.project.as_deref()));
             assert_eq!(found, event, "{path}");
         }
-        assert_eq!(
-            usage(Method::HEAD, "/index", &[]).await,
-            None,
-            "to look whether something is there is not to use it"
-        );
+        assert_eq!(usage(Method::HEAD, "/index", &[]).await, None, "a check for existence does not count");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::http::content::OutOfRange;
 use crate::http::problem::Problem;
 use crate::release::blobs::BlobError;
-use crate::release::earlier::Unavailable;
+use crate::release::recent::Unavailable;
 
 /// Says that this is a registry.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -79,7 +79,7 @@ impl OciError {
         Self { code, problem: Problem::not_found(message) }
     }
 
-    /// The request cannot be meant.
+    /// A parameter is invalid.
     pub(super) fn bad(code: Code, message: &'static str) -> Self {
         Self { code, problem: Problem::new(StatusCode::BAD_REQUEST, message) }
     }

@@ -40,9 +40,9 @@ const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// The subject of a request.
+/// The content that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Asked {
+enum Target {
     /// Whether this is a registry.
     Version,
     /// The repositories.
@@ -55,13 +55,13 @@ enum Asked {
     Blob(String, String),
     /// The referrers of a manifest of a stack.
     Referrers(String, String),
-    /// Something of a stack that is not there.
-    Nothing(String),
+    /// A path of a stack that the API does not have.
+    Unknown(String),
     /// A repository of another kind.
     OtherRepository,
 }
 
-impl Asked {
+impl Target {
     /// Whether it is named by its digest.
     fn is_by_digest(&self) -> bool {
         matches!(self, Self::Manifest(_, name) | Self::Blob(_, name) | Self::Referrers(_, name) if name.starts_with("sha256:"))
@@ -77,13 +77,15 @@ pub(crate) fn routes() -> Vec<Route> {
                 let answers = document("There is", json!({"type": "object"})).done();
                 Description { parameters: vec![], answers }
             }),
-            |state: State<Arc<App>>, live: LiveRelease, request: Request| respond(state, live, Asked::Version, request),
+            |state: State<Arc<App>>, live: LiveRelease, request: Request| {
+                respond(state, live, Target::Version, request)
+            },
         ),
         Route::api(
             "/v2/_catalog",
             operation("repositories", "Repositories, one for each stack", || describe_page("repositories", &[])),
             |state: State<Arc<App>>, live: LiveRelease, request: Request| {
-                respond(state, live, Asked::Repositories, request)
+                respond(state, live, Target::Repositories, request)
             },
         ),
         Route::api(
@@ -92,7 +94,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 describe_page("tags", &[stack_parameter()])
             }),
             |state: State<Arc<App>>, live: LiveRelease, Path(stack): Path<String>, request: Request| {
-                respond(state, live, Asked::Tags(stack), request)
+                respond(state, live, Target::Tags(stack), request)
             },
         ),
         Route::api(
@@ -105,7 +107,7 @@ pub(crate) fn routes() -> Vec<Route> {
             |state: State<Arc<App>>,
              live: LiveRelease,
              Path((stack, name)): Path<(String, String)>,
-             request: Request| { respond(state, live, Asked::Manifest(stack, name), request) },
+             request: Request| { respond(state, live, Target::Manifest(stack, name), request) },
         ),
         Route::api(
             "/v2/devfile-catalog/{stack}/blobs/{digest}",
@@ -113,7 +115,7 @@ pub(crate) fn routes() -> Vec<Route> {
             |state: State<Arc<App>>,
              live: LiveRelease,
              Path((stack, digest)): Path<(String, String)>,
-             request: Request| { respond(state, live, Asked::Blob(stack, digest), request) },
+             request: Request| { respond(state, live, Target::Blob(stack, digest), request) },
         )
         .counted(Event::Download),
         Route::api(
@@ -122,7 +124,7 @@ pub(crate) fn routes() -> Vec<Route> {
             |state: State<Arc<App>>,
              live: LiveRelease,
              Path((stack, digest)): Path<(String, String)>,
-             request: Request| { respond(state, live, Asked::Referrers(stack, digest), request) },
+             request: Request| { respond(state, live, Target::Referrers(stack, digest), request) },
         ),
     ]
 }
@@ -140,11 +142,11 @@ pub(crate) async fn answer_unrouted(
     request: Request,
 ) -> Response<Body> {
     let mut segments = segments(path).skip(1);
-    let asked = match (segments.next(), segments.next()) {
-        (Some(CATALOG), Some(stack)) => Asked::Nothing(stack.to_owned()),
-        _ => Asked::OtherRepository,
+    let target = match (segments.next(), segments.next()) {
+        (Some(CATALOG), Some(stack)) => Target::Unknown(stack.to_owned()),
+        _ => Target::OtherRepository,
     };
-    respond(state, live, asked, request).await
+    respond(state, live, target, request).await
 }
 
 fn operation(id: &'static str, summary: &'static str, describe: fn() -> Description) -> Operation {
@@ -206,29 +208,29 @@ fn digest_schema() -> Value {
 async fn respond(
     State(app): State<Arc<App>>,
     LiveRelease(live): LiveRelease,
-    asked: Asked,
+    target: Target,
     request: Request,
 ) -> Response<Body> {
     let Some(mut snapshot) = live else {
         return OciError::from(Problem::unavailable(app.why_no_release())).into_response();
     };
     let (request, _) = request.into_parts();
-    let mut response = answer(&snapshot, &app.blobs, &asked, &request).await;
+    let mut response = answer(&snapshot, &app.blobs, &target, &request).await;
     let mut confirmed = true;
     if response.status() == StatusCode::NOT_FOUND {
         // Another instance, with a newer release, may have served this digest.
-        let missing = if asked.is_by_digest() { MissingContent::Digest } else { MissingContent::Name };
+        let missing = if target.is_by_digest() { MissingContent::Digest } else { MissingContent::Name };
         let other = app.live.other_than(&snapshot, missing).await;
         confirmed = other.is_ok();
         if let Ok(Some(other)) = other {
             snapshot = other;
-            response = answer(&snapshot, &app.blobs, &asked, &request).await;
+            response = answer(&snapshot, &app.blobs, &target, &request).await;
         }
     }
-    if response.status() == StatusCode::NOT_FOUND && asked.is_by_digest() {
+    if response.status() == StatusCode::NOT_FOUND && target.is_by_digest() {
         // The client may have begun its pull with an earlier release.
         response = match snapshot.read_recent(app.live.cache()).await {
-            Ok(()) => answer(&snapshot, &app.blobs, &asked, &request).await,
+            Ok(()) => answer(&snapshot, &app.blobs, &target, &request).await,
             Err(error) => OciError::from(error).into_response(),
         };
     }
@@ -239,43 +241,48 @@ async fn respond(
     response
 }
 
-async fn answer(snapshot: &Snapshot, blobs: &Blobs, asked: &Asked, request: &Parts) -> Response<Body> {
-    find(snapshot, blobs, asked, request).await.unwrap_or_else(IntoResponse::into_response)
+async fn answer(snapshot: &Snapshot, blobs: &Blobs, target: &Target, request: &Parts) -> Response<Body> {
+    find(snapshot, blobs, target, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn find(snapshot: &Snapshot, blobs: &Blobs, asked: &Asked, request: &Parts) -> Result<Response<Body>, OciError> {
+async fn find(
+    snapshot: &Snapshot,
+    blobs: &Blobs,
+    target: &Target,
+    request: &Parts,
+) -> Result<Response<Body>, OciError> {
     let unknown = || OciError::unknown(Code::NameUnknown, "there is no such repository");
-    match asked {
-        Asked::Version | Asked::Repositories => {}
-        Asked::OtherRepository => return Err(unknown()),
-        Asked::Tags(stack)
-        | Asked::Manifest(stack, _)
-        | Asked::Blob(stack, _)
-        | Asked::Referrers(stack, _)
-        | Asked::Nothing(stack) => drop(snapshot.has_repository(stack).then_some(()).ok_or_else(unknown)?),
+    match target {
+        Target::Version | Target::Repositories => {}
+        Target::OtherRepository => return Err(unknown()),
+        Target::Tags(stack)
+        | Target::Manifest(stack, _)
+        | Target::Blob(stack, _)
+        | Target::Referrers(stack, _)
+        | Target::Unknown(stack) => drop(snapshot.has_repository(stack).then_some(()).ok_or_else(unknown)?),
     }
-    match asked {
-        Asked::Version => Ok(listing(&json!({}), JSON, request)),
-        Asked::Repositories => {
+    match target {
+        Target::Version => Ok(listing(&json!({}), JSON, request)),
+        Target::Repositories => {
             let names = snapshot.repositories().map(|stack| format!("{CATALOG}/{stack}")).collect();
             page("/v2/_catalog", request, names, |names| json!({"repositories": names}))
         }
-        Asked::Tags(stack) => {
+        Target::Tags(stack) => {
             // Content of earlier releases has digests, but no tags.
             let repository = snapshot.repository(stack).ok_or_else(unknown)?;
             let tags = repository.tags.keys().cloned().collect();
             let name = format!("{CATALOG}/{stack}");
             page(&format!("/v2/{name}/tags/list"), request, tags, |tags| json!({"name": name, "tags": tags}))
         }
-        Asked::Manifest(stack, reference) => {
+        Target::Manifest(stack, reference) => {
             let found = manifest(snapshot, [stack, reference], request);
             let mut answer = found.unwrap_or_else(IntoResponse::into_response);
             answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             Ok(answer)
         }
-        Asked::Blob(stack, digest) => blob(snapshot, blobs, [stack, digest], request).await,
-        Asked::Referrers(_, digest) => referrers(digest, request),
-        Asked::Nothing(_) | Asked::OtherRepository => {
+        Target::Blob(stack, digest) => blob(snapshot, blobs, [stack, digest], request).await,
+        Target::Referrers(_, digest) => referrers(digest, request),
+        Target::Unknown(_) | Target::OtherRepository => {
             Err(OciError::unknown(Code::Unsupported, "there is nothing at this path"))
         }
     }

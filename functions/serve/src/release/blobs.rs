@@ -40,10 +40,10 @@ pub(crate) enum BlobError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The bucket has no such object.
-    #[error("the blob {0} is not in the cache bucket")]
+    #[error("the blob {0} is not in the store")]
     Missing(Digest),
     /// The object in the bucket has another digest.
-    #[error("the object of the blob {0} in the cache bucket does not have its digest")]
+    #[error("the object of the blob {0} in the store does not have its digest")]
     Damaged(Digest),
 }
 

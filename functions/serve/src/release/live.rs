@@ -38,6 +38,9 @@ const AGAIN_FOR_DIGEST: Duration = Duration::from_millis(250);
 /// Longest wait of a request for a release newer than the one that lacks the content.
 const NEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The state before the first publication, in words that everybody may read. The store is a bucket or a directory.
+const NO_RELEASE: &str = "the store has no release yet; run refresh to publish one";
+
 /// The live release as this instance knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
@@ -115,16 +118,16 @@ pub(crate) struct Freshness {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The bucket has no index.
-    #[error("the cache bucket has no index.json yet; run refresh to publish a release")]
+    #[error("{NO_RELEASE}")]
     Empty,
     /// The bucket failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// `index.json` cannot be read.
-    #[error("index.json in the cache bucket cannot be used: {0}")]
+    #[error("index.json in the store cannot be used: {0}")]
     Index(InvalidDocument),
     /// The release object cannot be read.
-    #[error("the release {name} in the cache bucket cannot be used: {reason}")]
+    #[error("the release {name} in the store cannot be used: {reason}")]
     Release {
         /// Its name.
         name: Digest,
@@ -132,10 +135,10 @@ pub(crate) enum Failure {
         reason: InvalidDocument,
     },
     /// The release object, or a document that it names, is missing.
-    #[error("{0}, of the live release, is not in the cache bucket")]
+    #[error("{0}, of the live release, is not in the store")]
     Missing(Digest),
     /// The check panicked.
-    #[error("the check of the cache bucket panicked")]
+    #[error("the check of the store panicked")]
     Ended,
 }
 
@@ -143,11 +146,11 @@ impl Failure {
     /// Returns the reason in public words, without names of buckets and errors of other servers.
     fn public(&self) -> &'static str {
         match self {
-            Self::Empty => "the cache bucket has no index.json yet; run refresh to publish a release",
-            Self::Cache(_) => "the cache bucket cannot be read",
+            Self::Empty => NO_RELEASE,
+            Self::Cache(_) => "the store cannot be read",
             Self::Index(_) | Self::Release { .. } => "the live release cannot be read",
             Self::Missing(_) => "content of the live release is missing",
-            Self::Ended => "the check of the cache bucket ended early",
+            Self::Ended => "the check of the store ended early",
         }
     }
 }
@@ -408,6 +411,11 @@ impl Drop for RunningCheck<'_> {
         let now = Instant::now();
         let confirmed = match &outcome {
             Ok(()) => now,
+            // The first publication may follow in a moment.
+            Err(Failure::Empty) if check.checks == 0 => {
+                tracing::info!("{NO_RELEASE}");
+                check.confirmed
+            }
             Err(failure) => {
                 let serving = self.inner.snapshot.load().as_ref().map(|snapshot| snapshot.commit.to_string());
                 tracing::warn!(%failure, serving, "cannot check the live release");

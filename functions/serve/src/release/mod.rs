@@ -2,16 +2,16 @@
 //!
 //! - `live`: revalidates the snapshot against the bucket; start here
 //! - `snapshot`: the release in memory, with prepared answers; `repository`: its stacks as repositories of the OCI API
-//! - `blobs`: content from the bucket; `earlier`: content of earlier releases; `icons`: those of this release
+//! - `blobs`: content from the bucket; `recent`: content of the recent releases; `icons`: those of this release
 //! - `previews`: the releases of proposals; `last_refresh`: the stored outcome of refresh
 
 pub(crate) mod blobs;
-pub(crate) mod earlier;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod icons;
 pub(crate) mod last_refresh;
 pub(crate) mod live;
 pub(crate) mod previews;
+pub(crate) mod recent;
 pub(crate) mod repository;
 pub(crate) mod snapshot;

@@ -16,7 +16,7 @@ use devfile_registry::starter::StarterProject;
 use devfile_registry::{artifact, timestamp::Timestamp};
 
 use crate::http::body::{Body, JSON};
-use crate::release::earlier::{Recorded, Unavailable};
+use crate::release::recent::{RecentReleases, Unavailable};
 use crate::release::repository::{Repositories, Repository};
 use crate::view::browse::lineage::{DevfileSource, Lineage};
 use crate::view::browse::viewer_index::ViewerIndex;
@@ -49,9 +49,9 @@ pub(crate) struct Snapshot {
     /// Repositories of the OCI API by the folder of their stack.
     repositories: Repositories,
     /// Content of the previous release, for clients that have begun to pull from it.
-    earlier: Earlier,
+    previous: PreviousRelease,
     /// The recent releases before that one, read on the first request for an unknown digest.
-    recorded: Recorded,
+    recent: RecentReleases,
     /// Files in the folders of the stacks by path, including the archives of the artifacts.
     files: BTreeMap<String, StoredFile>,
     /// The icons in memory, by the URL in the index.
@@ -72,7 +72,7 @@ pub(crate) struct Snapshot {
 
 /// Content of the previous release alone, for clients that may still request it.
 #[derive(Debug, Default)]
-struct Earlier {
+struct PreviousRelease {
     /// Its manifests with all their blobs.
     repositories: Repositories,
     /// Its content in memory.
@@ -164,8 +164,8 @@ impl Snapshot {
             pending: outline.pending,
             warnings: warnings.len(),
         };
-        let earlier = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
-        let recorded = Recorded::new(earlier, outline.shards.iter().map(|shard| shard.digest).collect());
+        let recent = index.recent.iter().map(|recent| recent.release).filter(|release| *release != index.release);
+        let recent = RecentReleases::new(recent, outline.shards.iter().map(|shard| shard.digest).collect());
         let versions = &content.versions;
         let mut entries = content.stacks;
         let data_uris = data_uris(&entries, &icons);
@@ -207,8 +207,8 @@ impl Snapshot {
             unfiltered,
             catalog,
             repositories,
-            earlier: Earlier::default(),
-            recorded,
+            previous: PreviousRelease::default(),
+            recent,
             files,
             folders,
             versions_in,
@@ -230,7 +230,7 @@ impl Snapshot {
             let alone = repository.without(self.repositories.get(stack));
             (!alone.manifests.is_empty()).then(|| (stack.clone(), alone))
         });
-        Self { earlier: Earlier { repositories: repositories.collect(), contents }, ..self }
+        Self { previous: PreviousRelease { repositories: repositories.collect(), contents }, ..self }
     }
 
     /// Compresses the most frequent answers.
@@ -273,9 +273,9 @@ impl Snapshot {
         self.repositories.get(stack)
     }
 
-    /// Returns whether this release or a known earlier one has a repository of a stack.
+    /// Returns whether this release, the previous one or a recent one has a repository of a stack.
     pub(crate) fn has_repository(&self, stack: &str) -> bool {
-        self.with_earlier(stack).next().is_some()
+        self.repositories_of(stack).next().is_some()
     }
 
     /// Reads the manifests and blobs of the recent releases from the bucket, once.
@@ -289,7 +289,7 @@ impl Snapshot {
             let is_live = |stack: &str, manifest: &Digest| {
                 snapshot.repository(stack).is_some_and(|repository| repository.manifests.contains_key(manifest))
             };
-            snapshot.recorded.read(&cache, is_live).await
+            snapshot.recent.read(&cache, is_live).await
         });
         read.await.unwrap_or(Err(Unavailable::Late))
     }
@@ -297,22 +297,22 @@ impl Snapshot {
     /// Returns whether the recent releases were read.
     #[cfg(test)]
     pub(crate) fn has_read_recent(&self) -> bool {
-        self.recorded.is_read()
+        self.recent.is_read()
     }
 
     /// Returns a manifest of a stack by its digest.
     pub(crate) fn manifest(&self, stack: &str, digest: &Digest) -> Option<&Bytes> {
-        self.with_earlier(stack).find_map(|repository| repository.manifests.get(digest))
+        self.repositories_of(stack).find_map(|repository| repository.manifests.get(digest))
     }
 
     /// Returns the size of a blob that a manifest of a stack names.
     pub(crate) fn blob_size(&self, stack: &str, digest: &Digest) -> Option<u64> {
-        self.with_earlier(stack).find_map(|repository| repository.blobs.get(digest).copied())
+        self.repositories_of(stack).find_map(|repository| repository.blobs.get(digest).copied())
     }
 
-    fn with_earlier(&self, stack: &str) -> impl Iterator<Item = &Repository> {
-        let known = [&self.repositories, &self.earlier.repositories].into_iter();
-        known.filter_map(move |all| all.get(stack)).chain(self.recorded.repository(stack))
+    fn repositories_of(&self, stack: &str) -> impl Iterator<Item = &Repository> {
+        let known = [&self.repositories, &self.previous.repositories].into_iter();
+        known.filter_map(move |all| all.get(stack)).chain(self.recent.repository(stack))
     }
 
     /// Returns all repositories by the folder of the stack.
@@ -384,7 +384,7 @@ impl Snapshot {
 
     /// Returns content that is in memory.
     pub(crate) fn content(&self, digest: &Digest) -> Option<&Bytes> {
-        self.contents.get(digest).or_else(|| self.earlier.contents.get(digest))
+        self.contents.get(digest).or_else(|| self.previous.contents.get(digest))
     }
 }
 

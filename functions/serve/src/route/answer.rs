@@ -83,7 +83,7 @@ impl RestAnswers {
 
     /// A parameter may have an invalid value.
     pub(crate) fn bad_parameters(&mut self) {
-        let bad = Answer::content(400, "A parameter has an invalid value", JSON, schema_of("Error"));
+        let bad = Answer::content(400, "A parameter is invalid", JSON, schema_of("Error"));
         self.0.push(with(bad, &[CACHING]));
     }
 
@@ -159,7 +159,7 @@ impl OciAnswers {
     }
 
     pub(crate) fn bad_request(&mut self) {
-        let bad = Answer::content(400, "A value cannot be meant", JSON, schema_of("OciErrors"));
+        let bad = Answer::content(400, "A parameter is invalid", JSON, schema_of("OciErrors"));
         self.0.push(with(bad, &[CACHING]));
     }
 

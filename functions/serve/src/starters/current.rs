@@ -97,13 +97,13 @@ pub(crate) enum StarterError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// Its file in the registry repository is refused.
-    #[error("the file of the starter project in the registry repository: {0}")]
+    #[error("cannot read the file of the starter project in the registry repository: {0}")]
     File(#[from] ArchiveError),
     /// The bucket failed.
     #[error(transparent)]
     Store(#[from] CacheError),
     /// The zip is not in the bucket any more.
-    #[error("the zip is not in the cache bucket any more")]
+    #[error("the zip is not in the store any more")]
     Gone,
     /// All of it took too long. It goes on where it can.
     #[error("the starter project could not be fetched and packed in time")]

@@ -154,9 +154,8 @@ impl<'a> Detail<'a> {
     /// The tabs with content.
     fn tabs(&self) -> impl Iterator<Item = (Tab, Option<usize>)> {
         let devfile = self.content.as_ref().and_then(|content| content.devfile.as_ref());
-        let [components, commands, _] = devfile.map_or([0; 3], |devfile| devfile.more);
-        let commands = devfile.map(|devfile| devfile.commands.len() + commands);
-        let components = devfile.map(|devfile| devfile.components.len() + components);
+        let commands = devfile.map(|devfile| devfile.commands.len() + devfile.omitted.commands);
+        let components = devfile.map(|devfile| devfile.components.len() + devfile.omitted.components);
         let versions = self.shown.entry.versions.len();
         let has_content = self.content.is_some();
         let has_files = folder_of(self.visit.snapshot, &self.shown).is_some();

@@ -23,9 +23,16 @@ pub(super) struct Devfile {
     /// Commands by the event that runs them.
     #[serde(deserialize_with = "nullable")]
     pub(super) events: BTreeMap<String, Vec<String>>,
-    /// Numbers of components, commands and starter projects beyond those that are shown.
     #[serde(skip)]
-    pub(super) more: [usize; 3],
+    pub(super) omitted: Omitted,
+}
+
+/// The numbers of elements beyond those that are shown.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Omitted {
+    pub(super) components: usize,
+    pub(super) commands: usize,
+    pub(super) starter_projects: usize,
 }
 
 /// Most components, commands and starter projects that are shown, and most names in a list of one of them. Published devfiles have
@@ -211,7 +218,11 @@ impl Devfile {
     pub(super) fn read(text: &str) -> Option<Self> {
         let document = yaml::parse("devfile.yaml", text.as_bytes()).ok()?;
         let mut devfile: Self = yaml::decode("devfile.yaml", &document).ok()?;
-        devfile.more = [cut(&mut devfile.components), cut(&mut devfile.commands), cut(&mut devfile.starter_projects)];
+        devfile.omitted = Omitted {
+            components: cut(&mut devfile.components),
+            commands: cut(&mut devfile.commands),
+            starter_projects: cut(&mut devfile.starter_projects),
+        };
         for command in &mut devfile.commands {
             [&mut command.exec, &mut command.apply, &mut command.composite].into_iter().flatten().for_each(|body| {
                 cut(&mut body.commands);
@@ -238,8 +249,8 @@ impl Component {
         kinds.into_iter().find(|(_, is)| *is).map_or("other", |(kind, _)| kind)
     }
 
-    /// The image, file or size that says most about it.
-    pub(super) fn what(&self) -> &str {
+    /// The image or file that it is made of, or the size of a volume.
+    pub(super) fn source(&self) -> &str {
         let container = self.container.as_ref().map(|container| &container.image);
         let manifest = self.kubernetes.as_ref().or(self.openshift.as_ref()).map(|manifest| &manifest.uri);
         let image = self.image.as_ref().map(|image| &image.image_name);
@@ -271,7 +282,7 @@ mod tests {
     fn devfile_is_read_as_pages_show_it() {
         let devfile = Devfile::read(fixture::KILN).unwrap();
         let kinds: Vec<_> =
-            devfile.components.iter().map(|part| (part.name.as_str(), part.kind(), part.what())).collect();
+            devfile.components.iter().map(|part| (part.name.as_str(), part.kind(), part.source())).collect();
         assert_eq!(
             kinds,
             [
@@ -288,7 +299,7 @@ mod tests {
     fn parts_beyond_those_shown_are_counted() {
         let commands: String = (0..SHOWN + 3).map(|number| format!("  - id: c{number}\n")).collect();
         let devfile = Devfile::read(&format!("commands:\n{commands}")).unwrap();
-        assert_eq!((devfile.commands.len(), devfile.more), (SHOWN, [0, 3, 0]));
+        assert_eq!((devfile.commands.len(), devfile.omitted), (SHOWN, Omitted { commands: 3, ..Omitted::default() }));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn component(said: &mut Vec<String>, old: &Component, new: &Component) {
         change(said, &of("memory limit"), &was.memory_limit, &is.memory_limit);
         change(said, &of("CPU limit"), &was.cpu_limit, &is.cpu_limit);
     } else {
-        change(said, &of(new.kind()), old.what(), new.what());
+        change(said, &of(new.kind()), old.source(), new.source());
     }
     let ports = |component: &Component| component.endpoints().iter().map(port).collect::<Vec<_>>();
     sets(said, &of("port"), &ports(old), &ports(new));

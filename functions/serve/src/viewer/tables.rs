@@ -15,7 +15,7 @@ pub(super) fn starter_projects(devfile: &Devfile, rest: Option<&str>) -> Markup 
             section aria-labelledby="starter-projects" {
                 h2 #starter-projects { "Starter projects" }
                 ul.starters { (fitting.rows) }
-                (left_out(devfile.starter_projects.len() - fitting.count + devfile.more[2]))
+                (left_out(devfile.starter_projects.len() - fitting.count + devfile.omitted.starter_projects))
             }
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn commands(devfile: &Devfile, picture: Option<&str>) -> Markup {
                         tbody { (fitting.rows) }
                     }
                 }
-                (left_out(devfile.commands.len() - fitting.count + devfile.more[1]))
+                (left_out(devfile.commands.len() - fitting.count + devfile.omitted.commands))
             }
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn components(devfile: &Devfile) -> Markup {
                         tbody { (fitting.rows) }
                     }
                 }
-                (left_out(devfile.components.len() - fitting.count + devfile.more[0]))
+                (left_out(devfile.components.len() - fitting.count + devfile.omitted.components))
             }
         }
     }
@@ -129,7 +129,7 @@ fn component_row(component: &Component) -> Markup {
         tr {
             th scope="row" { code { (component.name) } }
             td { span.mark { (component.kind()) } }
-            td.does { @if component.what().is_empty() { "–" } @else { code { (component.what()) } } }
+            td.does { @if component.source().is_empty() { "–" } @else { code { (component.source()) } } }
             td { @if limits.is_empty() { "–" } @else { (limits.join(", ")) } }
             td {
                 @if component.endpoints().is_empty() { "–" }

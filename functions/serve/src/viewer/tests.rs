@@ -156,7 +156,7 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
     let ended = |outcome| Some(last_refresh(outcome));
     let mut behind = last_refresh(Some(Outcome::Published));
     behind.behind_since = Some(behind.at.clone());
-    let unreadable = Some("the cache bucket cannot be read");
+    let unreadable = Some("the store cannot be read");
     for (snapshot, failure, last, state) in [
         (&sound, None, ended(Some(Outcome::Published)), "Live and healthy"),
         (&sound, None, ended(Some(Outcome::Unchanged)), "Live and healthy"),

@@ -197,7 +197,7 @@ fn stack(name: usize, edit: u8) -> Vec<(String, String)> {
     files.map(|(path, text)| file(path, text)).into()
 }
 
-/// The entries that live elsewhere: none, broken ones, or a stack that may have the name of one here.
+/// The entries in other repositories: none, broken ones, or a stack that may have the name of one here.
 fn extra(edit: u8) -> Option<(String, String)> {
     let text = match edit {
         0 => return None,
@@ -218,9 +218,9 @@ proptest! {
         edits in prop::collection::btree_map(0_usize..5, 0_u8..13, 0..4),
         extras in prop::array::uniform3(0_u8..5),
     ) {
-        let files = |edits: &[u8], elsewhere: u8| -> Vec<(String, String)> {
+        let files = |edits: &[u8], external: u8| -> Vec<(String, String)> {
             let stacks = edits.iter().enumerate().flat_map(|(name, edit)| stack(name, *edit));
-            stacks.chain(extra(elsewhere)).collect()
+            stacks.chain(extra(external)).collect()
         };
         let tree_of = |files: &[(String, String)]| {
             let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();

@@ -102,7 +102,7 @@ pub static OCI_REGISTRY: Setting = Setting {
     template: Template::Set,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, HTTPS elsewhere. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created. Not with `STORE`",
+        meaning: "`host[:port][/namespace]`; plain HTTP on loopback, otherwise HTTPS. `ACCOUNT.dkr.ecr.REGION.amazonaws.com/PREFIX` is Amazon ECR, which gives tokens to the function's role and where missing repositories are created. Not with `STORE`",
         unset: "",
     }],
 };
@@ -215,7 +215,7 @@ pub static FETCH: Setting = Setting {
     template: Template::Unset,
     uses: &[Use {
         function: Function::Refresh,
-        meaning: "`false`: nothing that the repository names elsewhere is fetched; it stays as it was last published",
+        meaning: "`false`: no upstream content is fetched; it stays as it was last published",
         unset: "",
     }],
 };

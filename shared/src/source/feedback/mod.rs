@@ -19,7 +19,7 @@ use serde::Deserialize;
 use self::rest::Rest;
 use self::status::shortened;
 pub use self::status::{CommitState, CommitStatus, StatusContext};
-use self::table::{Api, ApiAnswer, GITHUB, Write, message};
+use self::table::{ApiAnswer, GITHUB, HostApi, Write, message};
 pub use self::table::{InvalidStatusToken, check_token};
 use super::SourceError;
 use super::github::GitHub;
@@ -55,7 +55,7 @@ impl Feedback {
     /// Creates the feedback of a repository on another host. `token` is a secret `KIND:TOKEN`. Connects nothing yet.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] when the repository's URL is plain HTTP to another machine, which would show the token to the
+    /// [`SourceError::Setting`] when the repository's URL is plain HTTP to another machine, which would show the token to the
     /// network, or there is no TLS.
     pub fn with_token(repository: &RepositoryUrl, token: Secret) -> Result<Self, SourceError> {
         let url = repository.url().as_str().to_owned();
@@ -83,7 +83,7 @@ impl Feedback {
         let what = format!("the status of {} in {}", commit.short(), self.repository);
         let description = shortened(status.description);
         let status = CommitStatus { description: &description, ..*status };
-        let call = |api: &Api| Some(api.status(commit, &status, &self.repository));
+        let call = |api: &HostApi| Some(api.status(commit, &status, &self.repository));
         let Some((api, answer)) = self.write(&what, call).await? else { return Ok(()) };
         match answer.status() {
             status if status.is_success() => Ok(()),
@@ -124,7 +124,7 @@ impl Feedback {
         match answer.status() {
             status if status.is_success() => serde_json::from_slice(answer.body())
                 .map(|Comment { id }| Some(id))
-                .map_err(|error| SourceError::unavailable(what, format!("unexpected answer: {error}"))),
+                .map_err(|error| SourceError::not_written(what, format!("unexpected answer: {error}"))),
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let permission = api.comments.as_ref().map(|comments| comments.permission).unwrap_or_default();
                 self.denied(&self.comments_are_off, "comments on proposals", permission);
@@ -135,8 +135,12 @@ impl Feedback {
     }
 
     /// Makes a call of the host's API. `None` without credentials, or when the API has no such call.
-    async fn write(&self, what: &str, call: impl Fn(&Api) -> Option<Write>) -> Result<Option<ApiAnswer>, SourceError> {
-        match &self.client {
+    async fn write(
+        &self,
+        what: &str,
+        call: impl Fn(&HostApi) -> Option<Write>,
+    ) -> Result<Option<ApiAnswer>, SourceError> {
+        let answered = match &self.client {
             FeedbackClient::GitHub(github) => match call(&GITHUB).filter(|_| !github.is_anonymous()) {
                 Some(Write { method, path, body }) => {
                     github.write(what, method, &path, body).await.map(|answer| Some((&GITHUB, answer)))
@@ -144,7 +148,8 @@ impl Feedback {
                 None => Ok(None),
             },
             FeedbackClient::Rest(rest) => rest.write(what, call).await,
-        }
+        };
+        answered.map_err(|error| error.on_write(what))
     }
 
     fn denied(&self, is_off: &AtomicBool, subject: &str, permission: &str) {
@@ -154,7 +159,7 @@ impl Feedback {
     }
 }
 
-fn unexpected(what: &str, api: &Api, answer: &Response<Bytes>) -> SourceError {
+fn unexpected(what: &str, api: &HostApi, answer: &Response<Bytes>) -> SourceError {
     let (code, message) = (answer.status().as_u16(), message(answer.body()));
-    SourceError::unavailable(what, format!("{} answered {code} {message}", api.title).trim_end())
+    SourceError::not_written(what, format!("{} answered {code} {message}", api.title).trim_end())
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
-use super::table::{Api, ApiAnswer, Write, message, split};
+use super::table::{ApiAnswer, HostApi, Write, message, split};
 use crate::error::chain;
 use crate::git::RepositoryUrl;
 use crate::limits;
@@ -50,9 +50,8 @@ impl Rest {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
-        let invalid = |reason: String| SourceError::unavailable("the configuration of STATUS_TOKEN", reason);
         if !is_safe {
-            return Err(invalid("REGISTRY_REPO_URL does not begin with https://".to_owned()));
+            return Err(SourceError::setting("REGISTRY_REPO_URL does not begin with https://"));
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
@@ -60,7 +59,7 @@ impl Rest {
             .redirect(Policy::none())
             .user_agent(USER_AGENT)
             .build()
-            .map_err(|error| invalid(chain(&error)))?;
+            .map_err(|error| SourceError::setting(chain(&error)))?;
         Ok(Self { repository: repository.clone(), token, http, budget: BUDGET })
     }
 
@@ -73,7 +72,7 @@ impl Rest {
     pub(super) async fn write(
         &self,
         what: &str,
-        call: impl Fn(&Api) -> Option<Write>,
+        call: impl Fn(&HostApi) -> Option<Write>,
     ) -> Result<Option<ApiAnswer>, SourceError> {
         let attempt = || async {
             let failed = |reason: String| Failure::Final(SourceError::unavailable(what, reason));
@@ -100,7 +99,7 @@ impl Rest {
     async fn send(
         &self,
         what: &str,
-        api: &Api,
+        api: &HostApi,
         token: &str,
         mut url: Url,
         write: &Write,
@@ -133,7 +132,7 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<String> {
 }
 
 /// Reads an answer, unless another attempt may give a better one.
-async fn read(api: &Api, mut answer: reqwest::Response) -> Result<Response<Bytes>, Failure<SourceError, String>> {
+async fn read(api: &HostApi, mut answer: reqwest::Response) -> Result<Response<Bytes>, Failure<SourceError, String>> {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = Vec::new();
     // A body that is cut off changes little: the call took effect or not.

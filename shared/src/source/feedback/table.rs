@@ -23,11 +23,11 @@ pub(super) struct Write {
 }
 
 /// The answer of an API, and the API.
-pub(super) type ApiAnswer = (&'static Api, Response<Bytes>);
+pub(super) type ApiAnswer = (&'static HostApi, Response<Bytes>);
 
 /// The API of a kind of host.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(super) struct HostApi {
     /// Its name in `STATUS_TOKEN`.
     kind: &'static str,
     /// Its name for people.
@@ -60,7 +60,7 @@ pub(super) struct Comments {
 }
 
 /// GitHub's API, which has a client of its own.
-pub(super) static GITHUB: Api = Api {
+pub(super) static GITHUB: HostApi = HostApi {
     // <https://docs.github.com/en/rest/commits/statuses>, <https://docs.github.com/en/rest/issues/comments>
     kind: "",
     title: "GitHub",
@@ -70,8 +70,8 @@ pub(super) static GITHUB: Api = Api {
 };
 
 /// Every other kind of host.
-static APIS: [Api; 5] = [
-    Api {
+static APIS: [HostApi; 5] = [
+    HostApi {
         // <https://docs.gitlab.com/api/commits/#set-the-pipeline-status-of-a-commit>, <https://docs.gitlab.com/api/notes/>
         kind: "gitlab",
         title: "GitLab",
@@ -96,9 +96,9 @@ static APIS: [Api; 5] = [
             body: |text| json!({ "body": text }),
         }),
     },
-    Api { kind: "gitea", title: "Gitea", ..OF_GITEA },
-    Api { kind: "forgejo", title: "Forgejo", ..OF_GITEA },
-    Api {
+    HostApi { kind: "gitea", title: "Gitea", ..OF_GITEA },
+    HostApi { kind: "forgejo", title: "Forgejo", ..OF_GITEA },
+    HostApi {
         // <https://developer.atlassian.com/cloud/bitbucket/rest/>, "Commit statuses" and "Pull requests"
         kind: "bitbucket",
         title: "Bitbucket Cloud",
@@ -115,7 +115,7 @@ static APIS: [Api; 5] = [
             body: |text| json!({ "content": { "raw": text } }),
         }),
     },
-    Api {
+    HostApi {
         // <https://developer.atlassian.com/server/bitbucket/rest/>, "Build status"
         kind: "bitbucket-data-center",
         title: "Bitbucket Data Center",
@@ -134,7 +134,7 @@ static APIS: [Api; 5] = [
 ];
 
 /// Gitea's API, which Forgejo has kept (<https://docs.gitea.com/api>), and which is GitHub's here.
-const OF_GITEA: Api = Api {
+const OF_GITEA: HostApi = HostApi {
     kind: "",
     title: "",
     authorization: "token",
@@ -174,7 +174,7 @@ fn body_of_bitbucket(status: &CommitStatus<'_>, repository_url: &str) -> Value {
     json!({ "key": name, "name": name, "state": state, "description": description, "url": url })
 }
 
-impl Api {
+impl HostApi {
     /// The call that shows a status.
     pub(super) fn status(&self, commit: &CommitSha, status: &CommitStatus<'_>, repository_url: &str) -> Write {
         Write { method: Method::POST, path: (self.status)(commit), body: (self.status_body)(status, repository_url) }
@@ -215,7 +215,7 @@ pub(super) fn message(body: &[u8]) -> String {
 pub struct InvalidStatusToken;
 
 /// Splits `KIND:TOKEN`.
-pub(super) fn split(text: &str) -> Result<(&'static Api, &str), InvalidStatusToken> {
+pub(super) fn split(text: &str) -> Result<(&'static HostApi, &str), InvalidStatusToken> {
     let (kind, token) = text.trim().split_once(':').ok_or(InvalidStatusToken)?;
     let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     let api = APIS.iter().find(|api| api.kind == kind).filter(|_| is_plain);

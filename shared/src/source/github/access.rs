@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::call::{Answer, Call, Failure, Repository, chain, once};
+use super::call::{Call, CallAnswer, CallFailure, GitHubRepository, chain, once};
 use crate::secret::Secret;
 use crate::source::SourceError;
 use crate::timestamp::Timestamp;
@@ -20,7 +20,7 @@ const SPARE_SECONDS: i64 = 120;
 
 /// Credentials for GitHub. `Debug` shows the kind alone.
 #[derive(Clone)]
-pub enum Credentials {
+pub enum GitHubCredentials {
     /// Nothing: public repositories, 60 calls an hour.
     Anonymous,
     /// A personal access token, or the token of a workflow.
@@ -108,7 +108,7 @@ impl AppKey {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for GitHubCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.write_str("Anonymous"),
@@ -129,25 +129,25 @@ pub(in crate::source) fn with_plain<T>(token: &str, with: impl FnOnce(&str) -> O
     let is_plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     is_plain.then(|| with(token)).flatten().ok_or_else(|| {
         let reason = "GITHUB_TOKEN has characters that no token has; set it again without quotes or spaces";
-        SourceError::unavailable("the configuration of GitHub", reason)
+        SourceError::setting(reason)
     })
 }
 
 /// Checks that a token can stand in a header.
 ///
 /// # Errors
-/// [`SourceError::Unavailable`] when it cannot.
+/// [`SourceError::Setting`] when it cannot.
 pub fn check_token(token: &str) -> Result<(), SourceError> {
     with_plain(token.trim(), |_| Some(()))
 }
 
 /// Reads a token.
 pub(in crate::source) async fn token_value(token: &Secret) -> Result<Arc<str>, SourceError> {
-    token.value().await.map_err(|error| SourceError::unavailable("the configuration of GitHub", error))
+    token.value().await.map_err(SourceError::setting)
 }
 
 /// The clients that calls are made with.
-pub(super) enum Access {
+pub(super) enum AuthorizedClients {
     /// No credentials.
     Anonymous(Octocrab),
     /// A token.
@@ -167,48 +167,48 @@ pub(super) struct Installed {
     expires_at: jiff::Timestamp,
 }
 
-impl Access {
-    pub(super) fn new(client: Octocrab, credentials: Credentials) -> Self {
+impl AuthorizedClients {
+    pub(super) fn new(client: Octocrab, credentials: GitHubCredentials) -> Self {
         match credentials {
-            Credentials::Anonymous => Self::Anonymous(client),
-            Credentials::Token(token) => Self::Token(client, token),
-            Credentials::App(key) => Self::App { client, key, installed: Box::default() },
+            GitHubCredentials::Anonymous => Self::Anonymous(client),
+            GitHubCredentials::Token(token) => Self::Token(client, token),
+            GitHubCredentials::App(key) => Self::App { client, key, installed: Box::default() },
         }
     }
 
     /// The client for the next call.
-    pub(super) async fn client(&self, repository: &Repository) -> Result<Octocrab, Failure> {
+    pub(super) async fn client(&self, repository: &GitHubRepository) -> Result<Octocrab, CallFailure> {
         match self {
             Self::Anonymous(client) => Ok(client.clone()),
             Self::Token(client, token) => {
-                let token = token_value(token).await.map_err(Failure::Final)?;
-                with_plain(token.trim(), |token| client.user_access_token(token).ok()).map_err(Failure::Final)
+                let token = token_value(token).await.map_err(CallFailure::Final)?;
+                with_plain(token.trim(), |token| client.user_access_token(token).ok()).map_err(CallFailure::Final)
             }
             Self::App { .. } => Ok(self.installed(repository).await?.0),
         }
     }
 
     /// The token of the installation, for other protocols than the API.
-    pub(super) async fn token(&self, repository: &Repository) -> Result<InstallationToken, Failure> {
+    pub(super) async fn token(&self, repository: &GitHubRepository) -> Result<InstallationToken, CallFailure> {
         Ok(self.installed(repository).await?.1)
     }
 
-    async fn installed(&self, repository: &Repository) -> Result<(Octocrab, InstallationToken), Failure> {
+    async fn installed(&self, repository: &GitHubRepository) -> Result<(Octocrab, InstallationToken), CallFailure> {
         let Self::App { client, key, installed } = self else {
-            return Err(Failure::Final(SourceError::unavailable(&repository.url, "there is no GitHub App")));
+            return Err(CallFailure::Final(SourceError::unavailable(&repository.url, "there is no GitHub App")));
         };
         let mut installed = installed.lock().await;
         let soon = jiff::Timestamp::now().as_second().saturating_add(SPARE_SECONDS);
         if let Some(known) = installed.as_ref().filter(|known| known.expires_at.as_second() > soon) {
             return Ok((known.client.clone(), known.token.clone()));
         }
-        let of_app = |reason: String| Failure::Final(SourceError::unavailable(&repository.url, reason));
+        let of_app = |reason: String| CallFailure::Final(SourceError::unavailable(&repository.url, reason));
         let as_app = async || {
             let token = key.token().await.map_err(of_app)?;
             client.user_access_token(token).map_err(|error| of_app(chain(&error)))
         };
         let mut app = install(&as_app().await?, repository).await;
-        if matches!(app, Err(Failure::Final(_))) && key.key.is_renewed().await {
+        if matches!(app, Err(CallFailure::Final(_))) && key.key.is_renewed().await {
             app = install(&as_app().await?, repository).await;
         }
         let fresh = installed.insert(app?);
@@ -230,19 +230,19 @@ impl Access {
 /// API: "Get a repository installation for the authenticated app", "Create an installation access token for an app"
 /// (<https://docs.github.com/en/rest/apps/apps>). The first redirects from former names of the repository, the second refuses them;
 /// then the repository is named by its number.
-async fn install(app: &Octocrab, repository: &Repository) -> Result<Installed, Failure> {
+async fn install(app: &Octocrab, repository: &GitHubRepository) -> Result<Installed, CallFailure> {
     /// An installation or a repository.
     #[derive(Deserialize)]
-    struct Found {
+    struct ApiObject {
         id: u64,
     }
     let what = format!("the installation of the GitHub App on {}", repository.url);
     let found = once(app, &Call::get(&what, repository.route("/installation"))).await?;
-    let Found { id } = found.json(&what).map_err(|error| match error {
+    let ApiObject { id } = found.json(&what).map_err(|error| match error {
         SourceError::NotFound(what) => {
-            Failure::Final(SourceError::unavailable(&what, "the App is not installed there"))
+            CallFailure::Final(SourceError::unavailable(&what, "the App is not installed there"))
         }
-        error => Failure::Final(error),
+        error => CallFailure::Final(error),
     })?;
     let route = repository.api_route(&format!("/app/installations/{id}/access_tokens"));
     let by_name = json!({ "repositories": [repository.name] });
@@ -252,21 +252,21 @@ async fn install(app: &Octocrab, repository: &Repository) -> Result<Installed, F
         let reader = once(app, &Call::post(&what, route.clone(), metadata)).await?;
         let reader = installed(app, &what, &reader)?;
         let found = once(&reader.client, &Call::get(&what, repository.route(""))).await?;
-        let Found { id } = found.json(&what).map_err(Failure::Final)?;
+        let ApiObject { id } = found.json(&what).map_err(CallFailure::Final)?;
         answer = once(app, &Call::post(&what, route, json!({ "repository_ids": [id] }))).await?;
     }
     installed(app, &what, &answer)
 }
 
-fn installed(app: &Octocrab, what: &str, answer: &Answer) -> Result<Installed, Failure> {
+fn installed(app: &Octocrab, what: &str, answer: &CallAnswer) -> Result<Installed, CallFailure> {
     #[derive(Deserialize)]
-    struct Token {
+    struct TokenAnswer {
         token: String,
         expires_at: Timestamp,
     }
-    let Token { token, expires_at } = answer.json(what).map_err(Failure::Final)?;
+    let TokenAnswer { token, expires_at } = answer.json(what).map_err(CallFailure::Final)?;
     let client = app
         .user_access_token(token.clone())
-        .map_err(|_| Failure::Final(SourceError::unavailable(what, "the token is not a header value")))?;
+        .map_err(|_| CallFailure::Final(SourceError::unavailable(what, "the token is not a header value")))?;
     Ok(Installed { client, token: InstallationToken(token), expires_at: expires_at.instant() })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use octocrab::Octocrab;
 
-use super::access::{Access, Credentials};
-use super::call::{Answer, Call, Failure, Repository, chain, once};
+use super::access::{AuthorizedClients, GitHubCredentials};
+use super::call::{Call, CallAnswer, CallFailure, GitHubRepository, chain, once};
 use crate::retry::{RetryError, retry};
 use crate::source::SourceError;
 
@@ -18,49 +18,52 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// GitHub's API for one repository.
-pub(super) struct Api {
-    pub(super) access: Access,
-    pub(super) repository: Repository,
+pub(super) struct GitHubApi {
+    pub(super) access: AuthorizedClients,
+    pub(super) repository: GitHubRepository,
     /// Time for one call, further attempts and waits included.
     pub(super) budget: Duration,
 }
 
-impl Api {
+impl GitHubApi {
     /// Connects nothing yet; the runtime must be running, for the client keeps a task.
     pub(super) fn new(
-        repository: Repository,
+        repository: GitHubRepository,
         api_url: &str,
-        credentials: Credentials,
+        credentials: GitHubCredentials,
         budget: Duration,
     ) -> Result<Self, SourceError> {
-        let invalid = |reason: String| SourceError::unavailable("the configuration of GitHub", reason);
-        let (host, api) = split_api_url(api_url).map_err(|reason| invalid(reason.to_owned()))?;
+        let (host, api) = split_api_url(api_url).map_err(SourceError::setting)?;
         let builder = Octocrab::builder()
             .set_connect_timeout(Some(CONNECT))
             .set_read_timeout(Some(SILENCE))
             .set_write_timeout(Some(SILENCE))
             .base_uri(host)
-            .map_err(|error| invalid(chain(&error)))?;
-        let client = builder.build().map_err(|error| invalid(chain(&error)))?;
-        Ok(Self { access: Access::new(client, credentials), repository: Repository { api, ..repository }, budget })
+            .map_err(|error| SourceError::setting(chain(&error)))?;
+        let client = builder.build().map_err(|error| SourceError::setting(chain(&error)))?;
+        Ok(Self {
+            access: AuthorizedClients::new(client, credentials),
+            repository: GitHubRepository { api, ..repository },
+            budget,
+        })
     }
 
     /// Whether calls have no credentials.
     pub(super) fn is_anonymous(&self) -> bool {
-        matches!(self.access, Access::Anonymous(_))
+        matches!(self.access, AuthorizedClients::Anonymous(_))
     }
 
     /// Makes a call, with retries. Any answer that no retry would change is a success here.
     ///
     /// # Errors
     /// [`SourceError::Unavailable`] when there is no such answer within the budget.
-    pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, SourceError> {
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<CallAnswer, SourceError> {
         let attempt = || async {
             let client = self.access.client(&self.repository).await?;
             let answer = once(&client, &call).await?;
             // A refused token that can be replaced is worth another attempt.
             if answer.status() == StatusCode::UNAUTHORIZED && self.access.refused().await {
-                return Err(Failure::Passing("GitHub refused the token".to_owned()));
+                return Err(CallFailure::Passing("GitHub refused the token".to_owned()));
             }
             Ok(answer)
         };
@@ -68,9 +71,9 @@ impl Api {
     }
 }
 
-impl fmt::Debug for Api {
+impl fmt::Debug for GitHubApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("repository", &self.repository).finish_non_exhaustive()
+        f.debug_struct("GitHubApi").field("repository", &self.repository).finish_non_exhaustive()
     }
 }
 
@@ -131,13 +134,13 @@ mod tests {
     #[tokio::test]
     async fn debug_form_and_errors_of_the_client_have_no_secret() {
         let url = "https://github.com/example/registry".to_owned();
-        let repository = Repository { owner: "example".into(), name: "registry".into(), url, api: String::new() };
-        let credentials = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_secret"));
+        let repository = GitHubRepository { owner: "example".into(), name: "registry".into(), url, api: String::new() };
+        let credentials = GitHubCredentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_secret"));
         assert_eq!(format!("{credentials:?}"), "Token(..)");
-        let api = Api::new(repository.clone(), "https://api.github.com", credentials, Duration::ZERO).unwrap();
+        let api = GitHubApi::new(repository.clone(), "https://api.github.com", credentials, Duration::ZERO).unwrap();
         assert!(!format!("{api:?}").contains("secret"));
-        let stray = Credentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_se\ncret"));
-        let api = Api::new(repository, "https://api.github.com", stray, Duration::from_secs(1)).unwrap();
+        let stray = GitHubCredentials::Token(Secret::fixed("GITHUB_TOKEN", "ghp_se\ncret"));
+        let api = GitHubApi::new(repository, "https://api.github.com", stray, Duration::from_secs(1)).unwrap();
         let error = api.call(Call::get("the repository", "/".to_owned())).await.err().unwrap().to_string();
         assert!(error.contains("GITHUB_TOKEN") && !error.contains("cret"), "{error}");
     }

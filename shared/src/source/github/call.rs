@@ -21,11 +21,11 @@ use crate::source::SourceError;
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 /// The failure of one attempt at a call.
-pub(in crate::source) type Failure = retry::Failure<SourceError, String>;
+pub(in crate::source) type CallFailure = retry::Failure<SourceError, String>;
 
 /// A repository, as GitHub's API knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Repository {
+pub(super) struct GitHubRepository {
     pub(super) owner: String,
     pub(super) name: String,
     pub(super) url: String,
@@ -43,7 +43,7 @@ pub(super) struct Call<'a> {
 }
 
 /// A whole answer.
-pub(super) struct Answer(http::Response<Bytes>);
+pub(super) struct CallAnswer(http::Response<Bytes>);
 
 impl<'a> Call<'a> {
     pub(super) fn get(what: &'a str, route: String) -> Self {
@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Answer {
+impl CallAnswer {
     pub(super) fn status(&self) -> StatusCode {
         self.0.status()
     }
@@ -81,14 +81,14 @@ impl Answer {
     }
 
     /// The answer, unless another attempt may give a better one.
-    fn accepted(self) -> Result<Self, Failure> {
+    fn accepted(self) -> Result<Self, CallFailure> {
         let (status, message) = (self.status(), self.message());
         if let Some(wait) = self.requested_wait() {
             let reason = format!("GitHub limits the rate of calls ({}); {message}", status.as_u16());
-            return Err(Failure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
+            return Err(CallFailure::Wait(reason.trim_end_matches("; ").to_owned(), wait));
         }
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-            return Err(Failure::Passing(format!("GitHub answered {} {message}", status.as_u16())));
+            return Err(CallFailure::Passing(format!("GitHub answered {} {message}", status.as_u16())));
         }
         Ok(self)
     }
@@ -127,7 +127,7 @@ impl Answer {
     }
 }
 
-impl Repository {
+impl GitHubRepository {
     /// A route of the API.
     pub(super) fn api_route(&self, path: &str) -> String {
         format!("{}{path}", self.api)
@@ -141,7 +141,7 @@ impl Repository {
 
 /// Makes one attempt at a call. GitHub redirects from former names of a repository, writes with 307; the host stays the same, so that no
 /// token goes to another.
-pub(super) async fn once(client: &Octocrab, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(super) async fn once(client: &Octocrab, call: &Call<'_>) -> Result<CallAnswer, CallFailure> {
     let mut route = call.route.clone();
     for _ in 0..=limits::REDIRECTS {
         let answer = send(client, call, &route).await?;
@@ -150,25 +150,25 @@ pub(super) async fn once(client: &Octocrab, call: &Call<'_>) -> Result<Answer, F
             None => return answer.accepted(),
         }
     }
-    Err(Failure::Final(SourceError::unavailable(call.what, format!("more than {} redirects", limits::REDIRECTS))))
+    Err(CallFailure::Final(SourceError::unavailable(call.what, format!("more than {} redirects", limits::REDIRECTS))))
 }
 
-async fn send(client: &Octocrab, call: &Call<'_>, route: &str) -> Result<Answer, Failure> {
-    let malformed = |error: &dyn Error| Failure::Final(SourceError::unavailable(call.what, chain(error)));
+async fn send(client: &Octocrab, call: &Call<'_>, route: &str) -> Result<CallAnswer, CallFailure> {
+    let malformed = |error: &dyn Error| CallFailure::Final(SourceError::unavailable(call.what, chain(error)));
     let request = http::Request::builder().method(call.method.clone()).uri(route);
     let request = request.header(header::ACCEPT, "application/vnd.github+json");
     let request = client.build_request(request, call.body.as_ref()).map_err(|error| malformed(&error))?;
-    let answer = client.execute(request).await.map_err(|error| Failure::Passing(chain(&error)))?;
+    let answer = client.execute(request).await.map_err(|error| CallFailure::Passing(chain(&error)))?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, limits::HOST_ANSWER_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             let reason = format!("the answer has more than {} bytes", limits::HOST_ANSWER_BYTES);
-            Failure::Final(SourceError::unavailable(call.what, reason))
+            CallFailure::Final(SourceError::unavailable(call.what, reason))
         } else {
-            Failure::Passing(format!("the answer was cut off: {}", chain(error.as_ref())))
+            CallFailure::Passing(format!("the answer was cut off: {}", chain(error.as_ref())))
         }
     })?;
-    Ok(Answer(http::Response::from_parts(head, body.to_bytes())))
+    Ok(CallAnswer(http::Response::from_parts(head, body.to_bytes())))
 }
 
 /// An error and its causes, on one line.

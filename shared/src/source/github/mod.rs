@@ -17,13 +17,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-pub use access::{AppKey, Credentials, InvalidAppKey, check_token};
+pub use access::{AppKey, GitHubCredentials, InvalidAppKey, check_token};
 pub(super) use access::{InstallationToken, token_value, with_plain};
 
-use self::api::Api;
+use self::api::GitHubApi;
 pub(super) use self::api::given_up;
-pub(super) use self::call::Failure;
-use self::call::{Call, Repository};
+pub(super) use self::call::CallFailure;
+use self::call::{Call, GitHubRepository};
 use super::SourceError;
 use crate::git::RepositoryUrl;
 
@@ -33,7 +33,7 @@ const BUDGET: Duration = Duration::from_secs(20);
 /// A repository on github.com or on a GitHub Enterprise server.
 #[derive(Debug)]
 pub struct GitHub {
-    api: Api,
+    api: GitHubApi,
     id: OnceCell<u64>,
 }
 
@@ -49,31 +49,30 @@ impl GitHub {
     /// `api_url` replaces the usual URL of the host's REST API; it must be https, or http on the own machine.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] when `api_url` or the path of the repository cannot be used.
+    /// [`SourceError::Setting`] when `api_url` or the path of the repository cannot be used.
     pub fn new(
         repository: &RepositoryUrl,
         api_url: Option<&str>,
-        credentials: Credentials,
+        credentials: GitHubCredentials,
     ) -> Result<Self, SourceError> {
-        let invalid = |reason| SourceError::unavailable("the configuration of GitHub", reason);
         let host = repository.host();
         let usual =
             if Self::is_host_of(repository) { format!("https://api.{host}") } else { format!("https://{host}/api/v3") };
         let (owner, name) =
             repository.path().split_once('/').filter(|(_, name)| !name.contains('/')).ok_or_else(|| {
-                invalid(
+                SourceError::setting(
                     "the repository URL does not name an owner and a repository; write https://github.com/OWNER/REPO",
                 )
             })?;
         let url = repository.url().as_str().trim_end_matches(".git").to_owned();
-        let repository = Repository { owner: owner.to_owned(), name: name.to_owned(), url, api: String::new() };
-        let api = Api::new(repository, api_url.unwrap_or(&usual), credentials, BUDGET)?;
+        let repository = GitHubRepository { owner: owner.to_owned(), name: name.to_owned(), url, api: String::new() };
+        let api = GitHubApi::new(repository, api_url.unwrap_or(&usual), credentials, BUDGET)?;
         Ok(Self { api, id: OnceCell::new() })
     }
 
     /// The same repository with another time for each call, further attempts and waits included; 20 s otherwise.
     pub fn with_budget(self, budget: Duration) -> Self {
-        Self { api: Api { budget, ..self.api }, ..self }
+        Self { api: GitHubApi { budget, ..self.api }, ..self }
     }
 
     /// Returns the number of the repository, which stays when it is renamed.
@@ -84,13 +83,13 @@ impl GitHub {
     /// [`SourceError`] when GitHub does not answer.
     pub async fn repository_id(&self) -> Result<u64, SourceError> {
         #[derive(Deserialize)]
-        struct Found {
+        struct ApiObject {
             id: u64,
         }
         let repository = &self.api.repository;
         let url = &repository.url;
         let ask = || async {
-            let Found { id } = self.api.call(Call::get(url, repository.route(""))).await?.json(url)?;
+            let ApiObject { id } = self.api.call(Call::get(url, repository.route(""))).await?.json(url)?;
             Ok(id)
         };
         self.id.get_or_try_init(ask).await.copied()
@@ -119,7 +118,7 @@ impl GitHub {
     }
 
     /// Returns a token of the App's installation, which reads this repository alone.
-    pub(super) async fn installation_token(&self) -> Result<InstallationToken, Failure> {
+    pub(super) async fn installation_token(&self) -> Result<InstallationToken, CallFailure> {
         self.api.access.token(&self.api.repository).await
     }
 
@@ -135,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn repository_of_github_has_an_owner_and_a_name() {
-        let new = |url: &str| GitHub::new(&url.parse().unwrap(), None, Credentials::Anonymous);
+        let new = |url: &str| GitHub::new(&url.parse().unwrap(), None, GitHubCredentials::Anonymous);
         for (url, owner, name) in [
             ("https://github.com/clay/registry.git", "clay", "registry"),
             ("https://acme.ghe.com/clay/.github/tree/next", "clay", ".github"),

@@ -46,7 +46,7 @@ impl Packer {
     /// Adds a file. Files of Git itself are left out: they could be run as soon as somebody uses Git there.
     ///
     /// # Errors
-    /// A name that is taken or leads elsewhere, a limit, or a content that cannot be read to its end.
+    /// A name that is taken or leaves the archive, a limit, or a content that cannot be read to its end.
     pub(in crate::starter) fn add(
         &mut self,
         path: TreePath,

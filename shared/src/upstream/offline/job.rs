@@ -20,7 +20,7 @@ pub enum Known {
     FetchedAgain,
 }
 
-/// A version that names something elsewhere.
+/// A version that names upstream content.
 pub(super) struct Job {
     pub(super) part: Part,
     pub(super) stack: String,

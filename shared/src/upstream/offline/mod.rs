@@ -1,5 +1,5 @@
 //! Registries that need no other host: when a version is published, the starter projects and parents that its devfile names
-//! elsewhere are fetched along, and its devfile names this registry in their place.
+//! on other hosts are fetched with it, and its devfile names this registry in their place.
 //!
 //! Fetched content is put where everything of a release is, under its digest, before anything names it; the release has it as
 //! files of the version's folder. `plan` lists the upstream content of a devfile, `parents` follows parents of parents, `take` fetches, and

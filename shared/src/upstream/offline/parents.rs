@@ -142,7 +142,7 @@ impl<'a, 'r, K: Keep> FetchedFiles<'a, 'r, K> {
     }
 }
 
-/// The text of a parent whose own parent is at `uri`, if it has one elsewhere.
+/// The text of a parent whose own parent is at `uri`, if that is upstream.
 fn text(devfile: &[u8], uri: &str) -> Result<String, String> {
     if uri.is_empty() {
         return yaml::text_of(devfile).map(std::borrow::Cow::into_owned).map_err(|fault| fault.message.into_owned());

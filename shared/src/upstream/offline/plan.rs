@@ -60,7 +60,7 @@ impl Starter {
 }
 
 impl FetchPlan {
-    /// Reads a devfile that is published; `own` is the registry's own URL, which is not elsewhere.
+    /// Reads a devfile that is published; `own` is the registry's own URL, which is not upstream.
     pub(super) fn of(path: &str, devfile: &[u8], own: &str) -> Self {
         let (Ok(document), Ok(starters)) = (yaml::parse(path, devfile), StarterProject::all(devfile)) else {
             return Self::default();
@@ -96,7 +96,7 @@ impl FetchPlan {
         plan
     }
 
-    /// Whether the devfile names nothing elsewhere.
+    /// Whether the devfile names no upstream content.
     pub(super) fn is_empty(&self) -> bool {
         self.starters.is_empty() && self.parent.is_none() && self.problems.is_empty()
     }

@@ -15,7 +15,7 @@ use crate::upstream::complete::Complete;
 use crate::upstream::unavailable::Unavailable;
 use crate::yaml::edit::{Swap, swap};
 
-/// A version on its way to be published with everything that it names elsewhere.
+/// A version on its way to be published with all upstream content that it names.
 pub(super) struct VersionDraft<'a> {
     job: &'a Job,
     public_url: &'a str,

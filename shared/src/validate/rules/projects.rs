@@ -23,7 +23,7 @@ pub(super) fn check(devfile: &FlatDevfile<'_>, findings: &mut Findings) {
             match list {
                 "projects" => one_to_check_out(git, &what, "projects/remotes", findings),
                 "starterProjects" => exactly_one_remote(git, &what, "starterProjects/remotes", findings),
-                // Nothing checks these elsewhere, so they are not refused here.
+                // No other tool checks these, so they are not refused here.
                 _ if remotes(git).is_empty() => {
                     let message = format!("{what} has no remote");
                     findings.warning(git.key_at, "dependentProjects/remotes", message, "add one");

@@ -264,7 +264,7 @@ fn chain_of_parents_is_merged_once_however_many_children_it_has() {
     assert_eq!(MERGES.get(), 18 + 50);
 }
 
-/// A devfile among a dozen, made of a number: any parent or plugins, elements that may be elsewhere too, and overrides.
+/// A devfile among a dozen, made of a number: any parent or plugins, elements that other devfiles may have too, and overrides.
 fn one_of_a_dozen(random: &mut fastrand::Rng, parents: usize) -> String {
     let uri = |random: &mut fastrand::Rng| match random.u8(..12) {
         0 => "nowhere.yaml".to_owned(),

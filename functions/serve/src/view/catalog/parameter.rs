@@ -235,7 +235,7 @@ impl Parameter {
         let mut object = json!({
             "name": self.name,
             "in": "query",
-            "description": format!("{} Takes {}.", self.description, self.kind.takes()),
+            "description": format!("{} Allowed values: {}.", self.description, self.kind.allowed_values()),
             "schema": self.kind.json_schema(),
         });
         if self.kind.is_list() {
@@ -260,22 +260,22 @@ impl Kind {
         }
     }
 
-    /// The values of the parameter, as the end of a sentence.
-    pub(super) fn takes(self) -> String {
+    /// The allowed values, as the end of a sentence.
+    pub(super) fn allowed_values(self) -> String {
         let list = |words: &[&str]| words.join(", ");
         match self {
-            Self::Text(_) => "one text".to_owned(),
-            Self::Texts(_, Repeats::Allowed) => "a text each time it is given".to_owned(),
-            Self::Texts(_, Repeats::Refused) => "a text each time it is given, none of them twice".to_owned(),
-            Self::Words(_, words, Repeats::Allowed) => format!("one of {} each time it is given", list(words)),
+            Self::Text(_) => "any text, once".to_owned(),
+            Self::Texts(_, Repeats::Allowed) => "any text, repeatedly".to_owned(),
+            Self::Texts(_, Repeats::Refused) => "any text, repeatedly, but none twice".to_owned(),
+            Self::Words(_, words, Repeats::Allowed) => format!("{}, repeatedly", list(words)),
             Self::Words(_, words, Repeats::Refused) => {
-                format!("one of {} each time it is given, none of them twice", list(words))
+                format!("{}, repeatedly, but none twice", list(words))
             }
             Self::Icon => BASE64.to_owned(),
-            Self::Deprecated | Self::Default => format!("one of {}, {}", list(&TRUE), list(&FALSE)),
-            Self::Version(_) => "one version of two or three numbers, such as 1.2 or 1.2.0".to_owned(),
-            Self::SchemaVersion(_) => "one schema version, such as 2.2, 2.2.0 or 2.2.0-alpha".to_owned(),
-            Self::LastModified(_) => "one day, such as 2026-02-18".to_owned(),
+            Self::Deprecated | Self::Default => format!("{}, {}", list(&TRUE), list(&FALSE)),
+            Self::Version(_) => "a version of two or three numbers, such as 1.2 or 1.2.0".to_owned(),
+            Self::SchemaVersion(_) => "a schema version, such as 2.2, 2.2.0 or 2.2.0-alpha".to_owned(),
+            Self::LastModified(_) => "a day, such as 2026-02-18".to_owned(),
         }
     }
 
@@ -340,7 +340,7 @@ mod tests {
                 "name": "arch",
                 "in": "query",
                 "description": "Keeps entries and versions that run on all of these architectures; those that name \
-                                none run on all. Takes one of amd64, arm64, ppc64le, s390x each time it is given.",
+                                none run on all. Allowed values: amd64, arm64, ppc64le, s390x, repeatedly.",
                 "schema": {
                     "type": "array",
                     "items": {"type": "string", "enum": ["amd64", "arm64", "ppc64le", "s390x"]}

@@ -50,11 +50,11 @@ pub(super) enum Filter {
 
 /// The reason why a query is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the parameter `{parameter}` {problem}; it takes {takes}")]
+#[error("the parameter `{parameter}` {problem}; allowed values: {allowed}")]
 pub struct BadParameter {
     parameter: &'static str,
     problem: &'static str,
-    takes: String,
+    allowed: String,
 }
 
 impl BadParameter {
@@ -174,7 +174,7 @@ fn check(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<(), BadParame
 
 /// The filter that the checked values of a parameter ask for; `None` for `icon`, which filters nothing.
 fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filter>, BadParameter> {
-    let bad = || refuse(parameter, "has an invalid value");
+    let bad = || refuse(parameter, "is invalid");
     let value = values.first().map_or("", |value| value.as_ref());
     // A second search for a text finds nothing else.
     let texts = || values.iter().map(|value| fold(value)).collect::<BTreeSet<_>>().into_iter().collect();
@@ -195,7 +195,7 @@ fn filter(parameter: &Parameter, values: &[Cow<'_, str>]) -> Result<Option<Filte
 }
 
 fn refuse(parameter: &Parameter, problem: &'static str) -> BadParameter {
-    BadParameter { parameter: parameter.name, problem, takes: parameter.kind.takes() }
+    BadParameter { parameter: parameter.name, problem, allowed: parameter.kind.allowed_values() }
 }
 
 fn truth(value: &str) -> Option<bool> {
@@ -318,12 +318,12 @@ mod tests {
     fn error_of_an_invalid_value_names_the_valid_ones() {
         assert_eq!(
             v2("minVersion=abc").unwrap_err().to_string(),
-            "the parameter `minVersion` has an invalid value; it takes one version of two or three \
-             numbers, such as 1.2 or 1.2.0"
+            "the parameter `minVersion` is invalid; allowed values: a version of two or three numbers, such as 1.2 or \
+             1.2.0"
         );
         assert_eq!(
             v2("arch=").unwrap_err().to_string(),
-            "the parameter `arch` is empty; it takes one of amd64, arm64, ppc64le, s390x each time it is given"
+            "the parameter `arch` is empty; allowed values: amd64, arm64, ppc64le, s390x, repeatedly"
         );
     }
 

@@ -1,6 +1,6 @@
-//! Manifests and blobs that only earlier releases have, for clients that have begun to pull them.
+//! Manifests and blobs that only the recent releases have, for clients that have begun to pull them.
 //!
-//! An instance keeps those of the release that it served before. A request for an unknown digest
+//! An instance retains those of the release that it served before. A request for an unknown digest
 //! reads the releases that `index.json` lists as recent from the bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use devfile_registry::artifact;
 use devfile_registry::cache::{Bucket, Cache, CacheError, blob_key, release_key};
 use devfile_registry::digest::Digest;
-use devfile_registry::limits::{CONCURRENT_READS, EARLIER_BYTES, KEPT_RELEASES, RELEASE_BYTES};
+use devfile_registry::limits::{CONCURRENT_READS, KEPT_RELEASES, RECENT_RELEASES_BYTES, RELEASE_BYTES};
 use devfile_registry::release::{Outline, PublishedVersion};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The recent releases, read once.
 #[derive(Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct RecentReleases {
     releases: Vec<Digest>,
     /// Shards of the live release, which are in memory already.
     known: BTreeSet<Digest>,
@@ -44,18 +44,18 @@ pub(crate) enum Unavailable {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The bucket was too slow, or failed within the last second.
-    #[error("cannot read the recent releases from the cache bucket in time")]
+    #[error("cannot read the recent releases from the store in time")]
     Late,
 }
 
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
-        tracing::warn!(%error, "cannot look for a digest in earlier releases");
+        tracing::warn!(%error, "cannot search the recent releases for a digest");
         Self::new(StatusCode::BAD_GATEWAY, BUCKET_FAILS)
     }
 }
 
-impl Recorded {
+impl RecentReleases {
     /// Creates an unread list of releases, newest first, with the shards of the live one.
     pub(crate) fn new(releases: impl IntoIterator<Item = Digest>, known: BTreeSet<Digest>) -> Self {
         let releases = releases.into_iter().take(KEPT_RELEASES).collect();
@@ -124,15 +124,18 @@ impl Recorded {
         Ok(repositories)
     }
 
-    /// Chooses the shards that differ from the live ones, newest release first, [`EARLIER_BYTES`] at most.
+    /// Chooses the shards that differ from the live ones, newest release first, [`RECENT_RELEASES_BYTES`] at most.
     fn wanted(&self, outlines: &[Outline]) -> BTreeSet<Digest> {
-        let (mut wanted, mut left) = (BTreeSet::new(), EARLIER_BYTES);
+        let (mut wanted, mut left) = (BTreeSet::new(), RECENT_RELEASES_BYTES);
         for shard in outlines.iter().flat_map(|outline| &outline.shards) {
             if self.known.contains(&shard.digest) || wanted.contains(&shard.digest) {
                 continue;
             }
             let Some(rest) = left.checked_sub(shard.size) else {
-                tracing::warn!(limit = EARLIER_BYTES, "the recent releases differ too much; the oldest are ignored");
+                tracing::warn!(
+                    limit = RECENT_RELEASES_BYTES,
+                    "the recent releases differ too much; the oldest are ignored"
+                );
                 break;
             };
             left = rest;
@@ -146,12 +149,12 @@ impl Recorded {
 async fn outline(cache: &Cache, name: Digest) -> Result<Option<Outline>, Unavailable> {
     let Some(object) = cache.get(&release_key(name), RELEASE_BYTES).await? else { return Ok(None) };
     let outline = Outline::from_bytes(name, &object.bytes);
-    Ok(outline.inspect_err(|reason| tracing::warn!(release = %name, %reason, "cannot read an earlier release")).ok())
+    Ok(outline.inspect_err(|reason| tracing::warn!(release = %name, %reason, "cannot read a recent release")).ok())
 }
 
 /// Reads a document of a release, or `None` when it is gone or damaged.
 async fn document(cache: &Cache, name: Digest) -> Result<Option<(Digest, Bytes)>, Unavailable> {
-    let object = cache.get(&blob_key(name), EARLIER_BYTES).await?;
+    let object = cache.get(&blob_key(name), RECENT_RELEASES_BYTES).await?;
     Ok(object.map(|object| (name, object.bytes)).filter(|(name, bytes)| Digest::of(bytes) == *name))
 }
 
@@ -163,7 +166,7 @@ fn versions(outlines: Vec<Outline>, mut documents: BTreeMap<Digest, Bytes>) -> V
         let of_release = documents.extract_if(.., |name, _| shards.contains(name)).collect::<Vec<_>>();
         match outline.with(of_release) {
             Ok(release) => versions.extend(release.content.versions),
-            Err(reason) => tracing::warn!(%reason, "cannot read a document of an earlier release"),
+            Err(reason) => tracing::warn!(%reason, "cannot read a document of a recent release"),
         }
     }
     versions
