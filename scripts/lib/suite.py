@@ -50,8 +50,10 @@ def main(root: Path, arguments: list[str]) -> int:
 def _run(root: Path, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
     (root / _LOGS).mkdir(parents=True, exist_ok=True)
-    beside = None if arguments else _Beside(root)
+    beside = None
     try:
+        with processes.signals_held():
+            beside = None if arguments else _Beside(root)
         for command in _build_commands(arguments):
             step("build", " ".join(command))
             if status := processes.run(command, cwd=root):
