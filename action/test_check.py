@@ -23,6 +23,8 @@ from typing import Any
 
 import yaml
 
+from .test_refresh import git
+
 FOLDER = Path(__file__).resolve().parent.parent / ".github/actions/check"
 
 MARKER = "<!-- devfile-registry diff -->"
@@ -89,13 +91,11 @@ class Case(unittest.TestCase):
         self.program.chmod(0o755)
         self.git("init", "--quiet")
         self.git("commit", "--quiet", "--allow-empty", "--message=Base")
-        pull = {"number": 7, "base": {"sha": self.git("rev-parse", "HEAD").strip()}}
+        pull = {"number": 7, "base": {"sha": self.git("rev-parse", "HEAD")}}
         (self.folder / "event.json").write_text(json.dumps({"pull_request": pull}))
 
     def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        command = ["git", "-C", str(self.checkout), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return git(self.checkout, *arguments)
 
     def run_script(self, **variables: str) -> subprocess.CompletedProcess:
         environment = {

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import io
 import json
+import os
 import subprocess
 import tempfile
 import threading
@@ -81,6 +82,15 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+def git(folder: Path, *arguments: str) -> str:
+    """Runs git without the settings of the machine, and without the repository of a hook that runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_DEFAULT_HASH": "sha1"}
+    identity = ("-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 class Case(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -93,9 +103,7 @@ class Case(unittest.TestCase):
         self.before = self.commit({"README.md": "read me", "stacks/go/devfile.yaml": "go"})
 
     def git(self, *arguments: str) -> str:
-        identity = ("-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com")
-        command = ["git", "-C", str(self.folder), *identity, *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        return git(self.folder, *arguments)
 
     def commit(self, files: dict[str, str]) -> str:
         for path, text in files.items():

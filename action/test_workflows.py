@@ -50,6 +50,9 @@ def act() -> str:
 class Workflow(Case):
     """A push to a repository, whose checkout has two commits as the workflow asks."""
 
+    timeout = 60
+    """Seconds for the action, in place of the page's minutes."""
+
     def setUp(self) -> None:
         super().setUp()
         self.action = self.folder / ".git/action"
@@ -59,8 +62,8 @@ class Workflow(Case):
         workflow = documented()
         self.assertEqual(workflow.count("https://registry.example.com"), 2)
         self.assertIn(ACTION, workflow)
-        # It ends soon where the page's would wait for minutes.
-        workflow = workflow.replace("https://registry.example.com", self.registry.url).rstrip() + "\n          timeout: 4\n"
+        workflow = workflow.replace("https://registry.example.com", self.registry.url).rstrip()
+        workflow += f"\n          timeout: {self.timeout}\n"
         self.before = self.commit({".github/workflows/publish.yaml": workflow})
         self.push({"stacks/go/devfile.yaml": "mine"})
         self.registry.will("/token", 200, {"value": "ey.token"})
@@ -143,16 +146,6 @@ class Merges(Workflow):
         self.assertTrue(job.succeeded, job.text)
         self.assertEqual(job.outputs, {"outcome": "superseded", "commit": theirs})
 
-    def test_second_merge_fails_while_only_the_first_is_live(self) -> None:
-        self.registry.will("/refresh", 200, {"outcome": "superseded", "commit_hash": self.before})
-        self.registry.will("/status", 200, {"live": {"commit_hash": self.before}})
-        job = self.run_workflow()
-        self.assertFalse(job.succeeded, job.text)
-        [(kind, message, _)] = job.commands
-        self.assertEqual(kind, "error")
-        self.assertIn("does not show the push", message)
-        self.assertEqual(job.outputs.get("outcome", ""), "")
-
     def test_long_refresh_is_followed_to_its_end(self) -> None:
         self.registry.will("/refresh", 202, {"see": "/status"})
         self.registry.will("/status", 200, {"live": {"commit_hash": self.before}})
@@ -163,6 +156,22 @@ class Merges(Workflow):
         self.assertEqual([kind for kind, *_ in job.commands], ["error"])
         self.assertEqual(job.outputs["outcome"], "published")
         self.assertEqual(len(self.registry.seen("/status")), 3)
+
+
+class Overtaken(Workflow):
+    """A job that waits in vain."""
+
+    timeout = 4
+
+    def test_second_merge_fails_while_only_the_first_is_live(self) -> None:
+        self.registry.will("/refresh", 200, {"outcome": "superseded", "commit_hash": self.before})
+        self.registry.will("/status", 200, {"live": {"commit_hash": self.before}})
+        job = self.run_workflow()
+        self.assertFalse(job.succeeded, job.text)
+        [(kind, message, _)] = job.commands
+        self.assertEqual(kind, "error")
+        self.assertIn("does not show the push", message)
+        self.assertEqual(job.outputs.get("outcome", ""), "")
 
 
 class Annotations(Workflow):

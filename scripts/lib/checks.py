@@ -53,7 +53,7 @@ def run(root: Path) -> Optional[tuple[str, int]]:
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """For the tests: the libraries of `sam`, which read YAML, and the folder of the tools."""
+    """For the tests: the libraries of `sam`, which read YAML, the folder of the tools, and UTF-8 for files in any locale."""
     binaries = tools.ensure(root / ".tools", _TOOLS)
     libraries = tools.libraries(binaries.parent, "sam")
-    return {**os.environ, "PYTHONPATH": str(libraries), "TEST_TOOLS": str(binaries)}
+    return {**os.environ, "PYTHONPATH": str(libraries), "PYTHONUTF8": "1", "TEST_TOOLS": str(binaries)}

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import Mapping, NoReturn, Optional, Sequence
+from typing import Iterator, Mapping, NoReturn, Optional, Sequence
 
 from .console import Failure
 
@@ -16,11 +16,36 @@ _PATIENCE = 20.0
 
 def run(command: Sequence[object], **options) -> int:
     """Runs a program to its end, with its output on stdout, and gives its status. Options are those of `subprocess.Popen`."""
-    process = start(command, **options)
+    process = None
     try:
+        with signals_held():
+            process = start(command, **options)
         return process.wait()
     finally:
-        end(process)
+        if process:
+            end(process)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Lets signals act only after the block. A program may run before `Popen` returns, and an exception within `Popen` would lose it."""
+    held: list[int] = []
+
+    def hold(signum: int, _frame: object) -> None:
+        held.append(signum)
+
+    # A blocked signal would stay blocked in the program. Only Python's own handlers raise.
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {signum: handler for signum, handler in handlers.items() if callable(handler)}
+    for signum in handlers:
+        signal.signal(signum, hold)
+    try:
+        yield
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+        for signum in held:
+            signal.raise_signal(signum)
 
 
 def start(command: Sequence[object], **options) -> subprocess.Popen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,9 @@ def main(root: Path, arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     tools.require_toolchain()
+    # No proxy reaches the servers of the tests.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     begin = time.monotonic()
     failed = checks.run(root) if arguments == ["--checks"] else _run(root, arguments)
     seconds = time.monotonic() - begin
@@ -50,8 +54,10 @@ def main(root: Path, arguments: list[str]) -> int:
 def _run(root: Path, arguments: list[str]) -> Optional[tuple[str, int]]:
     """Runs one command after the other, and gives the first that failed with its status."""
     (root / _LOGS).mkdir(parents=True, exist_ok=True)
-    beside = None if arguments else _Beside(root)
+    beside = None
     try:
+        with processes.signals_held():
+            beside = None if arguments else _Beside(root)
         for command in _build_commands(arguments):
             step("build", " ".join(command))
             if status := processes.run(command, cwd=root):

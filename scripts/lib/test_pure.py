@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO, Optional, Sequence
 
-from . import processes, programs, report, suite, tools
+from . import console, processes, programs, report, suite, tools
 from .console import Failure
 
 
@@ -164,13 +165,28 @@ class Processes(unittest.TestCase):
     def test_program_ends_with_its_command(self) -> None:
         script = "import sys; from lib import console, processes; sys.exit(console.run(lambda: processes.run(sys.argv[1:])))"
         # The trap tells the orderly end of the shell, which would report that of `sleep` on stderr.
-        child = ["sh", "-c", "exec 2>/dev/null; trap 'echo ended; exit' TERM; echo up; while :; do sleep 0.1; done"]
+        # It ends by itself, so that nobody waits for ever when the command has lost it.
+        child = ["sh", "-c", "exec 2>/dev/null; trap 'echo ended; exit' TERM; echo up; for _ in $(seq 600); do sleep 0.1; done"]
         scripts = Path(__file__).resolve().parent.parent
         with subprocess.Popen([sys.executable, "-B", "-c", script, *child], cwd=scripts, stdout=subprocess.PIPE) as command:
             self.assertEqual(command.stdout.readline(), b"up\n")
             command.terminate()
             self.assertEqual(command.stdout.read(), b"ended\n")
             self.assertEqual(command.wait(), 143)
+
+    def test_program_ends_with_a_command_that_is_ended_while_it_starts(self) -> None:
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        start, started = processes.start, []
+
+        def interrupted(*arguments: object, **options: object) -> subprocess.Popen:
+            started.append(start(*arguments, **options))
+            signal.raise_signal(signal.SIGTERM)
+            return started[0]
+
+        with unittest.mock.patch.object(processes, "start", interrupted):
+            status = console.run(lambda: processes.run(["sleep", "60"]))
+        self.assertEqual((status, started[0].returncode), (143, -signal.SIGTERM))
 
 
 class Tools(Folder):

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use tokio::runtime::Handle;
 
@@ -20,10 +21,9 @@ struct QueueState {
 
 /// Runs work after all that came before it. Without a runtime there are no requests that would gain by it, and it is left out.
 pub(crate) fn run(work: impl FnOnce() + Send + 'static) {
-    if let Ok(runtime) = Handle::try_current()
-        && QUEUE.add(Box::new(work))
-    {
-        runtime.spawn_blocking(|| QUEUE.work());
+    if Handle::try_current().is_ok() && QUEUE.add(Box::new(work)) {
+        // No runtime has this thread: one that ends would drop it before it begins, and the queue would stand still.
+        thread::spawn(|| QUEUE.work());
     }
 }
 
@@ -59,8 +59,26 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
 
     use super::*;
+
+    #[test]
+    fn work_of_a_runtime_that_ends_is_done() {
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let (sender, receiver) = mpsc::channel();
+        runtime.block_on(async {
+            // The only thread on which the runtime could begin it.
+            tokio::task::spawn_blocking(move || held.recv());
+            run(move || sender.send(()).unwrap());
+        });
+        runtime.shutdown_background();
+        drop(release);
+        receiver.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn jobs_run_in_the_order_in_which_they_came_and_survive_a_panic() {

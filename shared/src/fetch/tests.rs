@@ -1,6 +1,6 @@
 //! Fetches from a server with every fault that there is.
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::server::{TestServer, ok};
 use super::*;
@@ -46,7 +46,8 @@ fn reply(path: &str, head: &str) -> String {
 }
 
 async fn get(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
-    let request = Request { url, limit: 600, time: Duration::from_millis(700), known: None };
+    let time = if url.ends_with("stall") { Duration::from_millis(700) } else { Duration::from_secs(60) };
+    let request = Request { url, limit: 600, time, known: None };
     match fetcher.get(&request).await? {
         FetchAnswer::Found(body) => body.bytes().await,
         FetchAnswer::NotModified => panic!("nothing was known"),
@@ -108,7 +109,10 @@ async fn every_fault_has_its_name() {
         let reason = get_from(&server, path).await.unwrap_err().reason;
         assert!(matches!(reason, Reason::Broken(_)), "{path}: {reason:?}");
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // It keeps its port to itself, and takes no connection.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = socket.local_addr().unwrap();
     let fetcher = Fetcher::new(Rules { loopback: Loopback::Allowed, ..Rules::default() });
     let error = get(&fetcher, &format!("http://{nobody}/?token=secret")).await.unwrap_err();
     assert!(matches!(error.reason, Reason::Refused(_)), "{error:?}");

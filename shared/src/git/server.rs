@@ -82,12 +82,21 @@ impl GitHost {
     }
 }
 
+/// The program `git`, without the settings of the machine, and without the repository of a hook that runs the tests.
+pub(crate) fn git_command() -> std::process::Command {
+    let mut command = std::process::Command::new("git");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        command.env_remove(name);
+    }
+    command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_DEFAULT_HASH", "sha1")]);
+    command
+}
+
 fn git(folder: &Path, arguments: &[&str], date: &str) -> String {
-    let output = std::process::Command::new("git")
+    let output = git_command()
         .current_dir(folder)
         .args(["-c", "user.name=Stack Owner", "-c", "user.email=owner@example.com"])
         .args(arguments)
-        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
         .envs([("GIT_AUTHOR_DATE", date), ("GIT_COMMITTER_DATE", date)])
         .output()
         .unwrap();
@@ -127,9 +136,9 @@ async fn answer(
         return;
     }
     let allow = format!("uploadpack.allowFilter={}", filters == Filters::Allowed);
-    let mut backend = Command::new("git")
+    let mut backend = Command::from(git_command())
         .args(["-c", &allow, "http-backend"])
-        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_HTTP_EXPORT_ALL", "1")])
+        .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_PROJECT_ROOT", root)
         .envs([("PATH_INFO", path), ("QUERY_STRING", query), ("REQUEST_METHOD", method)])
         .envs([("GIT_PROTOCOL", header("git-protocol")), ("CONTENT_TYPE", header("content-type"))])

@@ -119,6 +119,7 @@ fn id(kind: gix_object::Kind, content: &[u8]) -> ObjectId {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::server::git_command;
     use super::*;
 
     #[test]
@@ -145,12 +146,12 @@ mod tests {
                 known.insert(path.as_str(), File { content: content.clone().into_bytes().into(), mode });
             }
             let git = |arguments: &[&str]| {
-                let output = std::process::Command::new("git").current_dir(folder.path()).args(arguments).output().unwrap();
+                let output = git_command().current_dir(folder.path()).args(arguments).output().unwrap();
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 String::from_utf8(output.stdout).unwrap().trim().to_owned()
             };
             git(&["init", "--quiet"]);
-            git(&["-c", "core.autocrlf=false", "add", "--all", "--force"]);
+            git(&["add", "--all", "--force"]);
             let expected = git(&["write-tree"]);
             prop_assert_eq!(folder_id(known.iter().map(|(path, file)| (*path, file))).to_string(), expected);
         }

@@ -8,6 +8,7 @@ use super::{samples, versions};
 use crate::environment::Environment;
 use crate::fetch::Rules;
 use crate::git::{Client, GitCredentials};
+use crate::limits;
 use crate::public_url::PublicUrl;
 use crate::release::{OfflineSettings, OfflineStacks, Pending, PendingReason, Plan, Release, Upstream};
 use crate::settings;
@@ -22,12 +23,14 @@ pub struct UpstreamFetcher {
     /// The treatment of icons. None: only the index is wanted, which needs neither icons nor devfiles of samples.
     icons: Option<Icons>,
     offline: Option<OfflineFetcher>,
+    /// Most bytes that one completion reads.
+    pub(super) bytes: u64,
 }
 
 impl UpstreamFetcher {
     /// Connects nothing yet.
     pub fn new(client: Client, icons: Icons) -> Self {
-        Self { client: Some(client), icons: Some(icons), offline: None }
+        Self { client: Some(client), icons: Some(icons), ..Self::without_fetches() }
     }
 
     /// Publishes some stacks with all upstream content that their devfiles name, by the registry's own URL.
@@ -63,12 +66,12 @@ impl UpstreamFetcher {
 
     /// Fetches only the upstream content that the index depends on: parents, and versions in other Git repositories.
     pub fn of_index(client: Client) -> Self {
-        Self { client: Some(client), icons: None, offline: None }
+        Self { client: Some(client), icons: None, ..Self::without_fetches() }
     }
 
     /// Fetches nothing: upstream content stays as it was last published.
     pub fn without_fetches() -> Self {
-        Self { client: None, icons: Some(Icons::Lenient), offline: None }
+        Self { client: None, icons: Some(Icons::Lenient), offline: None, bytes: limits::UPSTREAM_BYTES }
     }
 
     /// Settings of offline stacks; `None` when there are none.
@@ -123,6 +126,6 @@ impl UpstreamFetcher {
     }
 
     fn run<'a>(&'a self, previous: Option<&'a Release>) -> Run<'a> {
-        Run::new(self.client.as_ref(), previous, self.offline_settings())
+        Run::new(self.client.as_ref(), previous, self.offline_settings(), self.bytes)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::run::{Run, takes};
+use super::run::Run;
 use super::unavailable::Unavailable;
 use crate::digest::CommitSha;
 use crate::fetch::{FetchError, Reason};
@@ -86,11 +86,10 @@ impl RemoteFolder {
         let folder = run.note_down(remote.folder(commit, &self.folder, limits::PACK_BYTES, deadline).await)?;
         let FolderPack { pack, folder, authored } = folder;
         let folder = TreeEntry { path: to.to_owned(), is_utf8: true, kind: TreeEntryKind::Folder, id: folder };
-        let (left, budget_spent) =
-            (Arc::clone(&run.bytes_left), self.error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
+        let (budget, remote) = (Arc::clone(&run.bytes), self.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let mut tree = Tree::default();
-            let mut take = |bytes| if takes(&left, bytes) { Ok(()) } else { Err(budget_spent.clone()) };
+            let mut take = |bytes| budget.take(bytes).map_err(|reason| remote.error(reason));
             pack.read(folder, &mut tree, &mut take).map(|()| tree)
         });
         let tree = reading.await.unwrap_or_else(|panic| Err(GitError::Temporary(panic.to_string())))?;
@@ -118,9 +117,7 @@ impl RemoteFolder {
         if content.len() > limits::DEVFILE_BYTES {
             return Err(GitError::TooLarge { limit: limits::DEVFILE_BYTES as u64, unit: "bytes in its devfile" }.into());
         }
-        if !takes(&run.bytes_left, content.len()) {
-            return Err(self.error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)).into());
-        }
+        run.bytes.take(content.len()).map_err(|reason| self.error(reason))?;
         Ok(paths.get(at).map(|path| (*path, Bytes::from(content))))
     }
 

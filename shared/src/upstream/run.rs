@@ -32,21 +32,28 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Instant,
     /// Hosts that have no address or take no connection; they are not asked again.
     down: Mutex<HashMap<String, Reason>>,
-    /// Bytes that may still be read from other Git repositories.
-    pub(super) bytes_left: Arc<AtomicU64>,
+    pub(super) bytes: Arc<ByteBudget>,
     /// Packs that may be under way.
     pub(super) packs: Semaphore,
+}
+
+/// The bytes that a completion may read from other hosts.
+#[derive(Debug)]
+pub(super) struct ByteBudget {
+    limit: u64,
+    left: AtomicU64,
 }
 
 /// Content, and the entity tag of its state; `None` when the known state is still the state.
 pub(super) type Brought = Option<(Bytes, Option<String>)>;
 
 impl<'a> Run<'a> {
-    /// Starts a completion. `offline` are the settings by which its versions are published.
+    /// Starts a completion that reads so many `bytes`. `offline` are the settings by which its versions are published.
     pub(super) fn new(
         client: Option<&'a Client>,
         previous: Option<&'a Release>,
         offline: Option<&OfflineSettings>,
+        bytes: u64,
     ) -> Self {
         let is_alike =
             |previous: &&Release| previous.outline.offline.as_ref().map(|offline| &offline.settings) == offline;
@@ -56,7 +63,7 @@ impl<'a> Run<'a> {
             reusable: previous.filter(is_alike),
             deadline: Instant::now() + BUDGET,
             down: Mutex::default(),
-            bytes_left: Arc::new(AtomicU64::new(limits::UPSTREAM_BYTES)),
+            bytes: Arc::new(ByteBudget { limit: bytes, left: AtomicU64::new(bytes) }),
             packs: Semaphore::new(limits::CONCURRENT_PACKS),
         }
     }
@@ -76,9 +83,7 @@ impl<'a> Run<'a> {
                 FetchAnswer::Found(body) => {
                     let etag = body.etag.clone();
                     let content = body.bytes().await?;
-                    if !takes(&self.bytes_left, content.len()) {
-                        return Err(error(Reason::BudgetSpent(limits::UPSTREAM_BYTES)));
-                    }
+                    self.bytes.take(content.len()).map_err(error)?;
                     Ok(Some((content, etag)))
                 }
             }
@@ -114,10 +119,16 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Takes the memory for some bytes out of a budget; whether there was enough.
-pub(super) fn takes(bytes_left: &AtomicU64, bytes: usize) -> bool {
-    let take = |left: u64| left.checked_sub(bytes as u64);
-    bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+impl ByteBudget {
+    /// Takes the memory for some bytes out of the budget.
+    ///
+    /// # Errors
+    /// [`Reason::BudgetSpent`] when less is left.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Reason> {
+        let take = |left: u64| left.checked_sub(bytes as u64);
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.map(drop).map_err(|_| Reason::BudgetSpent(self.limit))
+    }
 }
 
 /// Does something for each item, [`limits::CONCURRENT_FETCHES`] at a time, and gives the results in the order of the items.

@@ -212,7 +212,7 @@ impl Live {
                 if let Some(other) = self.current().filter(|snapshot| !Arc::ptr_eq(snapshot, known)) {
                     return Ok(Some(other));
                 }
-                let checks = match self.inner.next(asked, missing) {
+                let checks = match self.inner.next(asked, missing, Instant::now()) {
                     Next::Confirmed => return Ok(None),
                     Next::Pause(_) if missing == MissingContent::Name => return Err(Unconfirmed),
                     Next::Pause(rest) => {
@@ -305,7 +305,7 @@ impl Inner {
 
     /// Returns the next step of a request that arrived at this time for content that the snapshot
     /// lacks.
-    fn next(&self, asked: Instant, missing: MissingContent) -> Next {
+    fn next(&self, asked: Instant, missing: MissingContent, now: Instant) -> Next {
         let mut check = self.lock();
         let pause = match missing {
             MissingContent::Digest => AGAIN_FOR_DIGEST,
@@ -317,7 +317,7 @@ impl Inner {
             Next::Confirmed
         } else {
             pause
-                .checked_sub(check.last.elapsed())
+                .checked_sub(now.saturating_duration_since(check.last))
                 .filter(|rest| !rest.is_zero())
                 .map_or_else(|| check.start(), Next::Pause)
         }
@@ -463,16 +463,19 @@ mod tests {
     async fn request_for_missing_content_shares_a_revalidation_and_trusts_only_a_later_one() {
         let inner = inner().await;
         let asked = Instant::now();
-        assert_eq!(inner.next(asked, MissingContent::Digest), Next::Start(0));
-        assert_eq!(inner.next(asked, MissingContent::Name), Next::Join(0));
+        assert_eq!(inner.next(asked, MissingContent::Digest, asked), Next::Start(0));
+        assert_eq!(inner.next(asked, MissingContent::Name, asked), Next::Join(0));
         let late = Instant::now();
         drop(RunningCheck { inner: &inner, outcome: Ok(()) });
         assert_eq!(*inner.checks.borrow(), 1, "waiting requests wake");
-        assert_eq!(inner.next(asked, MissingContent::Name), Next::Confirmed);
-        assert!(matches!(inner.next(late, MissingContent::Name), Next::Pause(_)), "the check began before the request");
-        assert_eq!(inner.begin(Duration::from_secs(5)), None);
+        let now = inner.lock().last;
+        assert_eq!(inner.next(asked, MissingContent::Name, now), Next::Confirmed);
+        let next = inner.next(late, MissingContent::Name, now);
+        assert_eq!(next, Next::Pause(AGAIN), "the check began before the request");
+        let hour = Duration::from_secs(3600);
+        assert_eq!(inner.begin(hour), None);
         assert_eq!(inner.begin(Duration::ZERO), Some(Next::Start(1)));
-        assert_eq!(inner.begin(Duration::from_secs(5)), Some(Next::Join(1)));
+        assert_eq!(inner.begin(hour), Some(Next::Join(1)));
     }
 
     #[tokio::test]

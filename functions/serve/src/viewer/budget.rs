@@ -2,6 +2,7 @@
 //! [`PAGE_BYTES`](devfile_registry::limits::PAGE_BYTES).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 pub(super) use crate::view::browse::text::{short, start};
 use maud::{Markup, PreEscaped, html};
@@ -20,6 +21,9 @@ const TEXT_CHARS: usize = 1500;
 
 /// Longest text that is a link, in bytes, that all browsers and servers accept.
 pub(super) const LINK_BYTES: usize = 2000;
+
+/// Longest that the comparisons of a page may take together; after it, the rest is shown as replaced.
+pub(super) const PAGE_DIFF_TIME: Duration = Duration::from_millis(100);
 
 /// A text as far as it is shown.
 pub(super) fn brief(text: &str) -> Cow<'_, str> {

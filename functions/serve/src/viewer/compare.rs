@@ -1,7 +1,7 @@
 //! The differences between two versions: in words, and line by line in each of their files.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::Response;
@@ -20,9 +20,6 @@ use super::summary;
 use super::visit::{EntryQuery, Visit};
 use crate::release::snapshot::Snapshot;
 use crate::view::browse::viewer_index::title;
-
-/// Longest that the comparisons of a page may take together; after it, the rest is shown as replaced.
-const PAGE_DIFF_TIME: Duration = Duration::from_millis(100);
 
 /// Most of each devfile that is compared, in bytes.
 const COMPARED_BYTES: usize = 256 << 10;
@@ -117,7 +114,7 @@ pub(super) fn answer(visit: Visit<'_>, (registry, name): (String, String), texts
 fn render(from: &Detail<'_>, to: &Detail<'_>, texts: &FileTexts) -> Page {
     let (snapshot, entry, path) = (to.visit.snapshot, to.shown.entry, &to.path);
     let (old_name, new_name) = (from.shown.name(), to.shown.name());
-    let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
+    let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() + to.visit.viewer.diff_time };
     let main = html! {
         div.narrow {
             (crumbs(&[("Browse", Some("/viewer".into())), (title(entry), Some(path.page())), ("Compare", None)]))
@@ -313,19 +310,24 @@ fn line(change: &InlineChange<'_, str>) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// The changes of a devfile on a page with nothing else.
     fn devfile(old: &str, new: &str) -> (Markup, bool) {
-        let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() + PAGE_DIFF_TIME };
+        devfile_until(Instant::now() + Duration::from_secs(3600), old, new)
+    }
+
+    fn devfile_until(until: Instant, old: &str, new: &str) -> (Markup, bool) {
+        let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until };
         difference("devfile.yaml", old, new, "1", "2", &mut budget)
     }
 
     #[test]
     fn comparison_after_the_deadline_of_its_page_shows_all_as_replaced() {
         let text = |seed: usize| (0..200).map(|line| format!("{}\n", (line + 1) * seed % 211)).collect::<String>();
-        let mut budget = Budget { bytes: PageBudget(CODE_BYTES), until: Instant::now() };
-        let (late, _) = difference("a", &text(1), &text(2), "1", "2", &mut budget);
+        let (late, _) = devfile_until(Instant::now(), &text(1), &text(2));
         assert!(late.0.contains("200 lines added") && late.0.contains("200 lines removed"), "{}", late.0);
         let (in_time, _) = devfile(&text(1), &text(2));
         assert!(!in_time.0.contains("200 lines added"), "{}", in_time.0);
@@ -360,7 +362,8 @@ mod tests {
     #[test]
     fn large_texts_are_compared_in_part() {
         let text = |seed: &str| (0..66_000).map(|number| format!("# {seed}{number:05}\n")).collect::<String>();
-        let (markup, is_cut) = devfile(&text("a"), &text("b"));
+        // So many lines that all differ take long to compare.
+        let (markup, is_cut) = devfile_until(Instant::now(), &text("a"), &text("b"));
         assert!(is_cut && markup.0.len() < CODE_BYTES + 2000, "{} bytes", markup.0.len());
         let (same, is_cut) = devfile(&text("a"), &(text("a") + "b\n"));
         assert!(is_cut && same.0.is_empty(), "nothing is known of the rest");

@@ -23,7 +23,13 @@ async fn get_with(snapshot: &Shared, path: &str, mode: Mode, more: &HeaderMap) -
     ask(Viewer::new("Clay Works", None, mode), snapshot, path, more).await
 }
 
-pub(super) async fn ask(viewer: Viewer, snapshot: &Shared, path: &str, more: &HeaderMap) -> Option<Response<HttpBody>> {
+pub(super) async fn ask(
+    mut viewer: Viewer,
+    snapshot: &Shared,
+    path: &str,
+    more: &HeaderMap,
+) -> Option<Response<HttpBody>> {
+    viewer.diff_time = Duration::from_secs(3600);
     let mut headers = more.clone();
     headers.entry(HOST).or_insert(HeaderValue::from_static("registry.example"));
     fixture::ask(&Arc::new(viewer), snapshot, path, &headers).await

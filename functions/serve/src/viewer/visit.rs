@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, Request, State};
@@ -14,6 +15,7 @@ use devfile_registry::public_url::PublicUrl;
 use devfile_registry::release::StoredFile;
 use serde::de::DeserializeOwned;
 
+use super::budget::PAGE_DIFF_TIME;
 use super::content::Rendered;
 use super::files::FileTexts;
 use super::frame::Frame;
@@ -44,6 +46,8 @@ pub(crate) struct Viewer {
     pub(super) readers: Readers,
     /// The frame of all pages, when they are those of a preview.
     pub(super) frame: Option<Frame>,
+    /// Longest that the comparisons of a page may take together.
+    pub(super) diff_time: Duration,
 }
 
 /// A request for a page of a release.
@@ -75,6 +79,7 @@ impl Viewer {
             open_in: OpenIn::default(),
             readers: Readers::Everyone,
             frame: None,
+            diff_time: PAGE_DIFF_TIME,
         }
     }
 

@@ -1,8 +1,9 @@
 //! The bucket against a server with prepared answers.
 
-use aws_sdk_s3::config::{Config, Credentials, Region};
+use aws_sdk_s3::config::{Config, Credentials, Region, StalledStreamProtectionConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::super::INDEX_KEY;
@@ -68,18 +69,28 @@ fn state() -> Expect {
 #[tokio::test]
 async fn body_that_does_not_end_is_given_up_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = Client::from_conf(config(&listener).build());
+    // The client's own protection would come first.
+    let unprotected = config(&listener).stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    let client = Client::from_conf(unprotected.build());
+    let (sent, all_sent) = oneshot::channel();
     let server = tokio::spawn(async move {
         let (mut client, _) = listener.accept().await.unwrap();
         request(&mut client).await;
         client.write_all(b"HTTP/1.1 200 OK\r\netag: \"a\"\r\ncontent-length: 1000000\r\n\r\nx").await.unwrap();
+        sent.send(()).unwrap();
         // Until the reader hangs up.
         let _ended = client.read(&mut [0; 1]).await;
     });
-    let time = Duration::from_millis(300);
+    let time = Duration::from_secs(60);
     let cache = S3Bucket { client, bucket: "b".into(), attempt: time, time };
-    let error = cache.fetch(INDEX_KEY, None, 1 << 20).await.unwrap_err();
-    assert!(error.to_string().contains("no whole answer within 300 ms"), "{error}");
+    let pass_time = async {
+        all_sent.await.unwrap();
+        // A clock that is paused goes on to the next timer as soon as all tasks wait.
+        tokio::time::pause();
+    };
+    let (fetched, ()) = tokio::join!(cache.fetch(INDEX_KEY, None, 1 << 20), pass_time);
+    let error = fetched.unwrap_err();
+    assert!(error.to_string().contains("no whole answer within 60000 ms"), "{error}");
     server.await.unwrap();
 }
 
