@@ -92,8 +92,6 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::super::fixture;
     use super::*;
 
@@ -145,14 +143,8 @@ mod tests {
             .collect();
         let column = Column::new(Field::Links, &entries);
         let texts: Vec<String> = (0..1_020_u32).map(|number| format!("{number:02x}")).collect();
-        let time = |texts: &[String]| {
-            let started = Instant::now();
-            (column.find_all(texts).len(), started.elapsed())
-        };
-        let ((searched, all), (_, few)) = (time(&texts), time(&texts[..20]));
-        println!("{searched} of {} texts searched in {all:?}; 20 in {few:?}", texts.len());
+        let searched = column.find_all(&texts).len();
         assert!(searched < 100, "{searched}");
-        assert!(all < 10 * few + Duration::from_millis(20), "{all:?}, 20 of them {few:?}");
     }
 
     #[test]
