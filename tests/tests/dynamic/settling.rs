@@ -123,6 +123,8 @@ async fn branch_of_another_repository_that_moved_is_published_without_a_commit()
     };
     vase.write("devfile.yaml", devfile("before"));
     vase.commit();
+    // Dates are whole seconds, and the next commit may be within the same one.
+    vase.git(&["commit", "--quiet", "--amend", "--no-edit", "--date=2026-01-01T00:00:00Z"]);
     let host = GitHub::start_example(vase.repository.path()).await.unwrap();
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("FETCH", "true");
     let stack = format!(
