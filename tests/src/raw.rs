@@ -1,14 +1,10 @@
 //! Requests as they are written, for those that no HTTP client would send.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::answer::Answer;
-
-/// Longest that an answer may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::bounded::within_a_minute;
 
 /// Sends a request to a server and reads until it closes the connection, so the request must ask for that.
 pub async fn ask(url: &str, request: impl AsRef<[u8]>) -> Answer {
@@ -17,8 +13,7 @@ pub async fn ask(url: &str, request: impl AsRef<[u8]>) -> Answer {
     // A server may answer and close before it has read all of a request that is too large.
     let _ = stream.write_all(request.as_ref()).await;
     let mut received = Vec::new();
-    let all = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await;
-    let _ = all.expect("the server answers and closes in time");
+    let _ = within_a_minute("the server answers and closes", stream.read_to_end(&mut received)).await;
     parse(&received)
 }
 

@@ -308,14 +308,6 @@ impl Serving {
         (answer.status().as_u16(), answer.text().await.expect("the body is text"))
     }
 
-    /// Asks until a GET is answered with this body, a minute at most. A busy machine may answer from the release before while
-    /// it reads the new one.
-    pub async fn shows(&self, path: &str, body: &str) {
-        let shown = async { while self.get(path).await != (200, body.to_owned()) {} };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), shown).await;
-        waited.unwrap_or_else(|_| panic!("{path} does not become {body}"));
-    }
-
     /// The JSON that a GET is answered with.
     pub async fn json(&self, path: &str) -> serde_json::Value {
         let (status, body) = self.get(path).await;

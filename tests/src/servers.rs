@@ -1,7 +1,8 @@
 //! The two servers that a registry stores into: SeaweedFS for S3, and Distribution for OCI.
 //!
 //! Each gets free loopback ports of its own, so that any number of pairs runs side by side. A port can be lost between its choice and
-//! its use, so a server that ends at once is started again with others. A server is ready once it answers the requests of its users.
+//! its use, so a server that ends at once is started again with others. A server is ready once it answers the requests of its users, or its
+//! log says that it listens: another one may answer on its port.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -145,12 +146,12 @@ impl S3Server {
 }
 
 impl OciServer {
-    /// Starts Distribution, and waits until it answers.
+    /// Starts Distribution, and waits until it listens.
     ///
     /// # Errors
     /// It does not start, or does not get ready in time.
     pub async fn start(processes: &Processes, folders: &Folders) -> Result<Self> {
-        let data = folder(&folders.data, "oci")?;
+        let (data, log) = (folder(&folders.data, "oci")?, folders.logs.join("oci.log"));
         let start = |ports: &[u16]| {
             let [port] = *ports else { bail!("it listens on one port") };
             let configuration = data.join("config.json"); // JSON is YAML.
@@ -168,12 +169,11 @@ impl OciServer {
             std::fs::write(&configuration, content.to_string())?;
             let command = [folders.tools.join("docker-registry").into(), "serve".into(), configuration.into()];
             // It makes much garbage with each request; collecting that seldom halves the pauses and costs some megabytes.
-            processes.start_logged("Distribution", &command, &[("GOGC", "400")], &folders.logs.join("oci.log"))
+            processes.start_logged("Distribution", &command, &[("GOGC", "400")], &log)
         };
-        let connect = |port: u16| format!("{}/v2/", endpoint(port));
-        let is_ready =
-            async |url: &String| crate::http::get(url).await.is_ok_and(|answer| answer.status().is_success());
-        let (port, process) = start_on(&data.join("ports.json"), 1, start, connect, is_ready).await?;
+        // Another registry on the same port would answer as well.
+        let is_ready = async |_: &()| std::fs::read_to_string(&log).is_ok_and(|log| log.contains("listening on "));
+        let (port, process) = start_on(&data.join("ports.json"), 1, start, |_| (), is_ready).await?;
         Ok(Self { address: format!("127.0.0.1:{port}"), process })
     }
 }

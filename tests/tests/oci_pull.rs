@@ -1,6 +1,8 @@
 //! The pull half of the OCI distribution API: the requests of the conformance suite of the distribution specification for a
 //! registry's "Pull" and "Content Discovery" workflows, and the additions of this registry.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
 use devfile_registry::digest::Digest;
@@ -10,6 +12,7 @@ use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::raw;
 use registry_tests::registry::{Serving, TestRegistry};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -167,6 +170,7 @@ async fn tags_and_repositories_are_listed_in_pages() {
     let more = "versions:\n  - version: 0.9.0\n  - version: 1.0.1\n";
     registry.write("stacks/kiln/stack.yaml", stack.replace("versions:\n", more));
     assert_eq!(registry.refresh().await.unwrap()["quarantined"], json!([]));
+    serve.until_serves(&registry).await;
     for (start, member, whole) in [
         (format!("{REPOSITORY}/tags/list?n=1"), "tags", json!(["0.9.0", "1.0.0", "1.0.1", "1.1.0"])),
         (format!("{REPOSITORY}/tags/list?n=3"), "tags", json!(["0.9.0", "1.0.0", "1.0.1", "1.1.0"])),
@@ -354,11 +358,24 @@ async fn a_blob_is_read_once_for_all_who_ask_at_once() {
     let serve = registry.serve().await;
     // Its start reads the documents of the release.
     bucket.take_requests();
-    bucket.faults().add("GET */blobs/*", Fault::Slow { milliseconds: 300 }, 100);
+    let held = Arc::new(Semaphore::new(0));
+    bucket.faults().add("GET */blobs/*", Fault::Held(Arc::clone(&held)), 100);
     let asked = (0..20).map(|_| serve.ask("GET", "/stacks/kiln/1.1.0/docker/Dockerfile", &[]));
-    let answers = futures_util::future::join_all(asked).await;
+    let read = async {
+        let mut reads = Vec::new();
+        while reads.is_empty() {
+            tokio::task::yield_now().await;
+            reads.extend(bucket.take_requests());
+            reads.retain(|read| read.contains("/blobs/"));
+        }
+        // Once this later request is answered, the others wait as well.
+        assert_eq!(serve.get("/health").await.0, 200);
+        reads.extend(bucket.take_requests());
+        held.close();
+        reads.into_iter().filter(|read| read.contains("/blobs/")).count()
+    };
+    let (answers, reads) = tokio::join!(futures_util::future::join_all(asked), read);
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
-    let reads = bucket.take_requests().into_iter().filter(|request| request.contains("/blobs/")).count();
     assert_eq!(reads, 1);
 }
 

@@ -17,6 +17,7 @@ async fn a_registry_is_published_changed_and_shrunk() {
 
     let first = registry.refresh().await.unwrap();
     assert_eq!(first["outcome"], "published");
+    serve.until_serves(&registry).await;
     let (status, body) = serve.get("/v2index/all").await;
     assert_eq!(status, 200);
     let entries: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -30,11 +31,13 @@ async fn a_registry_is_published_changed_and_shrunk() {
     let second = registry.refresh().await.unwrap();
     assert_eq!(second["changed"], serde_json::json!(["stacks/loom"]));
     assert_eq!(second["writes"]["bucket"], 4, "a devfile, the document that names it, the release, the index");
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/loom").await, (200, changed));
 
     std::fs::remove_dir_all(registry.repository.path().join("stacks/loom")).unwrap();
     let third = registry.refresh().await.unwrap();
     assert_eq!(third["removed"], serde_json::json!(["stacks/loom"]));
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/loom").await.0, 404);
     assert_eq!(serve.get("/devfiles/kiln").await.0, 200);
 }
@@ -81,6 +84,7 @@ async fn digest_from_another_instance_can_be_pulled() {
     let path = registry.repository.path().join("stacks/loom/devfile.yaml");
     registry.write("stacks/loom/devfile.yaml", format!("{}# changed\n", std::fs::read_to_string(path).unwrap()));
     registry.refresh().await.unwrap();
+    old.until_serves(&registry).await;
     let after = artifact(&old, "0.3.0").await;
     assert_ne!(before, after);
     assert_eq!(artifact(&old, &digest(&before.1)).await, before, "the release before");
@@ -135,10 +139,11 @@ async fn missing_manifest_without_a_read_of_the_bucket_is_not_cacheable() {
 #[tokio::test]
 async fn status_reads_the_bucket_once_a_second_at_most() {
     let (proxy, serve) = published_behind_a_proxy().await;
+    assert_eq!(serve.last_refresh().await["outcome"], "published");
     proxy.take_requests();
     let began = std::time::Instant::now();
     let answers = futures_util::future::join_all((0..40).map(|_| serve.ask("GET", "/status", &[]))).await;
-    assert!(answers.iter().all(|answer| answer.json()["last_refresh"]["outcome"] == "published"), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     let reads = proxy.take_requests();
     // The outcome of the last refresh, and the list of previews.
     let each: std::collections::BTreeSet<&String> = reads.iter().collect();
@@ -159,6 +164,7 @@ async fn bad_version_is_quarantined_with_its_position() {
     let report = registry.refresh().await.unwrap();
     assert_eq!(report["outcome"], "published");
     assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/loom").await, before);
     assert!(serve.get("/status").await.1.contains("stacks/loom/devfile.yaml"));
 }

@@ -53,6 +53,7 @@ async fn upstream_content_is_published_and_stays_when_it_is_no_longer_fetched() 
     closed.write("extraDevfileEntries.yaml", entries("other"));
     let report = closed.refresh().await.unwrap();
     assert_eq!(report["outcome"], "published");
+    serve.until_serves(&closed).await;
     assert_eq!(serve.get("/devfiles/vase").await, (200, DEVFILE.to_owned()));
 
     let strict = closed.with("FETCH", "true").with("STRICT_ICONS", "true");

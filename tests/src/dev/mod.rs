@@ -149,7 +149,7 @@ pub async fn run(options: &DevOptions) -> Result<Infallible> {
     let folders = Folders { tools: std::path::absolute(&options.tools)?, data: home.clone(), logs: logs.clone() };
     folders.create()?;
     // Dropped after the functions, which use the servers.
-    let processes = Processes::start(Some(lock))?;
+    let processes = Processes::start(Some(lock.try_clone()?))?;
     let other_registry = options.oci_registry.as_ref().filter(|address| !address.is_empty());
     step("start", if other_registry.is_some() { "SeaweedFS" } else { "SeaweedFS and Distribution" });
     let bucket = Bucket {
@@ -176,7 +176,7 @@ pub async fn run(options: &DevOptions) -> Result<Infallible> {
     };
     write_private(&home.join("env"), &settings.shell())?;
     let runtime = if options.lambda { Runtime::Emulated } else { Runtime::Plain };
-    let of_functions = Processes::start(None)?;
+    let of_functions = Processes::start(Some(lock))?;
     let mut functions = Functions::start(runtime, &of_functions, &folders, &settings)?;
     table(&[
         ("registry", format!("{} ({})", settings.url(), runtime.describe())),

@@ -1,7 +1,7 @@
 //! Faults that the stand-in can be told to have.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::reply;
 
@@ -28,6 +29,9 @@ pub enum Fault {
         /// By how much, in milliseconds.
         milliseconds: u64,
     },
+    /// The answer comes once a test closes the semaphore, which has no permits.
+    #[serde(skip)]
+    Held(Arc<Semaphore>),
     /// The answer never comes.
     Hang,
     /// The connection ends in the middle of the body.
@@ -124,6 +128,11 @@ impl Fault {
             Self::Slow { milliseconds } => {
                 // The fault itself: tests wait for the answer.
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                Response::from_parts(head, Body::from(whole))
+            }
+            Self::Held(semaphore) => {
+                // An error says that it is closed.
+                let _closed = semaphore.acquire().await;
                 Response::from_parts(head, Body::from(whole))
             }
             Self::Hang => std::future::pending().await,

@@ -1,9 +1,9 @@
 //! Standard output that is full, or that nobody reads any more.
 
 use std::fs::File;
-use std::net::TcpListener;
 
 use registry_tests::bounded::within_a_minute;
+use registry_tests::ports::free_port;
 
 use crate::program::{Preview, edit, example, run_into, start_into};
 
@@ -50,7 +50,7 @@ async fn reader_that_has_seen_enough_causes_no_error() {
 #[tokio::test]
 async fn preview_whose_output_nobody_reads_follows_changes() {
     let folder = example();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port().unwrap();
     let (port, url) = (port.to_string(), format!("http://127.0.0.1:{port}/devfiles/loom"));
     let _preview = start_into(folder.path(), &["preview", "--port", &port], closed_pipe());
     let shows = async |text: &str| {

@@ -81,11 +81,11 @@ async fn folder_with_no_stack_yet_is_told_how_to_begin() {
 async fn stack_that_comes_and_goes_is_listed_while_it_is_there() {
     let folder = example();
     let mut preview = Preview::start(folder.path(), &["--port", "0"]).await;
-    let new = folder.path().join("stacks/spindle");
-    std::fs::create_dir(&new).unwrap();
+    let (new, elsewhere) = (folder.path().join("stacks/spindle"), tempfile::tempdir().unwrap().keep());
     let devfile = std::fs::read_to_string(folder.path().join("stacks/loom/devfile.yaml")).unwrap();
     let devfile = devfile.replace("name: loom\n", "name: spindle\n");
-    std::fs::write(new.join("devfile.yaml"), devfile.split("starterProjects:").next().unwrap()).unwrap();
+    std::fs::write(elsewhere.join("devfile.yaml"), devfile.split("starterProjects:").next().unwrap()).unwrap();
+    std::fs::rename(elsewhere, &new).unwrap();
     preview.prints("changed stacks/spindle").await;
     assert_eq!(preview.get("/devfiles/spindle").await.0, 200);
     std::fs::remove_dir_all(&new).unwrap();

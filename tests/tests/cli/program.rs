@@ -55,12 +55,14 @@ pub(crate) fn example() -> tempfile::TempDir {
     folder
 }
 
-/// Replaces a text in a file of a folder, as an editor does it.
+/// Replaces a text in a file of a folder, as an editor does it: nobody sees a part of the new file.
 pub(crate) fn edit(folder: &Path, path: &str, from: &str, to: &str) {
     let path = folder.join(path);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} is not in {}", path.display());
-    std::fs::write(path, text.replace(from, to)).unwrap();
+    let new = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&new, text.replace(from, to)).unwrap();
+    new.persist(path).unwrap();
 }
 
 /// A preview that runs; it ends when this is dropped.

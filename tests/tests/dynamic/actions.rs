@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Dynamic, until_live};
+use crate::fixture::Dynamic;
 
 fn commit_of(live: &Value) -> &str {
     live["commit_hash"].as_str().unwrap()
@@ -21,7 +21,7 @@ async fn a_rollback_stays_until_it_is_unpinned() {
     let back = world.act(json!({"action": "rollback", "commit_hash": first})).await;
     assert_eq!((&back["outcome"], &back["pinned"]), (&json!("published"), &json!(true)), "{back}");
     assert_eq!(back["changed"], json!(["stacks/loom"]));
-    until_live(&serve, &first).await;
+    serve.until_serves(&world.registry).await;
     assert_eq!(serve.get("/devfiles/loom").await, before);
     assert_eq!(serve.json("/status").await["live"]["pinned"], true);
 
@@ -76,6 +76,7 @@ async fn broken_devfile_is_reported_everywhere_and_the_rest_goes_live() {
     assert_eq!(report["changed"], json!(["stacks/kiln/1.1.0"]));
     let problem = &report["quarantined"][0]["problems"][0];
     assert_eq!((&problem["path"], problem["line"].is_u64()), (&json!("stacks/loom/devfile.yaml"), true), "{problem}");
+    serve.until_serves(&world.registry).await;
     assert_eq!(serve.get("/devfiles/loom").await, before);
     assert!(serve.get("/devfiles/kiln").await.1.ends_with("# better\n"));
     let shown = serve.json("/status").await;
@@ -98,12 +99,11 @@ async fn a_strict_registry_publishes_nothing_and_says_so() {
     assert_eq!(report["outcome"], "rejected");
     assert_eq!(registry.live().await, live);
     let serve = registry.serve().await;
-    let shown = serve.json("/status").await;
-    let last = &shown["last_refresh"];
+    let last = serve.last_refresh().await;
     assert_eq!((&last["outcome"], &last["commit_hash"]), (&json!("rejected"), &json!(commit)), "{last}");
     assert_eq!(last["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml");
-    let page = serve.get("/viewer/status").await.1;
-    for part in ["the last refresh was rejected", "stacks/loom/devfile.yaml:", "STRICT", "1</strong> quarantined"] {
+    let page = serve.shows_text("/viewer/status", "the last refresh was rejected").await;
+    for part in ["stacks/loom/devfile.yaml:", "STRICT", "1</strong> quarantined"] {
         assert!(page.contains(part), "{part}\n{page}");
     }
     assert!(!page.contains("healthy") && !page.contains("Nothing is quarantined"), "{page}");
@@ -111,7 +111,8 @@ async fn a_strict_registry_publishes_nothing_and_says_so() {
     registry.write("stacks/loom/devfile.yaml", loom);
     registry.commit();
     assert_eq!(registry.invoke(&json!({"action": "refresh"})).await.unwrap()["outcome"], "published");
-    assert!(serve.get("/viewer/status").await.1.contains("Live and healthy"));
+    serve.until_serves(&registry).await;
+    serve.shows_text("/viewer/status", "Live and healthy").await;
 }
 
 /// A request to the OCI registry itself.
@@ -156,8 +157,8 @@ async fn store_that_lags_is_repaired_and_the_repairs_are_named() {
         assert!(named.iter().any(|line| line.contains(part)), "{part} in {named:?}");
     }
     assert_eq!(world.act(json!({"action": "verify"})).await["problems"], json!([]));
-    let shown = world.registry.serve().await.json("/status").await;
-    assert_eq!(shown["last_refresh"]["repaired"].as_array().unwrap().len(), named.len());
+    let last = world.registry.serve().await.last_refresh().await;
+    assert_eq!(last["repaired"].as_array().unwrap().len(), named.len());
 }
 
 #[tokio::test]

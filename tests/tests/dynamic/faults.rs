@@ -24,7 +24,7 @@ async fn survives(world: &Dynamic, name: &str, set: impl Fn(&Dynamic), expected:
     assert!(begin.elapsed() < Duration::from_secs(58), "{name} took {:?}", begin.elapsed());
     assert_eq!(world.registry.live().await, live, "{name}");
     assert_eq!(serve.get("/devfiles/loom").await, before, "{name}");
-    assert!(serve.json("/status").await["last_refresh"]["failure"].is_string(), "{name}");
+    assert!(serve.last_refresh().await["failure"].is_string(), "{name}");
     world.github.faults().clear();
     world.s3.faults().clear();
     world.oci.faults().clear();
@@ -68,6 +68,7 @@ async fn a_devfile_that_is_not_text_is_quarantined() {
     world.registry.commit();
     let report = world.registry.refresh().await.unwrap();
     assert_eq!(report["quarantined"][0]["problems"][0]["path"], "stacks/loom/devfile.yaml", "{report}");
+    serve.until_serves(&world.registry).await;
     assert_eq!(serve.get("/devfiles/loom").await, before);
 }
 
@@ -169,9 +170,8 @@ async fn release_of_a_newer_format_is_neither_served_nor_replaced() {
     index.release = Digest::of(release.as_bytes());
     world.registry.put(&format!("releases/{}.json", index.release.hex()), &release).await;
     world.registry.put("index.json", index.to_bytes()).await;
+    let shown = serve.until_status(|status| status["snapshot"]["stale"] == true).await;
     assert_eq!(serve.get("/devfiles/loom").await, before);
-    let shown = serve.json("/status").await;
-    assert_eq!(shown["snapshot"]["stale"], true);
     assert!(shown["snapshot"]["failure"].as_str().unwrap().contains("the live release cannot be read"), "{shown}");
     // The older refresh does not replace a release of a newer format.
     world.edit("by older software");
@@ -185,7 +185,7 @@ async fn release_of_a_newer_format_is_neither_served_nor_replaced() {
 async fn time_behind_the_branch_is_counted_from_the_first_failure() {
     let world = published().await;
     let serve = world.registry.serve().await;
-    let since = async || serve.json("/status").await["last_refresh"]["behind_since"].clone();
+    let since = async || serve.last_refresh().await["behind_since"].clone();
     assert_eq!(since().await, json!(null));
     let before = world.registry.git(&["rev-parse", "HEAD"]);
     world.break_stack();
@@ -201,5 +201,5 @@ async fn time_behind_the_branch_is_counted_from_the_first_failure() {
     world.registry.git(&["reset", "--quiet", "--hard", &before]);
     assert_eq!(world.registry.refresh().await.unwrap()["outcome"], "unchanged");
     assert_eq!(since().await, json!(null));
-    assert_eq!(serve.json("/status").await["last_refresh"]["failure"], json!(null));
+    assert_eq!(serve.last_refresh().await["failure"], json!(null));
 }

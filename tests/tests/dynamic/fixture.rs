@@ -1,6 +1,7 @@
 //! A registry that follows a repository on GitHub.
 
-use registry_tests::github::{GitHub, Webhook, signature};
+use registry_tests::bounded::within_a_minute;
+use registry_tests::github::{GitHub, Webhook, push_event, signature};
 use registry_tests::proxy::{Fuse, Proxy};
 use registry_tests::registry::{Serving, TestRegistry};
 use serde_json::{Value, json};
@@ -61,6 +62,15 @@ impl Dynamic {
         Webhook { url: format!("{}/webhooks/github", refresh.url), secret: SECRET.into() }
     }
 
+    /// Waits until refresh knows the number of the repository at GitHub, for which a webhook waits half a second at most. Without it the
+    /// push is taken for one of this repository, and the branch was deleted.
+    pub(crate) async fn until_repository_is_known(&self, webhook: &Webhook) {
+        let push = push_event("mallory/registry", 7, "main", Some(&"0".repeat(40)), None);
+        let answer = async || self.github.deliver(webhook, "push", &push).await.unwrap().1;
+        let known = async { while !answer().await.contains("another repository") {} };
+        within_a_minute("refresh knows its repository", known).await;
+    }
+
     pub(crate) fn push(&self, commit: &str) -> Value {
         self.github.push_event("main", None, Some(commit))
     }
@@ -80,12 +90,4 @@ pub(crate) async fn post(refresh: &Serving, body: &str, headers: &[(&str, &str)]
 
 pub(crate) async fn signed(refresh: &Serving, body: &str) -> (u16, Value) {
     post(refresh, body, &[("x-hub-signature-256", &signature(SECRET, body.as_bytes()).unwrap())]).await
-}
-
-/// Waits until serve answers from a commit. Each request looks at the bucket (`REVALIDATE_SECONDS=0`).
-pub(crate) async fn until_live(serve: &Serving, commit: &str) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    while serve.json("/status").await["live"]["commit_hash"] != commit {
-        assert!(tokio::time::Instant::now() < deadline, "{commit} does not get live: {}", serve.json("/status").await);
-    }
 }

@@ -5,7 +5,7 @@ use registry_tests::github::{Access, PullRequest, Webhook};
 use registry_tests::registry::Serving;
 use serde_json::{Value, json};
 
-use crate::fixture::{Dynamic, until_live};
+use crate::fixture::Dynamic;
 
 /// A registry with a published release, and previews of members and of labelled proposals.
 struct World {
@@ -25,7 +25,7 @@ impl World {
         dynamic.act(json!({"action": "refresh"})).await;
         let refresh = dynamic.registry.refreshing().await;
         let serve = dynamic.registry.serve().await;
-        until_live(&serve, &main).await;
+        serve.until_live(&main).await;
         let webhook = dynamic.webhook(&refresh);
         Self { dynamic, refresh, serve, webhook, main }
     }

@@ -7,7 +7,7 @@ use registry_tests::bounded::within_a_minute;
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
-use crate::fixture::{Dynamic, until_live};
+use crate::fixture::Dynamic;
 
 /// Three stacks that say at which edit they are.
 fn write(registry: &TestRegistry, edit: usize) {
@@ -69,7 +69,7 @@ async fn no_answer_mixes_two_releases() {
         write(&registry, edit);
         assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
     }
-    until_live(&serve, registry.live().await["commit_hash"].as_str().unwrap()).await;
+    serve.until_live(registry.live().await["commit_hash"].as_str().unwrap()).await;
     end.send(true).unwrap();
     let mut edits: BTreeMap<String, String> = BTreeMap::new();
     for reader in readers {
@@ -90,7 +90,7 @@ async fn a_refresh_that_is_killed_between_steps_is_finished_by_the_next() {
     // More than one refresh of this change writes.
     for writes in 0..12 {
         let live = world.registry.live().await;
-        until_live(&serve, live["commit_hash"].as_str().unwrap()).await;
+        serve.until_live(live["commit_hash"].as_str().unwrap()).await;
         let before = serve.get("/devfiles/loom").await;
         let commit = world.edit(&format!("killed after {writes} writes"));
         world.fuse.set(Some(writes));

@@ -7,7 +7,7 @@ use registry_tests::github::{Fault, GitHub};
 use registry_tests::registry::TestRegistry;
 use serde_json::json;
 
-use crate::fixture::{Dynamic, signed, until_live};
+use crate::fixture::{Dynamic, signed};
 
 #[tokio::test]
 async fn push_that_the_host_shows_late_is_published_by_its_own_trigger() {
@@ -46,11 +46,12 @@ async fn webhooks_of_a_renamed_repository_are_followed() {
     let commit = world.registry.git(&["rev-parse", "HEAD"]);
     let (status, body) = world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap();
     assert_eq!(status, 202, "{body}");
-    until_live(&serve, &commit).await;
+    serve.until_live(&commit).await;
+    world.until_repository_is_known(&webhook).await;
     let other = registry_tests::github::push_event("mallory/stacks", 7, "main", None, Some(&commit));
     assert_eq!(world.github.deliver(&webhook, "push", &other).await.unwrap().0, 200);
-    let line = refresh.logs("a push is ignored").await;
-    assert!(line.contains("mallory/stacks") && line.contains("another repository"), "{line}");
+    let line = refresh.logs("mallory/stacks").await;
+    assert!(line.contains("a push is ignored") && line.contains("another repository"), "{line}");
 }
 
 #[tokio::test]
@@ -73,7 +74,7 @@ async fn link_in_one_stack_quarantines_no_other() {
             (&json!("published"), &json!(["stacks/loom"])),
             "{report}"
         );
-        until_live(&serve, &commit).await;
+        serve.until_live(&commit).await;
         assert!(serve.get("/devfiles/loom").await.1.ends_with("# beside a link\n"));
         assert_eq!(serve.get("/devfiles/kiln").await, before);
         let status = serve.json("/status").await;
@@ -122,6 +123,8 @@ async fn branch_of_another_repository_that_moved_is_published_without_a_commit()
     };
     vase.write("devfile.yaml", devfile("before"));
     vase.commit();
+    // Dates are whole seconds, and the next commit may be within the same one.
+    vase.git(&["commit", "--quiet", "--amend", "--no-edit", "--date=2026-01-01T00:00:00Z"]);
     let host = GitHub::start_example(vase.repository.path()).await.unwrap();
     let registry = TestRegistry::of(&TestRegistry::example()).await.with("FETCH", "true");
     let stack = format!(
@@ -144,6 +147,7 @@ async fn branch_of_another_repository_that_moved_is_published_without_a_commit()
     registry.forget_retries().await;
     let report = registry.refresh().await.unwrap();
     assert_eq!(report["changed"], json!(["stacks/vase", "stacks/vase/1.0.0"]), "{report}");
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/vase").await.1, devfile("after"));
 }
 

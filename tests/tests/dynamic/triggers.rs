@@ -6,7 +6,7 @@ use registry_tests::lambda::{Function, http_event};
 use registry_tests::registry::binary;
 use serde_json::{Value, json};
 
-use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed, until_live};
+use crate::fixture::{AUDIENCE, Dynamic, SECRET, post, signed};
 
 /// A question about references, or a pack.
 const GIT: &str = "POST /example/registry/git-upload-pack";
@@ -20,16 +20,16 @@ async fn a_push_is_live_within_moments_and_a_replay_changes_nothing() {
     let first = world.registry.git(&["rev-parse", "HEAD"]);
     let (status, body) = world.github.deliver(&webhook, "push", &world.push(&first)).await.unwrap();
     assert_eq!(status, 202, "{body}");
-    until_live(&serve, &first).await;
+    serve.until_live(&first).await;
 
     let second = world.edit("one more line");
     assert_eq!(world.github.deliver(&webhook, "push", &world.push(&second)).await.unwrap().0, 202);
-    until_live(&serve, &second).await;
+    serve.until_live(&second).await;
     assert!(serve.get("/devfiles/loom").await.1.ends_with("# one more line\n"));
     let status = serve.json("/status").await;
     assert_eq!(status["live"]["changed"], json!(["stacks/loom"]));
     assert_eq!(status["live"]["recent"][1]["commit_hash"], first.as_str());
-    assert_eq!(status["last_refresh"]["outcome"], "published");
+    assert_eq!(serve.last_refresh().await["outcome"], "published");
 
     // Replays of both cost a poll of the head each.
     refresh.logs("\"outcome\":\"published\"").await;
@@ -61,6 +61,7 @@ async fn other_events_branches_and_repositories_are_ignored_with_a_word() {
     let world = Dynamic::new().await;
     let mut refresh = world.registry.refreshing().await;
     let webhook = world.webhook(&refresh);
+    world.until_repository_is_known(&webhook).await;
     let commit = world.registry.git(&["rev-parse", "HEAD"]);
     let other = registry_tests::github::push_event("mallory/registry", 7, "main", None, Some(&commit));
     for (event, body, status, word) in [
@@ -93,6 +94,7 @@ async fn every_recorded_delivery_is_answered_without_a_fault() {
     let world = Dynamic::new().await;
     let refresh = world.registry.refreshing().await;
     let webhook = world.webhook(&refresh);
+    world.until_repository_is_known(&webhook).await;
     let mut delivered = 0;
     for event in recorded.as_array().unwrap() {
         let name = event["name"].as_str().unwrap();
@@ -132,7 +134,7 @@ async fn push_of_many_commits_is_taken() {
     push["commits"] = (0..1000).map(|number| json!({"id": format!("{number:040}"), "modified": files})).collect();
     assert!((5 << 20..6 << 20).contains(&push.to_string().len()), "{}", push.to_string().len());
     assert_eq!(world.github.deliver(&world.webhook(&refresh), "push", &push).await.unwrap().0, 202);
-    until_live(&world.registry.serve().await, &commit).await;
+    world.registry.serve().await.until_live(&commit).await;
 }
 
 /// GitHub sends a ping when a webhook is made, which is the time to say that its settings are wrong.
@@ -160,7 +162,7 @@ async fn a_caller_waits_no_longer_than_the_gateway_does_and_the_work_goes_on() {
     let (status, body) = signed(&refresh, "{}").await;
     assert_eq!((status, &body["see"]), (202, &json!("/status")), "{body}");
     world.oci.faults().clear();
-    until_live(&serve, &head).await;
+    serve.until_live(&head).await;
 }
 
 #[tokio::test]
@@ -322,7 +324,7 @@ async fn a_function_answers_a_webhook_at_once_and_invokes_itself() {
     let commit = world.registry.git(&["rev-parse", "HEAD"]);
     let (status, body) = world.github.deliver(&webhook, "push", &world.push(&commit)).await.unwrap();
     assert_eq!(status, 202, "{body}");
-    until_live(&serve, &commit).await;
+    serve.until_live(&commit).await;
     // As the schedule and people do.
     let invocations = format!("{}/2015-03-31/functions/refresh/invocations", refresh.url);
     let invoke = async |event: Value| {

@@ -6,7 +6,7 @@ use registry_tests::feedback::TOKEN;
 use registry_tests::registry::TestRegistry;
 use serde_json::{Value, json};
 
-use crate::fixture::{Dynamic, SECRET, until_live};
+use crate::fixture::{Dynamic, SECRET};
 
 const PUBLIC_URL: &str = "https://registry.example.org";
 
@@ -65,7 +65,7 @@ async fn walk(host: &str, settings: impl FnOnce(TestRegistry) -> TestRegistry, f
 
     let answer = control(&world, "proposal", Some(change("merged"))).await;
     assert_eq!(answer["status"], 202, "{answer}");
-    until_live(&serve, &head).await;
+    serve.until_live(&head).await;
     assert!(serve.get("/devfiles/loom").await.1.ends_with("# a new glaze\n"));
     within_a_minute("the preview is gone", async { while serve.get(path).await.0 != 404 {} }).await;
 }

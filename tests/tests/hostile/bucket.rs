@@ -1,7 +1,5 @@
 //! Content of earlier releases for clients that have begun to pull, and a bucket that holds other bytes than were written.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use devfile_registry::artifact::MANIFEST_MEDIA_TYPE;
 use devfile_registry::digest::Digest;
@@ -70,14 +68,6 @@ impl Pull {
     }
 }
 
-/// Waits until serve answers from a commit. Each request checks the bucket (`REVALIDATE_SECONDS=0`).
-async fn until_live(serve: &Serving, commit: &Value) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while serve.json("/status").await["live"]["commit_hash"] != *commit {
-        assert!(tokio::time::Instant::now() < deadline, "{commit} does not get live");
-    }
-}
-
 /// Removes kiln 1.0.0 from the repository.
 fn remove_version(registry: &TestRegistry) {
     let path = registry.repository.path().join("stacks/kiln");
@@ -95,12 +85,14 @@ async fn pull_of_a_removed_stack_ends_by_digest() {
     let kiln = Pull::begin(&serve, "kiln", "1.0.0").await;
 
     std::fs::remove_dir_all(registry.repository.path().join("stacks/loom")).unwrap();
-    until_live(&serve, &registry.refresh().await.unwrap()["commit_hash"]).await;
+    registry.refresh().await.unwrap();
+    serve.until_serves(&registry).await;
     loom.end(&serve, "an instance that had it").await;
     loom.end(&registry.serve().await, "a new instance").await;
 
     remove_version(&registry);
-    until_live(&serve, &registry.refresh().await.unwrap()["commit_hash"]).await;
+    registry.refresh().await.unwrap();
+    serve.until_serves(&registry).await;
     for (what, serve) in [("two releases later", &serve), ("a new instance, later", &registry.serve().await)] {
         loom.end(serve, what).await;
         kiln.end(serve, what).await;
@@ -166,9 +158,8 @@ async fn damaged_index_is_never_served_and_is_restored_by_the_schedule() {
     assert_eq!(shown, (200, good.clone()));
     for (what, damaged) in damages(&good) {
         registry.put("index.json", &damaged).await;
+        let status = serve.until_status(|status| status["snapshot"]["stale"] == true).await;
         assert_eq!(serve.get("/index.json").await, shown, "{what}");
-        let status = serve.json("/status").await;
-        assert_eq!(status["snapshot"]["stale"], true, "{what}: {status}");
         assert_eq!(status["live"]["pinned"], true, "{what}: {status}");
         let fresh = registry.serve().await;
         for path in ["/index.json", "/v2index/all", "/health"] {
@@ -177,8 +168,8 @@ async fn damaged_index_is_never_served_and_is_restored_by_the_schedule() {
         let report = act(&registry, "schedule").await;
         assert!(report["repaired"].to_string().contains("bucket: index.json"), "{what}: {report}");
         assert_eq!(String::from_utf8_lossy(&registry.object("index.json").await), good, "{what}");
-        assert_eq!(fresh.get("/index.json").await, shown, "{what}");
-        assert_eq!(serve.json("/status").await["snapshot"]["stale"], false, "{what}");
+        fresh.shows("/index.json", &good).await;
+        serve.until_status(|status| status["snapshot"]["stale"] == false).await;
         assert_eq!(act(&registry, "verify").await["problems"], json!([]), "{what}");
     }
     // As one that was deleted.

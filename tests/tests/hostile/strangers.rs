@@ -1,7 +1,5 @@
 //! Public pages say that something fails. They never repeat the words, names and addresses of the servers behind.
 
-use std::time::{Duration, Instant};
-
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -71,14 +69,7 @@ async fn behind_proxy() -> (TestRegistry, Proxy) {
 
 /// The status, once serve has found that it cannot read a newer release.
 async fn stale(serve: &Serving) -> serde_json::Value {
-    let begin = Instant::now();
-    loop {
-        let status = serve.json("/status").await;
-        if status["snapshot"]["stale"] == true {
-            break status;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(60), "{status}");
-    }
+    serve.until_status(|status| status["snapshot"]["stale"] == true).await
 }
 
 #[tokio::test]
@@ -125,29 +116,29 @@ async fn refresh_that_fails_tells_strangers_nothing() {
     let registry = registry.with("OCI_REGISTRY", &location);
     registry.refresh().await.unwrap();
     let serve = registry.serve().await;
-    assert!(serve.get("/viewer/status").await.1.contains("Live and healthy"));
+    serve.shows_text("/viewer/status", "Live and healthy").await;
     registry.write("stacks/loom/devfile.yaml", "schemaVersion: 2.2.2\nmetadata:\n  name: loom\n  version: 0.4.0\n");
     let denied = r#"{"errors":[{"code":"DENIED","message":"AccessDenied: clay-role may not push to arn:aws:ecr:::repository/clay at https://oci.internal.example"}]}"#;
     let fault = Fault::Answer { status: StatusCode::FORBIDDEN, body: denied.into() };
     oci.faults().add("*", fault, usize::MAX);
     let error = registry.refresh().await.unwrap_err();
     assert!(error.contains(&oci.address()), "{error}");
-    let last = serve.json("/status").await["last_refresh"].clone();
+    let last = serve.last_refresh().await;
     assert_eq!(
         (&last["outcome"], &last["failure"]),
         (&serde_json::Value::Null, &"the OCI registry failed".into()),
         "{last}"
     );
     assert_silent(&serve, &[&oci.address(), &registry.name]).await;
-    let page = serve.get("/viewer/status").await.1;
-    assert!(page.contains("the last refresh failed") && page.contains("the OCI registry failed"), "{page}");
+    let page = serve.shows_text("/viewer/status", "the last refresh failed").await;
+    assert!(page.contains("the OCI registry failed"), "{page}");
     assert!(!page.contains("healthy"), "{page}");
     // The page has words of its own for any content of the bucket under that name.
     let text = registry.object("last-refresh.json").await;
     let text = String::from_utf8(text.to_vec()).unwrap();
     registry.put("last-refresh.json", text.replace("the OCI registry failed", "AccessDenied by arn:aws:ecr")).await;
     assert_silent(&serve, &[]).await;
-    assert_eq!(serve.json("/status").await["last_refresh"]["failure"], "the refresh failed");
+    assert_eq!(serve.last_refresh().await["failure"], "the refresh failed");
 }
 
 #[tokio::test]

@@ -244,6 +244,7 @@ async fn project_that_does_not_arrive_leaves_the_old_state_and_is_retried() {
     let serve = registry.serve().await;
     down();
     assert_eq!(registry.refresh().await.unwrap()["outcome"], "published");
+    serve.until_serves(&registry).await;
     assert!(serve.get("/devfiles/loom").await.1.contains(&project.remote()), "as committed");
     let warned = warnings(&registry, "offline/").await;
     assert_eq!(
@@ -258,6 +259,7 @@ async fn project_that_does_not_arrive_leaves_the_old_state_and_is_retried() {
     project.host.faults().clear();
     registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]), "the commit is the same");
+    serve.until_serves(&registry).await;
     let (_, good) = serve.get("/devfiles/loom").await;
     assert!(!good.contains(&project.remote()), "{good}");
     assert_eq!(warnings(&registry, "offline/").await, [""; 0]);
@@ -267,11 +269,13 @@ async fn project_that_does_not_arrive_leaves_the_old_state_and_is_retried() {
     set_starters(&registry, &format!("{starter}# more\n{}", git_starter("more", &project.remote(), "v1", "app")));
     let report = registry.refresh().await.unwrap();
     assert_eq!((&report["outcome"], &report["changed"]), (&json!("published"), &json!([])));
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/loom").await.1, good);
     assert_eq!(warnings(&registry, "offline/").await.len(), 2);
     project.host.faults().clear();
     registry.forget_retries().await;
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
+    serve.until_serves(&registry).await;
     assert!(serve.get("/devfiles/loom").await.1.contains("# more\n"));
     assert_eq!(Files::unzipped(&get(&serve, "more").await.body), project.files("v1", "app"));
     project.host.take_requests();
@@ -356,14 +360,17 @@ async fn stacks_can_be_chosen_and_the_choice_changed() {
 
     let registry = registry.with("OFFLINE", "loom");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]), "of the same commit");
+    serve.until_serves(&registry).await;
     assert!(serve.get("/devfiles/loom").await.1.contains(PUBLIC_URL));
     project.host.take_requests();
     let registry = registry.with("PUBLIC_URL", "http://127.0.0.1:8080");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
+    serve.until_serves(&registry).await;
     assert!(serve.get("/devfiles/loom").await.1.contains("http://127.0.0.1:8080/stacks/loom/clay-offline.zip"));
     assert_eq!(project.host.take_requests(), Vec::<String>::new(), "the zip is the same");
     let registry = registry.with("OFFLINE", "");
     assert_eq!(registry.refresh().await.unwrap()["changed"], json!(["stacks/loom"]));
+    serve.until_serves(&registry).await;
     assert_eq!(serve.get("/devfiles/loom").await.1, committed);
 }
 

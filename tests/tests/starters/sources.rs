@@ -65,6 +65,7 @@ async fn zip_of_the_registry_or_of_another_host_is_served() {
     // A new file under the old name is another project.
     registry.write("stacks/loom/loom-offline.zip", zip(&["--prefix=new/", "HEAD"]));
     registry.refresh().await.unwrap();
+    serve.until_serves(&registry).await;
     assert!(download(&serve, "here").await.names().contains(&"new/README.md"));
 }
 
@@ -124,5 +125,6 @@ async fn projects_of_one_name_are_kept_apart() {
     }
     set_starters(&first, &git_starter("clay", &two.remote(), "", ""));
     first.refresh().await.unwrap();
+    serve.until_serves(&first).await;
     assert_eq!(download(&serve, "clay").await, two.files("main", ""), "the devfile says so now");
 }

@@ -156,8 +156,3 @@ pub(crate) async fn refresh(registry: &Serving) -> Value {
 pub(crate) async fn until_ready(registry: &Serving) {
     within_a_minute("a release is served", async { while registry.get("/health").await.0 != 200 {} }).await;
 }
-
-/// Waits until a registry answers from a commit.
-pub(crate) async fn until_live(registry: &Serving, commit: &str) {
-    within_a_minute(commit, async { while registry.json("/status").await["live"]["commit_hash"] != commit {} }).await;
-}

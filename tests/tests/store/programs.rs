@@ -7,7 +7,7 @@ use registry_tests::tools::tool;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::fixture::{World, until_live};
+use crate::fixture::World;
 
 async fn skopeo(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(tool("skopeo")).args(arguments).kill_on_drop(true).output().await.unwrap();
@@ -48,12 +48,12 @@ async fn functions_of_their_own_share_the_directory() {
     let first = serve.json("/status").await["live"]["commit_hash"].as_str().unwrap().to_owned();
     let commit = world.edit("by another process");
     world.invoke(&json!({"action": "refresh"})).await.unwrap();
-    until_live(&serve, &commit).await;
+    serve.until_live(&commit).await;
     let report = world.invoke(&json!({"action": "rollback", "commit_hash": first})).await.unwrap();
     assert_eq!(report["pinned"], true);
-    until_live(&serve, &first).await;
+    serve.until_live(&first).await;
     world.invoke(&json!({"action": "unpin"})).await.unwrap();
-    until_live(&serve, &commit).await;
+    serve.until_live(&commit).await;
 }
 
 /// There is no URL for it, as a bucket at a server has.

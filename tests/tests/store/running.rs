@@ -1,6 +1,7 @@
 //! `run`: everything in one process, on one address.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
 use registry_tests::bounded::within_a_minute;
 use registry_tests::github::Fault;
@@ -8,18 +9,21 @@ use registry_tests::registry::{Serving, binary, copy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
-use crate::fixture::{World, refresh, until_live, until_ready};
+use crate::fixture::{World, refresh, until_ready};
 
 #[tokio::test]
 async fn first_start_publishes_while_requests_learn_that_nothing_is_there_yet() {
     let world = World::new().await;
-    // Time for a request before the first publication can end.
-    world.github.faults().add("*", Fault::Slow { milliseconds: 1500 }, 1);
+    // Nothing is published before the host answers.
+    let held = Arc::new(Semaphore::new(0));
+    world.github.faults().add("*", Fault::Held(Arc::clone(&held)), usize::MAX);
     let registry = world.run().await;
     let (status, body) = registry.get("/health").await;
     assert!(status == 503 && body.contains("nothing is published yet"), "{status} {body}");
     assert_eq!(registry.json("/status").await["live"], json!(null));
+    held.close();
     until_ready(&registry).await;
     for (path, part) in [
         ("/v2index/all", "\"kiln\""),
@@ -120,7 +124,7 @@ async fn pushed_change_is_live_by_its_webhook() {
     until_ready(&registry).await;
     let commit = world.edit("a push");
     world.push(&registry, &commit).await;
-    until_live(&registry, &commit).await;
+    registry.until_live(&commit).await;
     assert!(registry.get("/devfiles/loom").await.1.ends_with("# a push\n"));
     let unsigned = registry_tests::http::client().post(format!("{}/refresh", registry.url)).send().await.unwrap();
     assert_eq!(unsigned.status(), 401);
@@ -136,7 +140,7 @@ async fn schedule_publishes_a_change_without_a_webhook_and_repairs_the_store() {
     let mut registry = Serving::start(command, "serving on ").await;
     until_ready(&registry).await;
     let commit = world.edit("without a word");
-    until_live(&registry, &commit).await;
+    registry.until_live(&commit).await;
     // At once, also while a refresh writes there.
     std::fs::rename(world.store().join("oci/devfile-catalog/loom"), world.stored().join("gone")).unwrap();
     while registry.logs("\"repaired\":").await.contains("\"repaired\":0") {}
@@ -180,7 +184,7 @@ async fn killed_registry_has_everything_when_it_starts_again() {
     let registry = world.run().await;
     let commit = world.edit("before the kill");
     world.push(&registry, &commit).await;
-    until_live(&registry, &commit).await;
+    registry.until_live(&commit).await;
     let (index, devfile) = (registry.get("/v2index/all").await, registry.get("/devfiles/loom").await);
     registry.kill().await;
     // Nobody else is needed.
@@ -204,7 +208,7 @@ async fn registry_that_is_killed_while_it_publishes_has_a_whole_release() {
         world.verify().await;
         let registry = world.run().await;
         assert_eq!(registry.get("/health").await.0, 200);
-        until_live(&registry, &commit).await;
+        registry.until_live(&commit).await;
         registry.stop().await;
         world.verify().await;
     }

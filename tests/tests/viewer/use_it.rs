@@ -114,8 +114,12 @@ async fn chosen_version_and_client_are_shown_and_remembered() {
     // The devfile, copied as it is.
     browser.open(&format!("{}/viewer/devfiles/guild-registry/kiln/devfile?devfile-version=1.0.0", serve.url)).await;
     let devfile = serve.get("/devfiles/kiln/1.0.0").await.1;
+    // The label changes for two seconds only, so it is observed.
+    let observe = "const button = document.querySelector('[data-copy=\"#code\"]'); window.labels = [];
+        new MutationObserver(() => labels.push(button.textContent.trim())).observe(button, { childList: true, subtree: true })";
+    browser.script(observe).await;
     browser.click("[data-copy='#code']").await;
-    browser.until("document.querySelector('[data-copy=\"#code\"]').textContent.trim() === 'Copied'").await;
+    browser.until("labels.includes('Copied')").await;
     browser.until("document.querySelector('#announced[role=status]').textContent === 'Copied'").await;
     let read = "const done = arguments[arguments.length - 1]; navigator.clipboard.readText().then(done, (error) => done(String(error)))";
     let copied = browser.client.execute_async(read, vec![]).await.unwrap();
@@ -166,7 +170,7 @@ async fn viewer_works_without_javascript() {
     browser.click(".card h3 a").await;
     browser.click("#version option[value='1.0.0']").await;
     browser.click("form.version button").await;
-    browser.find("#use-odo").await;
+    browser.find("#version option[value='1.0.0'][selected]").await;
     assert!(browser.client.current_url().await.unwrap().as_str().ends_with("?devfile-version=1.0.0"));
     assert!(browser.text("#use-odo").await.contains("--devfile-version 1.0.0"));
     browser.click("label[for='client-curl']").await;
