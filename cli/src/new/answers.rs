@@ -45,7 +45,7 @@ impl Answers {
         Self { arguments: arguments.collect(), missing: Vec::new(), refused: Vec::new() }
     }
 
-    /// The value of an argument; without it, on a terminal, the answer to a question, and elsewhere the proposed value.
+    /// The value of an argument; without it the answer to a question, or the proposed value where there is no terminal.
     ///
     /// # Panics
     /// The command has no such argument.

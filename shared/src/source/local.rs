@@ -39,7 +39,7 @@ impl LocalSource {
             (false, _) => Some("there is no such folder"),
         };
         if let Some(reason) = reason {
-            return Err(SourceError::unavailable(format!("cannot read {}", folder.display()), reason));
+            return Err(SourceError::unavailable(folder.display().to_string(), reason));
         }
         let folder = folder.canonicalize().map_err(|error| unavailable(folder, &error))?;
         Ok(Self { url: format!("file://{}", folder.display()), folder, read: Mutex::default() })

@@ -36,7 +36,7 @@ async fn every_step_that_fails_is_named() {
         project.host.faults().add(path, fault, 2);
         let (served, reason) = status_and_reason(&get(&serve, "clay").await);
         assert_eq!(served, status, "{what}: {reason}");
-        assert!(reason.starts_with("127.0.0.1: ") && reason.contains(cause), "{what}: {reason}");
+        assert!(reason.starts_with("127.0.0.1") && reason.contains(cause), "{what}: {reason}");
         project.host.faults().clear();
         project.host.take_requests();
         assert_eq!(status_and_reason(&get(&serve, "clay").await), (served, reason), "{what}: at once");
