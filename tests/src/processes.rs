@@ -16,6 +16,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, Signal, System, UpdateKind};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::ports::random;
 use crate::registry::binary;
@@ -128,8 +129,12 @@ pub async fn guard(mark: &str) -> Result<()> {
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     let (begin, mut asked, mut system) = (Instant::now(), HashSet::new(), System::new());
     let mut empty = 0;
+    // Only the parents of processes learn of their end, and the marked ones have others.
+    let mut lists = interval(INTERVAL);
+    lists.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // A process that ends while the list is made can hide the one that it has just started.
     while empty < 2 {
+        lists.tick().await;
         let marked = marked(&mut system, mark);
         empty = if marked.is_empty() { empty + 1 } else { 0 };
         for process in marked {
@@ -139,7 +144,6 @@ pub async fn guard(mark: &str) -> Result<()> {
                 process.kill_with(Signal::Term);
             }
         }
-        tokio::time::sleep(INTERVAL).await;
     }
     Ok(())
 }

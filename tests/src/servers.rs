@@ -205,8 +205,12 @@ async fn start_on<C>(
         let first = *ports.first().context("a server listens on a port")?;
         let connection = connect(first);
         let ready = async {
+            // Servers of others send no event when they are ready.
+            let mut questions = tokio::time::interval(PAUSE);
+            questions.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            questions.tick().await;
             while !is_ready(&connection).await {
-                tokio::time::sleep(PAUSE).await;
+                questions.tick().await;
             }
         };
         let ended: Option<Error> = tokio::select! {
